@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Programs that print what they measure: one JSON object or bare value a line. Run now and then (mode interval), or
- * left running (mode stream).
+/* Programs that print what they measure: one JSON object or bare value in each line. They are run from time to time
+ * (mode interval) or run all the time (mode stream).
  *
- * What one read of the pipe brings is one commit, and the pipe is read again only after it: until then the program
- * waits in its write(), so nothing that it said is lost (P12); at a stop what is left in the pipe is read at once. The
- * end is that of the program, whoever else keeps its pipe. */
+ * The data of one read of the pipe is one commit, and the pipe is read again only after that. Until then the program
+ * waits in its write(), so nothing that it printed is lost (P12). At a stop, the rest of the pipe is read at once. A
+ * run ends when the program ends, even if another process still has its pipe. */
 /* clang-format off */
 /*      IDLE --poll(), or a stream's start--> RUNNING --the program ended--> DRAINING --all is on disk--> IDLE
  *       ^                                                                                                 |
@@ -25,17 +25,19 @@
 #include "publish/shape.h"
 #include "publish/source.h"
 
-#define CHUNK (64 * 1024)                  /* one read, one commit */
-#define PIPE_MAX (1024 * 1024)             /* that a pipe holds: fs.pipe-max-size, 16 of the largest pages */
-#define LINE_MAX_BYTES (1024 * 1024)       /* a longer line is left out */
-#define RUN_MAX_BYTES (16 * 1024 * 1024)   /* of one run of mode interval: a program that prints more does not end */
-#define KILL_AFTER_USEC (5 * USEC_PER_SEC) /* SIGTERM */
+#define CHUNK (64 * 1024) /* bytes of one read, which is one commit */
+/* the most that a pipe holds: fs.pipe-max-size, 16 of the largest pages */
+#define PIPE_MAX (1024 * 1024)
+#define LINE_MAX_BYTES (1024 * 1024) /* a longer line is left out */
+/* in one run of mode interval: a program that prints more does not end by itself */
+#define RUN_MAX_BYTES (16 * 1024 * 1024)
+#define KILL_AFTER_USEC (5 * USEC_PER_SEC) /* time from SIGTERM to SIGKILL */
 #define RESTART_MAX_USEC (5 * USEC_PER_MINUTE)
-#define STEADY_USEC USEC_PER_MINUTE /* a stream that ran for so long restarts at once */
-#define QUIET_USEC USEC_PER_MINUTE  /* without a line: a hint */
-#define OOM_SCORE 500               /* above ours: the kernel ends the program, not us */
+#define STEADY_USEC USEC_PER_MINUTE /* a stream that ran for this time is restarted with the shortest wait */
+#define QUIET_USEC USEC_PER_MINUTE  /* after this time without a line, a hint is logged */
+#define OOM_SCORE 500               /* higher than ours: the kernel kills the program, not us */
 #define DETAIL_MAX 400
-#define SAID_MAX 300 /* of standard error, in it: the end, where the reason stands */
+#define SAID_MAX 300 /* bytes of standard error in it: the end, where the reason usually is */
 
 typedef enum ExecMode { EXEC_INTERVAL, EXEC_STREAM } ExecMode;
 
@@ -60,20 +62,20 @@ typedef struct Exec {
         const ExecConfig *keys;
         ExecState state;
         Process *process;
-        LoopWatch *timer; /* of the timeout, of the hint, of the next start */
+        LoopWatch *timer; /* for the timeout, the hint, or the next start */
         char **environment;
         size_t n_environment;
         Backoff restart;
         usec_t started; /* clock_now() of this run */
-        Bytes line;     /* the beginning of a line whose end has not come */
-        bool too_long;  /* that line is being left out; also for lack of memory */
+        Bytes line;     /* the beginning of a line that is not complete yet */
+        bool too_long;  /* the present line is left out; also for want of memory */
         bool said_too_long, said_quiet;
-        size_t read, lines;    /* bytes, lines of this run */
-        usec_t arrived;        /* clock_wall() of what was read last */
-        uint64_t put, on_disk; /* tickets */
-        bool held;             /* by the shared half */
+        size_t read, lines;    /* bytes and lines of this run */
+        usec_t arrived;        /* clock_wall() of the last read */
+        uint64_t put, on_disk; /* tickets: of the last line that was taken, of the last that is on disk */
+        bool held;             /* the source told us to hold */
         bool timed_out, flooded;
-        ProcessEnd end; /* *left*: what is still to be read of it */
+        ProcessEnd end; /* *left*: bytes that are still to be read */
         char detail[DETAIL_MAX];
 } Exec;
 
@@ -101,7 +103,8 @@ static int exec_take_line(Exec *exec, Slice line) {
                 &(SourceDocument){ .text = line.data, .size = line.size, .arrived = exec->arrived }, exec->put + 1,
                 &outcome);
         if (r == 0)
-                exec->put++; /* what was not taken is never on disk, and must not be waited for */
+                exec->put++; /* only if the line was taken: otherwise we would wait for a ticket that is never on disk
+                              */
         return r;
 }
 
@@ -117,8 +120,8 @@ static void exec_leave_out(Exec *exec) {
                 exec_name(exec), LINE_MAX_BYTES);
 }
 
-/* The piece of a line that the chunk begins or ends with. Where it cannot be kept, the line goes as a whole: the end of
- * `21.5` is another number. */
+/* Keeps the part of a line that the chunk begins or ends with. If it cannot be kept, the whole line is left out: the
+ * end of `21.5` would be another number. */
 static int exec_keep(Exec *exec, Slice piece) {
         int r;
 
@@ -145,7 +148,7 @@ static int exec_end_line(Exec *exec, Slice piece) {
         return r;
 }
 
-/* A line that is lost harms no other. */
+/* Splits into lines; after an error in one line, the others are still taken. */
 static int exec_split(Exec *exec, const char *data, size_t size) {
         const char *end = data + size, *newline;
         int r = 0, last;
@@ -173,12 +176,12 @@ static void exec_hold(Exec *exec) {
 static void exec_spoke(Exec *exec) {
         if (exec->keys->mode != EXEC_STREAM)
                 return;
-        exec->said_quiet = true; /* the hint is for programs that never print */
+        exec->said_quiet = true; /* the hint is only for programs that have printed nothing */
         loop_off(exec->timer);
         source_tell(exec->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
 }
 
-/* Without memory a line is lost that the program says once only. */
+/* Logs a line that was lost for want of memory: the program prints it only once. */
 static void exec_tell_lost(const Exec *exec) {
         log_error("Source %s: what the program printed is lost: out of memory.", exec_name(exec));
 }
@@ -190,7 +193,7 @@ static void exec_watch_flood(Exec *exec) {
         process_stop(exec->process, 0);
 }
 
-/* How much came. */
+/* Reads at most *most* bytes and returns how many were read. */
 static size_t exec_read(Exec *exec, size_t most) {
         size_t n, lines = exec->lines;
         char chunk[CHUNK];
@@ -213,7 +216,8 @@ static void on_readable(void *userdata) {
 
 /* ---- the end of a run ---- */
 
-/* "; it said: ...", or "". From a blank on, where one is near. */
+/* Returns the end of standard error, from a blank on if one is near. *ret_said* gets the words before it: "; it said:
+ * ", or "". */
 static const char *exec_last_words(const Exec *exec, const char **ret_said) {
         const char *words = exec->end.error_text, *blank;
         size_t size = strlen(words);
@@ -264,7 +268,7 @@ static void exec_start_later(Exec *exec, const char *detail) {
         loop_arm_in(exec->timer, delay);
 }
 
-/* All that it said is on disk. */
+/* Ends the run: all its output is on disk. */
 static void exec_finish(Exec *exec) {
         bool well = exec_ended_well(exec);
         const char *detail = exec_describe_end(exec);
@@ -278,8 +282,8 @@ static void exec_finish(Exec *exec) {
                                                     .detail = well ? NULL : detail });
 }
 
-/* What the program left in the pipe, a commit at a time; not what others go on to write there. A line without an end
- * counts only of a program that ended by itself and well: else it may be half of one. */
+/* Reads what the program left in the pipe, one commit at a time, but not what other processes write later. A last line
+ * without a line end counts only if the program ended by itself and with success: otherwise it may be incomplete. */
 static void exec_drain(Exec *exec) {
         for (size_t n; exec->end.left > 0 && !exec_waits_for_disk(exec); exec->end.left -= n)
                 if ((n = exec_read(exec, exec->end.left)) == 0)
@@ -370,7 +374,7 @@ static void exec_start_stream(Exec *exec) {
 static void exec_hint(Exec *exec) {
         if (exec->said_quiet)
                 return;
-        if (exec->held || exec_waits_for_disk(exec)) /* it may have printed what we do not read */
+        if (exec->held || exec_waits_for_disk(exec)) /* it may have printed lines that we have not read */
                 return loop_arm_in(exec->timer, QUIET_USEC);
         exec->said_quiet = true;
         log_event(LOG_NOTICE, NULL, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
@@ -386,13 +390,13 @@ static void on_timer(void *userdata) {
                 return exec_start_stream(exec);
         if (exec->keys->mode == EXEC_STREAM)
                 return exec_hint(exec);
-        if (exec->held || exec_waits_for_disk(exec)) /* and the program perhaps for us */
+        if (exec->held || exec_waits_for_disk(exec)) /* the program may be waiting for us */
                 return loop_arm_in(exec->timer, exec->keys->timeout);
         exec->timed_out = true;
         process_stop(exec->process, KILL_AFTER_USEC);
 }
 
-/* What the machine is short of just now, or a program that is being replaced, needs nobody. */
+/* True for errors that pass without help: the machine lacks a resource now, or the program file is being replaced. */
 static bool exec_passes(int error) {
         return err_is_want(error) || error == -EAGAIN || error == -ETXTBSY;
 }
@@ -416,8 +420,8 @@ static int exec_poll(void *self) {
 
 /* ---- life ---- */
 
-/* What the program has said, and was not read since there was no room, or had no time to be: all that the pipe holds,
- * 16 pages, which are 256 KiB on a Raspberry Pi 5, or what the program made of it (F_SETPIPE_SZ). */
+/* Reads what the program has printed but was not read yet, for lack of room or time: everything in the pipe. A pipe
+ * holds 16 pages, which are 256 KiB on a Raspberry Pi 5, or the size that the program has set (F_SETPIPE_SZ). */
 static void exec_read_rest(Exec *exec) {
         size_t n, most, left = exec->state == EXEC_DRAINING ? exec->end.left : PIPE_MAX;
         char chunk[CHUNK];
@@ -450,7 +454,7 @@ static void *exec_close(void *self) {
         return NULL;
 }
 
-/* A device that the program reads may be open once only. */
+/* The program may read a device that can be opened only once. */
 static void exec_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
         (void) snprintf(name, SOURCE_EXCLUSIVE_MAX, "the program of source %s", config->name);
 }
@@ -466,11 +470,11 @@ static int exec_add_variable(Exec *exec, const char *name, const char *value) {
         return 0;
 }
 
-/* A clean one, since ours may hold secrets. */
+/* Makes a new environment, because ours may contain secrets. */
 static int exec_make_environment(Exec *exec) {
         static const char *const own[][2] = {
                 { "PATH", "/usr/local/bin:/usr/bin:/bin" }, { "LANG", "C.UTF-8" },
-                { "PYTHONUNBUFFERED", "1" }, /* Python keeps lines for a pipe in a buffer */
+                { "PYTHONUNBUFFERED", "1" }, /* otherwise Python collects lines for a pipe in a buffer */
         };
         const ConfigMap *map = &exec->keys->environment;
         int r = 0;
@@ -518,7 +522,7 @@ static bool exec_speaks(const void *keys) {
         return ((const ExecConfig *) keys)->mode == EXEC_STREAM;
 }
 
-/* `check` looks for the program, and runs it only where that is allowed: a program may do anything. */
+/* `check` looks for the program, and runs it only if that is allowed: a program may do anything. */
 static int exec_check(void *self) {
         Exec *exec = self;
         int r;

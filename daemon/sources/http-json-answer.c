@@ -15,7 +15,7 @@ static _printf_(3, 4) void answer_fail(HttpJsonAnswer *answer, SourcePollOutcome
         va_end(arguments);
 }
 
-/* ---- no answer to work with ---- */
+/* ---- replies without a usable answer ---- */
 
 static void answer_missing(HttpJsonAnswer *answer, const HttpReply *reply) {
         switch (reply->outcome) {
@@ -59,9 +59,9 @@ static void answer_refused(HttpJsonAnswer *answer, const HttpReply *reply) {
         }
 }
 
-/* ---- what an answer says ---- */
+/* ---- usable answers ---- */
 
-/* Whatever its type: many a small device calls its JSON text/html. */
+/* Content-Type is not used: many small devices call their JSON text/html. */
 static bool is_web_page(Slice body) {
         return body.size > 0 && body.data[0] == '<';
 }
@@ -75,8 +75,8 @@ static Slice trimmed(const Bytes *body) {
         return slice;
 }
 
-/* The answer as one JSON value; false when it is none. A text without quotes is no JSON here,
- * whatever it would be for a sensor. */
+/* Reads the answer as one JSON value; false when it is not one. A text without quotes is not accepted here, although it
+ * may be a sensor's value elsewhere. */
 static bool answer_read(const HttpReply *reply, HttpJsonAnswer *answer) {
         Slice body = trimmed(&reply->body);
         char why[100];
@@ -97,7 +97,7 @@ static bool answer_read(const HttpReply *reply, HttpJsonAnswer *answer) {
 
 #define SAID_MAX 151
 
-/* What stands there, short enough for a sentence. */
+/* Returns the text at *place*, cut to fit into a sentence; NULL: there is none. */
 static const char *text_at(Slice document, const char *place, char said[static SAID_MAX]) {
         _cleanup_bytes_ Bytes text = {};
         Slice value;
@@ -108,8 +108,8 @@ static const char *text_at(Slice document, const char *place, char said[static S
         return said;
 }
 
-/* SwitchBot's API answers 200 to everything, and says here how it went: 190, "Requests reached the daily limit", as
- * well as 190 for a device that is out of step. */
+/* SwitchBot's API answers every request with 200 and puts the result into the body: 190 with "Requests reached the
+ * daily limit", but 190 also for a device that does not answer. */
 static bool switchbot_is_well(HttpJsonAnswer *answer, Slice document) {
         char code[SAID_MAX], message[SAID_MAX];
         const char *text = text_at(document, "statusCode", code), *said;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of the type http_json. */
+/* The configuration keys of the type http_json. */
 #include <errno.h>
 
 #include "config-place.h"
@@ -16,7 +16,7 @@
 
 /* ---- kinds of values ---- */
 
-/* As it will be asked for: a placeholder is none of a URL's characters. */
+/* Checks the URL after its placeholders are replaced: their braces are not allowed in a URL. */
 static int url_check(const char *text, ConfigProblem *ret_problem) {
         _cleanup_bytes_ Bytes url = {};
 
@@ -98,7 +98,7 @@ static const ConfigRow rows[] = {
 };
 /* clang-format on */
 
-/* ---- what no row can say alone ---- */
+/* ---- rules that a single row cannot check ---- */
 
 static bool any_mentions(const HttpJsonConfig *keys, const char *name) {
         if ((keys->url && http_json_mentions(keys->url, name)) || (keys->body && http_json_mentions(keys->body, name)))
@@ -159,7 +159,7 @@ static int since_rule(const ConfigPlace *place, HttpJsonConfig *keys) {
         return 0;
 }
 
-/* A refresh token is used up by its first use: two that have it put each other out. */
+/* The first use of a refresh token makes it invalid: two sources with the same one would lock each other out. */
 static int refresh_rule(const ConfigPlace *place, const HttpJsonConfig *keys) {
         const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL;
 

@@ -12,7 +12,7 @@
 #define NEXT_MAX 4096 /* bytes of a token or URL */
 #define CLOCK_SET_SEC 60
 #define SET_MIN_SEC INT64_C(1704067200) /* 2024-01-01 */
-#define PAGE_HASH 16                    /* digits that are kept of the hash of a page's URL */
+#define PAGE_HASH 16                    /* digits of the hash of a page's URL that are kept */
 
 /* ---- placeholders ---- */
 
@@ -20,11 +20,11 @@ typedef enum Form { FORM_RFC3339, FORM_UNIX, FORM_UNIX_MS } Form;
 
 typedef struct Placeholder {
         const char *name;
-        size_t size; /* with its braces */
+        size_t size; /* length with the braces */
         Form form;
 } Placeholder;
 
-/* The one that *text* begins with. */
+/* Reads the placeholder at the start of *text*; false when there is none. */
 static bool placeholder_at(const char *text, Placeholder *ret) {
         static const char *const names[] = { "since", "until", "now" };
         static const char *const forms[] = {
@@ -53,7 +53,7 @@ static int append_time(int64_t seconds, Form form, bool url, Bytes *ret) {
         if (form != FORM_RFC3339)
                 return bytes_append_format(ret, "%" PRId64 "%s", seconds, form == FORM_UNIX_MS ? "000" : "");
         (void) clock_format_rfc3339(seconds > 0 ? (usec_t) seconds * USEC_PER_SEC : 0, text);
-        (void) strcpy(strchr(text, '.'), "Z"); /* whole seconds */
+        (void) strcpy(strchr(text, '.'), "Z"); /* cuts the milliseconds */
         return url ? text_append_percent(ret, text, "") : bytes_append_text(ret, text);
 }
 
@@ -114,8 +114,8 @@ int64_t http_json_advance(
 
 typedef struct Origin {
         bool tls;
-        Slice host; /* as it is written */
-        Slice port; /* empty: the scheme's own */
+        Slice host; /* as written */
+        Slice port; /* empty: the scheme's default */
 } Origin;
 
 static Origin origin_of(const char *url) {
@@ -126,7 +126,7 @@ static Origin origin_of(const char *url) {
                 return origin;
         host += strlen("://");
         end = host + strcspn(host, "/?#");
-        bracket = memchr(host, ']', (size_t) (end - host)); /* of an IPv6 address, which has colons */
+        bracket = memchr(host, ']', (size_t) (end - host)); /* end of an IPv6 address, which contains colons */
         colon = memchr(bracket ?: host, ':', (size_t) (end - (bracket ?: host)));
         origin.host = (Slice){ host, (size_t) ((colon ?: end) - host) };
         if (colon)
@@ -147,7 +147,8 @@ bool http_json_same_origin(const char *a, const char *b) {
                same_text(one.port, other.port);
 }
 
-/* The first URL with that parameter: in place of the one that it has, else at its end. */
+/* Writes the first page's URL with that parameter: it replaces the old value of the parameter, and is added at the
+ * end. */
 static int next_by_parameter(const char *first, const char *name, const char *token, Bytes *ret) {
         const char *query = strchr(first, '?'), *part = query ? query + 1 : first + strlen(first);
         char between = '?';

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any HTTP API that answers JSON. A poll asks its URLs one after the other, each page by page; a page is on disk before
- * the next one is asked for. With `since`, a poll is a window of time, and another one until it has caught up; the
- * cursor moves with the last page of a window, in the same commit, and only when nothing in it failed. */
+/* Any HTTP API that answers JSON. A poll requests its URLs one after the other, and each page by page; a page is on
+ * disk before the next one is requested. With `since`, a poll requests a window of time, and further windows until it
+ * has caught up. The cursor moves with the last page of a window, in the same commit, and only if nothing in the window
+ * failed. */
 /* clang-format off */
 /*      IDLE --poll()--> ASKING <--a token came-- TOKEN
  *       ^                | |  --no token serves--> ^
@@ -23,12 +24,13 @@
 #include "sources/http-json.h"
 
 #define REQUEST_TIMEOUT_USEC (60 * USEC_PER_SEC)
-#define WINDOWS_MAX 32                     /* of one poll; what is left is for the next one */
-#define LIMITED_USEC USEC_PER_MINUTE       /* after a 429 that does not say for how long */
-#define CLOCK_OFF_USEC (60 * USEC_PER_SEC) /* a Date header is cut to seconds and some proxies are slow */
+#define WINDOWS_MAX 32               /* windows in one poll; the rest is for the next poll */
+#define LIMITED_USEC USEC_PER_MINUTE /* wait after a 429 without Retry-After */
+/* a smaller difference is normal: Date has full seconds, and some proxies are slow */
+#define CLOCK_OFF_USEC (60 * USEC_PER_SEC)
 #define DETAIL_MAX 400
-#define TAG_MAX 256    /* of an ETag that is kept */
-#define HEADERS_MAX 60 /* those of the configuration and the proof, Accept and If-None-Match */
+#define TAG_MAX 256    /* bytes of an ETag that is kept */
+#define HEADERS_MAX 60 /* headers of the configuration and the proof, Accept and If-None-Match */
 
 typedef enum State { STATE_IDLE, STATE_ASKING, STATE_TOKEN, STATE_STORING } State;
 
@@ -45,33 +47,33 @@ typedef struct HttpJson {
         Auth *auth;
         State state;
         HttpRequest *request;
-        LoopWatch *go_on; /* what is stored, and whether there is room, is known behind stored() only */
+        LoopWatch *go_on; /* defer: only after stored() is it known whether the data is stored and there is room */
         bool held, checking;
         uint64_t ticket;
         const char **urls;
         size_t n_urls;
         char (*tags)[TAG_MAX]; /* ETag of each URL's last answer; "": none */
         int64_t cursor;
-        int64_t set;          /* clock_wall() less clock_now() at the window before; 0: there was none */
-        bool dated;           /* a server tells the time: the cursor follows that, not our clock */
-        int64_t clock_offset; /* microseconds that the servers' clock is ahead of ours, when that is no chance */
+        int64_t set;          /* clock_wall() - clock_now() at the last window; 0: there was none */
+        bool dated;           /* a server tells the time: the cursor follows its clock, not ours */
+        int64_t clock_offset; /* microseconds that the servers' clock is ahead of ours; 0 if that may be chance */
 
-        /* of the poll under way */
+        /* for the present poll */
         HttpJsonTimes times;
         HttpJsonWindow window;
-        HttpJsonClock verdict; /* of its answers so far, */
-        int64_t told;          /* and the earliest time among them */
+        HttpJsonClock verdict; /* what its answers say about our clock */
+        int64_t told;          /* the earliest time that its answers told, in seconds */
         unsigned windows, pages;
-        size_t index;      /* of the URL */
-        Bytes first, next; /* URLs of its first page and of the one to ask for */
+        size_t index;      /* index of the present URL */
+        Bytes first, next; /* URLs of the first page and of the next page */
         Bytes asked;       /* see http_json_note_page() */
-        bool more;         /* there is a page behind the one that is being stored */
-        bool again;        /* the request was refused as unknown once, and has a fresh proof now */
+        bool more;         /* there is a page after the one that is being stored */
+        bool again;        /* the request was refused once and is repeated with a new proof */
         usec_t started;
         size_t readings, failed;
-        size_t points;       /* of the window, known ones included; */
-        bool too_many;       /* they were more, in one window, than the outbox remembers */
-        const char *limited; /* a URL whose server wants no more of this poll; NULL: none */
+        size_t points;       /* in this window, known ones included */
+        bool too_many;       /* more points in one window than the outbox remembers */
+        const char *limited; /* a URL whose server accepts no more requests in this poll; NULL: none */
         SourcePoll poll;
         char detail[DETAIL_MAX];
 } HttpJson;
@@ -85,14 +87,14 @@ static usec_t json_wall(const HttpJson *json) {
         return clock_wall() + (usec_t) json->clock_offset;
 }
 
-/* ---- what is said ---- */
+/* ---- messages ---- */
 
-/* A URL up to its query, which others may have made long. */
+/* Returns the length of the URL without its query, cut to 100 bytes. */
 static int shown_size(const char *url) {
         return (int) text_cut(url, strcspn(url, "?{"), 100);
 }
 
-/* Of several failures of one poll the first is told. */
+/* Counts a failure; the first one of a poll is reported. */
 static _printf_(3, 4) void json_fail(HttpJson *json, SourcePollOutcome outcome, const char *format, ...) {
         const char *url = json->urls[json->index];
         va_list arguments;
@@ -108,7 +110,7 @@ static _printf_(3, 4) void json_fail(HttpJson *json, SourcePollOutcome outcome, 
         va_end(arguments);
 }
 
-/* Why, of the failure that is told. */
+/* Sets the cause of the failure that is reported. */
 static void json_blame(HttpJson *json, Cause cause) {
         if (json->failed == 1)
                 json->poll.cause = cause;
@@ -116,7 +118,7 @@ static void json_blame(HttpJson *json, Cause cause) {
 
 /* ---- one answer ---- */
 
-/* Finds the page behind this one. Where that cannot be had, the URL has failed, and none of the others. */
+/* Finds the next page. If that fails, this URL has failed, but not the others. */
 static void json_look_on(HttpJson *json, Slice document) {
         const HttpJsonPaging *paging = json->keys->paging;
         _cleanup_bytes_ Bytes next = {};
@@ -148,7 +150,7 @@ static bool json_is_last(const HttpJson *json) {
         return !json->more && json->index + 1 == json->n_urls;
 }
 
-/* The cursor goes into the commit of the window's last page. */
+/* Stores the cursor in the same commit as the last page of a window. */
 static int json_put_cursor(HttpJson *json) {
         _cleanup_(reading_list_done) ReadingList list = {};
         int64_t cursor = json->cursor;
@@ -168,7 +170,7 @@ static int json_put_cursor(HttpJson *json) {
         return 0;
 }
 
-/* Short enough, and no control in it: it goes into a header of ours, or no request could be made any more. */
+/* False for a tag that is too long or contains a control: as a header of ours it would make every request fail. */
 static bool is_tag(const char *tag) {
         for (const char *c = tag; *c != '\0'; c++)
                 if ((unsigned char) *c < ' ' || *c == 0x7f)
@@ -209,7 +211,7 @@ static void json_take_document(HttpJson *json, const HttpReply *reply, Slice doc
                 json_look_on(json, document);
 }
 
-/* A window's answers all agree that our clock is right, or it counts as wrong or unknown. */
+/* Our clock counts as right only if all answers of a window agree; otherwise it is wrong or unknown. */
 static void json_compare_clocks(HttpJson *json, const HttpReply *reply) {
         int64_t off, limit = (int64_t) CLOCK_OFF_USEC;
 
@@ -252,7 +254,7 @@ static void json_take(HttpJson *json, const HttpReply *reply) {
 static void json_ask(HttpJson *json);
 
 static void json_end(HttpJson *json) {
-        /* where others answered, a refusal of one is not tried more slowly for all */
+        /* if other URLs answered, one refusal must not slow all of them down */
         if (json->poll.outcome == SOURCE_REFUSED && json->failed < json->n_urls)
                 json->poll.outcome = SOURCE_UNREACHABLE;
         json->poll.odd = json->failed == 0 && (json->too_many || (json->checking && json->readings == 0));
@@ -273,7 +275,7 @@ static void json_end(HttpJson *json) {
         source_polled(json->context.source, &json->poll);
 }
 
-/* The URL of this window, which its next page may be made from. */
+/* Makes the URL of the first page in this window. */
 static int json_begin_url(HttpJson *json) {
         int r;
 
@@ -316,7 +318,7 @@ static bool json_is_unwelcome(const HttpJson *json) {
         return json->limited && http_json_same_origin(json->limited, json->urls[json->index]);
 }
 
-/* The next page, else the next URL, else the next window. False when there is none. */
+/* Moves to the next page, else the next URL, else the next window. False when there is none. */
 static bool json_step(HttpJson *json) {
         if (json->more)
                 return true;
@@ -355,7 +357,7 @@ static void json_go_on(HttpJson *json) {
         json_ask(json);
 }
 
-/* stored() of what was put follows when it is on disk; then the next request. */
+/* Stores the page; stored() is called when it is on disk, and then comes the next request. */
 static void json_store(HttpJson *json) {
         int r;
 
@@ -386,7 +388,7 @@ static void json_hold(void *self, bool hold) {
         ((HttpJson *) self)->held = hold;
 }
 
-/* The exchange uses up the refresh token: without its answer the user has to sign in again. */
+/* The exchange makes the refresh token invalid: if its answer is lost, the user must sign in again. */
 static bool json_must_end(const void *self) {
         return ((const HttpJson *) self)->state == STATE_TOKEN;
 }
@@ -509,8 +511,8 @@ static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
         json_end(json);
 }
 
-/* `check` fetches no token while a daemon may do the same, which would make one of the two invalid; nor as another user
- * than the daemon's, who could not read what it leaves in state_dir. */
+/* `check` fetches no token while a daemon may fetch one too: one of the two tokens would become invalid. It also
+ * fetches none as another user than the daemon's, who could not read the new file in state_dir. */
 static bool json_may_fetch(const HttpJson *json) {
         _cleanup_close_ int fd = -1;
         struct stat st;
@@ -603,7 +605,7 @@ static bool mentions_time(const char *url) {
         return http_json_mentions(url, "now") || http_json_mentions(url, "since") || http_json_mentions(url, "until");
 }
 
-/* An answer is compared with that before by its ETag where the same is asked each time, and it is a whole. */
+/* An ETag is used only if each poll requests the same, and an answer is complete: without paging and since. */
 static int json_make_urls(HttpJson *json) {
         const HttpJsonConfig *keys = json->keys;
         bool tags = keys->method == 0 && !keys->paging && !keys->since;
@@ -674,7 +676,7 @@ static int json_reread(const void *keys, const ShapeOrigin *origin, Slice raw, R
         return shape_reread(&((const HttpJsonConfig *) keys)->reading, origin, raw, list, ret);
 }
 
-/* Two with one refresh token put each other out. */
+/* Two sources with one refresh token would lock each other out. */
 static void json_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
         const HttpJsonConfig *keys = config->keys;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The pure half of the type http_json: its keys, what a request asks for, and where the next page is. Times are whole
- * seconds of wall time, since an API may know no smaller ones. */
+/* The pure part of the type http_json: its keys, what a request asks for, and where the next page is. Times are full
+ * seconds of wall time, because some APIs know no fractions. */
 
 #include "auth.h"
 #include "lib/clock.h"
@@ -12,8 +12,8 @@
 
 typedef struct HttpJsonPaging {
         char *next;      /* pointer into the document */
-        char *parameter; /* that takes what stands there; NULL: what stands there is a URL */
-        unsigned max;    /* pages */
+        char *parameter; /* parameter of the URL that gets the value found at *next*; NULL: that value is a URL */
+        unsigned max;    /* most pages */
 } HttpJsonPaging;
 
 typedef struct HttpJsonSince {
@@ -28,7 +28,7 @@ typedef struct HttpJsonConfig {
         AuthConfig auth;
         ConfigMap ok;
         HttpJsonPaging *paging; /* NULL: one page */
-        HttpJsonSince *since;   /* NULL: it knows no history */
+        HttpJsonSince *since;   /* NULL: without history */
         char *ca_file;
         bool allow_plain;
         ShapeConfig reading;
@@ -38,15 +38,15 @@ extern const ConfigSection http_json_section;
 
 /* ---- placeholders ---- */
 
-/* What the placeholders stand for. */
+/* The values of the placeholders, in seconds. */
 typedef struct HttpJsonTimes {
         int64_t since, until, now;
 } HttpJsonTimes;
 
-/* Appends *text* with `{since}`, `{until}` and `{now}` replaced by the time as RFC 3339, and with `:unix` or `:unix_ms`
- * as a number; percent-encoded in a URL. Every other brace is literal. -ENOMEM. */
+/* Appends *text* with `{since}`, `{until}` and `{now}` replaced by the time as RFC 3339, or with `:unix` or `:unix_ms`
+ * by a number. With *url* it is percent-encoded. Other braces stay as they are. -ENOMEM. */
 int http_json_expand(const char *text, const HttpJsonTimes *times, bool url, Bytes *ret);
-/* Whether *text* has the placeholder of that name, in any of its forms. */
+/* True if *text* contains the placeholder of that name, in any form. */
 bool http_json_mentions(const char *text, const char *name);
 
 /* ---- windows ---- */
@@ -57,32 +57,36 @@ typedef struct HttpJsonWindow {
 
 #define HTTP_JSON_NO_CURSOR INT64_MIN
 
-/* The cursor at *now* where our clock was set by *moved* seconds since it was written: one that it ran ahead of goes
- * back as far, or an outage after that would not be made up for. Not with a clock of before 2024, which is not set. */
+/* Corrects the cursor after our clock was set by *moved* seconds. If the clock was ahead, the cursor goes back by the
+ * same amount; otherwise data from a later outage would never be fetched. It does nothing while the clock shows a time
+ * before 2024, which means that it is not set. */
 int64_t http_json_set_back(int64_t cursor, int64_t moved, int64_t now);
 
-/* What to ask for at *now*: from the cursor, less the overlap, one window long, and never beyond *now*. */
+/* Returns the window to ask for at *now*: it begins at the cursor minus the overlap, is one window long, and does not
+ * go beyond *now*. */
 HttpJsonWindow http_json_window(const HttpJsonSince *since, int64_t cursor, int64_t now);
 
-/* What a reply's Date header says of our clock. */
+/* What the Date header of a reply says about our clock. */
 typedef enum HttpJsonClock { HTTP_JSON_CLOCK_UNKNOWN, HTTP_JSON_CLOCK_RIGHT, HTTP_JSON_CLOCK_WRONG } HttpJsonClock;
 
-/* The cursor once all of the window is stored. It goes back only where the server says that our clock is right now, so
- * that it was wrong before; where a server calls it wrong, it follows to *told*, the earliest time of their clocks, and
- * not beyond. A first window that a wrong clock laid out is laid out again by theirs. */
+/* Returns the new cursor when a whole window is stored. It goes back only if the server says that our clock is right
+ * now, which means that it was wrong before. If a server says that our clock is wrong, the cursor does not go beyond
+ * *told*, the earliest time that the servers told. If a first window was made with a wrong clock, it is made again with
+ * the servers' time. */
 int64_t http_json_advance(
         const HttpJsonSince *since, int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict, int64_t told);
 
 /* ---- pages ---- */
 
 enum { HTTP_JSON_LAST = 0, HTTP_JSON_MORE = 1, HTTP_JSON_ELSEWHERE = 2, HTTP_JSON_BACK = 3 };
-/* Where the page behind *document*, one JSON value, is: HTTP_JSON_MORE with its URL in *ret*. *first* is the URL of the
- * first page. HTTP_JSON_LAST: there is none. HTTP_JSON_ELSEWHERE: it names another scheme, host or port, or is no URL.
+/* Finds the page after *document*, one JSON value. HTTP_JSON_MORE: *ret* has its URL. *first* is the URL of the first
+ * page. HTTP_JSON_LAST: there is none. HTTP_JSON_ELSEWHERE: it has another scheme, host or port, or is not a URL.
  * -ENOMEM. */
 int http_json_next(const HttpJsonPaging *paging, Slice document, const char *first, Bytes *ret);
-/* HTTP_JSON_MORE, and *asked* knows the page: it begins empty. HTTP_JSON_BACK: it was there already. -ENOMEM. */
+/* Notes that a page is requested; *asked* is empty at first. HTTP_JSON_MORE: it is new. HTTP_JSON_BACK: it was
+ * requested before. -ENOMEM. */
 int http_json_note_page(Bytes *asked, const char *url);
-/* Whether both have the same scheme, host and port. */
+/* True if both have the same scheme, host and port. */
 bool http_json_same_origin(const char *a, const char *b);
 
 /* ---- answers ---- */
@@ -90,11 +94,11 @@ bool http_json_same_origin(const char *a, const char *b);
 typedef struct HttpJsonAnswer {
         SourcePollOutcome outcome; /* of a failure */
         Cause cause;
-        char detail[300]; /* of a failure: what the server does, to be put behind its URL */
-        Slice document;   /* one JSON value: in the reply, or in *made* */
+        char detail[300]; /* of a failure: what the server does; it follows the server's URL */
+        Slice document;   /* one JSON value; points into the reply or *made* */
         Bytes made;
 } HttpJsonAnswer;
 
-/* Whether the reply is a good answer, by its status, its form, and what it says of itself. *ret* is filled in either
- * way; its *made* is the caller's to release. */
+/* True if the reply is a good answer, by its status, its form, and its content. Fills in *ret* in both cases; the
+ * caller frees *made*. */
 bool http_json_read(const HttpJsonConfig *keys, const HttpReply *reply, HttpJsonAnswer *ret);

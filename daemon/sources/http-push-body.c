@@ -8,7 +8,7 @@
 
 #define NESTING_MAX 90
 
-/* What JSON calls white space; strchr() would find the NUL, too. */
+/* White space in JSON; strchr() would also find the NUL. */
 static bool is_blank(char c) {
         return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }

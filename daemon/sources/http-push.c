@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Readings that others POST to us: an object, an array or NDJSON. The answer 200 comes only when all of a body is on
- * disk (P12); until then the client waits. A body that is wrong anywhere is refused as a whole, so that its sender can
- * correct it. A body under an Idempotency-Key is stored once, however often it comes. */
+/* Readings that others POST to us: an object, an array or NDJSON. The answer 200 is sent only when the whole body is on
+ * disk (P12); until then the client waits. A body with an error in any part is refused as a whole, so that its sender
+ * can correct it. A body with an Idempotency-Key is stored once, however often it is sent. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 #include "web-listen.h"
 
 #define BODY_MAX_DEFAULT "1MiB"
-#define KEY_MAX 255 /* of an Idempotency-Key */
+#define KEY_MAX 255 /* bytes of an Idempotency-Key */
 #define RETRY_AFTER_SEC "30"
 #define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
 
@@ -37,7 +37,7 @@ typedef struct PushConfig {
         ShapeConfig reading;
 } PushConfig;
 
-/* A request whose readings are on their way to the disk. */
+/* A request whose readings are being stored. */
 typedef struct PushRequest {
         ListenRequest *request;
         uint64_t ticket;
@@ -49,7 +49,7 @@ typedef struct Push {
         SourceContext context;
         const PushConfig *keys;
         ListenRoute *route;
-        LoopWatch *retry; /* to listen, after it could not be done */
+        LoopWatch *retry; /* tries to listen again */
         Backoff backoff;
         bool held;
         uint64_t put;
@@ -94,7 +94,7 @@ static void answer_stored(const Push *push, ListenRequest *request, size_t n) {
                 &(ListenAnswer){ .status = 200, .content_type = "application/json", .body = { text, strlen(text) } });
 }
 
-/* ---- who may ---- */
+/* ---- who may send ---- */
 
 static bool token_is_known(const Push *push, const char *token) {
         bool known = false;
@@ -104,7 +104,7 @@ static bool token_is_known(const Push *push, const char *token) {
         return known;
 }
 
-/* The password of `Basic base64(USER:PASSWORD)`. */
+/* Checks the password in `Basic base64(USER:PASSWORD)`. */
 static bool basic_is_known(const Push *push, const char *encoded) {
         char login[1024];
         const char *colon;
@@ -138,7 +138,7 @@ static bool content_type_is(const ListenRequest *request, const char *type) {
                (header[size] == '\0' || header[size] == ';' || header[size] == ' ');
 }
 
-/* A page in a browser can POST to this machine without asking: it cannot leave out Origin. */
+/* A page in a browser can POST to this machine without permission, but always sends Origin. */
 static void on_header(void *userdata, ListenRequest *request) {
         Push *push = userdata;
 
@@ -156,15 +156,15 @@ static void on_header(void *userdata, ListenRequest *request) {
 
 /* ---- bodies ---- */
 
-/* The name under which the body is known when it comes again; NULL without a key. One of no characters is none: it is
- * what a template makes of a variable that is not set, and the same for all bodies. */
+/* Returns the name by which a repeated body is recognised; NULL without a key. An empty key does not count: a template
+ * makes it of a variable that is not set, so all bodies would have it. */
 static char *body_name(const ListenRequest *request, char name[static SHA256_HEX_SIZE]) {
         const char *key = listen_header(request, "Idempotency-Key");
 
         return key && key[0] != '\0' && strlen(key) <= KEY_MAX ? sha256_hex(key, strlen(key), name) : NULL;
 }
 
-/* False when something is wrong with the body: *words* and the status to refuse it with, the whole of it. */
+/* False when the body has an error: *words* and *ret_status* are for the answer, which refuses the whole body. */
 static bool body_check(const Push *push, Slice body, bool lines, char words[static 128], int *ret_status) {
         size_t number = 0, items = 0;
         Slice line;
@@ -175,7 +175,7 @@ static bool body_check(const Push *push, Slice body, bool lines, char words[stat
         while (http_push_body_next(&body, lines, &number, &line)) {
                 size_t n = shape_count(&push->keys->reading, line), most = READING_SEEN_MAX;
 
-                items += n > 0 ? n : 1; /* a line that is no reading takes its time, too */
+                items += n > 0 ? n : 1; /* a line without a reading takes time too */
                 if (n > SHAPE_ITEMS_MAX)
                         most = SHAPE_ITEMS_MAX;
                 if (n <= most && items <= most)
@@ -187,7 +187,7 @@ static bool body_check(const Push *push, Slice body, bool lines, char words[stat
         return true;
 }
 
-/* Each document of the body. *ret_n: readings made of it. */
+/* Takes each document of the body. *ret_n* gets the number of readings. */
 static int body_take(Push *push, const ListenRequest *request, bool lines, size_t *ret_n) {
         char name[SHA256_HEX_SIZE], seen[SHA256_HEX_SIZE + 24];
         const char *key = body_name(request, name);
@@ -225,7 +225,7 @@ static void push_wait(Push *push, ListenRequest *request, size_t n) {
         PushRequest *waiting = calloc(1, sizeof(*waiting));
 
         push->put++;
-        if (!waiting) /* it is stored all the same: under a key the client may repeat it */
+        if (!waiting) /* the body is stored anyway: with a key, the client may send it again */
                 return answer_words(request, 500, "Out of memory.\n");
         waiting->request = request;
         waiting->ticket = push->put;
@@ -248,7 +248,7 @@ static void on_request(void *userdata, ListenRequest *request) {
         if (body_take(push, request, lines, &n) < 0)
                 return answer_words(request, 500, "Out of memory.\n");
         push_wait(push, request, n);
-        (void) source_put(push->context.source, &none, push->put); /* also for a body of no readings; takes no memory */
+        (void) source_put(push->context.source, &none, push->put); /* for an empty body too; needs no memory */
 }
 
 static void push_stored(void *self, uint64_t ticket) {
@@ -279,7 +279,7 @@ static int push_try(Push *push) {
                 &(ListenHandler){ on_header, on_request, push }, &push->route);
 }
 
-/* An address that is taken may be free later: that of a source which a reload replaces is in a moment. */
+/* Listens; tries again if the address is in use: it may become free, for instance when a reload replaces a source. */
 static void push_listen(void *userdata) {
         Push *push = userdata;
         char words[200];
@@ -324,7 +324,7 @@ static void *push_close(void *self) {
 
         if (!push)
                 return NULL;
-        listen_drop(push->route); /* answers those that wait: try again later */
+        listen_drop(push->route); /* answers 503 to the requests that wait */
         while (!STAILQ_EMPTY(&push->waiting)) {
                 PushRequest *waiting = STAILQ_FIRST(&push->waiting);
 
@@ -355,7 +355,8 @@ static int push_open(const SourceContext *context, void **ret_self) {
         if (r < 0)
                 return r;
         if (!context->manual) {
-                (void) push_try(push); /* who waited for the daemon to be ready is heard; the rest follows at once */
+                (void) push_try(push); /* at once: a client that waited until the daemon was ready must be heard; the
+                                          timer does the rest */
                 loop_arm_in(push->retry, 0);
         }
         *ret_self = cleanup_steal(push);

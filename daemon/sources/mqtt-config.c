@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of the type mqtt. */
+/* The configuration keys of the type mqtt. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 
@@ -12,9 +12,9 @@
 #define FIELD(field) offsetof(MqttConfig, field)
 #define TEXT_MAX 1024
 
-/* ---- where the broker is ---- */
+/* ---- the broker's address ---- */
 
-/* HOST, HOST:PORT or [ADDRESS]:PORT. False when it is none of them. */
+/* Splits HOST, HOST:PORT or [ADDRESS]:PORT. False for any other text. */
 static bool mqtt_split_host(const char *text, MqttAddress *ret) {
         bool six = text[0] == '[';
         const char *host = six ? text + 1 : text, *end = host + strcspn(host, six ? "]" : ":"), *port;
@@ -40,7 +40,7 @@ bool mqtt_address_read(const char *url, MqttAddress *ret) {
         return mqtt_split_host(host, ret);
 }
 
-/* A name may begin with 127., too: only as an address that is this machine. */
+/* True for this machine. Only an address may begin with 127.: a name may begin like that too. */
 static bool mqtt_is_local(const MqttAddress *address) {
         struct in_addr four;
 
@@ -110,7 +110,7 @@ static const ConfigRow rows[] = {
 };
 /* clang-format on */
 
-/* ---- what no row can say alone ---- */
+/* ---- rules that a single row cannot check ---- */
 
 static int mqtt_rule_topics(const ConfigPlace *place, const MqttConfig *keys) {
         for (size_t i = 0; keys->topics[i]; i++)
@@ -123,16 +123,16 @@ static int mqtt_rule_topics(const ConfigPlace *place, const MqttConfig *keys) {
         return 0;
 }
 
-/* RabbitMQ's VHOST of a user VHOST:USER; its clients are of one each. */
+/* Returns RabbitMQ's VHOST if the user is VHOST:USER: each VHOST has its own clients. */
 static Slice mqtt_vhost(const char *user) {
         const char *end = user ? strrchr(user, ':') : NULL;
 
         return end ? (Slice){ user, (size_t) (end - user) } : (Slice){};
 }
 
-/* Two sessions under one name are one: each gets what the other asked for. Of two users as well, but for a broker that
- * has another name for each (Mosquitto's use_username_as_clientid). Warned of only: 0.2.0 took it, and who upgrades
- * keeps all other sources. */
+/* Two sessions with the same client id are one session, in which each gets what the other subscribed to. That holds for
+ * two users as well, except at a broker that makes the id from the user (Mosquitto's use_username_as_clientid). It is
+ * only a warning, because 0.2.0 accepted it. */
 static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, const MqttAddress *address) {
         const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL, *node;
         int r = 0;

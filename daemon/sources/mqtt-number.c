@@ -6,9 +6,9 @@
 
 #define PACKET_IDS UINT16_MAX /* 1 to 65 535 */
 
-/* The first number above *low* whose message has that identifier. */
+/* Returns the first number above *low* whose message has that identifier. */
 static uint64_t number_above(uint64_t low, uint16_t packet_id) {
-        uint64_t begun = low % PACKET_IDS; /* of low + 1, less 1 */
+        uint64_t begun = low % PACKET_IDS; /* identifier of low + 1, minus 1 */
 
         return low + 1 + (PACKET_IDS + (uint64_t) packet_id - 1 - begun) % PACKET_IDS;
 }
@@ -23,20 +23,21 @@ void mqtt_numbers_hear(MqttNumbers *n, uint64_t number) {
                 n->heard = number;
 }
 
-/* Only what was not heard comes again. */
+/* True if the number cannot be used again. A repeat (DUP) can only be a message whose acknowledgement the broker has
+ * not heard. */
 static bool number_is_used_up(const MqttNumbers *n, uint64_t number, bool dup) {
         return number <= (dup ? n->heard : n->last);
 }
 
-/* All numbers of before stay behind, those too that were used since how they stand was kept. */
+/* Continues with a number above all earlier ones, also above those that were used since the last save. */
 static uint64_t number_begin(MqttNumbers *n, uint16_t packet_id) {
         n->counts = false;
         n->from = number_above(n->last + MQTT_NUMBER_BACK, packet_id);
         return n->from;
 }
 
-/* A message was sent after the broker knew identifiers to be free, and it took none of them. What it sends again got
- * its identifier before. */
+/* True if this message proves that the broker counts: it was sent when the broker knew free identifiers, and does not
+ * use one of them. A message that is sent again got its identifier earlier, so it proves nothing. */
 static bool number_proves(const MqttNumbers *n, uint64_t number, bool dup) {
         return !dup && n->heard >= n->from && number > n->last && number - n->last <= MQTT_NUMBER_BACK;
 }
@@ -57,7 +58,7 @@ void mqtt_numbers_print(const MqttNumbers *n, char text[static MQTT_NUMBERS_TEXT
         (void) snprintf(text, MQTT_NUMBERS_TEXT, "%" PRIu64 " %" PRIu64 " %d", n->last, n->heard, n->counts);
 }
 
-/* Of those that have no number of their own, none need be known. */
+/* If messages had no number of their own (counts is false), the numbers need not be known. */
 void mqtt_numbers_read(MqttNumbers *n, const char *text) {
         uint64_t last, heard;
         int counts;

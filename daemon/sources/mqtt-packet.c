@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-#define TEXT_MAX 65535                      /* a length of two bytes */
-#define PUBLISH_HEAD_MAX (2 + TEXT_MAX + 2) /* topic and packet identifier */
+#define TEXT_MAX 65535                      /* its length has two bytes */
+#define PUBLISH_HEAD_MAX (2 + TEXT_MAX + 2) /* size of topic and packet identifier */
 
 typedef enum PacketType {
         TYPE_CONNECT = 1,
@@ -16,7 +16,7 @@ typedef enum PacketType {
         TYPE_AUTH = 15,
 } PacketType;
 
-/* Properties of MQTT 5 (table 2-4) that mean something to us. */
+/* The properties of MQTT 5 (table 2-4) that we use. */
 typedef enum Property {
         PROPERTY_SESSION_EXPIRY = 0x11,
         PROPERTY_SERVER_KEEP_ALIVE = 0x13,
@@ -50,7 +50,7 @@ static void put_property(Bytes *out, Property property, uint32_t value, size_t s
         put_number(out, value, size);
 }
 
-/* A length of one to four bytes, seven bits each, the lowest first (1.5.5). */
+/* Writes a length of one to four bytes, seven bits in each, the lowest first (1.5.5). */
 static void put_length(Bytes *out, size_t size) {
         if (size >= 1u << 28)
                 bytes_fail(out, -EMSGSIZE);
@@ -60,7 +60,7 @@ static void put_length(Bytes *out, size_t size) {
         } while (size > 0);
 }
 
-/* The packet around *body*. */
+/* Writes a packet with *body*. */
 static int put_packet(Bytes *out, PacketType type, unsigned flags, const Bytes *body) {
         bytes_fail(out, bytes_result(body));
         put_number(out, (unsigned) type << 4 | flags, 1);
@@ -104,7 +104,7 @@ static void put_packet_id(Bytes *body, const MqttSubscribe *subscribe) {
 }
 
 int mqtt_put_subscribe(Bytes *out, const MqttSubscribe *subscribe) {
-        /* QoS 1; Retain Handling 2: retained messages are not wanted, 1: where the subscription is new (3.8.3.1) */
+        /* QoS 1. Retain Handling 2: send no retained messages; 1: only for a new subscription (3.8.3.1) */
         unsigned handling = subscribe->retained ? 1 : 2,
                  options = 1u | (subscribe->version == MQTT_5 ? handling << 4 : 0);
         _cleanup_bytes_ Bytes body = {};
@@ -147,11 +147,11 @@ int mqtt_put_disconnect(Bytes *out) {
 
 /* ---- reading ---- */
 
-/* The rest of a packet's body. */
+/* The part of a packet's body that is not read yet. */
 typedef struct Reader {
         const uint8_t *at, *end;
-        bool bad;     /* something reached beyond the end */
-        bool foreign; /* a text is not UTF-8, or has a NUL (MQTT-1.5.4-1, -2) */
+        bool bad;     /* a read went beyond the end */
+        bool foreign; /* a text is not UTF-8, or contains a NUL (MQTT-1.5.4-1, -2) */
 } Reader;
 
 static size_t reader_left(const Reader *r) {
@@ -189,7 +189,7 @@ static Slice get_text(Reader *r) {
         return text;
 }
 
-/* One to four bytes; what is longer than it must be is malformed, too (MQTT-1.5.5-1). */
+/* Reads a length of one to four bytes; one that is longer than necessary is malformed (MQTT-1.5.5-1). */
 static size_t get_length(Reader *r) {
         size_t value = 0;
 
@@ -214,7 +214,7 @@ static const uint8_t property_shapes[] = {
         [0x02] = SHAPE_4,      /* message expiry interval */
         [0x03] = SHAPE_TEXT,   /* content type */
         [0x08] = SHAPE_TEXT,   /* response topic */
-        [0x09] = SHAPE_TEXT,   /* correlation data: binary, but of the same shape */
+        [0x09] = SHAPE_TEXT,   /* correlation data: binary, but with the same layout */
         [0x0b] = SHAPE_LENGTH, /* subscription identifier */
         [0x11] = SHAPE_4,      /* session expiry interval */
         [0x12] = SHAPE_TEXT,   /* assigned client identifier */
@@ -279,7 +279,7 @@ static void get_property(Reader *r, MqttPacket *packet) {
         else if (property == PROPERTY_SESSION_EXPIRY)
                 packet->session_expiry = value;
         else if (property == PROPERTY_TOPIC_ALIAS)
-                r->bad = true; /* we allow none: the topic would be empty (MQTT-3.1.2-27) */
+                r->bad = true; /* we allow no aliases: the topic would be empty (MQTT-3.1.2-27) */
 }
 
 static void get_properties(MqttVersion version, Reader *r, MqttPacket *packet) {
@@ -303,13 +303,13 @@ static const char *read_connack(MqttVersion version, Reader *r, MqttPacket *pack
         packet->session_present = flags & 1;
         packet->session_expiry = MQTT_SESSION_FOR_EVER;
         packet->reason = (uint8_t) get_number(r, 1);
-        /* a broker that knows 3.1.1 only answers in its own form, without properties */
+        /* a broker that knows only 3.1.1 answers in its own form, without properties */
         if (version == MQTT_5 && reader_left(r) > 0)
                 get_properties(version, r, packet);
         return flags > 1 ? "a CONNACK with reserved flags" : NULL;
 }
 
-/* All that stands before the properties. */
+/* Reads everything before the properties. */
 static const char *read_publish_head(unsigned flags, Reader *r, MqttPacket *packet) {
         packet->dup = flags & 8;
         packet->qos = flags >> 1 & 3;
@@ -362,7 +362,7 @@ static const char *read_disconnect(MqttVersion version, Reader *r, MqttPacket *p
         return NULL;
 }
 
-/* What the first byte tells already, before a length that may be nonsense is waited for. */
+/* Checks the first byte before the length: a wrong length could make us wait for bytes that never come. */
 static const char *check_header(unsigned header) {
         switch (header >> 4) {
         case MQTT_PUBLISH:
@@ -395,10 +395,10 @@ static const char *read_body(MqttVersion version, unsigned header, Reader *r, Mq
         case MQTT_DISCONNECT:
                 return read_disconnect(version, r, packet);
         }
-        return NULL; /* check_header() knows no other */
+        return NULL; /* check_header() allows no other type */
 }
 
-/* The size of the packet at the start of *data*, header included; 0: more bytes are needed to tell. -EBADMSG. */
+/* Returns the size of the packet at the start of *data*, with its header; 0: more bytes are needed. -EBADMSG. */
 static int packet_size(Slice data, size_t *ret_header, size_t *ret_size) {
         size_t value = 0;
 
@@ -416,7 +416,7 @@ static int packet_size(Slice data, size_t *ret_header, size_t *ret_size) {
         return data.size > 4 ? -EBADMSG : 0;
 }
 
-/* A PUBLISH of *size* bytes, which is too large; *data* begins with what has come of it. */
+/* Reads the head of a PUBLISH of *size* bytes, which is too large; *data* has the bytes that have come. */
 static int read_too_large(Slice data, size_t header, size_t size, MqttPacket *ret, const char **problem) {
         size_t come = data.size < size ? data.size : size;
         Reader reader = { .at = (const uint8_t *) data.data + header, .end = (const uint8_t *) data.data + come };
@@ -529,7 +529,7 @@ static const char *find_reason(const Reason *reasons, size_t n, uint8_t code) {
 const char *mqtt_reason(MqttVersion version, MqttType type, uint8_t reason) {
         const char *words = NULL;
 
-        if (type == MQTT_CONNACK && reason < 0x80) /* also what a 3.1.1 broker answers to MQTT 5 */
+        if (type == MQTT_CONNACK && reason < 0x80) /* a 3.1.1 broker answers like this to MQTT 5 too */
                 words = find_reason(reasons_connack_3, ELEMENTSOF(reasons_connack_3), reason);
         else if (version == MQTT_5)
                 words = find_reason(reasons_5, ELEMENTSOF(reasons_5), reason);

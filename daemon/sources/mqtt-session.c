@@ -19,15 +19,15 @@
 #include "lib/text.h"
 
 #define CONNECT_TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define ANSWER_TIMEOUT_USEC (30 * USEC_PER_SEC) /* for CONNACK, SUBACK */
+#define ANSWER_TIMEOUT_USEC (30 * USEC_PER_SEC) /* for CONNACK and SUBACK */
 #define KEEP_ALIVE_SEC 60
 #define RECEIVE_MAX 1000
 #define RECONNECT_MAX_USEC (5 * USEC_PER_MINUTE)
-#define STEADY_USEC USEC_PER_MINUTE /* a connection that stood for so long is made anew at once */
-#define READ_MAX (256 * 1024)       /* bytes taken in one turn of the loop: one commit */
+#define STEADY_USEC USEC_PER_MINUTE /* a connection that lasted this long is replaced without a long wait */
+#define READ_MAX (256 * 1024)       /* bytes read in one turn of the loop, which is one commit */
 #define STATE_MAX (128 * 1024)
-/* a broker that keeps the session for less is told of: RabbitMQ a day, Azure Event Grid an hour, if nobody changed it
- */
+/* if the broker keeps the session for less, that is logged: the default of RabbitMQ is a day, of Azure Event Grid an
+ * hour */
 #define EXPIRY_SHORT_SEC (7 * 24 * 60 * 60)
 #define DETAIL_MAX 400
 
@@ -48,24 +48,24 @@ struct MqttSession {
         State state;
         MqttVersion version;
         Stream *stream;
-        uint64_t connection; /* number of this one */
-        LoopWatch *timer;    /* the next connect, the answer that is awaited, the next ping */
+        uint64_t connection; /* number of the present connection */
+        LoopWatch *timer;    /* for the next connect, an answer, or the next ping */
         Backoff backoff;
-        usec_t ready_at; /* clock_now() */
+        usec_t ready_at; /* clock_now() when it became ready */
         bool held;
         Bytes in;
-        size_t skip;      /* bytes of a packet that was read, or is too large to be, which have not come yet */
-        unsigned answers; /* SUBACK and UNSUBACK that are awaited */
-        /* A PINGRESP tells that the broker has heard what was sent before the PINGREQ. */
-        uint64_t pings, pongs; /* of this connection */
-        uint64_t confirms;     /* the ping whose answer confirms what was acknowledged; 0: none is out */
-        uint64_t mark;         /* of what was acknowledged last; */
-        uint64_t asked;        /* of what was acknowledged before that ping */
+        size_t skip;      /* bytes still to come of a packet that was read or is too large to be read */
+        unsigned answers; /* number of SUBACK and UNSUBACK that have not come yet */
+        /* A PINGRESP shows that the broker has heard everything that was sent before the PINGREQ. */
+        uint64_t pings, pongs; /* on this connection */
+        uint64_t confirms;     /* number of the ping whose answer confirms acknowledgements; 0: none was sent */
+        uint64_t mark;         /* of the last acknowledgement */
+        uint64_t asked;        /* of the last acknowledgement before that ping */
         uint16_t packet_id;
         unsigned keep_alive_sec;
         usec_t heard;  /* clock_now() of the last byte */
-        char *id;      /* names the broker's session */
-        Bytes filters; /* that session's, one a line; empty: not known */
+        char *id;      /* our name for the broker's session */
+        Bytes filters; /* of that session, one in each line; empty: not known */
         bool said_qos, said_expiry, said_gone;
         char detail[DETAIL_MAX];
 };
@@ -75,9 +75,10 @@ static void session_move(MqttSession *s, State state) {
         s->state = state;
 }
 
-/* ---- what is known of the broker's session: its name and its filters ---- */
+/* ---- what is known about the broker's session: its name and its filters ---- */
 
-/* The filters as they are kept: one a line, which no filter has (a configuration knows no line breaks). */
+/* Joins the filters for the file, one in each line; a filter contains no line break, because the configuration allows
+ * none. */
 static int filters_join(const MqttSession *s, Bytes *ret) {
         for (size_t i = 0; s->spec.filters[i]; i++)
                 bytes_append_format(ret, "%s\n", s->spec.filters[i]);
@@ -100,14 +101,14 @@ static int state_name(const MqttSession *s, char **ret) {
         return asprintf(ret, "mqtt-%s.session", s->spec.name) < 0 ? -ENOMEM : 0;
 }
 
-/* Whose session it is: a broker has one for each client id. */
+/* Names the session at the broker, which has one for each client id. */
 static int state_owner(const MqttSession *s, char **ret) {
         return asprintf(ret, "%s:%u %s", s->spec.host, s->spec.port, s->spec.client_id) < 0 ? -ENOMEM : 0;
 }
 
-/* The first line is the session's name and behind a blank whose it is (not before 0.3.0), the others are its filters.
- * What cannot be read, or is another's, is as if it were not there: then everything is subscribed to once more, for a
- * session that a broker has from before may lack what came to the topics since. */
+/* Reads the state file. The first line is the session's name and, after a blank, what state_owner() returns (since
+ * 0.3.0); the other lines are its filters. If the file cannot be read or belongs to another session, it is ignored.
+ * Then everything is subscribed to again, because an old session at the broker may not have all our topics. */
 static void state_read(MqttSession *s) {
         _cleanup_free_ char *name = NULL, *path = NULL, *text = NULL, *owner = NULL;
         _cleanup_close_ int fd = -1;
@@ -156,7 +157,7 @@ static void state_write(MqttSession *s, bool subscribed) {
         s->filters = bytes_steal(&filters);
 }
 
-/* Another session: packet identifiers begin anew, and nothing is subscribed to. */
+/* A new session: packet identifiers begin again, and nothing is subscribed to. */
 static int state_renew(MqttSession *s) {
         free(s->id);
         bytes_done(&s->filters);
@@ -164,7 +165,8 @@ static int state_renew(MqttSession *s) {
                 s->id = NULL;
         if (!s->id)
                 return -ENOMEM;
-        state_write(s, false); /* before a message of it comes: if we die then, it comes again under that name */
+        state_write(s, false); /* before its first message: if we are killed then, the message comes again with the same
+                                  name */
         return 0;
 }
 
@@ -194,7 +196,7 @@ static void session_fail(MqttSession *s, int error) {
         session_lose(s, MQTT_UNREACHABLE, strerror(-error));
 }
 
-/* All of them or none. */
+/* Sends all packets, or none. */
 static void session_send(MqttSession *s, const Bytes *packets) {
         int r = bytes_result(packets);
 
@@ -204,8 +206,9 @@ static void session_send(MqttSession *s, const Bytes *packets) {
                 session_fail(s, r);
 }
 
-/* A closed door right after our greeting may be a broker's way to refuse MQTT 5. If it is closed to 3.1.1, too, it was
- * not for that: a proxy may do so while the broker is away, and with MQTT 5 less is lost. */
+/* If a broker closes the connection right after our CONNECT, it may not know MQTT 5: returns true once to try 3.1.1. If
+ * it closes that too, the version was not the reason, and MQTT 5 is tried next. A proxy may close connections while the
+ * broker is away, and MQTT 5 loses less. */
 static bool session_tries_older(MqttSession *s) {
         bool older = s->version == MQTT_5;
 
@@ -215,7 +218,7 @@ static bool session_tries_older(MqttSession *s) {
         return older;
 }
 
-/* A broker that hands the session over to another program may not say so. */
+/* When another program takes over the session, some brokers close the connection without a reason. */
 static void on_lost(void *userdata, const char *detail) {
         MqttSession *s = userdata;
         bool older = session_tries_older(s), soon = s->state == STATE_READY && clock_now() - s->ready_at < STEADY_USEC;
@@ -261,7 +264,7 @@ static uint16_t next_packet_id(MqttSession *s) {
         return s->packet_id;
 }
 
-/* The filters that the session has and we do not want any more. */
+/* Unsubscribes from filters of the session that are no longer wanted. */
 static void put_unsubscribe(MqttSession *s, Slice wanted, Bytes *packets) {
         _cleanup_bytes_ Bytes old = {};
         const char *filters[1];
@@ -277,9 +280,9 @@ static void put_unsubscribe(MqttSession *s, Slice wanted, Bytes *packets) {
         }
 }
 
-/* All of them, one packet each, so that each answer is about one: a broker that was restarted may have an older state
- * of the session, without what it granted since. MQTT 3.1.1: only those that the session should not have yet, since
- * the broker sends what is retained each time. */
+/* Subscribes to all filters, with one packet for each, so that each answer is about one filter. All: a broker that was
+ * restarted may have an older state of the session without the latest filters. With MQTT 3.1.1 only those that the
+ * session does not have, because the broker sends retained messages at each SUBSCRIBE. */
 static void put_subscribe(MqttSession *s, Bytes *packets) {
         for (size_t i = 0; s->spec.filters[i]; i++) {
                 if (s->version == MQTT_3_1_1 &&
@@ -303,7 +306,7 @@ static void session_ready(MqttSession *s) {
         s->callbacks.on_state(s->callbacks.userdata, MQTT_READY, 0, "");
 }
 
-/* Said once until the broker has kept one. */
+/* Logs once that the broker has lost the session; again only after it has kept one. */
 static void session_tell_gone(MqttSession *s, bool present) {
         bool gone = !present && !s->spec.clean && s->filters.size > 0, said = s->said_gone;
 
@@ -340,7 +343,7 @@ static void session_refused(MqttSession *s, const MqttPacket *packet) {
                 packet->words.data ?: "");
 }
 
-/* The broker may keep the session for less than what it is asked for (3.2.2.3.2). */
+/* Logs that the broker keeps the session for less time than we asked for (3.2.2.3.2). */
 static void session_tell_expiry(MqttSession *s, uint32_t expiry_sec) {
         char span[CLOCK_SPAN_SIZE];
 
@@ -374,7 +377,7 @@ static void on_connack(MqttSession *s, const MqttPacket *packet) {
         session_subscribe(s, packet->session_present);
 }
 
-/* QoS 0 is told: such messages are the broker's to lose. */
+/* Logs that only QoS 0 is granted: the broker may lose such messages. */
 static void session_tell_qos(MqttSession *s) {
         if (s->said_qos)
                 return;
@@ -436,7 +439,7 @@ static void session_take(MqttSession *s, const MqttPacket *packet) {
         switch (packet->type) {
         case MQTT_CONNACK:
                 return on_connack(s, packet);
-        case MQTT_PUBLISH: /* of a session that is there it may come before the SUBACK */
+        case MQTT_PUBLISH: /* with an existing session it may come before the SUBACK */
                 if (s->state == STATE_SUBSCRIBING || s->state == STATE_READY)
                         s->callbacks.on_message(s->callbacks.userdata, packet, s->id);
                 return;
@@ -453,7 +456,7 @@ static void session_take(MqttSession *s, const MqttPacket *packet) {
         }
 }
 
-/* What is behind the packet before. */
+/* Returns the data after the last packet. */
 static Slice session_skip(MqttSession *s, Slice rest) {
         size_t n = s->skip < rest.size ? s->skip : rest.size;
 
@@ -461,7 +464,7 @@ static Slice session_skip(MqttSession *s, Slice rest) {
         return (Slice){ rest.data + n, rest.size - n };
 }
 
-/* Takes the packets that are whole. */
+/* Handles all complete packets. */
 static void session_parse(MqttSession *s) {
         Slice rest = session_skip(s, (Slice){ s->in.data, s->in.size });
         uint64_t connection = s->connection;
@@ -481,7 +484,7 @@ static void session_parse(MqttSession *s) {
                 }
                 session_take(s, &packet);
                 if (s->connection != connection || s->state == STATE_WAITING)
-                        return; /* lost on the way: the buffer is empty already */
+                        return; /* the connection was lost meanwhile, and the buffer is empty */
         }
         memmove(s->in.data, rest.data, rest.size);
         s->in.size = rest.size;
@@ -509,8 +512,8 @@ static void on_readable(void *userdata) {
 
 /* ---- time ---- */
 
-/* The broker closes after one and a half times the keep-alive time without a packet of ours (3.1.2.10); we do the same.
- */
+/* If it hears nothing from us for one and a half times the keep-alive time, the broker closes the connection
+ * (3.1.2.10); we do the same. */
 static void session_keep_alive(MqttSession *s) {
         usec_t patience = (usec_t) s->keep_alive_sec * USEC_PER_SEC * 3 / 2;
         _cleanup_bytes_ Bytes packet = {};
@@ -531,7 +534,7 @@ static void on_timer(void *userdata) {
         case STATE_READY:
                 return session_keep_alive(s);
         default:
-                if (s->held && s->state != STATE_CONNECTING) /* its answer is not read */
+                if (s->held && s->state != STATE_CONNECTING) /* the answer may have come, but is not read */
                         return session_await_answer(s);
                 return session_lose(s, MQTT_UNREACHABLE, "the broker does not answer");
         }
@@ -585,7 +588,7 @@ void mqtt_session_reset(MqttSession *s, const char *detail) {
 
 void mqtt_session_hold(MqttSession *s, bool hold) {
         s->held = hold;
-        s->heard = clock_now(); /* what it says while held is not heard */
+        s->heard = clock_now(); /* what the broker sent while held was not read */
         if (s->stream)
                 stream_hold(s->stream, hold);
 }

@@ -26,7 +26,7 @@ typedef struct Level {
         bool last;
 } Level;
 
-/* Takes the level that *rest* begins with; `rest->data` is NULL behind the last one. */
+/* Takes the first level of *rest*; after the last one `rest->data` is NULL. */
 static Level level_take(Slice *rest) {
         const char *slash = memchr(rest->data, '/', rest->size);
         Level level = { .text = { rest->data, slash ? (size_t) (slash - rest->data) : rest->size }, .last = !slash };
@@ -122,7 +122,7 @@ bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret) {
                 Level level = level_take(&patterns), given;
 
                 if (level.kind == LEVEL_REST) {
-                        /* `a/#` matches `a` as well (4.7.1.2); `a/{id*}` has nothing to name then */
+                        /* `a/#` also matches `a` (4.7.1.2); `a/{id*}` does not, because there is no id */
                         if (!topics.data && level.name == NAME_ID)
                                 return false;
                         topic_note(&found, level.name, topics);
@@ -160,8 +160,8 @@ static bool levels_overlap(const Level *a, const Level *b, bool first) {
                !(b->kind == LEVEL_TEXT && b->text.size > 0 && b->text.data[0] == '$');
 }
 
-/* What is left of the longer pattern, when the shorter one ended: only `#` stands for no level at all. It is what the
- * broker is asked for in place of `{id*}`, too, and it may send a message once for each filter (MQTT-3.3.4-2). */
+/* True if the rest of the longer pattern matches no level at all: only `#` does. `{id*}` counts too, because the broker
+ * is asked for `#` instead, and it may send a message once for each filter (MQTT-3.3.4-2). */
 static bool rest_may_be_empty(Slice rest) {
         return slice_equal(rest, "#") || slice_equal(rest, "{id*}");
 }

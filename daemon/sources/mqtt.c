@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Topics of an MQTT broker. What comes in one turn of the loop is one commit, and only then the broker is told that it
- * may forget it, in the order in which it came (P12).
+/* Topics of an MQTT broker. The messages of one turn of the loop are one commit. Only after that, they are
+ * acknowledged, in the order in which they came, so that the broker may delete them (P12).
  *
- * A message that was stored, but whose acknowledgement the broker may not have heard, comes again with DUP; it is known
- * by its number, where the broker counts (mqtt-number.h), and by a hash of topic and payload. How the numbers stand is
- * the source's cursor. */
+ * If the broker may not have heard the acknowledgement of a stored message, it sends the message again with DUP. Such a
+ * repeat is recognised by its number, if the broker counts (mqtt-packet.h), and by a hash of topic and payload. The
+ * numbers are stored as the source's cursor. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +21,9 @@
 
 #define PACKET_MAX ((size_t) 1024 * 1024)
 #define QUIET_USEC (5 * USEC_PER_SEC)
-#define ACKS_AT_ONCE 256 /* of one write */
+#define ACKS_AT_ONCE 256 /* in one write */
 
-/* A message that waits for the disk, or whose acknowledgement the broker may not have heard yet. */
+/* A message that waits for the disk, or whose acknowledgement the broker may not have heard. */
 typedef struct MqttAck {
         uint64_t ticket, connection, number;
         uint16_t packet_id;
@@ -34,16 +34,16 @@ typedef struct Mqtt {
         const MqttConfig *keys;
         MqttAddress address;
         MqttSession *session;
-        char **filters; /* of keys->topics; NULL at the end */
+        char **filters; /* made from keys->topics; NULL at the end */
         size_t n_filters;
         char client_id[260];
         char session_id[24];
         MqttNumbers numbers;
-        MqttNumbers kept; /* on disk, or on the way there */
+        MqttNumbers kept; /* the numbers on disk, or on their way to the disk */
         uint64_t put;     /* the last ticket */
-        MqttAck *acks;    /* oldest first; before first_ack they are acknowledged, and not heard yet */
+        MqttAck *acks;    /* oldest first; those before first_ack are acknowledged, but not confirmed */
         size_t first_ack, n_acks, allocated;
-        LoopWatch *checked; /* a look has come to its end */
+        LoopWatch *checked; /* defer: `check` has its result */
         bool checking, answered, said_too_large, said_foreign;
         char detail[400];
 } Mqtt;
@@ -58,7 +58,7 @@ static void mqtt_drop_acks(Mqtt *mqtt, size_t n) {
         memmove(mqtt->acks, mqtt->acks + n, mqtt->n_acks * sizeof(MqttAck));
 }
 
-/* Of a connection that is lost nothing is heard any more. */
+/* Drops acknowledgements of a lost connection: they will never be confirmed. */
 static void mqtt_drop_lost_acks(Mqtt *mqtt, uint64_t connection) {
         size_t n = 0;
 
@@ -67,9 +67,9 @@ static void mqtt_drop_lost_acks(Mqtt *mqtt, uint64_t connection) {
         mqtt_drop_acks(mqtt, n);
 }
 
-/* Some brokers send again what is not acknowledged for some time (NATS for 30 s, VerneMQ for 20). The copies are read
- * when the first one is stored, and one acknowledgement is enough: the broker may take the next one for that of a new
- * message, to which it gave the identifier meanwhile. */
+/* Some brokers send a message again on the same connection if it is not acknowledged for some time (NATS after 30 s,
+ * VerneMQ after 20). We read such copies when the first message is stored, and send one acknowledgement. A second one
+ * could be taken for that of a new message with the same identifier. */
 static bool mqtt_is_copy(const Mqtt *mqtt, const MqttPacket *packet, uint64_t connection) {
         for (size_t i = 0; packet->dup && i < mqtt->n_acks; i++)
                 if (mqtt->acks[i].packet_id == packet->packet_id && mqtt->acks[i].connection == connection)
@@ -91,7 +91,7 @@ static int mqtt_expect_ack(Mqtt *mqtt, const MqttPacket *packet, uint64_t number
         return 0;
 }
 
-/* Those that are due on one connection, up to ACKS_AT_ONCE. */
+/* Takes the acknowledgements that are due on one connection, at most ACKS_AT_ONCE. */
 static size_t mqtt_take_acks(Mqtt *mqtt, uint64_t ticket, uint64_t *ret_connection, uint16_t ids[static ACKS_AT_ONCE]) {
         size_t n = 0;
 
@@ -155,7 +155,7 @@ static int mqtt_put_cursor(Mqtt *mqtt) {
         return r;
 }
 
-/* Before anything else is done with a message of *session*. Keeps how the numbers stand, where that must be. */
+/* Call this first for each message of *session*. It saves the numbers if necessary. */
 static int mqtt_number_message(Mqtt *mqtt, const MqttPacket *packet, const char *session, uint64_t *ret) {
         bool other = strcmp(session, mqtt->session_id) != 0;
 
@@ -186,7 +186,8 @@ static int mqtt_name_message(const MqttPacket *packet, uint64_t number, char see
 
 /* ---- messages ---- */
 
-/* NULL: there is nothing; with *r* set to -ENOMEM: no memory, which must not read as a topic that names nothing. */
+/* Returns NULL for an empty slice. Without memory it returns NULL and sets *r* to -ENOMEM: that must not look like a
+ * topic without a name. */
 static char *copy_slice(Slice slice, int *r) {
         char *copy = slice.size > 0 ? strndup(slice.data, slice.size) : NULL;
 
@@ -216,7 +217,7 @@ static int mqtt_take(Mqtt *mqtt, const MqttPacket *packet, const MqttTopic *topi
         return source_take(mqtt->context.source, &mqtt->keys->reading, &document, 0, &outcome);
 }
 
-/* A payload of no bytes deletes a retained message: it says nothing. */
+/* An empty payload only deletes a retained message; it contains no value. */
 static bool mqtt_is_of_use(const Mqtt *mqtt, const MqttPacket *packet) {
         return packet->payload.size > 0 && (!packet->retain || mqtt->keys->retained == MQTT_RETAINED_STORE);
 }
@@ -233,7 +234,7 @@ static void mqtt_tell_foreign(Mqtt *mqtt, Slice topic) {
                 name, (int) text_cut(topic.data, topic.size, 200), topic.data);
 }
 
-/* The topic as text: an id, a name and a field are made of it. */
+/* Makes a valid text of the topic: an id, a name and a field are taken from it. */
 static int mqtt_clean_topic(Mqtt *mqtt, MqttPacket *packet, Bytes *clean) {
         int r;
 
@@ -278,7 +279,8 @@ static int mqtt_reread(const void *keys, const ShapeOrigin *origin, Slice raw, R
         return r < 0 ? r : shape_reread(&config->reading, &placed, raw, list, ret);
 }
 
-/* It would come again for ever, and keep all behind it from us: it is acknowledged without being read. */
+/* Logs a message that is too large. It is acknowledged without being read, because otherwise it would come again and
+ * again and hold up all later ones. */
 static void mqtt_tell_too_large(Mqtt *mqtt, Slice topic) {
         const char *name = mqtt->context.config->name;
 
@@ -306,7 +308,7 @@ static void on_message(void *userdata, const MqttPacket *packet, const char *ses
                 r = mqtt_read_message(mqtt, packet, number);
         if (r == 0 && packet->qos > 0)
                 r = mqtt_expect_ack(mqtt, packet, number);
-        if (r < 0) /* what is not acknowledged comes again with the next connection, and only then */
+        if (r < 0) /* a message without acknowledgement comes again, but only on a new connection */
                 mqtt_session_reset(mqtt->session, "out of memory");
 }
 
@@ -317,10 +319,10 @@ static void on_batch(void *userdata) {
         if (mqtt->first_ack == mqtt->n_acks || mqtt->acks[mqtt->n_acks - 1].ticket <= mqtt->put)
                 return;
         mqtt->put++;
-        (void) source_put(mqtt->context.source, &none, mqtt->put); /* an empty list takes no memory */
+        (void) source_put(mqtt->context.source, &none, mqtt->put); /* an empty list needs no memory */
 }
 
-/* ---- how it stands ---- */
+/* ---- state ---- */
 
 static void on_state(void *userdata, MqttState state, usec_t retry_in, const char *detail) {
         static const SourcePollOutcome outcomes[] = {
@@ -350,7 +352,7 @@ static void *mqtt_close(void *self) {
         if (!mqtt)
                 return NULL;
         if (mqtt->numbers.counts && mqtt->numbers.heard > mqtt->kept.heard)
-                (void) mqtt_put_cursor(mqtt); /* the next process shall know what was heard */
+                (void) mqtt_put_cursor(mqtt); /* tells the next process which acknowledgements were heard */
         mqtt_session_free(mqtt->session);
         loop_drop(mqtt->checked);
         for (size_t i = 0; i < mqtt->n_filters; i++)
@@ -384,8 +386,8 @@ static int mqtt_make_filters(Mqtt *mqtt) {
         return 0;
 }
 
-/* Stable, since the broker keeps the session under it, and no other instance's: this machine, this state, this source.
- */
+/* Makes the client id from this machine, this state directory and this source. It never changes, because the broker
+ * keeps the session under it, and no other instance has it. */
 static void mqtt_make_client_id(Mqtt *mqtt) {
         char machine[64] = "", text[512], hash[SHA256_HEX_SIZE];
         FILE *file = fopen("/etc/machine-id", "re");
@@ -404,7 +406,7 @@ static void mqtt_make_client_id(Mqtt *mqtt) {
                 mqtt->client_id, sizeof(mqtt->client_id), "sensorqd-%.16s", sha256_hex(text, strlen(text), hash));
 }
 
-/* Two that connect under one id put each other out. */
+/* Two clients with the same id would disconnect each other. */
 static void mqtt_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
         const MqttConfig *keys = config->keys;
 
@@ -446,7 +448,7 @@ static int mqtt_open(const SourceContext *context, void **ret_self) {
                 return -ENOMEM;
         mqtt->context = *context;
         mqtt->keys = context->keys;
-        (void) mqtt_address_read(mqtt->keys->url, &mqtt->address); /* the rule found it right */
+        (void) mqtt_address_read(mqtt->keys->url, &mqtt->address); /* valid: the rule has checked it */
         mqtt_make_client_id(mqtt);
         r = mqtt_make_filters(mqtt);
         if (r < 0)
@@ -458,7 +460,7 @@ static int mqtt_open(const SourceContext *context, void **ret_self) {
         return 0;
 }
 
-/* ---- check: a look under another name, which leaves no trace and takes no message away ---- */
+/* ---- check: connects with another client id, leaves no trace, and takes no message away ---- */
 
 static void on_checked(void *userdata) {
         Mqtt *mqtt = userdata;
@@ -478,7 +480,7 @@ static void on_check_state(void *userdata, MqttState state, usec_t retry_in, con
                         mqtt->keys->url);
         else
                 text_copy(mqtt->detail, sizeof(mqtt->detail), detail);
-        loop_wake(mqtt->checked); /* the session is on the stack */
+        loop_wake(mqtt->checked); /* not here: the session is still running */
 }
 
 static int mqtt_check(void *self) {

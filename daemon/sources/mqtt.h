@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What the source is made of: its keys, topics as the configuration names them, and a session with the broker.
- * mqtt-packet.h has what goes over the line. */
+/* The parts of the source: its keys, the topic patterns of the configuration, and a session with the broker.
+ * mqtt-packet.h has the packets. */
 
 #include "lib/loop.h"
 #include "publish/shape.h"
@@ -25,54 +25,52 @@ typedef struct MqttConfig {
 
 extern const ConfigSection mqtt_section;
 
-/* What `url` says. */
+/* The parts of `url`. */
 typedef struct MqttAddress {
         char host[256];
         uint16_t port;
         bool tls;
 } MqttAddress;
 
-/* Reads a URL that begins with mqtt:// or mqtts://. False: what follows is not a host, with or without a port. */
+/* Reads a URL that begins with mqtt:// or mqtts://. False: after that there is no valid host with or without a port. */
 bool mqtt_address_read(const char *url, MqttAddress *ret);
 
 /* ---- mqtt-topic.c ---- */
 
-/* Topic patterns: MQTT's filters with names for what a level holds. `{id}`, `{name}` and `{field}` stand for one level,
- * or a part of one that begins and ends at a slash; `{id*}` for the rest, at the end only; `+` and a final `#` as in
- * MQTT. Pure. */
+/* Topic patterns: MQTT's filters with names for parts of a topic. `{id}`, `{name}` and `{field}` stand for one whole
+ * level. `{id*}` stands for all remaining levels, only at the end. `+` and a final `#` are as in MQTT. Pure. */
 
 #define MQTT_TOPIC_MAX 65535
 
-/* What a pattern found in a topic; empty slices: the pattern does not name it. */
+/* The named parts of a topic; an empty slice: the pattern does not name it. */
 typedef struct MqttTopic {
         Slice id, name, field;
 } MqttTopic;
 
-/* Checks a pattern of the configuration; NULL, or what is wrong with it as the rest of a sentence ("has {id} twice").
- */
+/* Checks a pattern of the configuration. Returns NULL, or what is wrong as the end of a sentence ("has {id} twice"). */
 const char *mqtt_topic_check(const char *pattern);
 
-/* The filter to subscribe to: "zigbee2mqtt/{id*}" -> "zigbee2mqtt/#". -ENOMEM. */
+/* Appends the filter to subscribe to: "zigbee2mqtt/{id*}" -> "zigbee2mqtt/#". -ENOMEM. */
 int mqtt_topic_filter(const char *pattern, Bytes *ret);
 
-/* Whether *topic* belongs to *pattern*, and what it names; the slices point into *topic*. `{id*}` needs at least one
- * level. What begins with `$` matches only a pattern that does (MQTT-4.7.2-1). */
+/* True if *topic* matches *pattern*; *ret* gets its named parts, which point into *topic*. `{id*}` needs at least one
+ * level. A topic that begins with `$` matches only a pattern that does too (MQTT-4.7.2-1). */
 bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret);
 
-/* What the first of *patterns* (NULL at the end) that it belongs to names; nothing where it belongs to none. */
+/* Returns the named parts by the first of *patterns* (NULL at the end) that matches; all are empty if none does. */
 MqttTopic mqtt_topic_find(char *const *patterns, Slice topic);
 
-/* Whether there is a topic that both patterns match. */
+/* True if some topic matches both patterns. */
 bool mqtt_topic_overlap(const char *a, const char *b);
 
 /* ---- mqtt-session.c ---- */
 
-/* A session with an MQTT broker: connects, logs in, subscribes, keeps alive, connects again. The session is the
- * broker's: it keeps what comes while we are away, as long as our client identifier stays. MQTT 5, and 3.1.1 where the
- * broker refuses 5.
+/* A session with an MQTT broker: connects, logs in, subscribes, keeps the connection alive, connects again. The broker
+ * keeps the session: it stores messages while we are away, as long as our client identifier stays the same. Uses MQTT
+ * 5, or 3.1.1 if the broker refuses 5.
  *
- * A message with QoS 1 stays the broker's until mqtt_session_acknowledge(); what is never acknowledged comes again with
- * DUP after the next connect, and only then. */
+ * The broker keeps a message with QoS 1 until mqtt_session_acknowledge(). A message that is never acknowledged comes
+ * again with DUP after the next connect, and only then. */
 
 typedef struct MqttSession MqttSession;
 
@@ -81,52 +79,53 @@ typedef struct MqttSessionSpec {
         const char *host;
         uint16_t port;
         bool tls;
-        const char *ca_file, *certificate_file, *key_file; /* NULL: the system's anchors, no certificate of ours */
-        const char *client_id, *username, *password;       /* NULL: none of the latter two */
+        const char *ca_file, *certificate_file, *key_file; /* NULL: the system's trust anchors, no client certificate */
+        const char *client_id, *username, *password;       /* the last two: NULL: none */
         const char *const *filters;                        /* NULL at the end */
-        bool retained;                                     /* what the broker keeps for new subscribers is wanted */
-        bool clean;            /* for a look: a session that ends with the connection, and leaves no trace */
-        const char *state_dir; /* where the filters of the session are kept, as mqtt-NAME.session; not when clean */
+        bool retained;                                     /* ask the broker for retained messages */
+        bool clean;            /* for `check`: the session ends with the connection and leaves no trace */
+        const char *state_dir; /* keeps the session's filters, as mqtt-NAME.session; not used when clean */
         size_t packet_max;     /* bytes */
 } MqttSessionSpec;
 
 typedef enum MqttState {
         MQTT_READY,       /* subscribed */
-        MQTT_UNREACHABLE, /* tried again after *retry_in* */
-        MQTT_REFUSED,     /* the broker does not let us in, or not to a topic: tried again all the same */
+        MQTT_UNREACHABLE, /* tried again after *retry_in* (microseconds) */
+        MQTT_REFUSED,     /* the broker refuses us or a topic: tried again anyway */
 } MqttState;
 
-/* Plain names of what comes in one turn of the loop; all slices are valid during the call. */
+/* All slices are valid only during the call. */
 typedef struct MqttSessionCallbacks {
-        /* *packet* is a PUBLISH; *session* names the broker's session, so that a packet identifier means the same
+        /* *packet* is a PUBLISH. *session* is a name for the broker's session: a packet identifier means the same
          * message only within it. */
         void (*on_message)(void *userdata, const MqttPacket *packet, const char *session);
-        /* Everything that came in this turn was handed over. */
+        /* Called after all messages of this turn of the loop. */
         void (*on_batch)(void *userdata);
-        /* The broker has heard the acknowledgements up to that mark, before it sent what comes from now on. */
+        /* The broker has heard the acknowledgements up to that mark; it knew this when it sent later messages. */
         void (*on_confirmed)(void *userdata, uint64_t mark);
-        /* It changed: *detail* in words, "" when ready. */
+        /* The state has changed; *detail* explains it, "" when ready. */
         void (*on_state)(void *userdata, MqttState state, usec_t retry_in, const char *detail);
         void *userdata;
 } MqttSessionCallbacks;
 
-/* The spec's texts are borrowed until mqtt_session_free(). Begins to connect. -ENOMEM. */
+/* Begins to connect. The texts of the spec are borrowed until mqtt_session_free(). -ENOMEM. */
 int mqtt_session_new(Loop *loop, const MqttSessionSpec *spec, const MqttSessionCallbacks *callbacks, MqttSession **ret);
-/* Says goodbye where it can, and closes. Returns NULL. */
+/* Sends DISCONNECT if possible, and closes. Returns NULL. */
 MqttSession *mqtt_session_free(MqttSession *session);
 CLEANUP_DEFINE(MqttSession, mqtt_session_free)
 
-/* The messages with these packet identifiers are safe with us. In the order in which they came (MQTT-4.6.0-2). Of a
- * connection that is gone nothing is sent, and the messages come again: *connection* is mqtt_session_connection() of
- * the time when they came. *mark*, any number, goes back to on_confirmed() when the broker has heard them, or with one
- * that was given later. */
+/* Acknowledges messages that are stored, by their packet identifiers, in the order in which they came (MQTT-4.6.0-2).
+ * *connection* is mqtt_session_connection() from when they came; if that connection is lost, nothing is sent, and the
+ * messages come again. *mark* is any number: it goes to on_confirmed() when the broker has heard these
+ * acknowledgements, or a later mark does. */
 void mqtt_session_acknowledge(
         MqttSession *session, uint64_t connection, const uint16_t *packet_ids, size_t n, uint64_t mark);
-/* Numbers the connections, so that an acknowledgement never meets a later one. */
+/* Returns the number of the present connection, so that an acknowledgement is never sent on a later one. */
 uint64_t mqtt_session_connection(const MqttSession *session);
 
-/* While held nothing is read: the broker keeps what it has, and the connection is kept alive all the same. */
+/* While held, nothing is read: the broker keeps its messages. The connection is kept alive. */
 void mqtt_session_hold(MqttSession *session, bool hold);
 
-/* Ends the connection and makes it anew: what was not acknowledged comes again. *detail*: why, in words. */
+/* Closes the connection and connects again: messages that were not acknowledged come again. *detail* is the reason in
+ * words. */
 void mqtt_session_reset(MqttSession *session, const char *detail);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /1/appliances: the smart meters among the appliances (Remo E, E lite). What a meter says is ECHONET Lite
- * (Appendix, "Low-voltage smart electric energy meter"), one property for each value, the value as text. */
+/* GET /1/appliances: the smart meters among the appliances (Remo E, E lite). A meter's data is ECHONET Lite (Appendix,
+ * "Low-voltage smart electric energy meter"): one property for each value, and the value as text. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +11,9 @@
 #include "match.h"
 #include "sources/nature-remo.h"
 
-/* What is read of a meter, by EPC. */
+/* The properties of a meter that are used, with their EPC. */
 typedef enum Property {
-        METER_COEFFICIENT, /* 211: factor of both energies; 1 when it is not given */
+        METER_COEFFICIENT, /* 211: factor of both energies; 1 when it is missing */
         METER_UNIT,        /* 225: a code, see unit_exponent() */
         METER_BOUGHT,      /* 224: cumulative, normal direction */
         METER_SOLD,        /* 227: cumulative, reverse direction */
@@ -22,7 +22,7 @@ typedef enum Property {
 } Property;
 
 static const struct {
-        int64_t epc, min, max; /* a value outside stands for "no data" or an overflow */
+        int64_t epc, min, max; /* a value outside of these limits means "no data" or an overflow */
 } properties[] = {
         [METER_COEFFICIENT] = { 211, 0, 999999 },
         [METER_UNIT] = { 225, 0, 13 },
@@ -34,7 +34,7 @@ static const struct {
 typedef struct Meter {
         bool known[_METER_PROPERTY_MAX];
         int64_t value[_METER_PROPERTY_MAX];
-        int64_t power_msec; /* when METER_POWER was measured; 0: not told */
+        int64_t power_msec; /* when METER_POWER was measured; 0: not known */
 } Meter;
 
 typedef struct Meters {
@@ -46,7 +46,7 @@ typedef struct Meters {
 
 /* ---- properties ---- */
 
-/* 1; 0: nothing that is a text or a number; -ENOMEM. */
+/* Reads a text or a number as text. 1; 0: it is neither; -ENOMEM. */
 static int read_text(Slice json, const char *pointer, Bytes *text) {
         Slice value;
 
@@ -54,7 +54,7 @@ static int read_text(Slice json, const char *pointer, Bytes *text) {
         return pointer_find(json, pointer, &value) ? match_text(value, text) : 0;
 }
 
-/* A whole number, written as one or as text. 1; 0: there is none; -ENOMEM. */
+/* Reads an integer, written as a number or as text. 1; 0: there is none; -ENOMEM. */
 static int read_integer(Slice json, const char *pointer, int64_t *ret) {
         _cleanup_bytes_ Bytes text = {};
         char *end;
@@ -101,7 +101,7 @@ static int on_property(void *userdata, const PointerMatch *match) {
 
 /* ---- the reading ---- */
 
-/* The exponent of ten that a unit's code stands for. False: a code that there is not. */
+/* *ret* gets the exponent of ten for a unit's code. False for an unknown code. */
 static bool unit_exponent(int64_t code, int *ret) {
         if (code >= 0 && code <= 4)
                 *ret = (int) -code;
@@ -112,7 +112,7 @@ static bool unit_exponent(int64_t code, int *ret) {
         return true;
 }
 
-/* Count times coefficient times unit in kWh, exactly: a double would turn 12345.6 into something else. */
+/* Appends count * coefficient * unit in kWh, exactly: a double would change 12345.6. */
 static int append_energy(Bytes *payload, const Meter *meter, Property property, const char *name) {
         uint64_t whole, scale = 1;
         int exponent;
@@ -175,7 +175,7 @@ static int meter_add(Meters *m, Slice appliance, const Meter *meter, const char 
         if (r < 0)
                 return r;
         if (values.size == 0)
-                return 0; /* properties vanish for a poll now and then */
+                return 0; /* now and then the properties are missing in one poll */
         if (!nature_remo_is_wanted(m->origin, id, (Slice){ values.data, values.size }))
                 return 0;
         r = meter_format(m, appliance, meter, id, &payload);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the API gives is the newest value of each sensor, again and again: here is what tells a new one from an old one.
- */
+/* The API returns the newest value of each sensor again and again: this finds out whether a value is new. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,7 +12,7 @@
 
 #define ID_MAX 256 /* an attribute's value may have 1024 bytes, and the idempotency key holds more than the id */
 
-/* The device of that id, made when there is none. NULL: no memory, or too many. */
+/* Returns the device of that id, and adds it if it is new. NULL: no memory, or too many devices. */
 static NatureRemoDevice *memory_find(NatureRemoMemory *memory, const char *id) {
         NatureRemoDevice device = {};
 
@@ -55,7 +54,7 @@ bool nature_remo_is_wanted(const NatureRemoOrigin *origin, const char *id, Slice
 /* ---- sensors that stand still ---- */
 
 typedef struct Still {
-        usec_t now, since; /* of the oldest */
+        usec_t now, since; /* since: the oldest time */
         char keys[100];
 } Still;
 
@@ -67,7 +66,7 @@ static int on_created(void *userdata, const PointerMatch *match) {
         int64_t msec;
         usec_t at;
 
-        if (!key.data || slice_equal(key, "mo")) /* nobody has moved there, which is no fault */
+        if (!key.data || slice_equal(key, "mo")) /* nobody has moved there, which is not a fault */
                 return 0;
         if (match_text(match->value, &text) <= 0 || !clock_parse_rfc3339(text.data, text.size, &msec) || msec <= 0)
                 return 0;

@@ -8,12 +8,13 @@
 #include "match.h"
 #include "sources/nature-remo.h"
 
-#define EVENTS_DEPTH_MAX 80     /* of newest_events: what is stored must not be nested deeper than 90 */
-#define LIMIT_DEFAULT 30        /* requests in five minutes and account, when the header does not say */
-#define RESERVE_MIN 5           /* requests left for other clients of the account: the app, a home hub */
-#define RESET_MAX USEC_PER_HOUR /* a reset further away is nonsense: the window is five minutes */
+#define EVENTS_DEPTH_MAX 80     /* levels in newest_events: a stored document must not be nested deeper than 90 */
+#define LIMIT_DEFAULT 30        /* requests in five minutes for an account, when the header is missing */
+#define RESERVE_MIN 5           /* requests that are left for other clients of the account: the app, a home hub */
+#define RESET_MAX USEC_PER_HOUR /* a later reset cannot be right: the window is five minutes */
 
-/* What of one device travels, as the API wrote it: values are spliced, so that numbers stay as given. */
+/* The fields of a device that are published as the API wrote them: values are copied as text, so that numbers do not
+ * change. */
 typedef enum Field {
         DEVICE_NAME,
         DEVICE_NEWEST_EVENTS,
@@ -26,7 +27,7 @@ typedef enum Field {
 } Field;
 
 static const struct {
-        const char *name, *begins; /* the first byte of a value tells its type: the reader has checked the rest */
+        const char *name, *begins; /* the first byte of a value shows its type: the reader has checked the rest */
 } fields[] = {
         [DEVICE_NAME] = { "name", "\"" },
         [DEVICE_NEWEST_EVENTS] = { "newest_events", "{n" },
@@ -38,10 +39,10 @@ static const struct {
 };
 
 typedef struct Device {
-        Slice raw[_DEVICE_FIELD_MAX]; /* the value's text; empty: not there */
+        Slice raw[_DEVICE_FIELD_MAX]; /* the value's text; empty: missing */
 } Device;
 
-/* Everything that does not change from one device to the next. */
+/* Data that is the same for all devices. */
 typedef struct Parse {
         const NatureRemoOrigin *origin;
         char request_at[CLOCK_RFC3339_SIZE];
@@ -51,7 +52,7 @@ typedef struct Parse {
         int n_bad;
 } Parse;
 
-/* The first thing that went wrong is the one to tell. */
+/* Keeps the first error, which is the one that is reported. */
 static _printf_(2, 3) void parse_complain(Parse *p, const char *format, ...) {
         va_list arguments;
 
@@ -64,9 +65,9 @@ static _printf_(2, 3) void parse_complain(Parse *p, const char *format, ...) {
 
 /* ---- one device ---- */
 
-/* Whether the field is of the type that the API promises: 1, 0, or -ENOMEM; *text* is what it says, if it is a text.
- * One with a lone surrogate could be stored nowhere, and is none. What is not good is left out; only the id and
- * newest_events decide about the device. */
+/* Checks the type of a field. 1: it is the type that the API promises, and *text* gets its content if it is a text; 0;
+ * -ENOMEM. A text with a lone surrogate cannot be stored, so it returns 0. A wrong field is left out; only id and
+ * newest_events can make the whole device unusable. */
 static int field_read(const Device *device, Field field, Bytes *text) {
         Slice raw = device->raw[field];
 
@@ -101,7 +102,7 @@ static void append_field(Bytes *payload, const Device *device, Field field) {
         bytes_append(payload, raw.data, raw.size);
 }
 
-/* The message: the first four fields are those that the scripts published, in their order. */
+/* Writes the message; its first four fields are in the order of the old scripts. */
 static int device_format(const Parse *p, const Device *device, Bytes *payload) {
         bytes_append_text(payload, "{");
         append_field(payload, device, DEVICE_NAME);
@@ -119,7 +120,7 @@ static int device_format(const Parse *p, const Device *device, Bytes *payload) {
         return bytes_append_text(payload, "}");
 }
 
-/* A value, its time, or whether the device is there at all: any of it makes a device news. */
+/* A device is published if a value, its time, or whether it is online has changed. */
 static bool device_is_wanted(const Parse *p, const Device *device, const char *id) {
         _cleanup_bytes_ Bytes values = {};
 
@@ -164,7 +165,7 @@ static Field field_find(const JsonReader *reader) {
         return _DEVICE_FIELD_MAX;
 }
 
-/* Reads the rest of an object. Of two equal keys the last one counts, as in every common parser. */
+/* Reads the rest of an object. Of two equal keys the last one counts, as in all common parsers. */
 static int read_device(JsonReader *reader, Device *device) {
         int token;
 
@@ -180,7 +181,7 @@ static int read_device(JsonReader *reader, Device *device) {
         return token < 0 ? token : 0;
 }
 
-/* Reads one element of the list, whose first token was *token*. */
+/* Reads one element of the list, whose first token is *token*. */
 static int read_element(Parse *p, JsonReader *reader, int token) {
         Device device = {};
         int r;
@@ -215,10 +216,10 @@ static int read_list(Parse *p, JsonReader *reader) {
                 if (r < 0)
                         return r;
         }
-        return json_reader_next(reader); /* JSON_END, or what should not be there */
+        return json_reader_next(reader); /* JSON_END, or something that must not be there */
 }
 
-/* Whether the whole body is JSON: nothing must be remembered of devices in one that is not. */
+/* Checks that the whole body is JSON: if it is not, nothing about its devices may be remembered. */
 static int read_whole(JsonReader *reader) {
         int token;
 
@@ -276,7 +277,7 @@ usec_t nature_remo_reset_at(const char *reset, usec_t remote_wall, usec_t now) {
         if (seconds * USEC_PER_SEC <= remote_wall)
                 return 0;
         wait = seconds * USEC_PER_SEC - remote_wall;
-        return wait > RESET_MAX ? 0 : now + wait + USEC_PER_SEC; /* both clocks are cut to seconds */
+        return wait > RESET_MAX ? 0 : now + wait + USEC_PER_SEC; /* + 1 s: both clocks are cut */
 }
 
 usec_t nature_remo_not_before(
@@ -290,6 +291,6 @@ usec_t nature_remo_not_before(
 
         reserve = n_limit / 3 > RESERVE_MIN ? n_limit / 3 : RESERVE_MIN;
         if (reserve >= n_limit)
-                reserve = n_limit - 1; /* one poll a window must be possible */
+                reserve = n_limit - 1; /* at least one poll in each window must be possible */
         return n_remaining > reserve ? 0 : nature_remo_reset_at(reset, remote_wall, now);
 }

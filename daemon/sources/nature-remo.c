@@ -16,20 +16,21 @@
 #include "publish/source.h"
 
 #define POLL_TIMEOUT_USEC (30 * USEC_PER_SEC)
-/* a Date header is cut to seconds and some proxies are slow: less says nothing */
+/* a smaller difference is normal: Date has full seconds, and some proxies are slow */
 #define CLOCK_OFF_USEC (60 * USEC_PER_SEC)
-#define WINDOW_USEC (5 * USEC_PER_MINUTE) /* of the rate limit, when a 429 does not say when it ends */
+/* length of the rate limit's window, if a 429 does not say when it ends */
+#define WINDOW_USEC (5 * USEC_PER_MINUTE)
 
 typedef struct NatureRemo {
         SourceContext context;
         const NatureRemoConfig *keys;
         HttpRequest *request;
         NatureRemoMemory memory;
-        bool left_out[2]; /* said so already, of devices and of meters */
+        bool left_out[2]; /* logged already: for devices, for meters */
 
-        /* of the poll under way */
-        bool meters;    /* its second request: /1/appliances */
-        usec_t started; /* clock_now() of that request */
+        /* for the present poll */
+        bool meters;    /* the present request is the second one: /1/appliances */
+        usec_t started; /* clock_now() at the start of that request */
         SourcePoll poll;
         char detail[256];
 } NatureRemo;
@@ -56,7 +57,7 @@ static int nature_remo_open(const SourceContext *context, void **ret_self) {
         return 0;
 }
 
-/* ---- what is said ---- */
+/* ---- messages ---- */
 
 static _printf_(3, 4) void remo_fail(NatureRemo *remo, SourcePollOutcome outcome, const char *format, ...) {
         va_list arguments;
@@ -67,7 +68,7 @@ static _printf_(3, 4) void remo_fail(NatureRemo *remo, SourcePollOutcome outcome
         va_end(arguments);
 }
 
-/* Says once of each request that a device cannot be read, and once more after all could. */
+/* Logs once for each request that a device cannot be read; again only after all could be read. */
 static void remo_left_out(NatureRemo *remo, int n, const char *error) {
         const char *name = remo->context.config->name;
         bool *said = &remo->left_out[remo->meters];
@@ -92,7 +93,7 @@ static void remo_still(void *userdata, const char *id, const char *name, const c
                 clock_format_span(span, words, sizeof(words)), keys[0] ? keys : "a value");
 }
 
-/* What `check` shows; no device at all is a good answer that surely was not meant. */
+/* Sets what `check` shows. An account without a device is a good answer, but probably not what the user wants. */
 static void remo_answered(NatureRemo *remo, size_t n) {
         const char *url = remo->keys->url;
 
@@ -109,7 +110,7 @@ static void remo_answered(NatureRemo *remo, size_t n) {
 
 /* ---- the reply ---- */
 
-/* How far the remote's clock is ahead of ours, when that is too far to be chance; else 0. */
+/* Returns the microseconds that the remote's clock is ahead of ours; 0 if the difference may be chance. */
 static int64_t clock_offset(const HttpReply *reply, usec_t wall) {
         int64_t offset;
 
@@ -156,7 +157,7 @@ static void remo_read(NatureRemo *remo, Slice body, usec_t request_at) {
         remo_left_out(remo, n_bad, error.text);
 }
 
-/* The API's own refusals are JSON: a page is of a proxy, a firewall or the login of a guest network. */
+/* The API refuses in JSON: an HTML page comes from a proxy, a firewall or the login of a guest network. */
 static bool is_page(const HttpReply *reply) {
         const char *type = http_reply_header(reply, "Content-Type");
 
@@ -166,7 +167,7 @@ static bool is_page(const HttpReply *reply) {
                (type && strncasecmp(type, "text/html", strlen("text/html")) == 0);
 }
 
-/* A status that is no answer to work with. */
+/* Handles a status without a usable answer. */
 static void remo_refused(NatureRemo *remo, const HttpReply *reply) {
         const NatureRemoConfig *keys = remo->keys;
 
@@ -202,7 +203,8 @@ static void remo_refused(NatureRemo *remo, const HttpReply *reply) {
         }
 }
 
-/* Whatever refuses for a time says for how long in Retry-After; a 429 of Nature Remo itself in its own header. */
+/* Returns the clock_now() before which no poll should be made, the later one by Retry-After and by Nature Remo's own
+ * headers; 0: none. */
 static usec_t remo_not_before(const HttpReply *reply, usec_t remote_wall, usec_t now) {
         const char *reset = http_reply_header(reply, "X-Rate-Limit-Reset");
         usec_t at, after = reply->retry_after > 0 ? now + reply->retry_after : 0;
@@ -241,7 +243,7 @@ static void remo_unanswered(NatureRemo *remo, const HttpReply *reply) {
 
 static int remo_ask(NatureRemo *remo, bool meters);
 
-/* What a whole answer brings, or why it is none. */
+/* Handles a complete reply: takes its readings, or reports why it has none. */
 static void remo_take(NatureRemo *remo, const HttpReply *reply) {
         usec_t wall = clock_wall(), now = clock_now(), not_before;
 
@@ -289,7 +291,7 @@ static int remo_ask(NatureRemo *remo, bool meters) {
 
         assert(!remo->request);
         if (asprintf(&url, "%s/1/%s", remo->keys->url, meters ? "appliances" : "devices") < 0) {
-                url = NULL; /* asprintf(3) leaves it undefined */
+                url = NULL; /* asprintf(3) leaves it undefined on failure */
                 return -ENOMEM;
         }
         spec.url = url;
