@@ -3,8 +3,8 @@
 /* clang-format off */
 /* Which rows the next publish request takes, and what a refusal says about them; pure. Pub/Sub answers 400 for a whole
  * batch when one message is at fault, and for every message when the topic's name is. So a refused batch is halved down
- * to the message that fails alone. That one is set apart, and judged only once the topic has accepted another: sent
- * alone again, and rejected if it is refused again.
+ * to the message that fails alone. That message is set apart. It is judged only after the topic has accepted another
+ * one: it is then sent alone again, and rejected if it is refused again.
  *
  *      forward: rows after `after`, `window` of them
  *        ^    refused: half of them ... refused alone: set apart, the next one alone as a probe

@@ -5,10 +5,10 @@
  *      source --readings--> outbox --rows--> publisher --POST :publish--> [Pub/Sub] --:pull--> subscriber --batch--> sink (worker thread)
  *                             ^-----forget------+                                      ^------------- fates ------------+
  *
- * Start: event loop, signals, lock, outbox, stages (stages.c wires them), READY=1. The network is not waited for.
- * A stage that changes only takes a note: that the report is to be written within a second (daemon_on_figures()), or
- * that stages_settle() has something to do (daemon_on_move()): pauses, and retired stages that have ended, are decided
- * there, on the next turn of the loop, never inside a stage. */
+ * Order of a start: event loop, signals, lock, outbox, stages (stages.c connects them), READY=1. It does not wait for
+ * the network. When a stage changes, it only takes a note: daemon_on_figures() has the report written within a second;
+ * daemon_on_move() has stages_settle() called at the next turn of the loop. Only there it is decided to pause
+ * publishing or to free a retired stage that has ended, never inside a stage. */
 /* clang-format on */
 #include "daemon.h"
 

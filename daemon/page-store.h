@@ -2,19 +2,20 @@
 #pragma once
 /* clang-format off */
 /* The charts' values: page.sqlite in the state directory, and in memory what came since the last save. Every value is
- * in one place, by its own time and whenever it comes:
+ * in one place, which depends only on its own time, not on when it comes:
  *
  *      a minute --older than 3 days--> 5 minutes --older than 31 days--> an hour --older than 5 years--> dropped
  *
- * Each place has minimum, sum, maximum and count of what fell into it, so what is coarser is made of what is finer
- * without loss. "Older" is measured from the newest value there is, not from this machine's clock. Saved now and then
- * in one transaction, so that a card does not notice; what a kill or a power cut takes is what was not saved. Nothing
- * else depends on the file.
+ * Each place has minimum, sum, maximum and count of its values, so that a coarser place is made of finer ones without
+ * loss. The age is measured from the newest value, not by this machine's clock. Values are saved from time to time in
+ * one transaction, which wears an SD card little; a kill or a power cut loses only the values that were not saved.
+ * Nothing else depends on the file.
  *
- * With PAGE_SERIES_MAX series each save makes room for another: of those that have had no value for 31 days, the one
- * that had them for the shortest time goes. So ids that change all the time give way, and a device of years does last.
+ * When there are PAGE_SERIES_MAX series, each save may drop one: of the series without a value for 31 days, the one
+ * with the shortest time between its first and last value. So ids that change all the time are dropped before a device
+ * that was there for years.
  *
- * Blocks: for one thread at a time, and none that anything waits for. */
+ * The calls block. Only one thread may use a store, and nothing important may wait for that thread. */
 /* clang-format on */
 
 #include "page-look.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The gzip format (RFC 1952). zlib behind this door. */
+/* The gzip format (RFC 1952). Only this module uses zlib. */
 
 #include "bytes.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* HTTP on the event loop: libcurl's multi interface behind this door. Connections are kept and reused; nothing blocks
+/* HTTP on the event loop; libcurl's multi interface does the work. Connections are kept and used again; nothing blocks
  * (names are resolved on libcurl's own thread). A request is a handle: dropping it cancels it, without a callback.
  * Redirects are never followed, and a proxy from the environment is used only for https to other machines. HTTP/2 where
  * TLS negotiates it. */

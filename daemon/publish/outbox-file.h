@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* clang-format off */
-/* The outbox's file: made, upgraded, checked, and mended when it is damaged. For outbox*.c only.
+/* Makes, upgrades, checks and repairs the outbox's file. Only outbox*.c use it.
  *
  * A damaged file is set aside and never deleted; the rows that can still be read go into a new one.
  *
  *      outbox.sqlite (damaged) --rows--> outbox.sqlite.new --complete, synced, renamed--> outbox.sqlite.salvaged
  *
- * From that rename on the new file counts: outbox.sqlite and its -wal and -shm are renamed to outbox.sqlite.damaged-YYYYMMDDTHHMMSSZ, and
- * the new file takes their place. Killed before it, the next start begins again; killed after it, the next start goes on where this one
- * ended. */
+ * After that rename the new file is the valid one: outbox.sqlite and its -wal and -shm are renamed to outbox.sqlite.damaged-YYYYMMDDTHHMMSSZ, and
+ * the new file takes their place. After a kill before the rename, the next start begins again; after a kill later,
+ * the next start continues. */
 /* clang-format on */
 
 #include <stdint.h>

@@ -2,7 +2,7 @@
 #pragma once
 /* clang-format off */
 /* Takes the oldest readings from the outbox, publishes them, and forgets exactly those for which a message id came back
- * (P2). One request in flight. What the disk refuses to forget is remembered, up to 100 000 rows, and the rest goes out.
+ * (P2). One request in flight. Up to 100 000 rows that the disk does not delete are remembered.
  *
  *      idle --rows--> sending --ids; refused--> idle (again at once while rows wait)
  *        |               +--failed-----------> waiting (backoff, Retry-After) --timer--> idle

@@ -2,11 +2,11 @@
 #pragma once
 /* clang-format off */
 /* What every source does alike, whatever it reads: when to poll, when not to, what is kept in memory while the disk
- * refuses, when to hold the peer, what is said and how often. A type (SourceType) knows one kind of remote. It is polled,
- * or it speaks when it likes; either way it hands its readings over with source_put(), and hears of them again with
- * stored() when they are on disk. All that was handed over in one turn of the loop is one commit.
+ * refuses, when to hold the peer, what is logged and how often. A type (SourceType) knows one kind of remote. It is
+ * polled, or it sends by itself. In both cases it passes its readings to source_put(), and stored() tells it when they
+ * are on disk. All readings of one turn of the loop are one commit.
  *
- * Two machines; source.c checks every move:
+ * There are two state machines; source.c checks every move:
  *
  *      poll      waiting --due, room--> polling --source_polled()--> waiting
  *
@@ -16,11 +16,11 @@
  *                                           v                    |
  *                                        refused --committed-----+        what is in memory is tried again (P7)
  *
- * A poll begins only while no reading waits and there is room for what it may bring. A type that is not polled is held
- * (hold(): read nothing more from the peer) while the disk refuses or there is no room, so that the peer keeps what it
- * has (P12).
+ * A poll begins only while no reading waits and there is room for the readings that it may bring. A type that is not
+ * polled is held while the disk refuses or there is no room: with hold() it stops reading, so that the peer keeps its
+ * data (P12).
  *
- * A new type is its own file, one line in daemon/types.c, its test and its page. */
+ * A new type needs its own file, one line in daemon/types.c, a test and a page. */
 /* clang-format on */
 
 #include "config.h"
