@@ -7,7 +7,9 @@
  *      write ---> take the next documents, the halves of what was refused first ---> send it ---> answer:
  *                     |            ^                                                     |
  *                     | none left  +--- refused, more than one: both halves -------------+
- *                     v                 refused, alone: it is a suspect                  |
+ *                     |                 refused, alone: it is a suspect. Once more as    |
+ *                     v                 soon as another is taken, where the code is      |
+ *                     |                 about it: again refused is proof                 |
  *                  the write's answer <--- a fault; or too many refused in a row --------+
  *
  * A request that had no answer may have been carried out. It is kept, and sent again as it was, under the same
@@ -37,7 +39,9 @@ typedef struct Webhook {
         SinkWork *work; /* being written; NULL: none */
         size_t next;    /* the first item that was not tried yet */
         WebhookSpan spans[SPANS_MAX];
-        size_t n_spans;    /* halves to be tried first, the last one next */
+        size_t n_spans;                /* halves to be tried first, the last one next */
+        WebhookSpan late[REFUSED_MAX]; /* refused alone, for what was in it, since something was taken */
+        size_t n_late;
         WebhookSpan span;  /* in the request */
         WebhookBody body;  /* of the request; kept while it has no answer */
         size_t again;      /* the item that such a request begins with, until it is sent, or NOWHERE */
@@ -217,6 +221,10 @@ static void webhook_taken(Webhook *w) {
                         w->work->items[i].verdict = SINK_STORED;
         w->work->answer.accepted = true;
         w->refused = 0;
+        for (size_t i = 0; w->span.again && i < w->n_spans; i++)
+                w->spans[i].again = false; /* one got over it, so it was the server's: no proof for the others */
+        while (w->n_late > 0)
+                w->spans[w->n_spans++] = w->late[--w->n_late];
 }
 
 static void webhook_halve(Webhook *w) {
@@ -228,20 +236,22 @@ static void webhook_halve(Webhook *w) {
 
 static void webhook_suspect(Webhook *w, const HttpReply *reply) {
         SinkItem *item = &w->work->items[w->span.begin];
+        bool about_document = webhook_body_is_at_fault(reply->status);
         char detail[SINK_DETAIL_MAX];
 
         while (item->verdict == SINK_BAD)
                 item++;
         http_reply_words(reply, detail, sizeof(detail));
         item->alone = true;
-        sink_item_suspect(item, reply->status, webhook_body_is_at_fault(reply->status),
-                document_reason(DOCUMENT_REFUSED), detail);
+        item->proven = w->span.again;
+        if (about_document && !w->span.again)
+                w->late[w->n_late++] = (WebhookSpan){ w->span.begin, w->span.end, true };
+        sink_item_suspect(item, reply->status, about_document, document_reason(DOCUMENT_REFUSED), detail);
         w->work->answer.remedy =
-                webhook_body_is_at_fault(reply->status)
-                        ? "see what the server says of them, and whether url is that of a webhook that "
-                          "takes arrays of documents"
-                        : "correct url, or what the server lets us do: an address that was revoked or "
-                          "mistyped is the likely cause";
+                about_document ? "see what the server says of them, and whether url is that of a webhook that "
+                                 "takes arrays of documents"
+                               : "correct url, or what the server lets us do: an address that was revoked or "
+                                 "mistyped is the likely cause";
         w->refused++;
 }
 
@@ -315,6 +325,7 @@ static void webhook_write(void *self, SinkWork *work) {
         w->work = work;
         w->next = 0;
         w->refused = 0;
+        w->n_late = 0;
         w->again = webhook_find_again(w, work);
         w->ahead = (WebhookSpan){ NOWHERE, NOWHERE };
         webhook_go_on(w);

@@ -34,6 +34,7 @@ void webhook_body_done(WebhookBody *body);
 
 typedef struct WebhookSpan {
         size_t begin, end; /* of the items of a SinkWork */
+        bool again;        /* its one document was refused before, and something was taken since */
 } WebhookSpan;
 
 /* Fills the empty *ret* with the documents of the items of the span, at most *most* and as many as fit into

@@ -50,6 +50,7 @@ typedef struct SinkItem {
         bool later;          /* PENDING: refused by itself, with a code that passes and is no message's fault */
         bool unsure;         /* it was sent, and what was answered does not tell: it may be stored now */
         bool about_document; /* SUSPECT: the code speaks of the document, as far as codes can be trusted */
+        bool proven;         /* ... and others were accepted in the same command, or between two refusals of it */
         int code;            /* SUSPECT, later: the remote's */
         const char *reason;  /* BAD, SUSPECT, and for set_apart: why in one word, "not_json"; static */
         char *detail;        /* ... and in words; owned, see sink_item_bad() */

@@ -194,12 +194,12 @@ static void write_and_wait(World *w, const char *const *texts, size_t n) {
         UNTIL(w, w->settled);
 }
 
-/* One letter for each message: pending, stored, duplicate, rejected, failed. */
+/* One letter for each message: pending, stored, duplicate, rejected, failed, suspect. */
 static void assert_fates(const Batch *batch, const char *letters) {
         char found[64] = "";
 
         for (size_t i = 0; i < batch->pull.n; i++)
-                found[i] = "psdrf"[batch->fates[i]];
+                found[i] = "psdrfx"[batch->fates[i]];
         assert_string_equal(found, letters);
 }
 
@@ -240,7 +240,7 @@ static void test_batches(void **state) {
         assert_int_equal(status(w).rejected, 2);
 }
 
-/* P6: halves of halves, until it is alone. */
+/* P6: halves of halves, until it is alone; and once more when others were taken since. */
 static void test_one_is_refused(void **state) {
         static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}", "{\"v\":2}", "{\"v\":3}", "{\"v\":4}", "{\"v\":\"poison\"}", "{\"v\":6}",
                 "{\"v\":7}" };
@@ -249,8 +249,22 @@ static void test_one_is_refused(void **state) {
         start(w, says_no_to_poison);
         write_and_wait(w, texts, 8);
         assert_fates(w->settled, "sssssrss");
-        assert_int_equal(w->n_calls, 7); /* 8, 4, 4, 2, 1, 1, 2 */
+        assert_int_equal(w->n_calls, 8); /* 8, 4, 4, 2, 1, 1, 2, and the one again */
         assert_int_equal(w->calls[4].n, 1);
+        assert_string_equal(w->calls[7].key, w->calls[5].key);
+}
+
+/* Bad ones in a row, of which more than half of a write are: as many as are followed by a good one in time. */
+static void test_many_are_refused(void **state) {
+        static const char *const texts[] = { "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}",
+                "{\"v\":\"poison\"}", "not json", "{\"v\":\"poison\"}", "{\"v\":7}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":10}",
+                "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":14}" };
+        World *w = *state;
+
+        w->keys.batch = 4;
+        start(w, says_no_to_poison);
+        write_and_wait(w, texts, 15);
+        assert_fates(w->settled, "rrrrrrrsrrsrrrs");
 }
 
 /* It may have been carried out: the same bytes under the same key, however the rest stands. */
@@ -573,6 +587,7 @@ int main(void) {
                 TEST(test_a_request),
                 TEST(test_batches),
                 TEST(test_one_is_refused),
+                TEST(test_many_are_refused),
                 TEST(test_no_answer),
                 TEST(test_no_answer_yet),
                 TEST(test_no_answer_yet_after_an_outage),
