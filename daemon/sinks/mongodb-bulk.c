@@ -66,9 +66,12 @@ static bool add_document(MongodbBulk *bulk, Chunk *chunk, size_t item, bson_erro
 static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, MongodbJudgement *judgements, MongodbFault fault,
         const bson_t *reply, const bson_error_t *error) {
         char detail[MONGODB_DETAIL_SIZE];
+        bool stored = false;
 
         if (error->domain == MONGOC_ERROR_SERVER_SELECTION)
                 return; /* nothing was sent */
+        for (size_t i = 0; i < chunk->n; i++)
+                stored |= judgements[i].verdict == MONGODB_STORED;
         bulk->carried_out |= fault == MONGODB_FAULT_NONE;
         for (size_t i = 0; i < chunk->n; i++) {
                 MongodbVerdict verdict = judgements[i].verdict;
@@ -82,6 +85,7 @@ static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, MongodbJudgemen
                         (void) snprintf(detail, sizeof(detail), "the server's answer does not account for it");
                 }
                 judgements[i].alone = chunk->n == 1;
+                judgements[i].proven = stored;
                 bulk->on_verdict(bulk->userdata, chunk->items[i], judgements[i], detail);
         }
 }

@@ -64,8 +64,9 @@ typedef enum MongodbVerdict {
 
 typedef struct MongodbJudgement {
         MongodbVerdict verdict;
-        int code;   /* of all but STORED and UNKNOWN */
-        bool alone; /* it was alone in its command */
+        int code;    /* of all but STORED and UNKNOWN */
+        bool alone;  /* it was alone in its command */
+        bool proven; /* another was stored by the same command */
 } MongodbJudgement;
 
 /* Judges the answer to an unordered bulk insert of *n* documents: what mongoc_bulk_operation_execute() returned (as a

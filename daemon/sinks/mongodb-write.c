@@ -102,6 +102,7 @@ static void suspect(Pass *p, size_t index, MongodbJudgement judgement, const cha
         if (!p->apart) {
                 sink_item_suspect(item, judgement.code, about_document, document_reason(DOCUMENT_REFUSED), detail);
                 item->alone = judgement.alone;
+                item->proven = judgement.proven;
                 return;
         }
         item->verdict = SINK_BAD;
@@ -279,7 +280,7 @@ static void judge_found(Look *look, size_t index, const bson_t *stored) {
                 item->verdict = SINK_DUPLICATE;
                 p->work->answer.accepted = true;
         } else if (p->apart)
-                suspect(p, index, (MongodbJudgement){ MONGODB_ABOUT, MONGODB_CODE_DUPLICATE, false },
+                suspect(p, index, (MongodbJudgement){ .verdict = MONGODB_ABOUT, .code = MONGODB_CODE_DUPLICATE },
                         "its _id is taken there by other data");
         else
                 sink_item_bad(item, document_reason(DOCUMENT_ID_CONFLICT),
@@ -325,7 +326,9 @@ static void judge_missing(Look *look, size_t index) {
                 return;
         }
         text_copy(detail, sizeof(detail), item->detail ? item->detail : "a unique index has its value already");
-        suspect(p, index, (MongodbJudgement){ MONGODB_ABOUT, MONGODB_CODE_DUPLICATE, true }, detail);
+        /* refused twice in this write: what it accepted was accepted before, or in between */
+        suspect(p, index, (MongodbJudgement){ MONGODB_ABOUT, MONGODB_CODE_DUPLICATE, true, p->work->answer.accepted },
+                detail);
 }
 
 static MongodbFault look_at(Look *look) {

@@ -62,17 +62,24 @@ void blame_accepted(Blame *blame, Suspicion *s, usec_t now) {
         *s = (Suspicion){};
 }
 
-/* Whether it was refused often enough, alone. */
-static bool is_proven(const Blame *blame, Suspicion *s, usec_t now) {
+/* What was accepted in the write that had the refusal does not count: in the middle of it the remote may have begun to
+ * refuse everything, or ceased to. */
+static void count_refusal(const Blame *blame, Suspicion *s, uint64_t before, usec_t now) {
         if (s->refusals == 0 || has_passed_since(blame, s->code, s->first)) {
                 s->refusals = 1;
                 s->first = now;
                 s->mark = blame->accepted;
-        } else if (blame->accepted > s->mark) {
+        } else if (before > s->mark) {
                 s->refusals++;
                 s->mark = blame->accepted;
         }
-        return s->refusals >= BLAME_REFUSALS && now - s->first >= BLAME_SPAN_USEC;
+}
+
+/* Whether it was refused often enough. */
+static bool is_proven(const Suspicion *s, const BlameRefusal *refusal, usec_t now) {
+        if (s->about_document)
+                return refusal->proven || s->refusals >= BLAME_REFUSALS_ABOUT;
+        return refusal->alone && s->refusals >= BLAME_REFUSALS && now - s->first >= BLAME_SPAN_USEC;
 }
 
 static void wait_aside(Suspicion *s, usec_t now) {
@@ -87,18 +94,21 @@ static void wait_aside(Suspicion *s, usec_t now) {
 }
 
 BlameState blame_refused(Blame *blame, Suspicion *s, const BlameRefusal *refusal, usec_t now) {
-        if (s->state == BLAME_CLEAR || (s->state == BLAME_ASIDE && s->code != refusal->code))
-                s->base = refusal->before; /* what was accepted before says nothing of a code that is new */
+        const bool none = blame->accepted == (s->state == BLAME_KEPT ? s->mark : refusal->before);
+        const bool kept = none && s->state != BLAME_ASIDE, unkept = s->unkept && s->code == refusal->code;
+
         if (s->code != refusal->code)
-                s->refusals = 0;
+                s->refusals = 0; /* what was accepted before says nothing of a code that is new */
         s->code = refusal->code;
         s->about_document = refusal->about_document;
         s->later = false;
-        if (s->state == BLAME_REJECTED)
-                return suspicion_move(s, BLAME_REJECTED);
-        if (blame->accepted == s->base && s->state != BLAME_ASIDE)
+        if (s->about_document || (refusal->alone && !kept))
+                count_refusal(blame, s, refusal->before, now);
+        else if (kept)
+                s->mark = blame->accepted;
+        if (kept && s->state != BLAME_REJECTED)
                 return suspicion_move(s, BLAME_KEPT);
-        if (blame->accepted > s->base && (s->about_document || (refusal->alone && is_proven(blame, s, now))))
+        if (s->state == BLAME_REJECTED || unkept || is_proven(s, refusal, now))
                 return suspicion_move(s, BLAME_REJECTED);
         wait_aside(s, now);
         return suspicion_move(s, BLAME_ASIDE);
@@ -109,8 +119,6 @@ BlameState blame_put_off(Blame *blame, Suspicion *s, const BlameRefusal *refusal
 
         if (s->state == BLAME_REJECTED)
                 (void) suspicion_move(s, BLAME_CLEAR);
-        if (s->state == BLAME_CLEAR)
-                s->base = refusal->before;
         if (s->first == 0)
                 s->first = now;
         s->code = refusal->code;

@@ -18,12 +18,13 @@
  *                                              |                                                         ^
  *                                              +---------------- cannot be set apart either -------------+
  *
- * KEPT: the message stays in its batch, which keeps its slot: an outage. ASIDE: it waits beside the flow and is tried alone
- * now and then. A code that speaks of the document is believed as soon as another message was accepted in the same reply
- * or later, so CLEAR and KEPT go straight to REJECTED; any other code has to be seen again and again. A code that some
- * message got over was the remote's: refusals with it before that do not count. A code that
- * passes by itself is never held against a message; but where it meets one alone, that one shall not keep its neighbours
- * waiting: it goes ASIDE as well, and is tried until max_hold. */
+ * KEPT: the message stays in its batch, which keeps its slot: an outage. ASIDE: it waits beside the flow and is tried
+ * alone now and then. That one write accepted some and refused others is no proof: an outage may have begun in it, or
+ * ended. A code that speaks of the document is believed when it comes again with another message accepted in between,
+ * or where the type knows as much of one write; any other code has to be seen again and again. A code that some message
+ * got over was the remote's: refusals with it before that do not count. A code that passes by itself is never held
+ * against a message; but where it meets one alone, that one shall not keep its neighbours waiting: it goes ASIDE as
+ * well, and is tried until max_hold. */
 /* clang-format on */
 
 #include <stdbool.h>
@@ -31,7 +32,8 @@
 
 #include "lib/clock.h"
 
-#define BLAME_REFUSALS 3 /* alone in their command, each with another message accepted since the one before ... */
+#define BLAME_REFUSALS_ABOUT 2 /* where the code speaks of the document, with another accepted in between */
+#define BLAME_REFUSALS 3 /* any other: alone in the command, each with another accepted since the one before ... */
 #define BLAME_SPAN_USEC (10 * USEC_PER_MINUTE)     /* ... over so long */
 #define BLAME_PAUSE_FIRST_USEC (1 * USEC_PER_SEC)  /* between tries of one that waits aside, doubling ... */
 #define BLAME_PAUSE_MAX_USEC (5 * USEC_PER_MINUTE) /* ... up to here */
@@ -52,9 +54,7 @@ typedef struct Suspicion {
         unsigned refusals; /* that count */
         unsigned tries;    /* refusals while ASIDE */
         usec_t first;      /* clock_now() of the first refusal that counts */
-        uint64_t base;     /* what the remote had accepted before the reply that first refused it (with this code,
-                            * once ASIDE) ... */
-        uint64_t mark;     /* ... and by the last refusal that counts */
+        uint64_t mark;     /* what the remote had accepted by the last refusal that counts, or since when it is KEPT */
         usec_t due;        /* ASIDE: clock_now() of its next try */
 } Suspicion;
 
@@ -70,6 +70,7 @@ typedef struct Blame {
 typedef struct BlameRefusal {
         int code;
         bool about_document;
+        bool proven;     /* of such: SinkItem.proven */
         bool alone;      /* in its command */
         bool few;        /* of a code that passes: most of its neighbours were accepted in the same reply */
         uint64_t before; /* blame->accepted before the reply */

@@ -430,6 +430,7 @@ static bool sink_judge(Sink *s, const SinkItem *item) {
         Suspicion *suspicion = &sink_current(s)->suspicions[sink_index(s, item)];
         const BlameRefusal refusal = { .code = item->code,
                 .about_document = item->about_document,
+                .proven = item->proven,
                 .alone = item->alone || sink_host_work(s->host, NULL)->n == 1,
                 .before = s->before };
 

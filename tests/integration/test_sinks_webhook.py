@@ -85,6 +85,24 @@ def test_an_outage_is_said_and_ends(feed, receiver):
     assert len(receiver.documents) == 40 and rejected(feed) == 0
 
 
+@pytest.mark.parametrize("code", [400, 413, 422])
+def test_an_outage_within_a_write(feed, receiver, code):
+    """P11: everything is refused with a code that speaks of documents, from the middle of a write to the middle of another, again and again: no good one
+    is set apart for it, and a bad one is, as soon as it is known."""
+    feed.daemon.config["subscribe"][0]["webhook"]["batch"] = 5
+    feed.daemon.write_config()
+    receiver.mood = lambda: 200 if receiver.requests % 16 < 4 else code
+    documents = [(json.dumps({"n": n}).encode(), {"idempotency_key": f"n{n}"}) for n in range(60)]
+    feed.publish(*documents[:30], (b'{"poison": 1}', {"idempotency_key": "bad"}), *documents[30:])
+    feed.daemon.start()
+    wait_until(lambda: receiver.requests > 40, "three times of it", patience=60)
+    receiver.mood = lambda: 200
+    feed.wait_empty(patience=60)
+    assert len(receiver.documents) == 60
+    listed = feed.daemon.run("rejected", "list").stdout
+    assert rejected(feed) == 1 and "HTTP 422" in listed, listed
+
+
 def test_check_sends_nothing(feed, receiver):
     result = feed.daemon.run("check")
     assert f"ok    webhook {receiver.url}  127.0.0.1 takes connections" in result.stdout, result.stdout

@@ -64,6 +64,10 @@ static int refuses_first(size_t i) {
         return i == 0 ? ODD : 0;
 }
 
+static int refuses_even(size_t i) {
+        return i % 2 == 0 ? ODD : 0;
+}
+
 static int refuses_all(size_t i) {
         return ODD;
 }
@@ -123,9 +127,15 @@ static void test_no_refusal_counts_in_a_bulk(void **state) {
         assert_int_equal(world.suspicions[0].refusals, 0);
 }
 
-/* A code about the document is believed in the reply that accepts another, and in any later one. */
+/* A code about the document is believed when it comes again, and another was accepted in between. */
 static void test_about_the_document(void **state) {
         reply(0, 2, false, true, refuses_first);
+        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        assert_int_equal(world.suspicions[0].due, world.now + BLAME_PAUSE_FIRST_USEC);
+        reply(0, 1, true, true, refuses_all); /* nothing since */
+        reply(0, 2, false, true, refuses_first); /* ... or in the same write: before it, or after it? */
+        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        reply(0, 1, true, true, refuses_all);
         assert_int_equal(world.suspicions[0].state, BLAME_REJECTED);
 
         reply(10, 5, false, true, refuses_all);
@@ -133,6 +143,37 @@ static void test_about_the_document(void **state) {
         reply(20, 1, true, true, refuses_none); /* a scout */
         reply(10, 5, false, true, refuses_all);
         assert_int_equal(count(BLAME_REJECTED), 6);
+}
+
+/* ... or at once, where the type knows that it is the document's fault. */
+static void test_about_the_document_as_the_type_knows(void **state) {
+        const BlameRefusal refusal = { .code = VALIDATOR, .about_document = true, .proven = true };
+
+        reply(1, 1, true, true, refuses_none);
+        assert_int_equal(blame_refused(&world.blame, &world.suspicions[0], &refusal, world.now), BLAME_REJECTED);
+}
+
+/* P11: an outage that begins in the middle of a write, and one that ends there: nobody is to blame. What all are refused
+ * with until then is no proof later either, since some get over it. */
+static void test_an_outage_within_a_write(void **state) {
+        reply(0, 10, false, true, refuses_even); /* it begins */
+        assert_int_equal(count(BLAME_ASIDE), 5);
+        reply(10, 10, false, true, refuses_all);
+        assert_int_equal(count(BLAME_KEPT), 10);
+        world.now += USEC_PER_MINUTE;
+        reply(10, 10, false, true, refuses_even); /* it ends */
+        assert_int_equal(count(BLAME_KEPT), 0);
+        assert_int_equal(count(BLAME_ASIDE), 10);
+        world.now += BLAME_PAUSE_FIRST_USEC;
+        reply(0, 2, true, true, refuses_even); /* this one was bad all the time */
+        reply(2, 18, true, true, refuses_none);
+        assert_int_equal(count(BLAME_REJECTED), 0);
+        world.now += BLAME_PAUSE_FIRST_USEC;
+        reply(0, 1, true, true, refuses_all);
+        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE); /* others got over the code since */
+        reply(1, 1, true, true, refuses_none);
+        reply(0, 1, true, true, refuses_all);
+        assert_int_equal(world.suspicions[0].state, BLAME_REJECTED);
 }
 
 /* ... but not by what was accepted before it was refused with that code: the validator may be broken since. */
@@ -265,6 +306,8 @@ int main(void) {
                 CASE(test_no_refusal_counts_without_another_accepted),
                 CASE(test_no_refusal_counts_in_a_bulk),
                 CASE(test_about_the_document),
+                CASE(test_about_the_document_as_the_type_knows),
+                CASE(test_an_outage_within_a_write),
                 CASE(test_about_the_document_of_another_code),
                 CASE(test_broken_validator),
                 CASE(test_outage_of_any_code),

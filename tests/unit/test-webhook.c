@@ -48,7 +48,8 @@ typedef struct World {
         size_t n_calls;
         int (*says)(const struct World *w, const Call *call); /* the status, or NO_ANSWER */
         const char *headers, *words;
-        unsigned tokens; /* given out by /token */
+        size_t outage, over; /* the first call that all is refused from, and is not any more */
+        unsigned tokens;     /* given out by /token */
         char url[100], token_url[100], state_dir[64];
         WebhookConfig keys;
         SubscriptionConfig config;
@@ -101,6 +102,10 @@ static int says_yes(const World *w, const Call *call) {
 
 static int says_no_to_poison(const World *w, const Call *call) {
         return strstr(call->body, "poison") ? 422 : 204;
+}
+
+static int says_too_large_in_the_outage(const World *w, const Call *call) {
+        return w->n_calls >= w->outage && w->n_calls < w->over ? 413 : says_no_to_poison(w, call);
 }
 
 static int says_nothing_at_first(const World *w, const Call *call) {
@@ -254,6 +259,17 @@ static void test_one_is_refused(void **state) {
         assert_string_equal(w->calls[7].key, w->calls[5].key);
 }
 
+/* Nothing was taken since: that may be the server's fault as well, and is not known yet. */
+static void test_the_last_one_is_refused(void **state) {
+        static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}", "{\"v\":\"poison\"}" };
+        World *w = *state;
+
+        start(w, says_no_to_poison);
+        write_and_wait(w, texts, 3);
+        assert_fates(w->settled, "ssx");
+        assert_int_equal(w->n_calls, 5);
+}
+
 /* Bad ones in a row, of which more than half of a write are: as many as are followed by a good one in time. */
 static void test_many_are_refused(void **state) {
         static const char *const texts[] = { "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}",
@@ -265,6 +281,33 @@ static void test_many_are_refused(void **state) {
         start(w, says_no_to_poison);
         write_and_wait(w, texts, 15);
         assert_fates(w->settled, "rrrrrrrsrrsrrrs");
+}
+
+/* P11: whatever call an outage begins with, and ends with: no document is held to be bad for it, but the one that is. */
+static void test_an_outage_within_a_write(void **state) {
+        static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}", "{\"v\":\"poison\"}", "{\"v\":3}", "{\"v\":4}", "{\"v\":5}", "{\"v\":6}",
+                "{\"v\":7}" };
+        World *w = *state;
+
+        w->keys.batch = 3;
+        for (size_t begin = 0; begin < 9; begin++)
+                for (size_t n = 1; n < 9; n++) {
+                        start(w, says_too_large_in_the_outage);
+                        w->n_calls = 0;
+                        w->outage = begin;
+                        w->over = begin + n;
+                        assert_int_equal(sink_write(w->sink, batch_of(texts, 8)), SINK_WRITE_STARTED);
+                        UNTIL(w, w->settled);
+                        for (size_t i = 0; i < 8; i++)
+                                assert_true(i == 2 || w->settled->fates[i] == FATE_STORED || w->settled->fates[i] == FATE_SUSPECT);
+                        assert_true(status(w).rejected <= 1);
+                        for (size_t i = 0; i < w->n_calls; i++)
+                                free(w->calls[i].body);
+                        w->n_calls = 0;
+                        w->settled = batch_free(w->settled);
+                        sink_stop(w->sink, true);
+                        w->sink = sink_free(w->sink);
+                }
 }
 
 /* It may have been carried out: the same bytes under the same key, however the rest stands. */
@@ -587,7 +630,9 @@ int main(void) {
                 TEST(test_a_request),
                 TEST(test_batches),
                 TEST(test_one_is_refused),
+                TEST(test_the_last_one_is_refused),
                 TEST(test_many_are_refused),
+                TEST(test_an_outage_within_a_write),
                 TEST(test_no_answer),
                 TEST(test_no_answer_yet),
                 TEST(test_no_answer_yet_after_an_outage),
