@@ -20,7 +20,7 @@ static ClientOutcome sort_bad_request(const WireError *error) {
         return CLIENT_FAILED;
 }
 
-/* Pub/Sub says in its body what is wrong; a proxy or firewall in between has a page of its own, or nothing. */
+/* Whether Pub/Sub itself answered: its error bodies have one of these fields, pages of proxies and firewalls do not. */
 static bool is_pubsubs(const WireError *error) {
         return error->status[0] != '\0' || error->message[0] != '\0' || error->reason[0] != '\0';
 }
@@ -47,7 +47,7 @@ static ClientOutcome sort_status(int status, const WireError *error) {
         case 500 ... 510:
         case 512 ... 599:
                 return CLIENT_RETRY;
-        default: /* 511, too: no server says that for itself, but a captive portal in its place (RFC 6585 section 6) */
+        default: /* 511 as well: a captive portal sends it, never the server itself (RFC 6585 section 6) */
                 return CLIENT_FAILED;
         }
 }
@@ -56,7 +56,7 @@ static bool is_space(char c) {
         return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Whether a body of any size looks like one JSON object; who reads it will see the rest. */
+/* Whether the body begins with { and ends with }. Its reader finds other faults. */
 static bool looks_like_object(const Bytes *body) {
         size_t first = 0, last = body->size;
 
@@ -85,7 +85,7 @@ static const char *kind_of(const char *resource) {
                                                      : "resource";
 }
 
-/* What a reason of the error body means. */
+/* What to do about a `reason` in an error body. */
 typedef struct Reason {
         const char *reason, *remedy;
         Cause cause;
@@ -108,7 +108,7 @@ static const Reason reasons[] = {
                 CAUSE_SETTINGS },
 };
 
-/* NULL: it is not known. */
+/* Returns NULL when the reason is unknown. */
 static const Reason *reason_of(const WireError *error) {
         for (size_t i = 0; i < ELEMENTSOF(reasons); i++)
                 if (strcmp(error->reason, reasons[i].reason) == 0)
@@ -116,7 +116,7 @@ static const Reason *reason_of(const WireError *error) {
         return NULL;
 }
 
-/* A name that nobody has. It is the message that tells: for a topic that is missing the code is the same. */
+/* Whether the project does not exist. Only the message says so: a missing topic has the same code. */
 static bool is_no_project(const WireError *error) {
         return strcasestr(error->message, "project not found") != NULL;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clang-format off */
-/* A call; where a token serves it begins with the request:
+/* The states of a call. When a usable token is there, it begins with the request:
  *
  *      token --value--> request --answer--> done
  *        ^                 |                 ^
  *        +---- 401, once --+                 |
- *        +------------- none to be had ------+
+ *        +---------------- no token ---------+
  *
- * After a 401 the token is dropped, a fresh one asked for, and the same body sent again.
+ * After a 401 the token is dropped, a new one is requested, and the same body is sent again.
  */
 /* clang-format on */
 
@@ -43,7 +43,7 @@ struct ClientCall {
         CallState state;
         const char *method, *verb;
         char *resource, *url;
-        Bytes body; /* until it is sent, and again for the second try */
+        Bytes body; /* empty after it was sent; filled again for the second try */
         usec_t timeout, stall;
         size_t max_reply;
         ClientDone done;
@@ -77,10 +77,10 @@ static ClientCall *call_free(ClientCall *call) {
 }
 CLEANUP_DEFINE(ClientCall, call_free)
 
-/* Ends the call: its owner hears of it, and it is gone. */
+/* Ends the call: tells the owner the result and frees the call. */
 static void call_end(ClientCall *call, ClientReply *reply) {
         call_move(call, CALL_DONE);
-        call->client->n_calls--; /* nothing of the client is needed from here: the owner may free it */
+        call->client->n_calls--; /* before done(), in which the owner may free the client */
         call->done(call->userdata, reply);
         bytes_done(&reply->body);
         call_free(call);
@@ -117,7 +117,7 @@ static void on_answer(void *userdata, HttpReply *http) {
         client_sort(http, call->resource, strcmp(call->method, CLIENT_CREATE) == 0 ? CLIENT_CREATE : call->verb, &reply,
                 detail);
         if (call->withdrawn && !call->retried && reply.http_status == 401)
-                reply.outcome = CLIENT_RETRY; /* with a fresh token, when it is wanted again */
+                reply.outcome = CLIENT_RETRY; /* the owner may call again, with a new token */
         secrets_conceal(call->client->secrets, detail);
         secrets_conceal(call->client->secrets, reply.error.message);
         reply.body = bytes_steal(&http->body);
@@ -142,7 +142,7 @@ static int call_send(ClientCall *call, const char *token) {
 
         call->bearer = token ? strdup(token) : NULL;
         r = token && !call->bearer ? -ENOMEM : http_start(call->client->http, &spec, on_answer, call, &call->request);
-        call->body = bytes_steal(&spec.body); /* unless it was taken */
+        call->body = bytes_steal(&spec.body); /* still here if http_start() did not take it */
         if (r < 0)
                 return r;
         call_move(call, CALL_REQUEST);
@@ -184,8 +184,8 @@ static int call_begin(ClientCall *call) {
         return token_get(call->client->token, on_token, call, &call->wait);
 }
 
-/* Everything but what RFC 3986 calls unreserved is escaped in a segment: names may hold `%` and `+`. The colon of a
- * domain-scoped project stays, as in official clients. */
+/* Escapes all but the unreserved characters of RFC 3986: names may contain `%` and `+`. The colon of a domain-scoped
+ * project stays, as in official clients. */
 static int build_url(const char *endpoint, const ClientSpec *spec, char **ret) {
         _cleanup_bytes_ Bytes url = {};
         int r;
@@ -236,7 +236,7 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
 }
 
 ClientCall *client_cancel(ClientCall *call) {
-        if (call && call->state == CALL_DONE) /* from inside its own callback */
+        if (call && call->state == CALL_DONE) /* called from inside its own callback */
                 return NULL;
         return call_free(call);
 }

@@ -27,7 +27,7 @@ static const char *remote_name(const CredentialsQuestion *q) {
 
 /* ---- a token ---- */
 
-/* What http_start() takes as a bearer. */
+/* Whether http_start() accepts it as a bearer token. */
 static bool value_valid(const char *value) {
         size_t n = strlen(value);
 
@@ -46,7 +46,7 @@ static usec_t lifetime_until(const char *time, usec_t now) {
         return msec > (int64_t) (now / USEC_PER_MSEC) ? (usec_t) msec * USEC_PER_MSEC - now : 0;
 }
 
-/* 0: expired already. *now*: the remote's time. */
+/* Returns 0 when the token has expired already. *now* is the remote's time. */
 static usec_t lifetime_of(Json *json, usec_t now) {
         const char *expires = json_get_string(json, "expireTime");
         usec_t lifetime = CREDENTIALS_LIFETIME_UNKNOWN_USEC;
@@ -117,8 +117,8 @@ static Refusal refusal_of(Json *json) {
         return refusal;
 }
 
-/* Statuses and words that google-auth tries again on; a metadata server answers 404 in the first seconds of a
- * container's life. */
+/* Whether to try again: on the statuses and words on which google-auth does. A metadata server answers 404 in the first
+ * seconds of a container's life. */
 static bool is_transient(const CredentialsQuestion *q, int status, Refusal refusal) {
         static const char *const words[] = { "internal_failure", "server_error", "temporarily_unavailable" };
 
@@ -180,7 +180,7 @@ usec_t credentials_signing_time(usec_t endpoint_ahead, usec_t now, usec_t wall) 
         return endpoint_ahead == 0 || clock_error_of(theirs, wall) == 0 ? wall : theirs;
 }
 
-/* The next assertion is signed for the endpoint's time: see credentials_signing_time(). */
+/* The next assertion is signed with the endpoint's time: see credentials_signing_time(). */
 static void describe_clock(int64_t clock_error, char *text, size_t size) {
         char span[32];
 

@@ -12,12 +12,11 @@
 #define ASSERTION_LIFETIME_SEC 3600 /* the endpoint's maximum */
 /* a clock that is a little ahead would sign in the endpoint's future, which it refuses */
 #define ASSERTION_BACKDATE_SEC 10
-#define ASSERTION_SPREAD_SEC 600 /* by so much the lifetime is cut at random */
+#define ASSERTION_SPREAD_SEC 600 /* the lifetime is shortened by a random time below this */
 
-/* The audience is Google's endpoint also where token_uri leads to it by another name (a private endpoint, a proxy), as
- * in google-auth: the endpoint compares it with its own names. The lifetime varies, so that two assertions of one
- * second differ: an endpoint may refuse one that it has seen, and Google documents no claim that would be made for
- * this. */
+/* The audience is Google's endpoint even when token_uri reaches it by another name (a private endpoint, a proxy), as in
+ * google-auth: the endpoint compares it with its own names. The lifetime is random, so that two assertions of the same
+ * second differ: an endpoint may refuse one that it has seen before, and Google documents no claim for this purpose. */
 static int append_claims(const Credentials *c, usec_t wall, Bytes *claims) {
         uint64_t issued = wall / USEC_PER_SEC, lifetime = ASSERTION_LIFETIME_SEC - loop_random() % ASSERTION_SPREAD_SEC;
 
@@ -69,7 +68,7 @@ static int append_refresh(const Credentials *c, Bytes *body) {
         return text_append_field(body, "refresh_token", c->refresh_token);
 }
 
-/* RFC 8693. *held*: the other provider's token; NULL: it is in a file, which is read each time, since it rotates. */
+/* RFC 8693. *held*: the other provider's token; NULL: it is in a file, which is read each time, since it changes. */
 static int append_federation(const Credentials *c, const char *held, Bytes *body) {
         _cleanup_(secret_freep) char *subject = NULL, *text = NULL;
         size_t size;

@@ -58,14 +58,13 @@ static _printf_(3, 4) int fail(CredentialsError *error, int r, const char *forma
 
 /* ---- one file ---- */
 
-/* A file that is being read. */
 typedef struct KeyFile {
         Credentials *c;
         const char *path;
         CredentialsError *error;
 } KeyFile;
 
-/* Copies member *key*; *fallback* where it is missing, and an error where that is NULL as well. */
+/* Copies member *key*, or *fallback* when the member is missing. It is an error when *fallback* is NULL as well. */
 static int copy_member(const KeyFile *f, Json *json, const char *key, const char *fallback, char **ret) {
         const char *value = json_get_string(json, key);
 
@@ -78,7 +77,7 @@ static int copy_member(const KeyFile *f, Json *json, const char *key, const char
         return *ret ? 0 : fail(f->error, -ENOMEM, "%s: out of memory", f->path);
 }
 
-/* The same for where something signed or secret is sent: the file may not name just any place. */
+/* The same for a URL that signed or secret data is sent to: only https, or http to this machine. */
 static int copy_url(const KeyFile *f, Json *json, const char *key, const char *fallback, char **ret) {
         int r = copy_member(f, json, key, fallback, ret);
 
@@ -147,7 +146,7 @@ static int read_authorized_user(const KeyFile *f, Json *json) {
 
 /* ---- an identity of another provider ---- */
 
-/* Gathers the members of `headers` as lines. */
+/* The members of `headers`, as lines. */
 typedef struct Headers {
         char **lines;
         size_t n, allocated;
@@ -177,14 +176,14 @@ static int read_headers(const KeyFile *f, Json *source) {
         return headers.error < 0 ? fail(f->error, headers.error, "%s: out of memory", f->path) : 0;
 }
 
-/* A secret may come from there in the clear: from this machine, or the host below it. */
+/* Whether a token may be fetched from *url*: by https, or by http from this machine or the metadata server. */
 static bool url_gives_tokens(const char *url) {
         int check = http_url_check(url);
 
         return check == HTTP_URL_OK || check == HTTP_URL_METADATA;
 }
 
-/* Where the other provider's token is: `credential_source`. */
+/* Reads `credential_source`, which says where the other provider's token is. */
 static int read_subject(const KeyFile *f, Json *source) {
         Json *format = json_get(source, "format");
         const char *type = json_get_string(format, "type");
@@ -264,7 +263,8 @@ static int read_kind(const KeyFile *f, Json *json) {
                 f->path, type);
 }
 
-/* `gcloud auth application-default login --impersonate-service-account`: whose credentials they are is inside. */
+/* `gcloud auth application-default login --impersonate-service-account`: `source_credentials` holds the credentials
+ * that ask for the service account's token. */
 static int read_impersonated(const KeyFile *f, Json *json) {
         Json *delegates = json_get(json, "delegates");
         int r;
@@ -314,7 +314,7 @@ static int parse_file(const KeyFile *f, const char *text, size_t size) {
         return 0;
 }
 
-/* *path*: what messages call the file. */
+/* *path* is the name of the file in messages. */
 static int load_named(const char *file, const char *path, Credentials **ret, CredentialsError *error) {
         _cleanup_(credentials_freep) Credentials *c = NULL;
         _cleanup_(secret_freep) char *text = NULL;
@@ -358,7 +358,7 @@ static int load_secret(
         return load_named(path, origin ?: name, ret, error);
 }
 
-/* ---- the search: each step answers 1 when there is nothing at its place ---- */
+/* ---- the search: each step returns NOTHING_THERE when its place is empty ---- */
 
 enum { NOTHING_THERE = 1 };
 
@@ -420,9 +420,9 @@ static int try_gcloud(Credentials **ret, CredentialsError *error) {
         return load_file(path, ret, error);
 }
 
-/* What google-auth falls back to when the metadata server does not answer at once, as happens in the first seconds of a
- * machine's life. Asking it here would block, and waiting for it for ever where there is none would only hide that no
- * key was installed. */
+/* Whether the firmware says that this is a machine of Google's. google-auth asks it when the metadata server does not
+ * answer at once, as in the first seconds of a machine's life. Asking the server here would block, and waiting for ever
+ * for one that does not exist would hide that no key was installed. */
 static bool machine_is_googles(void) {
         const char *no = getenv("NO_GCE_CHECK");
         char product[64] = "";

@@ -16,7 +16,7 @@
 #define CREDENTIALS_TOKEN_ENDPOINT "https://oauth2.googleapis.com/token"
 #define CREDENTIALS_STS_ENDPOINT "https://sts.googleapis.com/v1/token"
 #define CREDENTIALS_SCOPE "https://www.googleapis.com/auth/pubsub"
-/* of a token that is only there to ask for another one in a service account's name */
+/* scope of a token that is only used to request another one in a service account's name */
 #define CREDENTIALS_SCOPE_IAM "https://www.googleapis.com/auth/cloud-platform"
 
 typedef enum CredentialsKind {
@@ -28,30 +28,30 @@ typedef enum CredentialsKind {
 
 typedef struct Credentials {
         CredentialsKind kind;
-        Secrets *secrets;    /* borrowed: where what is made of them is noted; may be NULL */
+        Secrets *secrets;    /* borrowed: the tokens that are obtained are noted there; may be NULL */
         char *token_uri;     /* https, or http to loopback or the metadata server */
-        char *origin;        /* where it was found, for messages: a path, or "metadata server" */
+        char *origin;        /* where they were found, for messages: a path, or "metadata server" */
         char *quota_project; /* for x-goog-user-project; NULL: none */
         /* service account */
         char *client_email, *private_key_id;
         JwsKey *key;
         /* authorized user */
         char *client_id, *client_secret, *refresh_token;
-        /* external account: the other provider's token is in a file, or answered at a URL, as it is or as a member of
-         * a JSON object */
+        /* external account: the other provider's token comes from a file or a URL, either as the whole text or as a
+         * member of a JSON object */
         char *audience, *subject_token_type;
         char *subject_file, *subject_url, *subject_field; /* NULL: not used */
         char **subject_headers;                           /* "Name: value", NULL at the end; NULL: none */
-        /* of any kind: the token is used to ask here for one of a service account; NULL: it is the one */
+        /* any kind: our token requests a service account's token at this URL; NULL: our token is the access token */
         char *impersonation_url;
         char *delegates; /* a JSON array */
 } Credentials;
 
-/* Each step is a request, and its answer the next one's `held`. */
+/* Each step is a request; its answer is the `held` of the next step. */
 typedef enum CredentialsStep {
         CREDENTIALS_SUBJECT,     /* the other provider's token, from a URL */
-        CREDENTIALS_EXCHANGE,    /* an access token for what we have */
-        CREDENTIALS_IMPERSONATE, /* a service account's, for that one */
+        CREDENTIALS_EXCHANGE,    /* an access token, in exchange for what we have */
+        CREDENTIALS_IMPERSONATE, /* a service account's token, in exchange for that one */
         CREDENTIALS_DONE,
 } CredentialsStep;
 
@@ -59,11 +59,11 @@ typedef struct CredentialsError {
         char text[512]; /* what, in which file, what to do; no secret */
 } CredentialsError;
 
-/* Finds and reads the credentials. -ENOENT/-EACCES/-EBADMSG/-ENOTSUP (a type, or a way of it, that is not supported)
- * with *ret_error filled in; the daemon exits 77 on each. A file that was named but cannot be read is an error, not a
- * reason to search on. Nothing is sent: the metadata server is taken where $GCE_METADATA_HOST or $GCE_METADATA_ROOT
- * names it, or the firmware says that the machine is Google's ($NO_GCE_CHECK=true: never). *secrets* (borrowed, may be
- * NULL) learns what the file holds. */
+/* Finds and reads the credentials. -ENOENT/-EACCES/-EBADMSG/-ENOTSUP (an unsupported type or feature) fill in
+ * *ret_error; the daemon exits 77 on each. When a named file cannot be read, that is an error: the search does not go
+ * on. Nothing is sent: the metadata server is chosen when $GCE_METADATA_HOST or $GCE_METADATA_ROOT names it, or when
+ * the firmware says that the machine is Google's ($NO_GCE_CHECK=true: never). The file's secrets are noted in *secrets*
+ * (borrowed, may be NULL). */
 int credentials_load(const Config *config, Secrets *secrets, Credentials **ret, CredentialsError *ret_error);
 /* NULL is fine; returns NULL. */
 Credentials *credentials_free(Credentials *credentials);
@@ -74,23 +74,24 @@ CredentialsStep credentials_first_step(const Credentials *credentials);
 /* The step after *step*; CREDENTIALS_DONE: its answer is the access token. */
 CredentialsStep credentials_next_step(const Credentials *credentials, CredentialsStep step);
 
-/* Method, URL, headers and body of a step's request, for *wall* time now; *held* is the answer of the step before,
- * NULL for the first one. A fresh assertion each time: the endpoint refuses old ones. What is secret in the body is
- * noted. *spec* borrows from *credentials* and *held*, but for its body. -ENOMEM, or the errno of a token's file. */
+/* Fills in method, URL, headers and body of a step's request. *wall* is the time now; *held* is the answer of the step
+ * before, NULL for the first step. An assertion is made anew each time: the endpoint refuses old ones. Secrets in the
+ * body are noted. *spec* owns its body and borrows the rest from *credentials* and *held*. -ENOMEM, or the errno of a
+ * token's file. */
 int credentials_request(
         const Credentials *credentials, CredentialsStep step, const char *held, usec_t wall, HttpSpec *spec);
 
-/* The other provider's token in *text* (an answer or a file of its own), malloc'ed; NULL: there is none. */
+/* Returns the other provider's token in *text* (an answer, or the content of its file), malloc'ed; NULL: none. */
 char *credentials_subject(const Credentials *credentials, const char *text, size_t size);
 
 /* ---- answers: credentials-answer.c ---- */
 
 /* What the reply to such a request means. Pure. Sources: RFC 6749 sections 5.1 and 5.2, google-auth's _client.py. */
 #define CREDENTIALS_DETAIL_MAX 400
-/* of a token without a usable expires_in: too short only costs exchanges */
+/* assumed for a token without a usable expires_in; too short only costs more exchanges */
 #define CREDENTIALS_LIFETIME_UNKNOWN_USEC (10 * USEC_PER_MINUTE)
 #define CREDENTIALS_LIFETIME_MAX_USEC (24 * USEC_PER_HOUR) /* Google's longest is 12 h */
-/* a difference that assertions survive, and that replies on their way explain */
+/* assertions are accepted with a difference up to this, and the delay of a reply may explain it */
 #define CREDENTIALS_CLOCK_ERROR_USEC (30 * USEC_PER_SEC)
 
 typedef struct CredentialsAnswer {
@@ -99,7 +100,6 @@ typedef struct CredentialsAnswer {
         Cause cause;     /* of a failure */
 } CredentialsAnswer;
 
-/* What was asked. */
 typedef struct CredentialsQuestion {
         const Credentials *credentials;
         CredentialsStep step;
@@ -107,12 +107,14 @@ typedef struct CredentialsQuestion {
         usec_t wall; /* clock_wall() */
 } CredentialsQuestion;
 
-/* 0: *ret is filled in. -EACCES: refused, a user must act. -EAGAIN: to be tried again. With both, ret->cause says why,
- * *detail* what and what to do, in the remote's words, which may repeat a secret: secrets_conceal(). */
+/* 0: *ret* is filled in. -EACCES: refused, a user must act. -EAGAIN: to be tried again. With both errors ret->cause is
+ * set, and *detail* says what happened and what to do. It quotes the remote, which may repeat a secret: pass it through
+ * secrets_conceal(). */
 int credentials_answer(const CredentialsQuestion *question, const HttpReply *reply, CredentialsAnswer *ret,
         char detail[static CREDENTIALS_DETAIL_MAX]);
 
-/* The time to sign an assertion with: *wall*, unless it is off by more than CREDENTIALS_CLOCK_ERROR_USEC from the
- * endpoint's time, which is *now* (clock_now()) + *endpoint_ahead* (0: not known). So a machine without a clock of its
- * own gets a token before NTP has set the time, and a step of the wall clock, in either direction, costs no refusal. */
+/* Returns the time to sign an assertion with. That is *wall*, unless it differs by more than
+ * CREDENTIALS_CLOCK_ERROR_USEC from the endpoint's time, *now* (clock_now()) + *endpoint_ahead* (0: unknown). So a
+ * machine without a battery clock gets a token before NTP has set the time, and a step of the wall clock does not cause
+ * a refusal. */
 usec_t credentials_signing_time(usec_t endpoint_ahead, usec_t now, usec_t wall);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A token that serves is had at once; in its last five minutes the exchange for the next one runs beside. Else a wait
- * is answered from one place, a deferred call. It looks at what is there:
+/* token_take() returns a usable token at once; in its last five minutes the exchange for the next one already runs.
+ * Other callers wait. One deferred call, token_serve(), answers the waits:
  *
- *   a token that serves            answered with it
- *   none, exchange in flight       stays
- *   none, the last exchange failed answered with the error until the backoff has passed
- *   none                           an exchange is started; stays */
+ *   there is a usable token        it answers with the token
+ *   none, an exchange runs         it keeps the wait
+ *   none, the last exchange failed it answers with the error until the backoff has passed
+ *   none                           it starts an exchange and keeps the wait */
 #include "pubsub/token.h"
 
 #include <assert.h>
@@ -22,16 +22,16 @@
 #include "trouble.h"
 
 #define EXCHANGE_TIMEOUT_USEC USEC_PER_MINUTE
-#define METADATA_TIMEOUT_USEC (10 * USEC_PER_SEC) /* it is on the host below */
+#define METADATA_TIMEOUT_USEC (10 * USEC_PER_SEC) /* the server is on the host of this virtual machine */
 #define ANSWER_MAX (64 * 1024)
 #define BACKOFF_INITIAL_USEC USEC_PER_SEC
 #define BACKOFF_MAX_USEC USEC_PER_MINUTE
-/* a user must act, or NTP set the clock: both take a while, and are to be noticed soon */
+/* after a refusal a user must act, or NTP must set the clock: that takes a while, and is to be noticed soon */
 #define REFUSED_INITIAL_USEC (5 * USEC_PER_SEC)
 #define REFUSED_MAX_USEC (5 * USEC_PER_MINUTE)
 
 struct TokenWait {
-        Token *token; /* NULL: its callback runs */
+        Token *token; /* NULL while its callback runs */
         TokenDone done;
         void *userdata;
         uint64_t serial;
@@ -51,11 +51,11 @@ struct Token {
         usec_t refresh_at, expires;
 
         HttpRequest *exchange;
-        CredentialsStep step; /* that the exchange has come to */
-        const char *url;      /* of its request; the credentials' */
+        CredentialsStep step; /* the current step of the exchange */
+        const char *url;      /* of that step's request; borrowed from the credentials */
         char *held;           /* the answer of the step before; NULL: it is the first one */
         usec_t exchange_started;
-        usec_t endpoint_ahead; /* what clock_now() lacks to be the endpoint's time; 0: not heard yet */
+        usec_t endpoint_ahead; /* the endpoint's time minus clock_now(); 0: unknown */
         Backoff backoff, refused_backoff;
         usec_t retry_at; /* no exchange before that */
 
@@ -75,7 +75,7 @@ static void token_drop(Token *token) {
 
 /* ---- exchange ---- */
 
-/* While the old token serves, only what will not mend by itself is worth a line. */
+/* While the old token is still usable, only a refusal, which needs a person, is logged. */
 static void token_tell_failure(Token *token) {
         if (token->error != -EACCES && token_serves(token, clock_now())) {
                 token->trouble.said = TROUBLE_NONE;
@@ -119,7 +119,7 @@ static void token_obtained(Token *token, CredentialsAnswer *answer) {
                 early = TOKEN_REFRESH_EARLY_USEC;
         token_drop(token);
         token->value = cleanup_steal(answer->value);
-        (void) secrets_note_passing(token->credentials->secrets, token->value); /* without memory: all but this works */
+        (void) secrets_note_passing(token->credentials->secrets, token->value); /* without memory only this fails */
         token->expires = token->exchange_started +
                          answer->lifetime; /* counted from before the request: never later than the endpoint's */
         token->refresh_at = token->expires - early;
@@ -145,7 +145,6 @@ static void token_not_sent(Token *token, int error) {
         token_failed(token, file ? -EACCES : -EAGAIN, file ? CAUSE_KEY : CAUSE_MEMORY, 0, detail);
 }
 
-/* The answer to one step leads to the next. */
 static void token_go_on(Token *token, CredentialsAnswer *answer) {
         int r;
 
@@ -185,7 +184,6 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
         token_failed(token, r, answer.cause, reply->retry_after, detail);
 }
 
-/* The request of the step. */
 static int token_send(Token *token) {
         bool metadata = token->credentials->kind == CREDENTIALS_METADATA;
         HttpSpec spec = {
@@ -213,7 +211,7 @@ static int token_start_exchange(Token *token) {
         return token_send(token);
 }
 
-/* Starts an exchange unless one runs or has failed just now. */
+/* Starts an exchange, unless one runs or the backoff of a failed one is not over. */
 static void token_refresh(Token *token, usec_t now) {
         int r;
 
@@ -227,7 +225,7 @@ static void token_refresh(Token *token, usec_t now) {
 
 /* ---- waits ---- */
 
-/* The callback comes last: it may ask for more, cancel others, or reject what it got. */
+/* The callback is called last: it may add waits, cancel others, or reject the token. */
 static void wait_answer(TokenWait *wait, const char *value, int error, usec_t retry_after) {
         TAILQ_REMOVE(&wait->token->waits, wait, link);
         wait->token = NULL;
@@ -246,7 +244,7 @@ bool token_take(Token *token, const char **ret_value) {
         return true;
 }
 
-/* Answers one wait, or says that it has to go on waiting. */
+/* Answers one wait. Returns false, without an answer, while an exchange runs. */
 static bool token_serve_one(Token *token, TokenWait *wait) {
         const char *value;
         usec_t now;
@@ -263,7 +261,7 @@ static bool token_serve_one(Token *token, TokenWait *wait) {
         return true;
 }
 
-/* Those that ask from within a callback have the next round of the loop. */
+/* Waits that a callback adds are answered in the next turn of the loop. */
 static void token_serve(void *userdata) {
         Token *token = userdata;
         uint64_t last = token->last_serial;

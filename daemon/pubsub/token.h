@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The OAuth access token: fetched, cached, refreshed early while the old one still serves, one refresh in flight
- * whatever the number of waiters. */
+/* The OAuth access token: fetched, cached, and refreshed early, while the old one is still usable. One refresh runs at
+ * a time, whatever the number of waiters. */
 
 #include "cause.h"
 #include "lib/http.h"
@@ -19,7 +19,7 @@ typedef struct TokenStatus {
         usec_t expires;       /* clock_now(); 0: no token */
         usec_t retry_at;      /* clock_now(); 0: none planned */
         Cause cause;
-        const char *detail; /* what and what to do; "" when well */
+        const char *detail; /* what failed and what to do; "" when nothing fails */
 } TokenStatus;
 
 /* *credentials* is borrowed; NULL: no token is needed (emulator), and every wait is answered with NULL at once.
@@ -30,12 +30,12 @@ int token_new(Loop *loop, Http *http, const Credentials *credentials, const char
 Token *token_free(Token *token);
 CLEANUP_DEFINE(Token, token_free)
 
-/* *value* is valid during the call; NULL with *error* 0: none is needed; *error* < 0: none is to be had now, -EACCES
- * when refused (a user must act), -EAGAIN otherwise; *retry_after* says when asking again makes sense. */
+/* *value* is valid during the call; NULL with *error* 0: no token is needed. *error* < 0: there is no token now;
+ * -EACCES when it was refused (a user must act), else -EAGAIN. Asking again makes sense after *retry_after* (usec). */
 typedef void (*TokenDone)(void *userdata, const char *value, int error, usec_t retry_after);
 
-/* True when there is a token that serves: it is in *ret_value* until the next turn of the loop; NULL: none is needed.
- * Near its end the exchange for the next one is started beside. False: wait for one with token_get(). */
+/* Returns true and a usable token in *ret_value*, valid until the next turn of the loop; NULL: no token is needed. When
+ * the token ends soon, this starts the exchange for the next one. False: wait for one with token_get(). */
 bool token_take(Token *token, const char **ret_value);
 
 /* Calls *done* from the loop, never from inside token_get(), when there is a token or the exchange for one has failed.
@@ -46,8 +46,8 @@ TokenWait *token_cancel(TokenWait *wait);
 
 /* The API answered 401 to *value*: it is dropped, unless a newer one is here already. */
 void token_reject(Token *token, const char *value);
-/* Whose quota the requests count for, where not the account's own project (`x-goog-user-project`); else NULL. */
+/* Returns the project whose quota the requests use (`x-goog-user-project`); NULL: the account's own project. */
 const char *token_quota_project(const Token *token);
 
-/* How it fares; the detail is borrowed until the next turn of the loop. */
+/* The state, for reports; the detail is borrowed until the next turn of the loop. */
 void token_status(const Token *token, TokenStatus *ret);

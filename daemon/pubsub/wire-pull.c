@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads a pull reply in place: every string is unescaped and every base64 decoded where it stands, which only ever
- * shortens text that the reader has passed already. */
+ * shortens text that the reader has already passed. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ typedef struct PullReader {
         WirePull pull;
         size_t messages_allocated, attributes_allocated;
         size_t first_attribute; /* of the message being read */
-        char *scratch;          /* base64 is decoded here first: text that turns out to be none must survive */
+        char *scratch;          /* base64 is decoded here first: text that is not base64 must stay as it is */
         size_t scratch_size;
 } PullReader;
 
@@ -32,7 +32,7 @@ static int unescape_here(const JsonReader *json, Slice *ret) {
         return READ_OK;
 }
 
-/* The value that the reader stands on is not what belongs there. */
+/* Skips a value of a wrong type. */
 static int skip_odd(PullReader *p) {
         int r = json_reader_skip(&p->json, NULL);
 
@@ -51,7 +51,7 @@ static int read_string(PullReader *p, Slice *ret) {
         return token == JSON_NULL ? READ_OK : skip_odd(p);
 }
 
-/* What is left of the object that the reader is in; *field* reads the value of the key that it stands on. */
+/* Reads the rest of the current object: *field* is called on each key and reads its value. */
 static int read_fields(PullReader *p, WireMessage *message, int (*field)(PullReader *p, WireMessage *message)) {
         bool odd = false;
         int r, token;
@@ -186,7 +186,7 @@ static int read_message_field(PullReader *p, WireMessage *message) {
                 r = read_string(p, &message->ordering_key);
         else
                 r = json_reader_skip(&p->json, NULL);
-        return r < 0 ? r : READ_OK; /* nothing that is stored depends on these alone */
+        return r < 0 ? r : READ_OK; /* a bad value here does not keep the message from being stored */
 }
 
 static int read_message(PullReader *p, WireMessage *message) {
@@ -211,7 +211,7 @@ static int keep_message(PullReader *p, const WireMessage *message) {
         return 0;
 }
 
-/* One element of receivedMessages, behind its opening brace. */
+/* Reads one element of receivedMessages, after its opening brace. */
 static int read_element(PullReader *p) {
         WireMessage message = {};
         bool odd = false;
@@ -289,7 +289,7 @@ int wire_get_pull(char *body, size_t size, WirePull *ret) {
         int r;
 
         json_reader_init(&p.json, body, size, WIRE_PULL_DEPTH_MAX);
-        p.json.lax = true; /* one text that is not UTF-8 must not hold up the other messages */
+        p.json.lax = true; /* one text that is not UTF-8 must not block the other messages */
         r = read_reply(&p);
         free(p.scratch);
         if (r < 0) {

@@ -205,7 +205,7 @@ static void each_failure(void *userdata, const char *ack_id, const char *value) 
         bool transient = strncmp(value, "TRANSIENT_", strlen("TRANSIENT_")) == 0;
 
         if (!transient && strncmp(value, "PERMANENT_", strlen("PERMANENT_")) != 0)
-                return; /* other metadata, or a result that is not known: official clients skip it as well */
+                return; /* other metadata, or an unknown result: official clients skip it as well */
         failures->n++;
         failures->each(failures->userdata, ack_id, transient ? WIRE_ACK_RETRY : WIRE_ACK_LOST);
 }

@@ -22,7 +22,7 @@ typedef struct WireOutgoing {
 typedef struct WireMessage {
         Slice ack_id;
         Slice data;    /* base64 undone; empty when absent */
-        bool data_bad; /* the base64 was none: data holds the text as it came */
+        bool data_bad; /* it was not base64: data holds the text as it came */
         Slice message_id, publish_time, ordering_key;
         const WireAttribute *attributes;
         size_t n_attributes;
@@ -35,8 +35,8 @@ typedef struct WirePull {
         size_t n;
         WireAttribute *attributes; /* of all messages */
         size_t n_attributes;
-        size_t skipped; /* elements that were not understood (no ack id, no message id, attributes that are no strings,
-                         * beyond a cap): they stay unacknowledged and come back by themselves */
+        size_t skipped; /* elements that were not understood (no ack id, no message id, attributes that are not strings,
+                         * too many): they stay unacknowledged, and the service delivers them again */
 } WirePull;
 
 #define WIRE_PULL_MESSAGES_MAX 10000     /* ten times what a pull may ask for */
@@ -52,19 +52,19 @@ typedef struct WireError {
         usec_t retry_delay; /* of google.rpc.RetryInfo; 0: none */
 } WireError;
 
-/* {"KEY":"VALUE",...} in the order in which they stand. They must be UTF-8. -ENOMEM. */
+/* Appends {"KEY":"VALUE",...} in the given order. All must be UTF-8. -ENOMEM. */
 int wire_put_attributes(Bytes *body, const WireAttribute *attributes, size_t n);
-/* {"messages":[...]}, message by message, the first into an empty *body*. WIRE_FULL: nothing was added, since the body
- * would become longer than *max* bytes, its end included. -ENOMEM. */
+/* {"messages":[...]}: one call for each message, the first into an empty *body*. WIRE_FULL: nothing was added, since
+ * the complete body would be longer than *max* bytes. -ENOMEM. */
 enum { WIRE_ADDED = 0, WIRE_FULL = 1 };
 int wire_add_message(Bytes *body, const WireOutgoing *message, size_t max);
 int wire_end_publish(Bytes *body);
-/* Reads {"messageIds":[...]}: the number of ids in order, up to the first that is no non-empty string, or -EBADMSG. */
+/* Reads {"messageIds":[...]} and counts the ids, up to the first that is empty or not a string. -EBADMSG. */
 int wire_get_publish(const char *body, size_t size, size_t *ret_n);
 
-/* {"maxMessages":N}, with "returnImmediately" where asked for. -ENOMEM. */
+/* Appends {"maxMessages":N}, with "returnImmediately" if wanted. -ENOMEM. */
 int wire_put_pull(Bytes *body, unsigned max_messages, bool return_immediately);
-/* Reads a pull reply in place. -EBADMSG when it is not one (nothing can be trusted then); -ENOMEM. */
+/* Reads a pull reply in place. -EBADMSG when it is not one: nothing in it can be trusted; -ENOMEM. */
 int wire_get_pull(char *body, size_t size, WirePull *ret);
 void wire_pull_done(WirePull *pull);
 
@@ -74,10 +74,11 @@ void wire_pull_done(WirePull *pull);
  * until *n* or WIRE_ACK_BODY_MAX is reached; *ret_taken* says how many. -ENOMEM. */
 int wire_put_ack(Bytes *body, const Slice *ids, size_t n, int deadline_sec, size_t *ret_taken);
 
-/* Reads a proto3 JSON duration ("604800s", "1.5s"), not negative. False, and nothing written, for anything else. */
+/* Reads a proto3 JSON duration ("604800s", "1.5s") that is not negative. Returns false, and writes nothing, for any
+ * other text. */
 bool wire_get_duration(const char *text, usec_t *ret);
 
-/* Never fails: a body that is none leaves the fields empty. */
+/* Never fails: a body that is not an error body leaves the fields empty. */
 void wire_get_error(const char *body, size_t size, WireError *ret);
 
 typedef enum WireAckFate { WIRE_ACK_DONE, WIRE_ACK_RETRY, WIRE_ACK_LOST } WireAckFate;
