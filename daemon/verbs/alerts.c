@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd alerts`: what each rule thinks of each device, read beside the running daemon; and a test message. */
+/* `sensorqd alerts`: lists the state of each rule for each device, also while the daemon runs; sends a test message. */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -17,7 +17,7 @@
 typedef struct Alerts {
         Config *config;
         bool json;
-        const char *state; /* in this turn: the only one that is shown; NULL: all */
+        const char *state; /* only alerts in this state are shown; NULL: all */
         const char *subscription;
         size_t sinks, found, failed;
 } Alerts;
@@ -40,7 +40,7 @@ static const char *time_text(usec_t wall, char buffer[static TIME_SIZE]) {
         return buffer;
 }
 
-/* What a device says of itself goes to a terminal. */
+/* Removes control characters: the text comes from a device and goes to a terminal. */
 static void add_clean(Bytes *line, const char *before, const char *text) {
         size_t from = line->size;
 
@@ -133,7 +133,7 @@ static void list_subscription(Alerts *a, const SubscriptionConfig *subscription)
                 (void) admin->close(self);
 }
 
-/* What fires stands first. */
+/* Lists alerts that fire first. */
 static int alerts_list(Alerts *a) {
         static const char *const states[] = { "firing", "pending", "ok" };
 
@@ -160,10 +160,10 @@ typedef struct Trial {
         Session *session;
         const char *target;
         size_t tried;
-        Bytes known; /* what other targets there are */
+        Bytes known; /* names of the other targets, for the error message */
 } Trial;
 
-/* The secrets of other targets are not looked at: what is amiss there is nothing to this one. */
+/* Only this target's secrets are read: a fault in another target must not stop the test. */
 static void test_target(Trial *t, const SinkAdmin *admin, void *self) {
         Session *session = t->session;
         const SinkMeans means = { session->loop, session->http, session->secrets, session->config->state_dir, true };

@@ -17,7 +17,7 @@
 
 #define LINE_MAX_SIZE 4096
 
-/* Byte by byte: what follows the line is the next question's, and no buffer but this one sees a secret. */
+/* Reads byte by byte: what follows the line is left for the next question, and no other buffer holds a secret. */
 static int read_line(char line[static LINE_MAX_SIZE]) {
         size_t size = 0;
         bool ended = false;
@@ -37,7 +37,7 @@ static int read_line(char line[static LINE_MAX_SIZE]) {
         return 0;
 }
 
-/* Without the blanks around it. */
+/* Cuts the blanks at both ends. */
 static char *tidy(char *line) {
         char *end;
 
@@ -132,7 +132,7 @@ int ask_number(const char *prompt, size_t max, size_t *ret) {
 
 /* ---- secrets ---- */
 
-/* The signals that end or stop a process at a terminal. */
+/* The signals that a terminal uses to end or to stop a process. */
 static void terminal_signals(sigset_t *set) {
         static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
 
@@ -141,7 +141,7 @@ static void terminal_signals(sigset_t *set) {
                 (void) sigaddset(set, numbers[i]);
 }
 
-/* INPUT or a signal that waits; the signal is left where it is. */
+/* Waits for input or a signal; a signal stays pending. */
 enum { WAITED_INPUT = 0, WAITED_SIGNAL = 1 };
 static int wait_for_input(int signals) {
         struct pollfd fds[] = { { STDIN_FILENO, POLLIN, 0 }, { signals, POLLIN, 0 } };
@@ -152,8 +152,8 @@ static int wait_for_input(int signals) {
         return fds[1].revents ? WAITED_SIGNAL : WAITED_INPUT;
 }
 
-/* Asks for a line with the echo off, which is so before the prompt invites to type, unless a signal comes first. The
- * echo is on again when this returns. */
+/* Reads a line with the terminal's echo off. The echo is switched off before the prompt is printed, and is on again
+ * when this returns. A signal ends the wait; *line* is then unchanged. */
 static int read_hidden(const char *prompt, char line[static LINE_MAX_SIZE]) {
         _cleanup_close_ int signals = -1;
         struct termios before, hidden;
@@ -178,7 +178,7 @@ static int read_hidden(const char *prompt, char line[static LINE_MAX_SIZE]) {
         (void) tcsetattr(STDIN_FILENO, TCSANOW, &before);
         puts("");
         (void) fflush(stdout);
-        (void) sigprocmask(SIG_SETMASK, &old, NULL); /* what waited acts now: a stopped process goes on from here */
+        (void) sigprocmask(SIG_SETMASK, &old, NULL); /* a pending signal acts now; a stopped process goes on here */
         return r;
 }
 

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Questions of a verb on a terminal. Each prints a prompt on standard output and reads a line of standard input: 0,
- * -ENODATA at the end of the input, -ENOMEM. */
+/* Questions that a verb asks on a terminal. Each prints a prompt on standard output and reads a line from standard
+ * input. They return 0, -ENODATA at the end of the input, or -ENOMEM. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A text without blanks around it; *fallback* (NULL: none) stands for an empty line. *ret* is malloc'ed, maybe "". */
+/* Asks for a text and cuts blanks around it. An empty line gives *fallback*, or "" when that is NULL. *ret* is
+ * malloc'ed. */
 int ask_text(const char *prompt, const char *fallback, char **ret);
 
-/* A secret, which the terminal does not show; "" for an empty line. Released with secret_free(). A signal that ends the
- * process meanwhile finds the terminal as it was. */
+/* Asks for a secret, which the terminal does not show; "" for an empty line. Free it with secret_free(). A signal that
+ * ends the process meanwhile leaves the terminal as it was. */
 int ask_secret(const char *prompt, char **ret);
 
-/* Yes or no; *fallback* for an empty line. */
+/* Asks yes or no; an empty line gives *fallback*. */
 int ask_yes(const char *prompt, bool fallback, bool *ret);
 
-/* One of *words* ("akq"), one letter each; asked again until it is one. */
+/* Asks for one letter of *words* ("akq"), again and again until the answer is one. */
 int ask_letter(const char *prompt, const char *words, char *ret);
 
-/* A number from 1 to *max*; 1 for an empty line. */
+/* Asks for a number from 1 to *max*; an empty line gives 1. */
 int ask_number(const char *prompt, size_t max, size_t *ret);

@@ -23,8 +23,8 @@
 #include "web-listen.h"
 
 #define ENDPOINT_GLOBAL "https://pubsub.googleapis.com"
-#define KEY_DEFAULT "pubsub-credential.json"     /* what is sought without pubsub.credentials_file */
-#define CLOCK_TOLERANCE_USEC (60 * USEC_PER_SEC) /* Google's token endpoint takes little more */
+#define KEY_DEFAULT "pubsub-credential.json"     /* the file that is used without pubsub.credentials_file */
+#define CLOCK_TOLERANCE_USEC (60 * USEC_PER_SEC) /* Google's token endpoint accepts little more */
 
 /* ---- clock and way to Pub/Sub ---- */
 
@@ -44,7 +44,7 @@ static void on_probed(void *userdata, HttpReply *reply) {
         (void) snprintf(probe->detail, sizeof(probe->detail), "%s", reply->detail ? reply->detail : "");
 }
 
-/* Any answer will do: it is the way there and the Date header that are looked at. */
+/* Any answer is good: only the way to the endpoint and the Date header are checked. */
 static int probe_endpoint(Session *session, Probe *ret) {
         const PubsubConfig *pubsub = &session->config->pubsub;
         HttpSpec spec = { .method = "GET",
@@ -164,7 +164,7 @@ Grant check_grant(Session *session, const char *resource, const char *permission
 
 /* ---- topic ---- */
 
-/* True unless the topic is known to have none. */
+/* Returns false only when the topic is known to have no subscription. */
 static bool topic_has_subscription(Session *session, const char *topic) {
         _cleanup_(json_freep) Json *json = NULL;
         char resource[768];
@@ -172,7 +172,7 @@ static bool topic_has_subscription(Session *session, const char *topic) {
         bool some = true;
 
         if (session->config->n_subscriptions > 0)
-                return true; /* each is looked at by itself */
+                return true; /* check_subscription() looks at each */
         (void) snprintf(resource, sizeof(resource), "%s/subscriptions", topic);
         session_get(session, resource, &reply);
         if (reply.outcome == CLIENT_OK && json_parse(reply.body.data, reply.body.size, &json) >= 0)
@@ -220,7 +220,7 @@ static void warn_of_setting(void *userdata, const char *text) {
         session_warn(named->session, named->name, "%s", text);
 }
 
-/* True unless it is known to stand on another topic than publish.topic. */
+/* Returns false only when the subscription belongs to another topic than publish.topic. */
 static bool check_settings(Session *session, const char *name, const SubscriptionSettings *settings) {
         const char *topic = session->config->topic;
 
@@ -268,13 +268,13 @@ static bool check_subscription(Session *session, const char *name) {
 
 /* ---- sources ---- */
 
-#define SAMPLE_MAX 160 /* bytes of a reading that is shown */
+#define SAMPLE_MAX 160 /* bytes of a reading that are shown */
 
 static bool probe_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         return true;
 }
 
-/* The first reading is a sample of what would be stored; none is. */
+/* Keeps the first reading as a sample to show, and stores none. */
 static int probe_store(void *userdata, const Source *source, const ReadingList *readings, size_t *ret_repeats) {
         char *sample = userdata;
 
@@ -429,8 +429,8 @@ static void look_at_section(Readable *r, const ConfigSection *section, void *key
         (void) config_table_each_secret(section, keys, look_at_secret, r);
 }
 
-/* What root has put back there, say: systemd gives all of it to the user, but only where the directory is not theirs.
- */
+/* Warns of files that the service may not write, for example after root restored them. systemd gives files to the user
+ * only when the directory itself does not belong to that user. */
 static void look_at_state(const Readable *r, const char *state_dir) {
         static const char *const names[] = { "lock", "outbox.sqlite", "outbox.sqlite-wal", "alerts.sqlite",
                 "rejected.sqlite", "page.sqlite", NULL };
@@ -447,7 +447,7 @@ static void look_at_state(const Readable *r, const char *state_dir) {
         }
 }
 
-/* What root may read or write here, the user of the unit may not. */
+/* Warns of what the unit's user may not read or write, although this process (root) may. */
 static void check_readable(Session *session) {
         Readable r = { .session = session };
         Config *config = session->config;
@@ -478,7 +478,7 @@ static void check_pubsub(Session *session) {
         bool reached = check_endpoint(session), some = config->topic_has_other_subscribers;
 
         if (!session->remote || !check_token(session) || !reached)
-                return; /* the rest would say the same once more, after a timeout for each call */
+                return; /* the other calls would fail for the same reason, each after a timeout */
         if (config->topic)
                 check_topic(session, config->topic);
         for (size_t i = 0; i < config->n_subscriptions; i++)
@@ -490,7 +490,7 @@ static void check_pubsub(Session *session) {
                         "publish.topic_has_other_subscribers where something else reads the topic");
 }
 
-/* Readings that were queued before a change of the configuration, and that nobody publishes now. */
+/* Warns of queued readings that this configuration does not publish any more. */
 static void check_outbox(Session *session) {
         const Config *config = session->config;
         OutboxLeft left;

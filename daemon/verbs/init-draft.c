@@ -17,7 +17,7 @@
 #include "verbs/init-text.h"
 #include "verbs/unit.h"
 
-#define NAMES_MAX 999 /* mongodb-999.password: more than entries */
+#define NAMES_MAX 999 /* highest number in a name, mongodb-999.password: more than there can be entries */
 
 int init_draft_new(const char *path, bool japanese, InitDraft **ret) {
         _cleanup_(init_draft_freep) InitDraft *draft = calloc(1, sizeof(InitDraft));
@@ -122,7 +122,7 @@ static InitSecret *find_kept(InitDraft *draft, const char *file) {
         return NULL;
 }
 
-/* What is at the end of a file does not count, for secret_read() cuts it off. */
+/* White space at the end does not count: secret_read() cuts it off. */
 static bool same_secret(const char *there, const char *text) {
         size_t n = strlen(text);
 
@@ -131,8 +131,8 @@ static bool same_secret(const char *there, const char *text) {
         return strncmp(there, text, n) == 0 && strspn(there + n, " \t\r\n") == strlen(there + n);
 }
 
-/* Whether anything has that name. In a directory that may not be searched nothing can be written, either: a dry run
- * goes on. */
+/* Whether a file has that name. False when the directory may not be searched: nothing can be written there either, and
+ * a dry run can go on. */
 static bool is_there(const InitDraft *draft, const char *file) {
         _cleanup_free_ char *path = NULL;
         struct stat status;
@@ -142,7 +142,7 @@ static bool is_there(const InitDraft *draft, const char *file) {
         return lstat(path, &status) == 0;
 }
 
-/* FREE, TAKEN (also by what is no secret), or HAS_IT; an errno when that cannot be told. */
+/* NAME_FREE; NAME_TAKEN: another file has the name; NAME_HAS_IT: that file has this text. -ENOMEM, -ENOTDIR. */
 enum { NAME_FREE = 0, NAME_TAKEN = 1, NAME_HAS_IT = 2 };
 static int look_at_name(const InitDraft *draft, const char *file, const char *text) {
         _cleanup_(secret_freep) char *there = NULL;
@@ -164,7 +164,8 @@ static bool names_secret(const InitPart *part, const char *file) {
         return false;
 }
 
-/* Whether an entry before the last one, which is being asked for, has that name for another secret. */
+/* Whether an earlier entry uses that name for another secret. The last entry, which is being asked for, may change its
+ * own. */
 static bool is_of_another(InitDraft *draft, const char *name, const char *text) {
         const InitSecret *kept = find_kept(draft, name);
 
@@ -260,7 +261,7 @@ void init_draft_drop_key(InitDraft *draft) {
 
 /* ---- text ---- */
 
-/* Whether a text that is all of a value, or an item of a list or table in one line, needs quotes in YAML. */
+/* Whether *text*, as a whole value or as an item of a list or table in one line, needs quotes in YAML. */
 static bool needs_quotes(const char *text) {
         return *text == '\0' || strspn(text, "-?:,[]{}#&*!|>'\"%@` ") > 0 || strpbrk(text, "\"'\\{}[]&*#,\t\n") ||
                strstr(text, ": ") || text[strlen(text) - 1] == ':';
@@ -280,7 +281,7 @@ static void append_key(Bytes *b, const char *key, const char *value) {
         bytes_append_text(b, "\n");
 }
 
-/* How often the recipe was taken, up to this entry. */
+/* How many entries up to this one have the same recipe. */
 static unsigned number_of(const InitDraft *draft, const InitPart *part) {
         unsigned number = 1;
 
@@ -293,7 +294,7 @@ static bool is_mark(char c) {
         return c >= INIT_MARK_FIRST && c < INIT_MARK_FIRST + INIT_QUESTIONS_MAX;
 }
 
-/* An address has blanks, # and what is not ASCII in percent signs only; who wrote them so already is left alone. */
+/* In a URL, blanks, # and bytes that are not ASCII are percent-encoded; a % that is there already is kept. */
 static int append_answer(Bytes *b, Slice line, size_t at, const char *answer) {
         const char *scheme = memmem(line.data, at, "://", 3);
         bool value = at > 0 && strchr(" [", line.data[at - 1]) && strchr(" ]:,\n", line.data[at + 1]);
@@ -303,7 +304,8 @@ static int append_answer(Bytes *b, Slice line, size_t at, const char *answer) {
         return value ? append_value(b, answer) : bytes_append_text(b, answer);
 }
 
-/* One line of a block, unless it is of a secret that is left out. The first has a name, which each entry has alone. */
+/* Appends one line of a block, unless the line's answer is NULL. The first line ends with the entry's name, which gets
+ * a number when the recipe was used before. */
 static void append_line(Bytes *b, const InitDraft *draft, const InitPart *part, Slice line) {
         unsigned number = line.data == part->recipe->block ? number_of(draft, part) : 1;
         const char *topic = strrchr(draft->topic, '/');
@@ -398,7 +400,7 @@ int init_draft_text(const InitDraft *draft, bool live, Bytes *ret) {
         return bytes_result(ret);
 }
 
-/* ---- as it would be read ---- */
+/* ---- parsing the draft ---- */
 
 typedef struct Filling {
         InitDraft *draft;
@@ -410,7 +412,7 @@ static int fail_secret(const Filling *filling, const char *file, const char *wor
                 &(ConfigReader){ .path = file, .errors = filling->errors }, 0, 0, "the secret %s", words);
 }
 
-/* The secret's text, as a file of its name would give it. */
+/* Sets the secret's text, as if it had been read from its file. */
 static int fill_in(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
         const Filling *filling = userdata;
         const InitSecret *kept = secret->file ? find_kept(filling->draft, secret->file) : NULL;

@@ -92,7 +92,7 @@ static int take_list(int option, InitOptions *o) {
         case OPTION_SECRET:
                 return add(o->secrets, &o->n_secrets, optarg);
         default:
-                return EX_USAGE; /* unknown; said by getopt */
+                return EX_USAGE; /* unknown; getopt has printed why */
         }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps 2 to 4 of `init`: sensors, where readings are kept, and the page, each by a recipe. */
+/* Steps 2 to 4 of `init`: sensors, where readings are kept, and the page. Each entry comes from a recipe. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static int keep(Init *init, InitPart *part, size_t index, const char *text) {
         return r < 0 ? r : init_draft_set(&part->answers[index], file);
 }
 
-/* The secret that an option names a file of. 0, EX_NOINPUT. */
+/* Reads a secret from the file that an option names. 0; EX_NOINPUT, printed; an errno. */
 static int read_secret(Init *init, InitPart *part, size_t index, const char *path) {
         _cleanup_(secret_freep) char *text = NULL;
         size_t size;
@@ -33,7 +33,7 @@ static int read_secret(Init *init, InitPart *part, size_t index, const char *pat
         return EX_NOINPUT;
 }
 
-/* One that is in its place already. *ret_taken*: it is used. */
+/* Offers to use the secret that is in credentials/ already. *ret_taken*: it is used. */
 static int offer_secret(Init *init, InitPart *part, size_t index, bool *ret_taken) {
         const char *file = part->recipe->questions[index].fallback;
         _cleanup_(secret_freep) char *text = NULL;
@@ -90,7 +90,7 @@ static int answer_secret(Init *init, InitPart *part, size_t index) {
         return init_missing("--secret ", question->key);
 }
 
-/* "mongodb://user:password@host" -> the password, undone from its percent signs, and the rest. */
+/* Takes the password out of "mongodb://user:password@host": *ret* is the percent-decoded password, *uri* the rest. */
 static bool split_password(char *uri, char **ret) {
         char *from = strstr(uri, "://"), *slash, *at, *colon, *out;
 
@@ -116,7 +116,8 @@ static bool split_password(char *uri, char **ret) {
         return true;
 }
 
-/* A password in an address goes to the optional secret that follows. *ret_moved*: that needs no answer any more. */
+/* Moves a password in a URL into the next question, if that asks for an optional secret. *ret_moved*: it did, and that
+ * question is answered. */
 static int move_password(Init *init, InitPart *part, size_t index, bool *ret_moved) {
         _cleanup_(secret_freep) char *password = NULL;
 
@@ -161,7 +162,7 @@ static int answer_all(Init *init, InitPart *part) {
         return r;
 }
 
-/* The last entry of the draft is the last of its kind. */
+/* Tries the draft's last entry, which is also the last of its kind in the configuration. */
 static bool look_at_last(const Init *init, Session *session) {
         const Config *config = session->config;
         const InitPart *part = &init->draft->parts[init->draft->n_parts - 1];
@@ -169,7 +170,7 @@ static bool look_at_last(const Init *init, Session *session) {
         bool good;
 
         if (part->recipe->kind == INIT_PAGE)
-                return true; /* an address that the unit may have is not tried */
+                return true; /* not tried: the running unit may use that address */
         if (part->recipe->kind == INIT_SOURCE) {
                 check_source(session, &config->sources[config->n_sources - 1], false);
                 return session->failed == 0;
@@ -179,7 +180,7 @@ static bool look_at_last(const Init *init, Session *session) {
         if (session->failed > 0 || !session->remote)
                 return session->failed == 0;
         good = init_look_at(init, session, subscription->subscription, "pubsub.subscriptions.consume");
-        session->failed = 0; /* what the recipe has to add is not about Pub/Sub */
+        session->failed = 0; /* the recipe's advice is not about Pub/Sub */
         return good;
 }
 
@@ -193,7 +194,7 @@ static int try_last(const Init *init, bool *ret_good) {
         *ret_good = r == 0;
         if (r != 0 || !session)
                 return r == EX_CONFIG ? init_wrong_answer(init) : r;
-        session->failed = 0; /* the way to Pub/Sub was step 1's */
+        session->failed = 0; /* step 1 has reported failures of Pub/Sub */
         *ret_good = look_at_last(init, session);
         if (session->failed > 0 && failed->english)
                 printf("      %s\n", init->japanese ? failed->japanese : failed->english);
@@ -222,7 +223,7 @@ static int add_part(Init *init, const InitRecipe *recipe) {
         return verdict == INIT_STOP ? EX_UNAVAILABLE : 0;
 }
 
-/* The recipes of that kind by number; the one after the last is none. */
+/* Lists the recipes of that kind by number and asks for one. The number after the last one means none: *ret* = NULL. */
 static int choose_recipe(const Init *init, InitKind kind, const InitRecipe **ret) {
         const InitRecipe *choices[INIT_OPTIONS_MAX];
         char prompt[128];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Step 1 of `init`: key, project, topic; which account it is, and whether it may publish. */
+/* Step 1 of `init`: asks for key, project and topic; shows the account and whether it may publish. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 
 #define TOPIC_DEFAULT "sensor-data"
 
-/* "~/key.json" is what people type. */
+/* Replaces ~ in "~/key.json" by the home directory. */
 static int expand_home(char **path) {
         const char *home = getenv("HOME");
         char *longer;
@@ -30,7 +30,7 @@ static int expand_home(char **path) {
         return 0;
 }
 
-/* The project is the key's, unless another one was said. */
+/* Takes the project from the key, unless the draft has one. */
 static int take_project(Init *init, const char *key) {
         _cleanup_(json_freep) Json *json = NULL;
         const char *project;
@@ -41,7 +41,7 @@ static int take_project(Init *init, const char *key) {
         return init_draft_set(&init->draft->project, project);
 }
 
-/* 0: taken. EX_DATAERR: it cannot be, and why was said. */
+/* Takes the key from *path*. 0; EX_DATAERR when it cannot be read, with a printed reason; an errno. */
 static int take_key(Init *init, const char *path) {
         _cleanup_(secret_freep) char *text = NULL;
         InitDraft *draft = init->draft;
@@ -56,7 +56,7 @@ static int take_key(Init *init, const char *path) {
                 return r == -ENOMEM ? r : EX_DATAERR;
         }
         init_draft_drop_key(draft);
-        r = another ? init_draft_set(&draft->project, NULL) : 0; /* it was that of the key before */
+        r = another ? init_draft_set(&draft->project, NULL) : 0; /* the project came from the earlier key */
         if (r >= 0)
                 r = init_draft_keep_secret(draft, INIT_KEY_FILE, text, &name);
         if (r >= 0)
@@ -66,7 +66,7 @@ static int take_key(Init *init, const char *path) {
         return r < 0 ? r : take_project(init, text);
 }
 
-/* Where the key is most likely. */
+/* Finds the path that is offered as default; "-": no key was found. */
 static int likely_key(const Init *init, char **ret) {
         const char *variable = getenv("GOOGLE_APPLICATION_CREDENTIALS");
         char *path = NULL;
@@ -121,7 +121,7 @@ static int ask_key(Init *init) {
         return init->asks && !init->options.key_file ? ask_key(init) : EX_NOINPUT;
 }
 
-/* One text of the draft, from its option, else a person, else *fallback*. */
+/* Sets a text of the draft from its option, else by asking a person, else to *fallback*. */
 static int ask_field(Init *init, char **field, const char *option, InitText prompt, const char *fallback) {
         _cleanup_free_ char *answer = NULL;
         int r;
@@ -153,7 +153,7 @@ static int ask_pubsub(Init *init) {
         return r != 0 ? r : ask_field(init, &draft->topic, options->topic, INIT_ASK_TOPIC, TOPIC_DEFAULT);
 }
 
-/* Where it is known already that this machine only stores, its account need not publish. */
+/* Whether this machine may get a source. If not, it only stores, and its account need not publish. */
 static bool may_have_source(const Init *init) {
         bool some = init->asks && init->options.n_parts[INIT_SOURCE] == 0;
 
@@ -162,7 +162,8 @@ static bool may_have_source(const Init *init) {
         return some;
 }
 
-/* Which account it is, and whether it may publish. A source stands in for those to come, so that the file is one. */
+/* Checks the account and whether it may publish. There is no source yet, so one is added for the check, without which
+ * the draft would not be a valid configuration. */
 static int try_pubsub(Init *init, bool *ret_good) {
         _cleanup_(session_closep) Session *session = NULL;
         _cleanup_(config_unrefp) Config *config = NULL;
@@ -181,7 +182,7 @@ static int try_pubsub(Init *init, bool *ret_good) {
         *ret_good = check_endpoint(session) && session->remote && check_token(session) &&
                     (!may_have_source(init) || init_look_at(init, session, config->topic, "pubsub.topics.publish"));
         if (*ret_good && !init->draft->key_file && !check_key(session))
-                *ret_good = !init->asks; /* a script may know of a variable that the unit will have */
+                *ret_good = !init->asks; /* a script may know that the unit will have the variable */
         return 0;
 }
 

@@ -18,7 +18,6 @@ void init_say(const Init *init, InitText text, const char *first, const char *se
         init_text_print(init->japanese, text, first, second);
 }
 
-/* What was asked for can be had by an option alone here. */
 int init_missing(const char *option, const char *name) {
         fprintf(stderr, "sensorqd init: %s%s is needed where nobody can be asked. See sensorqd init --help.\n", option,
                 name);
@@ -56,7 +55,6 @@ int init_wrong_answer(const Init *init) {
         return EX_USAGE;
 }
 
-/* Opens a session with what was answered so far; without one, says why. 0, EX_CONFIG, an errno. */
 int init_open_session(const Init *init, Config **ret_config, Session **ret) {
         _cleanup_(config_errors_done) ConfigErrors errors = {};
         int r;
@@ -81,7 +79,7 @@ static void say_grant(const Init *init, const Session *session, const char *reso
         const char *account = account_of(session) ?: "ACCOUNT", *id = strrchr(resource, '/') + 1;
         bool topic = strstr(resource, "/topics/") != NULL;
         const char *kind = strchr(account, '@') && !strstr(account, "gserviceaccount.com") ? "user" : "serviceAccount";
-        const char *project = resource + strlen("projects/"); /* a topic may be another one's */
+        const char *project = resource + strlen("projects/"); /* the topic may be in another project than the account */
         int n = (int) strcspn(project, "/");
 
         init_say(init, INIT_SAY_FORBIDDEN, account, resource);
@@ -93,7 +91,7 @@ static void say_grant(const Init *init, const Session *session, const char *reso
                 topic ? "publisher" : "subscriber");
 }
 
-/* *detail*: why it may not be looked at, if it may not. A role is granted only where that is what is missing. */
+/* *detail*: why the resource may not be read; "": it may be. Tells how to grant a role only when a role is missing. */
 static void say_refused(const Init *init, Session *session, const char *resource, const char *detail) {
         if (*detail == '\0' || strstr(detail, "the service account has no "))
                 return say_grant(init, session, resource);
@@ -103,7 +101,6 @@ static void say_refused(const Init *init, Session *session, const char *resource
         printf("        gcloud services enable pubsub.googleapis.com --project %s\n", session->config->pubsub.project);
 }
 
-/* Whether a topic or subscription may be used, or is still to be made. */
 bool init_look_at(const Init *init, Session *session, const char *resource, const char *permission) {
         Grant grant = check_grant(session, resource, permission);
         SessionReply reply;

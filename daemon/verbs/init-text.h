@@ -8,7 +8,7 @@ typedef enum InitText {
         INIT_SAY_BEGIN, /* {1}: the file */
         INIT_SAY_DRY_RUN,
         INIT_SAY_STEP_PUBSUB,
-        INIT_SAY_STEP_SOURCES, /* these are in the order of InitKind */
+        INIT_SAY_STEP_SOURCES, /* this and the next two are in the order of InitKind */
         INIT_SAY_STEP_SINKS,
         INIT_SAY_STEP_PAGE,
         INIT_SAY_STEP_WRITE,
@@ -22,7 +22,7 @@ typedef enum InitText {
         INIT_SAY_GRANT,
         INIT_SAY_API_OFF,
         INIT_ASK_WHICH,       /* {1}: the highest number */
-        INIT_SAY_NONE_SOURCE, /* and these */
+        INIT_SAY_NONE_SOURCE, /* in the order of InitKind */
         INIT_SAY_NONE_SINK,
         INIT_SAY_NONE_PAGE,
         INIT_ASK_ANOTHER_SOURCE,
@@ -36,28 +36,28 @@ typedef enum InitText {
         INIT_ASK_WHAT_NOW_ENTRY,
         INIT_SAY_NOTHING_TO_DO,
         INIT_SAY_FILE,   /* {1}: a file that would be written */
-        INIT_SAY_SECRET, /* {1}: the same, of a secret */
+        INIT_SAY_SECRET, /* {1}: the same, for a secret */
         INIT_ASK_WRITE,
         INIT_SAY_WRITTEN, /* {1}: a file */
         INIT_SAY_NOTHING_WRITTEN,
         INIT_SAY_KEY_LEFT,       /* {1}: the original */
         INIT_ASK_ENABLE,         /* {1}: the unit */
-        INIT_SAY_ENABLE_BY_HAND, /* {1}: the same */
-        INIT_SAY_NOT_ALL_WELL,   /* {1}: the option that names the file, with a blank before it, or "" */
-        INIT_SAY_DONE,           /* {1}: the unit, {2}: that option */
+        INIT_SAY_ENABLE_BY_HAND, /* {1}: the unit */
+        INIT_SAY_NOT_ALL_WELL,   /* {1}: " -c FILE", or "" for the default file */
+        INIT_SAY_DONE,           /* {1}: the unit, {2}: " -c FILE" or "" */
         INIT_SAY_PAGE,           /* {1}: host and port */
-        INIT_COMMENT_TOP,        /* {1}: directory of the secrets, {2}: the unit, {3}: that option */
+        INIT_COMMENT_TOP,        /* {1}: directory of the secrets, {2}: the unit, {3}: " -c FILE" or "" */
         INIT_COMMENT_PROJECT,
         INIT_COMMENT_KEY,
         INIT_COMMENT_PUBLISH,
         INIT_COMMENT_SUBSCRIBE,
 } InitText;
 
-/* The text as it stands, with {1} and {2} in it. */
+/* Returns the text with {1} and {2} not replaced. */
 const char *init_text(bool japanese, InitText text);
 
-/* Prints it on standard output, *first* for {1}, *second* for {2}; either may be NULL. */
+/* Prints the text on standard output, with *first* for {1} and *second* for {2}; either may be NULL. */
 void init_text_print(bool japanese, InitText text, const char *first, const char *second);
 
-/* Whether who runs this reads Japanese, by $LC_ALL, else $LC_MESSAGES, else $LANG, in UTF-8. */
+/* Whether the user's language is Japanese in UTF-8, by $LC_ALL, else $LC_MESSAGES, else $LANG. */
 bool init_text_is_japanese(const char *(*getenv_of)(const char *name));

@@ -15,9 +15,9 @@
 #include "lib/sha256.h"
 #include "lib/yaml.h"
 
-#define TEMPORARY ".init.new" /* in the directory of the file; what a kill left there is written over */
+#define TEMPORARY ".init.new" /* in the directory of the file; one that a killed run left is replaced */
 
-/* SHA-256 of the examples of releases: an upgrade leaves the file as it is. */
+/* SHA-256 of the example files of earlier releases: an upgrade does not change an installed one. */
 static const struct {
         const char *version, *hash;
 } examples[] = {
@@ -37,7 +37,7 @@ static bool is_text_of_example(const Bytes *text) {
         return false;
 }
 
-/* Whether it is the example that every fresh machine has, or had when sensorqd came to it. */
+/* Returns 1 when the file is the unchanged example of this or an earlier release, else 0, or an errno. */
 static int is_example(const char *path) {
         _cleanup_close_ int fd = -1;
         _cleanup_bytes_ Bytes text = {};
@@ -55,7 +55,7 @@ static int is_example(const char *path) {
         return is_text_of_example(&text);
 }
 
-/* The nearest directory above that is there; a missing one can be made in it. */
+/* Whether the nearest existing directory may be written to, so that missing ones can be made in it. 0, or an errno. */
 static int may_make(const char *directory) {
         _cleanup_free_ char *path = strdup(directory);
         char *slash;
@@ -104,7 +104,7 @@ static int make_directory(const char *path, mode_t mode) {
         return mkdir(path, mode) < 0 ? err_errno() : 0;
 }
 
-/* Durable content without a name. Where the file system has no such files, under a temporary one. */
+/* Writes and syncs a file without a name. A file system without O_TMPFILE gets a temporary name. */
 static int write_nameless(int directory, const void *data, size_t size, mode_t mode, int *ret_fd) {
         _cleanup_close_ int fd = -1;
         int r;
@@ -125,7 +125,7 @@ static int write_nameless(int directory, const void *data, size_t size, mode_t m
         return 0;
 }
 
-/* Gives it a name that nothing has: -EEXIST. */
+/* Gives the file its name. -EEXIST when the name is taken. */
 static int name_it(int directory, int fd, const char *name) {
         char path[64];
 
@@ -133,14 +133,14 @@ static int name_it(int directory, int fd, const char *name) {
         return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) < 0 ? err_errno() : 0;
 }
 
-/* In place of the example; -EEXIST where it is none. */
+/* Replaces the example. -EEXIST when the file there is not the example. */
 static int replace_example(int directory, int fd, const char *path, const char *name) {
         int r;
 
         if (is_example(path) != 1)
                 return -EEXIST;
         r = name_it(directory, fd, TEMPORARY);
-        if (r < 0 && r != -EEXIST) /* it has that very name already */
+        if (r < 0 && r != -EEXIST) /* -EEXIST: the file has the temporary name already */
                 return r;
         return renameat(directory, TEMPORARY, directory, name) < 0 ? err_errno() : 0;
 }
@@ -152,7 +152,7 @@ typedef struct InitFile {
         mode_t mode;
 } InitFile;
 
-/* *japanese*: the line that says so. */
+/* Writes a file durably and prints a line, in Japanese if *japanese*. */
 static int write_file(const InitFile *file, bool japanese) {
         _cleanup_close_ int directory = open(file->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
         _cleanup_free_ char *path = NULL;

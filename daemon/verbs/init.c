@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd init`: five steps (Pub/Sub, sensors, where readings are kept, the page, write), each asked for and tried at
- * once. All of it is in memory until the end, so whatever ends the process before leaves nothing. */
+/* `sensorqd init`: five steps (Pub/Sub, sensors, where readings are kept, the page, write). The answers of each step
+ * are tried at once. Nothing is written before the last step, so a process that ends earlier leaves nothing behind. */
 #include "verbs/init.h"
 
 #include <errno.h>
@@ -97,7 +97,8 @@ static bool lacks_subscription(Session *session) {
         return lacks;
 }
 
-/* The file of a machine that only stores names no topic, but one was asked for: what is missing is made on it. */
+/* A configuration without sources has no topic. Missing subscriptions are then created on the topic that the user gave,
+ * which is set here for `setup`. */
 static int name_topic(const Init *init, Config *config) {
         _cleanup_(session_closep) Session *session = NULL;
         const char *topic = init->draft->topic;
@@ -113,7 +114,7 @@ static int name_topic(const Init *init, Config *config) {
         return 0;
 }
 
-/* As the service will read it: an answer that makes it wrong may have been kept. */
+/* Loads the file as the service will. It may be invalid: the user may have kept a refused answer. */
 static int load_written(const Init *init, Config **ret) {
         _cleanup_(config_errors_done) ConfigErrors errors = {};
         int r;
@@ -124,7 +125,7 @@ static int load_written(const Init *init, Config **ret) {
         return r == -EBADMSG ? EX_CONFIG : r < 0 ? EX_SOFTWARE : 0;
 }
 
-/* What is missing is made, then everything is looked at, as the two verbs do it. */
+/* Runs `setup`, then `check`. */
 static int set_up(const Init *init, Config *config) {
         int r, checked;
 
@@ -156,7 +157,7 @@ static int run_systemctl(const char *verb, const char *unit) {
         return status == 0 ? 0 : EX_UNAVAILABLE;
 }
 
-/* What makes a verb take the file that was written: "", or " -c FILE". */
+/* Returns the option with which a verb reads the written file: "", or " -c FILE". */
 static const char *option_of_file(const Init *init, char option[static 4096]) {
         const char *path = init->draft->path;
         bool named = strcmp(path, CONFIG_FILE_DEFAULT) != 0;
@@ -185,7 +186,7 @@ static int step_enable(const Init *init) {
                 unit, at + 3);
         if (can && init->asks && !enable)
                 r = ask_yes(prompt, true, &enable);
-        if (r < 0 && r != -ENODATA) /* all is written: the end of the input is a no */
+        if (r < 0 && r != -ENODATA) /* all is written; the end of the input counts as no */
                 return r;
         if (!can || !enable) {
                 say_by_hand(init);
@@ -193,7 +194,7 @@ static int step_enable(const Init *init) {
         }
         r = run_systemctl("enable", unit);
         if (r == 0)
-                r = run_systemctl("restart", unit); /* one that runs still has the file that it began with */
+                r = run_systemctl("restart", unit); /* a running daemon must read the new file */
         if (r == 0)
                 init_say(init, INIT_SAY_DONE, unit, option_of_file(init, option));
         return r;
@@ -212,7 +213,7 @@ static void say_page(const Init *init, const InitPart *part) {
         init_say(init, INIT_SAY_PAGE, address, NULL);
 }
 
-/* Whether it is the very file that the service will read, by whatever name it was given. */
+/* Whether the given key is the same file (inode) that the service will read. */
 static bool is_key_in_place(const InitDraft *draft) {
         struct stat given, in_place;
         char path[4096];
@@ -281,7 +282,7 @@ static int run(Init *init) {
         return r;
 }
 
-/* 73 at once, before anybody has answered anything. */
+/* Fails with 73 before the first question when the file cannot be written. */
 static int look_at_place(const Init *init, const char *path) {
         int r;
 

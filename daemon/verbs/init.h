@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* `sensorqd init`: what a first configuration needs is asked for, or taken from options, and tried at once. */
+/* `sensorqd init`: asks for what a first configuration needs, or takes it from options, and tries it at once. */
 
 #include "verbs/init-draft.h"
 #include "verbs/init-text.h"
@@ -8,7 +8,7 @@
 
 #define INIT_OPTIONS_MAX 64
 
-/* What was given on the command line; all borrowed from it. */
+/* The command line's options; all texts are borrowed from it. */
 typedef struct InitOptions {
         const char *project, *key_file, *topic, *endpoint, *ca_file, *state_dir;
         const char *parts[INIT_PAGE + 1][INIT_OPTIONS_MAX]; /* names of recipes, or "none", by kind */
@@ -18,13 +18,13 @@ typedef struct InitOptions {
         bool yes, dry_run, unchecked, enable, list;
 } InitOptions;
 
-/* Reads what follows the verb; argv[0] is the verb. 0; 64 with a line on standard error; -1 when it was --help. */
+/* Parses the options; argv[0] is the verb. 0; 64 with a line on standard error; -1 for --help. */
 int init_options_parse(int argc, char **argv, InitOptions *ret);
 
-/* The text behind "NAME=" among *list*, or NULL. */
+/* Returns the text after "NAME=" in *list*, or NULL. */
 const char *init_options_find(const char *const *list, size_t n, const char *name);
 
-/* Prints what --source, --sink and --page take, and the keys of --set and --secret. */
+/* Prints the recipes for --source, --sink and --page, and the keys for --set and --secret. */
 void init_options_list(void);
 
 typedef struct Init {
@@ -36,44 +36,44 @@ typedef struct Init {
 
 /* ---- for the steps ---- */
 
-/* A text in the language of who runs this; the same printed, *first* for {1}, *second* for {2}. */
+/* Returns a text in the user's language; init_say() prints it, with *first* for {1} and *second* for {2}. */
 const char *init_words(const Init *init, InitText text);
 void init_say(const Init *init, InitText text, const char *first, const char *second);
 
-/* What to do where something was refused: a person says it; without one it is STOP. The end of it is said. LEAVE_OUT
- * for an *entry* only. 0, or as ask.h. */
+/* Asks a person what to do after a failure; without a person the verdict is STOP. STOP prints that nothing was written.
+ * LEAVE_OUT is offered only for an *entry*. 0, or the errors of ask.h. */
 typedef enum InitVerdict { INIT_GOOD, INIT_AGAIN, INIT_LEAVE_OUT, INIT_STOP } InitVerdict;
 int init_ask_verdict(const Init *init, bool entry, InitVerdict *ret);
 
-/* Where the file would be wrong: a person is asked what to do; else an option was wrong. 0, or 64, said. */
+/* For a draft that is not a valid configuration. 0 when a person can be asked what to do; else 64, after a message. */
 int init_wrong_answer(const Init *init);
 
-/* Says that an option is needed where nobody can be asked: "--secret ", NAME. Returns 64. */
+/* Prints that an option ("--secret ", NAME) is needed, since nobody can be asked. Returns 64. */
 int init_missing(const char *option, const char *name);
 
-/* A session over what was answered so far; *ret* NULL: none, only whether that is a configuration. 0; EX_CONFIG, said
- * why, where that is no configuration; an exit code of session_open(); -ENOMEM. */
+/* Opens a session with the answers so far; with *ret* NULL it only parses them. 0; EX_CONFIG, after messages, when they
+ * do not form a valid configuration; an exit code of session_open(); -ENOMEM. */
 int init_open_session(const Init *init, Config **ret_config, Session **ret);
 
-/* Whether a topic or subscription may be used, or is still to be made; else which role is missing, and how it is
- * granted. */
+/* Returns true when a topic or subscription may be used, or does not exist yet. Otherwise prints which role is missing
+ * and how to grant it. */
 bool init_look_at(const Init *init, Session *session, const char *resource, const char *permission);
 
-/* The steps before the last: 0; the exit code that ends the verb (positive); an errno. */
+/* The steps before the last one. 0; an exit code (positive) that ends the verb; an errno. */
 int init_step_pubsub(Init *init);
 int init_step_parts(Init *init, InitKind kind);
 
 /* ---- init-write.c ---- */
 
-/* Puts it on the disk: secrets first, each whole or not at all, and the configuration last. What ends the process in
- * between, be it SIGKILL or the power, leaves secrets that the next `init` finds, and no configuration. */
+/* Writes the files: secrets first, each complete or not at all, and the configuration last. A process that is killed,
+ * or loses power, in between leaves secrets, which the next `init` finds, and no configuration. */
 
-/* Whether the configuration may be written: FREE, or EXISTS, when there is one that somebody wrote. The example that a
- * fresh machine has, unchanged, is nobody's. -EACCES, -EROFS and such: its directory cannot be written to. */
+/* Returns whether the configuration may be written: FREE, or EXISTS when the file exists and is not the unchanged
+ * example. -EACCES, -EROFS and the like: its directory cannot be written to. */
 enum { INIT_WRITE_FREE = 0, INIT_WRITE_EXISTS = 1 };
 int init_write_look(const char *path);
 
-/* Writes it all, and says each file on standard output; a file that is there is never replaced (but for that example).
- * Signals wait until it is done. FREE or EXISTS as above (it came meanwhile; nothing else was touched but secrets),
- * errno as open(2), write(2), link(2). */
+/* Writes all files and prints each on standard output. It never replaces a file but that example. Signals are blocked
+ * until it is done. FREE: done. EXISTS: the configuration has appeared meanwhile, and only secrets may have been
+ * written. Errno of open(2), write(2), link(2). */
 int init_write_all(const InitDraft *draft, const Bytes *text);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd rejected`: what could not become a reading, and what could be neither published nor stored, wherever it is
- * kept. In the outbox the first is named source:NAME:N, the second outbox:N; a sink names its own. The daemon may be
- * running meanwhile. */
+/* `sensorqd rejected`: data that could not become a reading (id source:NAME:N), readings that could not be published
+ * (id outbox:N), and messages that could not be stored (ids of their sink). The daemon may be running meanwhile. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,26 +25,25 @@
 
 #define OUTBOX_PREFIX "outbox:"
 #define OUTBOX_ID_SIZE 40
-#define REPLAY_USEC (60 * USEC_PER_SEC) /* somebody sits and waits */
+#define REPLAY_USEC (60 * USEC_PER_SEC) /* a person waits for it */
 #define SOURCE_PREFIX "source:"
 #define SOURCE_ID_SIZE 128
 
 typedef enum Action { ACTION_LIST, ACTION_SHOW, ACTION_REPLAY, ACTION_DROP } Action;
 
-/* One run of the verb. */
 typedef struct Rejected {
         Config *config;
         Action action;
         const char *id; /* NULL: all */
         size_t found, failed;
         int secret_exit;     /* a secret could not be read: the exit code for that */
-        OutboxGuest *outbox; /* NULL: none there */
-        bool requeued;       /* rows of it wait again */
-        Secrets *secrets;    /* those in use: a remote may repeat them */
-        Bytes others;        /* subscriptions with rows that this configuration does not reach, a line for each */
+        OutboxGuest *outbox; /* NULL: there is no outbox */
+        bool requeued;       /* rows were put back into the outbox's queue */
+        Secrets *secrets;    /* those in use: messages of a remote may repeat them */
+        Bytes others;        /* lines: subscriptions that have rows but are not in this configuration */
 } Rejected;
 
-/* ---- printing: what a remote sent may hold anything ---- */
+/* ---- printing: data of a remote may contain any bytes ---- */
 
 static void print_clean(Slice text) {
         _cleanup_free_ char *copy = malloc(text.size + 1);
@@ -56,7 +54,7 @@ static void print_clean(Slice text) {
         (void) fwrite(copy, 1, text_clean(copy, text.size), stdout);
 }
 
-/* As it is into a file; on a terminal line by line, without what would steer it. */
+/* Prints the data unchanged into a file; on a terminal without control characters, line by line. */
 static void print_data(Slice data) {
         const char *line = data.data, *end = data.data + data.size, *next;
 
@@ -114,7 +112,8 @@ static const char *outbox_id(int64_t row, char id[static OUTBOX_ID_SIZE]) {
         return id;
 }
 
-/* The row that *id* names exactly as a list shows it, else 0: a slip of the finger shall not drop another one. */
+/* Returns the row of *id*, or 0 unless *id* is written exactly as in the list: a typing error must not drop another
+ * row. */
 static int64_t outbox_row_of(const char *id) {
         char exact[OUTBOX_ID_SIZE];
         int64_t row;
@@ -147,18 +146,18 @@ static void outbox_act(Rejected *r, int64_t row) {
 
         k = replay ? outbox_rejected_replay(r->outbox, row) : outbox_rejected_drop(r->outbox, row);
         if (k == -ENOENT)
-                return; /* none of that name: told at the end when it is nowhere */
+                return; /* not here; rejected_everywhere() reports an id that is found nowhere */
         r->found++;
         r->requeued = r->requeued || (replay && k >= 0);
         tell(r, outbox_id(row, id), k >= 0, k < 0 ? strerror(-k) : replay ? "is queued again" : "dropped");
 }
 
-/* All rows, or the first one where a row is meant. */
+/* Called for all rows, or from the wanted row on; returns 1 to end. */
 static int outbox_on_row(void *userdata, const OutboxRejected *row) {
         Rejected *r = userdata;
 
         if (r->id && row->id != outbox_row_of(r->id))
-                return 1; /* the next one after it */
+                return 1; /* the wanted row is gone; this is a later one */
         if (r->action == ACTION_REPLAY || r->action == ACTION_DROP)
                 outbox_act(r, row->id);
         else
@@ -177,7 +176,7 @@ static void rejected_in_outbox(Rejected *r) {
                 tell(r, "outbox", false, strerror(-k));
 }
 
-/* ---- what sources could not read ---- */
+/* ---- data that sources could not read ---- */
 
 static const char *unread_id(const OutboxUnread *row, char id[static SOURCE_ID_SIZE]) {
         (void) snprintf(
@@ -185,7 +184,7 @@ static const char *unread_id(const OutboxUnread *row, char id[static SOURCE_ID_S
         return id;
 }
 
-/* The row that *id* may name, else 0. */
+/* Returns the row number in *id*, or 0. Whether the rest of *id* is right is checked with the row. */
 static int64_t unread_row_of(const char *id) {
         if (strncmp(id, SOURCE_PREFIX, strlen(SOURCE_PREFIX)) != 0)
                 return 0;
@@ -214,7 +213,7 @@ static const SourceConfig *unread_source(const Rejected *r, Slice name) {
         return NULL;
 }
 
-/* Through the source's `reading`, as the configuration is now. */
+/* Reads the payload again, with the source's `reading` of the present configuration. */
 static int unread_read(
         const SourceConfig *source, const OutboxUnread *row, ReadingList *list, ShapeOutcome *ret_outcome) {
         _cleanup_free_ char *topic = strndup(row->topic.data, row->topic.size);
@@ -235,7 +234,7 @@ static int unread_read(
         return k < 0 ? k : types_source(source->type)->reread(source->keys, &origin, row->payload, list, ret_outcome);
 }
 
-/* What is as bad as before stays; so does what gives no reading, which may be due to a slip in the configuration. */
+/* A row that is still unreadable is kept. So is one that gives no reading: the configuration may have a mistake. */
 static void unread_replay(Rejected *r, const OutboxUnread *row, const char *id) {
         const SourceConfig *source = unread_source(r, row->source);
         _cleanup_(reading_list_done) ReadingList list = {};
@@ -269,7 +268,7 @@ static int unread_on_row(void *userdata, const OutboxUnread *row) {
 
         (void) unread_id(row, id);
         if (r->id && strcmp(r->id, id) != 0)
-                return 1; /* the next one after it */
+                return 1; /* the wanted row is gone; this is a later one */
         if (r->action == ACTION_LIST || r->action == ACTION_SHOW) {
                 unread_print(r, row, id);
                 return r->id != NULL;
@@ -339,7 +338,7 @@ static void sink_note_other(void *userdata, const char *subscription) {
                 tell(r, subscription, false, strerror(ENOMEM));
 }
 
-/* Names first, acts after: what is being read is not changed. */
+/* Ids are collected first and acted on afterwards, so that nothing changes while it is read. */
 typedef struct SinkIds {
         char **items;
         size_t n, allocated;
@@ -431,9 +430,9 @@ static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *sect
                 (void) admin->close(sink);
 }
 
-/* ---- what sinks without a place of their own kept in state_dir ---- */
+/* ---- messages that sinks set apart in state_dir ---- */
 
-/* Asks the type one question, and waits for the answer. */
+/* Asks the type one question and waits for the answer. NULL: none came in time. */
 static SinkWork *store_ask(SinkHost *host, Loop *loop, SinkStep step, const WireMessage *message) {
         usec_t end = clock_now() + REPLAY_USEC;
         SinkWork *work;
@@ -511,7 +510,7 @@ static bool store_replay(Rejected *r, const SubscriptionConfig *section, const W
         return stored;
 }
 
-/* False: it stays where it is. */
+/* Returns false when the message was not stored; it is then kept. */
 static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
         const SubscriptionConfig *section;
         RejectedMessage message = {};
@@ -629,7 +628,7 @@ bool verb_rejected_understands(int argc, char **argv, bool all) {
         return parse_action(argc, argv, all, &action);
 }
 
-/* What is dropped is gone, so a person is asked; a script has said --all. */
+/* Dropping cannot be undone, so a person is asked. A script is not: it has passed --all. */
 static bool may_drop_all(void) {
         bool yes = true;
 

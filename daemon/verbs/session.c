@@ -70,7 +70,7 @@ Session *session_close(Session *session) {
         return NULL;
 }
 
-/* A remote may repeat what it was sent. */
+/* Conceals secrets: the words of a remote may repeat them. */
 static __attribute__((format(printf, 4, 0))) void print_line(
         const Session *session, const char *word, const char *name, const char *format, va_list arguments) {
         char text[1536];
@@ -113,7 +113,7 @@ int session_exit_code(const Session *session) {
         return session->failed > 0 ? EX_UNAVAILABLE : EX_OK;
 }
 
-/* *spec* has method, resource and verb. */
+/* Only method, resource and verb of *spec* are set by the caller. */
 static void session_call(Session *session, ClientSpec spec, const char *body, SessionReply *ret) {
         ClientReply reply = {};
         int r;

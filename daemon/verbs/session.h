@@ -1,63 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What the verbs that talk to remote ends share: a loop, the way to Pub/Sub, and one printed line for each thing looked
- * at. */
+/* Shared by the verbs that talk to remote ends: a loop, the connection to Pub/Sub, and one printed line for each thing
+ * that is checked. */
 
 #include "lib/bytes.h"
 #include "remote.h"
 
-#define SESSION_TIMEOUT_USEC (30 * USEC_PER_SEC) /* of a request: somebody sits and waits */
+#define SESSION_TIMEOUT_USEC (30 * USEC_PER_SEC) /* of a request: a person waits for it */
 
 typedef struct Session {
         Config *config;
         Loop *loop;
         Http *http;
         Secrets *secrets;
-        Remote *remote;  /* NULL: no credentials; said so */
+        Remote *remote;  /* NULL: no credentials, which was printed */
         unsigned failed; /* lines printed as FAIL */
-        int secret_exit; /* one of them because of a secret: the exit code for that; 0: none */
+        int secret_exit; /* the exit code when a secret could not be read; 0: all could */
 } Session;
 
-/* For callbacks that print about one thing. */
+/* For callbacks that print lines with this name. */
 typedef struct SessionNamed {
         Session *session;
         const char *name;
 } SessionNamed;
 
-/* 0, or an exit code. Credentials that cannot be read are printed as FAIL, and *remote* stays NULL: what needs none
- * goes on. The stages' own log lines are silenced: the verb says everything. */
+/* Returns 0 or an exit code. Credentials that cannot be read are printed as FAIL and leave *remote* NULL; checks that
+ * do not need them go on. The log lines of the stages are switched off: the verb prints everything. */
 int session_open(Config *config, Session **ret);
-/* The same without the way to Pub/Sub, which stays NULL: nothing of it is read. */
+/* The same without Pub/Sub: *remote* stays NULL and no credentials are read. */
 int session_open_local(Config *config, Session **ret);
 Session *session_close(Session *session);
 CLEANUP_DEFINE(Session, session_close)
 
-/* `ok    NAME  detail`, `warn  NAME  what, and what to do`, `FAIL  NAME  what, and what to do`; controls become spaces.
- */
+/* Print `ok    NAME  detail`, `warn  NAME  what, and what to do`, `FAIL  NAME  what, and what to do`. Control
+ * characters become spaces. */
 void session_ok(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
 void session_warn(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
 void session_fail(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
-/* 0; that when a secret could not be read; else 69 when anything was printed as FAIL. */
+/* Returns secret_exit when a secret could not be read; else 69 when anything was printed as FAIL; else 0. */
 int session_exit_code(const Session *session);
 
 typedef struct SessionReply {
         ClientOutcome outcome;
-        bool answered;   /* by Pub/Sub, whatever it said */
+        bool answered;   /* an HTTP answer came, of whatever status */
         char status[64]; /* of the error body */
         char detail[CLIENT_DETAIL_MAX];
         Bytes body;
 } SessionReply;
 
-/* One call to its end: GET, PUT, or POST with the *verb* of a method (":testIamPermissions"). *body* is JSON text.
- * Never fails: what went wrong becomes an outcome. session_reply_done() in any case. */
+/* Makes one call and waits for its end: GET, PUT, or POST with the *verb* of a method (":testIamPermissions"). *body*
+ * is JSON text. Never fails: an error becomes an outcome. Call session_reply_done() in any case. */
 void session_get(Session *session, const char *resource, SessionReply *ret);
 void session_put(Session *session, const char *resource, const char *body, SessionReply *ret);
 void session_post(Session *session, const char *resource, const char *verb, const char *body, SessionReply *ret);
 void session_reply_done(SessionReply *reply);
 
-/* Reads the secrets of a source or sink. False with FAIL printed when one cannot be read. */
+/* Reads the secrets of a source or sink. When one cannot be read, it prints FAIL and returns false. */
 bool session_secrets(Session *session, const char *name, const ConfigSection *section, void *keys);
 
-/* Asks the sink of a subscription, as far as its type has something to say, and prints that. *setup*: creates what is
- * missing; else checks. */
+/* Checks the sink of a subscription and prints the result; with *setup* creates what is missing instead. Prints nothing
+ * when the type has no such function. */
 void session_sink(Session *session, const SubscriptionConfig *section, bool setup);

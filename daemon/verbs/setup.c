@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd setup`: creates what is missing, changes nothing that exists. The subscription comes right after the topic:
- * what is published to a topic without one is lost. Once Pub/Sub does not answer at all it is not asked again: each
- * call would wait as long. */
+/* `sensorqd setup`: creates what is missing, changes nothing that exists. Subscriptions are created right after the
+ * topic: messages published to a topic without a subscription are lost. When Pub/Sub does not answer, no further call
+ * is made: each would wait for its timeout. */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -14,8 +14,8 @@
 
 enum { SETUP_READ = 0, SETUP_ABSENT = 1, SETUP_UNKNOWN = 2 };
 
-/* The settings of a subscription. SETUP_ABSENT also where they may not be read: such a one counts as on the topic.
- * SETUP_UNKNOWN, and said: nothing may be concluded. */
+/* Reads the settings of a subscription. SETUP_ABSENT: it does not exist, or may not be read and is assumed to be on the
+ * topic. SETUP_UNKNOWN, after a message: nothing is known. */
 static int setup_read(Session *session, const char *name, SubscriptionSettings *ret) {
         int outcome = SETUP_UNKNOWN;
         SessionReply reply;
@@ -32,8 +32,9 @@ static int setup_read(Session *session, const char *name, SubscriptionSettings *
         return outcome;
 }
 
-/* A topic that is made now has no subscription but those that are made after it: one whose topic was deleted never
- * moves to a new one of that name. False, and said, where what is published to it would be lost. */
+/* Whether the topic may be created. A new topic only has the subscriptions that are created after it: one whose topic
+ * was deleted never moves to a new topic of the same name. Returns false, after a message, when messages published to
+ * the new topic would be lost. */
 static bool setup_topic_is_safe(Session *session, const char *topic) {
         const Config *config = session->config;
         bool some = config->topic_has_other_subscribers;
@@ -46,7 +47,7 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
                 if (r == SETUP_UNKNOWN)
                         return false;
                 if (r == SETUP_ABSENT)
-                        some = true; /* it is made after the topic */
+                        some = true; /* it is created after the topic */
                 if (r == SETUP_ABSENT || !settings.topic_deleted)
                         continue;
                 session_fail(session, topic,
@@ -71,12 +72,13 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
         return some;
 }
 
-/* Who may not create is refused that also where it is there already; but nothing is granted on what is missing. */
+/* Whether *name* exists although creating it was refused. Without the right to create, Pub/Sub refuses even when it
+ * exists; but nobody has a permission on something that does not exist. */
 static bool setup_is_there(Session *session, const SessionReply *reply, const char *name, const char *permission) {
         return reply->outcome == CLIENT_REFUSED && check_grant(session, name, permission) == GRANT_YES;
 }
 
-/* This one and the next: false when Pub/Sub does not answer. */
+/* This function and the next return false when Pub/Sub does not answer. */
 static bool setup_make_topic(Session *session, const char *topic) {
         SessionReply reply;
 
@@ -122,7 +124,7 @@ static void setup_tell_settings(Session *session, const char *name, const Subscr
         subscription_each_warning(settings, warn_of_setting, &(SessionNamed){ session, name });
 }
 
-/* *known*: that it exists. */
+/* *known*: the subscription is known to exist. */
 static bool setup_tell_existing(Session *session, const char *name, bool known) {
         SubscriptionSettings settings;
         SessionReply reply;
@@ -144,7 +146,7 @@ static bool setup_tell_existing(Session *session, const char *name, bool known) 
         return reply.answered;
 }
 
-/* As long a retention as the service takes: 31 days, or 7 where that is the limit. */
+/* Creates it with the longest retention that the service accepts: 31 days, or 7. */
 static void setup_create_subscription(
         Session *session, const char *subscription, const char *topic, SessionReply *ret) {
         static const char *const retentions[] = { "2678400s", "604800s" };

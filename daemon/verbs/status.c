@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd status`: reads what the running daemon wrote last. Needs no privilege. */
+/* `sensorqd status`: prints the status file that the running daemon wrote last. Needs no privilege. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static int runtime_directory(const char *config_path, char **ret) {
         return n < 0 ? -ENOMEM : 0;
 }
 
-/* What the daemon of that configuration wrote there: the name of a file alone does not tell which one that is. */
+/* Reads DIRECTORY/status.json. -ENOENT also when it was written by a daemon with another configuration. */
 static int read_status(const char *directory, const char *config_path, char **ret_path, Json **ret) {
         _cleanup_free_ char *real = realpath(config_path, NULL), *path = NULL;
         _cleanup_(json_freep) Json *json = NULL;
@@ -98,7 +98,7 @@ static const char *text_of(Json *json, const char *key) {
         return text && *text ? text : "never";
 }
 
-/* A time of the file, which is UTC, in the zone of who asks: the line of STATUS= has local times, too. */
+/* Converts a time of the file from UTC to local time: the line of STATUS= has local times as well. */
 static const char *time_of(Json *json, const char *key, char buffer[static TIME_SIZE]) {
         const char *text = text_of(json, key);
         int64_t msec;
@@ -231,8 +231,8 @@ static void print_status(Json *json) {
                         text_of(page, "detail"));
 }
 
-/* A daemon that was killed leaves its file behind where there is no unit to clear it away. One that runs writes anew
- * also after the clock was set back. */
+/* Returns true, after a message, when the file is too old: a killed daemon without a unit leaves its file behind. A
+ * time ahead of the clock counts as well: a running daemon writes the file again soon after the clock was set back. */
 static bool tell_stale(Json *json, const char *path, const char *unit) {
         const char *text = json_get_string(json, "time");
         usec_t now = clock_wall(), written, apart;
@@ -261,7 +261,7 @@ static void print_file(const char *path) {
                 (void) fwrite(text.data, 1, text.size, stdout);
 }
 
-/* The line of STATUS=, unless all is well. */
+/* Prints the line of STATUS= and returns false, unless all is well. */
 static bool check_well(Json *json) {
         bool well = json_get_flag(json, "well");
 

@@ -27,7 +27,7 @@ static bool is_default_directory(const char *directory) {
         return strncmp(directory, CONFIG_FILE_DEFAULT, n) == 0 && directory[n] == '\0';
 }
 
-/* As it is written, or from where we stand, or by a link. */
+/* Whether *directory* is that of the default configuration, also as a relative path or through a link. */
 static bool is_where_units_look(const char *directory) {
         _cleanup_free_ char *real = realpath(directory, NULL);
 
@@ -69,7 +69,7 @@ void unit_user(const char *path, ServiceUser *ret) {
                 ret->name = strdup("sensorqd");
 }
 
-/* Those of the user itself, and those that the unit adds. */
+/* Fills in the user's own groups and those that the unit adds. Returns their number. */
 static size_t groups_of(const ServiceUser *user, const struct passwd *entry, gid_t groups[static GROUPS_MAX]) {
         int own = GROUPS_MAX;
         size_t n;
@@ -83,7 +83,7 @@ static size_t groups_of(const ServiceUser *user, const struct passwd *entry, gid
         return n;
 }
 
-/* As somebody else for a moment; the real user stays root, so the way back is open. */
+/* Tests access with the effective ids of that user. The real user id stays root, so the ids can be set back. */
 static bool may_as(uid_t user, gid_t group, const char *path, int mode) {
         bool refused = setegid(group) == 0 && seteuid(user) == 0 && faccessat(AT_FDCWD, path, mode, AT_EACCESS) < 0 &&
                        errno == EACCES;

@@ -1,43 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The verbs beside `run` and `once`: each runs to its end and returns an exit code of sysexits(3). They print for a
- * reader on standard output and never print a secret. */
+/* The verbs other than `run` and `once`. Each runs to its end and returns an exit code of sysexits(3). They print to
+ * standard output for a person, and never print a secret. */
 
 #include <stdbool.h>
 
 #include "config.h"
 
-/* One line for each remote end: `ok    NAME  detail` or `FAIL  NAME  what, and what to do`. Changes nothing. *offline*:
- * the file was parsed, that is all. *run_programs*: those of exec sources are run once. 0, 69; 77 for a secret, 71
- * where the system does not give it. */
+/* Prints a line for each remote end: `ok    NAME  detail` or `FAIL  NAME  what, and what to do`. Changes nothing.
+ * *offline*: no remote end is asked. *run_programs*: the programs of exec sources are run once. 0; 69; 77 when a secret
+ * cannot be read, 71 when the system lacks resources to read it. */
 int verb_check(Config *config, bool offline, bool run_programs);
 
-/* Creates what is missing: topic, subscriptions, indexes. Never changes what exists, says what differs. 0, 69; 77 for a
- * secret. */
+/* Creates what is missing: topic, subscriptions, indexes. Never changes what exists, but prints what differs. 0; 69; 77
+ * when a secret cannot be read. */
 int verb_setup(Config *config);
 
-/* At length; the file as it is; one line, and only when not all is well; at length, again and again until a signal. */
+/* In words; the file as it is; one line, only when something is wrong; in words, repeated until a signal. */
 typedef enum VerbStatus { VERB_STATUS_WORDS, VERB_STATUS_JSON, VERB_STATUS_CHECK, VERB_STATUS_WATCH } VerbStatus;
 
-/* What STATUS= says and more, from status.json of the running daemon of that configuration. 0, 69 when none runs, and
- * with CHECK when not all is well. *config* is NULL where the file cannot be read: only the unit's own directory is
- * looked at then. */
+/* Prints the state from status.json of the daemon that runs this configuration. 0; 69 when none runs, and with CHECK
+ * when something is wrong. *config* is NULL when the file cannot be used; its state_dir is then not searched. */
 int verb_status(const char *config_path, const Config *config, VerbStatus how);
 
-/* Whether what follows the verb is list | show ID | replay ID...|--all | drop ID...|--all. */
+/* Whether the arguments after the verb are list | show ID | replay ID...|--all | drop ID...|--all. */
 bool verb_rejected_understands(int argc, char **argv, bool all);
-/* Does it, over the rejected readings of the outbox and of each subscription's rejected collection. 0; 64 for what it
- * does not understand; 69; 77. */
+/* Does that for the rejected readings of the outbox and of all sinks. 0; 64 for arguments that it does not understand;
+ * 69; 75 when the person says no; 77 or 71 for a secret. */
 int verb_rejected(Config *config, int argc, char **argv, bool all);
 
-/* Whether what follows the verb is nothing, list, or test TARGET; --json belongs to the first two. */
+/* Whether the arguments after the verb are none, list, or test TARGET; --json goes with the first two only. */
 bool verb_alerts_understands(int argc, char **argv, bool json);
-/* Lists what each rule of alerts thinks of each device, also beside a running daemon, or sends a test message. 0; 64
- * for what it does not understand, an unknown target too; 69; 77. */
+/* Lists the state of each alert rule for each device, also while a daemon runs, or sends a test message. 0; 64 for
+ * arguments that it does not understand or an unknown target; 69; 77. */
 int verb_alerts(Config *config, int argc, char **argv, bool json);
 
-/* Makes a first configuration at *config_path*, asking a person at a terminal for what no option says; argv[0] is the
- * verb, the rest its own options. Nothing is written before the end, and nothing is written over. 0; 64 for options, or
- * where an answer is missing; 69 when a remote end refused, and where that was not accepted nothing was written; 73
- * when the file exists, or cannot be written. */
+/* Makes a first configuration at *config_path*, and asks a person at a terminal for what no option gives. argv[0] is
+ * the verb, the rest its options. Nothing is written before the end, and no file is overwritten. 0; 64 for wrong
+ * options or a missing answer; 69 when a remote end refused (nothing is written unless the person accepts that); 73
+ * when the file exists or cannot be written. */
 int verb_init(const char *config_path, int argc, char **argv);
