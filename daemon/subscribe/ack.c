@@ -8,7 +8,7 @@
 
 #include "lib/cleanup.h"
 
-/* the rest of the list, and a half for each time that a request of at most WIRE_ACK_IDS_MAX ids is halved */
+/* the rest of the list, and one half for each halving of a request of at most WIRE_ACK_IDS_MAX ids */
 #define RANGES_MAX 32
 
 typedef struct Range {
@@ -67,11 +67,11 @@ static void on_failed_id(void *userdata, const char *ack_id, WireAckFate fate) {
                         ack->fates[i] = fate;
 }
 
-/* The request was refused as a whole, or in part by an exactly-once subscription. */
+/* Sorts the ids of a refused request. An exactly-once subscription names the refused ones; else all were refused. */
 static void sort_refusal(Ack *ack, const ClientReply *reply) {
         const Range sent = ack->sent;
 
-        set_fates(ack, sent, WIRE_ACK_DONE); /* ids that the body does not name were carried out, if it names any */
+        set_fates(ack, sent, WIRE_ACK_DONE); /* if the body names any ids, the others were acknowledged */
         if (wire_each_ack_failure(reply->body.data, reply->body.size, on_failed_id, ack) > 0)
                 return;
         set_fates(ack, sent, WIRE_ACK_RETRY);
@@ -162,7 +162,7 @@ int ack_start(const AckSpec *spec, Ack **ret) {
 }
 
 Ack *ack_cancel(Ack *ack) {
-        if (ack && ack->ended) /* from inside its own callback */
+        if (ack && ack->ended) /* called from inside its own callback */
                 return NULL;
         return ack_free(ack);
 }

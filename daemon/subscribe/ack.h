@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One run of acknowledge or modifyAckDeadline over a list of ack ids, with a result for each id: split by the service's
- * limits, one request at a time; an exactly-once subscription's results are read per id; where a request is refused as
- * a whole it is halved, so that one bad id does not hold back the good ones. It does not try again: that is the owner's
- * decision. */
+/* One run of acknowledge or modifyAckDeadline over a list of ack ids, with a result for each id. The list is split by
+ * the service's limits, and one request is sent at a time. An exactly-once subscription answers for each id. A request
+ * that is refused as a whole is halved, so that one bad id does not stop the good ones. The owner decides whether to
+ * try again. */
 
 #include "lib/bytes.h"
 #include "pubsub/client.h"
@@ -12,14 +12,14 @@
 typedef struct Ack Ack;
 
 #define ACK_FOREVER (-1)                            /* as *deadline_sec*: acknowledge */
-#define ACK_RELEASE 0                               /* modifyAckDeadline 0: deliver again at once */
-#define ACK_RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* within the time that a stop may take */
-#define ACK_REQUESTS_MAX 64 /* of one run: ids that are not settled by then are given up as WIRE_ACK_LOST */
+#define ACK_RELEASE 0                               /* modifyAckDeadline 0: the service delivers again at once */
+#define ACK_RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* shorter than a stop may take */
+#define ACK_REQUESTS_MAX 64                         /* of one run; ids without a result by then become WIRE_ACK_LOST */
 
 typedef struct AckResult {
-        const WireAckFate *fates; /* one for each id, in the order given; RETRY also for those that were not tried */
+        const WireAckFate *fates; /* one for each id, in the given order; RETRY also for ids that were not sent */
         size_t n;
-        const ClientReply *reply; /* CLIENT_OK: every id was tried. Else what ended the run */
+        const ClientReply *reply; /* CLIENT_OK: every id was sent. Otherwise the reply that ended the run */
 } AckResult;
 
 typedef void (*AckDone)(void *userdata, const AckResult *result);
@@ -27,15 +27,15 @@ typedef void (*AckDone)(void *userdata, const AckResult *result);
 typedef struct AckSpec {
         Client *client;           /* borrowed */
         const char *subscription; /* borrowed */
-        const Slice *ids;         /* copied; their text is borrowed until the end */
+        const Slice *ids;         /* the array is copied; the texts are borrowed until the end */
         size_t n;                 /* > 0 */
         int deadline_sec;         /* or ACK_FOREVER, ACK_RELEASE */
         usec_t timeout;           /* of each request */
-        AckDone done;             /* called once from the loop, never from inside ack_start(); the run is gone then */
+        AckDone done;             /* called once from the loop, never from inside ack_start(); then the run is freed */
         void *userdata;
 } AckSpec;
 
-/* Begins the run. -ENOMEM, and the errnos of client_call(). */
+/* Begins a run. -ENOMEM, or the errors of client_call(). */
 int ack_start(const AckSpec *spec, Ack **ret);
-/* Requests under way are dropped: they may have been carried out. */
+/* Drops a request under way, which may have been carried out. */
 Ack *ack_cancel(Ack *ack);

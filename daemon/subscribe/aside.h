@@ -1,46 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Messages under suspicion, beside the flow: refused by a remote that accepts others, or refused where such are set
- * apart. They are copies, so that the batch they came in can go, and its slot with it; one lease renews them all. Now
- * and then a few that are due leave as a batch for the sink, which tries each alone; what is settled then is taken off
- * the list, the rest waits on, for max_hold at most. */
+/* The list of suspect messages: the remote refused them but accepts others, or they can be neither stored nor set
+ * apart. They are copied from their batch, so that the batch and its slot become free. One lease renews all of them.
+ * From time to time a few that are due go to the sink as a batch, and it tries each alone. Settled messages leave the
+ * list; the others wait on, at most for max_hold. */
 
 #include "subscribe/held.h"
 
 #define ASIDE_MESSAGES_MAX 1000
 #define ASIDE_BYTES_MAX (16 * 1024 * 1024)
-#define ASIDE_TRY_MAX 16 /* messages at once: each is a command of its own, and the flow waits meanwhile */
+#define ASIDE_TRY_MAX 16 /* messages in one batch: each is a command of its own, and other batches wait meanwhile */
 
 typedef struct Aside Aside;
 
 typedef struct AsideStatus {
-        size_t n, unkept;             /* messages; of those, such that could not be set apart */
-        usec_t oldest, oldest_unkept; /* publish time, wall; 0: none */
+        size_t n, unkept;             /* messages; those among them that could not be set apart */
+        usec_t oldest, oldest_unkept; /* oldest publish time (wall) of each; 0: none */
 } AsideStatus;
 
 /* *host* is borrowed. */
 int aside_new(const HeldHost *host, Aside **ret);
-/* Leases lapse by themselves. */
+/* Gives nothing back: the leases run out by themselves. */
 Aside *aside_free(Aside *aside);
 
-/* Copies what is SUSPECT or FAILED in *batch* as long as there is room; what was taken is ASIDE then. */
+/* Copies the SUSPECT and FAILED messages of *batch* while there is room, and sets their fate there to ASIDE. */
 void aside_take(Aside *aside, Batch *batch);
 
-/* A batch of messages that are due, for the sink; NULL when none is, or one is out already. */
+/* Returns a batch of messages that are due, for the sink. NULL when none is due, or such a batch is out already. */
 Batch *aside_try(Aside *aside, usec_t now);
-/* That batch is back: what is settled in it leaves the list. The batch stays the caller's. */
+/* Takes the results of that batch: settled messages leave the list. The batch stays the caller's. */
 void aside_return(Aside *aside, const Batch *batch);
 
-/* Forgets those whose max_hold is over; they are the queue's again. Returns how many. */
+/* Forgets messages whose max_hold is over: Pub/Sub delivers them again. Returns their number. */
 size_t aside_expire(Aside *aside, usec_t now);
-/* When aside_expire() has something to do, or aside_try() where the sink is *free*; USEC_INFINITY: never. */
+/* Returns when (clock_now()) aside_expire(), or with *free* (an idle sink) aside_try(), has something to do;
+ * USEC_INFINITY: never. */
 usec_t aside_next(const Aside *aside, bool free);
 
-/* At the stop: gives all back to the queue, once, and forgets them. *done* is called when the queue knows. */
+/* At the stop: gives all messages back to Pub/Sub, once, and forgets them. Calls *done* when Pub/Sub has answered. */
 void aside_release(Aside *aside, void (*done)(void *userdata), void *userdata);
-/* Whether nothing waits. */
+/* Whether the list is empty. */
 bool aside_is_empty(const Aside *aside);
-/* For one more message of the usual size. */
+/* Whether there is room for one more message of the usual size. */
 bool aside_has_room(const Aside *aside);
 /* Counts and ages. */
 void aside_status(const Aside *aside, AsideStatus *ret);

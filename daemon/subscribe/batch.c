@@ -9,7 +9,7 @@
 
 #define FATES (FATE_ASIDE + 1)
 
-/* Rows: from; columns: to. Nothing leaves a settled fate: what is once known to be durable is acknowledged (P3). */
+/* Rows: from; columns: to. A settled fate never changes: a message that is known to be durable is acknowledged (P3). */
 _asserted_ static const bool moves[FATES][FATES] = {
         [FATE_PENDING] = { [FATE_STORED] = true,
                 [FATE_DUPLICATE] = true,
@@ -21,7 +21,7 @@ _asserted_ static const bool moves[FATES][FATES] = {
         [FATE_SUSPECT] = { [FATE_ASIDE] = true },
 };
 
-/* Wall time; 0: unknown. */
+/* Returns wall time; 0: unknown. */
 static usec_t publish_time(const Batch *batch, size_t index) {
         const Slice time = batch->pull.messages[index].publish_time;
         int64_t msec;
@@ -83,7 +83,7 @@ size_t batch_message_size(const Batch *batch, size_t index) {
         return size;
 }
 
-/* There is room: the body does not move. */
+/* The body has enough room reserved, so it does not move. */
 static Slice copy_slice(Batch *batch, Slice slice) {
         const char *start = batch->body.data + batch->body.size;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* clang-format off */
-/* Whose fault a refusal is: the message's, or its remote's. A message counts as bad only while the remote accepts others;
- * a refusal that meets everything alike is an outage, whatever its code says (P11). Pure: times come in.
+/* Decides whether the message or the remote is at fault when a message is refused. A message counts as bad only while
+ * the remote accepts others. When everything is refused it is an outage, whatever the code says (P11). Pure: times are
+ * arguments.
  *
  *                 refused, nothing accepted                     refused, another was accepted
  *      CLEAR ------------------------------> KEPT ------------------------------------------------> ASIDE --+
@@ -18,13 +19,13 @@
  *                                              |                                                         ^
  *                                              +---------------- cannot be set apart either -------------+
  *
- * KEPT: the message stays in its batch, which keeps its slot: an outage. ASIDE: it waits beside the flow and is tried
- * alone now and then. That one write accepted some and refused others is no proof: an outage may have begun in it, or
- * ended. A code that speaks of the document is believed when it comes again with another message accepted in between,
- * or where the type knows as much of one write; any other code has to be seen again and again. A code that some message
- * got over was the remote's: refusals with it before that do not count. A code that passes by itself is never held
- * against a message; but where it meets one alone, that one shall not keep its neighbours waiting: it goes ASIDE as
- * well, and is tried until max_hold. */
+ * KEPT: an outage; the message stays in its batch, and the batch keeps its slot. ASIDE: the message waits in the list
+ * of aside.h and is tried alone from time to time. That one write accepted some messages and refused others is no proof:
+ * an outage may have begun or ended in it. A code about the document is believed when it comes again after another
+ * message was accepted, or when the type knows this of a single write. Any other code must be seen several times. When a
+ * message that was refused with a code is accepted later, the remote was at fault: earlier refusals with that code do
+ * not count. A passing code never counts against a message; but a message that alone meets one goes ASIDE as well, so
+ * that the others need not wait, and is tried until max_hold. */
 /* clang-format on */
 
 #include <stdbool.h>
@@ -32,36 +33,36 @@
 
 #include "lib/clock.h"
 
-#define BLAME_REFUSALS_ABOUT 2 /* where the code speaks of the document, with another accepted in between */
-#define BLAME_REFUSALS 3 /* any other: alone in the command, each with another accepted since the one before ... */
-#define BLAME_SPAN_USEC (10 * USEC_PER_MINUTE)     /* ... over so long */
-#define BLAME_PAUSE_FIRST_USEC (1 * USEC_PER_SEC)  /* between tries of one that waits aside, doubling ... */
+#define BLAME_REFUSALS_ABOUT 2 /* refusals with a code about the document, with another message accepted in between */
+#define BLAME_REFUSALS 3 /* other codes: refusals alone in a command, each after another message was accepted ... */
+#define BLAME_SPAN_USEC (10 * USEC_PER_MINUTE)     /* ... in at least this time, make a message REJECTED */
+#define BLAME_PAUSE_FIRST_USEC (1 * USEC_PER_SEC)  /* between tries of a message that is ASIDE; it doubles ... */
 #define BLAME_PAUSE_MAX_USEC (5 * USEC_PER_MINUTE) /* ... up to here */
-#define BLAME_PAUSE_LATER_USEC (5 * USEC_PER_SEC)  /* ... or here, where the code passes: it may end at any time */
-#define BLAME_CODES 16                             /* codes remembered that some message got over */
+#define BLAME_PAUSE_LATER_USEC (5 * USEC_PER_SEC)  /* ... or up to here for a passing code, which may end soon */
+#define BLAME_CODES 16                             /* number of codes in `passed` */
 
 typedef enum BlameState { BLAME_CLEAR, BLAME_KEPT, BLAME_ASIDE, BLAME_REJECTED, BLAME_LAPSED } BlameState;
 #define BLAME_STATES (BLAME_LAPSED + 1)
 
-/* Of one message; goes with it from batch to batch. Zeros: nothing is held against it. */
+/* What is known against one message; it is copied with the message. Zeros: nothing. */
 typedef struct Suspicion {
         BlameState state;
         bool about_document;
-        bool later;  /* its code passes: it says nothing of the message */
-        bool unkept; /* was to be set apart, and that was refused as well */
-        bool unsure; /* SinkItem.unsure of a write before */
+        bool later;  /* it met a passing code, which does not count against it */
+        bool unkept; /* it was to be set apart, and that was refused as well */
+        bool unsure; /* SinkItem.unsure of an earlier write */
         int code;
         unsigned refusals; /* that count */
         unsigned tries;    /* refusals while ASIDE */
         usec_t first;      /* clock_now() of the first refusal that counts */
-        uint64_t mark;     /* what the remote had accepted by the last refusal that counts, or since when it is KEPT */
+        uint64_t mark;     /* Blame.accepted at the last refusal that counts, or when it became KEPT */
         usec_t due;        /* ASIDE: clock_now() of its next try */
 } Suspicion;
 
-/* Of one remote. Zeros at the start. */
+/* What is known of one remote. Zeros at the start. */
 typedef struct Blame {
-        uint64_t accepted; /* messages, those that were there already included */
-        struct {
+        uint64_t accepted; /* number of messages, duplicates included */
+        struct {           /* codes that messages were refused with before they were accepted */
                 int code;
                 usec_t at; /* clock_now(); 0: unused */
         } passed[BLAME_CODES];
@@ -72,19 +73,19 @@ typedef struct BlameRefusal {
         bool about_document;
         bool proven;     /* of such: SinkItem.proven */
         bool alone;      /* in its command */
-        bool few;        /* of a code that passes: most of its neighbours were accepted in the same reply */
+        bool few;        /* with a passing code: most of the other messages were accepted in the same reply */
         uint64_t before; /* blame->accepted before the reply */
 } BlameRefusal;
 
-/* The remote accepted a message. To be called for all of a reply before blame_refused() is for any. */
+/* The remote accepted a message. Call it for all accepted messages of a reply before blame_refused(). */
 void blame_accepted(Blame *blame, Suspicion *suspicion, usec_t now);
-/* It refused one. Returns the new state: KEPT, ASIDE (suspicion->due is set) or REJECTED. */
+/* The remote refused a message. Returns the new state: KEPT, ASIDE (suspicion->due is set) or REJECTED. */
 BlameState blame_refused(Blame *blame, Suspicion *suspicion, const BlameRefusal *refusal, usec_t now);
-/* It put one off with a code that passes (throttling, a full disk), which is never held against a message. CLEAR
- * while some get through in the same reply, KEPT while none does, ASIDE where most do, or others did since the last
- * time. */
+/* The remote refused a message with a passing code (throttling, a full disk), which never counts against it. Returns
+ * CLEAR when some messages of the reply were accepted, KEPT when none was, ASIDE when most were, or when others were
+ * accepted since the last time. */
 BlameState blame_put_off(Blame *blame, Suspicion *suspicion, const BlameRefusal *refusal, usec_t now);
-/* A message that is REJECTED, or can never be stored, was refused where such are set apart: ASIDE. */
+/* A message that can never be stored could not be set apart either: it becomes ASIDE. */
 void blame_unkept(Suspicion *suspicion, usec_t now);
-/* max_hold is over: REJECTED or LAPSED. */
+/* max_hold is over: returns REJECTED or LAPSED. */
 BlameState blame_expire(Suspicion *suspicion);

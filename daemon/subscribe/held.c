@@ -24,16 +24,16 @@ _asserted_ static const bool moves[HELD_DONE + 1][HELD_DONE + 1] = {
 struct Held {
         const HeldHost *host;
         HeldState state;
-        Batch *batch; /* the sink's while writing: not to be looked into then */
+        Batch *batch; /* the sink owns it while WRITING: it must not be read then */
         size_t n, bytes;
         usec_t oldest;
         Lease *lease;
-        Slice *ids; /* acking: settled, and not acknowledged yet */
+        Slice *ids; /* ACKING: settled, but not acknowledged yet */
         size_t n_ids;
         Ack *ack, *release;
-        bool lapsed; /* max_hold is over: the messages are Pub/Sub's again, though the sink may have them still */
+        bool lapsed; /* max_hold is over: Pub/Sub delivers the messages again, even if the sink still has them */
         bool acked;  /* nothing left to acknowledge */
-        bool unsure; /* an acknowledgement may have been carried out, though its answer was lost */
+        bool unsure; /* an acknowledgement may have been carried out although its answer was lost */
         bool refused, scout;
         Backoff backoff;
         LoopWatch *timer; /* next try to acknowledge */
@@ -62,7 +62,7 @@ void held_tell_lapsed(const char *subscription, size_t n, usec_t max_hold) {
                 clock_format_span(max_hold, span, sizeof(span)));
 }
 
-/* While the remote refuses everything, which was said, scouts lapse one after the other. */
+/* Scouts are not logged: while the remote refuses everything, which was logged, they lapse one after the other. */
 static void held_log_lapse(const Held *held) {
         if (!held->scout)
                 held_tell_lapsed(held->host->subscription, held->n, held->host->rules.max_hold);
@@ -72,12 +72,12 @@ static void on_lapsed(void *userdata) {
         Held *held = userdata;
 
         held->lapsed = true;
-        if (held->state == HELD_WRITING) { /* what the sink still stores of it is acknowledged, late */
+        if (held->state == HELD_WRITING) { /* messages that the sink still stores are acknowledged late */
                 held_log_lapse(held);
                 return held->host->on_lapsed(held->host->userdata, held->batch);
         }
         if (held->state != HELD_WAITING && held->state != HELD_KEPT)
-                return; /* what was granted last is time enough to acknowledge */
+                return; /* the last granted time is long enough to acknowledge */
         held_log_lapse(held);
         held->host->on_left(held->host->userdata, held->n, held->oldest);
         held_end(held);
@@ -91,7 +91,7 @@ static void on_lease_result(void *userdata, const AckResult *result) {
 
 /* ---- acknowledge, release ---- */
 
-/* Puts the ids of messages that are settled, or are not, at *ids*. */
+/* Writes the ids of settled messages (or, without *settled*, of the others) to *ids*. Returns their number. */
 static size_t collect_ids(const Batch *batch, bool settled, Slice *ids) {
         size_t n = 0;
 
@@ -113,7 +113,7 @@ static void on_released(void *userdata, const AckResult *result) {
         held_end_if_idle(held);
 }
 
-/* Gives *n* ids back to the queue. One try: they come back by themselves as well. */
+/* Gives *n* messages back to Pub/Sub. It tries once: otherwise they come back after their ack deadline. */
 static void held_start_release(Held *held, const Slice *ids, size_t n) {
         int r;
 
@@ -158,7 +158,7 @@ static void held_retry_later(Held *held, usec_t retry_after) {
         loop_arm(held->timer, now + backoff_next_at_least(&held->backoff, retry_after, loop_random()));
 }
 
-/* Keeps the ids that are worth another try. Returns how many were acknowledged. */
+/* Keeps the ids that can be tried again. Returns how many were acknowledged; *ret_lost*: how many can never be. */
 static size_t held_sort_acks(Held *held, const AckResult *result, size_t *ret_lost) {
         size_t done = 0, kept = 0;
 
@@ -172,8 +172,9 @@ static size_t held_sort_acks(Held *held, const AckResult *result, size_t *ret_lo
         return done;
 }
 
-/* An exactly-once subscription calls an id invalid once it was acknowledged: after an answer that was lost that is no
- * failure. Should it be wrong, the message comes back and is found to be stored. */
+/* An exactly-once subscription calls an id invalid after it was acknowledged. When the answer to an earlier try was
+ * lost, such an id therefore counts as acknowledged. If that is wrong, the message comes back and is found to be
+ * stored. */
 static void on_acknowledged(void *userdata, const AckResult *result) {
         static const WireAckFate well = WIRE_ACK_DONE;
         Held *held = userdata;
@@ -218,7 +219,7 @@ static void held_acknowledge(Held *held) {
                 held_retry_later(held, 0);
 }
 
-/* Nothing became of it, and its time is not over. */
+/* Whether all messages are still PENDING, and the batch may still be held. */
 static bool held_is_tried_in_vain(const Held *held) {
         return !held->host->stopping && !held->lapsed && batch_count(held->batch, FATE_PENDING) == held->n;
 }
@@ -276,7 +277,7 @@ void held_release(Held *held) {
 int held_write(Held *held, Sink *sink) {
         int r;
 
-        held_move(held, HELD_WRITING); /* it may be settled before write() returns */
+        held_move(held, HELD_WRITING); /* first, since the sink may settle it before sink_write() returns */
         r = sink_write(sink, held->batch);
         if (r == SINK_WRITE_STARTED)
                 return r;
@@ -286,7 +287,7 @@ int held_write(Held *held, Sink *sink) {
 
 /* ---- life ---- */
 
-/* Scouts whose deliveries are counted do not lapse: that would spend one of them. */
+/* A scout of a subscription that counts deliveries has no max_hold: another delivery would count against it. */
 static const LeaseRules *held_rules(const HeldHost *host, const Batch *batch) {
         bool counted = batch->scout && batch->pull.n > 0 && batch->pull.messages[0].delivery_attempt > 0;
 
@@ -316,7 +317,7 @@ int held_new(const HeldHost *host, Batch *batch, HeldState state, Held **ret) {
         if (!held)
                 return -ENOMEM;
         held->host = host;
-        held->state = HELD_WRITING; /* not to free the batch */
+        held->state = HELD_WRITING; /* so that held_free() does not free the batch on an error */
         held->batch = batch;
         held->scout = batch->scout;
         held->n = batch->pull.n;

@@ -28,9 +28,9 @@ struct Lease {
         size_t n, n_allocated;
         LeaseTimes times;
         usec_t asked, asked_span;
-        usec_t added; /* when ids that were added since the last renewal was sent need one; 0: none were */
+        usec_t added; /* clock_now() by which ids added since the last renewal need one; 0: none were added */
         Backoff backoff;
-        bool narrowed; /* since the renewal under way was sent: its results are for other ids */
+        bool narrowed; /* the ids changed since the renewal under way was sent: its results are for other ids */
         Ack *renewal;
         LoopWatch *timer;
 };
@@ -65,7 +65,7 @@ static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
         lease->times.retry_at = now + backoff_next_at_least(&lease->backoff, floor, loop_random());
 }
 
-/* Ids that are no longer ours need no more renewals. */
+/* Forgets ids that the service calls lost: they need no more renewals. */
 static void lease_drop_lost(Lease *lease, const AckResult *result) {
         size_t kept = 0;
 
@@ -106,7 +106,7 @@ static void lease_renew(Lease *lease, usec_t now) {
 
         lease->narrowed = false;
         lease->added = 0;
-        lease->asked = now; /* the service grants from a later moment: erring on this side is safe */
+        lease->asked = now; /* the service counts from a later moment, so this is on the safe side */
         lease->asked_span = lease->rules->deadline;
         r = ack_start(&(AckSpec){ .client = lease->client,
                               .subscription = lease->subscription,
@@ -123,7 +123,7 @@ static void lease_renew(Lease *lease, usec_t now) {
         loop_arm(lease->timer, lease->times.retry_at);
 }
 
-/* Does what is due. The lease may be gone afterwards. */
+/* Does what is due. The lease may have been freed when this returns. */
 static void lease_look(Lease *lease) {
         usec_t now = clock_now(), at = 0, end = lease->times.received + lease->rules->max_hold;
 
@@ -204,7 +204,7 @@ int lease_set(Lease *lease, const Slice *ids, size_t n) {
                 lease->times.retry_at = lease->added;
         loop_arm(lease->timer,
                 renewal_of(lease->rules,
-                        &lease->times)); /* which may be over: while all ids are lost, nothing is renewed */
+                        &lease->times)); /* this may be in the past: nothing was renewed while all ids were lost */
         return 0;
 }
 

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* clang-format off */
-/* The lease of one batch: as long as it lives, the service delivers its messages to nobody else. Renewed at half the deadline, which leaves
- * the other half for a slow network and for more tries; after max_hold it is let go for good.
+/* The lease of one batch: while it is live, the service delivers the messages to nobody else. It is renewed after half
+ * of the deadline; the other half is for a slow network and more tries. After max_hold it is never renewed again.
  *
  *      resting --half of the deadline--> renewing --granted--> resting
  *         ^                                 |
  *         +---- failed: soon again ---------+          any --max_hold--> lapsed
  *
- * The batch may belong to the sink's thread meanwhile. The lease never touches it: it has its own list of ack ids, whose text is in
- * batch->body, which a sink never changes (sinks only set fates). */
+ * The sink's thread may own the batch meanwhile, so the lease never reads it. It has its own list of ack ids. Their
+ * texts are in batch->body, which a sink never changes (sinks only set fates). */
 /* clang-format on */
 
 #include "lib/loop.h"
 #include "subscribe/ack.h"
 
-/* of one renewal; else a quarter of the deadline, so that two more tries fit before the lease lapses */
+/* least timeout of a renewal; usually it is a quarter of the deadline, so that two more tries fit before the end */
 #define LEASE_TIMEOUT_MIN_USEC (5 * USEC_PER_SEC)
-#define LEASE_ENDLESS_USEC (USEC_INFINITY / 4)  /* as max_hold: none */
-#define LEASE_RETRY_MIN_USEC (1 * USEC_PER_SEC) /* between tries: at most 60 a minute for a batch, whatever fails */
+#define LEASE_ENDLESS_USEC (USEC_INFINITY / 4)  /* a max_hold that never ends */
+#define LEASE_RETRY_MIN_USEC (1 * USEC_PER_SEC) /* between tries: at most 60 tries a minute for a batch */
 
-/* Of the subscription; may change while leases live. */
+/* Settings of the subscription; they may change while leases are live. */
 typedef struct LeaseRules {
         usec_t deadline;
         usec_t max_hold;
@@ -28,23 +28,23 @@ typedef struct LeaseRules {
 
 typedef enum LeaseStep { LEASE_REST, LEASE_RENEW, LEASE_LAPSE } LeaseStep;
 
-/* clock_now() of what became of a lease so far. */
+/* The history of a lease, in clock_now(). */
 typedef struct LeaseTimes {
-        usec_t received; /* when the batch came */
-        usec_t granted;  /* when the last grant was asked for */
-        usec_t retry_at; /* the next try after a failed one, else 0 */
-        usec_t span;     /* for how long it was; 0: the deadline, which may have been another one then */
+        usec_t received; /* the batch came */
+        usec_t granted;  /* the last grant was requested */
+        usec_t retry_at; /* next try after a failed one; 0: none failed */
+        usec_t span;     /* length of the last grant; 0: the present deadline */
 } LeaseTimes;
 
-/* What to do with a lease at *now*; pure. *ret_at* gets the time to ask again after LEASE_REST. */
+/* Returns what to do with a lease at *now*; pure. After LEASE_REST, *ret_at* is when to ask again. */
 LeaseStep lease_step(const LeaseRules *rules, const LeaseTimes *times, usec_t now, usec_t *ret_at);
 
 typedef struct Lease Lease;
 
 typedef struct LeaseCallbacks {
-        void (*on_lapsed)(void *userdata); /* max_hold is over; once. The lease may be freed in it */
+        void (*on_lapsed)(void *userdata); /* max_hold is over; called once. It may free the lease */
         void (*on_result)(void *userdata,
-                const AckResult *result); /* of a renewal, for who tells the user. The lease must not be freed in it */
+                const AckResult *result); /* after each renewal, to report failures. It must not free the lease */
         void *userdata;
 } LeaseCallbacks;
 
@@ -55,20 +55,19 @@ typedef struct LeaseSpec {
         const Slice *ids;         /* copied; their text is borrowed */
         size_t n;
         usec_t received; /* clock_now(): max_hold counts from here */
-        usec_t granted;  /* clock_now(): when the messages came, or were renewed last; 0: to be renewed at once */
+        usec_t granted;  /* clock_now() when the messages came or were last renewed; 0: renew at once */
         LeaseCallbacks callbacks;
 } LeaseSpec;
 
-/* Begins to renew, from the loop. -ENOMEM. */
+/* Starts a lease; renewals are sent from the loop. -ENOMEM. */
 int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret);
 Lease *lease_free(Lease *lease);
 CLEANUP_DEFINE(Lease, lease_free)
 
-/* These ids from now on, some of them new, which have half a deadline left: renewed soon. -ENOMEM: it goes on with
- * those before. */
+/* Replaces the ids. Some of them may be new and have half a deadline left, so a renewal follows soon. -ENOMEM: the old
+ * ids stay. */
 int lease_set(Lease *lease, const Slice *ids, size_t n);
-/* Only these ids from now on, a part of those before. */
+/* Replaces the ids by some of the present ones. */
 void lease_narrow(Lease *lease, const Slice *ids, size_t n);
-/* Whether the messages are still ours at *now*, as far as can be known here: when max_hold is over, until the last
- * grant ends. */
+/* Whether the messages are still leased at *now*, that is, the last grant has not ended. That can be after max_hold. */
 bool lease_is_live(const Lease *lease, usec_t now);

@@ -18,13 +18,13 @@ void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_
                 .interval = interval,
                 .once = once,
                 .max_messages = max_messages,
-                .backlog = once, /* it runs because something may wait */
+                .backlog = once, /* `once` runs because messages may wait */
                 .failure = { .initial = 1 * USEC_PER_SEC, .max = 60 * USEC_PER_SEC },
                 .quick = { .initial = 200 * USEC_PER_MSEC, .max = 5 * USEC_PER_SEC },
         };
 }
 
-/* In `once`, the queue is empty. */
+/* Whether `once` has found the queue empty. */
 static bool is_over(const PullPlan *plan) {
         return plan->once && plan->empties >= PULL_PLAN_ONCE_EMPTIES;
 }
@@ -79,7 +79,7 @@ void pull_plan_answered(PullPlan *plan, size_t n, usec_t waited, usec_t now, uin
 
         backoff_reset(&plan->failure);
         plan->asks = false;
-        if (n == 0) /* one that asked was not to hang: the next one is */
+        if (n == 0) /* a pull that was told not to hang is followed by one that hangs, without a pause */
                 return answered_empty(plan, asked ? PULL_PLAN_QUICK_USEC : waited, now, random);
         backoff_reset(&plan->quick);
         plan->empties = 0;
@@ -95,7 +95,7 @@ void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t r
         usec_t at;
 
         if (plan->failure.attempt > 0 &&
-                now < plan->not_before) { /* pulls that were out together fail together: that is one failure */
+                now < plan->not_before) { /* pulls that ran together fail together: that counts as one failure */
                 at = now + retry_after;
                 if (plan->not_before < at)
                         plan->not_before = at;
@@ -105,7 +105,7 @@ void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t r
 }
 
 bool pull_plan_cut(PullPlan *plan, bool hung, usec_t waited) {
-        bool first = plan->failure.attempt == 0 || plan->asks; /* those that were out with the first one, too */
+        bool first = plan->failure.attempt == 0 || plan->asks; /* also for pulls that ran with the first one */
 
         plan->asks = waited >= PULL_PLAN_IDLE_USEC;
         return plan->asks && hung && first;
@@ -113,7 +113,7 @@ bool pull_plan_cut(PullPlan *plan, bool hung, usec_t waited) {
 
 bool pull_plan_too_large(PullPlan *plan) {
         plan->good = 0;
-        plan->empties = 0; /* it had messages */
+        plan->empties = 0; /* the reply had messages */
         if (plan->max_messages <= 1)
                 return false;
         plan->max_messages /= 2;
@@ -126,7 +126,7 @@ typedef struct Pull {
         Pulls *pulls;
         ClientCall *call; /* NULL: this slot is free */
         usec_t started;
-        bool scout, hangs; /* hangs: until there is a message */
+        bool scout, hangs; /* hangs: it waits until there is a message */
 } Pull;
 
 struct Pulls {
@@ -134,14 +134,14 @@ struct Pulls {
         PullPlan plan;
         Pull slots[PULLS_MAX];
         size_t reply_bytes; /* of the last reply with messages */
-        unsigned hung;      /* answers in a row whose messages the pull had to wait for */
+        unsigned hung;      /* answers in a row whose messages came only after a wait */
         bool stopping, said_too_large, said_skipped;
         PullsStatus status;
 };
 
 /* ---- what a pull brought ---- */
 
-/* 503 is the service's own, 504 and 502 are proxies'. */
+/* Whether something may have cut a hanging pull: the service itself (503), or a proxy (502, 504). */
 static bool may_be_cut(const ClientReply *reply) {
         return reply->outcome == CLIENT_UNSURE ||
                (reply->outcome == CLIENT_RETRY && reply->http_status > 0 && reply->http_status != 429);
@@ -168,7 +168,7 @@ static void pull_failed_here(Pull *pull, ClientOutcome outcome, const char *deta
                 0);
 }
 
-/* Over its cap, or so slow that it would never come whole: half as much is asked for. */
+/* The reply was over the cap, or too slow to arrive completely: half as many messages are requested from now on. */
 static void pull_too_large(Pull *pull, const ClientReply *reply) {
         Pulls *p = pull->pulls;
         char what[64];
@@ -244,7 +244,7 @@ static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
         subscription_mend(p->options.subscription, SUBSCRIPTION_PULL);
 }
 
-/* Stopping: only what it brought matters, and that is given back. */
+/* While stopping, messages that a pull still brings are given back; all else is ignored. */
 static void pull_answered_late(const Pull *pull, ClientReply *reply) {
         _cleanup_(batch_freep) Batch *batch = NULL;
         const PullsOptions *options = &pull->pulls->options;

@@ -12,14 +12,14 @@
 #include "lib/text.h"
 
 #define SCHEMA 1
-#define LINES_MAX 10 /* of one subscription within COUNT_USEC; the rest is counted */
+#define LINES_MAX 10 /* log lines for a subscription within COUNT_USEC; more messages are only counted */
 #define COUNT_USEC (10 * USEC_PER_MINUTE)
-#define NAMES_MAX 3 /* that are tried for one row */
+#define NAMES_MAX 3 /* ids tried for one row */
 
 #define COLUMNS                                                                                                        \
         "id, subscription, reason, detail, size, rejected_at, message_id, publish_time, ordering_key, attributes"
 
-/* The index answers "how many bytes" without a look at the rows. */
+/* The index gives the total size without reading the rows. */
 static const char schema[] =
         "CREATE TABLE rejected (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, subscription TEXT NOT NULL, reason "
         "TEXT NOT NULL,"
@@ -55,7 +55,7 @@ static int open_file(const char *state_dir, bool create, Sql **ret) {
         return 0;
 }
 
-/* ---- attributes: any bytes, so "SIZE:SIZE:" and then the two of them ---- */
+/* ---- attributes may hold any bytes: stored as "SIZE:SIZE:KEYVALUE" ---- */
 
 static int put_attributes(const WireMessage *message, Bytes *ret) {
         for (size_t i = 0; i < message->n_attributes; i++) {
@@ -80,7 +80,7 @@ static bool get_size(Slice *text, size_t *ret) {
         return true;
 }
 
-/* The next one; false at the end, or where it is damaged. */
+/* Takes the next attribute off *text*. Returns false at the end, or when *text* is damaged. */
 static bool get_attribute(Slice *text, WireAttribute *ret) {
         size_t key, value;
 
@@ -126,7 +126,8 @@ typedef struct Keeping {
         usec_t at;
 } Keeping;
 
-/* SUBSCRIPTION:MESSAGE_ID; where another message has that, its time behind it, and then ours. */
+/* Makes the id SUBSCRIPTION:MESSAGE_ID. Later attempts, when another message has it, append the publish time, then the
+ * present time. */
 static int put_name(const Keeping *k, const WireMessage *message, unsigned attempt, Bytes *ret) {
         int r;
 
@@ -143,7 +144,7 @@ static int put_name(const Keeping *k, const WireMessage *message, unsigned attem
         return r;
 }
 
-/* 0: that name is free; 1: it stands for this message; 2: for another one. */
+/* Returns 0: the id is free; 1: this message has it; 2: another message has it. Or an errno. */
 static int find_name(Keeping *k, const WireMessage *message, const Bytes *name) {
         int r;
 
@@ -232,7 +233,7 @@ static int prepare(Keeping *k) {
         return r;
 }
 
-/* One transaction: all or none. */
+/* Keeps all messages or none, in one transaction. */
 static int keep_all(Keeping *k, const SinkWork *work) {
         int r;
 
@@ -247,7 +248,7 @@ static int keep_all(Keeping *k, const SinkWork *work) {
         return sql_end(k->sql, r);
 }
 
-/* ---- what is said ---- */
+/* ---- logging ---- */
 
 static void log_kept(const RejectedKeeper *keeper, const SinkItem *item) {
         char message[128];
@@ -342,7 +343,8 @@ typedef struct Row {
         Bytes text, json;
 } Row;
 
-/* The next row behind the last. While somebody reads it in a pager, no transaction keeps the log from its begin. */
+/* Reads the next row after row->row. No transaction stays open meanwhile: while a person reads in a pager, it would
+ * keep SQLite's log from being reset. */
 static int next_row(SqlStatement *s, const SinkRejectedQuery *query, Row *row) {
         Slice attributes, *const parts[] = { &row->shown.id, &row->shown.reason, &row->shown.detail, &attributes,
                 &row->shown.data };

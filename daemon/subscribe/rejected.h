@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What can never be stored, for the types of sinks that have no place of their own for it: raw bytes and reason in
- * state_dir/rejected.sqlite, durable, capped. The oldest are never dropped: when it is full the sink is down. One file
- * for all subscriptions; rows are found by what they are, also when their subscription was renamed. Blocks. */
+/* Messages that can never be stored, for types of sinks that have no place of their own for them: raw bytes and reason
+ * in state_dir/rejected.sqlite, durable and limited in size. Nothing is ever dropped by itself: when the file is full,
+ * the sink is down. All subscriptions share one file; `rejected` finds rows also after their subscription was renamed.
+ * The functions block. */
 
 #include "lib/sql.h"
 #include "subscribe/sink-admin.h"
@@ -11,23 +12,23 @@
 #define REJECTED_ROWS_MAX 100000
 #define REJECTED_BYTES_MAX (64 * 1024 * 1024) /* data and attributes */
 
-/* Of one subscription: where, and what was said of it. `RejectedKeeper k = {...}` */
+/* Of one subscription: where it keeps messages, and what was logged of them. `RejectedKeeper k = {...}` */
 typedef struct RejectedKeeper {
-        char *state_dir, *subscription; /* owned by whoever has the keeper */
-        const char *place;              /* what the messages are not stored in; borrowed */
+        char *state_dir, *subscription; /* the keeper's owner frees them */
+        const char *place;              /* the name of the place that the messages were meant for; borrowed */
         uint64_t rows_max, bytes_max;   /* 0: as above */
-        unsigned lines;                 /* said since the time below */
+        unsigned lines;                 /* log lines since *since* */
         usec_t since;                   /* clock_now() */
-        uint64_t unsaid;
-        usec_t counted; /* clock_now() when they were told as a count; 0: not yet */
+        uint64_t unsaid;                /* messages kept, but neither logged nor counted yet */
+        usec_t counted;                 /* clock_now() when a count was last logged; 0: not yet */
 } RejectedKeeper;
 
-/* As SinkType.set_apart: keeps every message of *work*, all or none, and logs each (a flood as a count). */
+/* As SinkType.set_apart: keeps all messages of *work* or none, and logs each; many are logged as a count. */
 void rejected_keep(RejectedKeeper *keeper, SinkWork *work);
 
-/* The verbs' side: beside a running daemon, or without one. */
+/* ---- for the verbs, with or without a running daemon ---- */
 
-/* A row read back; what it points to lives as long as this. */
+/* A row that was read. Its slices point into *text*. */
 typedef struct RejectedMessage {
         WireMessage wire;
         WireAttribute *attributes;
@@ -35,13 +36,15 @@ typedef struct RejectedMessage {
         Bytes text;
 } RejectedMessage;
 
-/* -ENOENT: nothing was ever kept there; SQL_DAMAGED; -EOPNOTSUPP: made by a later sensorqd; as sql_open(). The
- * caller closes it. */
+/* Opens the file; the caller closes it. -ENOENT: nothing was ever kept; SQL_DAMAGED; -EOPNOTSUPP: made by a later
+ * sensorqd; other errors as sql_open(). */
 int rejected_guest_open(const char *state_dir, Sql **ret);
-/* Of all subscriptions, oldest first; ids begin with their names. As sql_step(). */
+/* Calls query->each for the rows of all subscriptions, oldest first; ids begin with the subscription's name. Errors as
+ * sql_step(). */
 int rejected_guest_each(Sql *guest, const SinkRejectedQuery *query);
-/* Reads the message of that id. -ENOENT; -EBADMSG: damaged; as sql_step(). rejected_message_done() in any case. */
+/* Reads the message with that id. -ENOENT; -EBADMSG: damaged; other errors as sql_step(). Call rejected_message_done()
+ * in any case. */
 int rejected_guest_message(Sql *guest, const char *id, RejectedMessage *ret);
 void rejected_message_done(RejectedMessage *message);
-/* -ENOENT; as sql_step(). */
+/* Deletes the row with that id. -ENOENT; other errors as sql_step(). */
 int rejected_guest_drop(Sql *guest, const char *id);

@@ -15,25 +15,25 @@
 #include "lib/worker.h"
 #include "subscribe/rejected.h"
 
-/* One call into a library takes less than a minute with the time limits that its type sets. One that lasts for
- * STUCK_TICKS ticks hangs in a way that no timeout ends, and a thread cannot be taken back: the process ends and its
- * service manager starts it anew. Ticks, not time: a machine that slept for hours ticks once. */
+/* With the time limits that a type sets, a call into its library takes less than a minute. A call that lasts for
+ * STUCK_TICKS ticks hangs without end, and a thread cannot be stopped from outside: the process aborts, and the service
+ * manager starts it again. Ticks are counted instead of time, since a machine that slept for hours ticks only once. */
 #define STUCK_TICK_USEC (30 * USEC_PER_SEC)
 #define STUCK_TICKS 10
 
-/* Counted, because a thread that is stuck outlives the sink: the last one out releases it. */
+/* It counts its references, because a stuck thread outlives the sink. The last one frees it. */
 struct SinkHost {
         atomic_uint references;
         const SinkType *type;
         void *self;
         int seen_fd;       /* eventfd for the loop */
         atomic_uint seen;  /* SINK_SEEN_* since the loop last looked */
-        atomic_uint calls; /* into the library, counted before and after each: odd while one is running */
-        SinkStep step;     /* from here on the thread's while a question runs */
+        atomic_uint calls; /* into the library; counted before and after each call, so odd during a call */
+        SinkStep step;     /* this and the next two belong to the thread while a question runs */
         SinkWork work;
         Batch *batch;
-        RejectedKeeper rejected; /* for types that keep nothing apart themselves */
-        char *subscription;      /* from here on the loop's */
+        RejectedKeeper rejected; /* for types that do not set messages apart themselves */
+        char *subscription;      /* this and the following belong to the loop */
         SinkHostCallbacks callbacks;
         bool busy;
         Worker *worker; /* NULL for types that do not block */
@@ -101,7 +101,7 @@ static SinkHost *sink_host_unref(SinkHost *host) {
         if (host->self)
                 host->self = host->type->close(host->self);
         if (host->self)
-                return NULL; /* a thread of the type reads the messages */
+                return NULL; /* a thread of the type still reads the messages */
         clear_work(host);
         host->batch = batch_free(host->batch);
         if (host->seen_fd >= 0)
@@ -134,7 +134,7 @@ static void run(SinkHost *host) {
         }
 }
 
-/* On the thread. Touches the host and nothing else: the sink may be gone. */
+/* Runs on the thread. It uses the host only: the sink may be freed. */
 static void run_on_thread(void *userdata, void *argument) {
         SinkHost *host = argument;
 
@@ -148,7 +148,7 @@ static void release_on_thread(void *userdata, void *host) {
 
 /* ---- on the loop ---- */
 
-/* A remote may repeat what it was sent. */
+/* Conceals secrets: the words of a remote may repeat them. */
 static void conceal(const Secrets *secrets, SinkWork *work) {
         secrets_conceal(secrets, work->answer.detail);
         for (size_t i = 0; i < work->n; i++)
@@ -207,7 +207,7 @@ int sink_host_prepare(SinkHost *host, size_t n, SinkWork **ret) {
         return 0;
 }
 
-/* The loop's reference stays; the thread gets one of its own for as long as it runs. */
+/* The loop keeps its reference; the thread gets its own while it runs. */
 void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch) {
         _asserted_ int r;
 
@@ -320,7 +320,7 @@ SinkHost *sink_host_free(SinkHost *host) {
         host->stuck = loop_drop(host->stuck);
         host->answer = loop_drop(host->answer);
         host->watch = loop_drop(host->watch);
-        if (host->type->blocks && host->self) /* it may do so when it is closed, too (P8) */
+        if (host->type->blocks && host->self) /* close() may block as well (P8) */
                 worker_run_apart("close", release_on_thread, host);
         else
                 (void) sink_host_unref(host);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What stands between sink.c and a type: where the type runs (on the loop, or on a thread of its own), one question at
- * a time, and the watch over a thread that never comes back. For sink.c and the verbs; what a type may call is in
- * sink-type.h. */
+/* Connects sink.c with a type: it runs the type on the loop or on a thread of its own, asks one question at a time, and
+ * notices a thread that never returns. For sink.c and the verbs; what a type may call is in sink-type.h. */
 
 #include "lib/loop.h"
 #include "subscribe/batch.h"
@@ -11,29 +10,31 @@
 typedef enum SinkStep { SINK_STEP_PROBE, SINK_STEP_WRITE, SINK_STEP_APART } SinkStep;
 
 typedef struct SinkHostCallbacks {
-        void (*on_answer)(void *userdata);              /* to what was asked last */
+        void (*on_answer)(void *userdata);              /* the last question was answered */
         void (*on_seen)(void *userdata, unsigned seen); /* SINK_SEEN_* */
         void *userdata;
-        SinkMeans means; /* borrowed, for the type; its loop is the host's, too */
+        SinkMeans means; /* borrowed, for the type; the host uses the same loop */
 } SinkHostCallbacks;
 
-/* Opens the type: as SinkType.open. */
+/* Opens the type; errors as SinkType.open. */
 int sink_host_new(const SinkType *type, const SubscriptionConfig *config, const SinkHostCallbacks *callbacks,
         SinkHost **ret, char problem[static SINK_DETAIL_MAX]);
-/* Never waits: the type is closed on a thread that nobody waits for where it blocks; one that is in the middle of a
- * question ends it first, and then releases the question's batch as well. No callback comes after this. */
+/* Never waits: a type that blocks is closed on a thread that nobody waits for. If a question runs, that ends first, and
+ * then its batch is freed as well. No callback is called after this. */
 SinkHost *sink_host_free(SinkHost *host);
 
-/* What the next question is about: *n* items, empty, for the caller to fill in. -ENOMEM. Not while busy. */
+/* Prepares the next question: *n* empty items for the caller to fill in. -ENOMEM. Must not be called while busy. */
 int sink_host_prepare(SinkHost *host, size_t n, SinkWork **ret);
-/* Asks. The messages of the work are in *batch*, NULL for a probe, which must not change until the answer. */
+/* Asks the question. The messages of the work are in *batch* (NULL for a probe), which must not change until the
+ * answer. */
 void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch);
 bool sink_host_is_busy(const SinkHost *host);
-/* Of the last question, and no secret is in it; *ret_step* may be NULL. Valid until the next one is prepared. */
+/* Returns the last question's work, secrets concealed; *ret_step* may be NULL. Valid until the next question is
+ * prepared. */
 SinkWork *sink_host_work(SinkHost *host, SinkStep *ret_step);
 const char *sink_host_place(const SinkHost *host);
-/* What the type tells of itself; zeros where it has nothing to tell. */
+/* Calls SinkType.figures(); zeros when the type does not have it. */
 void sink_host_figures(const SinkHost *host, SinkFigures *ret);
-/* SinkType.told() and is_busy(); nothing, and false, where the type has none. */
+/* Call SinkType.told() and is_busy(). Without them: does nothing, and returns false. */
 void sink_host_tell(SinkHost *host, SinkNews news);
 bool sink_host_is_working(const SinkHost *host);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What a type of sink (MongoDB, ...) implements: it knows its remote, and nothing of batches, leases and retries. It is
- * given messages and says what became of each; sink.h does the rest. */
+/* What a type of sink (MongoDB, ...) implements. A type knows its remote, but nothing of batches, leases and retries.
+ * It gets messages and returns a verdict on each; sink.h does the rest. */
 
 #include "cause.h"
 #include "config.h"
@@ -14,131 +14,131 @@
 
 typedef enum SinkFault {
         SINK_FAULT_NONE,
-        SINK_FAULT_PASSING, /* waiting helps: tried again with backoff, and soon after the type saw its remote again */
-        SINK_FAULT_LASTING, /* only a person can end it, and trying often may lock an account: at the longest interval
-                             */
+        SINK_FAULT_PASSING, /* waiting helps: tried again with backoff, and soon after SINK_SEEN_WRITABLE */
+        SINK_FAULT_LASTING, /* only a person can end it; many tries may lock an account: tried at longest interval */
 } SinkFault;
 
-/* Of a probe, a write or a set_apart as a whole. Zeros: the remote is well. The texts but *detail* are static. */
+/* The result of a probe, a write or a set_apart as a whole. Zeros: no fault. All texts but *detail* are static. */
 typedef struct SinkAnswer {
         SinkFault fault;
-        bool accepted;      /* the remote took something just now, or had it already: it does take messages */
-        bool single;        /* of a fault: the remote was at hand, and it is only that of the messages with `later` */
+        bool accepted;      /* the remote stored a message now, or had it already: so it accepts messages */
+        bool single;        /* with a fault: the remote answered, and the fault concerns only the items with `later` */
         Cause cause;        /* of the fault */
-        bool untried;       /* of a probe without a fault: no write could be tried, so only a message can tell */
+        bool untried;       /* a probe without a fault could not try a write: only a message can show the rest */
         const char *reason; /* of the fault in one word, for logs and tests: "unreachable" */
-        const char *words;  /* what follows the remote's name: "cannot be reached" */
-        const char *remedy; /* what the reader can do; without a fault, where everything is refused. NULL: the sink's */
-        usec_t retry_after; /* of a fault: the remote wants no other try before; 0: it does not say */
+        const char *words;  /* to follow the remote's name: "cannot be reached" */
+        const char *remedy; /* what the reader can do; without a fault: if all is refused. NULL: the sink's text */
+        usec_t retry_after; /* with a fault: the remote wants no try before this time has passed; 0: it does not say */
         char detail[SINK_DETAIL_MAX]; /* what the remote said; printable */
 } SinkAnswer;
 
 typedef enum SinkVerdict {
-        SINK_PENDING = 0, /* nothing may be concluded: to be sent again */
-        SINK_STORED,      /* durable now; by set_apart: durable there, or there already */
-        SINK_DUPLICATE,   /* the same was durable already */
-        SINK_BAD,     /* never to be stored, however the remote is: not JSON, its name is taken by another payload. By
-                       * set_apart: refused there for good */
-        SINK_SUSPECT, /* refused with a code: by the message's fault or by the remote's */
+        SINK_PENDING = 0, /* nothing is known: send it again */
+        SINK_STORED,      /* durable now; after set_apart: durable there, now or before */
+        SINK_DUPLICATE,   /* the same message was durable before */
+        SINK_BAD,     /* it can never be stored: not JSON, or another payload has its _id. After set_apart: it can never
+                       * be kept there */
+        SINK_SUSPECT, /* refused with a code; the message or the remote may be at fault */
 } SinkVerdict;
 
 /* One message of a SinkWork. */
 typedef struct SinkItem {
         const WireMessage *message;
-        bool alone; /* to be sent in a command of its own; the type may set it for one that was, and was refused */
+        bool alone; /* send it in a command of its own; the type may set it when the message was refused alone */
         SinkVerdict verdict;
-        bool later;          /* PENDING: refused by itself, with a code that passes and is no message's fault */
-        bool unsure;         /* it was sent, and what was answered does not tell: it may be stored now */
-        bool about_document; /* SUSPECT: the code speaks of the document, as far as codes can be trusted */
+        bool later;          /* PENDING: this message was refused with a passing code, which is not its fault */
+        bool unsure;         /* it was sent and the answer is unclear: it may be stored now */
+        bool about_document; /* SUSPECT: by its code, the document is at fault */
         bool proven;         /* ... and others were accepted in the same command, or between two refusals of it */
-        int code;            /* SUSPECT, later: the remote's */
-        const char *reason;  /* BAD, SUSPECT, and for set_apart: why in one word, "not_json"; static */
-        char *detail;        /* ... and in words; owned, see sink_item_bad() */
+        int code;            /* SUSPECT, later: the remote's code */
+        const char *reason;  /* BAD, SUSPECT, and in set_apart: why, in one word, "not_json"; static */
+        char *detail;        /* why, in words; owned, see sink_item_bad() */
 } SinkItem;
 
 typedef struct SinkWork {
         SinkItem *items; /* all of them PENDING at first */
         size_t n;
-        bool again; /* a write of what is still pending of the last one */
+        bool again; /* this write repeats the pending items of the last one */
         SinkAnswer answer;
 } SinkWork;
 
-/* Says that a message is SINK_BAD or SINK_SUSPECT. *detail* is copied; without memory the message stays PENDING. */
+/* Set the verdict to SINK_BAD or SINK_SUSPECT. *detail* is copied; without memory the message stays PENDING. */
 void sink_item_bad(SinkItem *item, const char *reason, const char *detail);
 void sink_item_suspect(SinkItem *item, int code, bool about_document, const char *reason, const char *detail);
 
-/* A type's door back to its shared half. It outlives the sink when a thread is stuck in the type's library. */
+/* What a type calls back. It outlives the sink when a thread is stuck in the type's library. */
 typedef struct SinkHost SinkHost;
 
-/* What a type works with. All of it is used on the loop only, but for the path. */
+/* What a type may use; all but state_dir on the loop only. */
 typedef struct SinkMeans {
         Loop *loop;
         Http *http;
         Secrets *secrets;      /* may be NULL */
         const char *state_dir; /* where it may keep files of its own */
-        bool guest;            /* a daemon may be running beside: what only one may do is left to that */
+        bool guest;            /* a daemon may run at the same time: leave to it what only one process may do */
 } SinkMeans;
-/* Lives as long as the host. */
+/* Returns what the type may use; valid as long as the host. */
 const SinkMeans *sink_host_means(const SinkHost *host);
 
-/* Around every call into a library that may block, so that the loop can tell one that never returns. On the thread.
- * NULL: nobody is told. */
+/* Call these on the thread before and after each library call that may block, so that the loop notices a call that
+ * never returns. *host* NULL: does nothing. */
 void sink_host_enter(SinkHost *host);
 void sink_host_leave(SinkHost *host);
 
 enum { SINK_SEEN_WRITABLE = 1, SINK_SEEN_LOST = 2, SINK_SEEN_CHANGE = 4 };
-/* The type sees that its remote takes writes again, or that it is gone; or what is_busy() or figures() say has changed.
- * From any thread. */
+/* The type noticed that its remote takes writes again (WRITABLE), or is gone (LOST), or that is_busy() or figures()
+ * have changed (CHANGE). May be called on any thread. */
 void sink_host_seen(SinkHost *host, unsigned seen);
 
-/* The answer of what was asked last is there. For types that do not block; also from inside the question. */
+/* The last question is answered. For types that do not block; may be called from inside the question. */
 void sink_host_answer(SinkHost *host);
 
-/* What happens around a type. */
+/* Events that a type may want to know of. */
 typedef enum SinkNews {
-        SINK_NEWS_ANSWERED, /* a pull of its subscription was, with messages */
-        SINK_NEWS_EMPTY,    /* ... without: no more are waiting */
+        SINK_NEWS_ANSWERED, /* a pull of its subscription was answered with messages */
+        SINK_NEWS_EMPTY,    /* a pull was answered without messages: none wait */
         SINK_NEWS_DEAF,     /* a pull failed */
-        SINK_NEWS_STOP,     /* nothing new is to be begun */
-        SINK_NEWS_END,      /* likewise, and the queue is empty: the end of `once` */
+        SINK_NEWS_STOP,     /* the type must begin nothing new */
+        SINK_NEWS_END,      /* the same, and the queue is empty: the end of `once` */
 } SinkNews;
 
-/* What a type tells of itself beyond what all sinks tell. Owned by the type, valid until it is asked again. */
+/* A type's own figures for reports. Owned by the type, valid until the next call. */
 typedef struct SinkFigures {
-        const char *json;  /* value of the member "alerts" of status.json; NULL: none */
+        const char *json;  /* the value of "alerts" in status.json; NULL: none */
         const char *words; /* for STATUS=; NULL or "": nothing */
-        bool waiting;      /* something that follows from what it stored is left for the next start */
-        bool failing;      /* who is to be told of what it stored cannot be told */
+        bool waiting;      /* something that follows from stored messages is left for the next start */
+        bool failing;      /* a receiver of what follows from stored messages cannot be reached */
 } SinkFigures;
 
-/* Who wants to know of each message that was stored just now. No duplicate, but one of a write that was left unsure:
- * when it is found, or when the sink is stopped, or lets go, before that. */
+/* Is told of each message when it is stored, but not of duplicates. A message of a write with an unclear result is told
+ * when it is found to be stored, or when the sink stops or lets it go before that. */
 typedef struct SinkTap {
         void (*on_stored)(void *userdata, const char *subscription, const WireMessage *message);
         void *userdata;
 } SinkTap;
 
-/* What was stored once, in pieces: for who wants to draw it. Nothing is changed. */
+/* A stored message that is read again, for charts. Nothing is changed. */
 typedef struct SinkPast {
-        Slice text; /* JSON; numbers at any depth, and the texts at the top */
+        Slice text; /* JSON with the numbers of any depth and the texts at the top */
         const WireAttribute *attributes;
         size_t n_attributes;
-        int64_t published; /* ms since 1970; 0: not known */
+        int64_t published; /* ms since 1970; 0: unknown */
 } SinkPast;
 
 typedef struct SinkPiece {
-        int64_t before; /* what was stored before that: ms since 1970 */
-        Bytes mark;     /* where to begin; empty: at the beginning. Moved on to where the next piece begins */
+        int64_t before; /* only messages stored before this time: ms since 1970 */
+        Bytes mark;     /* where to begin; empty: at the start. Set to where the next piece begins */
         void (*each)(void *userdata, const SinkPast *past);
         void *userdata;
-        char detail[SINK_DETAIL_MAX]; /* why there is none */
+        char detail[SINK_DETAIL_MAX]; /* why the piece could not be read */
 } SinkPiece;
 
 enum { SINK_HISTORY_MORE = 0, SINK_HISTORY_END = 1, SINK_HISTORY_AWAY = 2, SINK_HISTORY_REFUSED = 3 };
 typedef struct SinkHistory {
-        /* As SinkType.open: a client of its own, and never blocks. */
+        /* As SinkType.open. Makes a client of its own; never blocks. */
         int (*open)(const SubscriptionConfig *config, void **ret_self, char problem[static SINK_DETAIL_MAX]);
-        /* A piece of bounded size, in bounded time; on a thread of the caller's. AWAY: later perhaps. */
+        /* Reads a piece of limited size in limited time, on a thread of the caller. AWAY: the remote does not answer
+         * now. */
         int (*next)(void *self, SinkPiece *piece);
         /* May block. */
         void *(*close)(void *self);
@@ -150,52 +150,52 @@ typedef struct SinkSeries {
         const char *labels;                         /* an object of texts, as text */
 } SinkSeries;
 
-/* What a type holds values against: a line in their chart. */
+/* A limit that a type checks values against: a line in their chart. */
 typedef struct SinkLimit {
         const char *rule, *kind; /* "above", "below" */
         double value, clear;
 } SinkLimit;
 
-/* What the verbs ask: sink-admin.h. */
+/* Functions for the verbs: sink-admin.h. */
 typedef struct SinkAdmin SinkAdmin;
 
-/* With *blocks* all functions but open() run on the sink's thread, one at a time, and answer by returning. Without it
- * they run on the loop and answer by sink_host_answer(), once for each probe, write and set_apart. */
+/* With *blocks*, probe, write, set_apart and close run on a thread, one at a time, and the answer is complete when they
+ * return. Without it they run on the loop, and the type calls sink_host_answer() once for each probe, write and
+ * set_apart. */
 typedef struct SinkType {
-        const ConfigSection *keys; /* its section of the configuration, and its name: "mongodb" */
+        const ConfigSection *keys; /* its section of the configuration, whose name is the type's: "mongodb" */
         const char *what;          /* the remote's name in words: "MongoDB" */
         bool blocks;
-        /* config->keys is the type's own struct, its secrets read. Copies what it needs. -EBADMSG with a sentence in
-         * *problem* for what only a user can mend in the config. Never blocks, never fails because the remote is down.
-         */
+        /* config->keys is the type's own struct with its secrets. Copies what it needs. -EBADMSG, with a sentence in
+         * *problem*, for a mistake in the configuration. Never blocks, and never fails because the remote is down. */
         int (*open)(const SubscriptionConfig *config, SinkHost *host, void **ret_self,
                 char problem[static SINK_DETAIL_MAX]);
-        /* What open() would say of the secrets, since a reload must know it while the sink before still has what is
-         * exclusive. NULL: nothing. */
+        /* Checks the secrets as open() would: a reload needs the result while the old sink still holds what is
+         * exclusive. May be NULL. */
         int (*usable)(const SubscriptionConfig *config, char problem[static SINK_DETAIL_MAX]);
-        /* What only one sink can have at a time, in words that are equal for the same thing: "the directory /srv/a". At
-         * a reload the new one is opened when the old one has ended. NULL: nothing. */
+        /* Names what only one sink can use at a time: "the directory /srv/a"; equal names mean the same thing. At a
+         * reload the new sink is then opened after the old one has ended. NULL: nothing. */
         void (*exclusive)(
                 const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]);
-        const char *(*place)(const void *self); /* what messages are stored in, for log entries: "home.readings" */
-        /* Whether messages can be stored, without storing any. */
+        const char *(*place)(const void *self); /* the place of stored messages, for logs: "home.readings" */
+        /* Finds out whether messages can be stored, without storing any. */
         void (*probe)(void *self, SinkAnswer *answer);
         /* Tries once to store every message of *work*. */
         void (*write)(void *self, SinkWork *work);
-        /* Tries once to keep every message of *work* apart, with its reason and detail. NULL: the shared half keeps
-         * them in state_dir (rejected.h). */
+        /* Tries once to set every message of *work* apart, with its reason and detail. NULL: they are kept in state_dir
+         * (rejected.h). */
         void (*set_apart)(void *self, SinkWork *work);
-        /* NULL when it is closed. A type that does not block answers itself where a thread of its own is still in the
-         * middle of a write: the messages are left to that, and all of it goes with the process. */
+        /* Returns NULL when it is closed. A type that does not block returns *self* while a thread of its own still
+         * writes: the messages are then left to that thread and never freed. */
         void *(*close)(void *self);
-        /* For a type that has more to do than to store what it is given; always on the loop. NULL: it has not. */
+        /* For a type that does more than storing messages; called on the loop. May be NULL. */
         void (*told)(void *self, SinkNews news);
-        bool (*is_busy)(const void *self); /* something is not to be cut off, neither by a stop nor by a reload */
-        /* On the loop, of a type that does not block. NULL: it has none. */
+        bool (*is_busy)(const void *self); /* a stop or reload must wait for the type; may be NULL */
+        /* Called on the loop; only for a type that does not block. May be NULL. */
         void (*figures)(void *self, SinkFigures *ret);
-        /* Calls *each* for every limit of the series; *keys* as in open(). From any thread. NULL: it has none. */
+        /* Calls *each* for every limit of the series; *keys* as in open(). Called on any thread. May be NULL. */
         void (*limits)(
                 const void *keys, const SinkSeries *series, void (*each)(void *to, const SinkLimit *limit), void *to);
-        const SinkAdmin *admin;     /* NULL: the verbs have nothing to ask */
-        const SinkHistory *history; /* NULL: what is stored cannot be read again */
+        const SinkAdmin *admin;     /* NULL: the verbs ask nothing */
+        const SinkHistory *history; /* NULL: stored messages cannot be read again */
 } SinkType;

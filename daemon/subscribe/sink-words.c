@@ -11,7 +11,7 @@
 #include "lib/text.h"
 #include "subscribe/sink-admin.h"
 
-/* ---- what is logged ---- */
+/* ---- logging ---- */
 
 void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_t delay) {
         TroubleGrade grade = answer->fault == SINK_FAULT_LASTING ? TROUBLE_LASTING : TROUBLE_PASSING;
@@ -37,7 +37,7 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
 void sink_said_up(SinkSaid *said) {
         char span[CLOCK_SPAN_SIZE];
 
-        if (trouble_is_on(&said->down)) /* meanwhile nothing was set apart or tried */
+        if (trouble_is_on(&said->down)) /* while it was down, nothing was set apart or tried */
                 said->unkept_at = clock_now();
         if (trouble_mend(&said->down, span))
                 log_event(LOG_NOTICE, EVENT_SINK_UP,
@@ -69,13 +69,13 @@ void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused)
 }
 
 void sink_said_heard(SinkSaid *said, bool ready) {
-        if (!ready) /* none comes, or none is tried */
+        if (!ready) /* no message comes, or none is tried */
                 said->unkept_at = clock_now();
         else if (clock_now() >= said->unkept_at + SINK_UNKEPT_OVER_USEC)
                 said_apart_over(said, "have not come again");
 }
 
-/* ---- a disk that refuses ---- */
+/* ---- errors of a disk ---- */
 
 #define WANT                                                                                                           \
         "is not written to, since memory or descriptors are short",                                                    \

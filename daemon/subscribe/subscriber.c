@@ -11,39 +11,39 @@
 #include "subscribe/pulls.h"
 
 #define SCOUTS_MAX 60 /* held at once */
-/* the plan stops well before: batches of the pulls, what is acknowledged, scouts, and what was split off */
+/* batches of pulls, being acknowledged, split off, and scouts; the plan stops pulling well before */
 #define HELD_MAX (PULLS_MAX * 4 + PULL_PLAN_ACKING_MAX + SCOUTS_MAX)
-/* a sink that takes batches and was busy is offered this one again */
+/* pause before a batch is offered again to a sink that takes batches but was busy */
 #define BUSY_RETRY_USEC (100 * USEC_PER_MSEC)
-#define ONCE_PATIENCE_USEC (10 * USEC_PER_SEC) /* for the sink to take batches: two tries to find a server */
-/* for pulls to bring what the stop released: a round trip, and a busy machine */
+#define ONCE_PATIENCE_USEC (10 * USEC_PER_SEC) /* to wait until the sink takes batches: two tries to find a server */
+/* pulls stay open so long after the stop gave messages back: a round trip on a busy machine */
 #define LINGER_USEC (1 * USEC_PER_SEC)
-#define ONCE_FAILURES 3 /* of pulls in a row */
+#define ONCE_FAILURES 3 /* failed pulls in a row */
 
 struct Subscriber {
         Loop *loop;
         const SubscriptionConfig *config;
         bool once, begun, stopping, closing;
-        LoopWatch *change; /* on_change comes from here: never from inside a call into this module */
-        LoopWatch *timer;  /* the next look */
+        LoopWatch *change; /* calls on_change, never from inside a call into this module */
+        LoopWatch *timer;  /* of the next subscriber_look() */
 
         Subscription *subscription;
         Pulls *pulls;
         Sink *sink;
         bool takes;       /* sink_takes_batches(), as last seen */
-        usec_t paused_at; /* since when it does not: clock_now() */
-        usec_t scout_at;  /* no scout before; clock_now() */
-        size_t turn;      /* which of the scouts held is tried next */
+        usec_t paused_at; /* clock_now() since when the sink takes no batches; 0: it does */
+        usec_t scout_at;  /* clock_now() before which no scout is pulled */
+        size_t turn;      /* index of the held scout that is tried next */
 
         HeldHost host;
         Held *held[HELD_MAX]; /* oldest first */
         size_t n_held;
         Aside *aside;
-        bool aside_last, aside_refused; /* the last batch was of those that wait aside; the sink was busy */
-        bool left;                      /* something was left to the queue */
-        bool emptied;                   /* it was seen empty */
-        usec_t oldest_left; /* publish time of the oldest message that was; 0: none, or the queue was empty since */
-        usec_t released_at; /* stopping: when a batch was last given back; 0: none was */
+        bool aside_last, aside_refused; /* the last batch came from aside.h; the sink was busy */
+        bool left;                      /* some messages were left to Pub/Sub */
+        bool emptied;                   /* the queue was seen empty */
+        usec_t oldest_left; /* publish time of the oldest message left; 0: none, or the queue was empty since */
+        usec_t released_at; /* stopping: clock_now() when a batch was last given back; 0: none was */
 
         usec_t last_ack;
         uint64_t acknowledged;
@@ -79,7 +79,7 @@ static Held *find_held(const Subscriber *s, HeldState state) {
         return NULL;
 }
 
-/* A batch that the sink was not given in vain already. */
+/* Returns a waiting batch that the sink has not tried in vain. */
 static Held *find_waiting(const Subscriber *s) {
         for (size_t i = 0; i < s->n_held; i++)
                 if (held_state(s->held[i]) == HELD_WAITING && !held_was_refused(s->held[i]))
@@ -87,7 +87,7 @@ static Held *find_waiting(const Subscriber *s) {
         return NULL;
 }
 
-/* Offers the sink what is due of what waits aside: in turns with the flow, where there is one. */
+/* Offers the sink messages of aside.h that are due. With *flow* (another batch waits) they take turns. */
 static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         Batch *batch;
 
@@ -105,7 +105,8 @@ static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         return false;
 }
 
-/* True when a batch waits although the sink takes batches: it was busy. */
+/* Offers waiting batches to the sink. Returns true when one still waits since the sink, which takes batches, was busy.
+ */
 static bool hand_over(Subscriber *s, usec_t now) {
         Held *held;
 
@@ -145,8 +146,8 @@ static PullLoad measure_load(const Subscriber *s) {
         return load;
 }
 
-/* Nothing can be pulled as it usually is, and only a message that the sink has not seen tells more. In `once` the first
- * one, where no write could be tried. */
+/* Whether a single new message is to be pulled, to see whether the remote accepts it: normal pulls are stopped, or all
+ * slots are kept. `once` has at most one scout at a time. */
 static bool wants_scout(const Subscriber *s) {
         if ((s->once && (!s->begun || s->n_held > 0)) || find_waiting(s) ||
                 count_held(s, HELD_ACKING) >= PULL_PLAN_ACKING_MAX)
@@ -167,10 +168,10 @@ static void expire_aside(Subscriber *s, usec_t now) {
         held_tell_lapsed(s->config->subscription, n, s->config->max_hold);
 }
 
-/* Room aside: suspects that keep a slot go there. */
+/* Moves suspects of KEPT batches aside when there is room, so that their slots become free. */
 static void move_aside(Subscriber *s) {
         for (size_t i = s->n_held; i-- > 0;) {
-                Held *held = i < s->n_held ? s->held[i] : NULL; /* with the last one others may have ended */
+                Held *held = i < s->n_held ? s->held[i] : NULL; /* held_narrow() may have ended others as well */
 
                 if (!held || held_state(held) != HELD_KEPT || !aside_has_room(s->aside))
                         continue;
@@ -179,7 +180,7 @@ static void move_aside(Subscriber *s) {
         }
 }
 
-/* A new message; where as many are held as may be, one of them again, each in its turn: any may be bad itself. */
+/* Tries a new message. When the most scouts are held, it tries one of those again, in turns: each may itself be bad. */
 static void send_scout(Subscriber *s, usec_t now) {
         unsigned waiting = count_held(s, HELD_WAITING);
         Held *held = NULL;
@@ -225,7 +226,7 @@ static void wake_at(Subscriber *s, usec_t at) {
 
 static void subscriber_wind_up(Subscriber *s);
 
-/* Does what can be done now: hands over, pulls, sets the timer. */
+/* Does what can be done now: gives batches to the sink, pulls, sets the timer. */
 static void subscriber_look(Subscriber *s) {
         usec_t now = clock_now();
         bool busy;
@@ -241,7 +242,7 @@ static void subscriber_look(Subscriber *s) {
         wake_at(s, busy ? earlier(now + BUSY_RETRY_USEC, next_look(s, now)) : next_look(s, now));
 }
 
-/* After whatever happened, and when it is time to. */
+/* Called after any event, and by the timer. */
 static void subscriber_go_on(void *userdata) {
         Subscriber *s = userdata;
 
@@ -278,7 +279,7 @@ static void on_pull_answer(void *userdata) {
         pulls_status(s->pulls, &pulls);
         sink_heard(s->sink, pulls.failures > 0 ? SINK_NEWS_DEAF : pulls.idle ? SINK_NEWS_EMPTY : SINK_NEWS_ANSWERED);
         if (s->takes && (pulls.hung ? s->n_held == 1 : s->n_held == 0 && pulls.idle)) {
-                s->oldest_left = 0; /* the queue had nothing that is not out with somebody */
+                s->oldest_left = 0; /* all messages of the queue are leased by somebody */
                 s->emptied = true;
         }
         subscriber_go_on(s);
@@ -291,7 +292,7 @@ static bool holds(const Subscriber *s, const Held *held) {
         return false;
 }
 
-/* Copies of the messages with *fate* become a batch of their own. On an error they are left to the queue. */
+/* Copies the messages with *fate* into a batch of their own. On an error they are left to Pub/Sub. */
 static void split_off(Subscriber *s, Batch *batch, Fate fate, HeldState state) {
         _cleanup_free_ BatchPick *picks = calloc(batch->pull.n + 1, sizeof(BatchPick));
         _cleanup_(batch_freep) Batch *part = NULL;
@@ -312,7 +313,8 @@ static void split_off(Subscriber *s, Batch *batch, Fate fate, HeldState state) {
                 batch_set_fate(batch, picks[i].index, FATE_ASIDE);
 }
 
-/* Some of it is settled; what is not goes its own way, so that the rest can be acknowledged and the slot is free. */
+/* Moves unsettled messages out of a batch that is partly settled, so that the rest is acknowledged and the slot freed.
+ */
 static void sort_batch(Subscriber *s, Batch *batch) {
         aside_take(s->aside, batch);
         split_off(s, batch, FATE_SUSPECT, HELD_KEPT);
@@ -320,7 +322,7 @@ static void sort_batch(Subscriber *s, Batch *batch) {
                 split_off(s, batch, FATE_PENDING, HELD_WAITING);
 }
 
-/* What is settled of those that wait aside is acknowledged as any other batch is. */
+/* A batch of aside.h came back: its settled messages are acknowledged like any other batch. */
 static void settle_aside(Subscriber *s, Batch *batch) {
         bool settled = false;
 
@@ -328,7 +330,7 @@ static void settle_aside(Subscriber *s, Batch *batch) {
         for (size_t i = 0; i < batch->pull.n; i++) {
                 settled = settled || batch_is_settled(batch, i);
                 if (!batch_is_settled(batch, i) && batch->fates[i] != FATE_ASIDE)
-                        batch_set_fate(batch, i, FATE_ASIDE); /* still there */
+                        batch_set_fate(batch, i, FATE_ASIDE); /* it is still in the list */
         }
         if (settled && keep_batch(s, batch, HELD_ACKING) == 0)
                 held_settled(batch->lease);
@@ -340,13 +342,13 @@ static void on_settled(void *userdata, Batch *batch) {
         Subscriber *s = userdata;
         Held *held = batch->lease;
 
-        if (s->closing || (!batch->aside && !holds(s, held))) { /* the end: nobody waits for it any more */
+        if (s->closing || (!batch->aside && !holds(s, held))) { /* closing: nobody waits for it any more */
                 batch_free(batch);
                 return;
         }
         if (!s->stopping) {
                 see_sink(s, clock_now());
-                (void) hand_over(s, clock_now()); /* before anything else: the sink shall not idle */
+                (void) hand_over(s, clock_now()); /* first, so that the sink need not wait */
         }
         if (batch->aside)
                 settle_aside(s, batch);
@@ -354,7 +356,7 @@ static void on_settled(void *userdata, Batch *batch) {
                 if (!s->stopping && held_count(held) > 0)
                         sort_batch(s, batch);
                 if (batch->scout && batch_count(batch, FATE_REJECTED) > 0)
-                        s->scout_at = 0; /* it was bad itself, and told nothing */
+                        s->scout_at = 0; /* the scout itself was bad, which says nothing of the remote */
                 held_settled(held);
         }
         subscriber_go_on(s);
@@ -363,7 +365,7 @@ static void on_settled(void *userdata, Batch *batch) {
 static void on_sink_change(void *userdata) {
         Subscriber *s = userdata;
 
-        if (s->sink) /* else from inside open() */
+        if (s->sink) /* NULL: called from inside open() */
                 subscriber_go_on(s);
 }
 
@@ -425,9 +427,9 @@ static void on_done(void *userdata, Held *held) {
                 break;
         }
         if (s->released_at > 0)
-                s->released_at = clock_now(); /* the service knows of it only now */
+                s->released_at = clock_now(); /* Pub/Sub has answered only now */
         held_free(held);
-        if (s->n_held == 0) { /* nothing is left that could fail */
+        if (s->n_held == 0) { /* no batch is left whose acknowledgement could fail */
                 subscription_mend(s->subscription, SUBSCRIPTION_ACK);
                 if (aside_is_empty(s->aside))
                         subscription_mend(s->subscription, SUBSCRIPTION_LEASE);
@@ -522,7 +524,7 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
         if (s->stopping || !s->begun || !pulls.empty || pulls.in_flight > 0 || s->n_held > count_held(s, HELD_KEPT))
                 return s->stopping || (cannot_go_on(s, &pulls) && (!s->takes || s->n_held == 0));
         *ret_complete = !s->left && !pulls.skipped && s->n_held == 0 && aside_is_empty(s->aside);
-        return true; /* whatever became of the sink since */
+        return true; /* even if the sink has failed since */
 }
 
 /* ---- life ---- */
@@ -552,7 +554,7 @@ static int make_pulls(Subscriber *s, Client *client) {
                         .client = client,
                         .config = s->config,
                         .subscription = s->subscription,
-                        /* those of `once` return at once */
+                        /* pulls of `once` return at once */
                         .timeout = s->once ? CLIENT_TIMEOUT_USEC : SUBSCRIBER_PULL_TIMEOUT_USEC,
                         .max_reply = SUBSCRIBER_REPLY_MAX,
                         .once = s->once,
@@ -605,7 +607,7 @@ int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber 
         r = make_parts(s, client, options);
         if (r < 0)
                 return r;
-        loop_arm_in(s->timer, 0); /* the first look, from the loop */
+        loop_arm_in(s->timer, 0); /* the first subscriber_look() comes from the loop */
         *ret = cleanup_steal(s);
         return 0;
 }

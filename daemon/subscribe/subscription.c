@@ -63,7 +63,7 @@ int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret)
         const char *state, *push;
         int r;
 
-        memset(&s, 0, sizeof(s)); /* with its padding: who keeps one compares it whole */
+        memset(&s, 0, sizeof(s)); /* the padding too, since look_found() compares whole structs */
         r = json_parse(body, size, &json);
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
@@ -110,7 +110,7 @@ static _printf_(2, 3) void warn(const Warner *warner, const char *format, ...) {
         warner->each(warner->userdata, text);
 }
 
-/* Nothing arrives here. */
+/* Warns of settings with which no message arrives. */
 static void warn_of_silence(const Warner *warner, const SubscriptionSettings *s) {
         if (s->topic_deleted)
                 warn(warner, "its topic was deleted: nothing that is published will ever reach it, not even to a new "
@@ -138,7 +138,7 @@ static void warn_of_silence(const Warner *warner, const SubscriptionSettings *s)
                         "null for is discarded by Pub/Sub and never stored");
 }
 
-/* What arrives may be lost. */
+/* Warns of settings with which messages may be lost. */
 static void warn_of_loss(const Warner *warner, const SubscriptionSettings *s) {
         char span[32];
 
@@ -173,7 +173,7 @@ void subscription_each_warning(
         warn_of_loss(&warner, settings);
 }
 
-/* ---- what fails, and what is said of it ---- */
+/* ---- failures, and what is logged of them ---- */
 
 struct Subscription {
         Client *client;
@@ -185,15 +185,15 @@ struct Subscription {
         LoopWatch *timer;
         Backoff backoff;
         SubscriptionSettings settings;
-        char topic[sizeof(((SubscriptionSettings *) NULL)->topic)]; /* the last one, until it was deleted */
+        char topic[sizeof(((SubscriptionSettings *) NULL)->topic)]; /* the last known topic, before it was deleted */
         bool known, not_found, checked, may_not_read, resting;
-        bool doubted;        /* a look is due that is to tell, and nothing is to put it off */
+        bool doubted;        /* a read of the settings is due soon; do not put it off */
         usec_t not_found_at; /* clock_now() */
-        unsigned failing;    /* a bit for each SubscriptionCause */
+        unsigned failing;    /* a bit for each SubscriptionCause that fails */
         Trouble trouble;
 };
 
-/* What does not work, and what that means for messages. */
+/* What fails, and what that means for messages. */
 static const struct {
         const char *what, *meanwhile;
 } causes[] = {
@@ -228,7 +228,7 @@ void subscription_fail(
 
         s->failing |= 1U << cause;
         (void) snprintf(detail, sizeof(detail), "%s: %s", causes[cause].what, reply->detail);
-        if (reply->no_token || s->resting) /* the token, or a successor, tells how things stand */
+        if (reply->no_token || s->resting) /* token.c, or the subscriber of the new configuration, reports it */
                 trouble_note(&s->trouble, grade, reply->cause, retry_in, detail);
         else if (trouble_fail(&s->trouble, grade, reply->cause, retry_in, detail))
                 log_failing(s, cause, reply, retry_in);
@@ -247,7 +247,7 @@ void subscription_mend(Subscription *s, SubscriptionCause cause) {
                         "%s: works again after %s", s->name, span);
 }
 
-/* ---- looking ---- */
+/* ---- reading the settings ---- */
 
 static void log_warning_text(void *userdata, const char *text) {
         const Subscription *s = userdata;
@@ -260,7 +260,7 @@ static usec_t next_try(Subscription *s, usec_t retry_after) {
         return backoff_next_at_least(&s->backoff, retry_after, loop_random());
 }
 
-/* Nothing that is published reaches it, and nothing will. */
+/* Whether published messages will never reach it. */
 static bool is_cut_off(const SubscriptionSettings *settings) {
         return settings->topic_deleted || settings->detached;
 }
@@ -269,7 +269,7 @@ static bool is_missing(const Subscription *s) {
         return s->not_found || (s->known && is_cut_off(&s->settings));
 }
 
-/* These return the pause until the next look. */
+/* The look_ functions return the pause (usec) until the settings are read again. */
 static usec_t look_found(Subscription *s, const ClientReply *reply) {
         SubscriptionSettings settings;
         bool changed;
@@ -295,7 +295,7 @@ static usec_t look_found(Subscription *s, const ClientReply *reply) {
 
 static usec_t look_failed(Subscription *s, const ClientReply *reply) {
         usec_t pause = next_try(s, reply->retry_after);
-        bool said = s->checked; /* pulls tell of these as well, but only once they have begun */
+        bool said = s->checked; /* failing pulls report this as well, but only after they have begun */
 
         if (reply->outcome == CLIENT_NOT_FOUND) {
                 s->not_found = s->checked = true;
@@ -315,7 +315,7 @@ static usec_t look_forbidden(Subscription *s, const ClientReply *reply) {
         s->may_not_read = s->checked = true;
         s->known = false;
         subscription_mend(s, SUBSCRIPTION_SETTINGS);
-        return SUBSCRIPTION_LOOK_USEC; /* pulls tell whether it is there */
+        return SUBSCRIPTION_LOOK_USEC; /* pulls show whether it exists */
 }
 
 static void on_reply(void *userdata, ClientReply *reply) {
@@ -349,11 +349,11 @@ static void look(void *userdata) {
 
 void subscription_look_again(Subscription *s) {
         s->checked = false;
-        s->call = client_cancel(s->call); /* its answer may be from before */
+        s->call = client_cancel(s->call); /* its answer may be older than the event */
         look(s);
 }
 
-/* A call other than a look says so; a look is to confirm it. */
+/* Another call was answered 404: the settings are read again to confirm it. */
 static void subscription_gone(Subscription *s) {
         bool before = is_missing(s);
 
@@ -366,8 +366,8 @@ static void subscription_gone(Subscription *s) {
                 s->on_change(s->userdata);
 }
 
-/* What a pull is answered by one that is detached, among others: the settings tell. Pulls that are out together are
- * refused together, and again before the look. */
+/* A pull was answered FAILED_PRECONDITION, for example since the subscription is detached: the settings are read again
+ * to find out. `doubted` is needed because several pulls are refused together. */
 static void subscription_doubt(Subscription *s) {
         if (!s->checked || s->doubted || s->resting || s->call || is_missing(s))
                 return;
@@ -379,7 +379,7 @@ void subscription_found(Subscription *s, usec_t asked) {
         bool before = is_missing(s);
 
         if (s->not_found && asked <= s->not_found_at)
-                return; /* an old pull may still bring messages of a subscription that is gone */
+                return; /* a pull that began earlier may still bring messages of a deleted subscription */
         s->checked = true;
         s->not_found = false;
         subscription_mend(s, SUBSCRIPTION_SETTINGS);

@@ -1,48 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A subscription as the service knows it: its settings, as GET tells them, and which of them lose or delay messages;
- * whether it is there at all; and whether what is asked of it works. Source of the settings:
- * google/pubsub/v1/pubsub.proto, message Subscription. */
+/* A subscription at the service: its settings (by GET), and which of them lose or delay messages; whether it exists;
+ * and whether calls for it succeed. Source of the settings: google/pubsub/v1/pubsub.proto, message Subscription. */
 
 #include "lib/loop.h"
 #include "pubsub/client.h"
 
-#define SUBSCRIPTION_TOPIC_DELETED "_deleted-topic_" /* what the service writes for `topic` once it is gone */
-#define SUBSCRIPTION_RETENTION_DEFAULT_USEC (7 * 24 * USEC_PER_HOUR)   /* the service's */
-#define SUBSCRIPTION_EXPIRATION_DEFAULT_USEC (31 * 24 * USEC_PER_HOUR) /* without an expirationPolicy */
+#define SUBSCRIPTION_TOPIC_DELETED "_deleted-topic_" /* what the service gives as `topic` after that was deleted */
+#define SUBSCRIPTION_RETENTION_DEFAULT_USEC (7 * 24 * USEC_PER_HOUR)   /* the service's default */
+#define SUBSCRIPTION_EXPIRATION_DEFAULT_USEC (31 * 24 * USEC_PER_HOUR) /* the same, without expirationPolicy */
 
 typedef struct SubscriptionSettings {
         char topic[640];       /* full name */
         unsigned deadline_sec; /* 10..600 */
         usec_t retention;
-        usec_t expiration;     /* deleted after so long without activity; 0: never */
+        usec_t expiration;     /* the service deletes it after so long without activity; 0: never */
         char filter[257];      /* "" : none; at most 256 bytes by the service's rule */
         char dead_letter[640]; /* topic; "": none */
         int64_t dead_letter_attempts;
         bool topic_deleted, detached, pushes, exports, broken, exactly_once;
-        bool transforms; /* a message transform is at work */
+        bool transforms; /* a message transform is enabled */
 } SubscriptionSettings;
 
-/* Reads the reply to GET. -EBADMSG when it is none. */
+/* Parses a reply to GET. -EBADMSG when it is not one; -ENOMEM. */
 int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret);
 
-/* Whether the reply to GET of a topic or subscription has a message transform that is at work: what it answers null for
- * is discarded. */
+/* Whether a reply to GET of a topic or subscription has an enabled message transform: messages for which it returns
+ * null are discarded. */
 bool subscription_transforms(const char *body, size_t size);
 
-/* Calls *each* with a sentence for every setting that is surely not meant: what it does to messages, what to do about
- * it. */
+/* Calls *each* with a sentence for every setting that is surely a mistake: what it does to messages, and what to do. */
 void subscription_each_warning(
         const SubscriptionSettings *settings, void (*each)(void *userdata, const char *text), void *userdata);
 
-/* ---- the one that is pulled from ---- */
+/* ---- the subscription that is pulled from ---- */
 
-/* Reads the settings at the start, every minute, and soon after something says that the subscription is gone; logs what
- * is surely not meant, once for each change. An account that may not read them is no failure: it works without. */
+/* Reads the settings at the start, every minute, and soon after a sign that the subscription is gone. Logs settings
+ * that are surely mistakes, once for each change. It is not a failure when the account may not read them. */
 typedef struct Subscription Subscription;
 
-/* no pull tells that its topic was deleted and made anew, or while the sink is away that it is gone: what is published
- * then is lost */
+/* pulls do not show that the topic was deleted and made anew, nor, while the sink is down, that the subscription is
+ * gone: messages published then are lost */
 #define SUBSCRIPTION_LOOK_USEC (1 * USEC_PER_MINUTE)
 
 typedef enum SubscriptionCause {
@@ -53,43 +51,43 @@ typedef enum SubscriptionCause {
 } SubscriptionCause;
 
 typedef struct SubscriptionStatus {
-        const SubscriptionSettings *settings; /* NULL: not known (yet, or the account may not read them) */
-        const char *topic;                    /* that it stands on, or stood on when it was read last; "": not known */
-        bool checked; /* it was read once, or may not be read (403): `missing` means something */
-        bool missing; /* 404, or its topic was deleted, or it was detached */
+        const SubscriptionSettings *settings; /* NULL: unknown (not read yet, or the account may not read them) */
+        const char *topic;                    /* its topic when it was last read; "": unknown */
+        bool checked;                         /* it was read once, or may not be read (403): `missing` is valid */
+        bool missing;                         /* 404, or its topic was deleted, or it was detached */
         bool failing;
         usec_t failing_since; /* clock_wall() */
         Cause cause;          /* of the failure */
-        const char *detail;   /* of the failure; "" */
+        const char *detail;   /* what fails; "": nothing */
 } SubscriptionStatus;
 
 typedef struct SubscriptionOptions {
         const char *name;                  /* full; borrowed */
-        void (*on_change)(void *userdata); /* anything in the status but the trouble */
+        void (*on_change)(void *userdata); /* anything but the failure has changed */
         void *userdata;
 } SubscriptionOptions;
 
-/* The first look is taken at once, from the loop. -ENOMEM. */
+/* The settings are read at once, from the loop. -ENOMEM. */
 int subscription_new(Loop *loop, Client *client, const SubscriptionOptions *options, Subscription **ret);
 Subscription *subscription_free(Subscription *subscription);
 CLEANUP_DEFINE(Subscription, subscription_free)
 
-/* Nothing is read any more, and what fails from now on is not said. */
+/* Stops reading the settings; failures are not logged from now on. */
 void subscription_rest(Subscription *subscription);
-/* Something says that its topic is gone: reads the settings at once; `checked` is false until the answer. */
+/* The topic seems to be gone: reads the settings at once; `checked` is false until the answer. */
 void subscription_look_again(Subscription *subscription);
 
-/* Any call that was sent at *asked* failed, or worked: what the user is told, once for a time of failures. A 404 says
- * that the subscription is gone. *retry_in*: until the next such call; 0: not known. */
+/* A call that was sent at *asked* (clock_now()) failed, or such calls work again: logged once for each period of
+ * failures. A 404 means that the subscription is gone. *retry_in*: time until the next such call; 0: unknown. */
 void subscription_fail(
         Subscription *subscription, SubscriptionCause cause, const ClientReply *reply, usec_t asked, usec_t retry_in);
 void subscription_mend(Subscription *subscription, SubscriptionCause cause);
-/* A pull that was sent at *asked* says that it is there. */
+/* A pull that was sent at *asked* shows that the subscription exists. */
 void subscription_found(Subscription *subscription, usec_t asked);
 
-/* How it stands; texts live as long as the subscription. */
+/* Fills in the status; its texts live as long as the subscription. */
 void subscription_status(const Subscription *subscription, SubscriptionStatus *ret);
-/* Whether waiting helps against *outcome*; otherwise somebody has to act. */
+/* Whether waiting helps after *outcome*; otherwise a person must act. */
 static inline bool subscription_is_passing(ClientOutcome outcome) {
         return outcome == CLIENT_RETRY || outcome == CLIENT_UNSURE;
 }
