@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the verbs ask of alerts. */
+/* What the verbs check, alerts and alerts test ask of the alert sink. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static int admin_open(const SubscriptionConfig *config, void **ret_self, char te
 
 /* ---- check ---- */
 
-/* A question to LINE that sends nothing and tells whether the token is good
+/* A request to LINE that sends no message and shows whether the token is valid
  * (https://developers.line.biz/en/reference/messaging-api/#get-bot-info). */
 typedef struct Info {
         bool done;
@@ -58,8 +58,7 @@ static int start_info(const AlertTarget *target, Http *http, Info *info) {
         HttpRequest *request;
         HttpSpec spec = { .method = "GET",
                 .ca_file = at.ca_file,
-                .headers = headers, /* not .bearer, which never travels without TLS: this one may, where allow_plain is
-                                       true */
+                .headers = headers, /* not .bearer, which needs TLS: with allow_plain, this does not */
                 .timeout = INFO_TIMEOUT_USEC,
                 .max_reply = INFO_MAX };
         int r;
@@ -98,7 +97,7 @@ static int ask_info(const AlertTarget *target, Info *info) {
         return r < 0 ? r : 0;
 }
 
-/* SINK_GRADE_OK where the service takes the token, or was not asked. */
+/* Returns SINK_GRADE_OK when the service accepts the token or was not asked. */
 static SinkGrade check_token(const AlertTarget *target, char words[static WEB_PLACE_WORDS_MAX]) {
         Info info = {};
         int r = ask_info(target, &info);
@@ -155,7 +154,7 @@ static usec_t last_sent(const AlertDevice *device, size_t watch) {
         return last;
 }
 
-/* What a rule that looks for a device keeps of that is no device, until it has waited too long. */
+/* Lists a state. A rule without any device has a state of its own, which is left out while it is ok. */
 static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
         static const char *const states[PHASES] = {
                 [PHASE_OK] = "ok", [PHASE_PENDING] = "pending", [PHASE_FIRING] = "firing"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What targets are to be told of a firing, an entry for each; what the sender is given of them, and brings back. */
+/* The entries of a firing, one for each target; what the sender gets of them, and the receipts that it returns. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -7,7 +7,7 @@
 #include "sinks/alert-book.h"
 #include "sinks/alert-entry.h"
 
-#define FIRING_MAX 200 /* of a status */
+#define FIRING_MAX 200 /* listed in a status */
 
 /* ---- entries ---- */
 
@@ -50,7 +50,7 @@ static int new_entry(const AlertBook *book, size_t watch, const char *target, Al
         return 0;
 }
 
-/* *ret* NULL: there is no room for one. */
+/* Adds an entry. *ret* is NULL when there is no room. */
 static int add_entry(AlertBook *book, AlertDevice *device, size_t watch, const char *target, AlertEntry **ret) {
         int r;
 
@@ -88,14 +88,14 @@ int alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot)
 
 /* ---- receipts ---- */
 
-/* As it is now; of what may have been sent, as it was. */
+/* Returns the present value; for a sealed entry, which may have been sent, its value at that time. */
 static const char *value_of(const AlertDevice *device, const AlertEntry *entry) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
 
         return slot && entry->seal[0] == '\0' ? slot->value : entry->value;
 }
 
-/* What began while another one was sealed has its own words from now on. */
+/* After a seal: when a new firing began while the entry was sealed, sets the span of the new one. */
 static void unseal(const AlertBook *book, const AlertDevice *device, AlertEntry *entry) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
 
@@ -137,10 +137,10 @@ typedef struct Candidate {
         const AlertDevice *device;
         const AlertEntry *entry;
         AlertNext next;
-        size_t rank; /* among those of its target */
+        size_t rank; /* position among the candidates of its target */
 } Candidate;
 
-/* Those that may have been sent first; then those that were not given back so often; then the oldest. */
+/* Order: sealed ones (which may have been sent), then those that were given back less often, then the oldest. */
 static int compare_candidates(const void *a, const void *b) {
         const Candidate *one = a, *other = b;
         bool sealed = one->entry->seal[0] != '\0';
@@ -154,8 +154,8 @@ static int compare_candidates(const void *a, const void *b) {
         return strcmp(one->entry->target, other->entry->target) ?: strcmp(one->entry->rule, other->entry->rule);
 }
 
-/* Of each target the first, then of each the second, ...: one that is down leaves room for the others. What was sealed
- * together stays together. */
+/* Order: sealed ones, then the first of each target, the second of each, ... So a target that is down leaves room for
+ * the others. */
 static int compare_shares(const void *a, const void *b) {
         const Candidate *one = a, *other = b;
         bool sealed = one->entry->seal[0] != '\0';
@@ -175,8 +175,8 @@ static void share_out(const AlertBook *book, Candidate *candidates, size_t n) {
         qsort(candidates, n, sizeof(Candidate), compare_shares);
 }
 
-/* A reload may give a rule another limit, by which it fires anew: that the old one is over is told first, or it would
- * be taken for the end of the new one. */
+/* After a reload a rule may fire again with another limit. The end of the old firing must be told first, or it would be
+ * taken for the end of the new one. */
 static bool waits_for_end(const AlertBook *book, const Candidate *c, const AlertMoment *moment) {
         AlertNext next;
 
@@ -211,7 +211,7 @@ static const char *text_or_null(const char *text) {
         return text && text[0] != '\0' ? text : NULL;
 }
 
-/* The rule's own text, where it has one of that kind. */
+/* Returns the rule's own text for this kind of notice, or NULL. */
 static const char *template_of(const AlertBook *book, const Candidate *c) {
         const AlertRule *rule = c->entry->watch == SIZE_MAX ? NULL : book->rules->items[c->entry->watch].rule;
 
@@ -312,7 +312,7 @@ static int append_member(Bytes *json, const char *name, const char *text) {
         return !text ? bytes_append_text(json, "null") : bytes_append_json_string(json, text, strlen(text));
 }
 
-/* A number as such, a text in quotes. */
+/* Appends a member with a number, or with a text in quotes. */
 static int append_value(Bytes *json, const char *name, const char *value, bool number) {
         return number && value && value[0] ? bytes_append_format(json, ",\"%s\":%s", name, value)
                                            : append_member(json, name, text_or_null(value));

@@ -8,21 +8,21 @@
 #include "lib/json.h"
 #include "lib/text.h"
 
-/* What is older than this when it is judged may be history: it is not told of while the device catches up, ... */
+/* A message older than this, when it is judged, may be history. Nothing is told while the device catches up, ... */
 #define OLD_USEC (2 * USEC_PER_MINUTE)
-/* ... which has come to an end when nothing newer came for so long. */
+/* ... and it has caught up when no newer message came for so long. */
 #define QUIET_USEC (5 * USEC_PER_SEC)
-/* A device that came no nearer by so much, in so long, is not catching up: its times are wrong, or late for ever. */
+/* A device that catches up for longer than this is not catching up: its times are wrong, or always late. */
 #define CATCHING_MAX_USEC (10 * USEC_PER_MINUTE)
-/* After we heard nothing, the first messages may take so long: until then time alone brings nothing. */
+/* When we hear again after a gap, the first messages may take so long; until then no state changes by time alone. */
 #define CALM_USEC (30 * USEC_PER_SEC)
-/* A pull that hung over a sleep of the machine is found dead within less. */
+/* A pull that hung while the machine slept is found dead in less than this. */
 #define MISSED_MAX_USEC (3 * USEC_PER_MINUTE)
-/* Between two passes the wall clock went on by so much more, or less, than time did: somebody set it. */
+/* When the wall clock advanced by so much more or less than clock_now() between two passes, somebody set it. */
 #define CLOCK_SET_USEC (5 * (int64_t) USEC_PER_SEC)
-/* Nothing is forgotten before we have heard for so long: what we missed may be on its way. */
+/* A device is forgotten only after we have heard for so long: messages that we missed may still come. */
 #define FORGET_CALM_USEC (24 * USEC_PER_HOUR)
-/* In the slot of a rule without a device, as its value: it had one. */
+/* The value in the slot of a rule without a device: the rule had a device before. */
 #define HAD_ONE "forgotten"
 
 /* ---- life ---- */
@@ -54,7 +54,7 @@ AlertBook *alert_book_free(AlertBook *book) {
         return NULL;
 }
 
-/* Where a device of that key stands, or would. */
+/* Returns the index of the device with that key, or where it would be inserted. */
 static size_t find_device(const AlertBook *book, Slice key, bool *ret_found) {
         size_t low = 0, high = book->n_devices;
 
@@ -106,7 +106,7 @@ static void cease(const AlertDevice *device, AlertSlot *slot, usec_t until, usec
                         alert_entry_cease(entry, until, wall, end, slot->value);
 }
 
-/* ---- after it was read ---- */
+/* ---- after reading the file ---- */
 
 static void settle_entry(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, usec_t wall) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
@@ -117,8 +117,8 @@ static void settle_entry(const AlertBook *book, const AlertDevice *device, Alert
                 alert_entry_cease(entry, wall, wall, ALERT_END_RULE, entry->value);
 }
 
-/* Targets that a rule tells since a reload are told of what fires already; also one that it told before, and that is to
- * be told that it ended, since the rule was without it meanwhile. */
+/* After a reload, a target that is new to a rule is told of what fires already. This includes a target that the rule
+ * had left out meanwhile, and that is still to be told of an end. */
 static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertMoment *moment) {
         const AlertWatch *watch = &book->rules->items[slot->watch];
 
@@ -126,7 +126,7 @@ static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, co
         if (slot->seen == 0)
                 slot->seen = moment->wall;
         slot->left = watch->logic.test == ALERT_STALE && slot->state.phase == PHASE_OK && slot->state.judged > 0 &&
-                     slot->state.heard == 0; /* only leave() makes such a state */
+                     slot->state.heard == 0; /* only leave() produces this state */
         slot->moved = moment->now + CALM_USEC - QUIET_USEC;
         slot->catching = moment->now;
         slot->behind = USEC_INFINITY;
@@ -151,8 +151,8 @@ int alert_book_settle(AlertBook *book, const AlertMoment *moment) {
 
 /* ---- the wall clock ---- */
 
-/* What was told since the machine started was told by the clock as it was until now; what was told before is as long
- * ago as the clock says now. */
+/* Times told since the machine started were taken from the clock as it was before it was set, so they are shifted.
+ * Earlier times are left as they are. */
 static void shift_told(AlertBook *book, const AlertMoment *moment, int64_t by) {
         int64_t boot = book->clock.offset, until = boot + (int64_t) moment->now;
 
@@ -167,7 +167,7 @@ static void shift_told(AlertBook *book, const AlertMoment *moment, int64_t by) {
                 }
 }
 
-/* A wall clock that was set says nothing of how long a device has been silent, nor when a repeat is due. */
+/* Notices that the wall clock was set: that must not count as silence of a device, nor make a repeat due. */
 static void note_clock(AlertBook *book, const AlertMoment *moment) {
         int64_t offset = (int64_t) (moment->wall - moment->now), moved = offset - book->clock.offset;
 
@@ -180,9 +180,9 @@ static void note_clock(AlertBook *book, const AlertMoment *moment) {
 
 /* ---- messages ---- */
 
-/* A value as a reader would say it, cut. */
+/* Keeps the value as text for a reader, cut. */
 static void set_value(AlertSlot *slot, Slice value) {
-        char text[ALERT_VALUE_SIZE * 6]; /* \uXXXX is a byte, or some */
+        char text[ALERT_VALUE_SIZE * 6]; /* \uXXXX stands for at least one byte */
         size_t size = 0;
 
         if (!value.data || value.data[0] == '{' || value.data[0] == '[')
@@ -240,7 +240,7 @@ static int judge_slot(
         return 0;
 }
 
-/* The slot of a rule without a device; made where it is not there. */
+/* Finds or makes the slot of a rule without a device. */
 static int need_lost(AlertBook *book, size_t watch, AlertDevice **ret_nobody, AlertSlot **ret) {
         int r = alert_book_device(book, (Slice){ "", 0 }, ret_nobody);
 
@@ -250,8 +250,8 @@ static int need_lost(AlertBook *book, size_t watch, AlertDevice **ret_nobody, Al
         return *ret ? 0 : alert_device_add(*ret_nobody, watch, ret);
 }
 
-/* The device has another name, which the rule is not about. Had it no other device, it has found none since then. What
- * it said under the old name, and comes late, changes nothing. */
+/* The device got another name, to which the rule does not apply. If the rule has no other device, it counts as having
+ * found none since then. Late messages under the old name change nothing. */
 static int leave(
         AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertReading *reading, const AlertMoment *moment) {
         AlertDevice *nobody;
@@ -278,7 +278,7 @@ static bool is_leaving(const AlertBook *book, const AlertSlot *slot, const Alert
                !alert_rules_match_name(book->rules, &book->rules->items[slot->watch], reading->values);
 }
 
-/* Of a device that no rule is about, nothing is kept. */
+/* Whether the device is known or a rule applies to it. Nothing is kept of other devices. */
 static bool is_watched(const AlertBook *book, const AlertReading *reading) {
         bool found;
 
@@ -314,7 +314,7 @@ static int judge(AlertBook *book, const AlertReading *reading, const AlertMoment
         return r;
 }
 
-/* What was forgotten, and is so on disk, leaves the memory. */
+/* Frees what is forgotten: the file does not have it any more. */
 static void sweep(AlertBook *book) {
         size_t n = 0;
 
@@ -331,7 +331,7 @@ static void sweep(AlertBook *book) {
         book->n_devices = n;
 }
 
-/* The queue gives about the oldest first: what is still in it was published after these. */
+/* The queue delivers about the oldest first, so messages that it still has were published after these. */
 static void note_proof(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment) {
         usec_t age = moment->wall > readings->oldest ? moment->wall - readings->oldest : 0;
 
@@ -352,8 +352,8 @@ int alert_book_judge(AlertBook *book, const AlertReadings *readings, const Alert
 
 /* ---- time ---- */
 
-/* Until when (clock_now()) the slot catches up with what is past, so that what it says may be over in a moment; 0: it
- * does not. */
+/* Returns until when (clock_now()) nothing is told of the slot: its device catches up with the past, and what fires now
+ * may be over in a moment. 0: it does not catch up. */
 static usec_t held_until(const AlertSlot *slot, const AlertMoment *moment) {
         usec_t quiet = slot->moved + QUIET_USEC, patience = slot->catching + CATCHING_MAX_USEC;
         usec_t until = moment->caught_up ? 0 : quiet < patience ? quiet : patience;
@@ -374,26 +374,26 @@ static void wake_at(Pass *pass, usec_t wall) {
                 pass->next = wall;
 }
 
-/* The same for a time of clock_now(). */
+/* The same with a time of clock_now(). */
 static void wake_in(Pass *pass, usec_t now) {
         wake_at(pass, pass->moment->wall + (now > pass->moment->now ? now - pass->moment->now : 0));
 }
 
-/* Since when we hear, by a clock that nobody set. */
+/* Returns since when (clock_now()) we hear without a gap and without a set clock. */
 static usec_t heard_since(const Pass *pass) {
         return pass->book->clock.set_at > pass->moment->hearing ? pass->book->clock.set_at : pass->moment->hearing;
 }
 
-/* Until when it is proven that nothing more comes, by the wall clock of now. */
+/* Returns the time (wall) before which no more messages can come: that is proven by the answers to pulls. */
 static usec_t proven_until(const Pass *pass) {
         const AlertMoment *moment = pass->moment;
 
         return moment->wall - (moment->now - (pass->book->proven > moment->heard ? pass->book->proven : moment->heard));
 }
 
-/* Whether time may speak for what was to come by *at*, wall time; if not, *ret_gate* is when that is to be asked again:
- * clock_now(), USEC_INFINITY: with the next answer to a pull. Silence must be proven, and be as long as the rule says
- * since we hear: what we missed is not the sensor's fault. */
+/* Whether the state may change because the time *at* (wall) has passed. If not, *ret_gate* is when to ask again, in
+ * clock_now(); USEC_INFINITY: at the next answer to a pull. Silence counts only when it is proven, and when we have
+ * heard for as long as the rule says: what we missed is not the sensor's fault. */
 static bool is_open(const Pass *pass, const AlertLogic *logic, const AlertState *state, usec_t at, usec_t *ret_gate) {
         const AlertMoment *moment = pass->moment;
         bool silence = logic->test == ALERT_STALE && !state->offline;
@@ -441,7 +441,7 @@ static void say(const Pass *pass, AlertDevice *device, AlertSlot *slot) {
         pass->each(pass->userdata, device, slot);
 }
 
-/* Nothing came for so long that nothing will, while we listened. */
+/* Whether we listened for so long without a message that the device is to be forgotten. */
 static bool is_forgotten(const Pass *pass, const AlertDevice *device, const AlertSlot *slot) {
         const AlertLogic *logic = &pass->book->rules->items[slot->watch].logic;
         const AlertMoment *moment = pass->moment;
@@ -453,9 +453,9 @@ static bool is_forgotten(const Pass *pass, const AlertDevice *device, const Aler
                proven_until(pass) >= slot->seen + (forget > least ? forget : least);
 }
 
-/* A rule that is about no device then is not a mistake in it: it says nothing. */
+/* Notes that the rule had a device. If it has none later, that is not a mistake in the rule, and nothing is told. */
 static int note_had_one(AlertBook *book, size_t watch) {
-        AlertDevice *nobody; /* is there: pass_lost_rules() made it */
+        AlertDevice *nobody; /* exists already: pass_lost_rules() made it */
         AlertSlot *slot;
         int r;
 
@@ -497,8 +497,8 @@ static int pass_slots(Pass *pass, AlertDevice *device) {
         return r;
 }
 
-/* Until when (clock_now()) "still" waits for what the queue has of the time before: after a start, or a sleep of the
- * machine. In an outage it is told all the same. */
+/* Returns until when (clock_now()) a repeat ("still ...") waits for messages that the queue may hold, after a start or
+ * a sleep of the machine; 0: it does not wait. In an outage the wait ends after MISSED_MAX_USEC. */
 static usec_t repeat_held_until(const AlertMoment *moment) {
         if (moment->caught_up || (moment->hearing == 0 && moment->missed == 0))
                 return 0;
@@ -530,7 +530,7 @@ static void pass_entry(Pass *pass, const AlertDevice *device, AlertEntry *entry)
 
         if (!entry->released && entry->ended == 0 && (!slot || held_until(slot, pass->moment) == 0))
                 entry->released = entry->dirty = true;
-        if (entry->told_at > pass->moment->wall) { /* the clock was set back: that does not put off a repeat for long */
+        if (entry->told_at > pass->moment->wall) { /* the clock was set back, which must not delay a repeat for long */
                 entry->told_at = pass->moment->wall;
                 entry->dirty = true;
         }
@@ -556,7 +556,7 @@ static void count_known(AlertBook *book) {
                         book->known[book->devices[i]->slots[k].watch] += !book->devices[i]->slots[k].left;
 }
 
-/* It found one. */
+/* The rule has found a device: ends its state without a device. */
 static void end_lost_rule(Pass *pass, AlertDevice *nobody, AlertSlot *slot) {
         if (slot->state.phase == PHASE_FIRING)
                 cease(nobody, slot, pass->moment->wall, pass->moment->wall, ALERT_END_OVER);
@@ -568,8 +568,8 @@ static void end_lost_rule(Pass *pass, AlertDevice *nobody, AlertSlot *slot) {
         slot->state.heard = 0;
 }
 
-/* A rule that found no device has a slot of its own, which was heard of last when we began to hear, or when the last
- * device got another name. */
+/* A rule without a device has a slot of its own. It was last heard of when we began to hear, or when its last device
+ * got another name. */
 static int pass_lost_rule(Pass *pass, size_t watch) {
         const AlertMoment *moment = pass->moment;
         usec_t hearing = moment->wall - (moment->now - moment->hearing);
@@ -604,7 +604,7 @@ static int pass_lost_rules(Pass *pass) {
         return r;
 }
 
-/* What there was no room for is told when there is. */
+/* Tells firings for which there was no room before. */
 static int tell_rest(AlertBook *book) {
         int r = 0;
 

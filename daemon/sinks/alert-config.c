@@ -13,7 +13,7 @@
 #define TEMPLATE_MAX 2000
 #define WHERE_MAX 20
 #define DAY (24 * USEC_PER_HOUR)
-/* a device that is only read when something changes is read once an hour all the same */
+/* a device that is read on changes is also read once an hour */
 #define ON_CHANGE_USEC USEC_PER_HOUR
 
 AlertTest alert_config_test(const AlertRule *rule) {
@@ -80,7 +80,7 @@ static int check_field(const ConfigPlace *place, const AlertRule *rule) {
                 tests[alert_config_test(rule)]);
 }
 
-/* `clear` lies on the side of the threshold where all is well. */
+/* `clear` must lie on the good side of the threshold. */
 static int check_clear(const ConfigPlace *place, AlertRule *rule) {
         AlertTest test = alert_config_test(rule);
         double limit = test == ALERT_ABOVE ? rule->above : rule->below;
@@ -99,7 +99,7 @@ static int check_clear(const ConfigPlace *place, AlertRule *rule) {
                 rule->clear, tests[test], limit, test == ALERT_ABOVE ? "at most" : "at least", limit);
 }
 
-/* Names of the targets that stand beside the rules; entries that have none are told of elsewhere. */
+/* Collects the names of the section's targets. A missing name is reported elsewhere. */
 static void name_targets(const ConfigPlace *place, const char *names[static ALERT_TARGETS_MAX + 1]) {
         const YamlNode *list = place->parent ? yaml_get(place->parent->node, "targets") : NULL;
         size_t n = 0;
@@ -117,7 +117,7 @@ static bool is_true(const YamlNode *node) {
         return node && node->type == YAML_SCALAR && strcmp(node->text, "true") == 0;
 }
 
-/* A source whose devices are read when something changes, and which the rule may mean; NULL: none. */
+/* Returns a source that is read on changes and to which the rule may apply; NULL: none. */
 static const char *find_on_change(const ConfigPlace *place, const AlertRule *rule) {
         const ConfigPlace *top = place;
         const YamlNode *sources;
@@ -237,7 +237,7 @@ static void add_member(Bytes *json, const char *name, const char *text) {
         bytes_append_json_string(json, text, strlen(text));
 }
 
-/* What every message of the device has, as far as it is known: an object for match_test(). */
+/* Makes a JSON object for match_test() with what is known of all messages of the device. */
 static int make_device(const SinkSeries *series, Bytes *json) {
         size_t labels = strlen(series->labels);
 
@@ -250,7 +250,7 @@ static int make_device(const SinkSeries *series, Bytes *json) {
         return bytes_append_text(json, "}");
 }
 
-/* A rule's field is a pointer, or a member at the top. */
+/* Whether a rule's field (a JSON pointer, or the name of a member at the top) is that pointer. */
 static bool field_is(const char *field, const char *pointer) {
         return field && strcmp(field, field[0] == '/' ? pointer : pointer + 1) == 0;
 }
@@ -267,7 +267,7 @@ void alert_config_limits(
                 if ((test != ALERT_ABOVE && test != ALERT_BELOW) || !field_is(rule->field, series->field))
                         continue;
                 if (device.size == 0 && make_device(series, &device) < 0)
-                        break; /* out of memory: a chart without lines */
+                        break; /* out of memory: the chart lacks lines */
                 if (match_test(&rule->where, (Slice){ device.data, device.size }))
                         each(to, &(SinkLimit){ rule->name, test == ALERT_ABOVE ? "above" : "below",
                                          test == ALERT_ABOVE ? rule->above : rule->below, rule->clear });

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The section of the alert sink: rules, and where what they find is told. */
+/* The section of the alert sink: rules, and the targets that are told. */
 
 #include "config-type.h"
 #include "lib/clock.h"
@@ -10,13 +10,13 @@
 #define ALERT_RULES_MAX 200
 #define ALERT_TARGETS_MAX 20
 
-/* One entry of `rules`; exactly one of above, below, is and stale is there. */
+/* One entry of `rules`; it has exactly one of above, below, is and stale. */
 typedef struct AlertRule {
         char *name;
         ConfigMap where; /* match.h; empty: every device */
-        char *field;     /* a member or a pointer; NULL: none, with stale only */
+        char *field;     /* name of a member, or a JSON pointer; NULL only with stale */
         double above, below;
-        double clear; /* where it ends; the threshold, unless the file says so */
+        double clear; /* the value at which it ends; default: the threshold */
         char *is;
         usec_t stale;
         usec_t wait;              /* `for` */
@@ -37,15 +37,15 @@ typedef struct AlertConfig {
 extern const ConfigSection alert_config_section;
 extern const SinkAdmin alert_config_admin; /* alert-admin.c */
 
-/* Which of the four the rule has. */
+/* Returns which of the four tests the rule has. */
 AlertTest alert_config_test(const AlertRule *rule);
-/* Whether the rule tells that target. */
+/* Whether the rule sends to that target. */
 bool alert_config_tells(const AlertRule *rule, const char *target);
 
-/* The index of the target of that name; n_targets: there is none. */
+/* Returns the index of the target with that name; n_targets: there is none. */
 size_t alert_config_target(const AlertConfig *config, const char *name);
 
-/* The thresholds of the rules as a chart shows them. SinkType.limits, with an AlertConfig: rules with `above` or
- * `below` whose field that is, and whose `where` what is known of the device satisfies. */
+/* SinkType.limits, with an AlertConfig: the thresholds for a chart. These are of rules with `above` or `below` for that
+ * field whose `where` matches what is known of the device. */
 void alert_config_limits(
         const void *keys, const SinkSeries *series, void (*each)(void *to, const SinkLimit *limit), void *to);

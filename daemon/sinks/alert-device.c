@@ -48,7 +48,7 @@ AlertDevice *alert_device_free(AlertDevice *device) {
         return NULL;
 }
 
-/* ---- what it is ---- */
+/* ---- description ---- */
 
 static int take_text(AlertDevice *device, char **text, Slice said) {
         char *copy;
@@ -74,7 +74,7 @@ int alert_device_describe(AlertDevice *device, const AlertReading *reading) {
         return r < 0 ? r : take_text(device, &device->site, reading->site);
 }
 
-/* ---- which rules are about it ---- */
+/* ---- the rules that apply to it ---- */
 
 AlertSlot *alert_device_find(const AlertDevice *device, size_t watch) {
         size_t low = 0, high = device->n_slots;
@@ -126,11 +126,11 @@ size_t alert_device_shrink(AlertDevice *device) {
                         device->slots[n++] = device->slots[i];
         device->n_slots = n;
         if (n < before)
-                device->placed = false; /* a message may bring them back */
+                device->placed = false; /* a message may add them again */
         return before - n;
 }
 
-/* Whether the conditions would see what they saw last. */
+/* Whether the values that conditions look at are the same as last time. */
 static bool is_as_before(const AlertDevice *device, const AlertRules *rules, const AlertReading *reading) {
         const char *cursor = device->where.data, *end = cursor + device->where.size;
 
@@ -182,7 +182,7 @@ int alert_device_place(
                 whole = whole && (!matches || slot);
         }
         r = note_where(device, rules, reading);
-        device->placed = device->placed && whole; /* for what is left out there may be room the next time */
+        device->placed = device->placed && whole; /* next time there may be room for states that were left out */
         return r;
 }
 
@@ -235,7 +235,7 @@ static bool next_text(JsonReader *reader, char *buffer, size_t size) {
         return true;
 }
 
-/* What stands inside one pair of brackets, both included but the first. */
+/* Reads one slot, after its opening bracket and up to its closing one. */
 static bool read_slot(JsonReader *reader, char key[static ALERT_RULE_KEY_SIZE], AlertSlot *ret) {
         uint64_t phase, offline, said;
         AlertState *state = &ret->state;
@@ -268,7 +268,7 @@ int alert_device_read(AlertDevice *device, const AlertRules *rules, Slice text) 
                         return -EBADMSG;
                 found.watch = alert_rules_find(rules, (Slice){ key, strlen(key) });
                 if (found.watch == SIZE_MAX) {
-                        device->dirty = true; /* should the rule come back, this is old news */
+                        device->dirty = true; /* it is dropped, since it would be outdated if the rule came back */
                         continue;
                 }
                 if (alert_device_find(device, found.watch))

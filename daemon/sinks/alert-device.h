@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What messages tell, and of which device; a device, the states of the rules that are about it, and what targets were
- * told of them. Pure. */
+/* Messages as readings of devices; and devices with the states of their rules and what targets were told. Pure. */
 
 #include "pubsub/wire.h"
 #include "sinks/alert-entry.h"
@@ -9,91 +8,91 @@
 
 /* ---- alert-reading.c ---- */
 
-/* Messages as rules see them: of which device, of which time, and the values that they look at. Pure. */
-#define ALERT_AHEAD_USEC (5 * USEC_PER_MINUTE) /* a time further ahead of its publishing is not believed */
+/* A message as rules see it: its device, its time, and the values that rules look at. Pure. */
+#define ALERT_AHEAD_USEC (5 * USEC_PER_MINUTE) /* a time that is further ahead of the publish time is not believed */
 
 /* One message. */
 typedef struct AlertReading {
-        size_t order; /* of arrival */
-        usec_t at;    /* `request_at`, or where that is not told or not to be believed, when it was published */
-        bool ahead;   /* it was not to be believed */
-        Slice device; /* what tells it from others: source, id and labels */
-        Slice source, id, name, site; /* as texts; empty: not told */
-        bool named;    /* the name is a Nature Remo's; elsewhere it may tell messages of one device apart */
-        Slice *values; /* JSON text by place, data NULL: not there */
-        char *text;    /* owned: what all of it points into */
+        size_t order;                 /* of arrival */
+        usec_t at;                    /* `request_at`; if that is missing or not believed, the publish time */
+        bool ahead;                   /* `request_at` was not believed */
+        Slice device;                 /* its key: source, id and labels */
+        Slice source, id, name, site; /* texts; empty: unknown */
+        bool named;    /* the name is a Nature Remo device's; other names may differ in messages of one device */
+        Slice *values; /* JSON text by place; data NULL: missing */
+        char *text;    /* owned; all slices point into it */
 } AlertReading;
 
-/* Those of a batch. `AlertReadings r = {};` is empty. */
+/* The readings of a batch. `AlertReadings r = {};` is empty. */
 typedef struct AlertReadings {
-        AlertReading *items; /* oldest first once they are sorted */
+        AlertReading *items; /* oldest first after sorting */
         size_t n, allocated;
         Slice *scratch;
         usec_t oldest;     /* publish time of the first one; 0: none */
-        size_t unreadable; /* messages that are no JSON object */
+        size_t unreadable; /* messages that are not JSON objects */
 } AlertReadings;
 void alert_readings_done(AlertReadings *readings);
 
-/* Adds a message. One that is no JSON object is counted as unreadable, and not added. *now* is the time of one that
- * tells none. -ENOMEM. */
+/* Adds a message. One that is not a JSON object is only counted as unreadable. *now* is used for a message without a
+ * time. -ENOMEM. */
 int alert_readings_add(
         AlertReadings *readings, const AlertRules *rules, const WireMessage *message, PayloadFormat format, usec_t now);
-/* What it proves of the life of its device, for a rule with `stale`. */
+/* Returns what the reading proves about the life of its device, for a rule with `stale`. */
 AlertLife alert_reading_life(const AlertRules *rules, const AlertWatch *watch, const AlertReading *reading);
-/* Those of the same time stay in their order. */
+/* Sorts by time; readings of the same time keep their order. */
 void alert_readings_sort(AlertReadings *readings);
 
 /* ---- devices ---- */
 
-/* What one rule thinks of the device. */
+/* The state of one rule for the device. */
 typedef struct AlertSlot {
-        size_t watch; /* of the rules */
-        bool matches; /* its conditions hold for the last message */
-        bool said;    /* that it fires; so that its end is said, too */
-        bool gone;    /* it is forgotten; it leaves with the next messages */
-        bool left;    /* the device has another name, which the rule is not about */
-        usec_t fired; /* by our clock; 0: it does not fire */
+        size_t watch; /* index of the rule */
+        bool matches; /* the rule's conditions hold for the last message */
+        bool said;    /* that it fires was logged, so its end is logged as well */
+        bool gone;    /* it is forgotten, and removed with the next messages */
+        bool left;    /* the device got another name, to which the rule does not apply */
+        usec_t fired; /* wall time by our clock; 0: it does not fire */
         AlertState state;
-        usec_t seen;                  /* wall time of the last message that it is about */
+        usec_t seen;                  /* wall time of the last message to which the rule applied */
         usec_t moved;                 /* clock_now() of the last message that counted, ... */
-        usec_t catching;              /* ... and since when those that count are old; 0: they are not */
+        usec_t catching;              /* ... and since when such messages are old; 0: they are not */
         usec_t behind;                /* how old they were then */
-        char value[ALERT_VALUE_SIZE]; /* the last one, for a reader */
+        char value[ALERT_VALUE_SIZE]; /* the last value, for a reader */
 } AlertSlot;
 
 typedef struct AlertDevice {
-        Slice key;                       /* owned; empty: no device, but rules that have found none */
-        char *source, *id, *name, *site; /* "": not told */
-        Bytes where;                     /* what the conditions saw last */
-        bool placed;                     /* they saw something since the start */
+        Slice key;                       /* owned; empty: not a device, but the states of rules that have found none */
+        char *source, *id, *name, *site; /* "": unknown */
+        Bytes where;                     /* the values that conditions saw last */
+        bool placed;                     /* *where* was set since the start */
         AlertSlot *slots;                /* in the order of the rules */
         size_t n_slots, allocated;
         AlertEntry *entries;
-        bool dirty; /* something changed that alerts.sqlite does not know */
+        bool dirty; /* it has changes that are not in alerts.sqlite */
 } AlertDevice;
 
-/* Copies *key*; without a state yet. -ENOMEM. */
+/* Makes a device without states; copies *key*. -ENOMEM. */
 int alert_device_new(Slice key, AlertDevice **ret);
 AlertDevice *alert_device_free(AlertDevice *device);
 CLEANUP_DEFINE(AlertDevice, alert_device_free)
 
-/* Takes over what the message says of the device itself. -ENOMEM. */
+/* Takes source, id, name and site from the message. -ENOMEM. */
 int alert_device_describe(AlertDevice *device, const AlertReading *reading);
-/* Asks the conditions of all rules, unless they would see what they saw last. *ret_added* counts slots that are new;
- * at most *most* are. -ENOMEM. */
+/* Tests the conditions of all rules, unless they would see the same values as last time. Adds at most *most* slots;
+ * *ret_added* is how many. -ENOMEM. */
 int alert_device_place(
         AlertDevice *device, const AlertRules *rules, const AlertReading *reading, size_t most, size_t *ret_added);
 
-/* Neither a state nor anything to be told. */
+/* Whether it has neither a state nor an entry. */
 bool alert_device_is_empty(const AlertDevice *device);
-/* Lets slots that are gone go; returns how many there were. */
+/* Removes slots that are gone. Returns their number. */
 size_t alert_device_shrink(AlertDevice *device);
 
-/* The slot of that rule, NULL: there is none, as of a rule that is gone (SIZE_MAX); made where it is not there. */
+/* The first finds the slot of a rule; NULL: there is none, as for SIZE_MAX. The second adds one. -ENOMEM. */
 AlertSlot *alert_device_find(const AlertDevice *device, size_t watch);
 int alert_device_add(AlertDevice *device, size_t watch, AlertSlot **ret);
 
-/* The states as JSON text, and back; those of rules that are gone are left out. -ENOMEM; -EBADMSG: it is none of ours.
- */
+/* Write the states as JSON text, and read them; states of removed rules are left out. -ENOMEM; -EBADMSG: the text is
+ * not ours. */
 int alert_device_write(const AlertDevice *device, const AlertRules *rules, Bytes *ret);
 int alert_device_read(AlertDevice *device, const AlertRules *rules, Slice text);

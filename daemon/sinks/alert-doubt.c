@@ -45,7 +45,7 @@ void alert_doubt_accepted(AlertDoubt *doubt, const int64_t *ids, size_t n) {
         }
 }
 
-/* The entry of *id*, a new one if need be. NULL without memory. */
+/* Finds or makes the entry of *id*. NULL without memory. */
 static AlertDoubtEntry *reach(AlertDoubt *doubt, int64_t id) {
         AlertDoubtEntry *entry = find(doubt, id);
 

@@ -66,7 +66,7 @@ static AlertDue ended_due(const AlertEntry *entry, AlertNext *ret) {
         return ALERT_IS_DUE;
 }
 
-/* When what is sealed became due. */
+/* Returns when the sealed notice became due. */
 static usec_t sealed_at(const AlertEntry *entry, usec_t repeat) {
         if (entry->sealed == ALERT_REPEAT)
                 return entry->told_at + repeat;
@@ -88,7 +88,7 @@ AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, Ale
 
 /* ---- receipts ---- */
 
-/* For the reader of the message, what still fires has lasted until now. */
+/* Seals the entry. In the message, a firing that goes on has lasted until *now*. */
 static void set_seal(AlertEntry *entry, AlertKind kind, const char *key, usec_t now) {
         entry->sealed = kind;
         entry->sealed_since = entry->since;
@@ -113,7 +113,7 @@ static void settle(AlertEntry *entry, AlertKind kind, usec_t since, AlertVerdict
         case ALERT_REMOVED:
         case ALERT_TEST:
                 entry->told_since = 0;
-                if (entry->ended > 0) /* else it fires again, perhaps with the same *since* */
+                if (entry->ended > 0) /* otherwise it fires again, perhaps with the same *since* */
                         entry->closed = since;
                 break;
         }

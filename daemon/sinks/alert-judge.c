@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clang-format off */
-/* What one rule makes of one device.
+/* The state of one rule for one device.
  *
  *             holds                       held for `for`
  *      OK -----------------> PENDING -----------------------> FIRING
@@ -16,7 +16,7 @@
 #include "match.h"
 
 #define NUMBER_SIZE_MAX 64
-#define NUMBER_MAX 1e290 /* as for charts: a device that has no value may send the largest number there is */
+#define NUMBER_MAX 1e290 /* as for charts: a device without a value may send the largest possible number */
 
 _asserted_ static const bool moves[PHASES][PHASES] = {
         [PHASE_OK] = { [PHASE_PENDING] = true },
@@ -31,7 +31,7 @@ static void move(AlertState *state, AlertPhase phase) {
 
 /* ---- a value ---- */
 
-/* Of JSON text that is a number. */
+/* Reads a JSON number. Returns false for any other text. */
 static bool get_number(Slice value, double *ret) {
         char text[NUMBER_SIZE_MAX + 1];
 
@@ -60,7 +60,7 @@ AlertTruth alert_judge_value(const AlertLogic *logic, Slice value) {
                                                                                               : ALERT_BETWEEN;
 }
 
-/* ---- what becomes of it ---- */
+/* ---- moves ---- */
 
 static bool has_passed(usec_t from, usec_t span, usec_t now) {
         return now >= from && now - from >= span;

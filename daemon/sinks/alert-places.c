@@ -9,10 +9,10 @@
 
 #define NOWHERE SIZE_MAX
 
-/* A step of a pointer. Steps are a tree: those below one another lead deeper, the others stand beside each other. */
+/* A step of a pointer, as a node of a tree: *below* is its first child, *beside* its next sibling. */
 typedef struct Step {
         char *key;
-        size_t index;  /* the key as an array's index; NOWHERE: it is none */
+        size_t index;  /* the key as an index of an array; NOWHERE: it is not a number */
         size_t number; /* of the place that ends here, or NOWHERE */
         size_t below, beside;
 } Step;
@@ -66,7 +66,7 @@ size_t alert_places_count(const AlertPlaces *p) {
         return p->n;
 }
 
-/* The step under *key* below *parent*; made where it is not there. Takes *key*. */
+/* Finds or makes the step *key* below *parent*. Takes *key*. */
 static int enter(AlertPlaces *p, size_t parent, char *key, size_t *ret) {
         int r;
 
@@ -84,7 +84,7 @@ static int enter(AlertPlaces *p, size_t parent, char *key, size_t *ret) {
         return 0;
 }
 
-/* A reference token of RFC 6901, unescaped. */
+/* Unescapes a reference token of RFC 6901. */
 static char *token_key(const char *token, size_t size) {
         char *key = malloc(size + 1), *out = key;
 
@@ -144,7 +144,7 @@ typedef struct Finding {
 
 static int find_below(Finding *f, size_t step, int token);
 
-/* The value whose first token was just read, at *step* or nowhere that matters. */
+/* Reads the value whose first token was just read. *step* is its place, or NOWHERE. */
 static int find_at(Finding *f, size_t step, int token) {
         const Step *at = step == NOWHERE ? NULL : &f->places->steps[step];
         Slice raw = { f->reader.cursor - 1, 0 };

@@ -16,8 +16,8 @@ struct AlertPost {
         const char *subscription;
         const AlertTarget *target;
         Auth *auth;
-        AlertRequest request; /* under way; its body is libcurl's meanwhile */
-        bool renewed;         /* the token, for this message */
+        AlertRequest request; /* under way; libcurl has its body meanwhile */
+        bool renewed;         /* the token was renewed for this message */
         HttpRequest *http_request;
         AlertPostDone done;
         void *userdata;

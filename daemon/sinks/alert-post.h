@@ -1,62 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One target as its sender sees it: the requests to it, one at a time, with the proof of who we are; and whether a
- * refusal was the fault of what it was sent. */
+/* Sends requests to one target, one at a time, with our credentials; and decides whether a refusal was the fault of the
+ * notice. */
 
 #include "sinks/alert-target.h"
 
 typedef struct AlertPost AlertPost;
 
-/* *subscription*: with the target's name, what tells its tokens from others. *target* is borrowed for the life of the
- * post, as what *means* points to; its secrets were read. A guest exchanges no token. -EBADMSG with a sentence in
- * *problem* for what they say. */
+/* *subscription*, together with the target's name, identifies its stored tokens. *target*, whose secrets were read, and
+ * what *means* points to are borrowed for the life of the post. A guest exchanges no token. -EBADMSG, with a sentence
+ * in *problem*, when a secret is wrong. */
 int alert_post_new(const SinkMeans *means, const char *subscription, const AlertTarget *target, AlertPost **ret,
         char problem[static SINK_DETAIL_MAX]);
-/* Drops a request under way, without a callback. Returns NULL. */
+/* Drops a request under way without a callback. Returns NULL. */
 AlertPost *alert_post_free(AlertPost *post);
 CLEANUP_DEFINE(AlertPost, alert_post_free)
 
-/* A random UUID (RFC 9562, version 4): the key of a message. */
+/* Draws a random UUID (RFC 9562, version 4) as the key of a message. */
 void alert_post_draw_key(char key[static ALERT_KEY_SIZE]);
 
-/* *answer* has secrets blotted out. */
+/* Secrets are concealed in *answer*. */
 typedef void (*AlertPostDone)(void *userdata, const AlertAnswer *answer);
-/* Sends one message, and calls *done* once from the loop, never from inside. -ENOMEM, -EINVAL: nothing was begun. */
+/* Sends one message and calls *done* once from the loop, never from inside. -ENOMEM, -EINVAL: nothing was started. */
 int alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone done, void *userdata);
 
 /* ---- alert-doubt.c ---- */
 
-/* Who is to blame for a refusal: the notice, or the target. A notice is given up only when it was refused alone, then
- * another one was accepted, and then it was refused alone again. Pure. */
+/* Decides whether the notice or the target is at fault for a refusal. A notice is given up only when it was refused
+ * alone, then another one was accepted, and then it was refused alone again. Pure. */
 typedef struct AlertDoubtEntry {
         int64_t id;
-        bool refused;    /* alone; else with others, and it is yet to be tried alone */
-        uint64_t before; /* how many had been accepted then */
+        bool refused;    /* refused alone; false: refused with others, and to be tried alone next */
+        uint64_t before; /* number of accepted messages at that time */
 } AlertDoubtEntry;
 
 /* `AlertDoubt d = {};` has no doubt. */
 typedef struct AlertDoubt {
         AlertDoubtEntry *entries;
         size_t n, allocated;
-        uint64_t accepted; /* messages */
-        unsigned refused;  /* in a row, alone */
+        uint64_t accepted; /* number of messages */
+        unsigned refused;  /* number of refusals alone, in a row */
 } AlertDoubt;
 void alert_doubt_done(AlertDoubt *doubt);
 
 typedef enum AlertDoubtGrade {
-        ALERT_DOUBT_NONE,  /* to be sent, with others if there are */
-        ALERT_DOUBT_ALONE, /* to be sent, alone */
-        ALERT_DOUBT_HELD,  /* nothing else was accepted since: a try would say nothing new */
+        ALERT_DOUBT_NONE,  /* send it, together with others */
+        ALERT_DOUBT_ALONE, /* send it alone */
+        ALERT_DOUBT_HELD,  /* nothing was accepted since its refusal: a try would show nothing new */
 } AlertDoubtGrade;
-/* What is known against a notice. */
+/* Returns how a notice may be sent. */
 AlertDoubtGrade alert_doubt_grade(const AlertDoubt *doubt, int64_t id);
 
-/* The message with these notices was accepted. */
+/* A message with these notices was accepted. */
 void alert_doubt_accepted(AlertDoubt *doubt, const int64_t *ids, size_t n);
 
 enum { ALERT_DOUBT_BACK = 0, ALERT_DOUBT_FINAL = 1 };
-/* The message with these notices was refused. ALERT_DOUBT_FINAL: the one in it is to be given up. -ENOMEM. */
+/* A message with these notices was refused. ALERT_DOUBT_FINAL: give up its single notice. -ENOMEM. */
 int alert_doubt_refused(AlertDoubt *doubt, const int64_t *ids, size_t n);
 
-/* Forgets every notice for which *keep* says no. */
+/* Forgets every notice for which *keep* returns false. */
 void alert_doubt_prune(AlertDoubt *doubt, bool (*keep)(void *userdata, int64_t id), void *userdata);

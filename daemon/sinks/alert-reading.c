@@ -11,7 +11,7 @@
 
 #define STILL_USEC (24 * USEC_PER_HOUR)
 #define LABELS_MAX 64
-#define VALUE_SIZE_MAX 4096 /* a longer one is equal to nothing that a rule can name */
+#define VALUE_SIZE_MAX 4096 /* a longer value cannot equal any that a rule names */
 
 void alert_readings_done(AlertReadings *readings) {
         for (size_t i = 0; i < readings->n; i++)
@@ -30,8 +30,8 @@ static Slice find_attribute(const WireMessage *message, const char *key) {
         return (Slice){};
 }
 
-/* sensorqd's own: then every attribute that is not one of these is a label. Others may have one that is never twice
- * the same. */
+/* Whether sensorqd published the message: then every other attribute is a label. Other publishers may add an attribute
+ * that differs in each message. */
 static bool is_ours(const WireMessage *message) {
         return find_attribute(message, "idempotency_key").data && find_attribute(message, "source").data &&
                find_attribute(message, "device").data;
@@ -50,7 +50,7 @@ static int compare_labels(const void *a, const void *b) {
         return slice_order((*(const WireAttribute *const *) a)->key, (*(const WireAttribute *const *) b)->key);
 }
 
-/* In the order of their names: Pub/Sub keeps none. */
+/* Sorts labels by name: Pub/Sub keeps no order. */
 static size_t sort_labels(const WireMessage *message, const WireAttribute *labels[static LABELS_MAX]) {
         size_t n = 0;
 
@@ -64,12 +64,12 @@ static size_t sort_labels(const WireMessage *message, const WireAttribute *label
 
 /* ---- one message ---- */
 
-/* Room for a copy of everything, so that nothing moves. */
+/* Returns enough room for copies of everything, so that the text never moves. */
 static size_t measure(const WireMessage *message, const Slice *values, size_t n) {
         size_t size = n * sizeof(Slice);
 
         for (size_t i = 0; i < n; i++)
-                size += 2 * values[i].size + 1; /* some are there as texts as well */
+                size += 2 * values[i].size + 1; /* some values are copied as texts as well */
         for (size_t i = 0; i < message->n_attributes; i++)
                 size += 2 * (message->attributes[i].key.size + message->attributes[i].value.size + 2);
         return size + 4;
@@ -84,7 +84,7 @@ static Slice put(char **end, Slice part) {
         return (Slice){ begin, part.size };
 }
 
-/* The same of a JSON value as a reader would say it: nothing for an object, a list or null. */
+/* Appends a JSON value as plain text: nothing for an object, a list or null. */
 static Slice put_text(char **end, Slice value) {
         size_t size = 0;
 
@@ -137,12 +137,12 @@ static bool get_time(Slice text, usec_t *ret) {
         return true;
 }
 
-/* Inside the quotes; dates have nothing to be unescaped. */
+/* Returns the text between the quotes; dates need no unescaping. */
 static Slice unquote(Slice value) {
         return value.size > 2 && value.data[0] == '"' ? (Slice){ value.data + 1, value.size - 2 } : (Slice){};
 }
 
-/* Returns when it was published. */
+/* Sets the reading's time. Returns the publish time. */
 static usec_t set_time(AlertReading *reading, const AlertRules *rules, const WireMessage *message, usec_t now) {
         usec_t published;
 
@@ -214,8 +214,8 @@ static int on_sensor(void *userdata, const PointerMatch *match) {
         return 0;
 }
 
-/* The API of a Nature Remo goes on giving the last values of a device that is unplugged: one of whose sensors none has
- * changed for a day was last heard of when one did. */
+/* Returns when the device was last heard of. Nature Remo's API repeats the last values of an unplugged device. So when
+ * no sensor has changed for a day, that is when the last one changed. */
 static usec_t heard_at(const AlertReading *reading, Slice events) {
         usec_t newest = 0;
 

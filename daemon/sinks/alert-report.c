@@ -8,7 +8,7 @@
 
 /* ---- status.json ---- */
 
-/* Appends `"KEY":` and the text, or null; a comma before it unless *first*. */
+/* Appends `"KEY":` and the text or null, after a comma unless *first*. */
 static int add_text(Bytes *json, const char *key, const char *text, bool first) {
         bytes_append_format(json, "%s\"%s\":", first ? "" : ",", key);
         return text ? bytes_append_json_string(json, text, strlen(text)) : bytes_append_text(json, "null");

@@ -10,7 +10,7 @@
 
 #define CREATED_AT "created_at"
 
-/* ---- what a rule is ---- */
+/* ---- the identity of a rule ---- */
 
 static void append_part(Bytes *text, const char *part) {
         bytes_append(text, part ?: "", part ? strlen(part) + 1 : 1);
@@ -58,9 +58,9 @@ static void make_logic(AlertWatch *watch) {
         watch->limit = watch->number;
 }
 
-/* ---- where it looks ---- */
+/* ---- the places that it looks at ---- */
 
-/* The place of `created_at` beside that of the field. */
+/* Returns the place of the `created_at` next to the field. */
 static char *created_beside(const char *field) {
         const char *end = field[0] == '/' ? strrchr(field, '/') : NULL;
         char *place;

@@ -8,14 +8,14 @@
  *       | +--------+-------------+-------------+            |
  *       +---------------------------------------------------+
  *
- *   waiting    for what fires at the same moment, for the service's pace, or for a target that is down
+ *   waiting    for others that fire at the same time, for the service's pace, or for a target that is down
  *   sealing    the store notes what is about to be sent, and under which key
- *   sending    what was sealed; also straight from waiting, where it was sealed before and has no answer
+ *   sending    what was sealed; from waiting when it was sealed before and has no answer
  *   recording  the store notes the answer
  *
- * What has no answer was perhaps taken: where the service knows it again by its key it stays sealed, and is sent as it
- * was; elsewhere it goes back, since told twice is better than never. If it is refused then, it waits aside, and what
- * was not sent yet goes first. */
+ * A message without an answer may have been accepted. If the service recognises repeated keys, the message stays sealed
+ * and is sent again unchanged. Otherwise its notices become due again: telling twice is better than never. A repeated
+ * message that is refused waits aside, and new ones go first. */
 /* clang-format on */
 #include "sinks/alert-sender.h"
 
@@ -30,10 +30,10 @@
 #include "lib/text.h"
 #include "sinks/alert-post.h"
 
-#define WINDOW_USEC USEC_PER_SEC           /* what fires within it goes out in one message */
-#define LASTING_FACTOR 5                   /* of backoff.max: what only a person can end is tried so much more rarely */
-#define REFUSED_MAX 3                      /* alone, in a row: the target is down, whatever it says */
-#define KEY_LIFE_USEC (23 * USEC_PER_HOUR) /* LINE knows a key for a day */
+#define WINDOW_USEC USEC_PER_SEC           /* notices that become due within it go out in one message */
+#define LASTING_FACTOR 5                   /* of backoff.max: the pause after a failure that only a person can end */
+#define REFUSED_MAX 3                      /* after so many refusals alone in a row, the target counts as down */
+#define KEY_LIFE_USEC (23 * USEC_PER_HOUR) /* LINE remembers a key for a day */
 
 typedef enum Phase { PHASE_IDLE, PHASE_WAITING, PHASE_SEALING, PHASE_SENDING, PHASE_RECORDING, PHASES } Phase;
 
@@ -50,19 +50,19 @@ typedef struct Line {
         const AlertTarget *target;
         AlertPost *post;
         Phase phase;
-        bool carried;      /* its receipts are in the question under way */
-        LoopWatch *timer;  /* of waiting */
+        bool carried;      /* its receipts are in the running question to the store */
+        LoopWatch *timer;  /* for WAITING */
         usec_t window_end; /* clock_now() */
-        usec_t not_before; /* the next message */
-        usec_t held_until; /* ... with a notice that was refused, while nothing else was accepted */
+        usec_t not_before; /* clock_now(): the next message is not sent before */
+        usec_t held_until; /* the same for a notice that was refused, until another one is accepted */
         char key[ALERT_KEY_SIZE];
-        usec_t doubtful_since;      /* a request under that key has no answer; 0: every one has */
-        char aside[ALERT_KEY_SIZE]; /* such a message, refused since: others go first */
-        usec_t aside_since;         /* doubtful_since of it */
-        bool aside_tried;           /* later than what is held */
+        usec_t doubtful_since;      /* clock_now() since when a request with that key has no answer; 0: all have one */
+        char aside[ALERT_KEY_SIZE]; /* key of such a message that was refused later: others go first */
+        usec_t aside_since;         /* its doubtful_since */
+        bool aside_tried;           /* *aside* was tried later than held notices */
         int64_t *ids;               /* of the message under way */
         size_t n_ids;
-        char what[160]; /* its first notice, in words */
+        char what[160]; /* the message's first notice, for logs */
         AlertVerdict verdict;
         usec_t verdict_at;
         AlertDoubt doubt;
@@ -76,7 +76,7 @@ struct AlertSender {
         AlertExchange asking, answer;
         AlertNotice *picked; /* scratch: ALERT_EXCHANGE_MAX */
         bool is_asking, wanted, draining;
-        bool lost; /* the store failed, last */
+        bool lost; /* the last question to the store failed */
         LoopWatch *ask, *later;
         Backoff backoff; /* of the store */
 };
@@ -96,15 +96,15 @@ static void sender_changed(const AlertSender *s) {
 
 typedef struct Pick {
         size_t n;    /* notices in sender->picked */
-        bool sealed; /* before */
-        bool held;   /* it was refused, and nothing was accepted since */
+        bool sealed; /* they were sealed before */
+        bool held;   /* they were refused, and nothing was accepted since */
 } Pick;
 
 static bool is_for(const Line *l, const AlertNotice *notice) {
         return strcmp(notice->target, l->target->name) == 0;
 }
 
-/* Those that were sealed under *key*. */
+/* Picks the notices that were sealed under *key*. Returns their number. */
 static size_t pick_sealed(const Line *l, const char *key) {
         AlertSender *s = l->sender;
         size_t n = 0;
@@ -119,7 +119,7 @@ static bool is_aside(const Line *l, const AlertNotice *notice) {
         return notice->key[0] != '\0' && strcmp(notice->key, l->aside) == 0;
 }
 
-/* Under which something is sealed that is not aside. */
+/* Returns a key under which notices are sealed that are not aside, or NULL. */
 static const char *find_key(const Line *l) {
         const AlertExchange *answer = &l->sender->answer;
 
@@ -132,7 +132,7 @@ static const char *find_key(const Line *l) {
         return NULL;
 }
 
-/* At most *most* of those that are doubted so much. */
+/* Picks at most *most* notices with that grade. Returns their number. */
 static size_t pick_doubted(const Line *l, AlertDoubtGrade grade, size_t most) {
         AlertSender *s = l->sender;
         size_t n = 0;
@@ -144,7 +144,7 @@ static size_t pick_doubted(const Line *l, AlertDoubtGrade grade, size_t most) {
         return n;
 }
 
-/* Of what was refused, when nothing else is due: now what is aside, now what is held. */
+/* When nothing else is due, picks refused notices: in turns those aside and those held. */
 static Pick line_pick_refused(const Line *l) {
         Pick pick = { .held = true };
 
@@ -175,7 +175,7 @@ static usec_t later_of(usec_t a, usec_t b) {
         return a > b ? a : b;
 }
 
-/* Waits for the right moment, or for something that is due. */
+/* Sets the timer for what is due; when nothing is, the line is idle. */
 static void line_look(Line *l) {
         Pick pick = line_pick(l);
         bool in_vain = l->sender->draining && (pick.held || trouble_is_on(&l->status.trouble));
@@ -267,7 +267,7 @@ static void line_end(Line *l, AlertVerdict verdict) {
         loop_wake(l->sender->ask);
 }
 
-/* Without a receipt: it is sent again as it was. */
+/* Ends a try without a receipt: the message is sent again unchanged. */
 static void line_keep(Line *l) {
         line_move(l, PHASE_IDLE);
         line_look(l);
@@ -289,13 +289,13 @@ static usec_t lasting_delay(const Line *l, const AlertAnswer *answer) {
         return later_of(LASTING_FACTOR * l->backoff.max, answer->retry_after);
 }
 
-/* Whether the service may have the message already, and knows its key still. */
+/* Whether the service may have accepted the message already and still knows its key. */
 static bool line_is_doubtful(const Line *l) {
         return alert_target_is_keyed(l->target) && l->doubtful_since > 0 &&
                clock_now() - l->doubtful_since < KEY_LIFE_USEC;
 }
 
-/* Neither taken nor refused for what it says. */
+/* The message was not accepted, for a reason that is not its own. */
 static void line_failed(Line *l, const AlertAnswer *answer) {
         bool person = answer->class == ALERT_PERSON;
         usec_t now = clock_now(), delay;
@@ -311,13 +311,14 @@ static void line_failed(Line *l, const AlertAnswer *answer) {
         line_end(l, ALERT_BACK);
 }
 
-/* Something else may be tried before what was refused is tried again. */
+/* Whether other notices can be tried before the refused ones. */
 static bool line_has_others(const Line *l) {
         return l->doubt.refused < REFUSED_MAX &&
                pick_doubted(l, ALERT_DOUBT_NONE, 1) + pick_doubted(l, ALERT_DOUBT_ALONE, 1) > 0;
 }
 
-/* What was perhaps taken is refused now: that says nothing of the request before, so it stays sealed. */
+/* A message that may have been accepted before is refused now. The first request may have succeeded, so it stays
+ * sealed. */
 static void line_put_aside(Line *l, const AlertAnswer *answer) {
         usec_t now = clock_now(), delay = lasting_delay(l, answer);
         bool another = l->aside[0] != '\0' && strcmp(l->aside, l->key) != 0;
@@ -380,7 +381,7 @@ static void line_note(Line *l, size_t n) {
         line_describe(l, &picked[0]);
 }
 
-/* Sends what was picked, under the line's key. */
+/* Sends the picked notices under the line's key. */
 static void line_send(Line *l, size_t n) {
         const AlertSender *s = l->sender;
         AlertAnswer answer = { .class = ALERT_LATER };
@@ -414,7 +415,7 @@ static void on_timer(void *userdata) {
                 return line_move(l, PHASE_IDLE);
         if (!pick.sealed)
                 return line_seal(l, pick.n);
-        if (strcmp(l->key, l->sender->picked[0].key) != 0) { /* by whoever was before us */
+        if (strcmp(l->key, l->sender->picked[0].key) != 0) { /* sealed by an earlier process, or it was aside */
                 (void) memcpy(l->key, l->sender->picked[0].key, sizeof(l->key));
                 l->doubtful_since = strcmp(l->key, l->aside) == 0 ? l->aside_since : clock_now();
         }
@@ -475,7 +476,7 @@ static void on_ask(void *userdata) {
         s->host.exchange(s->host.userdata, &s->asking);
 }
 
-/* The store has noted what the line had for it. */
+/* The store has committed the line's receipts. */
 static void line_carried(Line *l) {
         size_t n;
 
@@ -487,7 +488,7 @@ static void line_carried(Line *l) {
         n = pick_sealed(l, l->key);
         if (n > 0)
                 return line_send(l, n);
-        line_move(l, PHASE_IDLE); /* nothing of it is due any more */
+        line_move(l, PHASE_IDLE); /* none of its notices is due any more */
 }
 
 static bool is_due(void *userdata, int64_t id) {
@@ -562,7 +563,7 @@ void alert_sender_drain(AlertSender *sender) {
         alert_sender_wake(sender);
 }
 
-/* While the store fails nothing more is sent; only an answer is worth waiting for, and its record. */
+/* While the store fails, nothing more is sent; the line only waits for an answer and its record. */
 static bool line_is_drained(const Line *l) {
         return l->sender->lost ? l->phase != PHASE_SENDING && l->phase != PHASE_RECORDING : l->phase == PHASE_IDLE;
 }

@@ -35,11 +35,11 @@ struct AlertStore {
         char *path, *subscription;
         const AlertConfig *config;
         AlertRules *rules;
-        AlertBook *book;  /* NULL: to be read */
-        Sql *sql;         /* NULL: to be opened */
+        AlertBook *book;  /* NULL: not read yet */
+        Sql *sql;         /* NULL: not open */
         AlertClock clock; /* as of the last commit */
-        bool anew;        /* all of the book is to be written, in place of what is there */
-        dev_t device;     /* which file that is */
+        bool anew;        /* the next commit replaces the stored book by all of this one */
+        dev_t device;     /* device and inode of the open file */
         ino_t inode;
 };
 
@@ -127,7 +127,7 @@ static int read_device(AlertBook *book, SqlStatement *s) {
         "device, rule_key, target, rule, field, \"limit\", value, test, span, since, fired, until, ended, removed, "   \
         "released, told_since, told_at, closed, sealed, sealed_since, sealed_until, seal, turn"
 
-/* The numbers of an entry, in the order of the columns from `test` on. */
+/* Reads the numbers of an entry, in the order of the columns, from `test` on. */
 #define NOTICE_NUMBERS_FIRST 7
 static void read_numbers(SqlStatement *s, AlertEntry *e) {
         usec_t *times[] = { &e->span, &e->since, &e->fired, &e->until, &e->ended };
@@ -191,7 +191,7 @@ static int read_rows(
         return r;
 }
 
-/* What is in a column, and is none of ours, is damage as well. */
+/* Reads the book. A column with an impossible value counts as damage: SQL_DAMAGED. */
 static int read_book(const AlertStore *store, AlertBook **ret) {
         _cleanup_(alert_book_freep) AlertBook *book = NULL;
         int r = alert_book_new(store->config, store->rules, &book);
@@ -245,7 +245,8 @@ static int open_file(AlertStore *store) {
         return 0;
 }
 
-/* Another subscription of this daemon moved the file aside, or somebody removed it: what is written there is lost. */
+/* Whether the path does not lead to the open file any more: another subscription moved it aside, or it was removed.
+ * Writes to it would be lost. */
 static bool is_elsewhere(const AlertStore *store) {
         struct stat st;
 
@@ -268,7 +269,7 @@ static int free_name(const AlertStore *store, char **ret) {
         return -EEXIST;
 }
 
-/* The log goes first: beside a file that it does not belong to it would be played into that. */
+/* Moves a damaged file aside, its write-ahead log first: SQLite would replay a log left behind into the new file. */
 static int set_aside(AlertStore *store) {
         static const char *const suffixes[] = { "-shm", "-wal", "" };
         _cleanup_free_ char *aside = NULL;
@@ -305,14 +306,14 @@ static void mark_all(AlertStore *store) {
         }
 }
 
-/* What is read is taken for durable: a commit that failed, or that of a killed process, may be in memory only. */
+/* Makes what will be read durable: a failed commit, or that of a killed process, may be in memory only. */
 static int settle_log(Sql *sql) {
         int r = sql_begin(sql, true);
 
         return r != 0 ? r : sql_end(sql, 0);
 }
 
-/* The file, and the book where there is none yet. */
+/* Opens the file, and reads the book unless there is one. */
 static int open_and_read(AlertStore *store, const AlertMoment *moment) {
         bool anew = store->book;
         int r = open_file(store);
@@ -511,7 +512,7 @@ static bool book_has_changes(const AlertBook *book) {
         return false;
 }
 
-/* They are in the file now; entries that are gone leave the memory, too. */
+/* After a commit: clears the marks, and frees entries that are gone. */
 static void clear_changes(AlertBook *book) {
         for (size_t i = 0; i < book->n_devices; i++) {
                 AlertDevice *device = book->devices[i];
@@ -539,7 +540,7 @@ static int write_book(const AlertStore *store) {
         return r != 0 ? r : sql_end(store->sql, write_all(store));
 }
 
-/* The file turned out to be damaged: the whole book goes into a new one. */
+/* The file is damaged: writes the whole book into a new one. */
 static int write_anew(AlertStore *store) {
         int r = set_aside(store);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* alerts.sqlite in state_dir: the book of each subscription, durable; and the turns of the
- * thread that has it. Blocks: for one thread at a time. */
+/* alerts.sqlite in state_dir: keeps the book of each subscription durably; and the turns of the thread that owns it.
+ * The functions block; only one thread at a time may call them. */
 
 #include "lib/sql.h"
 #include "sinks/alert-book.h"
@@ -11,40 +11,41 @@
 
 typedef struct AlertStoreSpec {
         const char *state_dir, *subscription;
-        const AlertConfig *config; /* all of it is borrowed */
+        const AlertConfig *config; /* this and the rest are borrowed */
 } AlertStoreSpec;
 
 typedef struct AlertStore AlertStore;
 
-/* Opens nothing yet. -ENOMEM. */
+/* Makes a store; opens nothing yet. -ENOMEM. */
 int alert_store_new(const AlertStoreSpec *spec, AlertStore **ret);
-/* What was not committed is gone. */
+/* Loses what was not committed. */
 AlertStore *alert_store_free(AlertStore *store);
 CLEANUP_DEFINE(AlertStore, alert_store_free)
 
-/* Opens the file and reads the book, unless that was done. A damaged file is moved aside, which is logged; a new one is
- * begun, with what is in memory. -EOPNOTSUPP: made by a later version, and left alone; else as sql_open(). */
+/* Opens the file and reads the book, unless that was done. A damaged file is moved aside, which is logged, and a new
+ * one is begun with what is in memory. -EOPNOTSUPP: the file was made by a later version and is not touched; other
+ * errors as sql_open(). */
 int alert_store_open(AlertStore *store, const AlertMoment *moment);
-/* Of a store that is open. */
+/* Returns the book of an open store. */
 AlertBook *alert_store_book(AlertStore *store);
 
-/* Writes what changed in the book, in one transaction that is durable when this returns; nothing changed: nothing is
- * written. After an error it is as if nothing had happened since the last commit, and the store is no longer open. */
+/* Writes the changes of the book, if any, in one transaction, which is durable when this returns. After an error
+ * nothing has changed since the last commit, and the store is closed. */
 int alert_store_commit(AlertStore *store);
-/* The book is not what it should be: it is read anew when the store is opened next. */
+/* Drops a book that may be wrong: it is read again when the store is next opened. */
 void alert_store_drop(AlertStore *store);
 
-/* Calls *each* for every state that is in the file, also beside a running daemon; *entries* are what targets were told
- * of it. -ENOENT: there is no file; else as alert_store_open(). */
+/* Calls *each* for every state in the file, also while a daemon runs; the device's entries say what targets were told.
+ * -ENOENT: there is no file; other errors as alert_store_open(). */
 int alert_store_each(const AlertStoreSpec *spec, AlertBookEach each, void *userdata);
 
 /* ---- alert-work.c ---- */
 
-/* One turn of the thread that has alerts.sqlite: messages are judged, time passes, receipts are taken, all of it is
- * committed at once, and then the sender is given what is due. */
+/* A turn of the thread that owns alerts.sqlite: it judges messages, updates states for the passing of time, takes
+ * receipts, commits all of that at once, and then collects what is due for the sender. */
 typedef struct AlertWork AlertWork;
 
-/* Opens nothing yet; *spec* is borrowed as alert_store_new() says. -ENOMEM. */
+/* Opens nothing yet; *spec* is borrowed as in alert_store_new(). -ENOMEM. */
 int alert_work_new(const AlertStoreSpec *spec, PayloadFormat payload, AlertWork **ret);
 AlertWork *alert_work_free(AlertWork *work);
 CLEANUP_DEFINE(AlertWork, alert_work_free)
@@ -55,13 +56,13 @@ typedef struct AlertTurn {
         size_t n_items;
         bool exchanges;
         AlertExchange exchange;
-        /* Afterwards. Of a turn that failed nothing has happened, and only the result is set. */
+        /* Results. A turn that failed has changed nothing, and sets only *result*. */
         int result;
-        usec_t next; /* wall time of the next turn, though nothing comes; USEC_INFINITY: none is needed */
-        bool due;    /* there is something for the sender */
+        usec_t next; /* wall time of the next turn, even without messages; USEC_INFINITY: not needed */
+        bool due;    /* there are notices for the sender */
         AlertFigures figures;
         Bytes firing; /* a JSON array */
 } AlertTurn;
 
-/* Blocks. */
+/* Does the turn. Blocks. */
 void alert_work_run(AlertWork *work, AlertTurn *turn);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of a target of alerts. */
+/* The configuration rows of an alert target. */
 #include <ctype.h>
 
 #include "config-place.h"
@@ -85,7 +85,7 @@ static const ConfigUse uses[] = {
         { "body", 0, OF(ALERT_WEBHOOK) },
 };
 
-/* The topic, and the path of the call, are not in the URL of the server. */
+/* Whether the server's URL has a path: topic and path of the call must not be in it. */
 static bool has_path(const char *url) {
         const char *path = strpbrk(strstr(url, "://") + 3, "/?#");
 

@@ -2,14 +2,14 @@
 /* clang-format off */
 /* The services:
  *
- *   Slack    https://api.slack.com/messaging/webhooks: 1 message a second; `& < >` are its markup.
+ *   Slack    https://api.slack.com/messaging/webhooks: 1 message a second; `& < >` are markup.
  *   Discord  https://discord.com/developers/docs/resources/webhook: 2000 characters, 30 messages a minute; markdown, in
- *            which a backslash takes the meaning from what follows. Its /slack address renders the same markdown, but
- *            nothing says what it makes of a backslash, so it is asked as Discord itself wants it.
- *   ntfy     https://docs.ntfy.sh/publish/, as JSON: 4096 bytes, a message every 5 s beyond a burst of 60; so many a
- *            day from one address, or of one account, as the server says (ntfy.sh: 250).
+ *            which a backslash escapes the next character. Its /slack address renders the same markdown, but its
+ *            treatment of a backslash is not documented, so requests have Discord's own form.
+ *   ntfy     https://docs.ntfy.sh/publish/, as JSON: 4096 bytes, a message every 5 s after a burst of 60; a limit for
+ *            each day and address or account, which the server sets (ntfy.sh: 250).
  *   LINE     https://developers.line.biz/en/reference/messaging-api/, push: 5000 characters, counted as UTF-16;
- *            X-Line-Retry-Key, under which 409 means that the message was taken before. */
+ *            with X-Line-Retry-Key, 409 means that the message was accepted before. */
 /* clang-format on */
 #include "sinks/alert-target.h"
 
@@ -19,25 +19,25 @@
 #include "lib/text.h"
 #include "secret.h"
 
-#define DISCORD_SLACK "/slack" /* the end of the address that takes what Slack does */
+#define DISCORD_SLACK "/slack" /* end of the address that accepts Slack's requests */
 #define DISCORD_WEBHOOKS "/webhooks/"
-#define DISCORD_VERSION "/v10" /* where the address has none; from 8 on, Retry-After counts seconds */
+#define DISCORD_VERSION "/v10" /* if the address has no version; from 8 on, Retry-After is in seconds */
 #define DISCORD_MARKUP "\\*_~|`#>[]<"
-#define NTFY_DAY_USED_UP "42908" /* its number for that, in the JSON of its answer */
-#define LINE_ROOM 8              /* a line feed, and what a value or a duration grows by until it is sealed */
+#define NTFY_DAY_USED_UP "42908" /* its error code for that, in the JSON of its answer */
+#define LINE_ROOM 8              /* for a line feed, and for a value that becomes longer before it is sealed */
 #define ELLIPSIS "\xe2\x80\xa6"
-#define NO_CALL "\xe2\x80\x8b" /* U+200B behind an @ or between ] and (: nobody is called, nothing becomes a link */
+#define NO_CALL "\xe2\x80\x8b" /* U+200B after an @ or between ] and (: nobody is called, nothing becomes a link */
 
 typedef struct Service {
-        const char *what, *server, *path; /* where url is left out; what is asked for there */
-        const char *key;                  /* header against doubles */
+        const char *what, *server, *path; /* default server; path of the request */
+        const char *key;                  /* header that identifies repeated messages */
         usec_t pace;
         size_t max; /* of a message */
         bool bytes; /* counted in bytes, else in units of UTF-16 */
-        /* What stands for the character there, so that it is only itself; NULL: itself. */
+        /* Returns the escaped form of the character; NULL: it needs none. */
         const char *(*markup)(const char *at);
-        bool links;         /* an address in a text is one piece, in which nothing is markup */
-        const char *remedy; /* of a refusal */
+        bool links;         /* a URL in a text is one piece, in which nothing is escaped */
+        const char *remedy; /* what to do about a refusal */
 } Service;
 
 static const char *slack_markup(const char *at) {
@@ -57,7 +57,7 @@ static const char *slack_markup(const char *at) {
         }
 }
 
-/* A backslash and the character, for each of DISCORD_MARKUP. */
+/* A backslash and the character, for each character of DISCORD_MARKUP. */
 static const char discord_escapes[][3] = { "\\\\", "\\*", "\\_", "\\~", "\\|", "\\`", "\\#", "\\>", "\\[", "\\]",
         "\\<" };
 _Static_assert(ELEMENTSOF(discord_escapes) == sizeof(DISCORD_MARKUP) - 1, "one for each");
@@ -101,7 +101,8 @@ static const Service discord = { .what = "Discord",
         .links = true,
         .remedy = "make a new webhook where its channel is, and put the new URL into url_file" };
 
-/* Of https://discord.com/api/webhooks/NUMBER/TOKEN, or /api/v10/webhooks/..., from /webhooks/ on; NULL: another's. */
+/* Returns the part from /webhooks/ on of https://discord.com/api/webhooks/NUMBER/TOKEN or /api/v10/webhooks/...; NULL:
+ * it is not Discord's URL. */
 static const char *discord_path(const AlertTarget *target) {
         const char *url = target->at.url_file.text, *api = url ? strstr(url, "/api/") : NULL;
 
@@ -133,7 +134,7 @@ WebPlace alert_target_at(const AlertTarget *target) {
         return at;
 }
 
-/* Discord is not asked under the very address that is configured: its token is a secret wherever it stands. */
+/* The URL that is sent to Discord differs from the configured one, so its token is noted as a secret of its own. */
 int alert_target_note(const AlertTarget *target, Secrets *secrets) {
         const char *path = discord_path(target), *token = path ? strchr(path + strlen(DISCORD_WEBHOOKS), '/') : NULL;
         const WebPlace at = alert_target_at(target);
@@ -157,10 +158,10 @@ bool alert_target_is_keyed(const AlertTarget *target) {
 
 /* ---- escaping and cutting ---- */
 
-/* A character, or a link, as the service wants it, and how much of its room that takes. */
+/* A character or a link in the service's form, and how much room it takes there. */
 typedef struct Piece {
         Slice text;
-        size_t size; /* of what it came from */
+        size_t size; /* bytes in the original text */
         size_t room;
 } Piece;
 
@@ -168,7 +169,7 @@ static size_t character_size(unsigned char lead) {
         return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-/* Well-formed UTF-8 is what the text is made of. */
+/* Counts units of UTF-16. *text* is valid UTF-8. */
 static size_t count_units(Slice text) {
         size_t n = 0;
 
@@ -177,7 +178,7 @@ static size_t count_units(Slice text) {
         return n;
 }
 
-/* Of an address, how far it goes; 0: there is none. */
+/* Returns the length of the URL at *at*; 0: there is none. */
 static size_t link_size(const char *at) {
         static const char *const schemes[] = { "https://", "http://" };
 
@@ -210,7 +211,7 @@ static size_t measure(const Service *service, Slice text) {
         return room;
 }
 
-/* Appends what fits, with an ellipsis where something does not. */
+/* Appends what fits, and an ellipsis when something does not. */
 static int append_cut(const Service *service, Slice text, Bytes *to) {
         bool whole = measure(service, text) <= service->max;
         size_t left = whole ? service->max : service->max - (service->bytes ? strlen(ELLIPSIS) : 1);
@@ -229,7 +230,7 @@ static int append_cut(const Service *service, Slice text, Bytes *to) {
 
 /* ---- the text of a message ---- */
 
-/* A line for each. */
+/* Writes a line for each notice. */
 static int write_lines(const AlertMessage *message, Bytes *to) {
         for (size_t i = 0; i < message->n; i++) {
                 bytes_append_text(to, i > 0 ? "\n" : "");
@@ -287,7 +288,7 @@ static int write_line(const AlertTarget *target, Slice lines, Bytes *body) {
         return bytes_append_text(body, "}]}");
 }
 
-/* Of several: the gravest. */
+/* Returns the most serious kind of the notices. */
 static AlertKind kind_of(const AlertMessage *message) {
         AlertKind kind = message->notices[0].kind;
 
@@ -339,7 +340,8 @@ static bool has_end(const char *text, size_t size, const char *end) {
         return size >= strlen(end) && memcmp(text + size - strlen(end), end, strlen(end)) == 0;
 }
 
-/* An address without a version, as Discord shows it, is one of version 6, whose Retry-After counts milliseconds. */
+/* Discord shows addresses without a version. They mean version 6, whose Retry-After is in milliseconds, so a later
+ * version is put in. */
 static int write_discord_url(const char *url, const char *path, Bytes *to) {
         const char *version = has_end(url, (size_t) (path - url), "/api") ? DISCORD_VERSION : "";
         size_t size = strcspn(path, "?");
@@ -376,8 +378,8 @@ int alert_target_write(const AlertTarget *target, const AlertMessage *message, A
 
 /* ---- answers ---- */
 
-/* A captive portal, a login page, a page of the service that is not its API: none of them took a message. The type
- * alone says nothing: Slack's `ok` is called text/html, and so is whatever most web frameworks answer. */
+/* Whether the answer is a web page: of a captive portal, a login, or a part of the service that is not its API. Then
+ * the message was not accepted. The type alone is not enough: Slack's `ok` and many other answers have text/html. */
 static bool is_web_page(const HttpReply *reply) {
         const char *type = http_reply_header(reply, "Content-Type"), *body = reply->body.data ?: "";
 
@@ -389,8 +391,8 @@ static bool is_web_page(const HttpReply *reply) {
         return strncasecmp(body, "<!doctype", strlen("<!doctype")) == 0 || strncasecmp(body, "<html", 5) == 0;
 }
 
-/* LINE and ntfy say so with the status of a rate limit, but the month, or the day, has to end first. What helps; NULL:
- * it is a rate limit. */
+/* Returns a remedy when the quota of the month (LINE) or the day (ntfy) is used up; NULL: it is not. Both answer with
+ * the status of a rate limit. */
 static const char *used_up(const AlertTarget *target, const HttpReply *reply) {
         const char *body = reply->body.data ?: "";
 
@@ -412,7 +414,7 @@ static AlertClass judge_status(const AlertTarget *target, int status) {
         if (status == 408 || status == 425 || status == 429)
                 return ALERT_LATER;
         if (status >= 500)
-                return ALERT_UNKNOWN; /* of a gateway, perhaps, after the server behind it took the message */
+                return ALERT_UNKNOWN; /* a gateway may have answered after the server behind it accepted the message */
         return status < 400 || status == 401 || status == 407 ? ALERT_PERSON : ALERT_SUSPECT;
 }
 

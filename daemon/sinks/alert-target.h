@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Where alerts are sent: the rows of one target, what a request to it says, and what its answer means. Pure; the
- * sender has the requests. */
+/* Where alerts are sent: the configuration of a target, the content of a request to it, and the meaning of its answer.
+ * Pure; alert-post.h sends the requests. */
 
 #include "auth.h"
 #include "sinks/alert-notice.h"
@@ -9,7 +9,7 @@
 #include "web-place.h"
 
 typedef enum AlertService {
-        ALERT_SLACK, /* an incoming webhook of Slack, of what takes the same (Mattermost), of Discord */
+        ALERT_SLACK, /* an incoming webhook of Slack, Discord, or a service with Slack's format (Mattermost) */
         ALERT_NTFY,
         ALERT_LINE, /* Messaging API */
         ALERT_WEBHOOK,
@@ -31,56 +31,56 @@ extern const ConfigSection alert_target_section; /* an entry of `targets` */
 
 /* "Slack", "ntfy", ... */
 const char *alert_target_service(const AlertTarget *target);
-/* Its server, that of the service where the configuration names none. Borrowed from *target*. */
+/* Returns its server, by default that of the service. Borrowed from *target*. */
 WebPlace alert_target_at(const AlertTarget *target);
-/* Notes what of its address is a secret. -ENOMEM. */
+/* Notes the secrets in its address. -ENOMEM. */
 int alert_target_note(const AlertTarget *target, Secrets *secrets);
-/* How requests prove who they are. Borrowed from *target*. */
+/* Returns how requests authenticate. Borrowed from *target*. */
 AuthSpec alert_target_auth(const AlertTarget *target);
 
 /* ---- requests ---- */
 
-/* The shortest time between two requests that its service likes. */
+/* Returns the shortest time between two requests that its service allows. */
 usec_t alert_target_pace(const AlertTarget *target);
-/* Whether the service knows a request that it had before by its key. */
+/* Whether the service recognises a repeated request by its key. */
 bool alert_target_is_keyed(const AlertTarget *target);
 typedef struct AlertMessage {
         const AlertNotice *notices; /* one or more */
         size_t n;
         AlertLanguage language;
-        const char *key; /* not for alert_target_fit() */
+        const char *key; /* not used by alert_target_fit() */
 } AlertMessage;
 
-/* How many of the notices, from the first on, one message has room for; at least 1. -ENOMEM. */
+/* Returns how many of the first notices fit into one message; at least 1. -ENOMEM. */
 int alert_target_fit(const AlertTarget *target, const AlertMessage *message);
 
 typedef struct AlertRequest {
-        Bytes url, body, key; /* key: a header; empty: none */
+        Bytes url, body, key; /* key is a header; empty: none */
 } AlertRequest;
 void alert_target_request_done(AlertRequest *request);
 
-/* Fills the empty *ret* with the request that tells all of the notices: what would be markup is escaped, and what the
- * service has no room for is cut, between characters. -ENOMEM. */
+/* Fills the empty *ret* with a request for all notices. Markup is escaped, and a text that is too long for the service
+ * is cut between characters. -ENOMEM. */
 int alert_target_write(const AlertTarget *target, const AlertMessage *message, AlertRequest *ret);
 
 /* ---- answers ---- */
 
 typedef enum AlertClass {
         ALERT_TAKEN,
-        ALERT_LATER,   /* not taken; waiting helps */
-        ALERT_UNKNOWN, /* perhaps taken; waiting helps */
-        ALERT_PERSON,  /* not taken; the target's address, or who we are, is at fault: somebody has to act */
-        ALERT_SUSPECT, /* not taken: by the fault of the message, or of the target */
+        ALERT_LATER,   /* not accepted; waiting helps */
+        ALERT_UNKNOWN, /* perhaps accepted; waiting helps */
+        ALERT_PERSON,  /* not accepted, because of the address or our credentials: a person must act */
+        ALERT_SUSPECT, /* not accepted; the message or the target may be at fault */
 } AlertClass;
 
 typedef struct AlertAnswer {
         AlertClass class;
         int status;                   /* HTTP; 0: no answer */
-        usec_t retry_after;           /* the service wants no other request before; 0: it does not say */
-        char detail[SINK_DETAIL_MAX]; /* what the service said; printable, with secrets not yet blotted out */
-        Cause cause;                  /* of what was not taken */
+        usec_t retry_after;           /* the service wants no request before this time has passed; 0: it does not say */
+        char detail[SINK_DETAIL_MAX]; /* what the service said; printable; secrets are not concealed yet */
+        Cause cause;                  /* why it was not accepted */
         const char *remedy;           /* static; NULL: none */
 } AlertAnswer;
 
-/* What an answer, or the lack of one, means. */
+/* Judges an answer, or a failure to get one. */
 void alert_target_judge(const AlertTarget *target, const HttpReply *reply, AlertAnswer *ret);

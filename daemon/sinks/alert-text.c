@@ -9,7 +9,7 @@
 #include "lib/json.h"
 #include "lib/text.h"
 
-#define WORD_SIZE_MAX 32 /* of an unknown one, in an error */
+#define WORD_SIZE_MAX 32 /* of an unknown word in an error */
 #define TIME_SIZE 32
 
 /* ---- words ---- */
@@ -25,9 +25,9 @@ typedef enum Word {
         WORD_LIMIT,
         WORD_SINCE,
         WORD_DURATION,
-        WORD_STATE,   /* of a body only, to here */
+        WORD_STATE,   /* this and the next: in bodies only */
         WORD_MESSAGE, /* ... */
-        WORD_UNTIL,   /* of the defaults only, from here */
+        WORD_UNTIL,   /* this and the following: in the default texts only */
         WORD_HEARD,
         WORD_SILENCE,
         WORD_NOTHING,
@@ -67,7 +67,7 @@ static Word word_find(Slice name) {
         return word;
 }
 
-/* Cuts the next stretch off *text*: what stands before a `{word}`, and the word's name, without data at the end. */
+/* Takes the next part off *text*: the plain text before a `{word}`, and the word's name (data NULL at the end). */
 static void template_next(const char **text, Slice *ret_plain, Slice *ret_word) {
         const char *begin = *text, *brace = begin, *end;
 
@@ -157,7 +157,7 @@ static const char *name_of(const Writer *w) {
         return n->name ?: n->device ?: n->source ?: any[w->language];
 }
 
-/* The words that are texts as they are; NULL: there is none. */
+/* Returns the text of a word that needs no conversion; NULL: there is none. */
 static const char *word_text(const Writer *w, Word word, char buffer[static TIME_SIZE]) {
         const AlertNotice *n = w->notice;
 
@@ -191,7 +191,7 @@ static const char *word_text(const Writer *w, Word word, char buffer[static TIME
         }
 }
 
-/* What a device says of itself stays on one line, or it could pass for more than one notice. */
+/* Appends a text of a device on one line, so that it cannot look like several notices. */
 static int write_clean(const char *text, Bytes *to) {
         size_t size = text_cut(text, strlen(text), ALERT_TEXT_WORD_MAX), before = to->size;
         int r = bytes_append(to, text, size);
@@ -201,7 +201,8 @@ static int write_clean(const char *text, Bytes *to) {
         return r;
 }
 
-/* Of silence: what was not sent, or is again. Where the rule looks at a field, the device may send others. */
+/* Appends what was not sent, or is sent again, for a firing by silence. It names the field if the rule has one, since
+ * the device may send other fields. */
 static int write_silent(const Writer *w, Word word) {
         static const char *const words_of[][2][3] = {
                 [ALERT_ENGLISH] = { { "nothing", "nothing new at ", "" }, { "again", "", " again" } },
@@ -216,7 +217,7 @@ static int write_silent(const Writer *w, Word word) {
         return bytes_append_text(w->to, parts[2]);
 }
 
-/* Appends what the word stands for, without quotes. 1: there is nothing that it stands for; -ENOMEM. */
+/* Appends the value of the word, without quotes. 1: it has no value; -ENOMEM. */
 static int word_write(const Writer *w, Word word) {
         const AlertNotice *n = w->notice;
         char buffer[TIME_SIZE];
@@ -240,7 +241,7 @@ static int word_write(const Writer *w, Word word) {
 
 #define LATE "; this could not be sent then"
 
-/* What is said where the rule says nothing itself. */
+/* The texts for rules without a text of their own. */
 /* clang-format off */
 static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
         [ALERT_ENGLISH] = {
@@ -293,8 +294,8 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
 };
 /* clang-format on */
 
-/* Of what goes on while the value is between the threshold and `clear`: the defaults above would call it beyond the
- * threshold; those in Japanese do not. */
+/* Instead of the texts above, while the value is between the threshold and `clear`: those would say that it is beyond
+ * the threshold. The Japanese texts do not say so. */
 static const char *const between[][ALERT_BELOW + 1] = {
         [ALERT_FIRING] = { "{rule}: {name} was above {limit}, and is at {value}; not over since {since}",
                 "{rule}: {name} was below {limit}, and is at {value}; not over since {since}" },
@@ -316,7 +317,7 @@ static bool is_between(const AlertNotice *notice) {
 #define RENAMED "{rule}: over, the device is called {name} now, which this rule is not about; "
 #define RENAMED_JA "{rule}: デバイスの名前が {name} に変わり、ルールの対象外になったため終了します。"
 
-/* Of ALERT_REMOVED, where the device ended it. */
+/* For ALERT_REMOVED when the device ended it. */
 /* clang-format off */
 static const char *const renamed[][ALERT_TESTS] = {
         [ALERT_ENGLISH] = { RENAMED "it was above {limit}, last at {value}",
@@ -341,7 +342,7 @@ static const char *const forgotten[][ALERT_TESTS] = {
 };
 /* clang-format on */
 
-/* Of ALERT_STALE, where the device said so itself. */
+/* For ALERT_STALE when the device itself said that it is offline. */
 /* clang-format off */
 static const char *const offline[][ALERT_REMOVED + 1] = {
         [ALERT_ENGLISH] = { "{rule}: {name} says that it is offline, since {since}",
@@ -359,8 +360,8 @@ static const char *const offline[][ALERT_REMOVED + 1] = {
 };
 /* clang-format on */
 
-/* Of ALERT_STALE, where the rule has found no device: "any device" in the defaults above could be one of many. What is
- * in Japanese says so as it is. */
+/* For ALERT_STALE when the rule has found no device: "any device" in the texts above could be one of many. The Japanese
+ * texts are clear as they are. */
 static const char *const nobody[ALERT_REMOVED + 1] = {
         "{rule}: no device that it is about has sent anything since {heard} ({silence})",
         "{rule}: still no device that it is about has sent anything, since {heard} ({silence})",
@@ -414,7 +415,7 @@ int alert_text_write(const AlertNotice *notice, AlertLanguage language, Bytes *r
         "\"field\":{field},\"value\":{value},\"limit\":{limit},\"since\":{since},\"duration\":{duration},"             \
         "\"message\":{message}}"
 
-/* Where in JSON the end of *plain* is. */
+/* The position in JSON after the template's text so far. */
 typedef struct JsonPlace {
         bool quoted, escaped;
 } JsonPlace;
@@ -429,7 +430,7 @@ static void json_place_pass(JsonPlace *place, Slice plain) {
                         place->quoted = !place->quoted;
 }
 
-/* A number, true or false. */
+/* Whether the text is a JSON number, true or false. */
 static bool is_json_scalar(Slice text) {
         JsonReader reader;
         int token;
@@ -456,7 +457,7 @@ static int body_word(const AlertNotice *notice, AlertLanguage language, Word wor
         r = bytes_append_json_string(to, text.data ?: "", text.size);
         if (r < 0 || !quoted)
                 return r;
-        memmove(to->data + before, to->data + before + 1, to->size - before - 2); /* its own quotes are there */
+        memmove(to->data + before, to->data + before + 1, to->size - before - 2); /* the template has the quotes */
         to->size -= 2;
         return 0;
 }
@@ -482,7 +483,8 @@ static int check_text(const char *text, ConfigProblem *ret_problem) {
         return template_check(text, TEXT_WORDS, ret_problem);
 }
 
-/* JSON with every kind of value: a number beside a digit of the template would be one, a text beside it is not. */
+/* Checks that the body is JSON with each kind of value: a number next to a digit of the template would be valid, but a
+ * text would not. */
 static int check_body(const char *text, ConfigProblem *ret_problem) {
         static const char *const values[] = { "1", "a", NULL };
         int r;

@@ -9,9 +9,9 @@
 #include "lib/array.h"
 #include "lib/log.h"
 
-#define LINES_MAX 20 /* of one turn */
+#define LINES_MAX 20 /* log lines of one turn */
 
-/* What a pass found, to be logged when it is committed. */
+/* A change found by a pass, logged after the commit. */
 typedef struct Said {
         const AlertDevice *device;
         const AlertSlot *slot;
@@ -53,7 +53,7 @@ AlertWork *alert_work_free(AlertWork *work) {
         return NULL;
 }
 
-/* ---- what is logged ---- */
+/* ---- logging ---- */
 
 static void on_said(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
         AlertWork *work = userdata;
@@ -118,7 +118,7 @@ static void warn_ahead(const AlertWork *work, const Bytes *key) {
                 work->subscription, id, source);
 }
 
-/* Each once: it may come with every message. */
+/* Logs each warning once only: it may apply to every message. */
 static void warn(AlertWork *work) {
         const AlertBook *book = alert_store_book(work->store);
 
@@ -195,7 +195,7 @@ static int take_turn(AlertWork *work, AlertTurn *turn) {
         return 0;
 }
 
-/* What is told of it can be told again: nothing was changed for it. */
+/* Fills in the turn's results. It changes nothing, so it can be repeated after an error. */
 static int answer(AlertWork *work, AlertTurn *turn) {
         const AlertBook *book = alert_store_book(work->store);
         int r = turn->exchanges ? alert_book_give(book, &turn->exchange, &turn->moment) : 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clang-format off */
-/* Alerts as a type of sink. A message is stored when what it means for the states of the rules is committed, together
- * with what is to be told; telling is the sender's, and delays nothing here.
+/* Alerts as a type of sink. A message counts as stored when its effect on the states of the rules is committed, and
+ * with it what is to be told. The sender tells the targets, and nothing here waits for it.
  *
  *      loop:    write --+                         +--> the messages are stored
  *               time  --+--> a turn of the thread +--> the sender is woken
  *               sender -+    (alert-work.c)       +--> the sender's question is answered
  *
- * One turn at a time; what comes meanwhile waits for the next one, which takes all of it. */
+ * One turn runs at a time; what comes meanwhile waits for the next turn, which handles all of it. */
 /* clang-format on */
 #include <assert.h>
 #include <errno.h>
@@ -22,9 +22,9 @@
 #include "sinks/alert-store.h"
 #include "subscribe/sink-words.h"
 
-/* Time is looked at this often at least: the wall clock may be set. */
+/* A turn runs at least this often, since the wall clock may be set. */
 #define TURN_MAX_USEC (30 * USEC_PER_SEC)
-/* A pull hangs for two minutes at most: without an answer for longer than that we may have missed something. */
+/* A pull hangs for at most two minutes: without an answer for longer, we may have missed messages. */
 #define HEARD_GAP_USEC (3 * USEC_PER_MINUTE)
 
 typedef struct Alert {
@@ -38,12 +38,12 @@ typedef struct Alert {
         LoopWatch *timer;
         AlertTurn turn; /* the thread's while it runs */
         bool running;
-        SinkAnswer *asked; /* by a probe or a write, which the turn is to answer; NULL: neither */
-        SinkWork *write;   /* NULL: a probe */
-        bool answers;      /* the turn that runs is for what was asked */
+        SinkAnswer *asked; /* of a probe or a write that a turn will answer; NULL: none */
+        SinkWork *write;   /* of a write; NULL: a probe */
+        bool answers;      /* the running turn answers *asked* */
         AlertExchange *exchange;
-        bool late;      /* time has passed */
-        bool caught_up; /* the queue is empty, and nothing more comes */
+        bool late;      /* the timer has expired: a turn is due */
+        bool caught_up; /* the queue is empty, and no more messages come */
         bool lost;      /* the last turn failed */
         bool stopping;
         usec_t hearing, missed, answered, heard;
@@ -66,8 +66,8 @@ static void answer_fault(const Alert *a, SinkAnswer *answer, int r) {
         answer->remedy = "install that version again, or move the file away: what still fires is told again then";
 }
 
-/* Without an answer to a pull for longer than one hangs (the machine slept, the process was stopped) the queue may have
- * what time shall not speak before. */
+/* Whether no pull was answered for longer than one hangs, because the machine slept or the process was stopped. The
+ * queue may then hold messages that must be judged before the passing of time. */
 static bool has_missed(const Alert *a, usec_t now) {
         return a->hearing == 0 || now > a->answered + 2 * a->config->interval + HEARD_GAP_USEC;
 }
@@ -106,7 +106,7 @@ static void run_on_thread(void *userdata, void *job) {
         alert_work_run(a->work, &a->turn);
 }
 
-/* To what the shared half asked. */
+/* Answers the probe or write. */
 static void answer(Alert *a, int r) {
         SinkAnswer *asked = a->asked;
         const SinkWork *write = a->write;
@@ -149,14 +149,14 @@ static void note_turn(Alert *a) {
 static void on_done(void *userdata, void *job) {
         Alert *a = userdata;
         int r = a->turn.result;
-        bool due = r == 0 && a->turn.due && !a->turn.exchanges; /* of an exchange it has been told */
+        bool due = r == 0 && a->turn.due && !a->turn.exchanges; /* an exchange gives the sender the notices itself */
 
         a->running = false;
         note_turn(a);
         if (a->answers)
                 answer(a, r);
         else if (r < 0)
-                sink_host_seen(a->host, SINK_SEEN_LOST); /* it is asked, and says so */
+                sink_host_seen(a->host, SINK_SEEN_LOST); /* sink.c then probes, and the answer tells the fault */
         if (a->turn.exchanges)
                 end_exchange(a, r);
         if (due)
@@ -205,7 +205,8 @@ static void alert_write(void *self, SinkWork *work) {
         start(a);
 }
 
-/* Messages prove silence by when they were published: that is seen when they are judged. */
+/* A pull was answered. An empty answer proves that all messages have come; what other answers prove is seen when their
+ * messages are judged. */
 static void note_answer(Alert *a, bool empty) {
         usec_t now = clock_now();
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A message as the JSON text of the document that MongoDB would get: a line of a file sink, an element of a webhook's
- * array. The same rules decide what can be stored, and under which names. Pure. */
+/* A message as JSON text of the same document that MongoDB would get: a line of a file sink, or an element of a
+ * webhook's array. The same rules decide what can be stored, and the names of fields. Pure. */
 #include "sinks/document.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 
 #define NUMBER_SIZE 40
-#define EXACT_INTEGER_MAX 9007199254740992.0 /* 2^53: every integer up to here is a double */
+#define EXACT_INTEGER_MAX 9007199254740992.0 /* 2^53: every integer up to here is exact in a double */
 #define DECIMALS_MAX 9
 
 /* ---- numbers ---- */
@@ -28,8 +28,8 @@ static size_t put_digits(uint64_t value, char *buffer) {
         return n;
 }
 
-/* As 23.1 or 7: an integer of at most 53 bits over a small power of ten. Both are doubles, so that their quotient is
- * the double nearest to what is written: a reader gets the same number. 0: cannot be written so. */
+/* Writes a number like 23.1 or 7: an integer of at most 53 bits divided by a small power of ten. Both are exact
+ * doubles, so a reader of the text gets the same double. Returns the size; 0: the number cannot be written so. */
 static size_t short_number(double value, char *buffer) {
         double magnitude = fabs(value), power = 1, scaled;
         size_t size = 0, decimals = 0, whole;
@@ -59,7 +59,7 @@ static size_t short_number(double value, char *buffer) {
         return size;
 }
 
-/* The locale's point, which a library may have set, would not be JSON. */
+/* Replaces the locale's decimal point, which a library may have set, by JSON's. */
 static void mend_point(char *text) {
         for (; *text; text++)
                 if (*text != '-' && *text != '+' && *text != 'e' && (*text < '0' || *text > '9'))
@@ -84,7 +84,7 @@ static int put_double(double value, Bytes *ret) {
 /* ---- the tree ---- */
 
 static int put_date(int64_t msec, Bytes *ret) {
-        char text[96]; /* whatever a struct tm may hold */
+        char text[96]; /* enough for any struct tm */
         time_t second = (time_t) (msec / 1000 - (msec % 1000 < 0));
         struct tm tm;
 
@@ -107,7 +107,7 @@ static int put_below(const bson_iter_t *iter, bool array, Bytes *ret) {
         return bson_iter_recurse(iter, &below) ? put_members(&below, array, ret) : bytes_fail(ret, -ENOMEM);
 }
 
-/* The kinds that document.c makes. */
+/* Writes a value of one of the types that document.c makes. */
 static int put_value(const bson_iter_t *iter, Bytes *ret) {
         const char *text;
         uint32_t size;

@@ -7,16 +7,16 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define EXACT_INTEGER_MAX (UINT64_C(1) << 53) /* every integer up to here is a double */
-#define EXACT_POWER_MAX 22                    /* 10^22 is the last power of ten that is a double */
-#define MANTISSA_DIGITS_MAX 18                /* surely no overflow of 64 bits */
+#define EXACT_INTEGER_MAX (UINT64_C(1) << 53) /* every integer up to here is exact in a double */
+#define EXACT_POWER_MAX 22                    /* 10^22 is the last power of ten that is exact in a double */
+#define MANTISSA_DIGITS_MAX 18                /* cannot overflow 64 bits */
 #define STACK_SIZE 128
 
 static bool is_digit(char c) {
         return c >= '0' && c <= '9';
 }
 
-/* Integers. The grammar allows no leading zeros, so more than 19 digits are beyond int64. */
+/* Reads an integer. The grammar allows no leading zeros, so more than 19 digits do not fit into int64. */
 static int read_integer(Slice text, double *ret_double, int64_t *ret_int64) {
         bool negative = text.data[0] == '-';
         size_t digits = text.size - negative;
@@ -37,8 +37,8 @@ static int read_integer(Slice text, double *ret_double, int64_t *ret_int64) {
         return DOCUMENT_NUMBER_INT64;
 }
 
-/* The digits of a number without its point, and the power of ten that they are to be multiplied by. False when they are
- * too many for the short way. */
+/* Splits a number into its digits without the point, and the power of ten to multiply them by. Returns false when there
+ * are too many for read_short(). */
 static bool split_number(const char *p, const char *end, uint64_t *ret_mantissa, int *ret_exponent) {
         uint64_t mantissa = 0;
         int digits = 0, exponent = 0, written = 0;
@@ -69,9 +69,9 @@ static bool split_number(const char *p, const char *end, uint64_t *ret_mantissa,
         return true;
 }
 
-/* A mantissa and a power of ten that both are doubles: one operation then rounds once, hence correctly (W. D. Clinger,
- * "How to Read Floating Point Numbers Accurately", 1990). Not where the compiler computes with more precision than
- * double has. */
+/* When mantissa and power of ten are both exact doubles, one operation rounds once, and so correctly (W. D. Clinger,
+ * "How to Read Floating Point Numbers Accurately", 1990). Not usable when the compiler computes with more precision
+ * than double. */
 static bool read_short(Slice text, double *ret) {
         static const double powers[EXACT_POWER_MAX + 1] = {
                 1e0,
@@ -113,7 +113,7 @@ static bool read_short(Slice text, double *ret) {
         return true;
 }
 
-/* Everything else: the C library, which rounds correctly, in the C locale. */
+/* Reads all other numbers with the C library, which rounds correctly, in the C locale. */
 static int read_long(Slice text, double *ret) {
         char buffer[STACK_SIZE], *copy = buffer;
         locale_t c_locale;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* How large a document may be, and why a message can never be stored as one. */
+/* The limits of a document, and the reasons why a message can never be stored as one. */
 
 #define DOCUMENT_DEPTH_MAX 90                /* mongod refuses about 100 levels */
 #define DOCUMENT_SIZE_MAX (15 * 1024 * 1024) /* BSON; below mongod's 16 MiB, with room for the command */
@@ -15,6 +15,6 @@ typedef enum DocumentReason {
         DOCUMENT_TOO_LARGE,
         DOCUMENT_DUPLICATE_KEY,
         DOCUMENT_NUMBER_RANGE,
-        DOCUMENT_REFUSED,     /* by MongoDB, for good */
-        DOCUMENT_ID_CONFLICT, /* its _id is taken by a different payload */
+        DOCUMENT_REFUSED,     /* by MongoDB, permanently */
+        DOCUMENT_ID_CONFLICT, /* a document with another payload has its _id */
 } DocumentReason;

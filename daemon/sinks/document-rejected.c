@@ -24,7 +24,7 @@ static bool append_time(bson_t *bson, const char *key, Slice text) {
         return append_text(bson, key, text);
 }
 
-/* Whether the attributes can be the fields of an object without a change to any of them. */
+/* Whether all attributes can be fields of an object unchanged. */
 static bool attributes_are_plain(const WireMessage *message) {
         if (message->n_attributes > ATTRIBUTES_PLAIN_MAX)
                 return false;

@@ -10,8 +10,8 @@
 #define HASH_START 2166136261u
 #define HASH_PRIME 16777619u /* FNV-1a */
 
-/* A name of a large object, and the sorting of them: by hash, and by text where hashes are equal, so that hostile names
- * cost no more than a logarithm. */
+/* A name of a large object. Names are sorted by hash, and by text when hashes are equal, so that names chosen by an
+ * attacker cost only a logarithm. */
 typedef struct SortedName {
         uint32_t offset;
         uint32_t hash;
@@ -39,7 +39,7 @@ static void put_uint64(char *p, uint64_t value) {
         memcpy(p, &value, sizeof(value));
 }
 
-/* Makes what is open into an object or array that is whole. Returns its size. */
+/* Completes the current object or array. Returns its size. */
 static uint32_t seal(DocumentWriter *w) {
         uint32_t begin = w->levels[w->level].begin, size = (uint32_t) w->size + 1 - begin;
 
@@ -88,7 +88,7 @@ int document_key_wide(Slice name, unsigned width, Bytes *ret) {
         return bytes_result(ret);
 }
 
-/* *ret* is *name* itself when nothing changes, else in *scratch*. */
+/* Makes the name that is stored. *ret* is *name* itself when it does not change, else it is in *scratch*. */
 static int stored_key(Slice name, Bytes *scratch, Slice *ret) {
         int r;
 
@@ -161,7 +161,7 @@ static int name_order(const void *a, const void *b, void *base) {
         return strcmp((const char *) base + left->offset, (const char *) base + right->offset);
 }
 
-/* Whether a large object has a name twice: one sorted list of its names, so a million of them take a fraction of a
+/* Checks that a large object has no name twice, with one sorted list of its names: a million names take a fraction of a
  * second and 16 MB. */
 static int check_names(char *object, uint32_t size, uint32_t n) {
         _cleanup_free_ SortedName *names = NULL;
@@ -185,7 +185,7 @@ static int check_names(char *object, uint32_t size, uint32_t n) {
 
 /* ---- values ---- */
 
-/* Room for *size* more bytes. What was written moves along. */
+/* Makes room for *size* more bytes. The buffer may move. */
 static int grow(DocumentWriter *w, size_t size) {
         size_t wanted = (w->size + size) * 2;
         uint8_t *data;
@@ -193,7 +193,7 @@ static int grow(DocumentWriter *w, size_t size) {
         if (wanted < ALLOCATE_MIN)
                 wanted = ALLOCATE_MIN;
         if (wanted > DOCUMENT_SIZE_MAX)
-                wanted = DOCUMENT_SIZE_MAX; /* begin_value() asks for no more */
+                wanted = DOCUMENT_SIZE_MAX; /* begin_value() never needs more */
         data = bson_reserve_buffer(w->document, (uint32_t) wanted);
         if (!data)
                 return -ENOMEM;
@@ -202,8 +202,8 @@ static int grow(DocumentWriter *w, size_t size) {
         return DOCUMENT_OK;
 }
 
-/* Writes what stands before a value: its type and its key. *ret* is where its *size* bytes go. There is always room
- * left to close everything. */
+/* Writes the type and key of a value. *ret* is where its *size* bytes are to be written. Enough room always remains to
+ * close all levels. */
 static int begin_value(DocumentWriter *w, bson_type_t type, size_t size, char **ret) {
         DocumentWriterLevel *level = &w->levels[w->level];
         size_t closing = w->level + 1, total;
@@ -244,7 +244,7 @@ int document_writer_open(DocumentWriter *w, bool array) {
         r = begin_value(w, array ? BSON_TYPE_ARRAY : BSON_TYPE_DOCUMENT, 5, &value);
         if (r != DOCUMENT_OK)
                 return r;
-        w->size--; /* the NUL that closes it comes last */
+        w->size--; /* its closing NUL is written at the end */
         level = &w->levels[++w->level];
         level->begin = (uint32_t) (value - w->data);
         level->array = array;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Writes nested BSON under the rules for every document that sensorqd stores: which names are allowed, no name twice in
- * one object, a limit on size. The bytes are put straight into the buffer of the bson_t: libbson's own appending costs
- * four times as much. Nothing else is allocated for a document whose names need no change. A plain value of about 12
- * KiB; used by document.c only.
+/* Writes nested BSON by the rules for every document that sensorqd stores: which names are allowed, no name twice in
+ * one object, a limit on size. It writes directly into the buffer of the bson_t: libbson's own functions take four
+ * times as long. Nothing else is allocated for a document whose names need no change. The writer is a plain struct of
+ * about 12 KiB; only document.c uses it.
  *
- * Every call answers DOCUMENT_OK, DOCUMENT_TOO_LARGE, DOCUMENT_DUPLICATE_KEY or -ENOMEM; after anything else than
+ * Calls return DOCUMENT_OK, DOCUMENT_TOO_LARGE, DOCUMENT_DUPLICATE_KEY or -ENOMEM; after any other result than
  * DOCUMENT_OK only document_writer_done() is allowed. */
 
 #include <mongoc/mongoc.h>
@@ -13,16 +13,16 @@
 #include "lib/bytes.h"
 #include "sinks/document-reason.h"
 
-/* objects up to here are checked name by name as they grow, larger ones when they are closed */
+/* objects with up to so many names are checked at each new name, larger ones when they are closed */
 #define DOCUMENT_WRITER_NAMES 14
 
 typedef struct DocumentWriterName {
-        uint32_t offset; /* in the whole document's bytes */
+        uint32_t offset; /* in the bytes of the document */
         uint32_t size;
 } DocumentWriterName;
 
 typedef struct DocumentWriterLevel {
-        uint32_t begin; /* where its length stands in the whole document's bytes */
+        uint32_t begin; /* offset of its length in the bytes of the document */
         uint32_t n;     /* members so far */
         bool array;
         DocumentWriterName names[DOCUMENT_WRITER_NAMES];
@@ -30,8 +30,8 @@ typedef struct DocumentWriterLevel {
 
 typedef struct DocumentWriter {
         bson_t *document;
-        char *data;             /* its buffer; NULL until something is written */
-        size_t size, allocated; /* bytes written, without the NULs that close what is open; bytes there */
+        char *data;             /* the document's buffer; NULL until something is written */
+        size_t size, allocated; /* bytes written, without the closing NULs of open levels; bytes allocated */
         unsigned level;
         Slice key;      /* of the next value: borrowed from the caller, or in scratch or index */
         Bytes scratch;  /* a key that had to be changed */
@@ -39,34 +39,34 @@ typedef struct DocumentWriter {
         DocumentWriterLevel levels[DOCUMENT_DEPTH_MAX];
 } DocumentWriter;
 
-/* *document* is initialised and empty. */
+/* Begins to write into *document*, which is initialised and empty. */
 void document_writer_init(DocumentWriter *w, bson_t *document);
-/* Closes what is still open: the document may be half-built, but it is BSON. */
+/* Closes all open levels: the document may be incomplete, but it is valid BSON. */
 void document_writer_done(DocumentWriter *w);
 
-/* Names the next value; inside an object only, before each value. *name* must stay until that value is written. On
- * level 0 the names that belong to sensorqd
- * (_id, pubsub, stored_at) are changed as well. */
+/* Sets the name of the next value; call it before each value of an object. *name* must stay valid until that value is
+ * written. On level 0, sensorqd's own names (_id, pubsub, stored_at) are changed as well. */
 int document_writer_name(DocumentWriter *w, Slice name);
 
-/* The same for sensorqd's own fields: as it is, and unique by the caller's word. *name* is a constant. */
+/* The same for sensorqd's own fields: the name is not changed or checked; the caller keeps it unique. *name* is a
+ * constant. */
 void document_writer_own_name(DocumentWriter *w, const char *name);
 
-/* The value may be an object or array of its own, until document_writer_close(). At most DOCUMENT_DEPTH_MAX levels. */
+/* Begins an object or array as the value; document_writer_close() ends it. At most DOCUMENT_DEPTH_MAX levels. */
 int document_writer_open(DocumentWriter *w, bool array);
-/* On level 0: checks the names only, the document stays open. */
+/* Ends the object or array. On level 0 it only checks the names, and the document stays open. */
 int document_writer_close(DocumentWriter *w);
 
-/* A value under the name given before. *text* is UTF-8. */
+/* This and the following write a value under the name set before. *text* is UTF-8. */
 int document_writer_string(DocumentWriter *w, Slice text);
-/* *msec* since the epoch, UTC. */
+/* *msec*: milliseconds since the epoch, UTC. */
 int document_writer_date(DocumentWriter *w, int64_t msec);
 int document_writer_double(DocumentWriter *w, double value);
 int document_writer_int64(DocumentWriter *w, int64_t value);
 int document_writer_bool(DocumentWriter *w, bool value);
 int document_writer_null(DocumentWriter *w);
 
-/* Whether a name is stored as it is. Else: empty -> `_`; a leading `$`, every `.` and every NUL -> `_`. */
+/* Whether a name is stored unchanged. Otherwise an empty name, a leading `$`, each `.` and each NUL become `_`. */
 bool document_key_is_plain(Slice name);
-/* Appends the name as it is stored to *ret*, with *width* times `_` wherever one would stand. */
+/* Appends the name as it is stored to *ret*, but with *width* `_` in place of each single one. */
 int document_key_wide(Slice name, unsigned width, Bytes *ret);

@@ -51,7 +51,7 @@ const char *document_reason(DocumentReason reason) {
 
 /* ---- explanations ---- */
 
-/* Writes the explanation, printable and never ending within a character. Returns *reason*. */
+/* Writes the explanation: printable, and not cut within a character. Returns *reason*. */
 static int reject(Builder *b, DocumentReason reason, const char *format, ...) _printf_(3, 4);
 
 static int reject(Builder *b, DocumentReason reason, const char *format, ...) {
@@ -71,7 +71,7 @@ static int reject(Builder *b, DocumentReason reason, const char *format, ...) {
         return (int) reason;
 }
 
-/* How much of *name* an explanation shows: not more than NAME_SHOWN bytes, whole characters. */
+/* Returns how many bytes of *name* an explanation shows: at most NAME_SHOWN, in whole characters. */
 static int shown(Slice name) {
         return (int) text_cut(name.data, name.size, NAME_SHOWN);
 }
@@ -80,7 +80,7 @@ static size_t place(const Builder *b) {
         return (size_t) (b->json.cursor - b->json.begin);
 }
 
-/* Says what an outcome of the reader or the writer means for the message. */
+/* Converts a result of the reader or writer into a DocumentReason and writes its explanation. */
 static int explain(Builder *b, int r) {
         const Slice data = b->message->data;
 
@@ -147,7 +147,7 @@ static bool is_date_field(const Builder *b) {
         return false;
 }
 
-/* Beyond the years 1 to 9999 the readers of some languages cannot have it (Python's datetime): then it stays text. */
+/* A date outside the years 1 to 9999 stays text: some languages cannot represent it (Python's datetime). */
 static bool parse_date(Slice text, int64_t *ret_msec) {
         return text.size >= DATE_TEXT_MIN && text.data[4] == '-' &&
                clock_parse_rfc3339(text.data, text.size, ret_msec) && *ret_msec >= DATE_MIN_MSEC &&
@@ -204,7 +204,7 @@ static int put_token(Builder *b, int token) {
         }
 }
 
-/* Something else than an object. It is only called that if it is JSON to its end. */
+/* The payload is not an object. It is only rejected for that if the rest is valid JSON. */
 static int reject_other(Builder *b) {
         int r = json_reader_skip(&b->json, NULL);
 
@@ -215,7 +215,7 @@ static int reject_other(Builder *b) {
         return reject(b, DOCUMENT_NOT_OBJECT, "JSON, but not an object");
 }
 
-/* The fields of the payload at the document's top level, in their order. */
+/* Writes the payload's fields at the top level of the document, in their order. */
 static int put_payload(Builder *b) {
         int token, r = DOCUMENT_OK;
 
@@ -264,7 +264,7 @@ int document_id(const DocumentInput *input, Bytes *scratch, Slice *ret) {
         return DOCUMENT_ID_FALLBACK;
 }
 
-/* As a date when it is one, which it is for everything that comes from the service. */
+/* Writes a date if the text is one, as it always is from the service; else the text. */
 static int put_time(DocumentWriter *w, Slice text) {
         int64_t msec;
 
@@ -279,8 +279,7 @@ static int put_attribute(DocumentWriter *w, Slice name, Slice value) {
         return r == DOCUMENT_OK ? document_writer_string(w, value) : r;
 }
 
-/* Whether *name* is that of an attribute that keeps its own, or was given to another one (in *given*, each between
- * NULs). */
+/* Whether an attribute has *name* as its own, or was given it (*given* holds such names, each ended by a NUL). */
 static bool is_attribute_taken(const WireMessage *message, Slice name, const Bytes *given) {
         for (size_t i = 0; i < message->n_attributes; i++)
                 if (slice_same(message->attributes[i].key, name))
@@ -291,8 +290,8 @@ static bool is_attribute_taken(const WireMessage *message, Slice name, const Byt
         return false;
 }
 
-/* The name under which an attribute is stored that cannot keep its own; where another one has that, `__` stands in
- * place of `_`, and so on: `a.b` beside `a_b` is `a__b`. Appended to *given*. */
+/* Finds the name for an attribute that cannot keep its own, and appends it to *given*. When another attribute has that
+ * name, each `_` becomes `__`, and so on: next to `a_b`, `a.b` is stored as `a__b`. */
 static int give_attribute_name(const WireMessage *message, Slice name, Bytes *given, Slice *ret) {
         size_t from = given->size;
 
@@ -308,11 +307,11 @@ static int give_attribute_name(const WireMessage *message, Slice name, Bytes *gi
                 if (!is_attribute_taken(message, *ret, given))
                         break;
         }
-        given->size = from + ret->size + 1; /* with the NUL behind it */
+        given->size = from + ret->size + 1; /* with the NUL after it */
         return DOCUMENT_OK;
 }
 
-/* Those that keep their names first: they are what others give way to, in whatever order they came. */
+/* Writes the attributes whose names must change. The others, written before, have priority, whatever the order. */
 static int put_changed_attributes(Builder *b) {
         _cleanup_bytes_ Bytes given = {};
         int r = DOCUMENT_OK;
@@ -356,7 +355,7 @@ static int attribute_order(const void *a, const void *b) {
         return slice_order(((const WireAttribute *) a)->key, ((const WireAttribute *) b)->key);
 }
 
-/* The attributes as one JSON object, sorted, without blanks: what the hash of a message without data is made of. */
+/* Makes one sorted JSON object of the attributes, without blanks: the hash of a message without data is made of it. */
 static int sorted_attributes(const WireMessage *message, Bytes *ret) {
         _cleanup_free_ WireAttribute *sorted = calloc(message->n_attributes + 1, sizeof(*sorted));
 
@@ -449,7 +448,7 @@ static int put_id(Builder *b) {
         return explain(b, document_writer_string(&b->writer, id));
 }
 
-/* What the data stands for. A message with attributes alone is an empty object. */
+/* Opens the payload. A message with attributes only counts as an empty object. */
 static int open_payload(Builder *b) {
         static const DocumentReason reasons[] = { [PAYLOAD_BAD] = DOCUMENT_NOT_JSON,
                 [PAYLOAD_NOT_UTF8] = DOCUMENT_NOT_UTF8,
@@ -486,7 +485,7 @@ static int build(Builder *b) {
 }
 
 int document_build(const DocumentInput *input, bson_t *document, char detail[static DOCUMENT_DETAIL_SIZE]) {
-        Builder b; /* the writer's levels are set up as they are opened: clearing them all would cost more than a small
+        Builder b; /* not cleared: a level is set up when it is opened, and clearing all costs more than a small
                       document */
         int r;
 
@@ -510,7 +509,7 @@ int document_build(const DocumentInput *input, bson_t *document, char detail[sta
 
 /* ---- comparison ---- */
 
-/* Moves on to the next element of the payload, over what sensorqd itself adds. Writes where it begins. */
+/* Moves on to the next element of the payload and skips sensorqd's own fields. Writes the element's offset. */
 static bool next_field(bson_iter_t *iter, uint32_t *ret_offset) {
         while (bson_iter_next(iter)) {
                 const char *key = bson_iter_key(iter);
@@ -523,7 +522,7 @@ static bool next_field(bson_iter_t *iter, uint32_t *ret_offset) {
         return false;
 }
 
-/* The bytes of the element that begins at *offset*, to where *iter* would go on. */
+/* Returns the bytes of the element that begins at *offset* and on which *iter* stands. */
 static Slice field_bytes(const bson_t *document, const bson_iter_t *iter, uint32_t offset) {
         bson_iter_t ahead = *iter;
         uint32_t end = bson_iter_next(&ahead) ? bson_iter_offset(&ahead) : document->len - 1;
@@ -531,7 +530,7 @@ static Slice field_bytes(const bson_t *document, const bson_iter_t *iter, uint32
         return (Slice){ (const char *) bson_get_data(document) + offset, end - offset };
 }
 
-/* As 0.1.0 compared: byte by byte. */
+/* Compares as 0.1.0 did: byte by byte. */
 static bool same_fields(const bson_t *a, const bson_t *b) {
         bson_iter_t left, right;
         uint32_t left_offset, right_offset;

@@ -22,7 +22,7 @@
 #define LOCK_TRIES 500
 #define LOCK_PAUSE_NSEC 20000000
 
-/* One file of the directory, or two while it is being compressed. */
+/* One file of the directory; two files while it is being compressed. */
 typedef struct File {
         int64_t day; /* since the epoch */
         unsigned n;
@@ -31,24 +31,24 @@ typedef struct File {
 
 struct FileArchive {
         FileArchiveSpec spec;
-        int lock_fd; /* the directory; -1 unless locked */
+        int lock_fd; /* of the directory; -1 unless locked */
         bool loaded;
         struct timespec changed; /* the directory's mtime */
         dev_t device;
         ino_t inode;
-        File *files; /* in their order */
+        File *files; /* sorted by day and number */
         size_t n, allocated;
-        int fd; /* of the last file, if it still grows; -1 */
+        int fd; /* of the last file if it still grows; else -1 */
         uint64_t size;
-        bool untidy;    /* that something does not work was said */
-        bool full;      /* so said a write, whatever the disk says of itself */
-        usec_t told;    /* the latest time that the queue told; 0: none yet */
-        usec_t told_at; /* clock_now() of that */
+        bool untidy;    /* it was logged that compressing or removing fails */
+        bool full;      /* a write found the disk full, even if statvfs() shows room */
+        usec_t told;    /* the latest publish time seen; 0: none yet */
+        usec_t told_at; /* clock_now() when it was seen */
 };
 
 /* ---- the time ---- */
 
-/* The earliest that it can be now, by what the queue told; our clock may be behind. 0: not known. */
+/* Returns the earliest possible present time, by publish times: our clock may be behind. 0: unknown. */
 static usec_t time_told(const FileArchive *a) {
         return a->told > 0 ? a->told + (clock_now() - a->told_at) : 0;
 }
@@ -75,7 +75,7 @@ static char *name_of(const File *file, bool packed, char buffer[static NAME_SIZE
         return buffer;
 }
 
-/* Whether *name* is exactly what name_of() makes: then the file is ours. */
+/* Reads a name. Returns false unless it is exactly what name_of() makes: the file is not ours. */
 static bool name_read(const char *name, File *ret) {
         struct tm tm = {};
         char again[NAME_SIZE];
@@ -102,7 +102,7 @@ static int file_order(const void *a, const void *b) {
         return (left->n > right->n) - (left->n < right->n);
 }
 
-/* ---- what is there ---- */
+/* ---- the directory ---- */
 
 static void forget(FileArchive *a) {
         if (a->fd >= 0)
@@ -130,8 +130,8 @@ static int open_list(const FileArchive *a, DIR **ret) {
         return 0;
 }
 
-/* In their order, each once. Copies that were not finished go. All of them, or an error: the name of a file that is not
- * seen would be taken once more, and its lines be replaced when that one is compressed. */
+/* Lists all files, sorted, each once, and removes unfinished copies. An incomplete list is an error: the name of a
+ * missing file would be used again, and its lines be replaced when that one is compressed. */
 static int list_files(FileArchive *a) {
         const struct dirent *entry;
         DIR *directory;
@@ -150,7 +150,7 @@ static int list_files(FileArchive *a) {
                 else if (name_read(entry->d_name, &file))
                         r = add_file(a, &file);
         }
-        if (r == 0 && errno > 0) /* readdir(3): else it was the end */
+        if (r == 0 && errno > 0) /* readdir(3): errno 0 means the end */
                 r = -errno;
         (void) closedir(directory);
         if (a->n > 1)
@@ -179,7 +179,7 @@ static int cut_tail(const FileArchive *a, const char *name, const FileLines *lin
         return 0;
 }
 
-/* Takes the file as *to* has it. */
+/* Copies the lines of the file into the two files of *to*. */
 static int write_copies(const FileArchive *a, const char *name, const FileCopies *to) {
         int fd = openat(a->lock_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), r;
         FileLines lines = { .copies = to };
@@ -192,7 +192,7 @@ static int write_copies(const FileArchive *a, const char *name, const FileCopies
         return fsync(to->whole) < 0 || fsync(to->torn) < 0 ? err_errno() : 0;
 }
 
-/* What is whole takes the place of the file; the rest goes to the end of one beside it. */
+/* Replaces the file by its whole lines, and appends the others to a file named *.torn. */
 static int take_out_holes(const FileArchive *a, const char *name, const FileLines *lines) {
         char part[NAME_SIZE + 8], torn[NAME_SIZE + 8];
         _cleanup_close_ int whole_fd = -1, torn_fd = -1;
@@ -236,12 +236,12 @@ static int load_file(const FileArchive *a, const File *file, FileLines *lines) {
         fd = openat(a->lock_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         if (fd < 0)
                 return err_errno();
-        if (file->plain && fsync(fd) < 0) { /* lines of a killed process may be in memory only */
+        if (file->plain && fsync(fd) < 0) { /* lines that a killed process wrote may be in memory only */
                 r = err_errno();
                 (void) close(fd);
                 return r;
         }
-        /* what a sync that failed did not write Linux still shows, and takes for written: read what is on the disk */
+        /* after a failed sync, Linux still shows data that is not on the disk: drop the cache and read the disk */
         (void) posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
         r = file_lines_read(fd, lines);
         if (r == 0 && file->plain)
@@ -255,7 +255,7 @@ static int load_file(const FileArchive *a, const File *file, FileLines *lines) {
         return r;
 }
 
-/* The newest files first, until enough lines are known; then the oldest of these first. */
+/* Reads the newest files first, until enough lines are known; then adds their keys in order, oldest first. */
 static int load_keys(FileArchive *a, FileKeys *keys) {
         _cleanup_free_ FileLines *lines = calloc(a->n + 1, sizeof(FileLines));
         size_t from = a->n, total = 0;
@@ -298,7 +298,7 @@ static int open_last(FileArchive *a) {
         return 0;
 }
 
-/* Remembers how the directory is. */
+/* Remembers the state of the directory. */
 static int note_directory(FileArchive *a) {
         struct stat status;
 
@@ -321,7 +321,7 @@ static bool is_changed(const FileArchive *a) {
         return a->fd >= 0 && (fstat(a->fd, &status) < 0 || (uint64_t) status.st_size != a->size);
 }
 
-/* The open one is still that of its name, with what was written here and no more. */
+/* Whether the open file still has its name, and contains only what we wrote. */
 static bool last_is_same(const FileArchive *a) {
         struct stat open, named;
         char name[NAME_SIZE];
@@ -341,7 +341,7 @@ static bool files_are_same(const FileArchive *a, const FileArchive *b) {
         return a->n == b->n;
 }
 
-/* The directory changed, but none of our files did: what is known still holds. Reading it again takes seconds. */
+/* Whether the directory changed but none of our files did: then nothing need be read again, which takes seconds. */
 static bool only_others_changed(FileArchive *a) {
         FileArchive now = { .lock_fd = a->lock_fd };
         struct stat status;
@@ -371,7 +371,7 @@ static int load(FileArchive *a, FileKeys *keys) {
         return r;
 }
 
-/* ---- what is past its time ---- */
+/* ---- old files ---- */
 
 static int drop(FileArchive *a, size_t index) {
         char name[NAME_SIZE];
@@ -395,7 +395,7 @@ static int drop_old(FileArchive *a) {
 }
 
 static void end_tidying(FileArchive *a, int r) {
-        if (r == -ENOENT) /* another process moved it since we looked: the next use reads anew what is there */
+        if (r == -ENOENT) /* another process moved it meanwhile: the next use reads the directory again */
                 return forget(a);
         if (r < 0 && !a->untidy)
                 log_event(LOG_WARNING, NULL,
@@ -454,7 +454,7 @@ static int look_at_disk(const FileArchive *a) {
         return disk.f_blocks > 0 && (uint64_t) disk.f_bavail * disk.f_frsize < FILE_FREE_MIN ? -ENOSPC : 0;
 }
 
-/* The disk is full: drops files that are past `keep`. Nothing is compressed, since that needs room itself. */
+/* The disk is full: drops files older than `keep`. Nothing is compressed, since that needs room. */
 static int make_room(FileArchive *a, FileKeys *keys) {
         int r = is_changed(a) && !only_others_changed(a) ? load(a, keys) : 0;
 
@@ -485,7 +485,7 @@ int file_archive_lock(FileArchive *a, FileKeys *keys, usec_t told) {
 
 void file_archive_unlock(FileArchive *a) {
         if (a->lock_fd >= 0)
-                (void) close(a->lock_fd); /* and the lock with it */
+                (void) close(a->lock_fd); /* this releases the lock as well */
         a->lock_fd = -1;
 }
 
@@ -501,7 +501,7 @@ uint64_t file_archive_room(const FileArchive *a, usec_t at) {
         return a->size < a->spec.max_size ? a->spec.max_size - a->size : 0;
 }
 
-/* The name after the last one of that day. */
+/* Begins a file with the next free name of that day. */
 static int begin_file(FileArchive *a, usec_t at) {
         File file = { .day = (int64_t) (at / DAY_USEC), .plain = true };
         char name[NAME_SIZE];
@@ -525,7 +525,7 @@ static int begin_file(FileArchive *a, usec_t at) {
         r = fsync(a->lock_fd) < 0 ? err_errno() : note_directory(a);
         if (r < 0) {
                 (void) close(a->fd);
-                a->fd = -1; /* its name may not be on the disk: load() sees to that before anything is in it */
+                a->fd = -1; /* its name may not be durable: load() syncs the directory before lines are written */
         }
         return r;
 }
@@ -549,7 +549,7 @@ int file_archive_append(FileArchive *a, Slice lines, usec_t at) {
         }
         a->full = r == -ENOSPC || r == -EDQUOT;
         if (a->fd < 0 || ftruncate(a->fd, (off_t) a->size) < 0 || fsync(a->fd) < 0)
-                forget(a); /* what is there is found out at the next try */
+                forget(a); /* the next use reads the directory again */
         return r;
 }
 
@@ -569,7 +569,7 @@ static int pack_into(const FileArchive *a, const char *name, const char *part) {
         return fsync(to) < 0 ? err_errno() : 0;
 }
 
-/* The whole of it under its new name and durable, then the old one goes. */
+/* Compresses a file: the new one is complete and durable before the old one is removed. */
 static int pack(FileArchive *a, File *file) {
         char name[NAME_SIZE], packed[NAME_SIZE], part[NAME_SIZE + 8];
         int r;

@@ -7,14 +7,14 @@
 #include "lib/clock.h"
 #include "lib/sha256.h"
 
-#define SPARE 2000 /* lines that may be taken back */
+#define SPARE 2000 /* lines that file_keys_undo() can take back */
 
-/* A ring, and a table of chains over it. A link is a place in the ring and 1 more, 0 the end of a chain: so memory that
- * was never used is never touched. */
+/* A ring of keys and a hash table of chains. A link is an index in the ring plus 1; 0 ends a chain, so memory from
+ * calloc() that was never used is never touched. */
 struct FileKeys {
         FileKey *ring;
-        uint32_t *next;  /* of the same chain */
-        uint32_t *heads; /* of the chains */
+        uint32_t *next;  /* next key of the same chain */
+        uint32_t *heads; /* first key of each chain */
         size_t size, mask;
         size_t begin, n;
 };

@@ -12,7 +12,7 @@
 #define PIECE 65536
 #define LINE_DEPTH 100
 
-/* "" for what has no UTF-8 form. -ENOMEM: a key that is not known would be taken for one that is not there. */
+/* Reads a text; "" when it has no UTF-8 form. -ENOMEM is not ignored: an unknown key would count as not stored. */
 static int read_text(const JsonReader *json, Bytes *text) {
         bytes_cut(text, 0);
         if (bytes_reserve(text, json->slice.size + 1) < 0)
@@ -22,7 +22,7 @@ static int read_text(const JsonReader *json, Bytes *text) {
         return 0;
 }
 
-/* The two members of `pubsub` that count. */
+/* Reads the two members of `pubsub` that matter. */
 static int read_pubsub(JsonReader *json, char hash[static 65], Bytes *time) {
         int token, r = 0;
 
@@ -41,7 +41,7 @@ static int read_pubsub(JsonReader *json, char hash[static 65], Bytes *time) {
         return r < 0 ? r : token == JSON_OBJECT_END ? 0 : -EBADMSG;
 }
 
-/* -EBADMSG: not a document of ours; -ENOMEM. */
+/* Reads the key of a line. -EBADMSG: it is not our document; -ENOMEM. */
 static int read_line(Slice line, FileKey *ret) {
         _cleanup_bytes_ Bytes id = {}, time = {};
         char hash[65] = "";
@@ -72,7 +72,7 @@ static int read_line(Slice line, FileKey *ret) {
         return 0;
 }
 
-/* With its newline. */
+/* Copies a line with its newline. */
 static int copy_line(const FileLines *lines, Slice line, bool hole) {
         const FileCopies *to = lines->copies;
 
@@ -106,7 +106,7 @@ static int add_line(FileLines *lines, Slice line) {
         return 0;
 }
 
-/* Takes the whole lines out of *text*. */
+/* Takes the complete lines off *text*. */
 static int take_lines(FileLines *lines, Bytes *text) {
         const char *begin = text->data, *end = text->data + text->size, *stop;
         int r = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files as a type of sink: a line for each message, see file-archive.c. Everything here but file_open() is on the
- * sink's thread. */
+/* Files as a type of sink: a line for each message, see file-archive.c. All functions but file_open() run on the sink's
+ * thread. */
 #include "sinks/file.h"
 
 #include <errno.h>
@@ -18,9 +18,9 @@
 
 #define PATH_SIZE_MAX 1024
 #define SIZE_MIN 4096
-#define SIZE_MAX_BYTES (UINT64_C(1) << 30) /* compressed in one go, while the subscription waits */
+#define SIZE_MAX_BYTES (UINT64_C(1) << 30) /* a file is compressed in one step, while the subscription waits */
 #define YEARS_MAX 100
-#define WRITE_MAX (4 * 1024 * 1024) /* synced at once */
+#define WRITE_MAX (4 * 1024 * 1024) /* bytes written before a sync */
 
 /* ---- configuration ---- */
 
@@ -44,7 +44,7 @@ static const ConfigRow rows[] = {
 };
 /* clang-format on */
 
-/* Whether a path leads out of where it begins. */
+/* Whether a path has a part "..". */
 static bool climbs(const char *path) {
         for (const char *part = path; *part;) {
                 size_t size = strcspn(part, "/");
@@ -56,7 +56,7 @@ static bool climbs(const char *path) {
         return false;
 }
 
-/* One spelling for one place: no part ".", and one slash between two. */
+/* Normalises a path: removes parts "." and double slashes. */
 static void make_plain(char *path) {
         const char *part = path;
         char *end = path + (path[0] == '/');
@@ -78,7 +78,7 @@ static void make_plain(char *path) {
         *end = '\0';
 }
 
-/* NULL: no memory. */
+/* Makes the path of the directory. NULL: no memory. */
 static char *directory_of(const char *directory, const char *state_dir) {
         char *path;
 
@@ -91,7 +91,7 @@ static char *directory_of(const char *directory, const char *state_dir) {
         return path;
 }
 
-/* As it will be for these: what the file does not say is read behind this rule only. NULL: no memory. */
+/* Returns the state_dir of the configuration. Its default is not set yet when this rule runs. NULL: no memory. */
 static char *state_dir_of(const ConfigPlace *top) {
         const YamlNode *state = yaml_get(top->node, "state_dir");
 
@@ -100,8 +100,8 @@ static char *state_dir_of(const ConfigPlace *top) {
         return config_state_dir(top->reader->path, top->reader->directory, getenv("STATE_DIRECTORY"));
 }
 
-/* Another sink of this configuration that has the same directory; *ret is NULL: none. Each would find what the other
- * stored. -ENOMEM. */
+/* Finds another sink in this configuration with the same directory; *ret is NULL: none. Such sinks would take each
+ * other's lines for their own. -ENOMEM. */
 static int find_same(const ConfigPlace *place, const char *text, const YamlNode **ret) {
         const ConfigPlace *top = place->parent->parent;
         const YamlNode *list = yaml_get(top->node, "subscribe");
@@ -166,15 +166,14 @@ typedef struct FileSink {
         bson_t document; /* scratch */
 } FileSink;
 
-/* One write. */
 typedef struct Writing {
         FileSink *sink;
         SinkWork *work;
-        SinkVerdict *verdicts; /* that hold once the lines are synced */
-        size_t from;           /* the first item that waits for that */
+        SinkVerdict *verdicts; /* valid after the lines are synced */
+        size_t from;           /* the first item that waits for the sync */
         size_t lines;
         Bytes text;
-        usec_t at; /* when it is stored: nothing is before it was published, so our clock may be behind */
+        usec_t at; /* time of storing; never before the publish time, since our clock may be behind */
 } Writing;
 
 static void answer_fault(const FileSink *f, SinkAnswer *answer, int r) {
@@ -191,8 +190,8 @@ static void file_probe(void *self, SinkAnswer *answer) {
         file_archive_unlock(f->archive);
 }
 
-/* Makes the lines so far durable: then their verdicts hold. After a failure the keys of w->lines are to be taken back.
- */
+/* Makes the lines so far durable and sets their verdicts. After a failure, the caller must take back the keys of
+ * w->lines. */
 static int flush(Writing *w, size_t until) {
         FileSink *f = w->sink;
         int r = 0;
@@ -211,7 +210,7 @@ static int flush(Writing *w, size_t until) {
         return 0;
 }
 
-/* A document whose id came with the message, or is the fallback: see below. */
+/* Builds the document of a message. Returns the kind of its id (DOCUMENT_ID_*), or a reason with a SINK_BAD item. */
 static int build(Writing *w, SinkItem *item, bool id_by_time, FileKey *ret) {
         const DocumentInput input = {
                 .message = item->message, .rules = &w->sink->rules, .at = w->at, .id_by_time = id_by_time
@@ -233,8 +232,8 @@ static int build(Writing *w, SinkItem *item, bool id_by_time, FileKey *ret) {
         return kind;
 }
 
-/* What the line under the same id says of this one. A message id of the service is not one of a queue that began anew:
- * there the time of publishing tells two messages apart, and goes into the id. */
+/* Compares a message with the line that has its id. The fallback id may repeat after a queue began anew (an emulator):
+ * then the publish time distinguishes the messages, and becomes part of the id. */
 static int judge(Writing *w, size_t index) {
         SinkItem *item = &w->work->items[index];
         size_t before = w->text.size;
@@ -269,7 +268,7 @@ static int judge(Writing *w, size_t index) {
         return 0;
 }
 
-/* One more message; what does not fit into the file together with those before it goes behind a sync of them. */
+/* Adds a message. When it does not fit into the file or the buffer with the lines before it, these are synced first. */
 static int add(Writing *w, size_t index) {
         size_t before = w->text.size, lines = w->lines, room = file_archive_room(w->sink->archive, w->at);
         Bytes rest = {};
@@ -305,11 +304,11 @@ static int write_all(Writing *w) {
         if (r == 0)
                 r = flush(w, w->work->n);
         if (r < 0)
-                file_keys_undo(w->sink->keys, w->lines); /* those are not there */
+                file_keys_undo(w->sink->keys, w->lines); /* these lines are not in the file */
         return r;
 }
 
-/* 0: none of them tells. */
+/* Returns the latest publish time of the messages; 0: none has one. */
 static usec_t latest_publishing(const SinkWork *work) {
         int64_t latest = 0, msec;
 
@@ -363,7 +362,7 @@ static void *file_close(void *self) {
         return NULL;
 }
 
-/* Also where a further daemon, or an old sink that still writes, is kept away by the lock. */
+/* Names the directory. Its lock also keeps away another daemon, or an old sink that still writes. */
 static void file_exclusive(
         const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
         _cleanup_free_ char *directory = directory_of(((const FileConfig *) config->keys)->directory, state_dir);
@@ -392,7 +391,7 @@ static int open_archive(FileSink *f, const SubscriptionConfig *config) {
 
 static int file_open_as(const SubscriptionConfig *config, const char *state_dir, void **ret_self) {
         FileSink *f =
-                aligned_alloc(_Alignof(FileSink), sizeof(FileSink)); /* a bson_t asks for more than calloc() gives */
+                aligned_alloc(_Alignof(FileSink), sizeof(FileSink)); /* a bson_t needs alignment beyond calloc()'s */
         int r;
 
         if (!f)
@@ -427,7 +426,7 @@ static int admin_open(const SubscriptionConfig *config, void **ret_self, char te
         return 0;
 }
 
-/* Makes nothing: what root made, the service could not write to. */
+/* Checks only, and creates nothing: the service could not write to a directory made by root. */
 static void admin_check(void *self, const SinkTeller *teller) {
         const SubscriptionConfig *config = self;
         const FileConfig *keys = config->keys;
@@ -449,7 +448,7 @@ static void admin_check(void *self, const SinkTeller *teller) {
         if (access(there ? directory : above, W_OK | X_OK) < 0 || statvfs(there ? directory : above, &disk) < 0) {
                 int error = errno;
 
-                /* Who may not write to state_dir is not the service's user. */
+                /* A user who may not write to state_dir is not the service's user: only a warning. */
                 return sink_admin_tell(teller,
                         error == EACCES && access(config->state_dir, W_OK | X_OK) < 0 ? SINK_GRADE_WARN
                                                                                       : SINK_GRADE_FAIL,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MongoDB as the verbs see any sink: check and setup; rejected is in mongodb-rejected.c. */
+/* MongoDB for the verbs check and setup; rejected is in mongodb-rejected.c. */
 #include "sinks/mongodb-write.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #define CODE_INDEX_OPTIONS_CONFLICT 85
 #define CODE_INDEX_KEY_SPECS_CONFLICT 86
 
-/* For readers by time of measurement, by device, and for those who follow what arrives. */
+/* For queries by time of measurement, by device, and by time of arrival. */
 static const struct {
         const char *name;
         struct {
@@ -52,9 +52,9 @@ static void tell_fault(const SinkTeller *teller, MongodbFault fault, const char 
         sink_admin_tell(teller, SINK_GRADE_FAIL, "%s: %s", detail, mongodb_fault_words(fault)->remedy);
 }
 
-/* ---- what the server says of itself ---- */
+/* ---- questions to the server ---- */
 
-/* {NAME: 1} of database admin; `showPrivileges` for connectionStatus. */
+/* Runs {NAME: 1} on database admin, with `showPrivileges` for connectionStatus. */
 static MongodbFault ask(MongodbClient *client, const char *name, bson_t *reply, char text[static MONGODB_DETAIL_SIZE]) {
         bson_t command = BSON_INITIALIZER;
         MongodbFault fault;
@@ -108,7 +108,7 @@ static bool is_granted(
         return false;
 }
 
-/* The first thing that the list of privileges does not grant, as a sentence in *text*. */
+/* Returns true, and a sentence in *text*, for the first privilege that the list does not grant. */
 static bool lacks_privilege(
         const MongodbClient *client, const bson_iter_t *privileges, char text[static MONGODB_DETAIL_SIZE]) {
         const char *const collections[] = { client->collection, client->rejected_collection }, *const actions[] = {
@@ -127,8 +127,8 @@ static bool lacks_privilege(
 
 /* ---- check ---- */
 
-/* Whether the server is known to answer `j: true` only when it is so. MongoDB's own programs describe how they were
- * built, FerretDB names itself, and the hosted ones are known by their names. */
+/* Whether the server is known to confirm a write with `j: true` only when it is journaled. MongoDB's own programs
+ * report how they were built, FerretDB reports its name, and hosted services are known by their host names. */
 static bool keeps_what_it_confirms(MongodbClient *client) {
         static const char *const members[] = { "buildEnvironment", "storageEngines", "ferretdb", "ferretdbVersion" },
                                  *const hosts[] = { ".mongodb.net", ".cosmos.azure.com", ".docdb.amazonaws.com" };
@@ -141,22 +141,22 @@ static bool keeps_what_it_confirms(MongodbClient *client) {
                 known |= strlen(host->host) > strlen(hosts[i]) &&
                          strcmp(host->host + strlen(host->host) - strlen(hosts[i]), hosts[i]) == 0;
         if (ask(client, "buildInfo", &reply, text) != MONGODB_FAULT_NONE)
-                known = true; /* it does not tell: nothing is said against it */
+                known = true; /* the server does not tell: then no warning */
         for (size_t i = 0; i < ELEMENTSOF(members); i++)
                 known |= bson_has_field(&reply, members[i]);
         bson_destroy(&reply);
         return known;
 }
 
-/* As whom we stand there. */
+/* What is known of our login. */
 typedef struct Standing {
         char user[MONGODB_DETAIL_SIZE];
         bool nobody; /* nobody is logged in */
-        bool listed; /* it tells privileges */
+        bool listed; /* the server listed our privileges */
 } Standing;
 
-/* Whether each connection begins with a login: then all that was answered was answered to somebody, though not every
- * server tells whom. */
+/* Whether each connection begins with a login. Then every answer was for a logged-in user, although not every server
+ * names that user. */
 static bool logs_in(const MongodbClient *client) {
         return mongoc_uri_get_username(client->uri) || mongoc_uri_get_auth_mechanism(client->uri);
 }
@@ -174,7 +174,7 @@ static void describe_user(const MongodbClient *client, const bson_t *status, Sta
                         mongodb_reply_text(&users, "user", "?"), mongodb_reply_text(&users, "db", "?"));
 }
 
-/* False: something is missing, and was told. */
+/* Returns false, after a message, when a privilege is missing. */
 static bool check_privileges(MongodbClient *client, const SinkTeller *teller, Standing *standing) {
         char text[MONGODB_DETAIL_SIZE];
         bson_iter_t privileges;
@@ -183,7 +183,7 @@ static bool check_privileges(MongodbClient *client, const SinkTeller *teller, St
         bson_t status;
 
         fault = ask(client, "connectionStatus", &status, text);
-        standing->nobody = fault == MONGODB_FAULT_FORBIDDEN; /* who is logged in may always ask that */
+        standing->nobody = fault == MONGODB_FAULT_FORBIDDEN; /* every logged-in user may ask that */
         if (fault == MONGODB_FAULT_NONE) {
                 describe_user(client, &status, standing);
                 standing->listed = mongodb_reply_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
@@ -228,7 +228,7 @@ static void admin_check(void *self, const SinkTeller *teller) {
 
 typedef struct IndexCount {
         size_t created, forbidden;
-        char differing[160]; /* their names */
+        char differing[160]; /* names of indexes */
         char missing[160];
 } IndexCount;
 

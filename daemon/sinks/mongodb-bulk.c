@@ -5,10 +5,10 @@
 #include <string.h>
 
 #define BUFFER_KEPT_MAX (1024 * 1024)
-/* so many refused alone, and no command carried out: it is not the documents */
+/* when so many are refused alone and no command was carried out, the documents are not at fault */
 #define REFUSED_ALONE_MAX 3
 
-/* One bulk as it fills. */
+/* A bulk that is being filled. */
 typedef struct Chunk {
         mongoc_bulk_operation_t *operation; /* NULL: none begun */
         size_t n, bytes;
@@ -24,7 +24,7 @@ void mongodb_bulk_done(MongodbBulk *bulk) {
         bson_destroy(&bulk->document);
 }
 
-/* Empties the document for the next; lets go of a buffer that one large document blew up. */
+/* Empties the document for the next one, and frees a buffer that a large document has made large. */
 static void reset_document(MongodbBulk *bulk) {
         if (bulk->document.len > BUFFER_KEPT_MAX) {
                 bson_destroy(&bulk->document);
@@ -43,8 +43,8 @@ static mongoc_bulk_operation_t *begin_operation(MongodbBulk *bulk) {
         return operation;
 }
 
-/* The driver's own check of every document is switched off: it accepts invalid UTF-8 in some versions, costs more than
- * the copy, and document.c has stricter rules. */
+/* The driver's own check of each document is switched off: some versions accept invalid UTF-8, it takes longer than the
+ * copy, and document.c has stricter rules. */
 static bool add_document(MongodbBulk *bulk, Chunk *chunk, size_t item, bson_error_t *error) {
         bson_t options = BSON_INITIALIZER;
         bool ok;
@@ -61,8 +61,8 @@ static bool add_document(MongodbBulk *bulk, Chunk *chunk, size_t item, bson_erro
         return ok;
 }
 
-/* A document that the answer does not account for, though nothing is wrong with the remote, is odd: it goes alone next
- * time, where no numbers can hide it. */
+/* Reports a verdict for each document. When the answer does not account for a document although the remote has no
+ * fault, that document is a suspect (MONGODB_OTHER), so that it is sent alone next time. */
 static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, MongodbJudgement *judgements, MongodbFault fault,
         const bson_t *reply, const bson_error_t *error) {
         char detail[MONGODB_DETAIL_SIZE];
@@ -90,8 +90,8 @@ static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, MongodbJudgemen
         }
 }
 
-/* The whole command was refused, and this is all that was in it. A server's refusal of a command says nothing about
- * the document; what the driver finds before it sends anything does. */
+/* A command with a single document was refused as a whole. A server's refusal of a command says nothing about the
+ * document, but an error that the driver finds before sending does. */
 static MongodbFault tell_alone(MongodbBulk *bulk, size_t item, const bson_error_t *error) {
         MongodbJudgement judgement = { MONGODB_OTHER, (int) error->code, true };
         MongodbFault ignored;
@@ -106,8 +106,8 @@ static MongodbFault tell_alone(MongodbBulk *bulk, size_t item, const bson_error_
                                                                               : MONGODB_FAULT_NONE;
 }
 
-/* Sends both halves with a bulk of their own: in the caller's, the next document may be built already. A field of
- * MongodbBulk that sending changes has to be copied back here. */
+/* Sends both halves with a separate bulk, since the caller's may already hold the next document. Each field of
+ * MongodbBulk that sending changes must be copied back here. */
 static MongodbFault halve(MongodbBulk *bulk, const Chunk *chunk) {
         size_t middle = chunk->n / 2;
         MongodbBulk half = *bulk;
@@ -143,7 +143,7 @@ static bool execute(MongodbBulk *bulk, Chunk *chunk, bson_t *reply, bson_error_t
         return ok;
 }
 
-/* Sends what the chunk holds and empties it. */
+/* Sends the documents of the chunk and empties it. */
 static MongodbFault flush(MongodbBulk *bulk, Chunk *chunk) {
         MongodbJudgement judgements[MONGODB_BULK_DOCUMENTS];
         bson_error_t error = {};

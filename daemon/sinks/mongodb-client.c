@@ -7,14 +7,14 @@
 
 #include "lib/log.h"
 
-/* then a new pool: libmongoc before 1.23.4 may not log in again after a network error with MONGODB-X509 */
+/* then a new pool is made: with MONGODB-X509, libmongoc before 1.23.4 may not log in again after a network error */
 #define LOGIN_FAILURES_MAX 3
 
-/* of one bulk: the driver copies every document once more; and a reading or two, over the slowest line */
+/* of one bulk. MAX: the driver copies every document once more. MIN: one or two readings, for the slowest network */
 #define BULK_BYTES_MAX (4 * 1024 * 1024)
 #define BULK_BYTES_MIN 1024
 
-/* the _id that no document has */
+/* an _id that no document has */
 #define NOBODY "sensorqd: nobody"
 
 /* ---- the driver as a whole ---- */
@@ -29,7 +29,7 @@ static void init_driver(void) {
         (void) mongoc_handshake_data_append("sensorqd", SENSORQD_VERSION, NULL);
 }
 
-/* ---- what the monitors see ---- */
+/* ---- the driver's monitors ---- */
 
 static bool is_writable(const mongoc_server_description_t *server) {
         static const char *const types[] = { "RSPrimary", "Standalone", "Mongos", "LoadBalancer" };
@@ -41,7 +41,7 @@ static bool is_writable(const mongoc_server_description_t *server) {
         return false;
 }
 
-/* On a monitor's thread, the driver's locks held: nothing but a flag and the wake-up. */
+/* Runs on a monitor's thread with the driver's locks held, so it only sets a flag and wakes the loop. */
 static void on_server_changed(const mongoc_apm_server_changed_t *event) {
         MongodbClient *client = mongoc_apm_server_changed_get_context(event);
         bool now = is_writable(mongoc_apm_server_changed_get_new_description(event));
@@ -51,14 +51,14 @@ static void on_server_changed(const mongoc_apm_server_changed_t *event) {
                 sink_host_seen(client->host, now ? SINK_SEEN_WRITABLE : SINK_SEEN_LOST);
 }
 
-/* ---- the connection string as the driver takes it ---- */
+/* ---- the connection string ---- */
 
 static int bad(char problem[static MONGODB_DETAIL_SIZE], const char *text) {
         text_copy(problem, MONGODB_DETAIL_SIZE, text);
         return -EBADMSG;
 }
 
-/* What the uri says counts, up to *most*; *usual* where it says nothing. */
+/* Sets a limit: the uri's value up to *most*, or *usual* when the uri has none. */
 static bool set_limit(mongoc_uri_t *uri, const char *option, int32_t usual, int32_t most) {
         int32_t own = mongoc_uri_get_option_as_int32(uri, option, 0);
 
@@ -85,8 +85,8 @@ static int set_password(mongoc_uri_t *uri, const char *password, char problem[st
         return 0;
 }
 
-/* Retryable writes where nothing else is said. Amazon DocumentDB and Azure Cosmos DB cannot have them; every write has
- * its key, so it is as safe without. */
+/* Switches retryable writes on unless the uri sets them. Amazon DocumentDB and Azure Cosmos DB do not support them;
+ * every write has a key, so it is as safe without them. */
 static bool set_retries(mongoc_uri_t *uri) {
         return mongoc_uri_has_option(uri, MONGOC_URI_RETRYWRITES) ||
                mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, true);
@@ -130,7 +130,7 @@ mongoc_write_concern_t *mongodb_write_concern_new(void) {
         return concern;
 }
 
-/* ---- birth and death ---- */
+/* ---- life ---- */
 
 static char **copy_list(char **list) {
         size_t n = 0;
@@ -279,7 +279,7 @@ MongodbFault mongodb_client_read_command(MongodbClient *client, const char *data
         return mongodb_reply_fault(reply, &error);
 }
 
-/* The first of writeErrors, which the driver passes over when the command as a whole is ok. */
+/* Finds the first of writeErrors, which the driver ignores when the command as a whole is ok. */
 static bool first_write_error(const bson_t *reply, bson_error_t *error) {
         bson_iter_t found;
 
@@ -325,9 +325,9 @@ MongodbFault mongodb_client_ping(MongodbClient *client, char detail[static MONGO
         return fault;
 }
 
-/* ---- the trial ---- */
+/* ---- the test of a write ---- */
 
-/* What listCollections says of the collection of readings. *names_only* needs no privilege, but hides the options. */
+/* Asks listCollections about the collection of readings. *names_only* needs no privilege, but omits the options. */
 static MongodbFault list_target(
         MongodbClient *client, bool names_only, bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]) {
         bson_t command = BSON_INITIALIZER, filter;
@@ -346,7 +346,7 @@ static MongodbFault list_target(
         return fault;
 }
 
-/* The word for a kind of collection in which _id is not unique, or documents vanish; NULL for a plain one. */
+/* Returns a word for a kind of collection in which _id is not unique or documents disappear; NULL for a normal one. */
 static const char *odd_kind(const bson_t *reply) {
         bson_iter_t found;
 
@@ -361,7 +361,7 @@ static const char *odd_kind(const bson_t *reply) {
         return strcmp(bson_iter_utf8(&found, NULL), "view") == 0 ? "a view" : NULL;
 }
 
-/* Where the list cannot be had, nothing is said against the collection. */
+/* Checks the kind of the collection. Without a list, the collection counts as normal. */
 static MongodbFault check_target(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]) {
         const char *kind = NULL;
         MongodbFault fault;
@@ -380,8 +380,8 @@ static MongodbFault check_target(MongodbClient *client, char detail[static MONGO
         return kind ? MONGODB_FAULT_TARGET : fault == MONGODB_FAULT_UNREACHABLE ? fault : MONGODB_FAULT_NONE;
 }
 
-/* What is said against a document is said of the command here: there is no document in it. Some servers take no update
- * of one document whose filter lacks the key by which the collection is sharded (61), and do take inserts. */
+/* Whether the error is about a document. There is none in this command, so it is about the command: some servers refuse
+ * an update whose filter lacks the shard key (61), but accept inserts. */
 static bool speaks_of_a_document(const bson_t *reply) {
         MongodbFault fault;
         bson_iter_t found;
@@ -391,8 +391,8 @@ static bool speaks_of_a_document(const bson_t *reply) {
         return mongodb_code_kind(bson_iter_as_int64(&found), "", "", &fault) == MONGODB_KIND_DOCUMENT;
 }
 
-/* MONGODB_FAULT_FORBIDDEN: the user may not update, or the server takes no such update; an insert may do all the same.
- */
+/* Updates a document that does not exist. MONGODB_FAULT_FORBIDDEN: the user may not update, or the server does not
+ * support this update; inserts may still work. */
 static MongodbFault update_nobody(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]) {
         bson_t command = BSON_INITIALIZER, list, update, query, change, set, reply;
         MongodbFault fault;

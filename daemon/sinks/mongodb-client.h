@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The driver's client for one subscription. Always a pool, even for one thread: single clients of libmongoc
+/* The driver's client for one subscription. It always uses a pool, even for one thread: single clients of libmongoc
  * before 1.24.3 can deadlock for ever (CDRIVER-4666).
  *
- * All calls but those marked otherwise block and belong to one thread. The client keeps copies of all that it needs of
- * the config, because a thread that is stuck in the driver outlives it. */
+ * All calls but those marked otherwise block, and must be made on one thread. The client keeps copies of what it needs
+ * of the config, because a thread that is stuck in the driver outlives the config. */
 
 #include <mongoc/mongoc.h>
 
@@ -18,75 +18,75 @@
 #include "subscribe/sink.h"
 
 #define MONGODB_DETAIL_SIZE SINK_DETAIL_MAX
-#define MONGODB_FIND_MSEC 10000 /* that the server may take for a find; less than socketTimeoutMS */
+#define MONGODB_FIND_MSEC 10000 /* time limit of a find on the server; less than socketTimeoutMS */
 
 typedef struct MongodbClient {
         char *database, *collection, *rejected_collection;
-        DocumentRules rules; /* its strings are owned as well */
+        DocumentRules rules; /* its strings are owned */
         mongoc_uri_t *uri;
         mongoc_write_concern_t *concern;
-        mongoc_client_pool_t *pool; /* from here on NULL until mongodb_client_connect() */
+        mongoc_client_pool_t *pool; /* this and the following are NULL until mongodb_client_connect() */
         mongoc_client_t *client;
         mongoc_collection_t *readings, *rejected;
         unsigned login_failures; /* in a row */
-        bool no_majority_reads;  /* switched off; the write before waited for a majority, also of what it found there */
+        bool no_majority_reads;  /* the server has them switched off: reads use the primary alone */
         Pace pace;               /* of bulks */
-        usec_t good;             /* what a bulk may take without being made smaller: well below the socket's timeout */
-        SinkHost *host;          /* told what the monitors see, and of each call; NULL: nobody */
+        usec_t good;             /* bulks that take longer are made smaller; well below the socket's timeout */
+        SinkHost *host;          /* is told of server changes and of each library call; may be NULL */
 } MongodbClient;
 
-/* Time limits in milliseconds. The driver's own (30 s, 10 s, 5 min) would hold up a recovery; what the uri says counts
- * up to the ceilings. */
+/* Time limits in milliseconds. The driver's defaults (30 s, 10 s, 5 min) would delay a recovery. The uri may set
+ * others, up to a maximum. */
 #define MONGODB_SELECTION_MSEC 5000
 #define MONGODB_CONNECT_MSEC 5000
 #define MONGODB_HEARTBEAT_MSEC 5000
-#define MONGODB_SOCKET_MSEC 15000      /* more than the write concern's, so that the server answers first */
-#define MONGODB_SOCKET_MAX_MSEC 120000 /* twice that and the rest is less than the watch over stuck calls allows */
+#define MONGODB_SOCKET_MSEC 15000      /* more than the write concern's limit, so that the server answers first */
+#define MONGODB_SOCKET_MAX_MSEC 120000 /* twice this and the rest is less than sink-host.c allows for a call */
 #define MONGODB_WRITE_CONCERN_MSEC 10000
 
-/* Reads config->uri, which the configuration has checked, sets time limits, appName, retryable writes where the uri
- * does not say, and the password. -EBADMSG with a sentence in *problem* for what only a user can mend; no secret is in
- * it. Nothing is looked up or connected to. */
+/* Parses config->uri, which the configuration has checked, and sets time limits, appName and retryable writes if the
+ * uri does not, and the password. -EBADMSG, with a sentence without secrets in *problem*, for a mistake of the user. It
+ * makes no lookup and no connection. */
 int mongodb_uri_new(const MongodbConfig *config, mongoc_uri_t **ret, char problem[static MONGODB_DETAIL_SIZE]);
 
-/* majority, journal, MONGODB_WRITE_CONCERN_MSEC (P3). The caller destroys it. */
+/* Makes the write concern: majority, journal, MONGODB_WRITE_CONCERN_MSEC (P3). The caller destroys it. */
 mongoc_write_concern_t *mongodb_write_concern_new(void);
 
-/* Does not block. *host* may be NULL. -EBADMSG as mongodb_uri_new(). */
+/* Makes a client. Does not block. *host* may be NULL. -EBADMSG as mongodb_uri_new(). */
 int mongodb_client_new(const SubscriptionConfig *config, SinkHost *host, MongodbClient **ret,
         char problem[static MONGODB_DETAIL_SIZE]);
-/* Blocks for up to the connect timeout, since the driver waits for its monitors. */
+/* Blocks up to the connect timeout, since the driver waits for its monitors. */
 MongodbClient *mongodb_client_free(MongodbClient *client);
 CLEANUP_DEFINE(MongodbClient, mongodb_client_free)
 
-/* Sets up the pool if there is none: a mongodb+srv name is looked up here. Does not yet reach for a server. Here and in
- * what follows *detail* is written with every fault. */
+/* Makes the pool if there is none, and looks up a mongodb+srv name. It does not connect to a server. This function and
+ * the following write *detail* with every fault. */
 MongodbFault mongodb_client_connect(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]);
 
 /* Finds a writable server, logs in and gets an answer. */
 MongodbFault mongodb_client_ping(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]);
 
-/* A ping; a look at what kind of collection readings go to, where that may be had (MONGODB_FAULT_TARGET); then an
- * update of a document that nobody has, under the write concern of every write. Nothing is stored, read or brought
- * back. *ret_tried* is false where the user may not update, which is not needed otherwise, or the server takes no such
- * update (Cosmos DB, of a sharded collection): nothing was tried then. */
+/* Pings; checks the kind of the readings' collection, if it can be listed (MONGODB_FAULT_TARGET); then updates a
+ * document that does not exist, with the usual write concern. Nothing is stored or changed. *ret_tried* is false when
+ * no write could be tried: the user may not update, which is not needed otherwise, or the server does not support this
+ * update (Cosmos DB, for a sharded collection). */
 MongodbFault mongodb_client_try(MongodbClient *client, bool *ret_tried, char detail[static MONGODB_DETAIL_SIZE]);
 
-/* A command that writes nothing, on the primary, and one that writes, under the write concern: errors of single
- * statements count as well there. *reply* is set up in any case and the caller's to destroy. */
+/* Run a command on the primary: one that writes nothing, and one that writes, with the write concern; for the latter,
+ * errors of single statements count as well. *reply* is always initialised; the caller destroys it. */
 MongodbFault mongodb_client_read_command(MongodbClient *client, const char *database, const bson_t *command,
         bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]);
 MongodbFault mongodb_client_write_command(
         MongodbClient *client, const bson_t *command, bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]);
 
-/* What is done with each document found. */
+/* A callback for each document found. */
 typedef struct MongodbReader {
         void (*each)(void *userdata, const bson_t *document);
         void *userdata;
 } MongodbReader;
 
-/* Calls *reader* for the documents with one of the ids in *ids* (a BSON array), as a majority has them. A server whose
- * majority reads are switched off (possible before MongoDB 5.0) is asked for what its primary has: the refused insert
- * that asks for the document waited for the majority already. */
+/* Calls *reader* for the documents with one of the ids in *ids* (a BSON array), with a majority read. When majority
+ * reads are switched off (possible before MongoDB 5.0), it reads from the primary alone: the refused insert before has
+ * already waited for the majority. */
 MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids,
         const MongodbReader *reader, char detail[static MONGODB_DETAIL_SIZE]);

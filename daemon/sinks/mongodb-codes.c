@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The codes of MongoDB and of servers that speak like it, and the words for what they mean. Names are those of the
- * server's src/mongo/base/error_codes.yml (9.0); a row without one is an assertion's number in its source. What is not
- * here is MONGODB_KIND_OTHER: 1, 2, 8, 9, 14, 301, ... can be caused by a setting or by the server's state as well as
- * by a document. 303 is Amazon DocumentDB's "Feature not supported", which does not pass; MongoDB says it
- * (SplitHorizonChange) to a hello only. */
+/* Error codes of MongoDB and compatible servers, and words for the faults. Names are those of the server's
+ * src/mongo/base/error_codes.yml (9.0); other rows are numbers of assertions in its source. All other codes are
+ * MONGODB_KIND_OTHER: 1, 2, 8, 9, 14, 301, ... can be caused by a setting or the server's state as well as by a
+ * document. 303 is Amazon DocumentDB's "Feature not supported", which does not pass; MongoDB uses it
+ * (SplitHorizonChange) only in answers to a hello. */
 #include <assert.h>
 #include <string.h>
 
@@ -56,7 +56,7 @@ static const Code codes[] = {
         { 433, "AdmissionQueueOverflow", BUSY },
         { 449, "RateLimitExceeded", BUSY },
         { 450, "PooledConnectionAcquisitionRejected", BUSY },
-        /* error_codes.yml: Interruption, ExceededTimeLimitError, CancellationError: the command was broken off */
+        /* error_codes.yml: Interruption, ExceededTimeLimitError, CancellationError: the command was aborted */
         { 24, "LockTimeout", BUSY },
         { 50, "MaxTimeMSExpired", BUSY },
         { 90, "CallbackCanceled", BUSY },
@@ -77,7 +77,7 @@ static const Code codes[] = {
         { 250, "StaleChunkHistory", BUSY },
         { 272, "MigrationConflict", BUSY },
         { 13388, "StaleConfig", BUSY },
-        /* error_codes.yml, by what the name says: a state of the server that passes */
+        /* error_codes.yml, by their names: a passing state of the server */
         { 43, "CursorNotFound", BUSY },
         { 46, "LockBusy", BUSY },
         { 63, "StaleShardVersion", BUSY },
@@ -111,7 +111,7 @@ static const Code codes[] = {
         { 64, "WriteConcernTimeout", CONCERN },
         { 79, "UnknownReplWriteConcern", CONCERN },
         { 100, "UnsatisfiableWriteConcern", CONCERN },
-        /* error_codes.yml, by name: what a person has to mend */
+        /* error_codes.yml, by their names: a person must act */
         { 13, "Unauthorized", MONGODB_KIND_FAULT, MONGODB_FAULT_FORBIDDEN },
         { 18, "AuthenticationFailed", MONGODB_KIND_FAULT, MONGODB_FAULT_LOGIN },
         { 20, "IllegalOperation", SETTINGS },
@@ -134,11 +134,11 @@ static const Code codes[] = {
                 MONGODB_FAULT_QUOTA }, /* of hosted servers, and mongod --quota */
         { 13297, "DatabaseDifferCase", SETTINGS },
         { 14031, "OutOfDiskSpace", MONGODB_KIND_FAULT, MONGODB_FAULT_DISK_FULL },
-        /* error_codes.yml; 11001 and 12582 are those of servers before 3.0 and of their routers */
+        /* error_codes.yml; 11001 and 12582 are of servers before 3.0 and their routers */
         { 11000, "DuplicateKey", DUPLICATE },
         { 11001, "DuplicateKeyOnUpdate", DUPLICATE },
         { 12582, "DuplicateKeyOnInsert", DUPLICATE },
-        /* error_codes.yml: ValidationError, and by name what is said of one document */
+        /* error_codes.yml: ValidationError, and by their names: about one document */
         { 15, "Overflow", DOCUMENT }, /* nested too deep */
         { 22, "InvalidBSON", DOCUMENT },
         { 52, "DollarPrefixedFieldName", DOCUMENT },
@@ -156,7 +156,7 @@ static const Code codes[] = {
         { 10003, "CannotGrowDocumentInCappedNamespace", DOCUMENT },
         { 10334, "BSONObjectTooLarge", DOCUMENT },
         { 17280, "KeyTooLong", DOCUMENT },
-        /* src/mongo/db/index/expression_keys_private.cpp, src/mongo/db/geo: what an index cannot take */
+        /* src/mongo/db/index/expression_keys_private.cpp, src/mongo/db/geo: values that an index cannot hold */
         { 10088, "parallel arrays", DOCUMENT },
         { 13022, "2d: not an array or object", DOCUMENT },
         { 13023, "2d: not numbers", DOCUMENT },
@@ -177,8 +177,8 @@ static const Code codes[] = {
         { 17420, "the document would be too large", DOCUMENT },
 };
 
-/* Atlas answers with one number whatever it refuses; its own words tell. A free or flex cluster looks how full it is
- * before each write: where that look fails, the words name the quota, too, and nothing is used up. */
+/* Atlas uses one number for all refusals, so its words decide. A free or flex cluster checks its quota before each
+ * write. When that check itself fails, the words name the quota as well, although nothing is used up. */
 static MongodbFault atlas_fault(const char *message) {
         static const struct {
                 const char *word;

@@ -17,26 +17,26 @@
 #define DATE_FIELDS_MAX 64
 #define NAMESPACE_MAX 255 /* bytes of DATABASE.COLLECTION: MongoDB manual, "MongoDB Limits and Thresholds" */
 #define COLLECTION_SUFFIX "_rejected"
-#define HEARTBEAT_MIN 500 /* the driver's */
+#define HEARTBEAT_MIN 500 /* the driver's limit */
 
 #define OPTIONS_MAX 64
 #define PROBLEM_ENCODING                                                                                               \
         "has a user or password with : / ? # [ ] @ or %% in it, which must be percent-encoded (@ as %%40)"
 
-/* What a connection string says. */
+/* What a connection string contains. */
 typedef struct Uri {
         bool user;          /* names a user */
-        bool user_password; /* and the password */
-        bool secret;        /* carries a password, there or in an option */
+        bool user_password; /* has a password after the user */
+        bool secret;        /* has a password there or in an option */
         bool direct;        /* directConnection=true */
         bool balanced;      /* loadBalanced=true */
-        bool several;       /* hosts */
-        bool needs_user;    /* its mechanism does (SCRAM, PLAIN, Kerberos) */
-        bool unchecked;     /* takes any certificate for the server's */
+        bool several;       /* names several hosts */
+        bool needs_user;    /* its mechanism needs a user (SCRAM, PLAIN, Kerberos) */
+        bool unchecked;     /* the server's certificate is not checked */
         bool keyless;       /* its mechanism needs no password (X.509, Kerberos, AWS, OIDC) */
-        bool clear;         /* its mechanism sends the password as it is (PLAIN) */
-        bool tls, tls_said; /* TLS is on; tls= says so, or not */
-        bool torn;          /* and ssl= the contrary */
+        bool clear;         /* its mechanism sends the password in clear text (PLAIN) */
+        bool tls, tls_said; /* TLS is on; tls= or ssl= is given */
+        bool torn;          /* tls= and ssl= contradict each other */
         bool away;          /* a host is another machine */
 } Uri;
 
@@ -56,11 +56,11 @@ static const char *const allowed_options[] = {
         "heartbeatFrequencyMS",
         "loadBalanced",
         "localThresholdMS",
-        "maxIdleTimeMS", /* of the strings that Azure hands out; the driver knows of none */
+        "maxIdleTimeMS", /* in Azure's strings; the driver does not know it */
         "maxPoolSize",
         "replicaSet",
         "retryReads",
-        "retryWrites", /* either way: every write is keyed, and may be repeated */
+        "retryWrites", /* both values are safe: every write has a key and may be repeated */
         "serverSelectionTimeoutMS",
         "socketTimeoutMS",
         "srvMaxHosts",
@@ -80,7 +80,7 @@ static const char *const allowed_options[] = {
         NULL,
 };
 
-/* Of these, what is true or false, and what is a number: for another value the driver refuses the string as a whole. */
+/* Options that are true or false, and options that are numbers. With other values the driver refuses the string. */
 static const char *const switches[] = { "canonicalizeHostname", "directConnection", "loadBalanced", "retryReads",
         "retryWrites", "ssl", "tls", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames",
         "tlsDisableCertificateRevocationCheck", "tlsDisableOCSPEndpointCheck", "tlsInsecure", NULL };
@@ -88,7 +88,7 @@ static const char *const numbers[] = { "connectTimeoutMS", "heartbeatFrequencyMS
         "maxPoolSize", "serverSelectionTimeoutMS", "socketTimeoutMS", "srvMaxHosts", "waitQueueTimeoutMS",
         "zlibCompressionLevel", NULL };
 
-/* And what it refuses beside each other. */
+/* Pairs of options that the driver refuses together. */
 static const char *const exclusive[][2] = {
         { "srvMaxHosts", "replicaSet" },
         { "tlsInsecure", "tlsAllowInvalidCertificates" },
@@ -100,10 +100,10 @@ static const char *const exclusive[][2] = {
         { "tlsDisableOCSPEndpointCheck", "tlsDisableCertificateRevocationCheck" },
 };
 
-/* What promise P3 rests on: a majority has it on disk, and a read for comparison sees it. An option may say what is so
- * anyway, as the strings that Atlas hands out do. */
+/* Options on which promise P3 depends: a majority has a write on disk, and reads for comparison see it. An option may
+ * repeat the value that sensorqd sets, as in Atlas's strings. */
 static const struct {
-        const char *name, *value; /* NULL: none may be said */
+        const char *name, *value; /* NULL: no value is allowed */
 } own_options[] = {
         { "w", "majority" },
         { "journal", "true" },
@@ -131,7 +131,7 @@ static const char *option_find(const char *const *names, Slice name) {
         return NULL;
 }
 
-/* Percent-encoding as it must be in a user, a password, a socket's path. */
+/* Whether the percent-encoding of a user, a password or a socket's path is valid. */
 static bool percent_valid(Slice text) {
         for (size_t i = 0; i < text.size; i++)
                 if (text.data[i] == '%' && (i + 2 >= text.size || !isxdigit((unsigned char) text.data[i + 1]) ||
@@ -171,8 +171,8 @@ static bool port_valid(const char *text, size_t size) {
         return value >= 1 && value <= 65535;
 }
 
-/* A name with a domain: what DNS answers must lie in the domain above it, says MongoDB's specification of the seed
- * list. */
+/* Checks a mongodb+srv name. It needs a domain: by MongoDB's specification of the seed list, the hosts that DNS returns
+ * must be in its parent domain. */
 static int seed_check(Slice name, ConfigProblem *ret_problem) {
         unsigned dots = 0;
         bool letter = false;
@@ -187,7 +187,7 @@ static int seed_check(Slice name, ConfigProblem *ret_problem) {
         return 0;
 }
 
-/* HOST, HOST:PORT, [ADDRESS], [ADDRESS]:PORT, or the percent-encoded path of a socket. */
+/* Checks HOST, HOST:PORT, [ADDRESS], [ADDRESS]:PORT, or the percent-encoded path of a socket. */
 static int host_check(Slice host, bool srv, ConfigProblem *ret_problem) {
         const char *end = host.data + host.size, *name_end, *c;
 
@@ -216,7 +216,7 @@ static int host_check(Slice host, bool srv, ConfigProblem *ret_problem) {
         return 0;
 }
 
-/* This machine, or a socket of it. */
+/* Whether the host is this machine or a socket on it. */
 static bool host_is_here(Slice host) {
         _cleanup_bytes_ Bytes url = {};
 
@@ -263,7 +263,7 @@ static int option_unknown(Slice name, ConfigProblem *ret_problem) {
         return config_problem_set(ret_problem, "has an unknown option");
 }
 
-/* One that sensorqd sets itself, or that nobody knows. */
+/* Handles an option that sensorqd sets itself, or an unknown one. */
 static int option_own(Slice key, Slice value, const char **ret_name, ConfigProblem *ret_problem) {
         for (size_t i = 0; i < ELEMENTSOF(own_options); i++) {
                 const char *name = own_options[i].name, *own = own_options[i].value;
@@ -283,7 +283,7 @@ static int option_own(Slice key, Slice value, const char **ret_name, ConfigProbl
         return option_unknown(key, ret_problem);
 }
 
-/* As the driver reads it, with a warning of its own that nobody sees. */
+/* Reads a boolean as the driver does, which warns of odd values only in its own log. */
 static bool is_true(Slice value) {
         static const char *const words[] = { "true", "1", "yes", "y", "t", NULL };
 
@@ -301,7 +301,7 @@ static bool is_false(Slice value) {
 
 static int number_check(const char *name, Slice value, ConfigProblem *ret_problem) {
         char *end;
-        long long number = strtoll(value.data, &end, 10); /* a long has 32 bits on a Raspberry Pi */
+        long long number = strtoll(value.data, &end, 10); /* a long may have 32 bits (Raspberry Pi) */
 
         if (end != value.data + value.size || number < INT32_MIN || number > INT32_MAX)
                 return config_problem_set(
@@ -322,7 +322,7 @@ static int value_check(const char *name, Slice value, ConfigProblem *ret_problem
         return option_find(numbers, (Slice){ name, strlen(name) }) ? number_check(name, value, ret_problem) : 0;
 }
 
-/* As mongoc_uri_get_tls(): any other option of TLS stands for tls=true where that is not said. */
+/* As mongoc_uri_get_tls(): any other TLS option means tls=true unless tls= or ssl= is given. */
 static void option_tls(const char *name, Slice value, Uri *uri) {
         if (strcmp(name, "tls") == 0 || strcmp(name, "ssl") == 0) {
                 uri->torn |= uri->tls_said && uri->tls != is_true(value);
@@ -381,7 +381,7 @@ static bool is_seen(const char *const *seen, size_t n, const char *name) {
         return false;
 }
 
-/* What the driver refuses when it is too late for a good message. */
+/* Checks what the driver would refuse later, when a good message is not possible any more. */
 static int options_check(const char *const *seen, size_t n, bool srv, const Uri *uri, ConfigProblem *ret_problem) {
         for (size_t i = 0; i < n; i++)
                 if (!srv && strncmp(seen[i], "srv", 3) == 0)
@@ -430,8 +430,8 @@ static int options_parse(const char *cursor, bool srv, Uri *uri, ConfigProblem *
         return options_check(seen, n, srv, uri, ret_problem);
 }
 
-/* -EBADMSG with *ret_problem* filled in: no scheme, no host, a bad port, an unknown or repeated option, one that
- * sensorqd sets itself, one that mongodb+srv:// cannot have or needs. */
+/* Parses a connection string. -EBADMSG, with *ret_problem* filled in: no scheme, no host, a bad port, an unknown or
+ * repeated option, one that sensorqd sets itself, or one that does not fit mongodb+srv://. */
 static int uri_parse(const char *uri, Uri *ret, ConfigProblem *ret_problem) {
         bool srv = strncmp(uri, "mongodb+srv://", 14) == 0;
         const char *authority, *end, *at, *query;
@@ -456,7 +456,7 @@ static int uri_parse(const char *uri, Uri *ret, ConfigProblem *ret_problem) {
         }
 
         r = hosts_check((Slice){ authority, (size_t) (end - authority) }, srv, &parsed, ret_problem);
-        if (r < 0 && !at && strchr(end, '@')) /* what looks like a host is the first half of a user and password */
+        if (r < 0 && !at && strchr(end, '@')) /* what looks like a host is the first part of a user and password */
                 return config_problem_set(ret_problem, PROBLEM_ENCODING);
         if (r < 0)
                 return r;
@@ -485,7 +485,8 @@ static int uri_check(const char *text, ConfigProblem *ret_problem) {
         return uri_parse(text, &uri, ret_problem);
 }
 
-/* MongoDB manual, "MongoDB Limits and Thresholds": the set for Windows, so that a dump can be restored there. */
+/* MongoDB manual, "MongoDB Limits and Thresholds": the characters allowed on Windows, so that a dump can be restored
+ * there. */
 static int database_check(const char *text, ConfigProblem *ret_problem) {
         if (strcmp(text, "admin") == 0 || strcmp(text, "local") == 0 || strcmp(text, "config") == 0)
                 return config_problem_set(ret_problem, "is a database that MongoDB keeps for itself");
@@ -592,7 +593,7 @@ static int rule_collections(const ConfigPlace *place, MongodbConfig *mongodb) {
         return 0;
 }
 
-/* The value of a file option of the uri, when it names one that is relative; else empty. */
+/* Returns the value of a file option of the uri if it is a relative path; else an empty slice. */
 static Slice relative_file(const char *uri, const char *option) {
         size_t size = strlen(option);
 
@@ -608,8 +609,9 @@ static Slice relative_file(const char *uri, const char *option) {
         return (Slice){ "", 0 };
 }
 
-/* A relative file is sought where secrets are, so that a certificate with its key can be a credential of the unit; the
- * driver alone would seek it in the working directory. One that is not found is left to the driver's own words. */
+/* Replaces a relative path by that of a file where secrets are searched, so that a certificate with its key can be a
+ * credential of the unit. The driver would search in the working directory. A file that is not found is left to the
+ * driver, which reports it. */
 static int rule_file(const ConfigPlace *place, MongodbConfig *mongodb, const char *option) {
         const Config beside = { .directory = (char *) place->reader->directory };
         Slice value = relative_file(mongodb->uri, option);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was stored once, read again in pieces: by the index on _id, so that every piece costs the same, and with a limit
- * of time for the server. A client of its own: the sink's never waits for it. */
+/* Reads stored messages again, in pieces: by the index on _id, so that every piece costs the same, and with a time
+ * limit on the server. It has a client of its own, so that the sink never waits for it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -8,14 +8,14 @@
 #include "sinks/mongodb-client.h"
 
 #define DOCUMENTS_MAX 1000
-#define DOCUMENTS_MIN 10      /* when the server does not get through more in its time */
-#define TEXT_MAX (512 * 1024) /* of a piece: large documents make it a small one */
+#define DOCUMENTS_MIN 10      /* of a piece, even when the server is slow */
+#define TEXT_MAX (512 * 1024) /* of a piece: with large documents it holds fewer */
 #define ATTRIBUTES_MAX 100
 #define DEPTH_MAX 16
 
 typedef struct History {
         MongodbClient *client;
-        int64_t limit; /* documents of the next piece */
+        int64_t limit; /* number of documents of the next piece */
 } History;
 
 /* ---- a document as JSON: numbers at any depth, and the texts at the top ---- */
@@ -83,7 +83,7 @@ static int put_body(const bson_iter_t *parent, bool array, unsigned depth, Bytes
         return put_members(&iter, array, depth + 1, json);
 }
 
-/* ---- what came with the message ---- */
+/* ---- attributes ---- */
 
 static size_t read_attributes(const bson_t *document, WireAttribute attributes[static ATTRIBUTES_MAX]) {
         bson_iter_t found, members;
@@ -140,7 +140,7 @@ static int tell(const bson_t *document, const SinkPiece *piece, Bytes *json) {
         return 0;
 }
 
-/* Every _id of ours is a text. */
+/* Finds the documents of a piece. All our _ids are texts. */
 static mongoc_cursor_t *find_piece(const History *history, const SinkPiece *piece) {
         bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER, part;
         mongoc_cursor_t *cursor;
@@ -162,7 +162,7 @@ static mongoc_cursor_t *find_piece(const History *history, const SinkPiece *piec
         return cursor;
 }
 
-/* Of a find that failed. A piece that is too much for the server's time is a smaller one the next time. */
+/* Judges a find that failed. When it took too long, the next piece is smaller. */
 static int judge(History *history, mongoc_cursor_t *cursor, SinkPiece *piece) {
         const bson_t *reply;
         bson_error_t error;

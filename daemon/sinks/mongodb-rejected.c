@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `rejected` over a rejected collection: list, show, replay, drop. Several subscriptions may share one, so only rows of
- * this one's name are touched. */
+/* `rejected` for a rejected collection: list, show, replay, drop. Several subscriptions may share the collection, so
+ * only rows of this subscription are used. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "sinks/mongodb-write.h"
 
-/* One rejected document read back: the message as it came. */
+/* The message of a rejected document, as it came. */
 typedef struct Message {
         WireMessage wire;
         WireAttribute *attributes;
@@ -37,7 +37,7 @@ static usec_t find_time(const bson_t *document, const char *key) {
         return (usec_t) bson_iter_date_time(&iter) * USEC_PER_MSEC;
 }
 
-/* Of the data: as the server counted it, where the data stayed with it. */
+/* Returns the size of the data: the server's count if the data was not read. */
 static uint64_t find_size(const bson_t *document) {
         bson_iter_t iter;
 
@@ -65,7 +65,7 @@ static char *attributes_json(const bson_t *document) {
         return bson_init_static(&attributes, data, size) ? bson_as_relaxed_extended_json(&attributes, NULL) : NULL;
 }
 
-/* All but the data, which may be megabytes each; its size instead (needs a server of 4.4 or later). */
+/* Projects all fields but the data, which may be megabytes; its size instead (needs a server of 4.4 or later). */
 static void put_projection(bson_t *options) {
         static const char *const fields[] = { "reason", "detail", "pubsub", "rejected_at" };
         bson_t projection, size;
@@ -79,7 +79,7 @@ static void put_projection(bson_t *options) {
         (void) bson_append_document_end(options, &projection);
 }
 
-/* In the order of insertion. */
+/* Finds rejected documents in the order of insertion. */
 static mongoc_cursor_t *find_rejected(MongodbClient *client, const char *id, bool with_data) {
         bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;
         mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
@@ -114,7 +114,7 @@ static bool tell(const bson_t *document, const SinkRejectedQuery *query) {
         return more;
 }
 
-/* *ret_n*: how many were told. */
+/* Calls query->each for the documents. *ret_n* is their number. */
 static MongodbFault tell_all(MongodbClient *client, const SinkRejectedQuery *query, bool with_data, size_t *ret_n,
         char detail[static MONGODB_DETAIL_SIZE]) {
         MongodbFault fault = MONGODB_FAULT_NONE;
@@ -137,7 +137,7 @@ static MongodbFault tell_all(MongodbClient *client, const SinkRejectedQuery *que
         return fault;
 }
 
-/* Subscriptions that share the collection, or had their name changed. */
+/* Calls query->other for subscriptions that share the collection, or were renamed. */
 static MongodbFault tell_others(
         MongodbClient *client, const SinkRejectedQuery *query, char detail[static MONGODB_DETAIL_SIZE]) {
         bson_t command = BSON_INITIALIZER, reply;
@@ -169,7 +169,7 @@ int mongodb_rejected_each(void *self, const SinkRejectedQuery *query, char text[
                 return mongodb_admin_failed(fault, detail, text);
         fault = tell_all(client, query, query->with_data, &n, detail);
         if (fault != MONGODB_FAULT_NONE && fault != MONGODB_FAULT_UNREACHABLE && n == 0 && !query->with_data)
-                fault = tell_all(client, query, true, &n, detail); /* a server that cannot count */
+                fault = tell_all(client, query, true, &n, detail); /* the server cannot compute the size */
         if (fault == MONGODB_FAULT_NONE && query->other)
                 fault = tell_others(client, query, detail);
         if (fault != MONGODB_FAULT_NONE)
@@ -238,7 +238,7 @@ static Slice iter_bytes(const bson_iter_t *iter) {
         return (Slice){ data ? (const char *) data : "", size };
 }
 
-/* One attribute: a field, or {name, value} in a list. */
+/* Reads an attribute: a field, or {name, value} in a list. */
 static WireAttribute read_attribute(const bson_iter_t *iter, bool list) {
         WireAttribute attribute = { { "", 0 }, { "", 0 } };
         bson_iter_t member;
@@ -274,7 +274,7 @@ static int read_attributes(const bson_t *document, Message *message) {
         return 0;
 }
 
-/* Everything is borrowed from *document* but the array of attributes. */
+/* Reads the message; all but the array of attributes is borrowed from *document*. */
 static int read_message(const bson_t *document, Message *ret) {
         bson_iter_t found;
 
@@ -294,7 +294,7 @@ static int read_message(const bson_t *document, Message *ret) {
         return read_attributes(document, ret);
 }
 
-/* Stored as the daemon would store it now; then it is no longer among the rejected. */
+/* Stores the message as the daemon would now, then deletes it from the rejected ones. */
 static int replay_document(
         MongodbClient *client, const bson_t *document, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
         SinkItem item = {};

@@ -22,7 +22,7 @@ static void make_printable(char *text) {
                         text[i] = '?';
 }
 
-/* "not primary (code 10107)"; *size* > 0. */
+/* Writes "not primary (code 10107)"; *size* > 0. */
 static void describe(const char *message, int64_t code, char *text, size_t size) {
         char number[40];
         size_t n = (size_t) snprintf(number, sizeof(number), " (code %" PRId64 ")", code),
@@ -69,7 +69,7 @@ bool mongodb_reply_list(const bson_t *reply, const char *path, bson_iter_t *ret)
         return bson_iter_next(&probe);
 }
 
-/* An integer of the document that *element* stands on. Servers and proxies send int32, int64 or double. */
+/* Returns an integer member of the document at *element*. Servers and proxies send int32, int64 or double. */
 static int64_t member_int(const bson_iter_t *element, const char *key, int64_t fallback) {
         bson_iter_t iter;
 
@@ -120,7 +120,7 @@ static bool has_label(const bson_t *reply) {
                                 mongoc_error_has_label(reply, "SystemOverloadedError"));
 }
 
-/* Of a command that a server refused. */
+/* Returns the fault of a command that a server refused. */
 static MongodbFault code_fault(const bson_t *reply, const bson_error_t *error) {
         MongodbFault fault = MONGODB_FAULT_REFUSED;
         bson_iter_t iter;
@@ -133,8 +133,8 @@ static MongodbFault code_fault(const bson_t *reply, const bson_error_t *error) {
         return has_label(reply) ? MONGODB_FAULT_BUSY : MONGODB_FAULT_REFUSED;
 }
 
-/* Whatever ends a login has the driver's one code for a refused one. Where the connection ended it, the driver's words
- * begin so, and nothing was said of user and password. */
+/* The driver uses its code for a refused login for every failure of a login. When the connection was lost, its words
+ * begin with *broken_off*, and the server did not judge user and password. */
 static MongodbFault client_fault(const bson_error_t *error) {
         static const char broken_off[] = "Failed to send \"";
 
@@ -155,7 +155,7 @@ MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error)
         case MONGOC_ERROR_SASL:
         case MONGOC_ERROR_SCRAM:
                 return MONGODB_FAULT_LOGIN;
-        case MONGOC_ERROR_BSON: /* found by the driver before it sent anything */
+        case MONGOC_ERROR_BSON: /* the driver found it before it sent anything */
         case MONGOC_ERROR_COMMAND:
                 return MONGODB_FAULT_REFUSED;
         case MONGOC_ERROR_STREAM:
@@ -169,8 +169,8 @@ MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error)
         }
 }
 
-/* Errors of the driver's own domains mean that the conversation ended early, whatever else the reply says of its first
- * part. */
+/* Whether the exchange with the server ended early, as an error of the driver's own domains means. The reply then may
+ * describe only its first part. */
 static bool is_cut_short(bool ok, const bson_error_t *error) {
         return !ok && error->code != 0 && error->domain != MONGOC_ERROR_SERVER &&
                error->domain != MONGOC_ERROR_WRITE_CONCERN;
@@ -185,8 +185,8 @@ static MongodbFault write_concern_fault(bson_iter_t *list) {
         return fault == MONGODB_FAULT_BUSY ? MONGODB_FAULT_BUSY : MONGODB_FAULT_WRITE_CONCERN;
 }
 
-/* Documents that no list names are stored, if the numbers add up: a sub-command that failed by itself leaves no other
- * trace. */
+/* Documents that are in no list are stored, but only if the numbers add up: a part of the bulk that failed alone leaves
+ * no other trace. */
 static void judge_unlisted(const bson_t *reply, MongodbJudgement *judgements, size_t n, size_t n_listed) {
         bson_iter_t iter;
         int64_t inserted;
@@ -206,7 +206,7 @@ static void forget(MongodbJudgement *judgements, size_t n) {
                 judgements[i] = (MongodbJudgement){};
 }
 
-/* The server's label says that trying again helps, whatever the codes are. */
+/* When the server's label says that trying again helps, that overrides the codes. */
 static void trust_label(const bson_t *reply, MongodbJudgement *judgements, size_t n, MongodbFault *fault) {
         if (!has_label(reply))
                 return;
@@ -232,7 +232,7 @@ MongodbFault mongodb_reply_judge(
         n_listed = judge_list(reply, judgements, n, &fault);
         if (n_listed < 0) {
                 forget(judgements, n);
-                return MONGODB_FAULT_BUSY; /* an answer that makes no sense: again */
+                return MONGODB_FAULT_BUSY; /* the answer contradicts itself: try again */
         }
         if (n_listed == 0 && !ok && error->code != 0)
                 return mongodb_reply_fault(reply, error);
@@ -241,7 +241,7 @@ MongodbFault mongodb_reply_judge(
         return fault;
 }
 
-/* Adds why the validator refused, as the server explains it. */
+/* Appends the server's explanation of why the validator refused. */
 static void describe_info(const bson_iter_t *element, char *text, size_t size) {
         uint32_t length;
         const uint8_t *data;

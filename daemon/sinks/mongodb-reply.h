@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What MongoDB's answers mean; pure. The driver's truth about a bulk is in three places (its error, writeErrors,
- * writeConcernErrors), and none alone is enough. The codes and the words are in mongodb-codes.c. */
+/* The meaning of MongoDB's answers; pure. The driver reports the result of a bulk in three places (its error,
+ * writeErrors, writeConcernErrors), and none alone is enough. Codes and words are in mongodb-codes.c. */
 
 #include <mongoc/mongoc.h>
 #include <stdbool.h>
@@ -9,11 +9,11 @@
 
 #include "cause.h"
 
-/* What is wrong with the remote, as far as all messages alike are concerned. */
+/* A fault of the remote that concerns all messages. */
 typedef enum MongodbFault {
         MONGODB_FAULT_NONE = 0,
-        MONGODB_FAULT_UNREACHABLE,   /* no server, or the connection broke: nothing is known of what was sent */
-        MONGODB_FAULT_BUSY,          /* it answers that it cannot now: no primary, shutting down, overloaded, locked */
+        MONGODB_FAULT_UNREACHABLE,   /* no server, or the connection was lost: the fate of what was sent is unknown */
+        MONGODB_FAULT_BUSY,          /* the server cannot do it now: no primary, shutting down, overloaded, locked */
         MONGODB_FAULT_WRITE_CONCERN, /* written, but a majority does not have it on disk */
         MONGODB_FAULT_DISK_FULL,
         MONGODB_FAULT_LOGIN,     /* user or password are refused */
@@ -22,71 +22,71 @@ typedef enum MongodbFault {
         MONGODB_FAULT_TARGET,    /* a collection that cannot keep _id unique */
         MONGODB_FAULT_SETTINGS,  /* something else that only a person can change */
         MONGODB_FAULT_LOCAL,     /* this process is out of memory */
-        MONGODB_FAULT_REFUSED,   /* the command as a whole was refused with a code that says none of this */
+        MONGODB_FAULT_REFUSED,   /* the whole command was refused with a code that means none of the above */
 } MongodbFault;
 
-/* What is said of a fault. */
+/* The words for a fault. */
 typedef struct MongodbWords {
         const char *name;   /* for logs and tests: "unreachable", "login", ... */
-        const char *words;  /* behind "MongoDB": "cannot be reached" */
+        const char *words;  /* to follow "MongoDB": "cannot be reached" */
         const char *remedy; /* what the reader can do */
         Cause cause;
-        bool lasting; /* only a person can end it: trying often does not help, and locks accounts */
+        bool lasting; /* only a person can end it; many tries may lock an account */
 } MongodbWords;
 
-/* Static; of any fault, NONE as well. */
+/* Returns the words for any fault, also for NONE. Static. */
 const MongodbWords *mongodb_fault_words(MongodbFault fault);
 
-/* Whom a code of the server speaks of. */
+/* What a code of the server is about. */
 typedef enum MongodbKind {
-        MONGODB_KIND_OTHER = 0, /* it does not say */
-        MONGODB_KIND_DUPLICATE, /* something with this _id, or in another unique index, is there */
-        MONGODB_KIND_DOCUMENT,  /* of the document, in writeErrors; of nothing where a whole command fails */
-        MONGODB_KIND_FAULT,     /* of the server, its settings or this user: never of the document */
+        MONGODB_KIND_OTHER = 0, /* unknown */
+        MONGODB_KIND_DUPLICATE, /* a document with this _id, or with the same value in a unique index, exists */
+        MONGODB_KIND_DOCUMENT,  /* the document, in writeErrors; nothing when a whole command fails */
+        MONGODB_KIND_FAULT,     /* the server, its settings or this user; never the document */
 } MongodbKind;
 
 #define MONGODB_CODE_DUPLICATE 11000
 #define MONGODB_CODE_NO_MAJORITY_READS 148
 
-/* By its number; where that is not known by *name* (the server's codeName, may be ""); Atlas has one number for
- * everything, where *message* decides. *ret_fault* is written for MONGODB_KIND_FAULT. */
+/* Returns the kind of a code: by its number; for an unknown number by *name* (the server's codeName, may be ""); for
+ * the single number of Atlas by *message*. *ret_fault* is written for MONGODB_KIND_FAULT. */
 MongodbKind mongodb_code_kind(int64_t code, const char *name, const char *message, MongodbFault *ret_fault);
 
-/* What became of one document of a bulk. */
+/* The result for one document of a bulk. */
 typedef enum MongodbVerdict {
-        MONGODB_UNKNOWN = 0, /* nothing may be concluded: to be sent again under the same _id */
+        MONGODB_UNKNOWN = 0, /* unknown: send it again under the same _id */
         MONGODB_STORED,      /* durable under the write concern */
-        MONGODB_DUPLICATE,   /* a unique index has it: to be compared with what is stored under its _id */
-        MONGODB_ABOUT,       /* refused with a code that speaks of the document */
+        MONGODB_DUPLICATE,   /* a unique index has its value: compare it with what is stored under its _id */
+        MONGODB_ABOUT,       /* refused with a code about the document */
         MONGODB_OTHER,       /* refused with a code that does not say whose fault it is */
-        MONGODB_LATER,       /* not stored, for a reason that is the server's: to be sent again */
+        MONGODB_LATER,       /* not stored, because of the server: send it again */
 } MongodbVerdict;
 
 typedef struct MongodbJudgement {
         MongodbVerdict verdict;
-        int code;    /* of all but STORED and UNKNOWN */
+        int code;    /* the server's code; not for STORED and UNKNOWN */
         bool alone;  /* it was alone in its command */
-        bool proven; /* another was stored by the same command */
+        bool proven; /* another one was stored by the same command */
 } MongodbJudgement;
 
-/* Judges the answer to an unordered bulk insert of *n* documents: what mongoc_bulk_operation_execute() returned (as a
- * boolean), its reply and its error. Fills *judgements*. Other faults than NONE may come with verdicts that hold (some
- * stored, the disk full for the rest); MONGODB_FAULT_NONE with verdicts UNKNOWN means: send those again. */
+/* Judges the answer to an unordered bulk insert of *n* documents: the result of mongoc_bulk_operation_execute() as a
+ * boolean, its reply and its error. Fills *judgements*. With a fault, some verdicts may still be final (some stored,
+ * the disk full for the rest). UNKNOWN without a fault means: send those again. */
 MongodbFault mongodb_reply_judge(
         bool ok, const bson_t *reply, const bson_error_t *error, MongodbJudgement *judgements, size_t n);
 
-/* The list at *path*, from which *ret* then reads. False when there is none or it is empty. *reply* may be NULL. */
+/* Sets *ret* on the list at *path*. Returns false when there is none or it is empty. *reply* may be NULL. */
 bool mongodb_reply_list(const bson_t *reply, const char *path, bson_iter_t *ret);
-/* A text of the document that *element* stands on; *fallback* when it has none there. */
+/* Returns a text member of the document at *element*, or *fallback*. */
 const char *mongodb_reply_text(const bson_iter_t *element, const char *key, const char *fallback);
 
-/* The fault of any other command that failed. Never MONGODB_FAULT_NONE. *reply* may be NULL. */
+/* Returns the fault of any other command that failed, never MONGODB_FAULT_NONE. *reply* may be NULL. */
 MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error);
 
-/* What the server says of document *index* of the bulk: message, code, and why its validator refused it. Falls back on
- * *error*. Printable UTF-8. */
+/* Writes what the server says of document *index* of the bulk: message, code, and why its validator refused it. Without
+ * that it uses *error*. Printable UTF-8. */
 void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size_t index, char *text, size_t size);
 
-/* The same of the command as a whole: what kept its documents from being settled. */
+/* The same for the whole command: why its documents are not settled. */
 void mongodb_reply_describe_fault(const bson_t *reply, const bson_error_t *error, char *text, size_t size);
 void mongodb_reply_describe_error(const bson_error_t *error, char *text, size_t size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clang-format off */
-/* One pass over the messages of a work:
+/* One pass over the messages of a SinkWork:
  *
  *      build --too large, no JSON, ...-----------------------------------------------> BAD
  *        | document                                                                     ^
@@ -14,7 +14,7 @@
  *        |   alone, where nothing is there
  *        +--> STORED
  *
- * A fault of the remote ends the pass; what is settled stays settled, what is not is sent again under the same _id. */
+ * A fault of the remote ends the pass. Settled messages stay settled; the others are sent again under the same _id. */
 /* clang-format on */
 #include "sinks/mongodb-write.h"
 
@@ -22,11 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is kept for one message. */
+/* The state of one message. */
 typedef struct Entry {
         bool by_time; /* its document gets the _id with the publish time */
-        bool again;   /* nothing was found under its _id: sent alone once more */
-        bool found;   /* in the look at what is there */
+        bool again;   /* nothing was found under its _id: it is sent alone once more */
+        bool found;   /* it was found by the read of duplicates */
         size_t id_offset, id_size;
 } Entry;
 
@@ -36,8 +36,8 @@ typedef struct Pass {
         bool apart;
         usec_t at;
         Entry *entries;     /* one for each message */
-        size_t *items;      /* to be sent, or being looked at */
-        size_t *duplicates; /* what the server says is there */
+        size_t *items;      /* to be sent, or being compared */
+        size_t *duplicates; /* messages that the server calls duplicates */
         size_t n_duplicates;
         Bytes ids;
         bson_t document;
@@ -94,7 +94,7 @@ static int build(void *userdata, size_t index, bson_t *document) {
         return MONGODB_BULK_SKIPPED;
 }
 
-/* Refused by the server. A message that is being set apart keeps its own reason: only the verdict changes. */
+/* The server refused a message. One that is being set apart keeps its own reason: only its verdict changes. */
 static void suspect(Pass *p, size_t index, MongodbJudgement judgement, const char *detail) {
         SinkItem *item = &p->work->items[index];
         bool about_document = judgement.verdict == MONGODB_ABOUT;
@@ -109,8 +109,8 @@ static void suspect(Pass *p, size_t index, MongodbJudgement judgement, const cha
         text_copy(p->work->answer.detail, sizeof(p->work->answer.detail), detail);
 }
 
-/* Refused with a code that passes, though the server answered for the others: it waits. What is being set apart shall
- * not keep its neighbours waiting either, and counts as refused there. */
+/* A message was refused with a passing code, while the server answered for the others: it waits. One that is being set
+ * apart must not make others wait, so it counts as refused. */
 static void put_off(Pass *p, size_t index, MongodbJudgement judgement, const char *detail) {
         SinkItem *item = &p->work->items[index];
 
@@ -120,7 +120,7 @@ static void put_off(Pass *p, size_t index, MongodbJudgement judgement, const cha
         item->code = judgement.code;
 }
 
-/* The server's words about a duplicate, for the case that nothing stands under its _id. */
+/* Keeps the server's words about a duplicate, in case nothing is stored under its _id. */
 static void keep_words(Pass *p, size_t index, const char *detail) {
         SinkItem *item = &p->work->items[index];
 
@@ -133,7 +133,7 @@ static void keep_words(Pass *p, size_t index, const char *detail) {
 static void on_verdict(void *userdata, size_t index, MongodbJudgement judgement, const char *detail) {
         Pass *p = userdata;
 
-        p->work->items[index].unsure |= judgement.verdict != MONGODB_STORED && judgement.code == 0; /* no word of it */
+        p->work->items[index].unsure |= judgement.verdict != MONGODB_STORED && judgement.code == 0; /* fate unknown */
         switch (judgement.verdict) {
         case MONGODB_STORED:
                 p->work->items[index].verdict = SINK_STORED;
@@ -157,7 +157,7 @@ static void on_verdict(void *userdata, size_t index, MongodbJudgement judgement,
 
 /* ---- sending ---- */
 
-/* Sorts *n* messages: those that are to be alone in their command come last. Returns how many go together. */
+/* Puts messages that need a command of their own last. Returns the number of the others. */
 static size_t sort_alone(const Pass *p, size_t *items, size_t n) {
         size_t together = 0;
 
@@ -195,7 +195,7 @@ static MongodbFault send_items(Pass *p, size_t *items, size_t n) {
         return fault;
 }
 
-/* ---- what is there already ---- */
+/* ---- duplicates ---- */
 
 static Slice id_of(const Pass *p, size_t index) {
         const Entry *entry = &p->entries[index];
@@ -207,7 +207,7 @@ static int id_order(const void *a, const void *b, void *userdata) {
         return slice_order(id_of(userdata, *(const size_t *) a), id_of(userdata, *(const size_t *) b));
 }
 
-/* The ids of the messages at *items*, sorted, and the items with them. */
+/* Collects the ids of the messages at *items*, and sorts the items by id. */
 static int collect_ids(Pass *p, size_t *items, size_t n, bson_t *ids) {
         _cleanup_bytes_ Bytes scratch = {};
 
@@ -238,17 +238,17 @@ static int collect_ids(Pass *p, size_t *items, size_t n, bson_t *ids) {
         return 0;
 }
 
-/* The look at one batch of duplicates. */
+/* A comparison of duplicates with what is stored. */
 typedef struct Look {
         Pass *pass;
         size_t *items; /* sorted by id */
         size_t n;
-        size_t *again; /* to be sent once more */
+        size_t *again; /* messages to be sent once more */
         size_t n_again;
 } Look;
 
-/* Whether what stands under the _id of a message is another message's, which the fallback _id does not tell apart. For
- * what is set apart the bytes tell. */
+/* Whether the stored document is of another message with the same fallback _id: one of another publish time, or, when
+ * setting apart, with other data. */
 static bool is_of_another(const Pass *p, const DocumentInput *input, const bson_t *stored) {
         _cleanup_bytes_ Bytes scratch = {};
         Slice id;
@@ -260,7 +260,7 @@ static bool is_of_another(const Pass *p, const DocumentInput *input, const bson_
         return document_id(input, &scratch, &id) == DOCUMENT_ID_FALLBACK && !document_same_time(stored, &p->document);
 }
 
-/* What stands under the _id of a message: the same, another message, or another payload. */
+/* Judges a message by the document that is stored under its _id: the same, of another message, or another payload. */
 static void judge_found(Look *look, size_t index, const bson_t *stored) {
         Pass *p = look->pass;
         SinkItem *item = &p->work->items[index];
@@ -287,7 +287,7 @@ static void judge_found(Look *look, size_t index, const bson_t *stored) {
                         "its _id is taken by a document with another payload");
 }
 
-/* The first item whose id is not before *id*. */
+/* Returns the first item whose id is not less than *id*. */
 static size_t lower_bound(const Look *look, Slice id) {
         size_t low = 0, high = look->n;
 
@@ -313,8 +313,8 @@ static void on_stored(void *userdata, const bson_t *stored) {
         }
 }
 
-/* Nothing stands under the _id, but the server says that something is there: it went away in between, or another unique
- * index refuses the document. Sent alone once more, the second answer tells. */
+/* Nothing is stored under the _id, although the server called the message a duplicate: the document was deleted since,
+ * or another unique index refuses the message. It is sent alone once more, and the second answer decides. */
 static void judge_missing(Look *look, size_t index) {
         Pass *p = look->pass;
         const SinkItem *item = &p->work->items[index];
@@ -344,14 +344,14 @@ static MongodbFault look_at(Look *look) {
                 text_copy(answer->detail, sizeof(answer->detail), "out of memory");
         bson_destroy(&ids);
         if (fault == MONGODB_FAULT_REFUSED)
-                return MONGODB_FAULT_BUSY; /* a read does not depend on what is in a document */
+                return MONGODB_FAULT_BUSY; /* a read does not depend on the documents */
         for (size_t i = 0; fault == MONGODB_FAULT_NONE && i < look->n; i++)
                 if (!p->entries[look->items[i]].found)
                         judge_missing(look, look->items[i]);
         return fault;
 }
 
-/* Each message is sent at most twice more, so this ends. */
+/* Settles the duplicates. Each message is sent at most twice more, so the loop ends. */
 static MongodbFault settle_duplicates(Pass *p) {
         while (p->n_duplicates > 0) {
                 size_t n = p->n_duplicates, n_again = 0;
@@ -391,7 +391,7 @@ static MongodbFault pass(Pass *p) {
         fault = send_items(p, p->items, n);
         if (fault == MONGODB_FAULT_NONE)
                 return settle_duplicates(p);
-        if (p->n_duplicates > 0) { /* what was found before is not to be sent again with the next pass */
+        if (p->n_duplicates > 0) { /* settled now, so that the next pass need not send them again */
                 char detail[MONGODB_DETAIL_SIZE];
 
                 text_copy(detail, sizeof(detail), p->work->answer.detail);
@@ -401,7 +401,7 @@ static MongodbFault pass(Pass *p) {
         return fault;
 }
 
-/* Whether it is only the collection for the rejected that is closed to us. */
+/* Whether only the rejected collection cannot be written to. */
 static bool is_closed_apart(MongodbClient *client, const SinkWork *work, MongodbFault fault) {
         char detail[MONGODB_DETAIL_SIZE];
         bool tried = false;
@@ -411,7 +411,7 @@ static bool is_closed_apart(MongodbClient *client, const SinkWork *work, Mongodb
         return fault == MONGODB_FAULT_BUSY && mongodb_client_try(client, &tried, detail) == MONGODB_FAULT_NONE && tried;
 }
 
-/* Readings can be stored, and the neighbours shall not wait for what cannot be set apart. */
+/* When only setting apart fails, its messages become SINK_BAD, so that others need not wait. Else returns *fault*. */
 static MongodbFault give_up_apart(MongodbClient *client, SinkWork *work, MongodbFault fault) {
         if (fault == MONGODB_FAULT_NONE || !is_closed_apart(client, work, fault))
                 return fault;

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What is written to the collections: messages, as readings or, with their reasons, as rejected ones; the bulks that
- * they go in; and what `rejected` does with those set apart. Blocks. */
+/* Writes messages to the collections, as readings, or with their reasons as rejected ones; the bulks for that; and the
+ * functions of `rejected`. All functions block. */
 
 #include "sinks/mongodb-client.h"
 #include "subscribe/sink-admin.h"
 
-/* Tries once to keep every message of *work*, which is set up; writing a message twice leaves one document. Fills in
- * the items' verdicts, and of the answer `accepted` and `detail`:
+/* Tries once to store every message of *work*. Writing a message twice leaves one document. Fills in the items'
+ * verdicts, and `accepted` and `detail` of the answer:
  *
- * SINK_STORED, SINK_DUPLICATE    durable under majority and journal; DUPLICATE: it was before
- * SINK_BAD                       no document can be made of it, or its _id is taken by another payload
- * SINK_SUSPECT                   refused by the server; `alone` is set where it was alone in its command
- * SINK_PENDING                   behind a fault, which is returned
+ * SINK_STORED, SINK_DUPLICATE    durable with majority and journal; DUPLICATE: it was so before
+ * SINK_BAD                       no document can be made of it, or another payload has its _id
+ * SINK_SUSPECT                   refused by the server; `alone` is set when it was alone in its command
+ * SINK_PENDING                   not settled because of the fault that is returned
  *
- * *apart*: into the rejected collection, under item->reason and item->detail. What that collection refuses, also for a
- * reason that only a person can mend, is SINK_BAD; why is in the answer's detail. */
+ * *apart*: writes to the rejected collection, with item->reason and item->detail. Messages that this collection
+ * refuses, even when a person can end that, are SINK_BAD; the answer's detail says why. */
 MongodbFault mongodb_write(MongodbClient *client, SinkWork *work, bool apart);
 
 /* ---- mongodb-bulk.c ---- */
 
-/* Inserts documents in unordered bulks, as large as the line to the server lets through in good time, and tells the
- * verdict on each. A bulk that is refused as a whole is halved until what is refused is alone, so that no document
- * takes its neighbours with it (P6). Blocks; knows nothing of messages. */
+/* Inserts documents in unordered bulks, as large as the network to the server allows in good time, and reports a
+ * verdict on each. A bulk that is refused as a whole is halved until the refused document is alone, so that it does not
+ * affect the others (P6). Blocks; knows nothing of messages. */
 
 #define MONGODB_BULK_DOCUMENTS 1000
 
@@ -31,37 +31,36 @@ enum { MONGODB_BULK_BUILT = 0, MONGODB_BULK_SKIPPED = 1 };
 typedef struct MongodbBulk {
         MongodbClient *client;
         mongoc_collection_t *collection;
-        /* Writes the document of *item* into *document*, which is empty: MONGODB_BULK_BUILT, or MONGODB_BULK_SKIPPED
+        /* Builds the document of *item* in *document*, which is empty. Returns MONGODB_BULK_BUILT, MONGODB_BULK_SKIPPED
          * when there is none, or -ENOMEM. Called again for the same item when its bulk is halved. */
         int (*build)(void *userdata, size_t item, bson_t *document);
-        /* Once for each document sent; not for those behind a fault. *detail* says why it was refused. */
+        /* Called once for each document sent, but not for those after a fault. *detail* says why it was refused. */
         void (*on_verdict)(void *userdata, size_t item, MongodbJudgement judgement, const char *detail);
         void *userdata;
-        bson_t document;                  /* kept from one to the next for its buffer */
+        bson_t document;                  /* reused for its buffer */
         char detail[MONGODB_DETAIL_SIZE]; /* of the fault */
-        bool single;            /* the fault met single documents, MONGODB_LATER: the server answered for each */
+        bool single;            /* the fault concerns single documents (MONGODB_LATER): the server answered for each */
         bool carried_out;       /* some command was not refused as a whole */
-        unsigned refused_alone; /* documents that were, as a command of their own */
+        unsigned refused_alone; /* documents refused alone in their command */
 } MongodbBulk;
 
-/* The callbacks are the caller's to fill in; the rest is borrowed and outlives the bulk. */
+/* Sets up a bulk. The caller then fills in the callbacks. *client* and *collection* are borrowed. */
 void mongodb_bulk_init(MongodbBulk *bulk, MongodbClient *client, mongoc_collection_t *collection);
 void mongodb_bulk_done(MongodbBulk *bulk);
 
 /* Sends the documents of the *n* items. Ends at the first fault, explained in bulk->detail, and returns it; verdicts
- * told before it hold. MONGODB_FAULT_REFUSED: several were refused alone, and no command was carried out. */
+ * reported before are final. MONGODB_FAULT_REFUSED: several were refused alone, and no command was carried out. */
 MongodbFault mongodb_bulk_send(MongodbBulk *bulk, const size_t *items, size_t n);
 
 /* ---- mongodb-rejected.c ---- */
 
-/* What `rejected` does with the rejected collection, for the table in mongodb-admin.c; *self* is a MongodbClient. As in
- * subscribe/sink-admin.h. */
+/* Functions of SinkAdmin for the rejected collection, for the table in mongodb-admin.c; *self* is a MongodbClient. */
 
-/* Rows of this subscription, in the order of insertion. */
+/* Lists rows of this subscription, in the order of insertion. */
 int mongodb_rejected_each(void *self, const SinkRejectedQuery *query, char text[static SINK_ADMIN_TEXT_MAX]);
-/* As the daemon would store it now, under its own message id and publish time. */
+/* Stores a message as the daemon would now, with its own message id and publish time. */
 int mongodb_rejected_replay(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]);
-/* Only a row of this subscription. */
+/* Drops a row, only of this subscription. */
 int mongodb_rejected_drop(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]);
 
 /* Writes "what went wrong: what to do". Returns SINK_ADMIN_FAILED. */

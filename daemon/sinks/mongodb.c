@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MongoDB as a type of sink. Everything here but mongodb_open() is on the sink's thread. */
+/* MongoDB as a type of sink. All functions but mongodb_open() run on the sink's thread. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,8 +12,9 @@
 #include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
 
-/* Of messages that are set apart the first of a reason has a line, and the rest a count at most once in COUNT_USEC: a
- * publisher gone mad must not fill the journal. A reason that none had for QUIET_USEC is new again. */
+/* The first message that is set apart for a reason gets a log line; others are counted, in a line at most once in
+ * COUNT_USEC, so that a faulty publisher cannot fill the journal. After QUIET_USEC without a message a reason is new
+ * again. */
 #define COUNT_USEC (10 * USEC_PER_MINUTE)
 #define QUIET_USEC USEC_PER_HOUR
 #define REASONS_MAX 16 /* document_reason() has fewer */
@@ -58,7 +59,7 @@ static void mongodb_store(void *self, SinkWork *work) {
         answer_with(&work->answer, mongodb_write(m->client, work, false));
 }
 
-/* ---- what is set apart, and said ---- */
+/* ---- setting apart, and logging it ---- */
 
 static bool is_news(Mongodb *m, const char *reason, usec_t now) {
         Said *said = m->said;
@@ -119,7 +120,7 @@ static void say_rejected(Mongodb *m, const SinkWork *work) {
         say_count(m, now);
 }
 
-/* Which collection refuses: the readings' own is what the shared half names. */
+/* Names the collection that refuses: sink.c would name that of the readings. */
 static void name_apart(const Mongodb *m, SinkAnswer *answer) {
         char detail[SINK_DETAIL_MAX];
 
@@ -143,7 +144,7 @@ static const char *mongodb_place(const void *self) {
         return ((const Mongodb *) self)->place;
 }
 
-/* The pool waits for its monitors when it is destroyed, up to the connect timeout. */
+/* May block up to the connect timeout: the pool waits for its monitors when it is destroyed. */
 static void *mongodb_close(void *self) {
         Mongodb *m = self;
 
@@ -162,7 +163,7 @@ static char *place_of(const char *database, const char *collection) {
         return asprintf(&place, "%s.%s", database, collection) < 0 ? NULL : place;
 }
 
-/* The uri is not for the file's check alone: only the driver knows all that it refuses. */
+/* Tries the uri with the driver: only the driver knows everything that it refuses. */
 static int mongodb_usable(const SubscriptionConfig *config, char problem[static SINK_DETAIL_MAX]) {
         char words[MONGODB_DETAIL_SIZE] = "";
         MongodbClient *client;

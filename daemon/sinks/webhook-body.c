@@ -8,12 +8,12 @@ void webhook_body_done(WebhookBody *body) {
         *body = (WebhookBody){};
 }
 
-/* A document is added whole or not at all. */
+/* A document that is being added, as a whole or not at all. */
 typedef struct Adding {
         WebhookBody *body;
         bson_t *scratch;
         Bytes id;
-        size_t text, ids; /* sizes before it */
+        size_t text, ids; /* sizes before the document */
 } Adding;
 
 static int add_id(Adding *adding, const DocumentInput *input) {
@@ -28,7 +28,7 @@ static int add_id(Adding *adding, const DocumentInput *input) {
         return bytes_append(ids, "\n", 1);
 }
 
-/* DOCUMENT_OK, a reason, -ENOMEM. */
+/* Returns DOCUMENT_OK, a reason, or -ENOMEM. */
 static int add_document(Adding *adding, const DocumentInput *input, char detail[static DOCUMENT_DETAIL_SIZE]) {
         WebhookBody *body = adding->body;
         int r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The section of a webhook, and what `check` says of it. */
+/* The section of a webhook, and its part of `check`. */
 #include <stdlib.h>
 
 #include "config-place.h"

@@ -12,8 +12,8 @@
  *                     |                 about it: again refused is proof                 |
  *                  the write's answer <--- a fault; or too many refused in a row --------+
  *
- * A request that had no answer may have been carried out. It is kept, and sent again as it was, under the same
- * Idempotency-Key, before anything else that holds its documents. */
+ * A request that had no answer may have been carried out. It is kept and sent again unchanged, with the same
+ * Idempotency-Key, before any other request with its documents. */
 /* clang-format on */
 #include <errno.h>
 #include <stdio.h>
@@ -22,10 +22,10 @@
 #include "lib/text.h"
 #include "sinks/webhook.h"
 
-#define REPLY_MAX (8 * 1024 * 1024) /* a server may repeat what it was sent */
-#define REFUSED_MAX 10              /* alone, one after the other: the write ends, and who is to blame is seen above */
-#define SPANS_MAX 32                /* halves of halves */
-/* a server may be at work on the same request for so long after it had it last */
+#define REPLY_MAX (8 * 1024 * 1024) /* the server may repeat the request in its answer */
+#define REFUSED_MAX 10 /* refusals alone in a row: then the write ends, and blame.h decides who is at fault */
+#define SPANS_MAX 32   /* for repeated halving */
+/* a server may still be working on the same request for so long after the last try */
 #define CONFLICT_MAX_USEC (10 * USEC_PER_MINUTE)
 #define NOWHERE SIZE_MAX
 
@@ -35,18 +35,18 @@ typedef struct Webhook {
         DocumentRules rules;
         char *place;
         Auth *auth;
-        bool renewed;   /* the token, since something was answered that it was not to blame for */
-        SinkWork *work; /* being written; NULL: none */
-        size_t next;    /* the first item that was not tried yet */
+        bool renewed;   /* the token was renewed after the last answer that did not blame it */
+        SinkWork *work; /* the running write; NULL: none */
+        size_t next;    /* the first item that was not tried */
         WebhookSpan spans[SPANS_MAX];
-        size_t n_spans;                /* halves to be tried first, the last one next */
-        WebhookSpan late[REFUSED_MAX]; /* refused alone, for what was in it, since something was taken */
+        size_t n_spans;                /* halves to be tried first, beginning with the last */
+        WebhookSpan late[REFUSED_MAX]; /* documents that were refused alone since something was accepted */
         size_t n_late;
-        WebhookSpan span;  /* in the request */
-        WebhookBody body;  /* of the request; kept while it has no answer */
-        size_t again;      /* the item that such a request begins with, until it is sent, or NOWHERE */
-        WebhookSpan ahead; /* what it held: sent before the items in front of it */
-        unsigned refused;  /* alone, since something was taken */
+        WebhookSpan span;  /* the items of the request */
+        WebhookBody body;  /* of the request; kept until it has an answer */
+        size_t again;      /* the first item of a kept request, until it is sent; or NOWHERE */
+        WebhookSpan ahead; /* the items of a kept request, which are sent before earlier items */
+        unsigned refused;  /* refusals alone since something was accepted */
         HttpRequest *request;
         Stream *stream; /* of a probe */
         SinkAnswer *probed;
@@ -107,7 +107,7 @@ static void webhook_end(Webhook *w) {
         sink_host_answer(w->host);
 }
 
-/* What is tried next, and how many documents of it at most. False: nothing is left. */
+/* Chooses the items that are tried next, and the most documents for the request. Returns false when none is left. */
 static bool webhook_pick(Webhook *w, size_t *ret_most) {
         *ret_most = w->keys->batch;
         if (w->n_spans > 0) {
@@ -128,7 +128,7 @@ static bool webhook_pick(Webhook *w, size_t *ret_most) {
         return true;
 }
 
-/* The request that has no answer goes out as it was, if it holds the same. */
+/* Sets the body. If it has the same documents as the kept request, that is sent again unchanged. */
 static void webhook_take_body(Webhook *w, WebhookBody *body) {
         if (w->again != NOWHERE && strcmp(body->key, w->body.key) == 0)
                 return webhook_body_done(body);
@@ -136,7 +136,7 @@ static void webhook_take_body(Webhook *w, WebhookBody *body) {
         w->body = *body;
 }
 
-/* 1: there is something to send; 0: nothing left; -ENOMEM. */
+/* Builds the next body. Returns 1 when there is something to send; 0: nothing is left; -ENOMEM. */
 static int webhook_prepare(Webhook *w) {
         WebhookBody body = {};
         bool half, some;
@@ -179,7 +179,7 @@ static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
         webhook_end(w);
 }
 
-/* Sends the body, under a proof of who we are. */
+/* Sends the body, with our credentials. */
 static void webhook_ask(Webhook *w) {
         char key[sizeof("Idempotency-Key: ") + SHA256_HEX_SIZE];
         HttpSpec spec = { .method = "POST",
@@ -255,7 +255,7 @@ static void webhook_suspect(Webhook *w, const HttpReply *reply) {
         w->refused++;
 }
 
-/* False: the write ends. */
+/* Handles a refusal. Returns false when the write must end. */
 static bool webhook_refused(Webhook *w, const HttpReply *reply) {
         if (w->body.n > 1)
                 webhook_halve(w);
@@ -264,8 +264,8 @@ static bool webhook_refused(Webhook *w, const HttpReply *reply) {
         return w->refused < REFUSED_MAX;
 }
 
-/* A server that keeps the keys says 409 while it is at work on the same request from before: that refuses nothing.
- * Halves of it would go out under keys that it does not know. */
+/* A server that remembers keys answers 409 while it still works on an earlier copy of the request. That is not a
+ * refusal: halves of it would have keys that the server does not know. */
 static WebhookClass webhook_class(const Webhook *w, const HttpReply *reply) {
         if (reply->outcome != HTTP_ANSWERED)
                 return WEBHOOK_LATER;
@@ -304,7 +304,7 @@ static void on_reply(void *userdata, HttpReply *reply) {
 
 /* ---- what the sink asks ---- */
 
-/* Where the documents of the request that has no answer are now. */
+/* Returns the index of the kept request's first document among the items, or NOWHERE. */
 static size_t webhook_find_again(const Webhook *w, const SinkWork *work) {
         _cleanup_bytes_ Bytes scratch = {};
         const char *end = memchr(w->body.ids.data ?: "", '\n', w->body.ids.size);
@@ -347,7 +347,7 @@ static void on_lost(void *userdata, const char *detail) {
         probe_end(w);
 }
 
-/* A connection is made, and nothing sent: a request without documents would mean something to some servers. */
+/* Only connects and sends nothing: some servers would act on a request without documents. */
 static void webhook_probe(void *self, SinkAnswer *answer) {
         Webhook *w = self;
         const StreamCallbacks callbacks = { .on_open = on_open, .on_lost = on_lost, .userdata = w };
@@ -438,7 +438,7 @@ static int webhook_open(
         return 0;
 }
 
-/* Two with one refresh token put each other out. */
+/* Two sinks with the same refresh token would make each other's token invalid. */
 static void webhook_exclusive(
         const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
         const WebhookConfig *keys = config->keys;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The parts of the webhook sink: its section, and what goes into a request. The type itself is in webhook.c. */
+/* The parts of the webhook sink: its section, and the content of a request. The type itself is in webhook.c. */
 
 #include "auth.h"
 #include "lib/sha256.h"
@@ -21,34 +21,34 @@ extern const SinkAdmin webhook_config_admin;
 
 #define WEBHOOK_BODY_MAX (4 * 1024 * 1024) /* of a request with more than one document */
 
-/* A request, whole. `WebhookBody b = {};` is empty. */
+/* The content of a request. `WebhookBody b = {};` is empty. */
 typedef struct WebhookBody {
         Bytes text;                /* a JSON array of documents */
-        Bytes ids;                 /* their `_id`s, each with a line feed behind it */
+        Bytes ids;                 /* their `_id`s, each followed by a line feed */
         char key[SHA256_HEX_SIZE]; /* the hash of *ids* */
         size_t n;                  /* documents */
-        usec_t unanswered;         /* clock_now() when it was left open last, by anything but 409; 0: it was not */
+        usec_t unanswered;         /* clock_now() when a try last had no clear answer (409 excepted); 0: never */
 } WebhookBody;
-/* Frees what it holds, and leaves it empty. */
+/* Frees what it holds and makes it empty. */
 void webhook_body_done(WebhookBody *body);
 
 typedef struct WebhookSpan {
-        size_t begin, end; /* of the items of a SinkWork */
-        bool again;        /* its one document was refused before, and something was taken since */
+        size_t begin, end; /* indices of items of a SinkWork */
+        bool again;        /* its one document was refused before, and another one was accepted since */
 } WebhookSpan;
 
-/* Fills the empty *ret* with the documents of the items of the span, at most *most* and as many as fit into
- * WEBHOOK_BODY_MAX, at least one; span->end becomes what follows the last. Items that are no document are SINK_BAD
- * then, and passed over; with nothing but such ret->n is 0. -ENOMEM. */
+/* Fills the empty *ret* with documents of the items of the span: at most *most*, as many as fit into WEBHOOK_BODY_MAX,
+ * but at least one. span->end is set to the index after the last one. Items that cannot become a document are SINK_BAD
+ * and left out; if all are, ret->n is 0. -ENOMEM. */
 int webhook_body_build(const DocumentRules *rules, SinkWork *work, size_t most, WebhookSpan *span, WebhookBody *ret);
 
 typedef enum WebhookClass {
         WEBHOOK_TAKEN,
         WEBHOOK_LATER,   /* waiting helps */
-        WEBHOOK_PERSON,  /* no message is at fault: the address or who we are */
-        WEBHOOK_REFUSED, /* something in it, or all of them */
+        WEBHOOK_PERSON,  /* the address or our credentials are at fault, not a message */
+        WEBHOOK_REFUSED, /* some or all documents are refused */
 } WebhookClass;
-/* What an answer's status says of a request. */
+/* Returns what the status of an answer means for the request. */
 WebhookClass webhook_body_class(int status);
-/* Whether a refusal with that status speaks of what was sent. */
+/* Whether a refusal with that status is about the content of the request. */
 bool webhook_body_is_at_fault(int status);
