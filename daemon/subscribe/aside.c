@@ -11,7 +11,7 @@
 #define TRY_BYTES_MAX (1024 * 1024)
 
 typedef struct Item {
-        Batch *copy; /* of the one message */
+        Batch *copy; /* a batch with this message only */
         size_t size;
         bool trying;
 } Item;
@@ -23,7 +23,7 @@ struct Aside {
         Item *tried[ASIDE_TRY_MAX]; /* in the order of the batch that is out */
         size_t n_tried;
         Lease *lease;
-        bool unlisted; /* without memory, the lease has not all that wait */
+        bool unlisted; /* for want of memory, the lease lacks some messages */
         Ack *release;
         void (*released)(void *userdata);
         void *userdata;
@@ -82,7 +82,8 @@ static Slice *list_ids(const Aside *aside) {
         return ids;
 }
 
-/* Lists the ids anew, after some came. Without memory those are not renewed until the next time, and may come back. */
+/* Gives the lease all ids after messages were added. Without memory the new ones are not renewed until the next call,
+ * and may be delivered again. */
 static void renew_more(Aside *aside) {
         const HeldHost *host = aside->host;
         _cleanup_free_ Slice *ids = list_ids(aside);
@@ -103,7 +104,7 @@ static void renew_more(Aside *aside) {
                 log_debug("%s: no memory to renew the leases of messages that wait aside", host->subscription);
 }
 
-/* After some went: their ids went with them, so a list that still has them is none to be renewed. */
+/* Gives the lease the remaining ids after messages were removed: the texts of the other ids are freed. */
 static void renew_less(Aside *aside) {
         _cleanup_free_ Slice *ids = aside->n > 0 ? list_ids(aside) : NULL;
 

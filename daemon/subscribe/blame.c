@@ -98,7 +98,7 @@ BlameState blame_refused(Blame *blame, Suspicion *s, const BlameRefusal *refusal
         const bool kept = none && s->state != BLAME_ASIDE, unkept = s->unkept && s->code == refusal->code;
 
         if (s->code != refusal->code)
-                s->refusals = 0; /* what was accepted before says nothing of a code that is new */
+                s->refusals = 0; /* earlier accepted messages show nothing about a new code */
         s->code = refusal->code;
         s->about_document = refusal->about_document;
         s->later = false;

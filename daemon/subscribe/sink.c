@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clang-format off */
-/* What all sinks have in common: when to try, what to make of refusals, and what to say.
+/* Shared by all sinks: when to try, how to judge refusals, and what to log.
  *
  *                 timer, or the remote was seen                  sink_write()
  *      DOWN ----------------------------------> PROBING --> READY --------> WRITING ---+
@@ -12,13 +12,13 @@
  *                                                                      +-- let go, nothing left to try --+
  *      every one of them --sink_stop()--> STOPPED
  *
- * WRITING is a write, and then, for what can never be stored, a set_apart. A wait is cut short when the type sees its
- * remote again, so that recovery does not wait for the backoff; but never for what only a person can mend, and never
- * oftener than the gaps below.
+ * WRITING is a write and then, for messages that can never be stored, a set_apart. A wait ends early when the type sees
+ * its remote again, so that recovery does not wait for the backoff; but not when only a person can end the fault, and
+ * not more often than the gaps below.
  *
- * Refusals are judged by blame.c. When a write had nothing accepted, the remote counts as refusing: the batch stays
- * here and one message of it is tried now and then, no further batch is welcome, and a scout may be written beside it.
- * The first message accepted, of whichever, ends that. */
+ * blame.c judges refusals. After a write in which nothing was accepted, the remote counts as refusing: the batch stays
+ * here, one message of it is tried from time to time, no other batch is taken, and a scout may be written meanwhile.
+ * Any accepted message ends that. */
 /* clang-format on */
 #include "subscribe/sink.h"
 
@@ -35,13 +35,13 @@
 #include "subscribe/sink-host.h"
 #include "subscribe/sink-words.h"
 
-/* between the end of one try and the next that the type called for ... */
+/* least time between a try and one that SINK_SEEN_WRITABLE causes ... */
 #define SEEN_GAP_FIRST_USEC (500 * USEC_PER_MSEC)
-/* ... doubling up to here: a remote that breaks off each write is seen again after each */
+/* ... which doubles up to here: a remote that drops each write is seen again after each */
 #define SEEN_GAP_MAX_USEC (2 * USEC_PER_SEC)
-/* an answer that tells nothing of some messages, or takes only some of them: their neighbours wait */
+/* longest pause after an answer that left only some messages unsettled: the others wait for them */
 #define AGAIN_MAX_USEC (5 * USEC_PER_SEC)
-/* one message refused, and no other came that could tell: said after so long */
+/* when a single message is refused and no other comes, an outage is logged only after this time */
 #define ALONE_SAID_USEC (10 * USEC_PER_MINUTE)
 
 typedef enum State {
@@ -71,16 +71,16 @@ struct Sink {
         Batch *batch; /* held: being written or to be retried */
         Batch *scout; /* being written, while batch waits */
         bool up;      /* a message, or a probe that can tell, was accepted; nothing has failed since */
-        bool lapsed;  /* batch is to be let go as soon as it is not in a write */
+        bool lapsed;  /* the batch is to be given back as soon as no write runs */
         bool letting_go;
         Blame blame;
         uint64_t before; /* blame.accepted before the write under way */
         bool refusing;   /* the last write had nothing accepted */
         bool untried;    /* as in the status */
         usec_t refusing_since;
-        size_t refused;                /* messages known to be refused since then */
-        size_t turn;                   /* which of them is tried next */
-        char refusal[SINK_DETAIL_MAX]; /* what the remote said of the last */
+        size_t refused;                /* number of messages refused since then */
+        size_t turn;                   /* index of the message that is tried next */
+        char refusal[SINK_DETAIL_MAX]; /* the remote's words about the last one */
         SinkSaid said;
         Backoff backoff;
         LoopWatch *retry;
@@ -165,7 +165,7 @@ static void sink_fail(Sink *s, const SinkAnswer *answer) {
 
 /* ---- giving back ---- */
 
-/* Always the last thing done: from inside, the subscriber may hand over the next batch. */
+/* Must be the last call: the subscriber may call sink_write() from inside. */
 static void sink_give_back(Sink *s, Batch *batch) {
         if (!batch->orphan)
                 return s->callbacks.on_settled(s->callbacks.userdata, batch);
@@ -173,8 +173,8 @@ static void sink_give_back(Sink *s, Batch *batch) {
         sink_changed(s);
 }
 
-/* Nothing here learns any more what a write stored that was left unsure, and the next one finds a duplicate: told of
- * twice, which moves a mean, is better than a gap. */
+/* Gives a batch up. A message of a write with an unclear result is told as stored: the next write may find a duplicate,
+ * which is not told. Told twice, which shifts a mean, is better than a gap. */
 static void sink_give_up(Sink *s, Batch *batch) {
         for (size_t i = 0; s->callbacks.tap.on_stored && i < batch->pull.n; i++)
                 if (batch->fates[i] == FATE_PENDING && batch->suspicions[i].unsure)
@@ -219,7 +219,7 @@ static void sink_no_memory(Sink *s) {
                 sink_give_back(s, cleanup_steal(s->scout));
 }
 
-/* One message after the other while everything is refused: that tells as much as all of them. */
+/* Whether a message is tried. While everything is refused, one at a time is: that shows as much as all of them. */
 static bool is_tried(const Sink *s, size_t pending, size_t n) {
         return !s->refusing || s->scout || pending == s->turn % n;
 }
@@ -264,7 +264,7 @@ static void on_seen(void *userdata, unsigned seen) {
         if (seen & SINK_SEEN_CHANGE)
                 sink_changed(s);
         if ((seen & SINK_SEEN_LOST) && s->state == STATE_READY) {
-                sink_probe(s); /* idle: ask before the next batch is pulled */
+                sink_probe(s); /* idle: probe before the next batch is pulled */
                 sink_changed(s);
         }
 }
@@ -313,7 +313,7 @@ static void sink_expire(Sink *s) {
 
 /* ---- ends of a write ---- */
 
-/* Nothing was accepted, and something refused. */
+/* A write ended in which nothing was accepted and some messages were refused. */
 static void sink_refuse(Sink *s, const SinkAnswer *of) {
         usec_t now = clock_now(), delay;
         SinkAnswer answer = { .fault = SINK_FAULT_LASTING,
@@ -338,7 +338,7 @@ static void sink_refuse(Sink *s, const SinkAnswer *of) {
         sink_said_down(&s->said, &answer, true, delay);
 }
 
-/* A write beside the batch has ended; the batch is tried at once if that says anything new. */
+/* The write of a scout has ended. If the scout was accepted, the batch is tried at once. */
 static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
         Batch *scout = s->scout;
 
@@ -370,7 +370,7 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
 
                 s->lapsed = false;
                 sink_move(s, STATE_READY);
-                if (!s->up && !s->refusing) /* it was down before, and what one message met says nothing of it now */
+                if (!s->up && !s->refusing) /* it was down before, and one settled message does not change that */
                         sink_probe(s);
                 return sink_give_back(s, batch);
         }
@@ -378,7 +378,7 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
         if (!single && (answer->fault == SINK_FAULT_LASTING || (!well && !progress)))
                 sink_fail(s, answer);
         else if (well && progress && refused_before)
-                sink_wake_at(s, clock_now()); /* it accepts again: the rest */
+                sink_wake_at(s, clock_now()); /* it accepts again: try the rest at once */
         else if (batch_has_kept(s->batch))
                 sink_refuse(s, answer);
         else
@@ -425,7 +425,7 @@ static void sink_note_accepted(Sink *s, const SinkWork *work) {
                 s->blame.accepted++;
 }
 
-/* True when the message is to be set apart. */
+/* Judges a refused message. Returns true when it is to be set apart. */
 static bool sink_judge(Sink *s, const SinkItem *item) {
         Suspicion *suspicion = &sink_current(s)->suspicions[sink_index(s, item)];
         const BlameRefusal refusal = { .code = item->code,
@@ -446,7 +446,7 @@ static bool sink_judge(Sink *s, const SinkItem *item) {
         }
 }
 
-/* Refused by itself with a code that passes: nothing is held against it. */
+/* A message was refused with a passing code, which does not count against it. */
 static void sink_put_off(Sink *s, const SinkItem *item, bool few) {
         Suspicion *suspicion = &sink_current(s)->suspicions[sink_index(s, item)];
         const BlameRefusal refusal = { .code = item->code, .few = few, .before = s->before };
@@ -471,7 +471,7 @@ static size_t sink_judge_all(Sink *s, SinkWork *work) {
 
         if (work->answer.fault == SINK_FAULT_PASSING && s->blame.accepted == s->before &&
                 count_refused(work, false) > 0)
-                work->answer.fault = SINK_FAULT_NONE; /* that says as much, and more */
+                work->answer.fault = SINK_FAULT_NONE; /* the refusals say more than the fault */
         if (work->answer.fault != SINK_FAULT_NONE && !work->answer.single)
                 return 0;
         for (size_t i = 0; i < work->n; i++) {
@@ -491,8 +491,8 @@ static size_t sink_judge_all(Sink *s, SinkWork *work) {
 static void sink_probed(Sink *s, const SinkAnswer *answer) {
         if (answer->fault == SINK_FAULT_NONE) {
                 if (answer->untried && !s->refusing)
-                        s->refusing = s->untried = true; /* for all that is known: only a message can tell */
-                if (!s->refusing)                        /* else that it can be reached says nothing new */
+                        s->refusing = s->untried = true; /* assumed, since only a message can show it */
+                if (!s->refusing)                        /* otherwise an answer to a probe shows nothing new */
                         sink_note_up(s);
                 sink_move(s, STATE_READY);
         } else {
@@ -509,7 +509,7 @@ static void sink_written(Sink *s, SinkWork *work) {
         sink_note_accepted(s, work);
         n = sink_judge_all(s, work);
         if (n == 0 || sink_current(s)->orphan) {
-                for (size_t i = 0; i < n; i++) /* it is the queue's again, and comes back */
+                for (size_t i = 0; i < n; i++) /* Pub/Sub delivers it again */
                         batch_set_fate(s->batch, sink_index(s, &work->items[i]), FATE_FAILED);
                 return sink_end_write(s, &work->answer);
         }
@@ -548,7 +548,7 @@ static void sink_set_apart(Sink *s, const SinkWork *work) {
         sink_leave(s);
 }
 
-/* After the stop: what it settled counts, and then all comes back. */
+/* An answer after the stop: settled messages count, and all batches are given back. */
 static void sink_answered_late(Sink *s, SinkStep step, const SinkWork *work) {
         if (step == SINK_STEP_WRITE)
                 sink_note_accepted(s, work);
@@ -592,7 +592,7 @@ int sink_new(const SinkType *type, const SubscriptionConfig *config, const SinkC
         s->subscription = config->subscription;
         r = sink_host_new(
                 type, config, &(SinkHostCallbacks){ on_answer, on_seen, s, callbacks->means }, &s->host, problem);
-        if (r == -EBADMSG) /* who asked says whether nothing starts, or a reload is refused */
+        if (r == -EBADMSG) /* the caller logs whether the start fails or a reload is refused */
                 log_event(LOG_ERR, NULL,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, config->subscription }, { FIELD_ERROR, problem }),
                         "Subscription %s cannot be stored: %s", config->subscription, problem);
@@ -602,7 +602,7 @@ int sink_new(const SinkType *type, const SubscriptionConfig *config, const SinkC
         r = loop_add_timer(callbacks->means.loop, LOOP_EXACT, on_retry, s, &s->retry);
         if (r < 0)
                 return r;
-        loop_arm_in(s->retry, 0); /* not now: what a refused reload made is gone before the loop turns */
+        loop_arm_in(s->retry, 0); /* from the loop: a refused reload frees its sinks before the loop turns */
         *ret = cleanup_steal(s);
         return 0;
 }
@@ -612,7 +612,7 @@ Sink *sink_free(Sink *s) {
 
         if (!s)
                 return NULL;
-        writing = s->host && sink_host_is_busy(s->host) ? sink_current(s) : NULL; /* the host's to free */
+        writing = s->host && sink_host_is_busy(s->host) ? sink_current(s) : NULL; /* the host frees it */
         s->retry = loop_drop(s->retry);
         if (s->scout != writing)
                 s->scout = batch_free(s->scout);
