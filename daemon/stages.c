@@ -340,7 +340,7 @@ static Stage *stages_find(const Stages *old, const Stages *stages, StageKind kin
         return NULL;
 }
 
-/* True if another stage of the set has what only one stage can have; *ending*: and is going to give it up. */
+/* True if another stage of the set has what only one stage can have; with *ending*, only one that is about to end. */
 static bool stages_hold_exclusive(const Stages *stages, const Stage *stage, bool ending) {
         for (size_t i = 0; stages && stage->exclusive[0] != '\0' && i < stages->n; i++)
                 if (stages->items[i] != stage && stages->items[i]->self && stages->items[i]->retired >= ending &&

@@ -57,7 +57,7 @@ static int listen_once(Loop *loop, const WebListenTry *wanted, const char *addre
         return r;
 }
 
-/* Also where we may not look for it. */
+/* True also if we may not read the lock. */
 static bool daemon_may_run(const char *state_dir) {
         _cleanup_close_ int fd = -1;
         int r = service_lock(state_dir, &fd);
@@ -65,7 +65,7 @@ static bool daemon_may_run(const char *state_dir) {
         return r != SERVICE_LOCKED && r != -ENOENT;
 }
 
-/* The service manager has it, or will not let the service have what root may. */
+/* True if the service manager passes the socket, or if we are root and the service may not use the port. */
 static bool is_untried(const char *address) {
         const char *port = strrchr(address, ':');
 

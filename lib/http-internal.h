@@ -31,7 +31,7 @@ struct HttpRequest {
         usec_t stall, moved_at; /* stall: the limit, 0 = not watched; moved_at: clock_now() when bytes moved last */
         int64_t moved;          /* bytes that had moved at the last look */
         bool stalled;
-        int unopened; /* errno of a socket that was not to be had; 0: none */
+        int unopened; /* errno of a socket that could not be opened; 0: none */
         LoopWatch *stall_watch;
         CURLcode code; /* valid from FINISHED on */
         char error[CURL_ERROR_SIZE];

@@ -84,7 +84,7 @@ static int request_set_headers(HttpRequest *request, const HttpSpec *spec) {
         return r;
 }
 
-/* As libcurl would; it does not tell why there is none. */
+/* Opens the socket as libcurl would: libcurl does not tell the errno if that fails. */
 static curl_socket_t on_socket_wanted(void *userdata, curlsocktype purpose, struct curl_sockaddr *address) {
         HttpRequest *request = userdata;
         int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);

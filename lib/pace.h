@@ -9,7 +9,7 @@
 typedef struct Pace {
         size_t min, max;   /* *limit* stays between these */
         size_t limit;      /* bytes of the next piece; a single item may be longer */
-        size_t passed;     /* the largest piece that got through since the last one that did not; 0: none */
+        size_t passed;     /* bytes of the largest piece since the last pace_refused(); 0: none */
         size_t refused;    /* bytes of a piece that was called too large; 0: none */
         usec_t refused_at; /* clock_now() */
 } Pace;
@@ -25,7 +25,7 @@ void pace_through(Pace *pace, size_t size, usec_t took, usec_t now);
 /* Call this when a piece of *size* bytes did not get through: a timeout, or a lost connection. */
 void pace_stuck(Pace *pace, size_t size);
 
-/* Call this when a piece of *size* bytes was refused or did not get through, and nobody says why. Where the limit had
+/* Call this when a piece of *size* bytes was refused or did not get through for an unknown reason. If the limit had
  * just grown to that size, the size counts as called too large: otherwise every second piece would be refused. */
 void pace_refused(Pace *pace, size_t size, usec_t now);
 
