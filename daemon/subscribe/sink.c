@@ -379,7 +379,7 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
                 sink_fail(s, answer);
         else if (well && progress && refused_before)
                 sink_wake_at(s, clock_now()); /* it accepts again: try the rest at once */
-        else if (batch_has_kept(s->batch))
+        else if (!progress && batch_has_kept(s->batch))
                 sink_refuse(s, answer);
         else
                 (void) sink_schedule(s, answer, AGAIN_MAX_USEC);

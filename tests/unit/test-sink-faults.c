@@ -129,6 +129,28 @@ static void test_fault_and_refusal_are_one_outage(void **state) {
         assert_int_equal(logged(EVENT_SINK_UP), 1);
 }
 
+static int says_yes_and_breaks_off(unsigned id) {
+        return id == 1 || id == 20 ? 0 : FAULT;
+}
+
+/* The outage is over, and the first write breaks off when some were taken: what is left is written again as a whole, for a type that sends
+ * a request without an answer again as it was. */
+static void test_fault_after_all_were_refused(void **state) {
+        world.says = says_odd_to_all;
+        assert_null(write_batch(batch_from(1, 3)));
+        assert_true(sink_wants_scout(world.sink));
+        world.says = says_yes_and_breaks_off;
+        assert_non_null(write_batch(batch_from(20, 1)));
+        virtual_pass(world.loop, 0);
+        assert_int_equal(status().stored, 2);
+        assert_false(sink_wants_scout(world.sink));
+        world.largest = 0;
+        world.says = says_yes;
+        virtual_pass(world.loop, BACKOFF_MAX);
+        assert_int_equal(world.largest, 2);
+        assert_int_equal(world.n_settled, 2);
+}
+
 /* A single failure between two good answers is not said. */
 static void test_one_fault_is_not_said(void **state) {
         world.says = says_fault;
@@ -192,6 +214,7 @@ int main(void) {
                 CASE(test_many_are_put_off),
                 CASE(test_all_are_put_off),
                 CASE(test_fault_and_refusal_are_one_outage),
+                CASE(test_fault_after_all_were_refused),
                 CASE(test_one_fault_is_not_said),
                 CASE(test_one_is_put_off_after_a_fault),
                 CASE(test_not_ready_while_probing),
