@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
 #include "lib/clock.h"
 #include "sinks/webhook.h"
 
@@ -67,6 +69,8 @@ static int add_items(Adding *adding, const DocumentInput *input, SinkWork *work,
                         return r;
                 if (r > 0)
                         sink_item_bad(&work->items[i], document_reason((DocumentReason) r), detail);
+                if (r > 0 && work->items[i].verdict != SINK_BAD)
+                        return -ENOMEM; /* else it would count as sent */
                 if (r == DOCUMENT_OK && (adding->body->n == 1 || adding->body->text.size < WEBHOOK_BODY_MAX))
                         continue;
                 take_back(adding);
