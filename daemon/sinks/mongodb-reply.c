@@ -33,25 +33,42 @@ static void describe(const char *message, int64_t code, char *text, size_t size)
         make_printable(text);
 }
 
-/* The first host that the driver had no answer from; empty: it names none. */
-static Slice host_without(const char *message) {
-        static const char *const forms[][2] = { { "target host: ", "]" }, { "calling hello on '", "'" } };
+/* What the driver says of a host that it had no answer from, "BEFORE[::1]:27017END", and what we say. */
+static const struct {
+        const char *before, *end, *words;
+} forms[] = {
+        { "target host: ", "]", "no answer from" },
+        { "calling hello on '", "'", "no answer from" },
+        { "Failed to resolve '", "'", "no address found for" },
+        { "Failed to resolve ", "]", "no address found for" },
+};
 
+/* Returns the first host that *message* names, and *ret_words; empty: it names none. The brackets of an IPv6 address
+ * are a part of the host. */
+static Slice host_without(const char *message, const char **ret_words) {
         for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
-                const char *host = strstr(message, forms[i][0]);
+                const char *host = strstr(message, forms[i].before);
+                size_t inside;
 
-                if (host)
-                        return (Slice){ host + strlen(forms[i][0]), strcspn(host + strlen(forms[i][0]), forms[i][1]) };
+                if (!host)
+                        continue;
+                host += strlen(forms[i].before);
+                inside = host[0] == '[' ? strcspn(host, "]") : 0;
+                if (host[inside] == ']')
+                        inside++;
+                *ret_words = forms[i].words;
+                return (Slice){ host, inside + strcspn(host + inside, forms[i].end) };
         }
         return (Slice){};
 }
 
 /* Of a server that was not found, what a person looks for comes first, and the driver's words behind. */
 void mongodb_reply_describe_error(const bson_error_t *error, char *text, size_t size) {
-        Slice host = error->domain == MONGOC_ERROR_SERVER_SELECTION ? host_without(error->message) : (Slice){};
+        const char *what = "";
+        Slice host = error->domain == MONGOC_ERROR_SERVER_SELECTION ? host_without(error->message, &what) : (Slice){};
         char words[2 * sizeof(error->message) + 32];
 
-        (void) snprintf(words, sizeof(words), host.size > 0 ? "no answer from %.*s (%s)" : "%.*s%s", (int) host.size,
+        (void) snprintf(words, sizeof(words), host.size > 0 ? "%s %.*s (%s)" : "%s%.*s%s", what, (int) host.size,
                 host.data ?: "", error->message);
         if (size > 0)
                 describe(words, error->code, text, size);

@@ -158,6 +158,11 @@ static void test_no_server_in_words(void **state) {
                         "target host: localhost:1]) (code 13053)" },
                 { "No suitable servers found: [connection refused calling hello on '[::1]:1']",
                         "no answer from [::1]:1 (No suitable servers found: [connection refused calling hello on '[::1]:1']) (code 13053)" },
+                { "No suitable servers found: [Failed to connect to target host: [::1]:1]",
+                        "no answer from [::1]:1 (No suitable servers found: [Failed to connect to target host: [::1]:1]) (code 13053)" },
+                { "No suitable servers found: [Failed to resolve db.lan] [Failed to resolve db2.lan]",
+                        "no address found for db.lan (No suitable servers found: [Failed to resolve db.lan] [Failed to resolve "
+                        "db2.lan]) (code 13053)" },
                 { "No primary", "No primary (code 13053)" },
         };
 
