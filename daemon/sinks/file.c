@@ -100,8 +100,20 @@ static char *state_dir_of(const ConfigPlace *top) {
         return config_state_dir(top->reader->path, top->reader->directory, getenv("STATE_DIRECTORY"));
 }
 
-/* Finds another sink in this configuration with the same directory; *ret is NULL: none. Such sinks would take each
- * other's lines for their own. -ENOMEM. */
+static Slice without_slashes(const char *path) {
+        size_t size = strlen(path);
+
+        while (size > 1 && path[size - 1] == '/')
+                size--;
+        return (Slice){ path, size };
+}
+
+static bool is_written_alike(const char *a, const char *b) {
+        return slice_same(without_slashes(a), without_slashes(b));
+}
+
+/* Finds another sink in this configuration with the same directory, if possible one that writes it in the same way;
+ * *ret is NULL: none. Such sinks would take each other's lines for their own. -ENOMEM. */
 static int find_same(const ConfigPlace *place, const char *text, const YamlNode **ret) {
         const ConfigPlace *top = place->parent->parent;
         const YamlNode *list = yaml_get(top->node, "subscribe");
@@ -119,20 +131,10 @@ static int find_same(const ConfigPlace *place, const char *text, const YamlNode 
                 taken = directory_of(other->text, state_dir);
                 if (!taken)
                         return -ENOMEM;
-                if (strcmp(taken, directory) == 0) {
+                if (strcmp(taken, directory) == 0 && (!*ret || is_written_alike(other->text, text)))
                         *ret = other;
-                        break;
-                }
         }
         return directory ? 0 : -ENOMEM;
-}
-
-static Slice without_slashes(const char *path) {
-        size_t size = strlen(path);
-
-        while (size > 1 && path[size - 1] == '/')
-                size--;
-        return (Slice){ path, size };
 }
 
 static int rule(const ConfigPlace *place, void *self, void *around) {
@@ -146,7 +148,7 @@ static int rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, "directory", "has a part \"..\"; write the whole path, from / on");
         if (!same)
                 return 0;
-        if (slice_same(without_slashes(same->text), without_slashes(file->directory)))
+        if (is_written_alike(same->text, file->directory))
                 return config_place_fail(place, "directory",
                         "is the directory of line %u already; each sink has one of its own", same->line);
         return config_place_warn(place, "directory", /* 0.2.0 took it */
