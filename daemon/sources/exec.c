@@ -410,7 +410,7 @@ static int exec_poll(void *self) {
         if (r < 0) {
                 source_polled(exec->context.source,
                         &(SourcePoll){ .outcome = exec_passes(r) ? SOURCE_UNREACHABLE : SOURCE_REFUSED,
-                                .cause = err_is_want(r) ? CAUSE_MEMORY : CAUSE_PROGRAM,
+                                .cause = err_is_want(r) || r == -EAGAIN ? CAUSE_MEMORY : CAUSE_PROGRAM,
                                 .detail = exec->detail });
                 return 0;
         }
