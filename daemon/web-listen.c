@@ -67,10 +67,11 @@ static bool daemon_may_run(const char *state_dir) {
 
 /* True if the service manager passes the socket, or if we are root and the service may not use the port. */
 static bool is_untried(const char *address) {
-        const char *port = strrchr(address, ':');
+        const char *colon = strrchr(address, ':');
+        unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
 
         return strncmp(address, "systemd:", strlen("systemd:")) == 0 ||
-               (geteuid() == 0 && port && strtoul(port + 1, NULL, 10) < IPPORT_RESERVED);
+               (geteuid() == 0 && port > 0 && port < IPPORT_RESERVED); /* 0: any that is free, also for the service */
 }
 
 int web_listen_try(Loop *loop, const WebListenTry *wanted) {
