@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Exponential backoff with full jitter: the n-th delay is drawn evenly from 0 to min(max, initial * 2^n), so that
- * clients that failed together do not come back together. A plain value; time and randomness come from the caller. */
+/* Exponential backoff with jitter: after n earlier failures, a delay is drawn evenly between a tenth of
+ * min(max, initial * 2^n) and the whole of it, so that clients that failed together do not come back together. A plain
+ * value; time and randomness come from the caller. */
 
 #include "clock.h"
 

@@ -304,8 +304,8 @@ static void describe_peer(CURL *easy, char *text, size_t size) {
                 (void) snprintf(text, size, strchr(address, ':') ? " [%s]:%ld" : " %s:%ld", address, port);
 }
 
-/* True when a CONNECT was sent to a proxy, which did not open the way. *sent* counts the CONNECT, but not in libcurl 8.
- * After a timeout there, the proxy itself may not have answered. */
+/* True when a CONNECT was sent to a proxy, which did not open the way. *sent* counts the CONNECT, but not from
+ * libcurl 8.7 on. After a timeout there, the proxy itself may not have answered. */
 static bool is_proxy_asked(CURL *easy, long sent, CURLcode code) {
 #if LIBCURL_VERSION_NUM >= 0x080700
         curl_off_t connected = 0;

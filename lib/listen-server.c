@@ -356,7 +356,7 @@ static void route_give_up_requests(ListenRoute *route) {
         }
 }
 
-/* listen_answer() above resumes a request only if it is suspended, which its state tells. */
+/* Giving requests up resumes them only if they are suspended, which their state tells (listen-request.c). */
 ListenRoute *listen_drop(ListenRoute *route) {
         ListenServer *server;
 

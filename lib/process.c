@@ -248,8 +248,8 @@ static void on_output(void *userdata, int fd, uint32_t events) {
         process->callbacks.on_readable(process->callbacks.userdata);
 }
 
-/* Makes one line of whole characters: bytes that are not UTF-8, or a character that was cut, become `?`; controls
- * become spaces. */
+/* Makes one line: drops the rest of a character that was cut at the front, makes controls spaces, and cuts spaces at
+ * the end. Bytes that are not UTF-8 stay: whoever prints the text cleans it. */
 static const char *error_text_clean(Bytes *text) {
         size_t n = 0;
 

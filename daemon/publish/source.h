@@ -96,8 +96,8 @@ typedef struct SourceType {
         const ConfigSection *keys; /* its name and its rows of the configuration */
         int (*open)(const SourceContext *context, void **ret_self);
         /* Writes the name of something that only one source can have at a time, the same text for the same thing:
-         * "listener 127.0.0.1:8427". At a reload the new source is opened after the old one has ended. NULL: there is
-         * nothing. */
+         * "the program of source NAME". It begins a sentence of the log. At a reload the new source is opened after the
+         * old one has ended. NULL: there is nothing. */
         void (*exclusive)(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]);
         /* Called once, before the first poll() and before anything is read from a peer, which hold() prevents until
          * then. *cursor* is the text that was last stored with a list (reading_list_set_cursor()); NULL: none yet. The

@@ -99,7 +99,8 @@ void file_archive_unlock(FileArchive *archive);
 
 /* Returns how many bytes still fit into the file for lines of that time. A new file accepts a line of any size. */
 uint64_t file_archive_room(const FileArchive *archive, usec_t at);
-/* Appends complete lines, which are durable on return. After an error nothing was appended. Errors as open(2),
+/* Appends complete lines, which are durable on return. After an error nothing was appended, or the next
+ * file_archive_lock() finds what was. Errors as open(2),
  * write(2), fsync(2). */
 int file_archive_append(FileArchive *archive, Slice lines, usec_t at);
 /* Compresses one closed file, and removes files that are older than `keep`, both by the latest publish time (and the

@@ -19,7 +19,7 @@ typedef struct Ack Ack;
 typedef struct AckResult {
         const WireAckFate *fates; /* one for each id, in the given order; RETRY also for ids that were not sent */
         size_t n;
-        const ClientReply *reply; /* CLIENT_OK: every id was sent. Otherwise the reply that ended the run */
+        const ClientReply *reply; /* CLIENT_OK: every id has its result. Otherwise the reply that ended the run */
 } AckResult;
 
 typedef void (*AckDone)(void *userdata, const AckResult *result);

@@ -37,7 +37,8 @@ size_t aside_expire(Aside *aside, usec_t now);
  * USEC_INFINITY: never. */
 usec_t aside_next(const Aside *aside, bool free);
 
-/* At the stop: gives all messages back to Pub/Sub, once, and forgets them. Calls *done* when Pub/Sub has answered. */
+/* At the stop: gives all messages back to Pub/Sub, once, and forgets them. Calls *done* when Pub/Sub has answered;
+ * never, if there is nothing to give back or the request cannot be made. */
 void aside_release(Aside *aside, void (*done)(void *userdata), void *userdata);
 /* Whether the list is empty. */
 bool aside_is_empty(const Aside *aside);

@@ -15,9 +15,10 @@
 #include "lib/worker.h"
 #include "subscribe/rejected.h"
 
-/* With the time limits that a type sets, a call into its library takes less than a minute. A call that lasts for
- * STUCK_TICKS ticks hangs without end, and a thread cannot be stopped from outside: the process aborts, and the service
- * manager starts it again. Ticks are counted instead of time, since a machine that slept for hours ticks only once. */
+/* With the time limits that a type sets, a call into its library takes less than a minute (with a long
+ * socketTimeoutMS in a uri, up to four). A call that lasts for STUCK_TICKS ticks hangs without end, and a thread cannot
+ * be stopped from outside: the process aborts, and the service manager starts it again. Ticks are counted instead of
+ * time, since a machine that slept for hours ticks only once. */
 #define STUCK_TICK_USEC (30 * USEC_PER_SEC)
 #define STUCK_TICKS 10
 
