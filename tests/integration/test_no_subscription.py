@@ -138,4 +138,5 @@ def test_setup_without_any_subscription(stack):
     assert result.returncode == 69 and "this configuration has no subscription" in result.stdout and "()" not in result.stdout
     del stack.daemon.config["publish"]["topic_has_other_subscribers"]
     stack.daemon.write_config()
-    assert stack.daemon.run("setup").returncode == 0
+    result = stack.daemon.run("setup")
+    assert result.returncode == 0, result.stdout + result.stderr
