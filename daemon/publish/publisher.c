@@ -397,8 +397,7 @@ static bool is_stuck(const ClientReply *reply) {
                (reply->http_status >= 400 && reply->http_status != 413 && reply->error.status[0] == '\0');
 }
 
-/* If the ids do not match the messages, nothing is known about any single message: all are sent again with the same
- * keys. */
+/* If the ids do not match the messages, nothing is known of any: all are sent again with the same keys. */
 static void publisher_answered(Publisher *p, ClientReply *reply) {
         size_t n = 0;
 
