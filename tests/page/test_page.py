@@ -372,10 +372,10 @@ def test_the_range_is_said_when_somebody_chose_it(view, canned):
 def test_a_backlog_is_drawn_when_it_is_there(view, canned):
     """A year has buckets of half a day: after an outage nobody waits for hours until a quarter of one has passed."""
     page = view("well")
+    wait_drawn(page)
     answers = canned.server.answers
     answers.age = 3 * 86400
     look(page)
-    wait_drawn(page)
     page.get_by_role("button", name="1 year").click()
     wait_asked(canned, 8700, 8800)
     page.wait_for_timeout(500)
