@@ -70,9 +70,9 @@ static const ConfigRow rows[] = {
         { "client_secret_file", &config_type_secret, FIELD(client_secret), 1, TEXT_MAX,
                 .doc = "oauth2: secret file with the client's secret." },
         { "scope", &config_type_text, FIELD(scope), 1, TEXT_MAX,
-                .doc = "oauth2: what access is asked for, where the provider wants it said." },
+                .doc = "oauth2: the access to ask for, if the provider wants a scope." },
         { "refresh_token_file", &config_type_secret, FIELD(refresh_token), 1, TEXT_MAX,
-                .doc = "oauth2: secret file with the refresh token to begin with; without it client credentials are used." },
+                .doc = "oauth2: secret file with the first refresh token; without it client credentials are used." },
         {},
 };
 /* clang-format on */

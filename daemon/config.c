@@ -47,9 +47,9 @@ static const ConfigRow pubsub_rows[] = {
 
 static const ConfigRow outbox_rows[] = {
         { "max_rows", &config_type_count, offsetof(OutboxConfig, max_rows), 1, 100000000, "1000000",
-                .doc = "Readings that the outbox holds at most; at this limit polling stops." },
+                .doc = "The most readings that the outbox holds; at this limit polling stops." },
         { "max_bytes", &config_type_size, offsetof(OutboxConfig, max_bytes), 64 * 1024, 1024 * GIB, "256MiB",
-                .doc = "Bytes of payloads, attributes and rejected readings that the outbox holds at most; at this limit polling stops." },
+                .doc = "The most bytes of payloads, attributes and rejected readings that the outbox holds; at this limit polling stops." },
         {},
 };
 
@@ -143,14 +143,14 @@ static const ConfigRow publish_rows[] = {
                 .doc = "The topic that readings are published to." },
         { "topic_has_other_subscribers", &config_type_bool, TOP(topic_has_other_subscribers),
                 .derived = "true without a subscribe section, else false",
-                .doc = "Publish also where none of this file's subscriptions is on the topic." },
+                .doc = "Publish even if none of this file's subscriptions is on the topic." },
         { "labels", &config_type_labels, TOP(labels), 0, LABELS_MAX,
                 .doc = "Constant members and attributes of every reading." },
         { "outbox", &config_type_section, TOP(outbox), .flags = CONFIG_IMPLIED, .section = &outbox_section,
                 .doc = "Limits of the outbox." },
         { "sources", &config_type_list, TOP(sources), 1, SOURCES_MAX, .flags = CONFIG_REQUIRED,
                 .section = &source_section, .count = TOP(n_sources),
-                .doc = "The sensors to poll." },
+                .doc = "The sensors." },
         {},
 };
 
@@ -160,17 +160,17 @@ static const ConfigRow subscription_rows[] = {
         { "interval", &config_type_duration, SUBSCRIPTION(interval), 0, USEC_PER_HOUR, "0s",
                 .doc = "Wait after a pull that found the subscription empty; 0s is a long poll without pause." },
         { "max_messages", &config_type_unsigned, SUBSCRIPTION(max_messages), 1, 1000, "1000",
-                .doc = "Messages of one pull at most." },
+                .doc = "The most messages of one pull." },
         { "pulls", &config_type_unsigned, SUBSCRIPTION(pulls), 1, 16, "2",
-                .doc = "Pulls in flight plus batches not yet stored, at most." },
+                .doc = "The most pulls under way plus batches not yet stored." },
         { "id_attribute", &config_type_attribute, SUBSCRIPTION(id_attribute), 1, 256, "idempotency_key",
-                .doc = "The message attribute that becomes the document's _id; the message id stands in where it is missing." },
+                .doc = "The message attribute that becomes the document's _id; a message without it uses its message id." },
         { "max_hold", &config_type_duration, SUBSCRIPTION(max_hold), USEC_PER_MINUTE, 24 * USEC_PER_HOUR, "1h",
-                .doc = "How long a batch that cannot be stored is held before it is left to Pub/Sub again." },
+                .doc = "How long a batch that cannot be stored is held before it is given back to Pub/Sub." },
         { "payload", &type_payload, SUBSCRIPTION(payload), .fallback = "json",
                 .doc = "How the data of a message is written." },
         { "backoff", &config_type_section, SUBSCRIPTION(backoff), .flags = CONFIG_IMPLIED, .section = &config_backoff_section,
-                .doc = "Waiting between tries while the place to store is down; drawn at random below a ceiling that doubles." },
+                .doc = "Waits between tries while the sink is down; each is drawn at random below a ceiling that doubles." },
         {},
 };
 
@@ -334,12 +334,12 @@ static const ConfigRow top_rows[] = {
         { "pubsub", &config_type_section, 0, .flags = CONFIG_REQUIRED, .section = &pubsub_section,
                 .doc = "The Google Cloud Pub/Sub project, and how to reach it." },
         { "publish", &config_type_section, 0, .section = &publish_section,
-                .doc = "Polling sensors and publishing their readings; without it the daemon only subscribes." },
+                .doc = "Polls sensors and publishes their readings; without this section the daemon only subscribes." },
         { "subscribe", &config_type_list, TOP(subscriptions), 1, SUBSCRIPTIONS_MAX,
                 .section = &subscription_section, .count = TOP(n_subscriptions),
-                .doc = "The subscriptions to pull from, and where their messages are stored; without it the daemon only publishes." },
+                .doc = "The subscriptions to pull from, and where their messages are stored; without this list the daemon only publishes." },
         { "page", &config_type_section, TOP(page), .flags = CONFIG_POINTER, .section = &config_page_section,
-                .doc = "A web page with pictures of it all; without it there is none." },
+                .doc = "A web page with pictures of it all; without this section there is none." },
         {},
 };
 /* clang-format on */

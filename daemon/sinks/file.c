@@ -32,14 +32,14 @@ static const ConfigType type_compress = { "gzip or none", "gzip or none", CONFIG
 /* clang-format off */
 static const ConfigRow rows[] = {
         { "directory", &config_type_text, FIELD(directory), 1, PATH_SIZE_MAX, .flags = CONFIG_REQUIRED,
-                .doc = "Where the files are; relative: below state_dir. It is made, what stands above it is not." },
+                .doc = "The directory of the files; a relative path is below state_dir. It is made, directories above it are not." },
         { "max_size", &config_type_size, FIELD(max_size), SIZE_MIN, SIZE_MAX_BYTES, "64MiB",
-                .doc = "Size at which a further file of the same day is begun." },
+                .doc = "Size at which another file of the same day is begun." },
         { "compress", &type_compress, FIELD(compress), .fallback = "gzip",
-                .doc = "What becomes of files that are closed." },
+                .doc = "How closed files are compressed." },
         { "keep", &config_type_duration, FIELD(keep), 24 * USEC_PER_HOUR, YEARS_MAX * 366 * 24 * USEC_PER_HOUR,
                 .derived = "without end",
-                .doc = "Age, by the day in their name, at which files are removed." },
+                .doc = "Age at which files are removed, by the day in their names." },
         {},
 };
 /* clang-format on */

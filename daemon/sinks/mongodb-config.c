@@ -534,7 +534,7 @@ static const ConfigRow rows[] = {
         { "date_fields", &config_type_names, MONGODB(date_fields), 0, DATE_FIELDS_MAX, "[created_at, updated_at, request_at, measured_at]", .flags = CONFIG_UNIQUE,
                 .doc = "Names, at any depth, whose RFC 3339 strings become BSON dates." },
         { "backoff", &config_type_section, MONGODB(backoff), .section = &config_backoff_section,
-                .doc = "The same as backoff of the subscription, where it is better written." },
+                .doc = "The old place of the subscription's backoff." },
         {},
 };
 /* clang-format on */

@@ -33,7 +33,7 @@ static const ConfigRow rows[] = {
         { "url", &config_type_web_url, FIELD(at.url), 1, TEXT_MAX,
                 .doc = "Where documents are sent by POST; this or `url_file`." },
         { "url_file", &config_type_secret, FIELD(at.url_file), 1, TEXT_MAX,
-                .doc = "Secret file with the URL, where whoever knows it may post." },
+                .doc = "Secret file with the URL, if whoever knows the URL may post." },
         { "headers", &config_type_headers, FIELD(headers), 0, 20,
                 .doc = "Further headers of every request; none with a secret." },
         { "auth", &config_type_section, FIELD(auth), .flags = CONFIG_IMPLIED, .section = &auth_section,

@@ -319,7 +319,7 @@ static const ConfigRow rows[] = {
         { "energy", &config_type_bool, offsetof(NatureRemoConfig, energy), .fallback = "false",
                 .doc = "Read the smart meters of Remo E and E lite as well: a second request at each poll." },
         { "on_change", &config_type_bool, offsetof(NatureRemoConfig, on_change), .fallback = "false",
-                .doc = "Publish a device only when one of its values or their times has moved, and at least once an hour." },
+                .doc = "Publish a device only when one of its values or their times has changed, and at least once an hour." },
         {},
 };
 /* clang-format on */
