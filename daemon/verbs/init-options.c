@@ -50,7 +50,8 @@ static const struct option known[] = {
 
 static void print_help(void) {
         fputs("sensorqd [-c|--config FILE] init [OPTION...]\n"
-              "Makes a first configuration: asks on a terminal for what no option says, tries it, writes it.\n"
+              "Makes a first configuration. On a terminal it asks for what no option gives. It tries all answers,\n"
+              "and writes the files.\n"
               "\n"
               "      --project ID       Google Cloud project (default: that of the key)\n"
               "      --key-file FILE    key of the service account; - for none\n"
@@ -64,8 +65,8 @@ static void print_help(void) {
               "                         an answer to a question of a recipe\n"
               "      --secret NAME=FILE a secret, read from a file\n"
               "      --list             the recipes, their keys and secrets\n"
-              "      --yes              ask nothing: what has no option takes its default\n"
-              "      --unchecked        reach for nothing: neither try, nor set up, nor check\n"
+              "      --yes              ask nothing: a question without an option takes its default\n"
+              "      --unchecked        contact no remote end: no tries, no setup, no check\n"
               "      --enable           enable and start the unit at the end\n"
               "      --dry-run          ask and try, print the configuration, write nothing\n",
                 stdout);

@@ -22,7 +22,7 @@ static const char *const texts[][2] = {
         [INIT_SAY_STEP_WRITE] = { "\n5/5  Write\n", "\n5/5  書き込み\n" },
         [INIT_ASK_KEY] = { "Key file of the service account", "サービスアカウントの鍵ファイル" },
         [INIT_SAY_KEY_NONE] = {
-                "(\"-\": without one, by a gcloud login or the machine's own account in Google Cloud)\n",
+                "(\"-\": no key; a gcloud login or the machine's own account in Google Cloud is used)\n",
                 "（\"-\"：鍵なし。gcloud のログイン、または Google Cloud のマシン自身のアカウントを使います）\n" },
         [INIT_SAY_KEY_BAD] = { "{1}: {2}\n", "{1}：{2}\n" },
         [INIT_ASK_PROJECT] = { "Project", "プロジェクト" },
@@ -34,7 +34,7 @@ static const char *const texts[][2] = {
                 "FAIL  {1}  may not use {2}.\n",
                 "FAIL  {1} には {2} を使う権限がありません。\n" },
         [INIT_SAY_GRANT] = {
-                "      An administrator of the project grants it by one of these lines. The first lets\n      sensorqd create what is missing, too; the second is the least it needs.\n",
+                "      An administrator of the project can grant it with one of these lines. With the first,\n      sensorqd can also create what is missing; the second is the least that it needs.\n",
                 "      プロジェクトの管理者が次のどちらかを実行すると使えるようになります。1 行目では\n      足りないものの作成もできます。2 行目は必要最小限の権限です。\n" },
         [INIT_SAY_API_OFF] = {
                 "      The Pub/Sub API is not switched on in this project:\n",
@@ -50,7 +50,7 @@ static const char *const texts[][2] = {
         [INIT_SAY_OPTIONAL] = { "(not shown; Enter alone: none)", "（表示されません。なければ Enter だけ）" },
         [INIT_SAY_EMPTY] = { "An answer is needed here.\n", "ここには答えが必要です。\n" },
         [INIT_SAY_PASSWORD_MOVED] = {
-                "The password goes from the address into a file of its own.\n",
+                "The password is moved from the address into a file of its own.\n",
                 "アドレスの中のパスワードは、専用のファイルに移します。\n" },
         [INIT_ASK_WHAT_NOW] = {
                 "Try again (a), keep it all the same (k), or quit (q)?",
@@ -59,7 +59,7 @@ static const char *const texts[][2] = {
                 "Try again (a), keep it all the same (k), leave it out (l), or quit (q)?",
                 "やり直す (a)、このまま使う (k)、これは入れない (l)、やめる (q)" },
         [INIT_SAY_NOTHING_TO_DO] = {
-                "Neither a sensor nor a place to keep readings: there is nothing to do.\n",
+                "There is neither a sensor nor a place to keep readings: nothing to do.\n",
                 "センサーも保存先もないので、することがありません。\n" },
         [INIT_SAY_FILE] = { "      {1}\n", "      {1}\n" },
         [INIT_SAY_SECRET] = { "      {1}  (secret, mode 0600)\n", "      {1}（秘密情報。モード 0600）\n" },
@@ -74,10 +74,10 @@ static const char *const texts[][2] = {
                 "Start it, now and at every boot: sudo systemctl enable {1} && sudo systemctl restart {1}\n",
                 "開始する（起動時にも）： sudo systemctl enable {1} && sudo systemctl restart {1}\n" },
         [INIT_SAY_NOT_ALL_WELL] = {
-                "Not all is well yet: see FAIL above. Do what it says, then: sudo sensorqd{1} setup && sudo sensorqd{1} check\n",
+                "Not all is well yet: see FAIL above. Do what it says, then run: sudo sensorqd{1} setup && sudo sensorqd{1} check\n",
                 "まだうまくいっていないものがあります（上の FAIL）。直したあと： sudo sensorqd{1} setup && sudo sensorqd{1} check\n" },
         [INIT_SAY_DONE] = {
-                "Done. How things stand: sensorqd{2} status. What happened: sudo journalctl -u {1}\n",
+                "Done. The present state: sensorqd{2} status. The log: sudo journalctl -u {1}\n",
                 "できました。今の様子： sensorqd{2} status　記録： sudo journalctl -u {1}\n" },
         [INIT_SAY_PAGE] = { "The page: http://{1}\n", "ページ： http://{1}\n" },
         [INIT_COMMENT_TOP] = {
