@@ -164,7 +164,7 @@ static int state_write(const Auth *auth) {
                 append_member(&text, "access_token", auth->access_token);
         r = bytes_append_format(&text, ",\n  \"expires\": %" PRIu64 ",\n  \"lifetime\": %" PRIu64 "\n}\n",
                 auth->expires, auth->lifetime);
-        if (r == 0 && asprintf(&name, "oauth2-%s.json", auth->state_name) < 0)
+        if (r == 0 && text_format(&name, "oauth2-%s.json", auth->state_name) < 0)
                 r = -ENOMEM;
         if (r == 0)
                 r = file_replace(auth->state_dir, name, text.data, text.size);
@@ -215,7 +215,7 @@ static int state_read(Auth *auth) {
         size_t n;
         int r;
 
-        if (asprintf(&path, "%s/oauth2-%s.json", auth->state_dir, auth->state_name) < 0)
+        if (text_format(&path, "%s/oauth2-%s.json", auth->state_dir, auth->state_name) < 0)
                 return -ENOMEM;
         r = file_open_own(path, &fd);
         if (r < 0)
@@ -491,7 +491,7 @@ static int auth_copy_headers(Auth *auth, const ConfigMap *map) {
         if (!auth->headers)
                 return -ENOMEM;
         for (; auth->n_headers < map->n; auth->n_headers++)
-                if (asprintf(&auth->headers[auth->n_headers], "%s: %s", map->items[auth->n_headers].name,
+                if (text_format(&auth->headers[auth->n_headers], "%s: %s", map->items[auth->n_headers].name,
                             map->items[auth->n_headers].values[0]) < 0)
                         return -ENOMEM;
         return 0;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <libgen.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,8 +32,8 @@ static char *unit_state_dir(const char *path, const char *directory) {
         if (!real || strlen(real) != n || strncmp(real, CONFIG_FILE_DEFAULT, n) != 0 || size <= end ||
                 strcmp(name + size - end, ".yaml") != 0 || strcmp(name, "sensorqd.yaml") == 0)
                 return strdup(CONFIG_STATE_DIR_DEFAULT);
-        if (asprintf(&own, CONFIG_STATE_DIR_DEFAULT "-%.*s", (int) (size - end), name) < 0)
-                return own = NULL;
+        if (text_format(&own, CONFIG_STATE_DIR_DEFAULT "-%.*s", (int) (size - end), name) < 0)
+                return NULL;
         return access(own, F_OK) == 0 ? cleanup_steal(own) : strdup(CONFIG_STATE_DIR_DEFAULT);
 }
 
@@ -66,7 +65,7 @@ static int rule_emulator(const ConfigInput *input, const ConfigPlace *top, Confi
                 host += 7;
         for (size = strlen(host); size > 0 && host[size - 1] == '/';)
                 size--;
-        if (asprintf(&url, "http://%.*s", (int) size, host) < 0)
+        if (text_format(&url, "http://%.*s", (int) size, host) < 0)
                 return -ENOMEM;
 
         free(config->pubsub.endpoint);
@@ -85,7 +84,7 @@ static int make_full_name(const Config *config, const char *collection, char **n
 
         if (config_type_is_full_name(*name, collection))
                 return 0;
-        if (asprintf(&full, "projects/%s/%s/%s", config->pubsub.project, collection, *name) < 0)
+        if (text_format(&full, "projects/%s/%s/%s", config->pubsub.project, collection, *name) < 0)
                 return -ENOMEM;
 
         free(*name);

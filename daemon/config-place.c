@@ -68,7 +68,7 @@ static int errors_add(ConfigErrors *errors, unsigned line, char *text) {
                 return errors_insert(errors, line, text);
 
         free(text);
-        if (asprintf(&last, "and %zu more", errors->left_out + 2) < 0)
+        if (text_format(&last, "and %zu more", errors->left_out + 2) < 0)
                 return -ENOMEM;
         errors->left_out++;
         free(errors->texts[CONFIG_ERRORS_MAX - 1]);
@@ -99,10 +99,8 @@ static int errors_note(ConfigErrors *errors, Mark mark, const char *path, const 
         char place[40] = "";
         int r;
 
-        if (vasprintf(&words, format, list) < 0) {
-                words = NULL;
+        if (vasprintf(&words, format, list) < 0)
                 return -ENOMEM;
-        }
         if (mark.line > 0)
                 (void) snprintf(place, sizeof(place), "%u:%u:", mark.line, mark.column);
         r = bytes_append_format(

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/text.h"
+
 #define VALUE_SHOWN_MAX 60
 #define NAME_ENTRY_MAX 255
 #define TEXT_ENTRY_MAX 1024
@@ -187,8 +189,8 @@ static int read_text(const ConfigValue *value, char **place) {
 
         if (!type->beside || text[0] == '/')
                 *place = strdup(text);
-        else if (asprintf(place, "%s/%s", value->place->reader->directory, text) < 0)
-                *place = NULL;
+        else
+                (void) text_format(place, "%s/%s", value->place->reader->directory, text);
         if (!*place)
                 return -ENOMEM;
         if (type->tidy)

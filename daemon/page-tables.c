@@ -8,6 +8,7 @@
 
 #include "lib/err.h"
 #include "lib/sql.h"
+#include "lib/text.h"
 
 #define SCHEMA 1
 
@@ -136,8 +137,8 @@ int page_tables_open(const char *directory, PageTables **ret) {
 
         if (!tables)
                 return -ENOMEM;
-        if (asprintf(&path, "%s/" PAGE_TABLES_FILE, directory) < 0)
-                return path = NULL, -ENOMEM;
+        if (text_format(&path, "%s/" PAGE_TABLES_FILE, directory) < 0)
+                return -ENOMEM;
         r = sql_open_alone(path, &tables->sql);
         if (r == 0)
                 r = file_prepare(tables);
@@ -161,10 +162,10 @@ PageTables *page_tables_free(PageTables *tables) {
 static int file_rename(const char *directory, const char *suffix) {
         _cleanup_free_ char *from = NULL, *to = NULL;
 
-        if (asprintf(&from, "%s/" PAGE_TABLES_FILE "%s", directory, suffix) < 0)
-                return from = NULL, -ENOMEM;
-        if (asprintf(&to, "%s/" PAGE_TABLES_ASIDE "%s", directory, suffix) < 0)
-                return to = NULL, -ENOMEM;
+        if (text_format(&from, "%s/" PAGE_TABLES_FILE "%s", directory, suffix) < 0)
+                return -ENOMEM;
+        if (text_format(&to, "%s/" PAGE_TABLES_ASIDE "%s", directory, suffix) < 0)
+                return -ENOMEM;
         if (rename(from, to) == 0)
                 return 0;
         if (errno != ENOENT)

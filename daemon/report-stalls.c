@@ -12,6 +12,7 @@
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "subscribe/subscription.h"
 
 /* What is watched; there is one watch of a kind for each source or subscription. */
@@ -64,10 +65,8 @@ static int stalls_load(ReportStalls *stalls) {
         _cleanup_free_ char *path = NULL, *text = NULL;
         size_t size;
 
-        if (asprintf(&path, "%s/" KEPT_NAME, stalls->state_dir) < 0) {
-                path = NULL;
+        if (text_format(&path, "%s/" KEPT_NAME, stalls->state_dir) < 0)
                 return -ENOMEM;
-        }
         if (file_open_own(path, &fd) < 0)
                 return 0;
         text = calloc(1, KEPT_MAX + 1);

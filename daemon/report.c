@@ -9,6 +9,7 @@
 #include "lib/cleanup.h"
 #include "lib/err.h"
 #include "lib/file.h"
+#include "lib/text.h"
 
 void report_done(Figures *figures) {
         free(figures->sources);
@@ -76,10 +77,10 @@ int report_write(const char *directory, const char *json, size_t size) {
         _cleanup_close_ int fd = -1;
         int r;
 
-        if (asprintf(&path, "%s/status.json", directory) < 0)
-                return path = NULL, -ENOMEM;
-        if (asprintf(&temporary, "%s/.status.json.new", directory) < 0)
-                return temporary = NULL, -ENOMEM;
+        if (text_format(&path, "%s/status.json", directory) < 0)
+                return -ENOMEM;
+        if (text_format(&temporary, "%s/.status.json.new", directory) < 0)
+                return -ENOMEM;
 
         /* A file that was left by a kill is used again. */
         fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0644);
@@ -96,8 +97,6 @@ int report_write(const char *directory, const char *json, size_t size) {
 void report_remove(const char *directory) {
         _cleanup_free_ char *path = NULL;
 
-        if (asprintf(&path, "%s/status.json", directory) < 0)
-                path = NULL;
-        else
+        if (text_format(&path, "%s/status.json", directory) == 0)
                 (void) unlink(path);
 }

@@ -8,6 +8,8 @@
 #include "config-table.h"
 #include "secret.h"
 
+#include "lib/text.h"
+
 #define PREFIX "sensorqd_" /* systemd puts this before each name */
 #define NAME_MAX_SIZE 255
 /* systemd.exec(5), "Credentials": the limit for all credentials of a unit together */
@@ -65,8 +67,7 @@ static void look_at_entry(Audit *a, const char *directory, const char *name) {
 
         if (name[0] == '.') /* systemd skips it */
                 return;
-        if (asprintf(&path, "%s/%s", directory, name) < 0) {
-                path = NULL;
+        if (text_format(&path, "%s/%s", directory, name) < 0) {
                 a->result = -ENOMEM;
                 return;
         }
@@ -89,8 +90,7 @@ static void look_at_directory(Audit *a) {
         struct dirent *entry;
         DIR *stream;
 
-        if (asprintf(&directory, "%s/credentials", a->config->directory) < 0) {
-                directory = NULL;
+        if (text_format(&directory, "%s/credentials", a->config->directory) < 0) {
                 a->result = -ENOMEM;
                 return;
         }

@@ -18,10 +18,8 @@
 static int secret_try(const char *directory, const char *prefix, const char *name, char **ret_path) {
         _cleanup_free_ char *path = NULL;
 
-        if (asprintf(&path, "%s/%s%s", directory, prefix, name) < 0) {
-                path = NULL;
+        if (text_format(&path, "%s/%s%s", directory, prefix, name) < 0)
                 return -ENOMEM;
-        }
 
         if (faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) == 0) {
                 *ret_path = cleanup_steal(path);
@@ -89,8 +87,7 @@ char *secret_origin(const Config *config, const char *name, const char *path) {
                 return strdup(path);
         if (strncmp(file, "/" DIRECTORY_ID, strlen("/" DIRECTORY_ID)) != 0)
                 return strdup(name);
-        if (asprintf(&origin, "%s/credentials/%s", config->directory, file + strlen("/" DIRECTORY_ID)) < 0)
-                return NULL;
+        (void) text_format(&origin, "%s/credentials/%s", config->directory, file + strlen("/" DIRECTORY_ID));
         return origin;
 }
 

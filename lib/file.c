@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "err.h"
+#include "text.h"
 
 static int open_regular(const char *path, int flags, int *ret_fd) {
         _cleanup_close_ int fd = -1;
@@ -88,7 +89,7 @@ int file_replace(const char *directory, const char *name, const void *data, size
         _cleanup_close_ int fd = -1;
         int r;
 
-        if (asprintf(&temporary, "%s.new", name) < 0)
+        if (text_format(&temporary, "%s.new", name) < 0)
                 return -ENOMEM;
         fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "err.h"
+#include "text.h"
 
 /* bytes of standard error that are read in one turn of the loop: the size of a pipe, pipe(7) */
 #define ERROR_PIPE_BYTES 65536
@@ -130,7 +131,7 @@ static int find_program(const char *name, const char *const *environment, char *
                 size_t n = strcspn(at, ":");
                 _cleanup_free_ char *candidate = NULL;
 
-                if (asprintf(&candidate, "%.*s/%s", (int) n, at, name) < 0)
+                if (text_format(&candidate, "%.*s/%s", (int) n, at, name) < 0)
                         return -ENOMEM;
                 if (n > 0 && access(candidate, X_OK) == 0) {
                         *ret = cleanup_steal(candidate);

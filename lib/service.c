@@ -80,7 +80,7 @@ int service_lock(const char *directory, int *ret_fd) {
         _cleanup_free_ char *path = NULL;
         _cleanup_close_ int fd = -1;
 
-        if (asprintf(&path, "%s/lock", directory) < 0)
+        if (text_format(&path, "%s/lock", directory) < 0)
                 return -ENOMEM;
 
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600);
@@ -120,9 +120,7 @@ int service_socket(const char *name, int *ret_fd) {
 void service_knock(const char *directory) {
         _cleanup_free_ char *path = NULL;
 
-        if (asprintf(&path, "%s/lock", directory) < 0)
-                path = NULL;
-        else
+        if (text_format(&path, "%s/lock", directory) == 0)
                 (void) utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
@@ -130,8 +128,8 @@ int service_listen(const char *directory, int *ret_fd) {
         _cleanup_free_ char *path = NULL;
         _cleanup_close_ int fd = -1;
 
-        if (asprintf(&path, "%s/lock", directory) < 0)
-                return path = NULL, -ENOMEM;
+        if (text_format(&path, "%s/lock", directory) < 0)
+                return -ENOMEM;
         fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
         if (fd < 0 || inotify_add_watch(fd, path, IN_ATTRIB) < 0)
                 return err_errno();

@@ -3,12 +3,12 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "err.h"
 #include "file.h"
+#include "text.h"
 
 /* how long the event loop may wait for somebody who looks into the file with the sqlite3 tool */
 #define BUSY_MSEC 200
@@ -149,10 +149,8 @@ static int find_file(const char *path, char **ret) {
         real = realpath(directory, NULL);
         if (!real)
                 return err_errno();
-        if (asprintf(ret, "%s/%s", real, slash ? slash + 1 : path) < 0) {
-                *ret = NULL;
+        if (text_format(ret, "%s/%s", real, slash ? slash + 1 : path) < 0)
                 return -ENOMEM;
-        }
         return 0;
 }
 

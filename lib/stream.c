@@ -8,6 +8,7 @@
 
 #include "curl.h"
 #include "http-internal.h"
+#include "text.h"
 
 /* clang-format off */
 /*      CONNECTING --connected--> OPEN --lost--> LOST
@@ -202,8 +203,8 @@ static bool set_target(CURL *easy, const StreamSpec *spec) {
         _cleanup_free_ char *url = NULL;
         int failed = 0;
 
-        if (asprintf(&url, "%s://%s%s%s:%u/", spec->tls ? "https" : "http", six ? "[" : "", spec->host, six ? "]" : "",
-                    spec->port) < 0)
+        if (text_format(&url, "%s://%s%s%s:%u/", spec->tls ? "https" : "http", six ? "[" : "", spec->host,
+                    six ? "]" : "", spec->port) < 0)
                 return false;
         failed |= curl_easy_setopt(easy, CURLOPT_URL, url);
         failed |= curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -100,6 +101,19 @@ void text_copy_words(char *buffer, size_t size, const char *text) {
         memmove(buffer, text, n);
         n = text_clean(buffer, n);
         (void) memcpy(buffer + n, whole ? "" : "...", whole ? 1 : sizeof("..."));
+}
+
+int text_format(char **ret, const char *format, ...) {
+        va_list arguments;
+        int n;
+
+        va_start(arguments, format);
+        n = vasprintf(ret, format, arguments);
+        va_end(arguments);
+        if (n >= 0)
+                return 0;
+        *ret = NULL;
+        return -ENOMEM;
 }
 
 void text_print_list(char *buffer, size_t size, const char *format, va_list arguments) {

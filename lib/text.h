@@ -39,6 +39,9 @@ void text_copy(char *buffer, size_t size, const char *text);
  * its end. If it does not fit, it is cut between words (between characters if a word is long) and ends in "...". */
 void text_copy_words(char *buffer, size_t size, const char *text);
 
+/* Like asprintf(3), but *ret is NULL when it fails, and so can be released all the same. -ENOMEM. */
+int text_format(char **ret, const char *format, ...) _printf_(2, 3);
+
 /* Like snprintf(3), but a text that does not fit is cut as text_copy_words() does. */
 void text_print(char *buffer, size_t size, const char *format, ...) _printf_(3, 4);
 void text_print_list(char *buffer, size_t size, const char *format, va_list arguments) _printf_(3, 0);

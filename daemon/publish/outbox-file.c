@@ -12,6 +12,7 @@
 
 #include "lib/clock.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "publish/outbox-sql.h"
 
 #define FILE_NEW OUTBOX_FILE ".new"
@@ -98,10 +99,8 @@ static int directory_open(const char *directory, char **ret_path) {
 
         if (fd < 0)
                 return err_errno();
-        if (asprintf(ret_path, "%s/" OUTBOX_FILE, directory) < 0) {
-                *ret_path = NULL;
+        if (text_format(ret_path, "%s/" OUTBOX_FILE, directory) < 0)
                 return -ENOMEM;
-        }
         return cleanup_steal_fd(&fd);
 }
 
@@ -151,10 +150,8 @@ static int salvage_copy(int directory, const char *path, int64_t last_id, Sql *o
         uint64_t rows = 0;
         int r = 0;
 
-        if (asprintf(&new, "%s.new", path) < 0) {
-                new = NULL;
+        if (text_format(&new, "%s.new", path) < 0)
                 return -ENOMEM;
-        }
         if (!own || is_there(directory, OUTBOX_FILE))
                 r = outbox_sql_open(path, &from);
         if (r < 0)

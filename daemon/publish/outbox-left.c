@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -28,10 +27,8 @@ static bool directory_is_in_use(const char *directory) {
         _cleanup_free_ char *path = NULL;
         _cleanup_close_ int fd = -1;
 
-        if (asprintf(&path, "%s/lock", directory) < 0) {
-                path = NULL;
+        if (text_format(&path, "%s/lock", directory) < 0)
                 return true;
-        }
         /* another user may own the directory: do not wait for a FIFO, and open no device */
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
         return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
@@ -79,9 +76,8 @@ static void notes_read(const char *given, char notes[static NOTES_MAX + 1]) {
         _cleanup_close_ int fd = -1;
         size_t n = 0;
 
-        if (asprintf(&path, "%s/" NOTES_FILE, given) < 0)
-                path = NULL;
-        if (path && file_open_own(path, &fd) == 0 && file_read(fd, notes, NOTES_MAX, &n) < 0)
+        if (text_format(&path, "%s/" NOTES_FILE, given) == 0 && file_open_own(path, &fd) == 0 &&
+                file_read(fd, notes, NOTES_MAX, &n) < 0)
                 n = 0;
         notes[n] = '\0';
 }

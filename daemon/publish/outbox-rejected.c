@@ -25,10 +25,8 @@ int outbox_guest_open(const char *directory, OutboxGuest **ret) {
         _cleanup_free_ char *path = NULL;
         int r;
 
-        if (!guest || asprintf(&path, "%s/" OUTBOX_FILE, directory) < 0) {
-                path = NULL;
+        if (!guest || text_format(&path, "%s/" OUTBOX_FILE, directory) < 0)
                 return -ENOMEM;
-        }
         if (access(path, F_OK) < 0)
                 return err_errno();
         r = outbox_sql_fault(sql_open(path, &guest->sql));

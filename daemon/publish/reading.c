@@ -2,11 +2,11 @@
 #include "publish/reading.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/array.h"
 #include "lib/err.h"
+#include "lib/text.h"
 
 static void reading_done(Reading *reading) {
         bytes_done(&reading->payload);
@@ -44,9 +44,8 @@ int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payl
         reading.type = strdup(origin->type);
         reading.device = strdup(origin->device);
         reading.seen = origin->seen ? strdup(origin->seen) : NULL;
-        if (asprintf(&reading.key, "%s:%s:%s:%016" PRIx64, origin->at, origin->source, origin->device, origin->unique) <
-                0)
-                reading.key = NULL; /* asprintf(3) leaves it undefined on failure */
+        (void) text_format(
+                &reading.key, "%s:%s:%s:%016" PRIx64, origin->at, origin->source, origin->device, origin->unique);
         if (origin->labels)
                 r = bytes_append(&reading.labels, origin->labels->data, origin->labels->size);
         if (r < 0 || !reading.source || !reading.type || !reading.device || !reading.key ||
@@ -128,13 +127,13 @@ int reading_list_name(ReadingList *list) {
 
 int reading_list_name_by(ReadingList *list, const char *seen, bool anew) {
         for (size_t i = 0; i < list->n; i++) {
-                if (asprintf(&list->items[i].seen, "%s:%zu", seen, i) < 0)
-                        return list->items[i].seen = NULL, -ENOMEM;
+                if (text_format(&list->items[i].seen, "%s:%zu", seen, i) < 0)
+                        return -ENOMEM;
                 list->items[i].anew = anew;
         }
         for (size_t i = 0; i < list->n_unreadable; i++) {
-                if (asprintf(&list->unreadable[i].seen, "%s:u%zu", seen, i) < 0)
-                        return list->unreadable[i].seen = NULL, -ENOMEM;
+                if (text_format(&list->unreadable[i].seen, "%s:u%zu", seen, i) < 0)
+                        return -ENOMEM;
                 list->unreadable[i].anew = anew;
         }
         return 0;

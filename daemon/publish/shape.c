@@ -118,8 +118,10 @@ static int shape_column(Shape *s, const char *pointer, Column **ret) {
 
         *ret = NULL;
         for (size_t i = 0; i < s->n_columns; i++)
-                if (strcmp(s->columns[i].pointer, pointer) == 0)
-                        return *ret = &s->columns[i], 0;
+                if (strcmp(s->columns[i].pointer, pointer) == 0) {
+                        *ret = &s->columns[i];
+                        return 0;
+                }
         if (s->n_columns == COLUMNS_MAX)
                 return 0;
         column = &s->columns[s->n_columns];

@@ -301,10 +301,8 @@ int client_new(Http *http, Token *token, const Secrets *secrets, const PubsubCon
         client->token = token;
         client->secrets = secrets;
         client->config = config;
-        if (quota_project && asprintf(&client->quota_header, "x-goog-user-project: %s", quota_project) < 0) {
-                client->quota_header = NULL;
+        if (quota_project && text_format(&client->quota_header, "x-goog-user-project: %s", quota_project) < 0)
                 return -ENOMEM;
-        }
         *ret = cleanup_steal(client);
         return 0;
 }

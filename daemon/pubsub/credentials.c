@@ -9,6 +9,7 @@
 #include "lib/array.h"
 #include "lib/err.h"
 #include "lib/json.h"
+#include "lib/text.h"
 
 #define METADATA_HOST "metadata.google.internal"
 #define DEFAULT_NAME "pubsub-credential.json" /* what the scripts that sensorqd replaces used */
@@ -161,7 +162,7 @@ static void add_header(void *userdata, const char *name, const char *value) {
                         array_reserve(&headers->lines, &headers->allocated, headers->n + 2, sizeof(*headers->lines));
         if (headers->error < 0)
                 return;
-        if (asprintf(&headers->lines[headers->n], "%s: %s", name, value) < 0)
+        if (text_format(&headers->lines[headers->n], "%s: %s", name, value) < 0)
                 headers->error = -ENOMEM;
         else
                 headers->n++;
@@ -404,16 +405,16 @@ static int try_gcloud(Credentials **ret, CredentialsError *error) {
         const char *directory = getenv("CLOUDSDK_CONFIG"), *home = getenv("HOME");
         _cleanup_free_ char *path = NULL;
         struct stat st;
-        int n;
+        int r;
 
         if (directory && directory[0] != '\0')
-                n = asprintf(&path, "%s/" GCLOUD_NAME, directory);
+                r = text_format(&path, "%s/" GCLOUD_NAME, directory);
         else if (home && home[0] != '\0')
-                n = asprintf(&path, "%s/.config/gcloud/" GCLOUD_NAME, home);
+                r = text_format(&path, "%s/.config/gcloud/" GCLOUD_NAME, home);
         else
                 return NOTHING_THERE;
-        if (n < 0)
-                return fail(error, -ENOMEM, "out of memory");
+        if (r < 0)
+                return fail(error, r, "out of memory");
 
         if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
                 return NOTHING_THERE;
@@ -457,9 +458,9 @@ static int try_metadata(Credentials **ret, CredentialsError *error) {
 
         c->kind = CREDENTIALS_METADATA;
         c->origin = strdup("metadata server");
-        if (asprintf(&c->token_uri, "http://%s/computeMetadata/v1/instance/service-accounts/default/token?scopes=%s",
-                    host, CREDENTIALS_SCOPE) < 0)
-                c->token_uri = NULL;
+        (void) text_format(&c->token_uri,
+                "http://%s/computeMetadata/v1/instance/service-accounts/default/token?scopes=%s", host,
+                CREDENTIALS_SCOPE);
         if (!c->origin || !c->token_uri)
                 return fail(error, -ENOMEM, "out of memory");
         r = http_url_check(c->token_uri);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/sha256.h"
+#include "lib/text.h"
 #include "match.h"
 
 #define CREATED_AT "created_at"
@@ -67,7 +68,8 @@ static char *created_beside(const char *field) {
 
         if (!end)
                 return strdup(CREATED_AT);
-        return asprintf(&place, "%.*s/" CREATED_AT, (int) (end - field), field) < 0 ? NULL : place;
+        (void) text_format(&place, "%.*s/" CREATED_AT, (int) (end - field), field);
+        return place;
 }
 
 static int add_field(AlertRules *rules, AlertWatch *watch) {

@@ -12,6 +12,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/text.h"
 
 #define SCHEMA 1
 #define ASIDE_MAX 100 /* names tried for a file that is moved aside */
@@ -51,10 +52,8 @@ int alert_store_new(const AlertStoreSpec *spec, AlertStore **ret) {
                 return -ENOMEM;
         store->config = spec->config;
         store->subscription = strdup(spec->subscription);
-        if (!store->subscription || asprintf(&store->path, "%s/" ALERT_STORE_FILE, spec->state_dir) < 0) {
-                store->path = NULL;
+        if (!store->subscription || text_format(&store->path, "%s/" ALERT_STORE_FILE, spec->state_dir) < 0)
                 return -ENOMEM;
-        }
         r = alert_rules_new(spec->config, &store->rules);
         if (r == 0)
                 *ret = cleanup_steal(store);
@@ -260,7 +259,7 @@ static int free_name(const AlertStore *store, char **ret) {
 
         (void) strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
         for (unsigned i = 1; i <= ASIDE_MAX; i++) {
-                if (asprintf(ret, "%s.damaged-%s-%u", store->path, stamp, i) < 0)
+                if (text_format(ret, "%s.damaged-%s-%u", store->path, stamp, i) < 0)
                         return -ENOMEM;
                 if (access(*ret, F_OK) < 0)
                         return 0;
@@ -281,8 +280,8 @@ static int set_aside(AlertStore *store) {
         for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
                 _cleanup_free_ char *from = NULL, *to = NULL;
 
-                if (asprintf(&from, "%s%s", store->path, suffixes[i]) < 0 ||
-                        asprintf(&to, "%s%s", aside, suffixes[i]) < 0)
+                if (text_format(&from, "%s%s", store->path, suffixes[i]) < 0 ||
+                        text_format(&to, "%s%s", aside, suffixes[i]) < 0)
                         return -ENOMEM;
                 if (rename(from, to) < 0 && errno != ENOENT)
                         return err_errno();

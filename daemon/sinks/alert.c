@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "lib/loop.h"
+#include "lib/text.h"
 #include "lib/worker.h"
 #include "sinks/alert-config.h"
 #include "sinks/alert-sender.h"
@@ -318,10 +319,8 @@ static int make_work(Alert *a) {
         const SinkMeans *means = sink_host_means(a->host);
         const AlertStoreSpec spec = { means->state_dir, a->config->subscription, a->config->keys };
 
-        if (asprintf(&a->path, "%s/" ALERT_STORE_FILE, means->state_dir) < 0) {
-                a->path = NULL;
+        if (text_format(&a->path, "%s/" ALERT_STORE_FILE, means->state_dir) < 0)
                 return -ENOMEM;
-        }
         return alert_work_new(&spec, (PayloadFormat) a->config->payload, &a->work);
 }
 

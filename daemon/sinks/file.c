@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/sha256.h"
+#include "lib/text.h"
 #include "sinks/document.h"
 #include "subscribe/sink-admin.h"
 #include "subscribe/sink-words.h"
@@ -84,8 +85,8 @@ static char *directory_of(const char *directory, const char *state_dir) {
 
         if (directory[0] == '/' || !state_dir)
                 path = strdup(directory);
-        else if (asprintf(&path, "%s/%s", state_dir, directory) < 0)
-                return NULL;
+        else
+                (void) text_format(&path, "%s/%s", state_dir, directory);
         if (path)
                 make_plain(path);
         return path;

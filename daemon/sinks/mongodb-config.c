@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -577,10 +576,8 @@ static int rule_password(const ConfigPlace *place, const MongodbConfig *mongodb)
 
 static int rule_collections(const ConfigPlace *place, MongodbConfig *mongodb) {
         if (!mongodb->rejected_collection &&
-                asprintf(&mongodb->rejected_collection, "%s" COLLECTION_SUFFIX, mongodb->collection) < 0) {
-                mongodb->rejected_collection = NULL;
+                text_format(&mongodb->rejected_collection, "%s" COLLECTION_SUFFIX, mongodb->collection) < 0)
                 return -ENOMEM;
-        }
 
         if (strcmp(mongodb->collection, mongodb->rejected_collection) == 0)
                 return config_place_fail(place, "rejected_collection",

@@ -160,7 +160,8 @@ static void *mongodb_close(void *self) {
 static char *place_of(const char *database, const char *collection) {
         char *place;
 
-        return asprintf(&place, "%s.%s", database, collection) < 0 ? NULL : place;
+        (void) text_format(&place, "%s.%s", database, collection);
+        return place;
 }
 
 /* Tries the uri with the driver: only the driver knows everything that it refuses. */

@@ -464,7 +464,7 @@ static void exec_freep(Exec **exec) {
 }
 
 static int exec_add_variable(Exec *exec, const char *name, const char *value) {
-        if (asprintf(&exec->environment[exec->n_environment], "%s=%s", name, value) < 0)
+        if (text_format(&exec->environment[exec->n_environment], "%s=%s", name, value) < 0)
                 return -ENOMEM;
         exec->n_environment++;
         return 0;

@@ -446,7 +446,7 @@ static int headers_add(Headers *headers, const char *name, const char *value) {
         char *line;
 
         assert(headers->n < HEADERS_MAX);
-        if (asprintf(&line, "%s: %s", name, value) < 0)
+        if (text_format(&line, "%s: %s", name, value) < 0)
                 return -ENOMEM;
         headers->own[headers->n_own++] = line;
         headers->lines[headers->n++] = line;

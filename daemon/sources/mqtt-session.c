@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "events.h"
@@ -98,12 +97,12 @@ static bool filters_have(Slice filters, const char *filter) {
 }
 
 static int state_name(const MqttSession *s, char **ret) {
-        return asprintf(ret, "mqtt-%s.session", s->spec.name) < 0 ? -ENOMEM : 0;
+        return text_format(ret, "mqtt-%s.session", s->spec.name);
 }
 
 /* Names the session at the broker, which has one for each client id. */
 static int state_owner(const MqttSession *s, char **ret) {
-        return asprintf(ret, "%s:%u %s", s->spec.host, s->spec.port, s->spec.client_id) < 0 ? -ENOMEM : 0;
+        return text_format(ret, "%s:%u %s", s->spec.host, s->spec.port, s->spec.client_id);
 }
 
 /* Reads the state file. The first line is the session's name and, after a blank, what state_owner() returns (since
@@ -117,8 +116,8 @@ static void state_read(MqttSession *s) {
 
         if (s->spec.clean || state_name(s, &name) < 0 || state_owner(s, &owner) < 0)
                 return;
-        if (asprintf(&path, "%s/%s", s->spec.state_dir, name) < 0)
-                return (void) (path = NULL);
+        if (text_format(&path, "%s/%s", s->spec.state_dir, name) < 0)
+                return;
         text = calloc(1, STATE_MAX);
         if (!text || file_open_own(path, &fd) < 0 || file_read(fd, text, STATE_MAX - 1, &n) < 0)
                 return;
@@ -161,9 +160,7 @@ static void state_write(MqttSession *s, bool subscribed) {
 static int state_renew(MqttSession *s) {
         free(s->id);
         bytes_done(&s->filters);
-        if (asprintf(&s->id, "%016" PRIx64, loop_random()) < 0)
-                s->id = NULL;
-        if (!s->id)
+        if (text_format(&s->id, "%016" PRIx64, loop_random()) < 0)
                 return -ENOMEM;
         state_write(s, false); /* before its first message: if we are killed then, the message comes again with the same
                                   name */

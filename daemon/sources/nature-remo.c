@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,10 +289,8 @@ static int remo_ask(NatureRemo *remo, bool meters) {
         };
 
         assert(!remo->request);
-        if (asprintf(&url, "%s/1/%s", remo->keys->url, meters ? "appliances" : "devices") < 0) {
-                url = NULL; /* asprintf(3) leaves it undefined on failure */
+        if (text_format(&url, "%s/1/%s", remo->keys->url, meters ? "appliances" : "devices") < 0)
                 return -ENOMEM;
-        }
         spec.url = url;
         remo->meters = meters;
         remo->started = clock_now();

@@ -35,10 +35,8 @@ static int open_file(const char *state_dir, bool create, Sql **ret) {
         int64_t version = 0;
         int r;
 
-        if (asprintf(&path, "%s/" REJECTED_FILE, state_dir) < 0) {
-                path = NULL;
+        if (text_format(&path, "%s/" REJECTED_FILE, state_dir) < 0)
                 return -ENOMEM;
-        }
         if (!create && access(path, F_OK) < 0)
                 return -errno;
         r = sql_open(path, &sql);

@@ -438,7 +438,7 @@ static void look_at_state(const Readable *r, const char *state_dir) {
         for (size_t i = 0; names[i] && unit_may(&r->user, state_dir, W_OK | X_OK); i++) {
                 _cleanup_free_ char *path = NULL;
 
-                if (asprintf(&path, "%s/%s", state_dir, names[i]) < 0)
+                if (text_format(&path, "%s/%s", state_dir, names[i]) < 0)
                         return;
                 if (unit_may(&r->user, path, R_OK | W_OK))
                         continue;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <libgen.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -110,8 +109,8 @@ int init_draft_find_secret(const InitDraft *draft, const char *file, char **ret)
         _cleanup_free_ char *path = NULL;
         size_t size;
 
-        if (asprintf(&path, "%s/credentials/%s", draft->directory, file) < 0)
-                return path = NULL, -ENOMEM;
+        if (text_format(&path, "%s/credentials/%s", draft->directory, file) < 0)
+                return -ENOMEM;
         return secret_read_file(path, ret, &size);
 }
 
@@ -137,8 +136,8 @@ static bool is_there(const InitDraft *draft, const char *file) {
         _cleanup_free_ char *path = NULL;
         struct stat status;
 
-        if (asprintf(&path, "%s/credentials/%s", draft->directory, file) < 0)
-                return path = NULL, true;
+        if (text_format(&path, "%s/credentials/%s", draft->directory, file) < 0)
+                return true;
         return lstat(path, &status) == 0;
 }
 
@@ -179,7 +178,7 @@ static bool is_of_another(InitDraft *draft, const char *name, const char *text) 
 static int number_name(const char *file, unsigned number, char **ret) {
         const char *dot = strrchr(file, '.') ?: file + strlen(file);
 
-        return asprintf(ret, "%.*s-%u%s", (int) (dot - file), file, number, dot) < 0 ? -ENOMEM : 0;
+        return text_format(ret, "%.*s-%u%s", (int) (dot - file), file, number, dot);
 }
 
 static int choose_name(InitDraft *draft, const char *file, const char *text, char **ret_name) {
@@ -192,7 +191,7 @@ static int choose_name(InitDraft *draft, const char *file, const char *text, cha
                         break;
                 free(cleanup_steal(name));
                 if (number_name(file, number, &name) < 0)
-                        return name = NULL, -ENOMEM;
+                        return -ENOMEM;
         }
         if (!name)
                 return -ENOMEM;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Step 1 of `init`: asks for key, project and topic; shows the account and whether it may publish. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -9,6 +8,7 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
+#include "lib/text.h"
 #include "secret.h"
 #include "verbs/ask.h"
 #include "verbs/check.h"
@@ -23,7 +23,7 @@ static int expand_home(char **path) {
 
         if (strncmp(*path, "~/", 2) != 0 || !home)
                 return 0;
-        if (asprintf(&longer, "%s%s", home, *path + 1) < 0)
+        if (text_format(&longer, "%s%s", home, *path + 1) < 0)
                 return -ENOMEM;
         free(*path);
         *path = longer;
@@ -73,7 +73,7 @@ static int likely_key(const Init *init, char **ret) {
 
         if (variable && *variable)
                 path = strdup(variable);
-        else if (asprintf(&path, "%s/credentials/" INIT_KEY_FILE, init->draft->directory) < 0)
+        else if (text_format(&path, "%s/credentials/" INIT_KEY_FILE, init->draft->directory) < 0)
                 return -ENOMEM;
         if (path && access(path, F_OK) < 0 && (!variable || !*variable)) {
                 free(path);

@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/sha256.h"
+#include "lib/text.h"
 #include "lib/yaml.h"
 
 #define TEMPORARY ".init.new" /* in the directory of the file; one that a killed run left is replaced */
@@ -160,8 +161,8 @@ static int write_file(const InitFile *file, bool japanese) {
 
         if (directory < 0)
                 return err_errno();
-        if (asprintf(&path, "%s/%s", file->directory, file->name) < 0)
-                return path = NULL, -ENOMEM;
+        if (text_format(&path, "%s/%s", file->directory, file->name) < 0)
+                return -ENOMEM;
         r = write_nameless(directory, file->data, file->size, file->mode, &fd);
         if (r >= 0)
                 r = name_it(directory, fd, file->name);
@@ -180,8 +181,8 @@ static int write_secrets(const InitDraft *draft) {
         _cleanup_free_ char *directory = NULL;
         int r;
 
-        if (asprintf(&directory, "%s/credentials", draft->directory) < 0)
-                return directory = NULL, -ENOMEM;
+        if (text_format(&directory, "%s/credentials", draft->directory) < 0)
+                return -ENOMEM;
         r = make_directory(directory, 0700);
         for (size_t i = 0; i < draft->n_secrets && r >= 0; i++) {
                 const InitSecret *secret = &draft->secrets[i];

@@ -16,6 +16,7 @@
 #include "config-file.h"
 #include "lib/err.h"
 #include "lib/listen-address.h"
+#include "lib/text.h"
 #include "types.h"
 #include "verbs/ask.h"
 #include "verbs/unit.h"
@@ -108,9 +109,9 @@ static int name_topic(const Init *init, Config *config) {
         r = config->topic ? 0 : session_open(config, &session);
         if (r != 0 || !session || !lacks_subscription(session))
                 return r;
-        if (asprintf(&config->topic, "%s%s%s%s", whole ? "" : "projects/", whole ? "" : config->pubsub.project,
+        if (text_format(&config->topic, "%s%s%s%s", whole ? "" : "projects/", whole ? "" : config->pubsub.project,
                     whole ? "" : "/topics/", topic) < 0)
-                return config->topic = NULL, -ENOMEM;
+                return -ENOMEM;
         return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/json.h"
+#include "lib/text.h"
 #include "verbs/unit.h"
 #include "verbs/verbs.h"
 
@@ -38,13 +39,10 @@ static int read_file(const char *path, Bytes *ret) {
  * /run/sensorqd-NAME. */
 static int runtime_directory(const char *config_path, char **ret) {
         const char *slash = strrchr(config_path, '/'), *name = slash ? slash + 1 : config_path;
-        int n;
 
         if (strcmp(name, "sensorqd.yaml") == 0)
-                n = asprintf(ret, "/run/sensorqd");
-        else
-                n = asprintf(ret, "/run/sensorqd-%.*s", (int) unit_name_size(name), name);
-        return n < 0 ? -ENOMEM : 0;
+                return text_format(ret, "/run/sensorqd");
+        return text_format(ret, "/run/sensorqd-%.*s", (int) unit_name_size(name), name);
 }
 
 /* Reads DIRECTORY/status.json. -ENOENT also when it was written by a daemon with another configuration. */
@@ -55,8 +53,8 @@ static int read_status(const char *directory, const char *config_path, char **re
         const char *of;
         int r;
 
-        if (asprintf(&path, "%s/status.json", directory) < 0)
-                return path = NULL, -ENOMEM;
+        if (text_format(&path, "%s/status.json", directory) < 0)
+                return -ENOMEM;
         r = read_file(path, &text);
         if (r < 0)
                 return r;

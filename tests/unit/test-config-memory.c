@@ -14,7 +14,8 @@ char *__real_strdup(const char *string);
 char *__wrap_strdup(const char *string);
 char *__real_strndup(const char *string, size_t size);
 char *__wrap_strndup(const char *string, size_t size);
-int __wrap_asprintf(char **ret, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int __real_vasprintf(char **ret, const char *format, va_list list) __attribute__((format(printf, 2, 0)));
+int __wrap_vasprintf(char **ret, const char *format, va_list list) __attribute__((format(printf, 2, 0)));
 
 static bool is_to_fail(void) {
         return fails > 0 && --fails == 0;
@@ -40,17 +41,8 @@ char *__wrap_strndup(const char *string, size_t size) {
         return is_to_fail() ? NULL : __real_strndup(string, size);
 }
 
-int __wrap_asprintf(char **ret, const char *format, ...) {
-        va_list list;
-        int r;
-
-        *ret = NULL; /* what the C library leaves there where it fails is anything */
-        if (is_to_fail())
-                return -1;
-        va_start(list, format);
-        r = vasprintf(ret, format, list);
-        va_end(list);
-        return r;
+int __wrap_vasprintf(char **ret, const char *format, va_list list) {
+        return is_to_fail() ? -1 : __real_vasprintf(ret, format, list);
 }
 
 static const char text[] = PUBSUB

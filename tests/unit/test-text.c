@@ -94,8 +94,16 @@ static void test_print(void **state) {
         assert_string_equal(text, "refused");
 }
 
+static void test_format(void **state) {
+        _cleanup_free_ char *text = NULL;
+
+        assert_int_equal(text_format(&text, "%s/%u", "here", 7u), 0);
+        assert_string_equal(text, "here/7");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_format),
                 cmocka_unit_test(test_percent),
                 cmocka_unit_test(test_text_cut),
                 cmocka_unit_test(test_add),
