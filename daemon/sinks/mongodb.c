@@ -1,36 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MongoDB as a type of sink. All functions but mongodb_open() run on the sink's thread. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "events.h"
-#include "lib/log.h"
 #include "lib/text.h"
 #include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
-
-/* The first message that is set apart for a reason gets a log line; others are counted, in a line at most once in
- * COUNT_USEC, so that a faulty publisher cannot fill the journal. After QUIET_USEC without a message a reason is new
- * again. */
-#define COUNT_USEC (10 * USEC_PER_MINUTE)
-#define QUIET_USEC USEC_PER_HOUR
-#define REASONS_MAX 16 /* document_reason() has fewer */
-
-typedef struct Said {
-        const char *reason;
-        usec_t last; /* clock_now() of the last message that had it */
-} Said;
+#include "subscribe/sink-words.h"
 
 typedef struct Mongodb {
         MongodbClient *client;
         char *place;
         char *apart; /* where rejected messages go */
-        Said said[REASONS_MAX];
-        uint64_t unsaid;
-        usec_t counted; /* clock_now() of the last count; 0: none yet */
+        SinkKept said;
 } Mongodb;
 
 static void answer_with(SinkAnswer *answer, MongodbFault fault) {
@@ -59,65 +44,16 @@ static void mongodb_store(void *self, SinkWork *work) {
         answer_with(&work->answer, mongodb_write(m->client, work, false));
 }
 
-/* ---- setting apart, and logging it ---- */
+/* ---- setting apart ---- */
 
-static bool is_news(Mongodb *m, const char *reason, usec_t now) {
-        Said *said = m->said;
-        bool news;
+static int key_of(const void *self, const WireMessage *message, Bytes *ret) {
+        const Mongodb *m = self;
+        const DocumentInput input = { .message = message, .rules = &m->client->rules };
+        _cleanup_bytes_ Bytes scratch = {};
+        Slice id;
+        int r = document_id(&input, &scratch, &id);
 
-        for (size_t i = 0; i + 1 < REASONS_MAX && said->reason && strcmp(said->reason, reason) != 0; i++)
-                said++;
-        news = !said->reason || strcmp(said->reason, reason) != 0 || now - said->last >= QUIET_USEC;
-        *said = (Said){ .reason = reason, .last = now };
-        return news;
-}
-
-static void log_rejected(const Mongodb *m, const SinkItem *item) {
-        const DocumentInput input = { .message = item->message, .rules = &m->client->rules };
-        _cleanup_bytes_ Bytes scratch = {}, key = {}, message = {};
-        Slice id, own = item->message->message_id;
-        int attempt = item->message->delivery_attempt;
-        char number[16];
-
-        if (document_id(&input, &scratch, &id) < 0 || bytes_append(&key, id.data, id.size) < 0 ||
-                bytes_append(&message, own.data, own.size) < 0)
-                return;
-        (void) snprintf(number, sizeof(number), "%d", attempt);
-        log_event(LOG_WARNING, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, m->client->rules.subscription }, { FIELD_MESSAGE_ID, message.data },
-                        { FIELD_KEY, key.data }, { FIELD_REASON, item->reason }, { FIELD_ERROR, item->detail },
-                        { FIELD_ATTEMPT, attempt > 0 ? number : NULL }, { FIELD_COLLECTION, m->apart }),
-                "Message %s of %s cannot be stored in %s: %s (%s). Its bytes are kept in %s; `sensorqd rejected show` "
-                "prints them, `replay` tries again. Others of this reason are only counted",
-                message.data, m->client->rules.subscription, m->place, item->detail, item->reason, m->apart);
-}
-
-static void say_count(Mongodb *m, usec_t now) {
-        if (m->unsaid == 0 || (m->counted > 0 && now - m->counted < COUNT_USEC))
-                return;
-        log_event(LOG_WARNING, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, m->client->rules.subscription }, { FIELD_COLLECTION, m->apart }),
-                "%" PRIu64 " more messages of %s cannot be stored in %s and are kept in %s; `sensorqd rejected list` "
-                "shows them",
-                m->unsaid, m->client->rules.subscription, m->place, m->apart);
-        m->unsaid = 0;
-        m->counted = now;
-}
-
-static void say_rejected(Mongodb *m, const SinkWork *work) {
-        usec_t now = clock_now();
-
-        for (size_t i = 0; i < work->n; i++) {
-                const SinkItem *item = &work->items[i];
-
-                if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
-                        continue;
-                if (is_news(m, item->reason, now))
-                        log_rejected(m, item);
-                else
-                        m->unsaid++;
-        }
-        say_count(m, now);
+        return r < 0 ? r : bytes_append(ret, id.data, id.size);
 }
 
 /* Names the collection that refuses: sink.c would name that of the readings. */
@@ -134,7 +70,7 @@ static void mongodb_set_apart(void *self, SinkWork *work) {
         Mongodb *m = self;
 
         answer_with(&work->answer, mongodb_write(m->client, work, true));
-        say_rejected(m, work);
+        sink_said_kept(&m->said, work);
         name_apart(m, &work->answer);
 }
 
@@ -195,6 +131,12 @@ static int mongodb_open(
                 (void) mongodb_close(m);
                 return r;
         }
+        m->said = (SinkKept){ .subscription = m->client->rules.subscription,
+                .place = m->place,
+                .apart = m->apart,
+                .field = FIELD_COLLECTION,
+                .key = key_of,
+                .userdata = m };
         *ret_self = m;
         return 0;
 }

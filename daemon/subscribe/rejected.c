@@ -6,14 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "events.h"
 #include "lib/err.h"
-#include "lib/log.h"
 #include "lib/text.h"
 
 #define SCHEMA 1
-#define LINES_MAX 10 /* log lines for a subscription within COUNT_USEC; more messages are only counted */
-#define COUNT_USEC (10 * USEC_PER_MINUTE)
 #define NAMES_MAX 3 /* ids tried for one row */
 
 #define COLUMNS                                                                                                        \
@@ -131,7 +127,7 @@ static int put_name(const Keeping *k, const WireMessage *message, unsigned attem
 
         bytes_cut(ret, 0);
         bytes_append_format(
-                ret, "%s:%.*s", k->keeper->subscription, (int) message->message_id.size, message->message_id.data);
+                ret, "%s:%.*s", k->keeper->said.subscription, (int) message->message_id.size, message->message_id.data);
         if (attempt > 0)
                 bytes_append_format(ret, "@%.*s", (int) message->publish_time.size, message->publish_time.data);
         if (attempt > 1)
@@ -176,7 +172,7 @@ static int insert(Keeping *k, const SinkItem *item, const Bytes *name) {
                 return -EDQUOT;
         sql_reset(s);
         (void) sql_bind_text(s, 1, name->data, name->size);
-        (void) sql_bind_text(s, 2, k->keeper->subscription, strlen(k->keeper->subscription));
+        (void) sql_bind_text(s, 2, k->keeper->said.subscription, strlen(k->keeper->said.subscription));
         (void) sql_bind_text(s, 3, item->reason, strlen(item->reason));
         (void) sql_bind_text(s, 4, item->detail ? item->detail : "", item->detail ? strlen(item->detail) : 0);
         (void) sql_bind_int(s, 5, size);
@@ -246,49 +242,6 @@ static int keep_all(Keeping *k, const SinkWork *work) {
         return sql_end(k->sql, r);
 }
 
-/* ---- logging ---- */
-
-static void log_kept(const RejectedKeeper *keeper, const SinkItem *item) {
-        char message[128];
-
-        (void) snprintf(
-                message, sizeof(message), "%.*s", (int) item->message->message_id.size, item->message->message_id.data);
-        log_event(LOG_WARNING, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, keeper->subscription }, { FIELD_MESSAGE_ID, message },
-                        { FIELD_REASON, item->reason }, { FIELD_ERROR, item->detail }, { FIELD_FILE, REJECTED_FILE }),
-                "Message %s of %s cannot be stored in %s: %s (%s). Its bytes are kept in " REJECTED_FILE
-                "; `sensorqd rejected show` prints them, `replay` tries again",
-                message, keeper->subscription, keeper->place, item->detail ? item->detail : "", item->reason);
-}
-
-static void say_count(RejectedKeeper *keeper, usec_t now) {
-        if (keeper->unsaid == 0 || (keeper->counted > 0 && now - keeper->counted < COUNT_USEC))
-                return;
-        log_event(LOG_WARNING, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, keeper->subscription }, { FIELD_FILE, REJECTED_FILE }),
-                "%" PRIu64 " more messages of %s cannot be stored in %s and are kept in " REJECTED_FILE
-                "; `sensorqd rejected list` shows them",
-                keeper->unsaid, keeper->subscription, keeper->place);
-        keeper->unsaid = 0;
-        keeper->counted = now;
-}
-
-static void say_kept(RejectedKeeper *keeper, const SinkWork *work) {
-        usec_t now = clock_now();
-
-        if (keeper->since == 0 || now - keeper->since >= COUNT_USEC) {
-                keeper->since = now;
-                keeper->lines = 0;
-        }
-        for (size_t i = 0; i < work->n; i++)
-                if (keeper->lines < LINES_MAX) {
-                        keeper->lines++;
-                        log_kept(keeper, &work->items[i]);
-                } else
-                        keeper->unsaid++;
-        say_count(keeper, now);
-}
-
 static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r) {
         bool full = r == -EDQUOT;
 
@@ -325,7 +278,7 @@ void rejected_keep(RejectedKeeper *keeper, SinkWork *work) {
                 return answer_fault(&work->answer, keeper, r);
         for (size_t i = 0; i < work->n; i++)
                 work->items[i].verdict = SINK_STORED;
-        say_kept(keeper, work);
+        sink_said_kept(&keeper->said, work);
 }
 
 /* ---- the verbs ---- */

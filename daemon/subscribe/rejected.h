@@ -7,6 +7,7 @@
 
 #include "lib/sql.h"
 #include "subscribe/sink-admin.h"
+#include "subscribe/sink-words.h"
 
 #define REJECTED_FILE "rejected.sqlite"
 #define REJECTED_ROWS_MAX 100000
@@ -14,16 +15,12 @@
 
 /* Of one subscription: where it keeps messages, and what was logged of them. `RejectedKeeper k = {...}` */
 typedef struct RejectedKeeper {
-        char *state_dir, *subscription; /* the keeper's owner frees them */
-        const char *place;              /* the name of the place that the messages were meant for; borrowed */
-        uint64_t rows_max, bytes_max;   /* 0: as above */
-        unsigned lines;                 /* log lines since *since* */
-        usec_t since;                   /* clock_now() */
-        uint64_t unsaid;                /* messages kept, but neither logged nor counted yet */
-        usec_t counted;                 /* clock_now() when a count was last logged; 0: not yet */
+        char *state_dir;              /* the keeper's owner frees it */
+        uint64_t rows_max, bytes_max; /* 0: as above */
+        SinkKept said;
 } RejectedKeeper;
 
-/* As SinkType.set_apart: keeps all messages of *work* or none, and logs each; many are logged as a count. */
+/* As SinkType.set_apart: keeps all messages of *work* or none, and logs them as sink_said_kept(). */
 void rejected_keep(RejectedKeeper *keeper, SinkWork *work);
 
 /* ---- for the verbs, with or without a running daemon ---- */

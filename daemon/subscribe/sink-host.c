@@ -275,8 +275,10 @@ static int add_watches(SinkHost *host) {
 static int add_keeper(SinkHost *host) {
         const char *state_dir = host->callbacks.means.state_dir;
 
-        host->rejected.subscription = host->subscription;
-        host->rejected.place = host->type->place(host->self);
+        host->rejected.said = (SinkKept){ .subscription = host->subscription,
+                .place = host->type->place(host->self),
+                .apart = REJECTED_FILE,
+                .field = FIELD_FILE };
         if (host->type->set_apart || !state_dir)
                 return 0;
         host->rejected.state_dir = strdup(state_dir);

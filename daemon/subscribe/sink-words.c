@@ -2,6 +2,7 @@
 #include "subscribe/sink-words.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,6 +74,72 @@ void sink_said_heard(SinkSaid *said, bool ready) {
                 said->unkept_at = clock_now();
         else if (clock_now() >= said->unkept_at + SINK_UNKEPT_OVER_USEC)
                 said_apart_over(said, "have not come again");
+}
+
+/* ---- what was set apart ---- */
+
+#define COUNT_USEC (10 * USEC_PER_MINUTE)
+#define QUIET_USEC USEC_PER_HOUR
+
+/* Where there are more reasons than room (there are fewer), they share the last place. */
+static bool kept_is_news(SinkKept *kept, const char *reason, usec_t now) {
+        size_t i = 0;
+        bool news;
+
+        while (i + 1 < ELEMENTSOF(kept->reasons) && kept->reasons[i].reason &&
+                strcmp(kept->reasons[i].reason, reason) != 0)
+                i++;
+        news = !text_equal(kept->reasons[i].reason, reason) || now - kept->reasons[i].last >= QUIET_USEC;
+        kept->reasons[i].reason = reason;
+        kept->reasons[i].last = now;
+        return news;
+}
+
+static void kept_log(const SinkKept *kept, const SinkItem *item) {
+        int attempt = item->message->delivery_attempt;
+        _cleanup_bytes_ Bytes key = {};
+        char message[128], number[16];
+
+        (void) snprintf(
+                message, sizeof(message), "%.*s", (int) item->message->message_id.size, item->message->message_id.data);
+        (void) snprintf(number, sizeof(number), "%d", attempt);
+        if (kept->key)
+                (void) kept->key(kept->userdata, item->message, &key); /* empty without memory */
+        log_event(LOG_WARNING, EVENT_READING_REJECTED,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, kept->subscription }, { FIELD_MESSAGE_ID, message },
+                        { FIELD_KEY, key.data }, { FIELD_REASON, item->reason }, { FIELD_ERROR, item->detail },
+                        { FIELD_ATTEMPT, attempt > 0 ? number : NULL }, { kept->field, kept->apart }),
+                "Message %s of %s cannot be stored in %s: %s (%s). Its bytes are kept in %s; `sensorqd rejected show` "
+                "prints them, `replay` tries again. Others of this reason are only counted",
+                message, kept->subscription, kept->place, item->detail ?: "", item->reason, kept->apart);
+}
+
+static void kept_count(SinkKept *kept, usec_t now) {
+        if (kept->unsaid == 0 || (kept->counted > 0 && now - kept->counted < COUNT_USEC))
+                return;
+        log_event(LOG_WARNING, EVENT_READING_REJECTED,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, kept->subscription }, { kept->field, kept->apart }),
+                "%" PRIu64 " more messages of %s cannot be stored in %s and are kept in %s; `sensorqd rejected list` "
+                "shows them",
+                kept->unsaid, kept->subscription, kept->place, kept->apart);
+        kept->unsaid = 0;
+        kept->counted = now;
+}
+
+void sink_said_kept(SinkKept *kept, const SinkWork *work) {
+        usec_t now = clock_now();
+
+        for (size_t i = 0; i < work->n; i++) {
+                const SinkItem *item = &work->items[i];
+
+                if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
+                        continue;
+                if (kept_is_news(kept, item->reason, now))
+                        kept_log(kept, item);
+                else
+                        kept->unsaid++;
+        }
+        kept_count(kept, now);
 }
 
 /* ---- errors of a disk ---- */

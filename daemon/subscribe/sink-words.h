@@ -27,5 +27,23 @@ void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused)
  * too old. */
 void sink_said_heard(SinkSaid *said, bool ready);
 
+/* What was logged of the messages that a sink set apart. Zeros but for the first five. */
+typedef struct SinkKept {
+        const char *subscription, *place; /* where they cannot be stored; all borrowed */
+        const char *apart, *field;        /* where they are kept, and the journal's field for that */
+        int (*key)(const void *userdata, const WireMessage *message, Bytes *ret); /* may be NULL */
+        const void *userdata;
+        struct {
+                const char *reason;
+                usec_t last; /* clock_now() of the last message that had it */
+        } reasons[16];
+        uint64_t unsaid;
+        usec_t counted; /* clock_now() of the last count; 0: none yet */
+} SinkKept;
+
+/* Logs what of *work* is stored apart: the first message of a reason, and how many others there are at most once in
+ * 10 min, so that a faulty publisher cannot fill the journal. A reason that was not seen for an hour is new again. */
+void sink_said_kept(SinkKept *kept, const SinkWork *work);
+
 /* Fills in *answer* for an *error* (negative errno) at *path*, a file or directory, and says what to do. */
 void sink_disk_answer(SinkAnswer *answer, int error, const char *path);

@@ -265,7 +265,7 @@ void __real_rejected_keep(RejectedKeeper *keeper, SinkWork *work);
 void __wrap_rejected_keep(RejectedKeeper *keeper, SinkWork *work);
 
 void __wrap_rejected_keep(RejectedKeeper *keeper, SinkWork *work) {
-        const char *number = strstr(keeper->subscription, "/sub-");
+        const char *number = strstr(keeper->said.subscription, "/sub-");
 
         world_door("reject");
         __real_rejected_keep(keeper, work);
