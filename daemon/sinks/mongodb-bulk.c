@@ -2,7 +2,6 @@
 #include "sinks/mongodb-write.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define BUFFER_KEPT_MAX (1024 * 1024)
 /* when so many are refused alone and no command was carried out, the documents are not at fault */
@@ -15,22 +14,13 @@ typedef struct Chunk {
         size_t items[MONGODB_BULK_DOCUMENTS];
 } Chunk;
 
-void mongodb_bulk_init(MongodbBulk *bulk, MongodbClient *client, mongoc_collection_t *collection) {
-        *bulk = (MongodbBulk){ .client = client, .collection = collection };
-        bson_init(&bulk->document);
-}
-
-void mongodb_bulk_done(MongodbBulk *bulk) {
-        bson_destroy(&bulk->document);
-}
-
 /* Empties the document for the next one, and frees a buffer that a large document has made large. */
-static void reset_document(MongodbBulk *bulk) {
-        if (bulk->document.len > BUFFER_KEPT_MAX) {
-                bson_destroy(&bulk->document);
-                bson_init(&bulk->document);
+static void reset_document(bson_t *document) {
+        if (document->len > BUFFER_KEPT_MAX) {
+                bson_destroy(document);
+                bson_init(document);
         } else
-                bson_reinit(&bulk->document);
+                bson_reinit(document);
 }
 
 static mongoc_bulk_operation_t *begin_operation(MongodbBulk *bulk) {
@@ -45,18 +35,18 @@ static mongoc_bulk_operation_t *begin_operation(MongodbBulk *bulk) {
 
 /* The driver's own check of each document is switched off: some versions accept invalid UTF-8, it takes longer than the
  * copy, and document.c has stricter rules. */
-static bool add_document(MongodbBulk *bulk, Chunk *chunk, size_t item, bson_error_t *error) {
+static bool add_document(MongodbBulk *bulk, Chunk *chunk, size_t item, const bson_t *document, bson_error_t *error) {
         bson_t options = BSON_INITIALIZER;
         bool ok;
 
         if (!chunk->operation)
                 chunk->operation = begin_operation(bulk);
         (void) BSON_APPEND_BOOL(&options, "validate", false);
-        ok = mongoc_bulk_operation_insert_with_opts(chunk->operation, &bulk->document, &options, error);
+        ok = mongoc_bulk_operation_insert_with_opts(chunk->operation, document, &options, error);
         bson_destroy(&options);
         if (ok) {
                 chunk->items[chunk->n++] = item;
-                chunk->bytes += bulk->document.len;
+                chunk->bytes += document->len;
         }
         return ok;
 }
@@ -106,23 +96,11 @@ static MongodbFault tell_alone(MongodbBulk *bulk, size_t item, const bson_error_
                                                                               : MONGODB_FAULT_NONE;
 }
 
-/* Sends both halves with a separate bulk, since the caller's may already hold the next document. Each field of
- * MongodbBulk that sending changes must be copied back here. */
 static MongodbFault halve(MongodbBulk *bulk, const Chunk *chunk) {
         size_t middle = chunk->n / 2;
-        MongodbBulk half = *bulk;
-        MongodbFault fault;
+        MongodbFault fault = mongodb_bulk_send(bulk, chunk->items, middle);
 
-        bson_init(&half.document);
-        fault = mongodb_bulk_send(&half, chunk->items, middle);
-        if (fault == MONGODB_FAULT_NONE)
-                fault = mongodb_bulk_send(&half, chunk->items + middle, chunk->n - middle);
-        memcpy(bulk->detail, half.detail, sizeof(bulk->detail));
-        bulk->carried_out = half.carried_out;
-        bulk->single = half.single;
-        bulk->refused_alone = half.refused_alone;
-        mongodb_bulk_done(&half);
-        return fault;
+        return fault == MONGODB_FAULT_NONE ? mongodb_bulk_send(bulk, chunk->items + middle, chunk->n - middle) : fault;
 }
 
 static bool execute(MongodbBulk *bulk, Chunk *chunk, bson_t *reply, bson_error_t *error) {
@@ -177,12 +155,13 @@ static MongodbFault local_fault(MongodbBulk *bulk, Chunk *chunk, const char *det
         return MONGODB_FAULT_LOCAL;
 }
 
-static bool is_full(const MongodbBulk *bulk, const Chunk *chunk) {
+static bool is_full(const MongodbBulk *bulk, const Chunk *chunk, const bson_t *document) {
         return chunk->n == MONGODB_BULK_DOCUMENTS ||
-               (chunk->n > 0 && chunk->bytes + bulk->document.len > bulk->client->pace.limit);
+               (chunk->n > 0 && chunk->bytes + document->len > bulk->client->pace.limit);
 }
 
 MongodbFault mongodb_bulk_send(MongodbBulk *bulk, const size_t *items, size_t n) {
+        _cleanup_(bson_destroy) bson_t document = BSON_INITIALIZER; /* reused for its buffer */
         MongodbFault fault;
         bson_error_t error;
         Chunk chunk;
@@ -192,18 +171,18 @@ MongodbFault mongodb_bulk_send(MongodbBulk *bulk, const size_t *items, size_t n)
         for (size_t i = 0; i < n; i++) {
                 int r;
 
-                reset_document(bulk);
-                r = bulk->build(bulk->userdata, items[i], &bulk->document);
+                reset_document(&document);
+                r = bulk->build(bulk->userdata, items[i], &document);
                 if (r < 0)
                         return local_fault(bulk, &chunk, "out of memory");
                 if (r == MONGODB_BULK_SKIPPED)
                         continue;
-                if (is_full(bulk, &chunk)) {
+                if (is_full(bulk, &chunk, &document)) {
                         fault = flush(bulk, &chunk);
                         if (fault != MONGODB_FAULT_NONE)
                                 return fault;
                 }
-                if (!add_document(bulk, &chunk, items[i], &error))
+                if (!add_document(bulk, &chunk, items[i], &document, &error))
                         return local_fault(bulk, &chunk, error.message);
         }
         return flush(bulk, &chunk);

@@ -175,13 +175,14 @@ static size_t sort_alone(const Pass *p, size_t *items, size_t n) {
 static MongodbFault send_items(Pass *p, size_t *items, size_t n) {
         size_t together = sort_alone(p, items, n);
         MongodbFault fault;
-        MongodbBulk bulk;
-
-        mongodb_bulk_init(&bulk, p->client, p->apart ? p->client->rejected : p->client->readings);
-        bulk.build = build;
-        bulk.on_verdict = on_verdict;
-        bulk.userdata = p;
-        bulk.carried_out = p->work->answer.accepted;
+        MongodbBulk bulk = {
+                .client = p->client,
+                .collection = p->apart ? p->client->rejected : p->client->readings,
+                .build = build,
+                .on_verdict = on_verdict,
+                .userdata = p,
+                .carried_out = p->work->answer.accepted,
+        };
 
         fault = mongodb_bulk_send(&bulk, items, together);
         for (size_t i = together; fault == MONGODB_FAULT_NONE && i < n; i++)
@@ -191,7 +192,6 @@ static MongodbFault send_items(Pass *p, size_t *items, size_t n) {
                 text_copy(p->work->answer.detail, sizeof(p->work->answer.detail), bulk.detail);
                 p->work->answer.single = bulk.single;
         }
-        mongodb_bulk_done(&bulk);
         return fault;
 }
 

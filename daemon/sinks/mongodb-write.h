@@ -28,6 +28,7 @@ MongodbFault mongodb_write(MongodbClient *client, SinkWork *work, bool apart);
 
 enum { MONGODB_BULK_BUILT = 0, MONGODB_BULK_SKIPPED = 1 };
 
+/* The caller sets all up to *userdata*, which are borrowed; else zeros. */
 typedef struct MongodbBulk {
         MongodbClient *client;
         mongoc_collection_t *collection;
@@ -37,16 +38,11 @@ typedef struct MongodbBulk {
         /* Called once for each document sent, but not for those after a fault. *detail* says why it was refused. */
         void (*on_verdict)(void *userdata, size_t item, MongodbJudgement judgement, const char *detail);
         void *userdata;
-        bson_t document;                  /* reused for its buffer */
         char detail[MONGODB_DETAIL_SIZE]; /* of the fault */
         bool single;            /* the fault concerns single documents (MONGODB_LATER): the server answered for each */
         bool carried_out;       /* some command was not refused as a whole */
         unsigned refused_alone; /* documents refused alone in their command */
 } MongodbBulk;
-
-/* Sets up a bulk. The caller then fills in the callbacks. *client* and *collection* are borrowed. */
-void mongodb_bulk_init(MongodbBulk *bulk, MongodbClient *client, mongoc_collection_t *collection);
-void mongodb_bulk_done(MongodbBulk *bulk);
 
 /* Sends the documents of the *n* items. Ends at the first fault, explained in bulk->detail, and returns it; verdicts
  * reported before are final. MONGODB_FAULT_REFUSED: several were refused alone, and no command was carried out. */
