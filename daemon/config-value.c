@@ -73,16 +73,16 @@ int config_value_fail_kind(const ConfigValue *value) {
                 [YAML_SCALAR] = "a single value", [YAML_MAPPING] = "a section", [YAML_SEQUENCE] = "a list"
         };
         const ConfigType *type = value->row->type;
-        bool text = type->storage == CONFIG_TEXT || type->storage == CONFIG_MAP;
+        bool text = type->storage == CONFIG_TEXT || type->storage == CONFIG_MAP, empty = yaml_is_null(value->node);
+        const char *hint = "";
         char range[60];
 
-        return config_value_fail(value, "is %s; allowed: %s%s",
-                yaml_is_null(value->node) ? "empty" : kinds[value->node->type],
-                config_value_allowed(value->row, range, sizeof(range)),
-                yaml_is_null(value->node)
-                        ? value_is_comment(value) ? "; a value that begins with # must be in quotes" : ""
-                : text && value->node->type != YAML_SCALAR ? "; if it is text, put it in single quotes"
-                                                           : "");
+        if (empty && value_is_comment(value))
+                hint = "; a value that begins with # must be in quotes";
+        else if (!empty && text && value->node->type != YAML_SCALAR)
+                hint = "; if it is text, put it in single quotes";
+        return config_value_fail(value, "is %s; allowed: %s%s", empty ? "empty" : kinds[value->node->type],
+                config_value_allowed(value->row, range, sizeof(range)), hint);
 }
 
 static bool value_is_scalar(const ConfigValue *value) {

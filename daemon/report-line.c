@@ -86,6 +86,10 @@ static void line_failing_sources(Line *line) {
 }
 
 static void line_well_sources(Line *line) {
+        static const char *const words[2][2] = {
+                { "polled", "last reading" },
+                { "well, last poll", "well, last reading" },
+        };
         const Figures *f = line->figures;
         char name[NAME_SIZE], time[TIME_SIZE];
         bool speaks = false; /* only the source with the latest reading or poll is named */
@@ -119,11 +123,7 @@ static void line_well_sources(Line *line) {
                                    : "%s has sent no reading yet",
                         name);
         else
-                text_add(&line->words,
-                        speaks      ? well == 1 ? "%s last reading %s" : "%s well, last reading %s"
-                        : well == 1 ? "%s polled %s"
-                                    : "%s well, last poll %s",
-                        name, local_time(last, f->wall, time));
+                text_add(&line->words, "%s %s %s", name, words[well > 1][speaks], local_time(last, f->wall, time));
         if (limit > f->now)
                 text_add(&line->words, " (rate limit, next poll %s)",
                         local_time(f->wall + (limit - f->now), f->wall, time));

@@ -175,20 +175,22 @@ static void print_outbox(Json *json) {
         print_trouble(publisher, "failing", "failing");
 }
 
+static const char *sink_state(Json *sink) {
+        if (json_get_flag(sink, "ready"))
+                return "up";
+        if (json_get(sink, "down_since"))
+                return "DOWN";
+        return json_get_flag(sink, "untried") ? "answers, no message stored yet" : "not reached yet";
+}
+
 static void print_sink(Json *sink) {
-        bool ready = json_get_flag(sink, "ready"), was_down = json_get(sink, "down_since") != NULL;
         char time[TIME_SIZE];
 
         printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64
                " rejected, last stored %s\n",
-                text_of(sink, "what"),
-                ready                            ? "up"
-                : was_down                       ? "DOWN"
-                : json_get_flag(sink, "untried") ? "answers, no message stored yet"
-                                                 : "not reached yet",
-                number_of(sink, "stored"), number_of(sink, "duplicates"), number_of(sink, "rejected"),
-                time_of(sink, "last_stored", time));
-        if (!ready && was_down)
+                text_of(sink, "what"), sink_state(sink), number_of(sink, "stored"), number_of(sink, "duplicates"),
+                number_of(sink, "rejected"), time_of(sink, "last_stored", time));
+        if (!json_get_flag(sink, "ready") && json_get(sink, "down_since"))
                 printf("              down since %s: %s\n", time_of(sink, "down_since", time), text_of(sink, "detail"));
 }
 
