@@ -95,7 +95,7 @@ static int shown_size(const char *url) {
 }
 
 /* Counts a failure; the first one of a poll is reported. */
-static _printf_(3, 4) void json_fail(HttpJson *json, SourcePollOutcome outcome, const char *format, ...) {
+static _printf_(4, 5) void json_fail(HttpJson *json, SourcePollOutcome outcome, Cause cause, const char *format, ...) {
         const char *url = json->urls[json->index];
         va_list arguments;
         int n;
@@ -103,17 +103,11 @@ static _printf_(3, 4) void json_fail(HttpJson *json, SourcePollOutcome outcome, 
         if (json->failed++ > 0)
                 return;
         json->poll.outcome = outcome;
-        json->poll.cause = CAUSE_OTHER;
+        json->poll.cause = cause;
         n = snprintf(json->detail, sizeof(json->detail), "%.*s ", shown_size(url), url);
         va_start(arguments, format);
         text_print_list(json->detail + n, sizeof(json->detail) - (size_t) n, format, arguments);
         va_end(arguments);
-}
-
-/* Sets the cause of the failure that is reported. */
-static void json_blame(HttpJson *json, Cause cause) {
-        if (json->failed == 1)
-                json->poll.cause = cause;
 }
 
 /* ---- one answer ---- */
@@ -130,15 +124,16 @@ static void json_look_on(HttpJson *json, Slice document) {
         if (r == HTTP_JSON_MORE)
                 r = http_json_note_page(&json->asked, next.data);
         if (r == HTTP_JSON_BACK)
-                json_fail(json, SOURCE_UNREACHABLE, "leads back to a page that was read already: check paging.next");
+                json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
+                        "leads back to a page that was read already: check paging.next");
         else if (r == HTTP_JSON_MORE && json->pages >= paging->max)
-                json_fail(json, SOURCE_UNREACHABLE,
+                json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
                         "has more than %u pages: raise paging.max, or ask for less (since.window)", paging->max);
         else if (r == HTTP_JSON_ELSEWHERE)
-                json_fail(json, SOURCE_UNREACHABLE,
+                json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
                         "says at paging.next what is not a page of the same server (scheme, host and port)");
         else if (r < 0)
-                json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));
+                json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-r));
         else if (r == HTTP_JSON_MORE) {
                 bytes_done(&json->next);
                 json->next = bytes_steal(&next);
@@ -197,13 +192,13 @@ static void json_take_document(HttpJson *json, const HttpReply *reply, Slice doc
                         .history = json->keys->since != NULL },
                 ++json->ticket, &outcome);
         if (r < 0)
-                return json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));
+                return json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-r));
         json->readings += outcome.readings;
         json->points += outcome.readings;
         json->too_many = json->too_many || (json->keys->since && json->points > READING_SEEN_MAX);
         json_keep_tag(json, reply);
         if (json->keys->since && shape_count(&json->keys->reading, document) > SHAPE_ITEMS_MAX)
-                json_fail(json, SOURCE_UNREACHABLE,
+                json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
                         "answers with more than %d items at once, and the rest is missing: ask for less, by paging or "
                         "a shorter since.window and since.overlap",
                         SHAPE_ITEMS_MAX);
@@ -243,8 +238,7 @@ static void json_take(HttpJson *json, const HttpReply *reply) {
         else {
                 if (answer.outcome == SOURCE_LIMITED)
                         json->limited = json->urls[json->index];
-                json_fail(json, answer.outcome, "%s", answer.detail);
-                json_blame(json, answer.cause);
+                json_fail(json, answer.outcome, answer.cause, "%s", answer.detail);
         }
         bytes_done(&answer.made);
 }
@@ -332,7 +326,7 @@ static bool json_step(HttpJson *json) {
                 json_begin_window(json);
         }
         if (json_begin_url(json) < 0) {
-                json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(ENOMEM));
+                json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(ENOMEM));
                 return false;
         }
         return true;
@@ -343,7 +337,7 @@ static bool json_is_held(const HttpJson *json) {
 }
 
 static void json_end_held(HttpJson *json) {
-        json_fail(json, SOURCE_UNREACHABLE,
+        json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
                 "was not asked for all: the outbox or the disk has no room for more. It is asked again");
         json_end(json);
 }
@@ -366,7 +360,7 @@ static void json_store(HttpJson *json) {
         r = json_put_cursor(json);
         if (r >= 0)
                 return;
-        json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));
+        json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-r));
         loop_wake(json->go_on);
 }
 
@@ -495,7 +489,7 @@ static int json_send(HttpJson *json, const AuthProof *proof) {
 }
 
 static void json_give_up(HttpJson *json, int error) {
-        json_fail(json, SOURCE_UNREACHABLE, "is not asked: %s", strerror(-error));
+        json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "is not asked: %s", strerror(-error));
         json_end(json);
 }
 
@@ -506,8 +500,8 @@ static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
         json_move(json, STATE_ASKING);
         if (outcome == AUTH_FETCHED)
                 return json_is_held(json) ? json_end_held(json) : json_ask(json);
-        json_fail(json, refused ? SOURCE_REFUSED : SOURCE_UNREACHABLE, "is not asked: %s", detail);
-        json_blame(json, refused ? CAUSE_TOKEN : CAUSE_NETWORK);
+        json_fail(json, refused ? SOURCE_REFUSED : SOURCE_UNREACHABLE, refused ? CAUSE_TOKEN : CAUSE_NETWORK,
+                "is not asked: %s", detail);
         json_end(json);
 }
 
