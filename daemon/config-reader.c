@@ -125,19 +125,19 @@ static int read_value(const ConfigValue *value, void *base) {
 /* ---- types ---- */
 
 /* A section that is being read. */
-typedef struct Reading {
+typedef struct SectionRead {
         const ConfigPlace *place;
         const ConfigSection *section;
         const ConfigSection *variant; /* NULL: the section has no variants, or none was found */
-} Reading;
+} SectionRead;
 
-static const ConfigSection *variant_at(const Reading *r, size_t index) {
+static const ConfigSection *variant_at(const SectionRead *r, size_t index) {
         const ConfigVariants *variants = r->section->variants;
 
         return variants ? variants->at(r->place->reader->types, index) : NULL;
 }
 
-static const ConfigSection *variant_named(const Reading *r, const char *name) {
+static const ConfigSection *variant_named(const SectionRead *r, const char *name) {
         const ConfigSection *variant;
 
         for (size_t i = 0; (variant = variant_at(r, i)); i++)
@@ -156,7 +156,7 @@ static bool is_beside(const ConfigSection *section) {
 #define KEYS_MAX 64
 
 /* Lists the keys that the section may have. *keys* ends with NULL. */
-static void list_keys(const Reading *r, const char *keys[static KEYS_MAX + 1]) {
+static void list_keys(const SectionRead *r, const char *keys[static KEYS_MAX + 1]) {
         const ConfigSection *variant;
         size_t n = 0;
 
@@ -178,7 +178,7 @@ static int append_list(Bytes *out, const char *const *words) {
         return bytes_result(out);
 }
 
-static bool key_is_known(const Reading *r, const char *key) {
+static bool key_is_known(const SectionRead *r, const char *key) {
         const char *keys[KEYS_MAX + 1];
 
         list_keys(r, keys);
@@ -186,7 +186,7 @@ static bool key_is_known(const Reading *r, const char *key) {
 }
 
 /* Returns another type that has the key, where types differ by the key `type`; else NULL. */
-static const ConfigSection *key_owner(const Reading *r, const char *key) {
+static const ConfigSection *key_owner(const SectionRead *r, const char *key) {
         const ConfigSection *variant;
 
         for (size_t i = 0; is_beside(r->section) && (variant = variant_at(r, i)); i++)
@@ -197,7 +197,7 @@ static const ConfigSection *key_owner(const Reading *r, const char *key) {
 }
 
 /* Appends the names of all types that have the key. */
-static int append_owners(const Reading *r, const char *key, Bytes *out) {
+static int append_owners(const SectionRead *r, const char *key, Bytes *out) {
         const ConfigSection *variant;
 
         for (size_t i = 0; is_beside(r->section) && (variant = variant_at(r, i)); i++)
@@ -239,7 +239,7 @@ static bool key_is_harmless(const char *key) {
 }
 
 /* "project:my-project" in curly brackets is one word in YAML. */
-static bool is_glued(const Reading *r, const char *key) {
+static bool is_glued(const SectionRead *r, const char *key) {
         size_t size = strcspn(key, ":");
         char word[48] = "";
 
@@ -248,7 +248,7 @@ static bool is_glued(const Reading *r, const char *key) {
         return word[0] != '\0' && config_table_knows(r->place->reader->root, r->place->reader->types, word);
 }
 
-static int fail_unknown(const Reading *r, const YamlNode *node) {
+static int fail_unknown(const SectionRead *r, const YamlNode *node) {
         /* An error is usually at the value; for an unknown key it is at the key. */
         YamlNode at = { .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
         const ConfigRow row = { key_is_harmless(node->key) ? node->key : "", &config_type_variant };
@@ -280,12 +280,12 @@ static int fail_unknown(const Reading *r, const YamlNode *node) {
         return config_value_fail(&value, "%s not known; allowed: %s", who, words.data);
 }
 
-static bool is_unknown(const Reading *r, const char *key) {
+static bool is_unknown(const SectionRead *r, const char *key) {
         return !key_is_known(r, key) && (r->variant || !key_owner(r, key));
 }
 
 /* The key that the error of the unknown *key* suggests; NULL: that error suggests none. */
-static const char *key_meant(const Reading *r, const char *key) {
+static const char *key_meant(const SectionRead *r, const char *key) {
         Search s = { r->place->reader->types, .key = key };
         const char *keys[KEYS_MAX + 1];
 
@@ -297,7 +297,7 @@ static const char *key_meant(const Reading *r, const char *key) {
 }
 
 /* True if an error was reported for an unknown key that was probably meant to be *key*. */
-static bool is_mistyped(const Reading *r, const char *key) {
+static bool is_mistyped(const SectionRead *r, const char *key) {
         for (size_t i = 0; i < r->place->node->n_children; i++) {
                 const char *other = r->place->node->children[i]->key;
                 const char *meant = is_unknown(r, other) ? key_meant(r, other) : NULL;
@@ -309,7 +309,7 @@ static bool is_mistyped(const Reading *r, const char *key) {
 }
 
 /* Checks for unknown keys. -EBADMSG when there was one. */
-static int check_keys(const Reading *r) {
+static int check_keys(const SectionRead *r) {
         int result = 0;
 
         for (size_t i = 0; i < r->place->node->n_children; i++) {
@@ -329,7 +329,7 @@ static int check_keys(const Reading *r) {
 
 /* ---- types ---- */
 
-static int fail_type(const Reading *r, const YamlNode *node) {
+static int fail_type(const SectionRead *r, const YamlNode *node) {
         const char *names[KEYS_MAX + 1], *nearest;
         const ConfigSection *variant;
         _cleanup_bytes_ Bytes words = {};
@@ -353,7 +353,7 @@ static int fail_type(const Reading *r, const YamlNode *node) {
 }
 
 /* Finds the type that the key `type` names. */
-static int find_beside(Reading *r) {
+static int find_beside(SectionRead *r) {
         const YamlNode *node = yaml_get(r->place->node, "type");
 
         r->variant = node && node->type == YAML_SCALAR ? variant_named(r, node->text) : NULL;
@@ -361,7 +361,7 @@ static int find_beside(Reading *r) {
 }
 
 /* Finds the type by the section that is there. */
-static int find_nested(Reading *r) {
+static int find_nested(SectionRead *r) {
         const ConfigSection *variant;
 
         for (size_t i = 0; (variant = variant_at(r, i)); i++) {
@@ -377,7 +377,7 @@ static int find_nested(Reading *r) {
         return 0;
 }
 
-static int fail_no_variant(const Reading *r) {
+static int fail_no_variant(const SectionRead *r) {
         const ConfigSection *variant;
         _cleanup_bytes_ Bytes words = {};
 
@@ -391,9 +391,9 @@ static int fail_no_variant(const Reading *r) {
 
 /* ---- sections ---- */
 
-static int read_rows(const Reading *r, const ConfigSection *section, void *base);
+static int read_rows(const SectionRead *r, const ConfigSection *section, void *base);
 
-static int read_variant(const Reading *r, void *base) {
+static int read_variant(const SectionRead *r, void *base) {
         const ConfigVariants *variants = r->section->variants;
         const ConfigSection *variant = r->variant;
         const YamlNode *node = yaml_get(r->place->node, variant->name);
@@ -419,7 +419,7 @@ static int read_variant(const Reading *r, void *base) {
 }
 
 /* Reads the default in the same way as if it had been written in the file. */
-static int read_default(const Reading *r, const ConfigRow *row, void *base) {
+static int read_default(const SectionRead *r, const ConfigRow *row, void *base) {
         const char *text = row->flags & CONFIG_IMPLIED ? "{}" : row->fallback;
         _cleanup_(yaml_freep) YamlNode *node = NULL;
         char range[60];
@@ -441,7 +441,7 @@ static int read_default(const Reading *r, const ConfigRow *row, void *base) {
         return read_value(&(ConfigValue){ r->place, row, node }, base);
 }
 
-static int read_rows(const Reading *r, const ConfigSection *section, void *base) {
+static int read_rows(const SectionRead *r, const ConfigSection *section, void *base) {
         int result = 0;
 
         for (const ConfigRow *row = section->rows; row->key; row++) {
@@ -462,14 +462,14 @@ static int worse(int a, int b) {
         return b < 0 && a != -ENOMEM ? b : a;
 }
 
-static int find_variant(Reading *r) {
+static int find_variant(SectionRead *r) {
         if (!r->section->variants)
                 return 0;
         return r->section->variants->nested ? find_nested(r) : find_beside(r);
 }
 
 static int read_section(const ConfigPlace *place, const ConfigSection *section, void *base, void *around) {
-        Reading r = { place, section, NULL };
+        SectionRead r = { place, section, NULL };
         int k, result;
 
         result = find_variant(&r);

@@ -10,10 +10,10 @@
 #include "lib/log.h"
 #include "lib/worker.h"
 #include "page-answer.h"
-#include "page-desk.h"
 #include "page-metrics.h"
 #include "page-queue.h"
 #include "page-store.h"
+#include "page-thread.h"
 #include "secret.h"
 #include "trouble.h"
 #include "types.h"
@@ -35,7 +35,7 @@ typedef struct Asked {
 
 /* The data of a job. It may outlive the charts when the thread hangs. */
 typedef struct Task {
-        PageDesk *desk;
+        PageThread *thread;
         PageJob job;
 } Task;
 
@@ -43,7 +43,7 @@ struct PageCharts {
         PageChartsHost host;
         Config *config; /* has a page; NULL: no page is wanted */
         const SubscriptionConfig *subscription;
-        PageDesk *desk;
+        PageThread *thread;
         Worker *worker;
         Task *task;             /* the running job's; NULL: none runs */
         ListenRequest *request; /* the request of the running job; NULL: it has none, or the client is gone */
@@ -202,7 +202,7 @@ static void charts_conclude(PageCharts *charts, PageJob *job) {
 static Task *task_free(Task *task) {
         if (!task)
                 return NULL;
-        page_desk_unref(task->desk);
+        page_thread_unref(task->thread);
         bytes_done(&task->job.body);
         bytes_done(&task->job.mark);
         bytes_done(&task->job.queue);
@@ -236,7 +236,7 @@ static void on_done(void *userdata, void *argument) {
 static void run(void *userdata, void *argument) {
         Task *task = argument;
 
-        page_desk_do(task->desk, &task->job);
+        page_thread_do(task->thread, &task->job);
 }
 
 /* ---- the thread ---- */
@@ -260,12 +260,12 @@ static int charts_begin(PageCharts *charts) {
 
         if (charts->worker)
                 return 0;
-        r = page_desk_new(charts->host.state_dir, &charts->desk);
+        r = page_thread_new(charts->host.state_dir, &charts->thread);
         if (r == 0)
                 r = worker_new(charts->host.loop, "page", run, on_done, charts, &charts->worker);
         if (r < 0) {
-                page_desk_unref(charts->desk);
-                charts->desk = NULL;
+                page_thread_unref(charts->thread);
+                charts->thread = NULL;
         }
         say_begun(charts, r);
         return r;
@@ -337,7 +337,7 @@ static void charts_next(PageCharts *charts) {
                 free(task);
                 return;
         }
-        task->desk = page_desk_ref(charts->desk);
+        task->thread = page_thread_ref(charts->thread);
         task->job.config = config_ref(charts->config);
         task->job.subscription = charts->subscription;
         charts->task = task;
@@ -409,7 +409,7 @@ void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery
         Asked *asked;
 
         if (charts_begin(charts) < 0)
-                return page_answer_error(request, 503, PAGE_DESK_NO_CHARTS);
+                return page_answer_error(request, 503, PAGE_THREAD_NO_CHARTS);
         asked = asked_new(charts, request);
         if (!asked)
                 return;
@@ -521,7 +521,7 @@ PageCharts *page_charts_free(PageCharts *charts) {
         loop_drop(charts->take_timer);
         bytes_done(&charts->mark);
         bytes_done(&charts->queue);
-        page_desk_unref(charts->desk);
+        page_thread_unref(charts->thread);
         config_unref(charts->config);
         free(charts);
         return NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page-desk.h"
+#include "page-thread.h"
 
 #include <errno.h>
 #include <stdatomic.h>

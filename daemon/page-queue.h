@@ -3,7 +3,7 @@
 /* Stored messages on their way to the charts' thread, one after another in one buffer. They are copied once, and read
  * there. */
 
-#include "page-look.h"
+#include "page-numbers.h"
 
 /* Adds a message; its text is the published payload, or JSON. -ENOMEM. */
 int page_queue_put(Bytes *queue, const PageMessage *message);

@@ -18,7 +18,7 @@
  * The calls block. Only one thread may use a store, and nothing important may wait for that thread. */
 /* clang-format on */
 
-#include "page-look.h"
+#include "page-numbers.h"
 #include "page-query.h"
 #include "page-tables.h"
 

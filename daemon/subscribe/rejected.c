@@ -288,41 +288,41 @@ int rejected_guest_open(const char *state_dir, Sql **ret) {
 }
 
 /* A copy of one row. */
-typedef struct Row {
+typedef struct Copy {
         SinkRejected shown;
         int64_t row;
         Bytes text, json;
-} Row;
+} Copy;
 
-/* Reads the next row after row->row. No transaction stays open meanwhile: while a person reads in a pager, it would
+/* Reads the next row after copy->row. No transaction stays open meanwhile: while a person reads in a pager, it would
  * keep SQLite's log from being reset. */
-static int next_row(SqlStatement *s, const SinkRejectedQuery *query, Row *row) {
-        Slice attributes, *const parts[] = { &row->shown.id, &row->shown.reason, &row->shown.detail, &attributes,
-                &row->shown.data };
+static int next_row(SqlStatement *s, const SinkRejectedQuery *query, Copy *copy) {
+        Slice attributes, *const parts[] = { &copy->shown.id, &copy->shown.reason, &copy->shown.detail, &attributes,
+                &copy->shown.data };
         int r;
 
         (void) sql_bind_int(s, 1, query->with_data);
         if (query->id)
                 (void) sql_bind_text(s, 2, query->id, strlen(query->id));
-        (void) sql_bind_int(s, 3, row->row);
+        (void) sql_bind_int(s, 3, copy->row);
         r = sql_step(s);
         if (r != SQL_ROW)
                 return r;
-        row->shown.rejected_at = (usec_t) sql_column_int(s, 5);
-        row->shown.size = (uint64_t) sql_column_int(s, 6);
-        row->row = sql_column_int(s, 7);
-        r = sql_copy_columns(s, 0, ELEMENTSOF(parts), parts, &row->text);
+        copy->shown.rejected_at = (usec_t) sql_column_int(s, 5);
+        copy->shown.size = (uint64_t) sql_column_int(s, 6);
+        copy->row = sql_column_int(s, 7);
+        r = sql_copy_columns(s, 0, ELEMENTSOF(parts), parts, &copy->text);
         sql_reset(s);
         if (r < 0)
                 return r;
-        bytes_cut(&row->json, 0);
-        row->shown.attributes = attributes_json(attributes, &row->json) < 0 ? "{}" : row->json.data;
+        bytes_cut(&copy->json, 0);
+        copy->shown.attributes = attributes_json(attributes, &copy->json) < 0 ? "{}" : copy->json.data;
         return SQL_ROW;
 }
 
 int rejected_guest_each(Sql *guest, const SinkRejectedQuery *query) {
         _cleanup_(sql_finalizep) SqlStatement *s = NULL;
-        Row row = {};
+        Copy copy = {};
         int r;
 
         r = sql_prepare(guest,
@@ -331,11 +331,11 @@ int rejected_guest_each(Sql *guest, const SinkRejectedQuery *query) {
                 &s);
         if (r != 0)
                 return r;
-        while ((r = next_row(s, query, &row)) == SQL_ROW)
-                if (!query->each(query->userdata, &row.shown))
+        while ((r = next_row(s, query, &copy)) == SQL_ROW)
+                if (!query->each(query->userdata, &copy.shown))
                         break;
-        bytes_done(&row.text);
-        bytes_done(&row.json);
+        bytes_done(&copy.text);
+        bytes_done(&copy.json);
         return r == SQL_ROW ? 0 : r;
 }
 

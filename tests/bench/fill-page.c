@@ -39,7 +39,7 @@ static void add(PageStore *store, const char *device, int numbers, int64_t time)
                 check(bytes_append(&found.fields, field, (size_t) size + 1), "fields");
         }
         check(page_store_add(store, &found), "page_store_add");
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 static void fill(PageStore *store, long messages) {

@@ -6,7 +6,7 @@
 
 #include "lib/json.h"
 #include "page-answer.h"
-#include "page-look.h"
+#include "page-numbers.h"
 #include "page-query.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -50,12 +50,12 @@ static void fuzz_look(const char *text, size_t size) {
         const WireAttribute attributes[] = { { { "site", 4 }, { "x", 1 } }, { { "a", 1 }, { "b", 1 } } };
         PageFound found = {};
 
-        if (page_look(&(PageMessage){ { text, size }, attributes, 2, "id", 1795840000000 }, &found) == PAGE_LOOK_FOUND) {
-                assert(found.n > 0 && found.n <= PAGE_LOOK_NUMBERS_MAX && found.time > 0);
+        if (page_numbers_find(&(PageMessage){ { text, size }, attributes, 2, "id", 1795840000000 }, &found) == PAGE_NUMBERS_FOUND) {
+                assert(found.n > 0 && found.n <= PAGE_NUMBERS_MAX && found.time > 0);
                 for (size_t i = 0; i < found.n; i++)
                         assert(isfinite(found.numbers[i].value) && found.fields.data[found.numbers[i].field] == '/');
         }
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -93,7 +93,7 @@ static void add(World *w) {
         assert_int_equal(bytes_append(&found.fields, "/v", sizeof("/v")), 0);
         assert_int_equal(page_store_add(w->store, &found), PAGE_STORE_OK);
         w->unsaved++;
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 static uint64_t last_saved(const World *w) {

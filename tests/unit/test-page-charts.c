@@ -9,7 +9,7 @@
 
 #include "capture.h"
 #include "page-charts.h"
-#include "page-desk.h"
+#include "page-thread.h"
 #include "page-queue.h"
 #include "page-store.h"
 #include "lib/worker.h"
@@ -258,32 +258,32 @@ static void test_kept_again_is_said_when_they_are(void **state) {
         static const char text_of_config[] = PUBSUB "page: {}\nsubscribe: [{subscription: sub, fake_sink: {place: here}}]\n";
         const char *said;
         Capture capture;
-        PageDesk *desk;
+        PageThread *thread;
         char text[1024];
 
-        assert_int_equal(page_desk_new(f->directory, &desk), 0);
-        page_desk_do(desk, &open);
+        assert_int_equal(page_thread_new(f->directory, &thread), 0);
+        page_thread_do(thread, &open);
         assert_int_equal(page_queue_put(&take.queue, &(PageMessage){ .text = { text, write_message(text, sizeof(text), 0) } }), 0);
-        page_desk_do(desk, &take);
+        page_thread_do(thread, &take);
         disk_refuses(true);
-        page_desk_do(desk, &save);
+        page_thread_do(thread, &save);
         disk_refuses(false);
         assert_true(save.failed);
         values.config = parse_as("page.yaml", text_of_config, strlen(text_of_config), &types_of_config);
         capture = capture_begin();
-        page_desk_do(desk, &values);
+        page_thread_do(thread, &values);
         said = strstr(capture_end(&capture), "kept again");
         assert_int_equal(values.status, 200);
         assert_null(said);
         capture = capture_begin();
-        page_desk_do(desk, &save);
+        page_thread_do(thread, &save);
         said = strstr(capture_end(&capture), "kept again");
         assert_non_null(said);
         bytes_done(&open.mark);
         bytes_done(&take.queue);
         bytes_done(&values.body);
         config_unref((Config *) values.config);
-        page_desk_unref(desk);
+        page_thread_unref(thread);
 }
 
 /* The 65th number: said once, of one device. */
@@ -293,9 +293,9 @@ static void test_numbers_beyond(void **state) {
         PageJob take = { .kind = PAGE_JOB_TAKE }, close = { .kind = PAGE_JOB_CLOSE }, next = { .kind = PAGE_JOB_TAKE };
         Capture capture = capture_begin();
         char text[1024], *said;
-        PageDesk *desk;
+        PageThread *thread;
 
-        assert_int_equal(page_desk_new(f->directory, &desk), 0);
+        assert_int_equal(page_thread_new(f->directory, &thread), 0);
         for (unsigned i = 0; i < 6; i++) {
                 size_t size = write_message(text, sizeof(text), i) - 1;
 
@@ -303,22 +303,22 @@ static void test_numbers_beyond(void **state) {
                 memcpy(text + size, more, sizeof(more) - 1);
                 assert_int_equal(page_queue_put(&take.queue, &(PageMessage){ .text = { text, size + sizeof(more) - 1 } }), 0);
         }
-        page_desk_do(desk, &take);
+        page_thread_do(thread, &take);
         __atomic_store_n(&later, 2 * USEC_PER_HOUR, __ATOMIC_SEQ_CST);
         for (unsigned i = 0; i < 3; i++)
-                page_desk_do(desk, &take);
+                page_thread_do(thread, &take);
         said = capture_end(&capture);
         assert_non_null(said = strstr(said, "Not drawn of d: 2 of its numbers."));
         assert_null(strstr(said + 1, "Not drawn of "));
-        page_desk_do(desk, &close); /* the page is taken out, and comes back later: of what has few there is nothing to say */
+        page_thread_do(thread, &close); /* the page is taken out, and comes back later: of what has few there is nothing to say */
         __atomic_store_n(&later, 4 * USEC_PER_HOUR, __ATOMIC_SEQ_CST);
         assert_int_equal(page_queue_put(&next.queue, &(PageMessage){ .text = { text, write_message(text, sizeof(text), 9) } }), 0);
         capture = capture_begin();
-        page_desk_do(desk, &next);
+        page_thread_do(thread, &next);
         assert_null(strstr(capture_end(&capture), "Not drawn of "));
         bytes_done(&next.queue);
         bytes_done(&take.queue);
-        page_desk_unref(desk);
+        page_thread_unref(thread);
 }
 
 #define MANY 200 /* are taken at once */

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "lib/sql.h"
-#include "page-desk.h"
+#include "page-thread.h"
 #include "page-queue.h"
 #include "page-series.h"
 #include "page-store.h"
@@ -83,7 +83,7 @@ static void add(PageStore *store, const Value *value) {
         assert_int_equal(bytes_append_text(&found.labels, "{}"), 0);
         assert_int_equal(bytes_append_text(&found.fields, fields[value->series]), 0);
         assert_int_equal(page_store_add(store, &found), 0);
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 static void assert_close(double a, double b) {
@@ -212,7 +212,7 @@ static void add_others(PageStore *store, int64_t time) {
                 assert_int_equal(bytes_append_text(&found.labels, "{}"), 0);
                 assert_int_equal(bytes_append_text(&found.fields, "/co2"), 0);
                 assert_int_equal(page_store_add(store, &found), 0);
-                page_look_done(&found);
+                page_numbers_done(&found);
         }
 }
 
@@ -478,7 +478,7 @@ static void test_many_series(void **state) {
         store = open_store(*state, 0);
         assert_non_null(page_series_at(page_store_series(store), PAGE_SERIES_MAX - 1));
         assert_null(page_series_at(page_store_series(store), PAGE_SERIES_MAX));
-        page_look_done(&found);
+        page_numbers_done(&found);
         page_store_free(store);
 }
 
@@ -489,7 +489,7 @@ static void add_of(PageStore *store, unsigned device, int64_t time) {
         assert_int_equal(bytes_append_text(&found.fields, "/a"), 0);
         (void) snprintf(found.device, sizeof(found.device), "%u", device);
         assert_int_equal(page_store_add(store, &found), 0);
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 static PageSeries *series_of(PageStore *store, unsigned device) {
@@ -572,7 +572,7 @@ static void test_many_minutes(void **state) {
 static void test_more_than_memory_at_once(void **state) {
         PageJob job = { .kind = PAGE_JOB_TAKE };
         Bytes text = {};
-        PageDesk *desk;
+        PageThread *thread;
         PageStore *store;
 
         for (int64_t minute = 0; minute < 1200; minute++) {
@@ -583,11 +583,11 @@ static void test_more_than_memory_at_once(void **state) {
                 assert_int_equal(bytes_append_text(&text, "}"), 0);
                 assert_int_equal(page_queue_put(&job.queue, &(PageMessage){ .text = { text.data, text.size }, .published = NOW + minute * MINUTE }), 0);
         }
-        assert_int_equal(page_desk_new(*state, &desk), 0);
-        page_desk_do(desk, &job);
+        assert_int_equal(page_thread_new(*state, &thread), 0);
+        page_thread_do(thread, &job);
         job.kind = PAGE_JOB_CLOSE;
-        page_desk_do(desk, &job);
-        page_desk_unref(desk);
+        page_thread_do(thread, &job);
+        page_thread_unref(thread);
         store = open_store(*state, 0);
         assert_int_equal(count_of(store, NOW, NOW + 1200 * MINUTE), 1200);
         page_store_free(store);

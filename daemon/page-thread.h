@@ -10,7 +10,7 @@
 #include "page-query.h"
 #include "subscribe/sink-type.h"
 
-#define PAGE_DESK_NO_CHARTS "there are no charts now; the journal says why"
+#define PAGE_THREAD_NO_CHARTS "there are no charts now; the journal says why"
 
 typedef enum PageJobKind {
         PAGE_JOB_OPEN, /* only opens the file, which every other job does too */
@@ -43,17 +43,17 @@ typedef struct PageJob {
         usec_t since;
 } PageJob;
 
-typedef struct PageDesk PageDesk;
+typedef struct PageThread PageThread;
 
 /* Does not open the file yet. -ENOMEM. */
-int page_desk_new(const char *directory, PageDesk **ret);
+int page_thread_new(const char *directory, PageThread **ret);
 /* Counts references: a thread that hangs may outlive the other owner. The last unref may wait for the disk. Any thread
  * may call these. */
-PageDesk *page_desk_ref(PageDesk *desk);
-void page_desk_unref(PageDesk *desk);
+PageThread *page_thread_ref(PageThread *thread);
+void page_thread_unref(PageThread *thread);
 
 /* Runs on the thread and does the job. */
-void page_desk_do(PageDesk *desk, PageJob *job);
+void page_thread_do(PageThread *thread, PageJob *job);
 
 /* ---- page-history.c ---- */
 

@@ -6,8 +6,8 @@
 #include "lib/bytes.h"
 #include "pubsub/wire.h"
 
-#define PAGE_LOOK_NUMBERS_MAX 64 /* per message; more are only counted */
-#define PAGE_LOOK_TEXT_SIZE                                                                                            \
+#define PAGE_NUMBERS_MAX 64 /* per message; more are only counted */
+#define PAGE_NUMBERS_TEXT_SIZE                                                                                         \
         256 /* bytes of a name or pointer, with NUL; a longer name is cut, a longer pointer is not used */
 
 /* The message; all is borrowed. */
@@ -26,21 +26,21 @@ typedef struct PageNumber {
                             0: not known */
 } PageNumber;
 
-/* `PageFound f = {};` is empty; can be used for many messages; page_look_done() frees it. */
+/* `PageFound f = {};` is empty; can be used for many messages; page_numbers_done() frees it. */
 typedef struct PageFound {
-        char source[PAGE_LOOK_TEXT_SIZE], device[PAGE_LOOK_TEXT_SIZE], name[PAGE_LOOK_TEXT_SIZE];
+        char source[PAGE_NUMBERS_TEXT_SIZE], device[PAGE_NUMBERS_TEXT_SIZE], name[PAGE_NUMBERS_TEXT_SIZE];
         Bytes labels;  /* a JSON object of texts, members sorted by name */
         int64_t time;  /* ms since 1970 */
         int64_t moved; /* the newest PageNumber.changed, also that of a motion sensor */
         bool offline;  /* the message says `online: false` */
-        PageNumber numbers[PAGE_LOOK_NUMBERS_MAX];
+        PageNumber numbers[PAGE_NUMBERS_MAX];
         size_t n, beyond; /* beyond: how many more numbers there are that are too many, too deep, or have too long a
                              name */
         Bytes fields;     /* the pointers, each with a NUL */
 } PageFound;
 
-enum { PAGE_LOOK_FOUND = 0, PAGE_LOOK_NOTHING = 1 };
-/* Reads *message*. PAGE_LOOK_NOTHING: it is not an object, or has no number or no time. The time is `request_at`, else
+enum { PAGE_NUMBERS_FOUND = 0, PAGE_NUMBERS_NONE = 1 };
+/* Reads *message*. PAGE_NUMBERS_NONE: it is not an object, or has no number or no time. The time is `request_at`, else
  * `measured_at`, else the publish time; the publish time also replaces a time in the future. -ENOMEM. */
-int page_look(const PageMessage *message, PageFound *found);
-void page_look_done(PageFound *found);
+int page_numbers_find(const PageMessage *message, PageFound *found);
+void page_numbers_done(PageFound *found);

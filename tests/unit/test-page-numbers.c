@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "lib/json.h"
-#include "page-look.h"
+#include "page-numbers.h"
 #include "page-query.h"
 #include "page-queue.h"
 #include "page-render.h"
@@ -22,7 +22,7 @@
 static int look(PageFound *found, const char *text, size_t size, const WireAttribute *attributes, size_t n) {
         const PageMessage message = { .text = { text, size }, .attributes = attributes, .n_attributes = n, .id_attribute = "idempotency_key", .published = PUBLISHED };
 
-        return page_look(&message, found);
+        return page_numbers_find(&message, found);
 }
 
 static const char *field(const PageFound *found, size_t i) {
@@ -36,7 +36,7 @@ static void test_nature_remo(void **state) {
                                  "{\"id\":\"a1\",\"name\":\"居間\",\"source\":\"home\",\"request_at\":\"2026-11-24T06:27:38.123Z\",\"temperature_offset\":0,"
                                  "\"newest_events\":{\"te\":{\"val\":23.1,\"created_at\":\"2026-11-24T06:00:00Z\"},\"mo\":{\"val\":1}},\"online\":true}",
                                  ATTRIBUTE("idempotency_key", "x"), ATTRIBUTE("source", "home")),
-                PAGE_LOOK_FOUND);
+                PAGE_NUMBERS_FOUND);
         assert_string_equal(found.source, "home");
         assert_string_equal(found.device, "a1");
         assert_string_equal(found.name, "居間");
@@ -50,7 +50,7 @@ static void test_nature_remo(void **state) {
         assert_int_equal(found.numbers[1].changed, 0);
         assert_int_equal(found.moved, 1795500000000);
         assert_false(found.offline);
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 /* U+2028 and U+0085 are no characters to show: one blank each, and nothing of them is left at the end. */
@@ -58,10 +58,10 @@ static void test_controls(void **state) {
         PageFound found = {};
 
         assert_int_equal(LOOK(&found, "{\"source\":\"home\",\"id\":\"a\\u0085b\",\"name\":\"居\\u2028間\",\"v\":1}", ATTRIBUTE("source", "home")),
-                PAGE_LOOK_FOUND);
+                PAGE_NUMBERS_FOUND);
         assert_string_equal(found.device, "a b");
         assert_string_equal(found.name, "居 間");
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 /* What a device says of itself, in any order; nowhere else are these words of that meaning. */
@@ -71,7 +71,7 @@ static void test_signs(void **state) {
         assert_int_equal(LOOK(&found, "{\"online\":false,\"newest_events\":{\"hu\":{\"created_at\":\"2026-11-24T05:00:00Z\",\"val\":40},"
                                       "\"te\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"},\"il\":{\"val\":2,\"created_at\":\"soon\"}}}",
                                  ATTRIBUTE("source", "home")),
-                PAGE_LOOK_FOUND);
+                PAGE_NUMBERS_FOUND);
         assert_true(found.offline);
         assert_int_equal(found.numbers[0].changed, 1795496400000);
         assert_int_equal(found.numbers[1].changed, 1795500000000);
@@ -80,10 +80,10 @@ static void test_signs(void **state) {
         assert_int_equal(LOOK(&found, "{\"a\":{\"online\":false,\"b\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"}},\"created_at\":\"2026-11-24T06:00:00Z\","
                                       "\"newest_events\":{\"te\":{\"deep\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"}}}}",
                                  ATTRIBUTE("source", "home")),
-                PAGE_LOOK_FOUND);
+                PAGE_NUMBERS_FOUND);
         assert_false(found.offline);
         assert_int_equal(found.moved, 0);
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 /* Members that are attributes as well, whatever the order that they come in. */
@@ -92,39 +92,39 @@ static void test_labels(void **state) {
 
         assert_int_equal(LOOK(&found, "{\"site\":\"x\",\"floor\":\"\\u0031\",\"key\":\"other\",\"v\":1}", ATTRIBUTE("site", "x"), ATTRIBUTE("floor", "1"), ATTRIBUTE("key", "k"),
                                  ATTRIBUTE("nonce", "17"), ATTRIBUTE("device", "d"), ATTRIBUTE("source", "s")),
-                PAGE_LOOK_FOUND);
+                PAGE_NUMBERS_FOUND);
         assert_string_equal(found.labels.data, "{\"floor\":\"1\",\"site\":\"x\"}");
         assert_string_equal(found.source, "s");
         assert_string_equal(found.device, "d");
         assert_int_equal(found.time, PUBLISHED);
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 static void test_times(void **state) {
         PageFound found = {};
 
-        assert_int_equal(LOOK(&found, "{\"v\":1,\"measured_at\":\"2026-11-24T06:27:38Z\"}"), PAGE_LOOK_FOUND);
+        assert_int_equal(LOOK(&found, "{\"v\":1,\"measured_at\":\"2026-11-24T06:27:38Z\"}"), PAGE_NUMBERS_FOUND);
         assert_int_equal(found.time, 1795501658000);
-        assert_int_equal(LOOK(&found, "{\"v\":1,\"measured_at\":\"2026-11-24T06:27:38Z\",\"request_at\":\"2026-11-24T06:27:39Z\"}"), PAGE_LOOK_FOUND);
+        assert_int_equal(LOOK(&found, "{\"v\":1,\"measured_at\":\"2026-11-24T06:27:38Z\",\"request_at\":\"2026-11-24T06:27:39Z\"}"), PAGE_NUMBERS_FOUND);
         assert_int_equal(found.time, 1795501659000);
-        assert_int_equal(LOOK(&found, "{\"v\":1,\"request_at\":\"2036-11-24T06:27:38Z\"}"), PAGE_LOOK_FOUND); /* a clock that is off */
+        assert_int_equal(LOOK(&found, "{\"v\":1,\"request_at\":\"2036-11-24T06:27:38Z\"}"), PAGE_NUMBERS_FOUND); /* a clock that is off */
         assert_int_equal(found.time, PUBLISHED);
-        assert_int_equal(LOOK(&found, "{\"v\":1,\"request_at\":\"yesterday\"}"), PAGE_LOOK_FOUND);
+        assert_int_equal(LOOK(&found, "{\"v\":1,\"request_at\":\"yesterday\"}"), PAGE_NUMBERS_FOUND);
         assert_int_equal(found.time, PUBLISHED);
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 static void test_any_shape(void **state) {
         PageFound found = {};
 
         assert_int_equal(LOOK(&found, "{\"a\":{\"b/c~d\":{\"\\u0065\":-1.5e3}},\"l\":[[1],2],\"id\":7,\"big\":1e999,\"s\":\"25\",\"n\":null,\"_id\":{\"x\":1},\"pubsub\":[1]}"),
-                PAGE_LOOK_FOUND);
+                PAGE_NUMBERS_FOUND);
         assert_int_equal(found.n, 3);
         assert_string_equal(field(&found, 0), "/a/b~1c~0d/e");
         assert_string_equal(field(&found, 1), "/l/0/0");
         assert_string_equal(field(&found, 2), "/l/1");
         assert_string_equal(found.device, "7");
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 static void test_nothing(void **state) {
@@ -133,8 +133,8 @@ static void test_nothing(void **state) {
         PageFound found = {};
 
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-                assert_int_equal(look(&found, texts[i], strlen(texts[i]), NULL, 0), PAGE_LOOK_NOTHING);
-        page_look_done(&found);
+                assert_int_equal(look(&found, texts[i], strlen(texts[i]), NULL, 0), PAGE_NUMBERS_NONE);
+        page_numbers_done(&found);
 }
 
 /* Large messages have an end. */
@@ -143,10 +143,10 @@ static void test_too_large(void **state) {
         static const char text[] = "{\"a\":1.7976931348623157e308,\"b\":-1e300,\"c\":1e38,\"request_at\":\"2026-11-01T00:00:00Z\"}";
         PageFound found = {};
 
-        assert_int_equal(look(&found, text, sizeof(text) - 1, NULL, 0), PAGE_LOOK_FOUND);
+        assert_int_equal(look(&found, text, sizeof(text) - 1, NULL, 0), PAGE_NUMBERS_FOUND);
         assert_int_equal(found.n, 1);
         assert_string_equal(field(&found, 0), "/c");
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 static void test_caps(void **state) {
@@ -163,17 +163,17 @@ static void test_caps(void **state) {
         for (int i = 0; i < 1000; i++)
                 assert_int_equal(bytes_append_text(&text, "k"), 0);
         assert_int_equal(bytes_append_text(&text, "\":1}"), 0);
-        assert_int_equal(look(&found, text.data, text.size, NULL, 0), PAGE_LOOK_FOUND);
-        assert_int_equal(found.n, PAGE_LOOK_NUMBERS_MAX);
+        assert_int_equal(look(&found, text.data, text.size, NULL, 0), PAGE_NUMBERS_FOUND);
+        assert_int_equal(found.n, PAGE_NUMBERS_MAX);
         assert_string_equal(field(&found, 15), "/list/15");
         assert_string_equal(field(&found, 16), "/m0");
         assert_int_equal(found.beyond, 1001 - 16 + 1000 - 48 + 1);
         assert_int_equal(LOOK(&found, "{\"a\":1,\"b\":[[[[[[[2,[3,{\"c\":4}],\"5\"]]]]]]],\"id\":5,\"pubsub\":{\"x\":6},\"online\":true}", ATTRIBUTE("source", "home")),
-                PAGE_LOOK_FOUND);
+                PAGE_NUMBERS_FOUND);
         assert_int_equal(found.n, 2);
         assert_int_equal(found.beyond, 2);
         bytes_done(&text);
-        page_look_done(&found);
+        page_numbers_done(&found);
 }
 
 static void test_queue(void **state) {

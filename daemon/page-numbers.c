@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page-look.h"
+#include "page-numbers.h"
 
 #include <errno.h>
 #include <math.h>
@@ -20,7 +20,7 @@ typedef struct Look {
         const PageMessage *message;
         PageFound *found;
         JsonReader reader;
-        char path[PAGE_LOOK_TEXT_SIZE];
+        char path[PAGE_NUMBERS_TEXT_SIZE];
         size_t size;                          /* length of the path */
         bool unusable;                        /* the path would be too long */
         int64_t requested, measured, created; /* ms since 1970; created: of the sensor that is read now */
@@ -59,7 +59,7 @@ static void look_label(Look *look, const char *name, Slice value) {
 }
 
 static void look_copy(char *to, Slice text) {
-        size_t size = text_cut(text.data, text.size, PAGE_LOOK_TEXT_SIZE - 1);
+        size_t size = text_cut(text.data, text.size, PAGE_NUMBERS_TEXT_SIZE - 1);
 
         memcpy(to, text.data, size);
         to[text_clean(to, size)] = '\0'; /* a control character of several bytes becomes one space */
@@ -144,7 +144,7 @@ static int look_number(Look *look, unsigned depth) {
                 look_copy(found->device, text);
         if (!look->unusable && depth == 1 && text_is_among(look->path + 1, own_names))
                 return 0;
-        if (look->unusable || text.size >= sizeof(copy) || found->n == PAGE_LOOK_NUMBERS_MAX) {
+        if (look->unusable || text.size >= sizeof(copy) || found->n == PAGE_NUMBERS_MAX) {
                 found->beyond++;
                 return 0;
         }
@@ -163,7 +163,7 @@ static int look_number(Look *look, unsigned depth) {
 
 /* Adds one reference token to the path (RFC 6901 section 3). */
 static void path_add(Look *look, Slice token) {
-        char part[2 * PAGE_LOOK_TEXT_SIZE] = "/";
+        char part[2 * PAGE_NUMBERS_TEXT_SIZE] = "/";
         size_t size = 1;
 
         for (size_t i = 0; i < token.size && size + 2 < sizeof(part); i++) {
@@ -184,7 +184,7 @@ static void path_add(Look *look, Slice token) {
 
 static void path_add_key(Look *look) {
         Slice key = look->reader.slice;
-        char name[PAGE_LOOK_TEXT_SIZE];
+        char name[PAGE_NUMBERS_TEXT_SIZE];
 
         if (key.size >= sizeof(name))
                 look->unusable = true;
@@ -289,7 +289,7 @@ static void fall_back(Look *look) {
                 found->time = published;
 }
 
-int page_look(const PageMessage *message, PageFound *found) {
+int page_numbers_find(const PageMessage *message, PageFound *found) {
         Look look = { .message = message, .found = found };
         int token, r;
 
@@ -302,17 +302,17 @@ int page_look(const PageMessage *message, PageFound *found) {
         json_reader_init(&look.reader, message->text.data, message->text.size, READER_DEPTH);
         token = json_reader_next(&look.reader);
         if (token != JSON_OBJECT)
-                return PAGE_LOOK_NOTHING;
+                return PAGE_NUMBERS_NONE;
         r = look_inside(&look, token, 0);
         if (r == -ENOMEM)
                 return r;
         fall_back(&look);
         if (r < 0 || found->n == 0 || found->time <= 0)
-                return PAGE_LOOK_NOTHING;
+                return PAGE_NUMBERS_NONE;
         return wire_put_attributes(&found->labels, look.labels, look.n_labels);
 }
 
-void page_look_done(PageFound *found) {
+void page_numbers_done(PageFound *found) {
         bytes_done(&found->fields);
         bytes_done(&found->labels);
 }
