@@ -8,6 +8,69 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
+static int stages_poll_once(Stages *stages) {
+        const Stage *stage;
+        int r;
+
+        for (size_t i = 0; (stage = stages_next(stages, STAGE_SOURCE, &i));) {
+                r = source_poll_now(stage->self);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void stages_drain(Stages *stages) {
+        const Stage *stage;
+
+        for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));)
+                subscriber_begin(stage->self);
+}
+
+static bool stage_is_idle(const Stage *stage, bool *ret_complete) {
+        SourceStatus source;
+
+        if (stage->kind == STAGE_PUBLISHER)
+                return publisher_is_idle(stage->self);
+        if (stage->kind == STAGE_SUBSCRIBER)
+                return subscriber_is_drained(stage->self, ret_complete);
+        source_status(stage->self, &source);
+        *ret_complete = !source.failing && !source.holding;
+        return !source_is_busy(stage->self);
+}
+
+/* True if each subscription was checked, or cannot be: until then publishing waits for the checks. */
+static bool stages_know_subscriptions(const Stages *stages) {
+        const Stage *stage;
+
+        for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));) {
+                SubscriptionStatus status;
+
+                subscriber_subscription(stage->self, &status);
+                if (!status.checked && !status.failing)
+                        return false;
+        }
+        return true;
+}
+
+/* True if all stages of that kind are done for now: sources polled, the outbox published, subscriptions drained.
+ * *ret_complete* is true if nothing is left. */
+static bool stages_are_idle(const Stages *stages, StageKind kind, bool *ret_complete) {
+        const Stage *stage;
+
+        *ret_complete = true;
+        if (kind == STAGE_PUBLISHER && !stages_know_subscriptions(stages))
+                return false;
+        for (size_t i = 0; (stage = stages_next(stages, kind, &i));) {
+                bool complete = true;
+
+                if (!stage_is_idle(stage, &complete))
+                        return false;
+                *ret_complete = *ret_complete && complete;
+        }
+        return true;
+}
+
 /* Runs the loop until all stages of that kind are done; *ret_complete* is false when something is left. */
 static int wait_for(const StagesHost *host, StageKind kind, bool *ret_complete) {
         while (!host->stopping && !stages_are_idle(host->stages, kind, ret_complete)) {

@@ -10,47 +10,8 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "publish/publisher.h"
-#include "remote.h"
 #include "subscribe/subscriber.h"
-#include "trouble.h"
 #include "types.h"
-
-/* What a subscription means for publishing. */
-typedef enum Standing {
-        STANDING_UNKNOWN, /* not checked yet */
-        STANDING_APART,   /* it belongs to another topic */
-        STANDING_MISSING,
-        STANDING_KEEPS, /* it gets what is published to publish.topic */
-} Standing;
-
-/* clang-format off */
-/* A part of the work:
- *
- *      waiting --what only one can have is free--> working --reload--> retired --has ended--> freed */
-/* clang-format on */
-typedef struct Stage {
-        StageKind kind;
-        Stages *stages;      /* the set that owns it now */
-        Config *config;      /* of the set that made it; contains *section* */
-        const void *section; /* SourceConfig or SubscriptionConfig; for the publisher the Config */
-        Remote *remote;
-        char exclusive[SINK_EXCLUSIVE_MAX]; /* name of something that only one stage can have; "": nothing */
-        void *self;                         /* Source, Publisher or Subscriber; NULL: waiting */
-        bool retired;
-        Trouble unopened;  /* of a stage that waited and cannot be opened */
-        Standing standing; /* of a subscription, when it was last reported */
-} Stage;
-
-struct Stages {
-        StagesHost *host;
-        Config *config;
-        Remote *remote;
-        Stage **items; /* in the order of the configuration, then the retired ones. One that another set owns is
-                          borrowed */
-        size_t n, allocated;
-        size_t unsettled;  /* how many are waiting or retired */
-        bool missed_topic; /* the publisher got a 404 for its topic */
-};
 
 /* The status of a stage has changed. This only takes a note, because it is called from inside that stage. */
 static void host_changed(void *userdata) {
@@ -310,8 +271,7 @@ CLEANUP_DEFINE(Stage, stage_free)
 
 /* ---- a set ---- */
 
-/* Returns the next working stage of that kind, from index *i on, or NULL. */
-static Stage *stages_next(const Stages *stages, StageKind kind, size_t *i) {
+Stage *stages_next(const Stages *stages, StageKind kind, size_t *i) {
         while (*i < stages->n) {
                 Stage *stage = stages->items[(*i)++];
 
@@ -602,69 +562,6 @@ int stages_look(const Stages *stages, Figures *figures) {
                 figures->outbox_failing = outbox_is_failing(outbox);
         }
         return 0;
-}
-
-/* ---- once ---- */
-
-int stages_poll_once(Stages *stages) {
-        const Stage *stage;
-        int r;
-
-        for (size_t i = 0; (stage = stages_next(stages, STAGE_SOURCE, &i));) {
-                r = source_poll_now(stage->self);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-void stages_drain(Stages *stages) {
-        const Stage *stage;
-
-        for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));)
-                subscriber_begin(stage->self);
-}
-
-static bool stage_is_idle(const Stage *stage, bool *ret_complete) {
-        SourceStatus source;
-
-        if (stage->kind == STAGE_PUBLISHER)
-                return publisher_is_idle(stage->self);
-        if (stage->kind == STAGE_SUBSCRIBER)
-                return subscriber_is_drained(stage->self, ret_complete);
-        source_status(stage->self, &source);
-        *ret_complete = !source.failing && !source.holding;
-        return !source_is_busy(stage->self);
-}
-
-/* True if each subscription was checked, or cannot be: until then publishing waits for the checks. */
-static bool stages_know_subscriptions(const Stages *stages) {
-        const Stage *stage;
-
-        for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));) {
-                SubscriptionStatus status;
-
-                subscriber_subscription(stage->self, &status);
-                if (!status.checked && !status.failing)
-                        return false;
-        }
-        return true;
-}
-
-bool stages_are_idle(const Stages *stages, StageKind kind, bool *ret_complete) {
-        const Stage *stage;
-
-        *ret_complete = true;
-        if (kind == STAGE_PUBLISHER && !stages_know_subscriptions(stages))
-                return false;
-        for (size_t i = 0; (stage = stages_next(stages, kind, &i));) {
-                bool complete = true;
-
-                if (!stage_is_idle(stage, &complete))
-                        return false;
-                *ret_complete = *ret_complete && complete;
-        }
-        return true;
 }
 
 /* ---- stop ---- */

@@ -9,10 +9,10 @@
  * pass from the old stage to the new one when the old one has ended; until then the new one is not opened. */
 
 #include "config.h"
+#include "remote.h"
 #include "report.h"
 #include "secret.h"
-
-typedef enum StageKind { STAGE_SOURCE, STAGE_PUBLISHER, STAGE_SUBSCRIBER } StageKind;
+#include "trouble.h"
 
 typedef struct Stages Stages;
 
@@ -63,23 +63,61 @@ int stages_look(const Stages *stages, Figures *figures);
 /* Call this when another process has put rows into the outbox. */
 void stages_wake(Stages *stages);
 
-/* For `once`: stages_poll_once() polls each source now; stages_drain() drains each subscription. */
-int stages_poll_once(Stages *stages);
-void stages_drain(Stages *stages);
-/* True if all stages of that kind are done for now: sources polled, the outbox published, subscriptions drained.
- * *ret_complete* is true if nothing is left. */
-bool stages_are_idle(const Stages *stages, StageKind kind, bool *ret_complete);
-
 /* Stops in the order of the flow: sources are dropped, the publisher starts no new request, subscribers release their
  * leases. */
 void stages_stop(Stages *stages);
 bool stages_are_stopped(const Stages *stages);
 
-/* One run of `sensorqd once` with the working set (stages-once.c). Runs the loop until each source was polled, the
- * readings were published and each subscription was drained, or until host->stopping. *ret_complete* is true if
- * everything is stored; else it was logged what is left and why. A negative errno when a poll cannot be started or the
- * loop fails. */
+/* ---- stages-once.c ---- */
+
+/* One run of `sensorqd once` with the working set. Runs the loop until each source was polled, the readings were
+ * published and each subscription was drained, or until host->stopping. *ret_complete* is true if everything is stored;
+ * else it was logged what is left and why. A negative errno when a poll cannot be started or the loop fails. */
 int stages_run_once(const StagesHost *host, bool *ret_complete);
 /* Call this when all stages have stopped after that run. *ret_complete* is false if alerts are left to the next run,
  * which is logged. -ENOMEM. */
 int stages_end_once(const StagesHost *host, bool *ret_complete);
+
+/* ---- only for stages*.c ---- */
+
+typedef enum StageKind { STAGE_SOURCE, STAGE_PUBLISHER, STAGE_SUBSCRIBER } StageKind;
+
+/* What a subscription means for publishing. */
+typedef enum Standing {
+        STANDING_UNKNOWN, /* not checked yet */
+        STANDING_APART,   /* it belongs to another topic */
+        STANDING_MISSING,
+        STANDING_KEEPS, /* it gets what is published to publish.topic */
+} Standing;
+
+/* clang-format off */
+/* A part of the work:
+ *
+ *      waiting --what only one can have is free--> working --reload--> retired --has ended--> freed */
+/* clang-format on */
+typedef struct Stage {
+        StageKind kind;
+        Stages *stages;      /* the set that owns it now */
+        Config *config;      /* of the set that made it; contains *section* */
+        const void *section; /* SourceConfig or SubscriptionConfig; for the publisher the Config */
+        Remote *remote;
+        char exclusive[SINK_EXCLUSIVE_MAX]; /* name of something that only one stage can have; "": nothing */
+        void *self;                         /* Source, Publisher or Subscriber; NULL: waiting */
+        bool retired;
+        Trouble unopened;  /* of a stage that waited and cannot be opened */
+        Standing standing; /* of a subscription, when it was last reported */
+} Stage;
+
+struct Stages {
+        StagesHost *host;
+        Config *config;
+        Remote *remote;
+        Stage **items; /* in the order of the configuration, then the retired ones. One that another set owns is
+                          borrowed */
+        size_t n, allocated;
+        size_t unsettled;  /* how many are waiting or retired */
+        bool missed_topic; /* the publisher got a 404 for its topic */
+};
+
+/* Returns the next working stage of that kind, from index *i on, or NULL. */
+Stage *stages_next(const Stages *stages, StageKind kind, size_t *i);
