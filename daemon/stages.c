@@ -432,16 +432,19 @@ static void stages_reap(Stages *stages) {
 
 /* Opens a stage whose exclusive thing is free now. */
 static void stage_open_late(Stage *stage) {
+        const StagesHost *host = stage->stages->host;
         char error[STAGES_ERROR_MAX] = "", span[CLOCK_SPAN_SIZE];
         int r = stage_open(stage, error);
+        Cause cause = err_is_want(r) ? CAUSE_MEMORY : CAUSE_OTHER;
         const char *words = error[0] ? error : strerror(r < 0 ? -r : EIO);
 
         if (r == 0 && trouble_mend(&stage->unopened, span))
                 log_event(
                         LOG_NOTICE, EVENT_PART_RECOVERED, NULL, "%s is used again, after %s.", stage->exclusive, span);
-        if (r != 0 && trouble_fail(&stage->unopened, TROUBLE_LASTING, CAUSE_OTHER, 0, words))
+        if (r != 0 && trouble_fail(&stage->unopened, TROUBLE_LASTING, cause, 0, words))
                 log_event(LOG_ERR, EVENT_PART_FAILING, LOG_FIELDS({ FIELD_ERROR, words }),
                         "%s cannot go to work: %s. It is tried again.", stage->exclusive, words);
+        host->on_figures(host->userdata);
 }
 
 static void stages_open_waiting(Stages *stages) {
@@ -541,18 +544,56 @@ void stages_wake(Stages *stages) {
 
 /* ---- figures ---- */
 
+/* A stage that could not be opened stands in the figures, too: as failing, or with a sink that is down. */
+static void source_look(const Stage *stage, SourceStatus *ret) {
+        const SourceConfig *section = stage->section;
+        const Trouble *why = &stage->unopened;
+
+        if (stage->self)
+                return source_status(stage->self, ret);
+        *ret = (SourceStatus){ .name = section->name,
+                .failing = true,
+                .failing_since = trouble_since(why),
+                .speaks = !types_source(section->type)->poll,
+                .cause = why->cause,
+                .detail = why->detail };
+}
+
+static void subscriber_look(const Stage *stage, SubscriberStatus *ret) {
+        const SubscriptionConfig *section = stage->section;
+        const Trouble *why = &stage->unopened;
+        usec_t since = trouble_since(why);
+
+        if (stage->self)
+                return subscriber_status(stage->self, ret);
+        *ret = (SubscriberStatus){ .subscription = section->subscription,
+                .topic = "",
+                .paused = true,
+                .paused_since = since,
+                .detail = "",
+                .sink = { .what = types_sink(section->sink)->what,
+                        .down_since = since,
+                        .cause = why->cause,
+                        .detail = why->detail } };
+}
+
 int stages_look(const Stages *stages, Figures *figures) {
         Outbox *outbox = stages->host->outbox;
-        const Stage *stage;
 
         figures->sources = calloc(stages->n + 1, sizeof(SourceStatus));
         figures->subscribers = calloc(stages->n + 1, sizeof(SubscriberStatus));
         if (!figures->sources || !figures->subscribers)
                 return -ENOMEM;
-        for (size_t i = 0; (stage = stages_next(stages, STAGE_SOURCE, &i));)
-                source_status(stage->self, &figures->sources[figures->n_sources++]);
-        for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));)
-                subscriber_status(stage->self, &figures->subscribers[figures->n_subscribers++]);
+        for (size_t i = 0; i < stages->n; i++) {
+                const Stage *stage = stages->items[i];
+
+                if (stage->retired || (!stage->self && !trouble_is_on(&stage->unopened)))
+                        continue;
+                if (stage->kind == STAGE_SOURCE)
+                        source_look(stage, &figures->sources[figures->n_sources++]);
+                else if (stage->kind == STAGE_SUBSCRIBER)
+                        subscriber_look(stage, &figures->subscribers[figures->n_subscribers++]);
+        }
         if (stages_publisher(stages))
                 publisher_status(stages_publisher(stages), &figures->publisher);
         token_status(stages->remote->token, &figures->token);

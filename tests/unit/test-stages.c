@@ -103,6 +103,8 @@ static unsigned sinks_open, sinks_opened, probes;
 static bool sink_works; /* on something that it must end */
 
 static int fake_sink_open(const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+        if (refuse_open)
+                return -EMFILE;
         assert_int_equal(sinks_open++, 0);
         sinks_opened++;
         *ret_self = host;
@@ -308,9 +310,23 @@ static void test_shared_is_not_waited_for(void **state) {
         assert_story("close b, open b");
 }
 
-/* What waited, and then cannot be opened, is said once, and said when it is over. */
+/* Whether everything works, and what is said of the only source. */
+static bool is_well(Fixture *f, SourceStatus *ret) {
+        Figures figures = {};
+        bool well;
+
+        assert_int_equal(stages_look(f->stages, &figures), 0);
+        assert_int_equal(figures.n_sources, 1);
+        *ret = figures.sources[0];
+        well = report_is_well(&figures);
+        report_done(&figures);
+        return well;
+}
+
+/* What waited, and then cannot be opened, is said once, and said when it is over. The figures have it as long. */
 static void test_waiting_cannot_be_opened(void **state) {
         Fixture *f = *state;
+        SourceStatus source;
         Capture capture;
         char *said;
 
@@ -320,10 +336,18 @@ static void test_waiting_cannot_be_opened(void **state) {
         take(f, "{name: b, type: fake}");
         stages_settle(f->stages);
         stages_settle(f->stages);
+        assert_false(is_well(f, &source));
+        assert_string_equal(source.name, "b");
+        assert_string_equal(source.detail, "Too many open files");
+        assert_int_equal(source.cause, CAUSE_MEMORY);
+        assert_true(source.failing && source.failing_since > 0);
         refuse_open = false;
+        f->figures = 0;
         stages_settle(f->stages);
+        assert_true(f->figures > 0);
         stages_settle(f->stages);
         said = capture_end(&capture);
+        assert_true(is_well(f, &source));
         assert_story("open a, close a, open b");
         assert_int_equal(count_of(said, "cannot go to work: Too many open files"), 1);
         assert_int_equal(count_of(said, EVENT_PART_FAILING), 1);
@@ -346,6 +370,32 @@ static void test_exclusive_sink(void **state) {
         assert_int_equal(sinks_open, 1);
         f->stages = stages_free(f->stages);
         assert_int_equal(sinks_open, 0);
+}
+
+/* One that cannot be opened counts as a sink that is down. */
+static void test_sink_cannot_be_opened(void **state) {
+        const SubscriberStatus *status;
+        Fixture *f = *state;
+        Figures figures = {};
+
+        sinks_opened = 0;
+        take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}]\n");
+        refuse_open = true;
+        take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n");
+        for (unsigned i = 0; sinks_open > 0 && i < 100; i++) {
+                assert_true(loop_turn(f->host.loop, USEC_PER_SEC / 10) >= 0);
+                stages_settle(f->stages);
+        }
+        assert_int_equal(stages_look(f->stages, &figures), 0);
+        refuse_open = false;
+        assert_int_equal(figures.n_subscribers, 1);
+        status = figures.subscribers;
+        assert_false(report_subscriber_is_well(status));
+        assert_string_equal(status->subscription, "projects/my-project/subscriptions/sub");
+        assert_string_equal(status->sink.what, "Nothing");
+        assert_string_equal(status->sink.detail, "Too many open files");
+        assert_true(status->paused && status->paused_since > 0 && status->sink.down_since > 0);
+        report_done(&figures);
 }
 
 /* What a reload that is refused has opened is closed before it asked anything: a thread that was asked would go on with
@@ -452,6 +502,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_shared_is_not_waited_for, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_waiting_cannot_be_opened, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_sink_cannot_be_opened, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused_asks_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused_behind_exclusive, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_stop_while_waiting, setup, teardown),
