@@ -459,6 +459,8 @@ static void stages_open_waiting(Stages *stages) {
 }
 
 void stages_take_over(Stages *stages, Stages *old) {
+        char span[CLOCK_SPAN_SIZE];
+
         for (size_t i = 0; i < stages->n; i++)
                 stages->items[i]->stages = stages;
         for (size_t i = 0; i < old->n; i++) {
@@ -466,6 +468,10 @@ void stages_take_over(Stages *stages, Stages *old) {
 
                 if (stage->stages != old)
                         continue;
+                if (trouble_mend(&stage->unopened, span))
+                        log_event(LOG_NOTICE, EVENT_PART_RECOVERED, NULL,
+                                "What could not go to work for %s is not in the configuration any more: %s.", span,
+                                stage->exclusive);
                 stage_retire(stage);
                 stage->stages = stages;
                 stages->items[stages->n++] = stage;

@@ -355,6 +355,28 @@ static void test_waiting_cannot_be_opened(void **state) {
         assert_int_equal(count_of(said, EVENT_PART_RECOVERED), 1);
 }
 
+/* A further reload that corrects its section, or takes it away, ends what was said of it. */
+static void test_waiting_is_corrected(void **state) {
+        Fixture *f = *state;
+        SourceStatus source;
+        Capture capture;
+        char *said;
+
+        take(f, "{name: a, type: fake}");
+        capture = capture_begin();
+        refuse_open = true;
+        take(f, "{name: b, type: fake}");
+        take(f, "{name: b, type: fake}"); /* still the same */
+        refuse_open = false;
+        take(f, "{name: b, type: fake, slot: two}");
+        said = capture_end(&capture);
+        assert_true(is_well(f, &source));
+        assert_story("open a, close a, open b");
+        assert_int_equal(count_of(said, EVENT_PART_FAILING), 1);
+        assert_int_equal(count_of(said, "is not in the configuration any more: slot one"), 1);
+        assert_int_equal(count_of(said, EVENT_PART_RECOVERED), 1);
+}
+
 /* The same for sinks: the new one is opened when the old one has been closed. */
 static void test_exclusive_sink(void **state) {
         Fixture *f = *state;
@@ -501,6 +523,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_exclusive_waits, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_shared_is_not_waited_for, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_waiting_cannot_be_opened, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_waiting_is_corrected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_sink_cannot_be_opened, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused_asks_nothing, setup, teardown),
