@@ -72,6 +72,7 @@ static const char *status_directory(const Daemon *d) {
 /* The figures of all stages, of the reload and of the page. */
 static int daemon_look(void *userdata, Figures *ret) {
         const Daemon *d = userdata;
+        const Trouble *page = page_trouble(d->page);
 
         *ret = (Figures){
                 .wall = clock_wall(),
@@ -84,7 +85,9 @@ static int daemon_look(void *userdata, Figures *ret) {
                 .reload_error = d->reload_error,
                 .left = d->left,
         };
-        ret->page_failing = page_failing(d->page, &ret->page_detail);
+        ret->page_failing = trouble_since(page);
+        ret->page_detail = page->detail;
+        ret->page_cause = page->cause;
         return stages_look(d->stages, ret);
 }
 

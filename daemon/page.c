@@ -15,7 +15,6 @@
 #include "page-charts.h"
 #include "page-files.h"
 #include "page-metrics.h"
-#include "trouble.h"
 #include "types.h"
 #include "web-listen.h"
 
@@ -280,8 +279,7 @@ static void on_listen(void *userdata) {
         }
         delay = backoff_next(&page->backoff, loop_random());
         loop_arm_in(page->retry, delay);
-        if (trouble_fail(&page->trouble, TROUBLE_LASTING, err_is_want(r) ? CAUSE_MEMORY : CAUSE_OCCUPIED, delay,
-                    web_listen_words(r)))
+        if (trouble_fail(&page->trouble, TROUBLE_LASTING, web_listen_cause(r), delay, web_listen_words(r)))
                 log_event(trouble_level(&page->trouble), EVENT_PAGE_FAILING,
                         LOG_FIELDS({ FIELD_ERROR, page->trouble.detail }),
                         "The page cannot be served on %s: %s. It is tried again; nothing else waits for it.",
@@ -335,9 +333,8 @@ void page_use(Page *page, Config *config) {
                 on_listen(page); /* at once: when the daemon is ready, the page must be there */
 }
 
-usec_t page_failing(const Page *page, const char **ret_detail) {
-        *ret_detail = page->trouble.detail;
-        return trouble_since(&page->trouble);
+const Trouble *page_trouble(const Page *page) {
+        return &page->trouble;
 }
 
 void page_stop(Page *page) {

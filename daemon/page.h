@@ -16,6 +16,7 @@
 #include "config.h"
 #include "lib/listen.h"
 #include "report.h"
+#include "trouble.h"
 
 typedef struct Page Page;
 
@@ -41,9 +42,8 @@ CLEANUP_DEFINE(Page, page_free)
  * is logged and tried again. */
 void page_use(Page *page, Config *config);
 
-/* Returns the clock_wall() since which the page cannot be served; *ret_detail* is the reason (borrowed). 0: it is
- * served, or there is no page. */
-usec_t page_failing(const Page *page, const char **ret_detail);
+/* Why the page cannot be served; not on: it is served, or there is no page. Borrowed. */
+const Trouble *page_trouble(const Page *page);
 
 /* Call this when a sink has stored a message; a SinkTap has this function and the page. */
 void page_stored(void *page, const char *subscription, const WireMessage *message);

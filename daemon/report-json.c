@@ -177,6 +177,8 @@ static const Figure left_figures[] = {
 static const Figure page_figures[] = {
         NAMED(TIME, "since", Told, figures.page_failing),
         NAMED(TEXT, "detail", Told, figures.page_detail),
+        NAMED(KIND, "kind", Told, figures.page_cause),
+        NAMED(REMEDY, "remedy", Told, figures.page_cause),
         {},
 };
 

@@ -28,6 +28,7 @@ typedef struct Figures {
         usec_t page_failing; /* clock_wall() since which the page cannot be served; 0: it is served, or there is no page
                               */
         const char *page_detail; /* why; borrowed */
+        Cause page_cause;
         PublisherStatus publisher;
         TokenStatus token;
         SourceStatus *sources; /* report_done() frees the arrays */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "events.h"
+#include "lib/err.h"
 #include "lib/log.h"
 #include "lib/service.h"
 
@@ -37,6 +38,21 @@ const char *web_listen_words(int error) {
                        "MemoryMax= and LimitNOFILE=";
         default:
                 return strerror(-error);
+        }
+}
+
+Cause web_listen_cause(int error) {
+        switch (error) {
+        case -EADDRINUSE:
+                return CAUSE_OCCUPIED;
+        case -EADDRNOTAVAIL:
+        case -EEXIST:
+        case -EACCES:
+        case -ENOENT:
+        case -EKEYREJECTED:
+                return CAUSE_SETTINGS;
+        default:
+                return err_is_want(error) ? CAUSE_MEMORY : CAUSE_OTHER;
         }
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Listening with the settings of a configuration section, and words for its errors. */
+/* Listening with the settings of a configuration section, and words and causes for its errors. */
 
+#include "cause.h"
 #include "lib/listen.h"
 
 /* Returns words for an error of listen_route(), with what to do. */
 const char *web_listen_words(int error);
+Cause web_listen_cause(int error);
 
 typedef struct WebListenTry {
         const char *address, *certificate_file, *key_file; /* as in ListenSpec */

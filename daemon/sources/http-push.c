@@ -293,7 +293,7 @@ static void push_listen(void *userdata) {
         text_print(words, sizeof(words), "cannot listen on %s: %s", push->keys->address, web_listen_words(r));
         loop_arm_in(push->retry, delay);
         source_tell(push->context.source,
-                &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .cause = CAUSE_OCCUPIED, .detail = words }, delay);
+                &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .cause = web_listen_cause(r), .detail = words }, delay);
 }
 
 static int push_check(void *self) {

@@ -302,6 +302,8 @@ def test_an_address_that_is_taken(archive):
         wait_until(lambda: "page not served since" in archive.daemon.notify.status, "STATUS that says so")
         assert re.search("^page +not served since .*: another program", archive.daemon.run("status").stdout, re.M)
         assert archive.daemon.run("status", "--check").returncode == 69
+        told = json.loads(archive.daemon.run("status", "--json").stdout)["page_failing"]
+        assert (told["kind"], told["remedy"]) == ("occupied", "occupied")
     archive.daemon.log.wait("PAGE_RECOVERED")
     archive.get("/api/status")
 

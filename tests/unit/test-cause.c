@@ -8,6 +8,7 @@
 
 #include "cause.h"
 #include "lib/http.h"
+#include "web-listen.h"
 
 static void test_each_has_a_kind(void **state) {
         assert_null(cause_kind(CAUSE_NONE));
@@ -26,6 +27,13 @@ static void test_disk(void **state) {
         assert_int_equal(cause_of_disk(-EBUSY), CAUSE_OCCUPIED);
         assert_int_equal(cause_of_disk(-EIO), CAUSE_DISK);
         assert_int_equal(cause_of_disk(-EMFILE), CAUSE_MEMORY);
+}
+
+static void test_listen(void **state) {
+        assert_int_equal(web_listen_cause(-EADDRINUSE), CAUSE_OCCUPIED);
+        assert_int_equal(web_listen_cause(-EADDRNOTAVAIL), CAUSE_SETTINGS);
+        assert_int_equal(web_listen_cause(-EMFILE), CAUSE_MEMORY);
+        assert_int_equal(web_listen_cause(-EPROTO), CAUSE_OTHER);
 }
 
 static void test_http(void **state) {
@@ -57,6 +65,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_has_a_kind),
                 cmocka_unit_test(test_disk),
+                cmocka_unit_test(test_listen),
                 cmocka_unit_test(test_http),
         };
 

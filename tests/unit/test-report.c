@@ -148,12 +148,15 @@ static void test_page_that_is_not_served(void **state) {
 
         f->input.page_failing = NOON - 60 * USEC_PER_SEC;
         f->input.page_detail = "another program has that address";
+        f->input.page_cause = CAUSE_OCCUPIED;
         assert_false(report_is_well(&f->input));
         assert_line(f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04, page not served since 11:59:00");
         assert_int_equal(report_format_json(&f->input, &text), 0);
         assert_int_equal(json_parse(text.data, text.size, &json), 0);
         assert_string_equal(json_get_string(json_get(json, "page_failing"), "since"), "2026-11-24T11:59:00.000Z");
         assert_string_equal(json_get_string(json_get(json, "page_failing"), "detail"), f->input.page_detail);
+        assert_string_equal(json_get_string(json_get(json, "page_failing"), "kind"), "occupied");
+        assert_string_equal(json_get_string(json_get(json, "page_failing"), "remedy"), "occupied");
         json_free(json);
         bytes_done(&text);
 }
