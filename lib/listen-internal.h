@@ -100,6 +100,7 @@ struct ListenServer {
         struct MHD_Daemon *mhd;
         LoopWatch *io, *timer, *again, *sweep;
         bool running;
+        bool moved;   /* a connection was taken or has ended */
         bool leaving; /* it does not listen any more: another server has its address, and its open connections end */
         LIST_HEAD(, ListenRoute) routes;
         TAILQ_HEAD(, ListenConnection) connections;

@@ -270,6 +270,7 @@ void listen_request_on_connection(
         ListenConnection *connection = *context;
         ListenServer *server = userdata;
 
+        server->moved = true;
         if (code == MHD_CONNECTION_NOTIFY_STARTED)
                 return connection_start(server, mhd, context);
         loop_wake(server->again); /* libmicrohttpd stops listening when all connections are taken; its next run listens

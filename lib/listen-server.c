@@ -24,6 +24,7 @@
 /* applies three times: until the first line of a request, until its last byte, and until the answer is taken */
 #define DEADLINE_USEC (30 * USEC_PER_SEC)
 #define RUNS_MAX 64 /* per turn of the loop */
+#define REFUSED_USEC (100 * USEC_PER_MSEC)
 
 /* ---- the library ---- */
 
@@ -78,6 +79,7 @@ static ListenServer *server_free(ListenServer *server);
 static void on_due(void *userdata) {
         ListenServer *server = userdata;
 
+        (void) loop_set_events(server->io, EPOLLIN);
         server_run(server);
         if (!server->leaving || !TAILQ_EMPTY(&server->connections))
                 return;
@@ -85,8 +87,17 @@ static void on_due(void *userdata) {
         server_free(server);
 }
 
+/* While a connection is open, libmicrohttpd stops listening when there is no descriptor for another one. Else it would
+ * be called again at once, without end. A server that is leaving is freed by on_due(), which the end of its last
+ * connection wakes. */
 static void on_ready(void *userdata, int fd, uint32_t events) {
-        on_due(userdata);
+        ListenServer *server = userdata;
+
+        server->moved = false;
+        server_run(server);
+        if (server->moved || !TAILQ_EMPTY(&server->connections) || loop_set_events(server->io, 0) < 0)
+                return;
+        loop_arm_in(server->timer, REFUSED_USEC);
 }
 
 /* Closes connections whose client does not send or receive its data in time. libmicrohttpd's own limit works only for

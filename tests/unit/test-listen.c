@@ -423,6 +423,30 @@ static void test_no_descriptor(void **state) {
         assert_null(other);
 }
 
+/* A connection that cannot be taken for want of descriptors, and no other one is open: it is not tried without a pause,
+ * and taken when there is a descriptor again. */
+static void test_no_descriptor_for_a_connection(void **state) {
+        static const char text[] = "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n";
+        _cleanup_bytes_ Bytes reply = {};
+        struct rlimit before, none;
+        Fixture *f = *state;
+        int fd, next, busy = 0;
+
+        loop_off(f->tick);
+        fd = dial(f);
+        next = dup(STDERR_FILENO);
+        close(next);
+        assert_int_equal(send(fd, text, sizeof(text) - 1, 0), sizeof(text) - 1);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ (rlim_t) next, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        for (int i = 0; i < 1000; i++)
+                busy += loop_turn(f->loop, 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_in_range(busy, 1, 500);
+        assert_status(hear(f, fd, &reply), 200);
+}
+
 static void file_put(const char *path, const char *text) {
         FILE *file = fopen(path, "we");
 
@@ -552,6 +576,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_client_goes_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cannot_listen, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_descriptor_for_a_connection, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_many_clients, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_all_taken, set_up, tear_down),
                 cmocka_unit_test(test_pem),
