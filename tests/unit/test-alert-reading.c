@@ -146,6 +146,28 @@ static void test_devices(void **state) {
         end(&read);
 }
 
+/* What others publish without attributes: source and id of the payload, or its name, also tell devices apart. */
+static void test_long_names(void **state) {
+        char text[1001], data[3000];
+        Read read = begin();
+        const AlertReading *r;
+
+        memset(text, 'x', sizeof(text) - 1);
+        text[sizeof(text) - 1] = '\0';
+        (void) snprintf(data, sizeof(data), "{\"source\":\"%s\",\"id\":\"%s\"}", text, text);
+        add(&read, data, PUBLISHED, NULL, 0);
+        add(&read, data, PUBLISHED, NULL, 0);
+        (void) snprintf(data, sizeof(data), "{\"source\":\"%s\",\"name\":\"%s\"}", text, text);
+        add(&read, data, PUBLISHED, NULL, 0);
+        r = read.readings.items;
+        for (size_t i = 0; i < 3; i++) {
+                assert_true(slice_equal(r[i].source, text) && slice_equal(r[i].id, text));
+                assert_int_equal(r[i].device.size, 2 * strlen(text) + 1);
+        }
+        assert_true(slice_equal(r[2].name, text));
+        end(&read);
+}
+
 static void test_order_of_readings(void **state) {
         static const char *const times[] = { "23:37", "23:35", "23:36", "23:35", "23:34" };
         Read read = begin();
@@ -203,6 +225,7 @@ int main(void) {
                 cmocka_unit_test(test_what_is_no_object),
                 cmocka_unit_test(test_times),
                 cmocka_unit_test(test_devices),
+                cmocka_unit_test(test_long_names),
                 cmocka_unit_test(test_order_of_readings),
                 cmocka_unit_test(test_states_as_text),
         };
