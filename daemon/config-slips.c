@@ -386,7 +386,7 @@ static int check_dashes(Scan *s, const char *place) {
                         top(s)->n = 0; /* the key after the dash is counted when it is read */
                 }
         }
-        if (*place == '-' && place + 1 < s->end && *read_word(s, place + 1, word) == ':' && is_key(s, word))
+        if (*place == '-' && place + 1 < s->end && begins(s, read_word(s, place + 1, word), ":") && is_key(s, word))
                 return slip(s, place, "there is no space after the dash");
         return check_content(s, place);
 }

@@ -243,6 +243,16 @@ static void test_codings(void **state) {
         config_unref(parse_as("c.yaml", bom, sizeof(bom) - 1, &types_of_config));
 }
 
+/* What is behind the text is not looked at. */
+static void test_end_of_the_text(void **state) {
+        static const char text[] = "pubsub:\n  project: p\nsubscribe:\n  -subscription:";
+        const ConfigInput input = { "c.yaml", &types_of_config, env_none };
+        _cleanup_free_ char *cut = errors_of(text, strlen(text) - 1, &input), *whole = errors_of(text, strlen(text), &input);
+
+        assert_null(strstr(cut, "after the dash"));
+        assert_contains(whole, "c.yaml:4:3: there is no space after the dash");
+}
+
 /* A colon that is missing, glued or full-width in any line of a whole file is told there, and nothing else is. */
 static void test_every_line(void **state) {
         static const char *const colons[] = { " ", ":", "\xef\xbc\x9a ", ":\xe3\x80\x80" };
@@ -398,6 +408,7 @@ int main(void) {
                 cmocka_unit_test(test_addresses),
                 cmocka_unit_test(test_no_secret),
                 cmocka_unit_test(test_codings),
+                cmocka_unit_test(test_end_of_the_text),
                 cmocka_unit_test(test_every_line),
                 cmocka_unit_test(test_keys_without_effect),
                 cmocka_unit_test(test_certificates_without_effect),
