@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Steps 2 to 4 of `init`: sensors, where readings are kept, and the page. Each entry comes from a recipe. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,9 +104,10 @@ static bool split_password(char *uri, char **ret) {
         if (!colon || !(*ret = out = strndup(colon + 1, (size_t) (at - colon - 1))))
                 return false;
         for (const char *in = *ret; *in; in++) {
+                bool encoded = *in == '%' && isxdigit((unsigned char) in[1]) && isxdigit((unsigned char) in[2]);
                 unsigned byte;
 
-                if (*in == '%' && sscanf(in + 1, "%2x", &byte) == 1 && byte > 0 && in[1] && in[2])
+                if (encoded && sscanf(in + 1, "%2x", &byte) == 1 && byte > 0)
                         *out++ = (char) byte, in += 2;
                 else
                         *out++ = *in;

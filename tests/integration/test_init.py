@@ -270,12 +270,13 @@ def test_the_language_is_the_locales(house, env, japanese):
 
 
 def test_a_password_in_the_address_gets_a_file(house, tmp_path):
-    with MongoDB(storage=str(tmp_path / "mongodb"), user=("sensorqd", "p@ss:w/rd")) as server:
+    """A % that encodes nothing is one of the password's letters."""
+    with MongoDB(storage=str(tmp_path / "mongodb"), user=("sensorqd", "p@ss:w/rd%4u")) as server:
         with house.terminal("--source", "none", "--key-file", str(house.key)) as terminal:
             terminal.answer("Project")
             terminal.answer("Topic")
             terminal.answer("Number 1-", "1")
-            terminal.answer("Address with the user's name", f"mongodb://sensorqd:p%40ss%3Aw%2Frd@127.0.0.1:{server.port}/?authSource=admin")
+            terminal.answer("Address with the user's name", f"mongodb://sensorqd:p%40ss%3Aw%2Frd%4u@127.0.0.1:{server.port}/?authSource=admin")
             terminal.answer("Collection [readings]")
             terminal.answer("Another place as well?")
             terminal.answer("Number 1-3", "1")
@@ -284,9 +285,9 @@ def test_a_password_in_the_address_gets_a_file(house, tmp_path):
         assert "logged in as sensorqd of admin" in terminal.shown and house.written == []
         done = house.run("--yes", "--key-file", str(house.key), "--source", "home", "--sink", "mongodb",
                          "--secret", f"nature-remo.token={house.secret_file('t', house.remo.token)}",
-                         "--set", f"mongodb.uri=mongodb://sensorqd:p%40ss%3Aw%2Frd@127.0.0.1:{server.port}/?authSource=admin")
+                         "--set", f"mongodb.uri=mongodb://sensorqd:p%40ss%3Aw%2Frd%4u@127.0.0.1:{server.port}/?authSource=admin")
         assert done.returncode == 0, done.stdout + done.stderr
-    assert (house.etc / "credentials" / "mongodb.password").read_text() == "p@ss:w/rd"
+    assert (house.etc / "credentials" / "mongodb.password").read_text() == "p@ss:w/rd%4u"
     assert f"uri: mongodb://sensorqd@127.0.0.1:{server.port}/?authSource=admin" in house.config() and "p@ss" not in house.config() + done.stdout
 
 
