@@ -54,7 +54,7 @@ static const ConfigRow rows[] = {
         { "topic", &type_topic, FIELD(topic), 1, 64,
                 .doc = "ntfy: the topic; whoever knows its name may read it, unless the server says otherwise." },
         { "token_file", &config_type_token, FIELD(token), 1, TEXT_MAX,
-                .doc = "Secret file with a token: line: the channel access token. ntfy: an access token." },
+                .doc = "line: secret file with the channel access token. ntfy: secret file with an access token." },
         { "recipient", &type_recipient, FIELD(recipient), 2, 64,
                 .doc = "line: id of the user, group or room." },
         { "headers", &config_type_headers, FIELD(headers), 0, 20,

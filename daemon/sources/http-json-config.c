@@ -62,7 +62,7 @@ static const ConfigRow since_rows[] = {
         { "overlap", &config_type_duration, offsetof(HttpJsonSince, overlap), USEC_PER_MINUTE, 6 * DAY, "24h",
                 .doc = "How far each poll goes back behind the last one, for points that reach the server late." },
         { "window", &config_type_duration, offsetof(HttpJsonSince, window), USEC_PER_MINUTE, 31 * DAY, "24h",
-                .doc = "The longest time that one request asks for; a longer outage takes several requests." },
+                .doc = "The longest time beyond the overlap that one request asks for; a longer outage takes several requests." },
         {},
 };
 
