@@ -13,14 +13,18 @@
 /* a clock that is a little ahead would sign in the endpoint's future, which it refuses */
 #define ASSERTION_BACKDATE_SEC 10
 #define ASSERTION_SPREAD_SEC 600 /* the lifetime is shortened by a random time below this */
+#define ASSERTION_EARLY_SEC 40   /* and begins earlier by a random time below this */
 
 /* The audience is Google's endpoint even when token_uri reaches it by another name (a private endpoint, a proxy), as in
- * google-auth: the endpoint compares it with its own names. The lifetime is random, so that two assertions of the same
- * second differ: an endpoint may refuse one that it has seen before, and Google documents no claim for this purpose. */
+ * google-auth: the endpoint compares it with its own names. Beginning and lifetime are random, so that two assertions
+ * of the same second differ: an endpoint may refuse one that it has seen before, and Google documents no claim for
+ * this purpose. */
 static int append_claims(const Credentials *c, usec_t wall, Bytes *claims) {
-        uint64_t issued = wall / USEC_PER_SEC, lifetime = ASSERTION_LIFETIME_SEC - loop_random() % ASSERTION_SPREAD_SEC;
+        uint64_t draw = loop_random(), lifetime = ASSERTION_LIFETIME_SEC - draw % ASSERTION_SPREAD_SEC;
+        uint64_t early = ASSERTION_BACKDATE_SEC + draw / ASSERTION_SPREAD_SEC % ASSERTION_EARLY_SEC;
+        uint64_t issued = wall / USEC_PER_SEC;
 
-        issued -= issued < ASSERTION_BACKDATE_SEC ? issued : ASSERTION_BACKDATE_SEC;
+        issued -= issued < early ? issued : early;
         bytes_append_text(claims, "{\"iss\":");
         bytes_append_json_string(claims, c->client_email, strlen(c->client_email));
         return bytes_append_format(claims,
