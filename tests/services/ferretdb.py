@@ -95,7 +95,7 @@ class FerretDB:
     def client(self, **options):
         """A pymongo client; the caller closes it."""
         import pymongo
-        return pymongo.MongoClient("127.0.0.1", self.port, **{"serverSelectionTimeoutMS": 5000, "directConnection": True, **options})
+        return pymongo.MongoClient("127.0.0.1", self.port, **{"serverSelectionTimeoutMS": 30000, "directConnection": True, **options})
 
     def _answers(self):
         import pymongo

@@ -85,7 +85,7 @@ class MongoDB:
     def client(self, login=True, **options):
         """A pymongo client, logged in if there is a user and login is true; the caller closes it."""
         import pymongo
-        settings = {"serverSelectionTimeoutMS": 5000, "directConnection": True}
+        settings = {"serverSelectionTimeoutMS": 30000, "directConnection": True}
         if self.tls:
             settings.update(tls=True, tlsCAFile=self.tls_ca)
         if self.client_certificate:

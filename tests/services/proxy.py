@@ -174,6 +174,10 @@ class Proxy:
         link = _Link(self, client)
         with self._lock:
             self._links.add(link)
+            late = self._mode == "refuse"  # it was accepted before that, and cut() has not seen it
+        if late:
+            link.cut(reset=True)
+            return
         if not self._await_pass(link):
             return
         try:

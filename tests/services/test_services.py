@@ -86,6 +86,7 @@ def test_stall_delay_and_slow(remo):
                     {"action": {"type": "slow", "bytes_per_second": 10000}})
     with pytest.raises(requests.Timeout):
         poll(remo, timeout=0.2)
+    wait_until(lambda: remo.faults.describe()[0]["fired"])  # by that one, not by the next
     for _ in range(2):
         began = time.monotonic()
         assert poll(remo).status_code == 200
@@ -105,7 +106,7 @@ def test_control_api(remo):
     assert control(remo.url, "faults")["rules"][0]["fired"] == 1
     assert control(remo.url, "faults", method="DELETE") == {"rules": []}
     poll(remo)
-    log = control(remo.url, "log?kind=http&wait=5&since=1")
+    log = control(remo.url, "log?kind=http&wait=30&since=1")
     assert log["events"][-1]["status"] == 200 and log["next"] == 2
     with pytest.raises(urllib.error.HTTPError):
         control(remo.url, "faults", {"action": {"type": "nonsense"}})
@@ -461,8 +462,8 @@ def test_mongodb_with_login_and_tls(tmp_path):
 def test_emulator():
     with emulator.Emulator() as service:
         url = f"{service.url}/v1/projects/p/topics/readings"
-        assert requests.put(url, json={}, timeout=10).json() == {"name": "projects/p/topics/readings"}
-        assert requests.post(f"{url}:publish", data=json.dumps({"messages": [{"data": "YQ=="}]}), timeout=10,
+        assert requests.put(url, json={}, timeout=60).json() == {"name": "projects/p/topics/readings"}
+        assert requests.post(f"{url}:publish", data=json.dumps({"messages": [{"data": "YQ=="}]}), timeout=60,
                              headers={"Content-Type": "application/json"}).json() == {"messageIds": ["1"]}
         pid = service.child.process.pid
     with pytest.raises(ProcessLookupError):
