@@ -183,11 +183,11 @@ class Demo:
 
     def stop_polling_and_count(self):
         """Readings served until now, and stored at the end."""
+        self.remo.fall_silent()
         served = len([entry for entry in self.remo.served() if entry["complete"]])
         end = time.monotonic() + GRACE
         while time.monotonic() < end and self.stored() < served:
             self.tick(0.3)
-        served = len([entry for entry in self.remo.served() if entry["complete"]])
         self.show_new()
         return served, self.stored()
 

@@ -68,7 +68,7 @@ class Rooms(NatureRemo):
     """The cloud API for these rooms."""
 
     def _body(self, poll):
-        return [device(name, "Remo/1.14.8", events(name, time.time()), online=True) for name in ROOMS]
+        return [device(name, "Remo/1.14.8", events(name, time.time()), online=True) for name in ROOMS if self.scenario != "empty"]
 
 
 def past_messages(now, days=7):

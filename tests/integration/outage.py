@@ -146,8 +146,6 @@ class House:
     # Faults
 
     def break_(self, remote, fault):
-        if remote == "token":
-            self.queue_service.oauth.revoke_all()
         proxy = self.proxies[remote]
         if fault in ("refused", "silent"):
             proxy.set_mode({"refused": "refuse", "silent": "blackhole"}[fault])
@@ -160,6 +158,8 @@ class House:
             self._refuse_credentials(remote)
         else:
             self._answer(remote, fault)
+        if remote == "token":
+            self.queue_service.oauth.revoke_all()  # last: nobody gets a token before it fails
 
     def _refuse_credentials(self, remote):
         if remote == "source":

@@ -28,6 +28,7 @@ def server(tmp_path_factory):
     reason = mongosh.obstacle()
     if reason:
         pytest.skip(reason)
+    mongosh.program()  # fetched here, where need be: the time of a test is limited
     with MongoDB(storage=str(tmp_path_factory.mktemp("mongosh") / "data")) as running:
         yield running
 

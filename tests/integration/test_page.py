@@ -276,7 +276,7 @@ def test_check_tries_the_address(sensorqd, own_queue, address, word):
     if address == "127.0.0.1:443" and os.geteuid() != 0:
         pytest.skip("only root may")
     own_queue.create(subscription="archive")
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
         host, port = server.getsockname()
         if address == "free":
             server.close()

@@ -107,6 +107,7 @@ def test_changed_token_of_a_source(stack):
     stack.daemon.config["publish"]["sources"][0]["token_file"] = "other.token"
     reload(stack)
     polls(stack.remo, 2)
+    stack.remo.scenario = "empty"
     wait_until(lambda: stack.count() == len(stack.remo.served()) > 3, "readings under the new token")
 
 

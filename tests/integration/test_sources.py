@@ -55,10 +55,10 @@ def test_nothing_is_lost_or_doubled_over_kills(house, broker, chance):
         house.daemon.start()
         feeder.join()
     wait_until(lambda: set(published) <= set(numbers(house, "broker")), "everything of the broker", patience=60)
+    wait_until(lambda: len(pusher.stored) > 10, "some more of the pusher")
     pusher.ending = True
     pusher.join()
     wait_until(lambda: set(pusher.stored) <= set(numbers(house, "push")), "everything that was pushed")
-    assert len(pusher.stored) > 10
     wait_until(lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=60)
     for source in ("broker", "push", "history"):
         doubled = {name: n for name, n in numbers(house, source).items() if n > 1}

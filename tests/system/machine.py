@@ -185,9 +185,11 @@ class Container:
     # Journal
 
     def journal(self, event=None, unit="sensorqd", **fields):
-        """Entries of a unit, as dicts; those of one EVENT_ name when it is given."""
+        """Entries of a unit, as dicts; those of one EVENT_ name when it is given. unit=None: of any, which is for the last words of a process: the journal
+        asks for the unit when it reads them, and knows none if the process has ended by then."""
         wanted = {**({"MESSAGE_ID": EVENTS[event]} if event else {}), **fields}
-        text = self.run("journalctl", "-u", unit, "-o", "json", "--no-pager", *[f"{k}={v}" for k, v in wanted.items()]).stdout
+        of_unit = ["-u", unit] if unit else []
+        text = self.run("journalctl", *of_unit, "-o", "json", "--no-pager", *[f"{k}={v}" for k, v in wanted.items()]).stdout
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def wait_event(self, event, count=1, unit="sensorqd", patience=None):

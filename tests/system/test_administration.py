@@ -182,7 +182,7 @@ def test_missing_credentials_directory_is_243(machine, house):
     machine.drop_in("[Service]\nRestartSec=1\n" + ("RestartSteps=0\n" if grows else ""))
     machine.run("mv", "/etc/sensorqd/credentials", "/root/credentials")
     assert machine.systemctl("start", "sensorqd", check=False).returncode != 0
-    assert "243/CREDENTIALS" in machine.run("journalctl", "-u", "sensorqd", "--no-pager").stdout
+    wait_until(lambda: "243/CREDENTIALS" in machine.run("journalctl", "-u", "sensorqd", "--no-pager").stdout, "the reason in the journal")
     wait_until(lambda: int(machine.show("NRestarts")) >= 4, "four more tries")
     lines = machine.run("journalctl", "-u", "sensorqd", "-o", "cat", "--no-pager").stdout.count("\n") / (1 + int(machine.show("NRestarts")))
     assert lines * 3600 / (300 if grows else 15) < 2500, f"{lines} lines a try"  # some of them are of the CPU time

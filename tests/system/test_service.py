@@ -106,6 +106,7 @@ def test_page_in_the_hardened_unit(running, house, certificates):
     config["page"] = {"listen": f"127.0.0.1:{port}", "tls": pair}
     running.configure(config, {})
     running.systemctl("reload", "sensorqd")
+    running.wait_event("RELOADED")  # systemctl may be back before the signal is taken
     house.wait_count(5)
 
     def get(path, **more):
@@ -115,6 +116,7 @@ def test_page_in_the_hardened_unit(running, house, certificates):
     found = get("/api/values", params={"series": series[0]["id"], "from": series[0]["last"]["time"] - 3_600_000, "to": series[0]["last"]["time"] + 60_000, "points": 10}).json()
     assert found["series"][0]["count"] and "sensorqd_reading_timestamp_seconds{" in get("/metrics").text and "<title>sensorqd" in get("/").text
     running.systemctl("reload", "sensorqd")
+    running.wait_event("RELOADED", 2)
     assert get("/healthz").status_code in (200, 503)
     running.systemctl("stop", "sensorqd")
     assert running.show("Result", "NRestarts") == {"Result": "success", "NRestarts": "0"}
@@ -129,12 +131,12 @@ def test_reload_refuses_a_bad_file(running, house):
     good = running.read("/etc/sensorqd/sensorqd.yaml")
     running.write("/etc/sensorqd/sensorqd.yaml", good.replace('"interval": "10s"', '"interval": "5s"'))
     assert running.systemctl("reload", "sensorqd", check=False).returncode != 0
-    entry = running.wait_event("RELOAD_REFUSED")
+    entry = running.wait_event("RELOAD_REFUSED", unit=None)  # of `check`, which has ended
     assert re.search(r"sensorqd\.yaml:\d+:\d+: .*interval", entry["MESSAGE"])
-    assert not running.journal("CONFIG_REJECTED")
+    assert not running.journal("CONFIG_REJECTED", unit=None)
     assert running.show("MainPID") == pid and running.show("ActiveState") == "active"
     running.systemctl("kill", "--signal=HUP", "--kill-who=main", "sensorqd")
-    assert re.search(r"sensorqd\.yaml:\d+:\d+", running.wait_event("RELOAD_REFUSED", 2)["MESSAGE"])
+    assert re.search(r"sensorqd\.yaml:\d+:\d+", running.wait_event("RELOAD_REFUSED", 2, unit=None)["MESSAGE"])
     running.wait_status_text("reload refused")
     seen = house.count()
     house.wait_count(seen + 5)
@@ -221,7 +223,7 @@ def test_stop_under_load_is_bounded(running, house):
         running.systemctl("stop", "sensorqd")
     assert time.monotonic() - began < 45
     assert running.show("Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
-    assert running.journal("STOPPED")
+    running.wait_event("STOPPED", unit=None)
     running.systemctl("start", "sensorqd")
     house.settle()
 
@@ -239,7 +241,7 @@ def test_what_only_a_person_can_mend_is_not_retried(machine, house, what):
     assert machine.systemctl("start", "sensorqd", check=False).returncode != 0
     state = machine.show("ActiveState", "NRestarts", "ExecMainStatus", "Result")
     assert state == {"ActiveState": "failed", "NRestarts": "0", "Result": "exit-code", "ExecMainStatus": "78" if what == "configuration" else "77"}
-    message = machine.wait_event("CONFIG_REJECTED")["MESSAGE"]
+    message = machine.wait_event("CONFIG_REJECTED", unit=None)["MESSAGE"]
     assert re.search(r"sensorqd\.yaml:\d+:\d+: .*intervall" if what == "configuration" else "credentials|mongodb.password|nature-remo.token", message)
     house.move_in(machine)
     machine.systemctl("start", "sensorqd")
