@@ -6,6 +6,9 @@
 
 struct HttpReply; /* lib/http.h */
 
+/* What to look at where memory, descriptors or threads are short: CAUSE_MEMORY. "look " CAUSE_MEMORY_PLACES. */
+#define CAUSE_MEMORY_PLACES "at this machine's memory, and at the unit's MemoryMax=, LimitNOFILE= and TasksMax="
+
 typedef enum Cause {
         CAUSE_NONE = 0,
         CAUSE_OTHER,        /* no remedy that a program could name */
@@ -40,7 +43,7 @@ typedef enum Cause {
         CAUSE_OWNER,        /* sensorqd may not write there */
         CAUSE_OCCUPIED,     /* another program uses it: a file, an address */
         CAUSE_NEWER,        /* a later version of sensorqd made it */
-        CAUSE_MEMORY,       /* sensorqd is out of memory, or of descriptors */
+        CAUSE_MEMORY,       /* sensorqd is out of memory, descriptors or threads */
         CAUSE_PROGRAM,      /* a program that was run has failed */
         _CAUSE_MAX,
 } Cause;

@@ -30,7 +30,6 @@
 #include "types.h"
 #include "web-listen.h"
 
-#define WANT_REMEDY "Look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE="
 /* P8: time for the write and the requests in progress; must be shorter than TimeoutStopSec=, 30 s */
 #define STOP_PATIENCE_USEC (15 * USEC_PER_SEC)
 #define STATUS_EVERY_USEC (1 * USEC_PER_SEC) /* STATUS= and status.json follow a change at most this often */
@@ -133,7 +132,8 @@ static void daemon_report_or_tell(Daemon *d) {
                 log_warning(
                         "%s/status.json cannot be written: %s. `sensorqd status` shows what was before, or nothing; "
                         "readings go on. %s.",
-                        status_directory(d), d->unwritten.detail, err_is_want(r) ? WANT_REMEDY : "Make room there");
+                        status_directory(d), d->unwritten.detail,
+                        err_is_want(r) ? "Look " CAUSE_MEMORY_PLACES : "Make room there");
 }
 
 static void on_report(void *userdata) {
@@ -343,7 +343,7 @@ static int daemon_add_timers(Daemon *d) {
 
 static const char *why_not_locked(int error) {
         if (err_is_want(error))
-                return WANT_REMEDY;
+                return "Look " CAUSE_MEMORY_PLACES;
         if (error == -ENOLCK)
                 return "Its file system grants no locks: give state_dir a disk of this machine";
         return "Create state_dir, and let the user that runs sensorqd write there";

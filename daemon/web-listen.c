@@ -34,8 +34,7 @@ const char *web_listen_words(int error) {
         case -ENOMEM:
         case -EMFILE:
         case -ENFILE:
-                return "this machine is short of memory or descriptors; look at its memory, and at the unit's "
-                       "MemoryMax= and LimitNOFILE=";
+                return "memory or descriptors are short; look " CAUSE_MEMORY_PLACES;
         default:
                 return strerror(-error);
         }

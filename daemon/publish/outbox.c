@@ -123,7 +123,7 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
                 remedy = "Nothing to do if this ends by itself; else end what has its file open";
         } else if (err_is_want(error)) {
                 cause = "Memory or descriptors are short";
-                remedy = "Look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE=";
+                remedy = "Look " CAUSE_MEMORY_PLACES;
         }
         if (trouble_fail(&o->trouble, TROUBLE_LASTING, cause_of_disk(error), 0, detail) || (stops && !o->said_stop))
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING,

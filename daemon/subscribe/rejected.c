@@ -253,9 +253,8 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
                          : r == SQL_DAMAGED ? "move it away, and keep it; a new one is made"
                          : r == -EOPNOTSUPP ? "install that version again, or move the file away"
                          : r == -EBUSY      ? "end what has the file open"
-                         : err_is_want(r)
-                                 ? "look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE="
-                                 : "free space on the disk of state_dir, or repair it";
+                         : err_is_want(r)   ? "look " CAUSE_MEMORY_PLACES
+                                            : "free space on the disk of state_dir, or repair it";
         if (full)
                 (void) snprintf(
                         answer->detail, sizeof(answer->detail), "%s/" REJECTED_FILE " is full", keeper->state_dir);

@@ -144,9 +144,7 @@ void sink_said_kept(SinkKept *kept, const SinkWork *work) {
 
 /* ---- errors of a disk ---- */
 
-#define WANT                                                                                                           \
-        "is not written to, since memory or descriptors are short",                                                    \
-                "look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE="
+#define WANT "is not written to, since memory or descriptors are short", "look " CAUSE_MEMORY_PLACES
 
 void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
         static const struct {
