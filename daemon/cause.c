@@ -115,7 +115,7 @@ Cause cause_of_http(const struct HttpReply *reply) {
         case HTTP_ANSWERED:
                 return of_status(reply->status);
         case HTTP_UNREACHABLE:
-                return CAUSE_NETWORK;
+                return reply->want ? CAUSE_MEMORY : CAUSE_NETWORK;
         case HTTP_TLS:
                 return CAUSE_TLS;
         case HTTP_TOO_LARGE:

@@ -161,6 +161,13 @@ curl_socket_t curl_loop_socket(const CurlLoop *curl, CURL *easy) {
         return CURL_SOCKET_BAD;
 }
 
+curl_socket_t curl_loop_open_socket(void *ret_errno, curlsocktype purpose, struct curl_sockaddr *address) {
+        int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+        *(int *) ret_errno = fd < 0 ? errno : 0;
+        return fd;
+}
+
 /* ---- life ---- */
 
 /* This is never undone: libcurl's global state belongs to the whole process, like that of OpenSSL below it. */

@@ -23,3 +23,7 @@ void curl_loop_remove(CurlLoop *curl, CURL *easy);
 /* Returns the socket of a transfer, or CURL_SOCKET_BAD. libcurl 7.88 knows the socket only after the transfer has ended
  * and if no other transfer shares the connection; before that it is found by its two port numbers. */
 curl_socket_t curl_loop_socket(const CurlLoop *curl, CURL *easy);
+
+/* For CURLOPT_OPENSOCKETFUNCTION, whose data is an int: opens the socket as libcurl would. The int gets the errno if
+ * that fails, which libcurl does not tell; else 0. */
+curl_socket_t curl_loop_open_socket(void *ret_errno, curlsocktype purpose, struct curl_sockaddr *address);

@@ -31,7 +31,7 @@ struct HttpRequest {
         usec_t stall, moved_at; /* stall: the limit, 0 = not watched; moved_at: clock_now() when bytes moved last */
         int64_t moved;          /* bytes that had moved at the last look */
         bool stalled;
-        int unopened; /* errno of a socket that could not be opened; 0: none */
+        int unopened; /* errno of the last socket if it could not be opened; else 0 */
         LoopWatch *stall_watch;
         CURLcode code; /* valid from FINISHED on */
         char error[CURL_ERROR_SIZE];
@@ -60,6 +60,8 @@ typedef struct HttpEnd {
 
 /* Decides which outcome *end* is and writes *detail*, words for a log line. Pure. */
 HttpOutcome http_outcome(const HttpEnd *end, char *detail, size_t size);
+/* True when this machine had no descriptor, memory or thread for the connect, or for asking for the name. Pure. */
+bool http_end_is_want(const HttpEnd *end);
 
 /* Sets up request->easy for *spec*. -EINVAL, -ENOMEM. The easy handle reads spec->body.data from then on. */
 int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char *user_agent);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "err.h"
 #include "text.h"
 
 static HttpOutcome outcome_timeout(const HttpEnd *end, char *detail, size_t size) {
@@ -82,6 +83,28 @@ static void describe_tls(const HttpEnd *end, char *detail, size_t size) {
         }
 }
 
+/* Of a resolver that could not even start, libcurl says the same as of a name that does not exist, but for its text. */
+static bool is_unasked(const HttpEnd *end) {
+        return strstr(end->error, "thread failed to start") != NULL;
+}
+
+bool http_end_is_want(const HttpEnd *end) {
+        switch (end->code) {
+        case CURLE_COULDNT_CONNECT:
+                return err_is_want(-end->system_error);
+        case CURLE_COULDNT_RESOLVE_HOST:
+        case CURLE_COULDNT_RESOLVE_PROXY:
+                return is_unasked(end);
+        default:
+                return false;
+        }
+}
+
+static void describe_resolve(const HttpEnd *end, const char *words, char *detail, size_t size) {
+        snprintf(detail, size, "%s",
+                is_unasked(end) ? "name not resolved: this machine is short of descriptors, memory or threads" : words);
+}
+
 /* The words leave out this machine's side of the connection: it does not help the reader. */
 static const char *describe_cut(const HttpEnd *end) {
         switch (end->code) {
@@ -154,10 +177,10 @@ HttpOutcome http_outcome(const HttpEnd *end, char *detail, size_t size) {
         case CURLE_OPERATION_TIMEDOUT:
                 return outcome_timeout(end, detail, size);
         case CURLE_COULDNT_RESOLVE_HOST:
-                snprintf(detail, size, "name not found (or DNS is down)");
+                describe_resolve(end, "name not found (or DNS is down)", detail, size);
                 return unless_sent(end, HTTP_UNREACHABLE);
         case CURLE_COULDNT_RESOLVE_PROXY:
-                snprintf(detail, size, "the proxy's name was not found");
+                describe_resolve(end, "the proxy's name was not found", detail, size);
                 return unless_sent(end, HTTP_UNREACHABLE);
         case CURLE_COULDNT_CONNECT:
                 describe_connect(end, detail, size);

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "curl.h"
 #include "err.h"
 
 #define HEADERS_MAX (256 * 1024) /* bytes of one reply's headers; libcurl keeps all of them */
@@ -84,16 +85,6 @@ static int request_set_headers(HttpRequest *request, const HttpSpec *spec) {
         return r;
 }
 
-/* Opens the socket as libcurl would: libcurl does not tell the errno if that fails. */
-static curl_socket_t on_socket_wanted(void *userdata, curlsocktype purpose, struct curl_sockaddr *address) {
-        HttpRequest *request = userdata;
-        int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-
-        if (fd < 0)
-                request->unopened = errno;
-        return fd;
-}
-
 static int on_socket_created(void *userdata, curl_socket_t fd, curlsocktype purpose) {
         unsigned timeout = DEAD_PEER_MSEC, unsent = UNSENT_MAX;
 
@@ -139,8 +130,8 @@ static bool request_set_transport(HttpRequest *request, const HttpSpec *spec) {
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC);
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC);
-        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_wanted);
-        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
+        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, curl_loop_open_socket);
+        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &request->unopened);
         failed |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_created);
         failed |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
 
@@ -374,6 +365,7 @@ HttpReply http_request_reply(HttpRequest *request) {
         reply.outcome = http_outcome(&end, request->detail, sizeof(request->detail));
         if (reply.outcome != HTTP_ANSWERED) {
                 reply.begun = end.received > 0;
+                reply.want = reply.outcome == HTTP_UNREACHABLE && http_end_is_want(&end);
                 bytes_wipe(&request->received);
                 return reply;
         }

@@ -40,6 +40,7 @@ typedef struct HttpReply {
         HttpOutcome outcome;
         int status;         /* HTTP status if HTTP_ANSWERED, else 0 */
         bool begun;         /* the outcome is not HTTP_ANSWERED, but a part of the reply's body had come */
+        bool want;          /* HTTP_UNREACHABLE because this machine is short of descriptors, memory or threads */
         Bytes body;         /* bytes_steal() to keep it; NUL-terminated when not empty */
         Bytes sent;         /* the request's body: bytes_steal() to send it again */
         const char *detail; /* in words for a log line: "connection refused", "HTTP 503"; no secret, no URL query */

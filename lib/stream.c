@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "curl.h"
+#include "err.h"
 #include "http-internal.h"
 #include "text.h"
 
@@ -31,6 +32,7 @@ struct Stream {
         size_t sent; /* bytes of *out* that were sent */
         Bytes next;  /* bytes to send after *out* */
         usec_t timeout;
+        int unopened; /* errno of the last socket if it could not be opened; else 0 */
         char error[CURL_ERROR_SIZE];
         char detail[CURL_ERROR_SIZE + 64];
         StreamCallbacks callbacks;
@@ -170,11 +172,12 @@ static void stream_failed(Stream *stream, CURLcode code) {
 
         (void) curl_easy_getinfo(stream->easy, CURLINFO_OS_ERRNO, &system_error);
         (void) curl_easy_getinfo(stream->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
-        (void) http_outcome(&(HttpEnd){ .code = code,
-                                    .error = stream->error,
-                                    .system_error = (int) system_error,
-                                    .proxy_status = proxy_status,
-                                    .timeout = stream->timeout },
+        (void) http_outcome(
+                &(HttpEnd){ .code = code,
+                        .error = stream->error,
+                        .system_error = err_is_want(-stream->unopened) ? stream->unopened : (int) system_error,
+                        .proxy_status = proxy_status,
+                        .timeout = stream->timeout },
                 stream->detail, sizeof(stream->detail));
         stream_lose(stream, stream->detail);
 }
@@ -238,6 +241,8 @@ static bool set_transport(Stream *stream, const StreamSpec *spec) {
         failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
         failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, curl_loop_open_socket);
+        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &stream->unopened);
         failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, stream->error);
         return failed == 0;
 }

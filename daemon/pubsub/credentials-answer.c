@@ -225,11 +225,11 @@ int credentials_answer(const CredentialsQuestion *q, const HttpReply *reply, Cre
 
         if (reply->outcome != HTTP_ANSWERED) {
                 ret->cause = cause_of_http(reply);
-                text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s (%s) %s: %s; check the network%s", remote_name(q),
-                        q->url, reply->outcome == HTTP_UNREACHABLE ? "cannot be reached" : "does not answer",
-                        reply->detail,
-                        reply->outcome == HTTP_TLS ? ", `pubsub.ca_file` and this machine's clock"
-                                                   : " and name resolution");
+                text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s (%s) %s: %s; %s", remote_name(q), q->url,
+                        reply->outcome == HTTP_UNREACHABLE ? "cannot be reached" : "does not answer", reply->detail,
+                        reply->want                  ? "look " CAUSE_MEMORY_PLACES
+                        : reply->outcome == HTTP_TLS ? "check the network, `pubsub.ca_file` and this machine's clock"
+                                                     : "check the network and name resolution");
                 return -EAGAIN;
         }
         if (reply->status == 200 && q->step == CREDENTIALS_SUBJECT)

@@ -446,6 +446,7 @@ void alert_target_judge(const AlertTarget *target, const HttpReply *reply, Alert
         case HTTP_UNREACHABLE:
         case HTTP_TLS:
                 ret->class = ALERT_LATER;
+                ret->remedy = reply->want ? "look " CAUSE_MEMORY_PLACES : NULL;
                 break;
         default:
                 ret->class = ALERT_UNKNOWN;

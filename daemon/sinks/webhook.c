@@ -73,7 +73,8 @@ static void fail_here(SinkAnswer *answer, int error) {
 static void fail_to_reach(SinkAnswer *answer, Cause cause, const char *detail) {
         answer->cause = cause;
         fail(answer, SINK_FAULT_PASSING, "unreachable", "cannot be reached",
-                "look at the network, the server and, for a certificate, ca_file");
+                cause == CAUSE_MEMORY ? "look " CAUSE_MEMORY_PLACES
+                                      : "look at the network, the server and, for a certificate, ca_file");
         text_copy(answer->detail, sizeof(answer->detail), detail);
 }
 

@@ -225,8 +225,8 @@ static void remo_unanswered(NatureRemo *remo, const HttpReply *reply) {
                 remo_fail(remo, SOURCE_UNREACHABLE, "the reply is larger than %d bytes", NATURE_REMO_REPLY_MAX);
                 break;
         case HTTP_UNREACHABLE:
-                remo_fail(remo, SOURCE_UNREACHABLE, "%s cannot be reached: %s; check the network and name resolution",
-                        url, reply->detail);
+                remo_fail(remo, SOURCE_UNREACHABLE, "%s cannot be reached: %s; %s", url, reply->detail,
+                        reply->want ? "look " CAUSE_MEMORY_PLACES : "check the network and name resolution");
                 break;
         case HTTP_TLS:
                 remo_fail(remo, SOURCE_UNREACHABLE,

@@ -24,7 +24,7 @@ typedef struct Fixture {
 
 typedef struct Result {
         HttpRequest *request;
-        bool done;
+        bool done, scarce; /* scarce: HttpReply.want */
         HttpOutcome outcome;
         int status;
         Bytes body;
@@ -44,6 +44,7 @@ static inline void result_done(void *userdata, HttpReply *reply) {
         result->request = NULL;
         result->done = true;
         result->outcome = reply->outcome;
+        result->scarce = reply->want;
         result->status = reply->status;
         result->body = bytes_steal(&reply->body);
         result->retry_after = reply->retry_after;

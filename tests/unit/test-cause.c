@@ -42,6 +42,7 @@ static void test_http(void **state) {
                 Cause cause;
         } cases[] = {
                 { { .outcome = HTTP_UNREACHABLE }, CAUSE_NETWORK },
+                { { .outcome = HTTP_UNREACHABLE, .want = true }, CAUSE_MEMORY },
                 { { .outcome = HTTP_TLS }, CAUSE_TLS },
                 { { .outcome = HTTP_TIMEOUT }, CAUSE_UNANSWERED },
                 { { .outcome = HTTP_CUT }, CAUSE_UNANSWERED },

@@ -163,6 +163,8 @@ static void test_words(void **state) {
         } cases[] = {
                 { { .code = CURLE_OK, .status = 503, .sent = true }, HTTP_ANSWERED, "HTTP 503" },
                 { { .code = CURLE_COULDNT_RESOLVE_HOST }, HTTP_UNREACHABLE, "name not found (or DNS is down)" },
+                { { .code = CURLE_COULDNT_RESOLVE_HOST, .error = "getaddrinfo() thread failed to start" }, HTTP_UNREACHABLE,
+                        "name not resolved: this machine is short of descriptors, memory or threads" },
                 { { .code = CURLE_COULDNT_CONNECT, .system_error = ECONNREFUSED }, HTTP_UNREACHABLE, "connection refused" },
                 { { .code = CURLE_COULDNT_CONNECT, .system_error = ENETUNREACH }, HTTP_UNREACHABLE, "network is unreachable" },
                 { { .code = CURLE_COULDNT_CONNECT, .system_error = EHOSTUNREACH }, HTTP_UNREACHABLE, "no route to the host" },

@@ -338,12 +338,11 @@ static void test_refused(void **state) {
         assert_string_equal(result.detail, "connection refused");
 }
 
-/* It is not the network that is to blame. */
-static void test_no_descriptor(void **state) {
-        Fixture *f = *state;
+/* It is not the network that is to blame, nor the resolver. */
+static void check_no_descriptor(Fixture *f, const char *url, const char *detail) {
         Result result = {};
-        char url[300];
-        HttpSpec spec = fixture_spec(f, "/ok", url);
+        char own[300];
+        HttpSpec spec = fixture_spec(f, "/ok", own);
         struct rlimit before, none;
         int next = dup(STDERR_FILENO); /* the lowest that is free */
 
@@ -351,11 +350,18 @@ static void test_no_descriptor(void **state) {
         assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
         none = (struct rlimit){ (rlim_t) next, before.rlim_max };
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        spec.url = url ? url : own;
         fixture_start(f, &spec, &result);
         fixture_run(f, &result);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         assert_int_equal(result.outcome, HTTP_UNREACHABLE);
-        assert_string_equal(result.detail, "cannot connect: this machine is short of descriptors or memory (Too many open files)");
+        assert_string_equal(result.detail, detail);
+        assert_true(result.scarce);
+}
+
+static void test_no_descriptor(void **state) {
+        check_no_descriptor(*state, NULL, "cannot connect: this machine is short of descriptors or memory (Too many open files)");
+        check_no_descriptor(*state, "http://name.invalid/", "name not resolved: this machine is short of descriptors, memory or threads");
 }
 
 static void send_body(Fixture *f, const char *method, size_t size, const char *expected) {

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "http-server.h"
@@ -248,6 +249,23 @@ static void test_refused(void **state) {
         f->listen_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+static void test_no_descriptor(void **state) {
+        struct rlimit before, none;
+        Fixture *f = *state;
+        int next;
+
+        open_stream(f, "127.0.0.1", f->port, false, NULL);
+        next = dup(STDERR_FILENO); /* the lowest that is free */
+        (void) close(next);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ (rlim_t) next, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        while (!f->lost)
+                turn(f);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_string_equal(f->detail, "cannot connect: this machine is short of descriptors or memory (Too many open files)");
+}
+
 static void test_freed_from_inside(void **state) {
         Fixture *f = *state;
 
@@ -409,6 +427,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_large_write, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_descriptors, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_freed_from_inside, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_tls_peer_that_is_slow, set_up, tear_down),
