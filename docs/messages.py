@@ -39,7 +39,7 @@ def marked(text):
     text = re.sub(r"@(\w+)@", r"`\1`", text)
     text = re.sub(rf'"({COMMAND})"', r"`\1`", text)
     text = re.sub(rf"「({COMMAND})」", r" `\1` ", text)
-    text = re.sub(r"(?<=[\n 、。（])  *(`(?:sensorqd|systemctl|journalctl|sudo) )|(` )(?=[\n、。）])",  # no space at a line's ends and beside punctuation
+    text = re.sub(r"(?<=[\n 、。（])  *(`(?:sensorqd|systemctl|journalctl|sudo) )|(` )(?=[\n、。（）])",  # no space at a line's ends and beside punctuation
                   lambda found: found[1] or "`", text)
     return re.sub(r"(?m)^    `(\w+)`$", r"    \1", text)  # a block of code by itself
 
