@@ -125,9 +125,7 @@ static int file_prepare(PageTables *tables) {
                 r = sql_begin(tables->sql, false);
         if (r == 0)
                 r = sql_end(tables->sql, file_make(tables, version));
-        for (size_t i = 0; r == 0 && i < QUERIES; i++)
-                r = sql_prepare(tables->sql, queries[i], &tables->statements[i]);
-        return r;
+        return r == 0 ? sql_prepare_all(tables->sql, queries, QUERIES, tables->statements) : r;
 }
 
 int page_tables_open(const char *directory, PageTables **ret) {
@@ -152,8 +150,7 @@ int page_tables_open(const char *directory, PageTables **ret) {
 PageTables *page_tables_free(PageTables *tables) {
         if (!tables)
                 return NULL;
-        for (size_t i = 0; i < QUERIES; i++)
-                sql_finalize(tables->statements[i]);
+        sql_finalize_all(tables->statements, QUERIES);
         sql_close(tables->sql);
         free(tables);
         return NULL;
@@ -292,7 +289,7 @@ static int first_minute(PageTables *tables, int64_t *ret) {
 }
 
 static int run_until(SqlStatement *statement, int64_t end) {
-        (void) sql_bind_int(statement, 1, end);
+        sql_bind_int(statement, 1, end);
         return sql_run(statement);
 }
 
@@ -317,8 +314,8 @@ static int roll_minutes(PageTables *tables, int64_t target) {
 }
 
 static int run_for(SqlStatement *statement, int64_t series, int64_t end) {
-        (void) sql_bind_int(statement, 1, series);
-        (void) sql_bind_int(statement, 2, end);
+        sql_bind_int(statement, 1, series);
+        sql_bind_int(statement, 2, end);
         return sql_run(statement);
 }
 
@@ -361,46 +358,47 @@ int page_tables_put(PageTables *tables, const PageBucket *bucket) {
                 statement = tables->statements[ADD_FIVE];
                 at = floor_to(at, 5);
         }
-        (void) sql_bind_int(statement, 1, at);
-        (void) sql_bind_int(statement, 2, bucket->series);
-        (void) sql_bind_int(statement, 3, bucket->count);
-        (void) sql_bind_double(statement, 5, bucket->total);
+        sql_bind_int(statement, 1, at);
+        sql_bind_int(statement, 2, bucket->series);
+        sql_bind_int(statement, 3, bucket->count);
+        sql_bind_double(statement, 5, bucket->total);
         if (bucket->count > 1) {
-                (void) sql_bind_double(statement, 4, bucket->low);
-                (void) sql_bind_double(statement, 6, bucket->high);
+                sql_bind_double(statement, 4, bucket->low);
+                sql_bind_double(statement, 6, bucket->high);
         }
         return sql_run(statement);
 }
 
 int page_tables_put_series(PageTables *tables, const PageSeries *series) {
-        const char *texts[] = { series->key.source, series->key.device, series->key.labels, series->key.field,
-                series->name };
         SqlStatement *statement = tables->statements[PUT_SERIES];
 
-        (void) sql_bind_int(statement, 1, series->id);
-        for (int i = 0; i < (int) ELEMENTSOF(texts); i++)
-                (void) sql_bind_text(statement, i + 2, texts[i], strlen(texts[i]));
-        (void) sql_bind_int(statement, 7, series->first);
-        (void) sql_bind_int(statement, 8, series->last);
-        (void) sql_bind_double(statement, 9, series->value);
+        sql_bind_int(statement, 1, series->id);
+        sql_bind_text(statement, 2, series->key.source);
+        sql_bind_text(statement, 3, series->key.device);
+        sql_bind_text(statement, 4, series->key.labels);
+        sql_bind_text(statement, 5, series->key.field);
+        sql_bind_text(statement, 6, series->name);
+        sql_bind_int(statement, 7, series->first);
+        sql_bind_int(statement, 8, series->last);
+        sql_bind_double(statement, 9, series->value);
         return sql_run(statement);
 }
 
 int page_tables_drop_series(PageTables *tables, int64_t series) {
         int r = run_for(tables->statements[DROP_HOURS], series, INT64_MAX);
 
-        (void) sql_bind_int(tables->statements[DROP_SERIES], 1, series);
+        sql_bind_int(tables->statements[DROP_SERIES], 1, series);
         return r == 0 ? sql_run(tables->statements[DROP_SERIES]) : r;
 }
 
 int page_tables_put_past(PageTables *tables, const PagePast *past) {
         SqlStatement *statement = tables->statements[PUT_PAST];
 
-        (void) sql_bind_int(statement, 1, page_past_begun(past->begun, past->since));
-        (void) sql_bind_int(statement, 2, tables->minutes_from);
-        (void) sql_bind_int(statement, 3, tables->fives_from);
-        (void) sql_bind_blob(statement, 4, past->mark.data, past->mark.size);
-        (void) sql_bind_int(statement, 5, past->complete);
+        sql_bind_int(statement, 1, page_past_begun(past->begun, past->since));
+        sql_bind_int(statement, 2, tables->minutes_from);
+        sql_bind_int(statement, 3, tables->fives_from);
+        sql_bind_blob(statement, 4, past->mark.data, past->mark.size);
+        sql_bind_int(statement, 5, past->complete);
         return sql_run(statement);
 }
 
@@ -419,10 +417,10 @@ typedef struct Reading {
 static int read_rows(const Reading *reading, SqlStatement *statement, int64_t series) {
         int r;
 
-        (void) sql_bind_int(statement, 1, reading->range->from);
-        (void) sql_bind_int(statement, 2, reading->range->to);
+        sql_bind_int(statement, 1, reading->range->from);
+        sql_bind_int(statement, 2, reading->range->to);
         if (series > 0)
-                (void) sql_bind_int(statement, 3, series);
+                sql_bind_int(statement, 3, series);
         while ((r = sql_step(statement)) == SQL_ROW)
                 reading->each(reading->userdata, &(PageBucket){ .series = (uint32_t) sql_column_int(statement, 0),
                                                          .minute = (uint32_t) sql_column_int(statement, 1),

@@ -529,37 +529,48 @@ SqlStatement *sql_finalize(SqlStatement *statement) {
         return NULL;
 }
 
+int sql_prepare_all(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = sql_prepare(sql, texts[i], &ret[i]);
+        return r;
+}
+
+void sql_finalize_all(SqlStatement **statements, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                statements[i] = sql_finalize(statements[i]);
+}
+
 static int statement_result(SqlStatement *statement, int code) {
         return result(sqlite3_db_handle(statement->stmt), code);
 }
 
-static int bound(SqlStatement *statement, int code) {
+static void bound(SqlStatement *statement, int code) {
         int r = statement_result(statement, code);
 
         if (statement->error == 0)
                 statement->error = r;
-        return r;
 }
 
-int sql_bind_int(SqlStatement *statement, int index, int64_t value) {
-        return bound(statement, sqlite3_bind_int64(statement->stmt, index, value));
+void sql_bind_int(SqlStatement *statement, int index, int64_t value) {
+        bound(statement, sqlite3_bind_int64(statement->stmt, index, value));
 }
 
-int sql_bind_double(SqlStatement *statement, int index, double value) {
-        return bound(statement, sqlite3_bind_double(statement->stmt, index, value));
+void sql_bind_double(SqlStatement *statement, int index, double value) {
+        bound(statement, sqlite3_bind_double(statement->stmt, index, value));
 }
 
-int sql_bind_text(SqlStatement *statement, int index, const char *text, size_t size) {
-        return bound(statement,
-                sqlite3_bind_text64(statement->stmt, index, size > 0 ? text : "", size, SQLITE_STATIC, SQLITE_UTF8));
+void sql_bind_text(SqlStatement *statement, int index, const char *text) {
+        bound(statement, sqlite3_bind_text(statement->stmt, index, text, -1, SQLITE_STATIC));
 }
 
-int sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size) {
-        return bound(statement, sqlite3_bind_blob64(statement->stmt, index, size > 0 ? data : "", size, SQLITE_STATIC));
+void sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size) {
+        bound(statement, sqlite3_bind_blob64(statement->stmt, index, size > 0 ? data : "", size, SQLITE_STATIC));
 }
 
-int sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column) {
-        return bound(statement, sqlite3_bind_value(statement->stmt, index, sqlite3_column_value(from->stmt, column)));
+void sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column) {
+        bound(statement, sqlite3_bind_value(statement->stmt, index, sqlite3_column_value(from->stmt, column)));
 }
 
 int sql_step(SqlStatement *statement) {

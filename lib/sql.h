@@ -60,15 +60,19 @@ int sql_prepare(Sql *sql, const char *statement, SqlStatement **ret);
 SqlStatement *sql_finalize(SqlStatement *statement);
 CLEANUP_DEFINE(SqlStatement, sql_finalize)
 
-/* Bind values; indexes start at 1. The memory must stay valid until the next sql_reset(). Size 0 binds an empty value,
- * also with NULL; an index that is not bound is SQL's NULL. The first error is kept until the next sql_reset() and
- * returned by sql_step(), so a caller needs to check only that. */
-int sql_bind_int(SqlStatement *statement, int index, int64_t value);
-int sql_bind_double(SqlStatement *statement, int index, double value); /* not NaN */
-int sql_bind_text(SqlStatement *statement, int index, const char *text, size_t size);
-int sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size);
+/* The same for *n* statements. sql_prepare_all() ends at the first error; those before it are there to be finalized. */
+int sql_prepare_all(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret);
+void sql_finalize_all(SqlStatement **statements, size_t n);
+
+/* Bind values; indexes start at 1. The memory must stay valid until the next sql_reset(). A blob of size 0 is an empty
+ * value, also with NULL; a text that is NULL, or an index that is not bound, is SQL's NULL. The first error is kept
+ * until the next sql_reset() and returned by sql_step(). */
+void sql_bind_int(SqlStatement *statement, int index, int64_t value);
+void sql_bind_double(SqlStatement *statement, int index, double value); /* not NaN */
+void sql_bind_text(SqlStatement *statement, int index, const char *text);
+void sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size);
 /* Binds a copy of a column of another statement's row, whatever its type is. */
-int sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column);
+void sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column);
 
 /* Returns SQL_ROW, SQL_DONE, or an error as above. Call sql_reset() before the next binding. It also ends a read after
  * SQL_ROW. */

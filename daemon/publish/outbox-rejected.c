@@ -75,7 +75,7 @@ static int rejected_next(SqlStatement *s, int64_t after, OutboxRejected *row, By
         Slice *const parts[] = { &row->key, &row->source, &row->type, &row->device, &row->reason, &row->payload };
         int r, copied = 0;
 
-        (void) sql_bind_int(s, 1, after);
+        sql_bind_int(s, 1, after);
         r = outbox_sql_fault(sql_step(s));
         if (r == SQL_ROW) {
                 *row = (OutboxRejected){
@@ -140,10 +140,10 @@ static int guest_run(OutboxGuest *guest, const char *table, int64_t id, const ch
                 _cleanup_(sql_finalizep) SqlStatement *s = NULL;
 
                 r = sql_prepare(guest->sql, *statements, &s);
-                if (r == 0)
-                        r = sql_bind_int(s, 1, id);
-                if (r == 0)
+                if (r == 0) {
+                        sql_bind_int(s, 1, id);
                         r = sql_step(s);
+                }
                 if (r != SQL_DONE)
                         return outbox_sql_fault(r);
         }
@@ -197,7 +197,7 @@ static int unread_next(SqlStatement *s, int64_t after, OutboxUnread *row, Bytes 
         Slice *const parts[] = { &row->source, &row->topic, &row->reason, &row->payload };
         int r, copied = 0;
 
-        (void) sql_bind_int(s, 1, after);
+        sql_bind_int(s, 1, after);
         r = outbox_sql_fault(sql_step(s));
         if (r == SQL_ROW) {
                 *row = (OutboxUnread){
@@ -254,15 +254,9 @@ int outbox_unread_forget_dropped(OutboxGuest *guest) {
 }
 
 static int guest_insert(SqlStatement *s, const Reading *reading) {
-        const char *const texts[] = { reading->key, reading->source, reading->type, reading->device };
         int r;
 
-        (void) sql_bind_int(s, 1, (int64_t) reading_bytes(reading));
-        (void) sql_bind_int(s, 2, (int64_t) clock_wall());
-        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
-                (void) sql_bind_text(s, 3 + (int) i, texts[i], strlen(texts[i]));
-        (void) sql_bind_blob(s, 7, reading->payload.data, reading->payload.size);
-        (void) sql_bind_blob(s, 8, reading->labels.data, reading->labels.size);
+        outbox_sql_bind(s, reading, clock_wall());
         r = sql_run(s);
         return r == SQL_DONE ? 0 : outbox_sql_fault(r);
 }

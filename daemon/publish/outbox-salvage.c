@@ -67,10 +67,10 @@ enum { ROW_NEW = 0, ROW_KNOWN = 1, ROW_TAKEN = 2 };
 static int salvage_look(Salvage *s, int64_t id, SqlStatement *select) {
         int r;
 
-        (void) sql_bind_int(s->look, 1, id);
+        sql_bind_int(s->look, 1, id);
         for (int i = 2; select && i <= s->table->n; i++)
                 if (i == ROW_KEY || i == ROW_PAYLOAD)
-                        (void) sql_bind_column(s->look, i, select, i);
+                        sql_bind_column(s->look, i, select, i);
         r = sql_step(s->look);
         if (r == SQL_ROW)
                 r = sql_column_int(s->look, 0) ? ROW_KNOWN : ROW_TAKEN;
@@ -97,8 +97,8 @@ static int salvage_row(Salvage *s, SqlStatement *select) {
                 return r;
 
         for (int i = 1; i <= s->table->n; i++)
-                (void) sql_bind_column(s->insert, i, select, i);
-        (void) sql_bind_int(s->insert, s->table->n + 1, id);
+                sql_bind_column(s->insert, i, select, i);
+        sql_bind_int(s->insert, s->table->n + 1, id);
         r = sql_run(s->insert);
         if (r != SQL_DONE)
                 return outbox_sql_fault(r);
@@ -147,7 +147,7 @@ static int salvage_probe(Salvage *s) {
                         return r;
                 if (r != ROW_NEW)
                         continue;
-                (void) sql_bind_int(s->back, 1, id);
+                sql_bind_int(s->back, 1, id);
                 r = salvage_run(s, s->back, true, &last);
                 if (r <= 0)
                         return r;
@@ -200,7 +200,7 @@ static int salvage_rows(Salvage *s) {
         r = salvage_run(s, s->forward, false, &last);
         if (r <= 0)
                 return r;
-        (void) sql_bind_int(s->back, 1, INT64_MAX);
+        sql_bind_int(s->back, 1, INT64_MAX);
         r = salvage_run(s, s->back, false, &last);
         if (r <= 0)
                 return r;
@@ -236,7 +236,7 @@ static int salvage_extra(Salvage *s, const char *name, int n, const char *which)
                 return r;
         while (sql_step(select) == SQL_ROW) {
                 for (int i = 0; i < n; i++)
-                        (void) sql_bind_column(insert, i + 1, select, i);
+                        sql_bind_column(insert, i + 1, select, i);
                 r = sql_run(insert);
                 if (r != SQL_DONE)
                         return outbox_sql_fault(r);

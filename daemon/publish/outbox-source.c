@@ -48,26 +48,17 @@ static const char *const statements[] = {
 _Static_assert(ELEMENTSOF(statements) == ELEMENTSOF(((OutboxSource *) 0)->statements), "room for each");
 
 int outbox_source_open(OutboxSource *s, Sql *sql) {
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(statements); i++)
-                r = sql_prepare(sql, statements[i], &s->statements[i]);
-        return r == -EINVAL ? -EUCLEAN : outbox_sql_fault(r); /* a table is missing */
+        return outbox_sql_prepare(sql, statements, ELEMENTSOF(statements), s->statements);
 }
 
 void outbox_source_close(OutboxSource *s) {
-        for (size_t i = 0; i < ELEMENTSOF(s->statements); i++)
-                s->statements[i] = sql_finalize(s->statements[i]);
+        sql_finalize_all(s->statements, ELEMENTSOF(s->statements));
 }
 
 static int source_run(OutboxSource *s, int statement) {
         int r = sql_run(s->statements[statement]);
 
         return r == SQL_ROW ? 0 : outbox_sql_fault(r);
-}
-
-static void source_bind(OutboxSource *s, int statement, int index, const char *text) {
-        (void) sql_bind_text(s->statements[statement], index, text, strlen(text));
 }
 
 /* ---- keys of readings that may come again ---- */
@@ -78,25 +69,25 @@ static int source_see(OutboxSource *s, const char *source, const char *seen, boo
         if (!seen)
                 return OUTBOX_SOURCE_NEW;
         if (anew) {
-                source_bind(s, UNSEE, 1, source);
-                source_bind(s, UNSEE, 2, seen);
+                sql_bind_text(s->statements[UNSEE], 1, source);
+                sql_bind_text(s->statements[UNSEE], 2, seen);
                 r = source_run(s, UNSEE);
                 if (r < 0)
                         return r;
         }
-        source_bind(s, SEE, 1, source);
-        (void) sql_bind_int(s->statements[SEE], 2, (int64_t) now);
-        source_bind(s, SEE, 3, seen);
+        sql_bind_text(s->statements[SEE], 1, source);
+        sql_bind_int(s->statements[SEE], 2, (int64_t) now);
+        sql_bind_text(s->statements[SEE], 3, seen);
         r = source_run(s, SEE);
         return r == -EEXIST ? OUTBOX_SOURCE_REPEAT : r;
 }
 
 /* Updates the time of a key in place. So newer keys may be kept longer than usual; a source's limit still applies. */
 static int source_see_again(OutboxSource *s, const Reading *reading, usec_t now) {
-        source_bind(s, SEE_AGAIN, 1, reading->source);
-        (void) sql_bind_int(s->statements[SEE_AGAIN], 2, (int64_t) now);
-        source_bind(s, SEE_AGAIN, 3, reading->seen);
-        (void) sql_bind_int(s->statements[SEE_AGAIN], 4, (int64_t) (now - OUTBOX_SEEN_AGAIN_USEC));
+        sql_bind_text(s->statements[SEE_AGAIN], 1, reading->source);
+        sql_bind_int(s->statements[SEE_AGAIN], 2, (int64_t) now);
+        sql_bind_text(s->statements[SEE_AGAIN], 3, reading->seen);
+        sql_bind_int(s->statements[SEE_AGAIN], 4, (int64_t) (now - OUTBOX_SEEN_AGAIN_USEC));
         return source_run(s, SEE_AGAIN);
 }
 
@@ -112,8 +103,8 @@ int outbox_source_note_clock(OutboxSource *s, usec_t wall) {
 
         if (s->offset == 0 || (moved < CLOCK_SET_USEC && moved > -CLOCK_SET_USEC))
                 return 0;
-        (void) sql_bind_int(s->statements[SEEN_SHIFT], 1, moved);
-        (void) sql_bind_int(s->statements[SEEN_SHIFT], 2, (int64_t) wall);
+        sql_bind_int(s->statements[SEEN_SHIFT], 1, moved);
+        sql_bind_int(s->statements[SEEN_SHIFT], 2, (int64_t) wall);
         return source_run(s, SEEN_SHIFT);
 }
 
@@ -145,21 +136,21 @@ static int source_prune_seen(OutboxSource *s, const ReadingList *list, usec_t no
 
         if (!source)
                 return 0;
-        source_bind(s, SEEN_MANY, 1, source);
-        (void) sql_bind_int(s->statements[SEEN_MANY], 2, READING_SEEN_MAX);
+        sql_bind_text(s->statements[SEEN_MANY], 1, source);
+        sql_bind_int(s->statements[SEEN_MANY], 2, READING_SEEN_MAX);
         r = source_run(s, SEEN_MANY);
         if (r < 0)
                 return r;
-        source_bind(s, SEEN_LONG_AGO, 1, source);
-        (void) sql_bind_int(s->statements[SEEN_LONG_AGO], 2, (int64_t) (now - OUTBOX_SEEN_USEC));
+        sql_bind_text(s->statements[SEEN_LONG_AGO], 1, source);
+        sql_bind_int(s->statements[SEEN_LONG_AGO], 2, (int64_t) (now - OUTBOX_SEEN_USEC));
         return source_run(s, SEEN_LONG_AGO);
 }
 
 /* ---- the unreadable ---- */
 
 static int source_count_dropped(OutboxSource *s, const char *source, size_t n) {
-        source_bind(s, DROP, 1, source);
-        (void) sql_bind_int(s->statements[DROP], 2, (int64_t) n);
+        sql_bind_text(s->statements[DROP], 1, source);
+        sql_bind_int(s->statements[DROP], 2, (int64_t) n);
         return source_run(s, DROP);
 }
 
@@ -173,13 +164,13 @@ static int source_keep(OutboxSource *s, const char *source, const Unreadable *un
                 return r < 0 ? r : 0;
         if (size > OUTBOX_UNREADABLE_BYTES) /* it would displace all others */
                 return source_count_dropped(s, source, 1);
-        source_bind(s, KEEP, 1, source);
-        (void) sql_bind_int(keep, 2, (int64_t) now);
-        (void) sql_bind_int(keep, 3, (int64_t) size);
-        source_bind(s, KEEP, 4, unreadable->topic);
-        source_bind(s, KEEP, 5, unreadable->reason);
-        (void) sql_bind_blob(keep, 6, unreadable->payload.data, unreadable->payload.size);
-        (void) sql_bind_int(keep, 7, unreadable->repeats);
+        sql_bind_text(s->statements[KEEP], 1, source);
+        sql_bind_int(keep, 2, (int64_t) now);
+        sql_bind_int(keep, 3, (int64_t) size);
+        sql_bind_text(s->statements[KEEP], 4, unreadable->topic);
+        sql_bind_text(s->statements[KEEP], 5, unreadable->reason);
+        sql_bind_blob(keep, 6, unreadable->payload.data, unreadable->payload.size);
+        sql_bind_int(keep, 7, unreadable->repeats);
         return source_run(s, KEEP);
 }
 
@@ -194,13 +185,13 @@ static int source_keep_all(OutboxSource *s, const ReadingList *list, usec_t now)
                 r = source_count_dropped(s, list->source, list->n_dropped);
         if (r < 0)
                 return r;
-        source_bind(s, KEPT_MANY, 1, list->source);
-        (void) sql_bind_int(s->statements[KEPT_MANY], 2, OUTBOX_UNREADABLE_ROWS);
-        (void) sql_bind_int(s->statements[KEPT_MANY], 3, OUTBOX_UNREADABLE_BYTES);
+        sql_bind_text(s->statements[KEPT_MANY], 1, list->source);
+        sql_bind_int(s->statements[KEPT_MANY], 2, OUTBOX_UNREADABLE_ROWS);
+        sql_bind_int(s->statements[KEPT_MANY], 3, OUTBOX_UNREADABLE_BYTES);
         r = source_run(s, KEPT_MANY);
         if (r < 0)
                 return r;
-        source_bind(s, DROP, 1, list->source);
+        sql_bind_text(s->statements[DROP], 1, list->source);
         return source_run(s, DROP);
 }
 
@@ -215,8 +206,8 @@ int outbox_source_put(OutboxSource *s, const ReadingList *list, usec_t now) {
         r = source_keep_all(s, list, now);
         if (r < 0 || !list->cursor)
                 return r;
-        source_bind(s, CURSOR_SET, 1, list->source);
-        source_bind(s, CURSOR_SET, 2, list->cursor);
+        sql_bind_text(s->statements[CURSOR_SET], 1, list->source);
+        sql_bind_text(s->statements[CURSOR_SET], 2, list->cursor);
         return source_run(s, CURSOR_SET);
 }
 
@@ -225,7 +216,7 @@ int outbox_source_cursor(OutboxSource *s, const char *source, Bytes *ret) {
         Slice value;
         int r;
 
-        source_bind(s, CURSOR, 1, source);
+        sql_bind_text(s->statements[CURSOR], 1, source);
         r = sql_step(select);
         if (r == SQL_ROW) {
                 value = sql_column(select, 0);
@@ -239,7 +230,7 @@ int outbox_source_dropped(OutboxSource *s, const char *source, uint64_t *ret) {
         SqlStatement *select = s->statements[DROPPED];
         int r;
 
-        source_bind(s, DROPPED, 1, source);
+        sql_bind_text(s->statements[DROPPED], 1, source);
         r = sql_step(select);
         *ret = r == SQL_ROW ? (uint64_t) sql_column_int(select, 0) : 0;
         sql_reset(select);

@@ -79,6 +79,23 @@ int outbox_sql_open(const char *path, Sql **ret) {
         return r == -ENOSPC ? sql_open_alone(path, ret) : r;
 }
 
+int outbox_sql_prepare(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret) {
+        int r = sql_prepare_all(sql, texts, n, ret);
+
+        return r == -EINVAL ? -EUCLEAN : outbox_sql_fault(r);
+}
+
+void outbox_sql_bind(SqlStatement *statement, const Reading *reading, usec_t at) {
+        sql_bind_int(statement, 1, (int64_t) reading_bytes(reading));
+        sql_bind_int(statement, 2, (int64_t) at);
+        sql_bind_text(statement, 3, reading->key);
+        sql_bind_text(statement, 4, reading->source);
+        sql_bind_text(statement, 5, reading->type);
+        sql_bind_text(statement, 6, reading->device);
+        sql_bind_blob(statement, 7, reading->payload.data, reading->payload.size);
+        sql_bind_blob(statement, 8, reading->labels.data, reading->labels.size);
+}
+
 int outbox_sql_query_int(Sql *sql, const char *query, int64_t *ret) {
         return outbox_sql_fault(sql_query_int(sql, query, ret));
 }
@@ -122,16 +139,11 @@ static const char *const statements[] = {
 _Static_assert(ELEMENTSOF(statements) == ELEMENTSOF(((OutboxCounts *) 0)->statements), "room for each");
 
 int outbox_counts_open(OutboxCounts *c, Sql *sql) {
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(statements); i++)
-                r = sql_prepare(sql, statements[i], &c->statements[i]);
-        return r == -EINVAL ? -EUCLEAN : outbox_sql_fault(r); /* a table is missing */
+        return outbox_sql_prepare(sql, statements, ELEMENTSOF(statements), c->statements);
 }
 
 void outbox_counts_close(OutboxCounts *c) {
-        for (size_t i = 0; i < ELEMENTSOF(c->statements); i++)
-                c->statements[i] = sql_finalize(c->statements[i]);
+        sql_finalize_all(c->statements, ELEMENTSOF(c->statements));
 }
 
 /* Runs a statement that returns rows and bytes, and perhaps an id. -EUCLEAN: it returns nothing. */
@@ -149,8 +161,8 @@ static int counts_read(OutboxCounts *c, int statement, OutboxCount *ret, int64_t
 }
 
 static void bind_range(OutboxCounts *c, int statement, int64_t first, int64_t last) {
-        (void) sql_bind_int(c->statements[statement], 1, first);
-        (void) sql_bind_int(c->statements[statement], 2, last);
+        sql_bind_int(c->statements[statement], 1, first);
+        sql_bind_int(c->statements[statement], 2, last);
 }
 
 static int counts_measure(OutboxCounts *c, int64_t first, int64_t last, OutboxCount *ret) {
@@ -185,17 +197,17 @@ int outbox_counts_put(OutboxCounts *c, uint64_t rows, uint64_t bytes, int64_t la
                 return 0;
         c->uncounted = 0;
         c->upto = last;
-        (void) sql_bind_int(c->statements[SET], 1, (int64_t) c->waiting.rows);
-        (void) sql_bind_int(c->statements[SET], 2, (int64_t) c->waiting.bytes);
-        (void) sql_bind_int(c->statements[SET], 3, last);
+        sql_bind_int(c->statements[SET], 1, (int64_t) c->waiting.rows);
+        sql_bind_int(c->statements[SET], 2, (int64_t) c->waiting.bytes);
+        sql_bind_int(c->statements[SET], 3, last);
         return outbox_sql_fault(sql_run(c->statements[SET]));
 }
 
 /* Changes the stored counts by these numbers, which may be negative. */
 static int counts_add(OutboxCounts *c, const char *name, int64_t rows, int64_t bytes) {
-        (void) sql_bind_int(c->statements[ADD], 1, rows);
-        (void) sql_bind_int(c->statements[ADD], 2, bytes);
-        (void) sql_bind_text(c->statements[ADD], 3, name, strlen(name));
+        sql_bind_int(c->statements[ADD], 1, rows);
+        sql_bind_int(c->statements[ADD], 2, bytes);
+        sql_bind_text(c->statements[ADD], 3, name);
         return outbox_sql_fault(sql_run(c->statements[ADD]));
 }
 

@@ -6,6 +6,7 @@
 
 #include "lib/err.h"
 #include "lib/sql.h"
+#include "publish/reading.h"
 
 #define OUTBOX_SCHEMA 3                      /* `PRAGMA user_version`; its text is in outbox-sql.c */
 #define OUTBOX_SQL_ID_MAX (INT64_C(1) << 53) /* a damaged page may contain larger ids */
@@ -30,6 +31,12 @@ int outbox_sql_recount(Sql *sql, int64_t version);
 
 /* Like sql_open(); but if a full disk has no room for shared memory, it opens without that. */
 int outbox_sql_open(const char *path, Sql **ret);
+
+/* Like sql_prepare_all(). -EUCLEAN also when a table is missing. */
+int outbox_sql_prepare(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret);
+
+/* Binds ?1 to ?8 of a statement that inserts the reading: size, time, key, source, type, device, payload, labels. */
+void outbox_sql_bind(SqlStatement *statement, const Reading *reading, usec_t at);
 
 /* The first column of the first row of a query. -ENODATA when there is none. */
 int outbox_sql_query_int(Sql *sql, const char *query, int64_t *ret);

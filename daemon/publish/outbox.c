@@ -174,10 +174,6 @@ static int outbox_run(Outbox *o, Statement statement) {
         return r < 0 ? r : 0;
 }
 
-static void bind_text(SqlStatement *statement, int index, const char *text) {
-        (void) sql_bind_text(statement, index, text, strlen(text));
-}
-
 /* Reads the integer that a statement without parameters returns. */
 static int outbox_read_int(Outbox *o, Statement statement, int64_t *ret) {
         SqlStatement *s = o->statements[statement];
@@ -214,8 +210,7 @@ static void outbox_watched(Outbox *o) {
 static void outbox_detach(Outbox *o) {
         if (o->sql)
                 outbox_watched(o);
-        for (size_t i = 0; i < ELEMENTSOF(o->statements); i++)
-                o->statements[i] = sql_finalize(o->statements[i]);
+        sql_finalize_all(o->statements, ELEMENTSOF(o->statements));
         outbox_counts_close(&o->counts);
         outbox_source_close(&o->source);
         o->sql = sql_close(o->sql);
@@ -224,13 +219,11 @@ static void outbox_detach(Outbox *o) {
 
 static int outbox_prepare(Outbox *o) {
         int64_t last_id;
-        int r = 0;
+        int r;
 
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(o->statements); i++)
-                r = sql_prepare(o->sql, statements[i], &o->statements[i]);
-        if (r != 0)
-                return r == -EINVAL ? -EUCLEAN : outbox_sql_fault(r); /* a table is missing */
-        r = outbox_source_open(&o->source, o->sql);
+        r = outbox_sql_prepare(o->sql, statements, ELEMENTSOF(statements), o->statements);
+        if (r == 0)
+                r = outbox_source_open(&o->source, o->sql);
         if (r == 0)
                 r = outbox_counts_open(&o->counts, o->sql);
         if (r < 0)
@@ -468,16 +461,7 @@ void outbox_status(Outbox *o, OutboxStatus *ret) {
 /* ---- put ---- */
 
 static int put_reading(Outbox *o, const Reading *reading, usec_t now) {
-        SqlStatement *s = o->statements[INSERT];
-
-        (void) sql_bind_int(s, 1, (int64_t) reading_bytes(reading));
-        (void) sql_bind_int(s, 2, (int64_t) now);
-        bind_text(s, 3, reading->key);
-        bind_text(s, 4, reading->source);
-        bind_text(s, 5, reading->type);
-        bind_text(s, 6, reading->device);
-        (void) sql_bind_blob(s, 7, reading->payload.data, reading->payload.size);
-        (void) sql_bind_blob(s, 8, reading->labels.data, reading->labels.size);
+        outbox_sql_bind(o->statements[INSERT], reading, now);
         return outbox_run(o, INSERT);
 }
 
@@ -583,8 +567,8 @@ static int peek_rows(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes
         int r;
 
         outbox_rows_done(rows); /* frees the rows of the last attempt */
-        (void) sql_bind_int(s, 1, after);
-        (void) sql_bind_int(s, 2, (int64_t) max_rows);
+        sql_bind_int(s, 1, after);
+        sql_bind_int(s, 2, (int64_t) max_rows);
         while ((r = outbox_sql_fault(sql_step(s))) == SQL_ROW) {
                 payload += sql_column(s, 6).size;
                 r = rows->n > 0 && payload > max_bytes ? 0 : peek_row(rows, s);
@@ -668,9 +652,9 @@ static int reject_one(Outbox *o, int64_t id, const char *reason) {
         r = outbox_counts_reject(&o->counts, id);
         if (r != OUTBOX_COUNTS_DONE)
                 return r < 0 ? r : 0;
-        (void) sql_bind_int(s, 1, id);
-        (void) sql_bind_int(s, 2, (int64_t) clock_wall());
-        bind_text(s, 3, reason);
+        sql_bind_int(s, 1, id);
+        sql_bind_int(s, 2, (int64_t) clock_wall());
+        sql_bind_text(s, 3, reason);
         r = outbox_run(o, REJECT);
         return r < 0 ? r : outbox_counts_forget(&o->counts, id, id);
 }

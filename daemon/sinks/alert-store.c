@@ -181,7 +181,7 @@ static int read_rows(
 
         if (r != 0)
                 return r;
-        (void) sql_bind_text(s, 1, store->subscription, strlen(store->subscription));
+        sql_bind_text(s, 1, store->subscription);
         while ((r = sql_step(s)) == SQL_ROW) {
                 r = read(book, s);
                 if (r < 0)
@@ -360,11 +360,6 @@ static int run(SqlStatement *s) {
         return r == SQL_ROW ? -EIO : r;
 }
 
-static void bind_text(SqlStatement *s, int index, const char *text) {
-        if (text)
-                (void) sql_bind_text(s, index, text, strlen(text));
-}
-
 static int write_device(const AlertStore *store, SqlStatement *s, const AlertDevice *device) {
         _cleanup_bytes_ Bytes states = {};
         int r = alert_device_write(device, store->rules, &states);
@@ -372,13 +367,13 @@ static int write_device(const AlertStore *store, SqlStatement *s, const AlertDev
         if (r < 0)
                 return r;
         sql_reset(s);
-        bind_text(s, 1, store->subscription);
-        (void) sql_bind_blob(s, 2, device->key.data, device->key.size);
-        bind_text(s, 3, device->source);
-        bind_text(s, 4, device->id);
-        bind_text(s, 5, device->name);
-        bind_text(s, 6, device->site);
-        bind_text(s, 7, states.data);
+        sql_bind_text(s, 1, store->subscription);
+        sql_bind_blob(s, 2, device->key.data, device->key.size);
+        sql_bind_text(s, 3, device->source);
+        sql_bind_text(s, 4, device->id);
+        sql_bind_text(s, 5, device->name);
+        sql_bind_text(s, 6, device->site);
+        sql_bind_text(s, 7, states.data);
         return run(s);
 }
 
@@ -390,38 +385,38 @@ static void bind_numbers(SqlStatement *s, const AlertEntry *e) {
         int index = NOTICE_NUMBERS_FIRST + 1;
 
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
-                (void) sql_bind_int(s, index++, numbers[i]);
-        bind_text(s, index++, e->seal);
-        (void) sql_bind_int(s, index, e->turn);
+                sql_bind_int(s, index++, numbers[i]);
+        sql_bind_text(s, index++, e->seal);
+        sql_bind_int(s, index, e->turn);
 }
 
 static int write_entry(const AlertStore *store, SqlStatement *s, const AlertDevice *device, AlertEntry *e) {
         while (e->id == 0)
                 e->id = (int64_t) (loop_random() >> 1);
         sql_reset(s);
-        (void) sql_bind_blob(s, 1, device->key.data, device->key.size);
-        bind_text(s, 2, e->rule_key);
-        bind_text(s, 3, e->target);
-        bind_text(s, 4, e->rule);
-        bind_text(s, 5, e->field);
-        bind_text(s, 6, e->limit);
-        bind_text(s, 7, e->value);
+        sql_bind_blob(s, 1, device->key.data, device->key.size);
+        sql_bind_text(s, 2, e->rule_key);
+        sql_bind_text(s, 3, e->target);
+        sql_bind_text(s, 4, e->rule);
+        sql_bind_text(s, 5, e->field);
+        sql_bind_text(s, 6, e->limit);
+        sql_bind_text(s, 7, e->value);
         bind_numbers(s, e);
-        bind_text(s, 24, store->subscription);
-        (void) sql_bind_int(s, 25, e->id);
+        sql_bind_text(s, 24, store->subscription);
+        sql_bind_int(s, 25, e->id);
         return run(s);
 }
 
 static int delete_entry(SqlStatement *s, const AlertEntry *e) {
         sql_reset(s);
-        (void) sql_bind_int(s, 1, e->id);
+        sql_bind_int(s, 1, e->id);
         return run(s);
 }
 
 static int delete_device(const AlertStore *store, SqlStatement *s, const AlertDevice *device) {
         sql_reset(s);
-        bind_text(s, 1, store->subscription);
-        (void) sql_bind_blob(s, 2, device->key.data, device->key.size);
+        sql_bind_text(s, 1, store->subscription);
+        sql_bind_blob(s, 2, device->key.data, device->key.size);
         return run(s);
 }
 
@@ -474,7 +469,7 @@ static int forget_all(const AlertStore *store) {
                 r = sql_prepare(store->sql, statements[i], &s);
                 if (r != 0)
                         return r;
-                bind_text(s, 1, store->subscription);
+                sql_bind_text(s, 1, store->subscription);
                 r = run(s);
         }
         return r;

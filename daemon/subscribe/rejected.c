@@ -143,7 +143,7 @@ static int find_name(Keeping *k, const WireMessage *message, const Bytes *name) 
         int r;
 
         sql_reset(k->find);
-        (void) sql_bind_text(k->find, 1, name->data, name->size);
+        sql_bind_text(k->find, 1, name->data);
         r = sql_step(k->find);
         if (r == SQL_ROW)
                 r = slice_same(sql_column(k->find, 0), message->publish_time) &&
@@ -171,18 +171,18 @@ static int insert(Keeping *k, const SinkItem *item, const Bytes *name) {
                 k->bytes + size > (int64_t) (k->keeper->bytes_max ? k->keeper->bytes_max : REJECTED_BYTES_MAX))
                 return -EDQUOT;
         sql_reset(s);
-        (void) sql_bind_text(s, 1, name->data, name->size);
-        (void) sql_bind_text(s, 2, k->keeper->said.subscription, strlen(k->keeper->said.subscription));
-        (void) sql_bind_text(s, 3, item->reason, strlen(item->reason));
-        (void) sql_bind_text(s, 4, item->detail ? item->detail : "", item->detail ? strlen(item->detail) : 0);
-        (void) sql_bind_int(s, 5, size);
-        (void) sql_bind_int(s, 6, (int64_t) k->at);
-        (void) sql_bind_blob(s, 7, message->message_id.data, message->message_id.size);
-        (void) sql_bind_blob(s, 8, message->publish_time.data, message->publish_time.size);
-        (void) sql_bind_blob(s, 9, message->ordering_key.data, message->ordering_key.size);
-        (void) sql_bind_blob(s, 10, attributes.data, attributes.size);
-        (void) sql_bind_int(s, 11, message->data_bad);
-        (void) sql_bind_blob(s, 12, message->data.data, message->data.size);
+        sql_bind_text(s, 1, name->data);
+        sql_bind_text(s, 2, k->keeper->said.subscription);
+        sql_bind_text(s, 3, item->reason);
+        sql_bind_text(s, 4, item->detail ?: "");
+        sql_bind_int(s, 5, size);
+        sql_bind_int(s, 6, (int64_t) k->at);
+        sql_bind_blob(s, 7, message->message_id.data, message->message_id.size);
+        sql_bind_blob(s, 8, message->publish_time.data, message->publish_time.size);
+        sql_bind_blob(s, 9, message->ordering_key.data, message->ordering_key.size);
+        sql_bind_blob(s, 10, attributes.data, attributes.size);
+        sql_bind_int(s, 11, message->data_bad);
+        sql_bind_blob(s, 12, message->data.data, message->data.size);
         r = sql_step(s);
         sql_reset(s);
         if (r != SQL_DONE)
@@ -300,10 +300,9 @@ static int next_row(SqlStatement *s, const SinkRejectedQuery *query, Copy *copy)
                 &copy->shown.data };
         int r;
 
-        (void) sql_bind_int(s, 1, query->with_data);
-        if (query->id)
-                (void) sql_bind_text(s, 2, query->id, strlen(query->id));
-        (void) sql_bind_int(s, 3, copy->row);
+        sql_bind_int(s, 1, query->with_data);
+        sql_bind_text(s, 2, query->id);
+        sql_bind_int(s, 3, copy->row);
         r = sql_step(s);
         if (r != SQL_ROW)
                 return r;
@@ -369,7 +368,7 @@ int rejected_guest_message(Sql *guest, const char *id, RejectedMessage *ret) {
                 &s);
         if (r != 0)
                 return r;
-        (void) sql_bind_text(s, 1, id, strlen(id));
+        sql_bind_text(s, 1, id);
         r = sql_step(s);
         if (r != SQL_ROW)
                 return r == SQL_DONE ? -ENOENT : r;
@@ -390,7 +389,7 @@ static int drop_row(Sql *sql, const char *id) {
         r = sql_prepare(sql, "DELETE FROM rejected WHERE id = ? RETURNING row", &s);
         if (r != 0)
                 return r;
-        (void) sql_bind_text(s, 1, id, strlen(id));
+        sql_bind_text(s, 1, id);
         r = sql_step(s);
         if (r == SQL_ROW)
                 return sql_step(s) == SQL_DONE ? 0 : -EIO;
