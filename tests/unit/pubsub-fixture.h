@@ -211,6 +211,8 @@ static inline void fixture_settle(Fixture *f, usec_t span) {
 
         while (clock_now() < end)
                 assert_true(loop_turn(f->event, 10 * USEC_PER_MSEC) >= 0);
+        for (int i = 0; i < 100 && loop_turn(f->event, 0) > 0; i++) /* the machine may have stood still for so long */
+                continue;
 }
 
 static inline void fixture_catch_log(Fixture *f) {

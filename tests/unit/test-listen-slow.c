@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "free-port.h"
 #include "lib/clock.h"
 #include "lib/listen.h"
 #include "virtual-loop.h"
@@ -47,18 +48,14 @@ static void on_request(void *userdata, ListenRequest *request) {
 }
 
 static int set_up(void **state) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t size = sizeof(address);
+        uint16_t port = free_port();
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
         Fixture *f = calloc(1, sizeof(*f));
         char listened[64];
 
         assert_non_null(f);
         (void) signal(SIGPIPE, SIG_IGN);
-        f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(bind(f->fd, (struct sockaddr *) &address, size), 0);
-        assert_int_equal(getsockname(f->fd, (struct sockaddr *) &address, &size), 0);
-        assert_int_equal(close(f->fd), 0);
-        (void) snprintf(listened, sizeof(listened), "127.0.0.1:%u", ntohs(address.sin_port));
+        (void) snprintf(listened, sizeof(listened), "127.0.0.1:%u", port);
 
         assert_int_equal(loop_new(&f->loop), 0);
         assert_int_equal(listen_new(f->loop, &f->listen), 0);
@@ -67,7 +64,7 @@ static int set_up(void **state) {
                                  &(ListenHandler){ NULL, on_request, f }, &f->route),
                 0);
         f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(connect(f->fd, (struct sockaddr *) &address, size), 0);
+        assert_int_equal(connect(f->fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_int_equal(fcntl(f->fd, F_SETFL, O_NONBLOCK), 0);
         f->body = "done\n";
         f->body_size = 5;
