@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/gzip.h"
+
 #define POLICY                                                                                                         \
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "          \
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 #define TEXT "text/plain; charset=utf-8"
 #define HEADERS_MAX 24
+#define FILE_MAX ((size_t) 1024 * 1024)
 
 /* Name, value, name, value, ...; NULL at the end. */
 typedef struct Headers {
@@ -87,21 +90,22 @@ PageCoding page_answer_coding(const ListenRequest *request) {
 
 void page_answer_file(ListenRequest *request, const PageFile *file) {
         const char *known = listen_header(request, "If-None-Match");
-        PageCoding coding = page_answer_coding(request);
-        Headers headers = headers_of_page("no-cache");
         bool same = known && (strstr(known, file->tag) || strcmp(known, "*") == 0);
+        bool gzip = page_answer_coding(request) == PAGE_CODING_GZIP;
+        Headers headers = headers_of_page("no-cache");
+        _cleanup_bytes_ Bytes plain = {};
 
+        if (!same && !gzip && gzip_undo(file->gzip, FILE_MAX, &plain) != GZIP_DONE)
+                return page_answer_error(request, 503, "out of memory");
         headers_add(&headers, "ETag", file->tag);
         headers_add(&headers, "Vary", "Accept-Encoding");
-        if (coding == PAGE_CODING_GZIP && !same)
+        if (gzip && !same)
                 headers_add(&headers, "Content-Encoding", "gzip");
         listen_answer(request, &(ListenAnswer){ .status = same ? 304 : 200,
                                        .content_type = same ? NULL : file->type,
                                        .headers = headers.texts,
-                                       .body = same                         ? (Slice){ "", 0 }
-                                               : coding == PAGE_CODING_GZIP ? file->gzip
-                                                                            : file->plain,
-                                       .constant = true });
+                                       .body = gzip && !same ? file->gzip : (Slice){ plain.data, plain.size },
+                                       .constant = gzip || same });
 }
 
 void page_answer_made(ListenRequest *request, const char *type, Slice body, PageCoding coding) {

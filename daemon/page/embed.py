@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a C file of the page's files, as they are and compressed: embed.py OUTPUT FILE..."""
+"""Makes a C file of the page's files, compressed: embed.py OUTPUT FILE..."""
 import gzip
 import hashlib
 import sys
@@ -20,9 +20,9 @@ def main(output, *paths):
         plain = path.read_bytes()
         packed = gzip.compress(plain, 9, mtime=0)
         name = "/" if path.name == "page.html" else "/" + path.name
-        text += array(f"plain_{number}", plain) + array(f"packed_{number}", packed)
+        text += array(f"packed_{number}", packed)
         rows.append(f'        {{ "{name}", "{TYPES[path.suffix]}; charset=utf-8", "\\"{hashlib.sha256(plain).hexdigest()[:16]}\\"",\n'
-                    f'                {{ (const char *) plain_{number}, sizeof(plain_{number}) }}, {{ (const char *) packed_{number}, sizeof(packed_{number}) }} }},\n')
+                    f'                {{ (const char *) packed_{number}, sizeof(packed_{number}) }} }},\n')
     Path(output).write_text(text + "\nconst PageFile page_files[] = {\n" + "".join(rows) + "        {}\n};\n")
 
 
