@@ -136,10 +136,11 @@ static Cause cause_of_failed(const ClientReply *reply) {
 }
 
 static Cause cause_of_answer(const ClientReply *reply) {
-        const Reason *reason = reason_of(&reply->error);
+        const Reason *reason;
 
         if (reply->outcome == CLIENT_OK)
                 return CAUSE_NONE;
+        reason = reason_of(&reply->error);
         if (reason)
                 return reason->cause;
         switch (reply->outcome) {

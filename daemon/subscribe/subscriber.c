@@ -149,10 +149,10 @@ static PullLoad measure_load(const Subscriber *s) {
 /* Whether a single new message is to be pulled, to see whether the remote accepts it: normal pulls are stopped, or all
  * slots are kept. `once` has at most one scout at a time. */
 static bool wants_scout(const Subscriber *s) {
-        if ((s->once && (!s->begun || s->n_held > 0)) || find_waiting(s) ||
-                count_held(s, HELD_ACKING) >= PULL_PLAN_ACKING_MAX)
-                return false;
-        return sink_wants_scout(s->sink) || (s->takes && count_held(s, HELD_KEPT) >= s->config->pulls);
+        if (!sink_wants_scout(s->sink) && (!s->takes || count_held(s, HELD_KEPT) < s->config->pulls))
+                return false; /* as usual */
+        return !(s->once && (!s->begun || s->n_held > 0)) && !find_waiting(s) &&
+               count_held(s, HELD_ACKING) < PULL_PLAN_ACKING_MAX;
 }
 
 static usec_t earlier(usec_t a, usec_t b) {

@@ -376,14 +376,14 @@ static void subscription_doubt(Subscription *s) {
 }
 
 void subscription_found(Subscription *s, usec_t asked) {
-        bool before = is_missing(s);
+        bool again = s->not_found;
 
-        if (s->not_found && asked <= s->not_found_at)
+        if (again && asked <= s->not_found_at)
                 return; /* a pull that began earlier may still bring messages of a deleted subscription */
         s->checked = true;
         s->not_found = false;
         subscription_mend(s, SUBSCRIPTION_SETTINGS);
-        if (is_missing(s) != before)
+        if (again && !is_missing(s))
                 s->on_change(s->userdata);
 }
 
