@@ -269,7 +269,7 @@ static int config_new(const char *path, Config **ret) {
 
 int config_parse(const ConfigInput *input, const char *text, size_t size, Config **ret, ConfigErrors *errors) {
         _cleanup_(config_unrefp) Config *config = NULL;
-        _cleanup_(yaml_freep) YamlNode *root = NULL;
+        _cleanup_(yaml_node_freep) YamlNode *root = NULL;
         ConfigReader reader;
         size_t mark;
         int r;

@@ -421,7 +421,7 @@ static int read_variant(const SectionRead *r, void *base) {
 /* Reads the default in the same way as if it had been written in the file. */
 static int read_default(const SectionRead *r, const ConfigRow *row, void *base) {
         const char *text = row->flags & CONFIG_IMPLIED ? "{}" : row->fallback;
-        _cleanup_(yaml_freep) YamlNode *node = NULL;
+        _cleanup_(yaml_node_freep) YamlNode *node = NULL;
         char range[60];
         YamlError error;
         int k;

@@ -14,17 +14,9 @@ struct JwsKey {
         EVP_PKEY *pkey;
 };
 
-static void bio_freep(BIO **bio) {
-        BIO_free(*bio);
-}
-
-static void md_ctx_freep(EVP_MD_CTX **ctx) {
-        EVP_MD_CTX_free(*ctx);
-}
-
-static void pkey_ctx_freep(EVP_PKEY_CTX **ctx) {
-        EVP_PKEY_CTX_free(*ctx);
-}
+CLEANUP_DEFINE(BIO, BIO_free)
+CLEANUP_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
+CLEANUP_DEFINE(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
 
 /* Without a callback OpenSSL asks for the password of an encrypted key on the terminal. */
 static int no_password(char *buffer, int size, int writing, void *userdata) {
@@ -34,7 +26,7 @@ static int no_password(char *buffer, int size, int writing, void *userdata) {
 /* Checks that the key's numbers belong together: reading alone accepts a damaged key as long as its form is right.
  * Takes about 10 ms. */
 static int key_check(const JwsKey *key) {
-        _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
+        _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
 
         if (!ctx)
                 return -ENOMEM;
@@ -42,7 +34,7 @@ static int key_check(const JwsKey *key) {
 }
 
 static int key_read(const char *pem, JwsKey *key) {
-        _cleanup_(bio_freep) BIO *bio = BIO_new_mem_buf(pem, -1);
+        _cleanup_(BIO_freep) BIO *bio = BIO_new_mem_buf(pem, -1);
 
         if (!bio)
                 return -ENOMEM;
@@ -82,7 +74,7 @@ JwsKey *jws_key_free(JwsKey *key) {
 
 /* Appends `.` and the signature of all bytes in *b*. The key was checked before, so only memory can fail. */
 static int append_signature(const JwsKey *key, Bytes *b) {
-        _cleanup_(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+        _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
         _cleanup_free_ unsigned char *signature = NULL;
         size_t size = (size_t) EVP_PKEY_get_size(key->pkey);
 

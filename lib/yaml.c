@@ -127,7 +127,7 @@ static int copy_scalar(Reader *r, char **ret) {
 }
 
 static int read_scalar(Reader *r, YamlNode **ret) {
-        _cleanup_(yaml_freep) YamlNode *node = NULL;
+        _cleanup_(yaml_node_freep) YamlNode *node = NULL;
         char *text = NULL;
         int k = refuse_properties(r, r->event.data.scalar.anchor, r->event.data.scalar.tag);
 
@@ -151,7 +151,7 @@ static int read_node(Reader *r, unsigned depth, YamlNode **ret);
 /* Reads the node that r->event starts and adds it as the last child. Takes *key*. */
 static int read_child(Reader *r, YamlNode *node, char *key, yaml_mark_t key_mark, unsigned depth) {
         _cleanup_free_ char *own_key = key;
-        _cleanup_(yaml_freep) YamlNode *child = NULL;
+        _cleanup_(yaml_node_freep) YamlNode *child = NULL;
         int k;
 
         if (node->n_children >= YAML_CHILDREN_MAX)
@@ -236,7 +236,7 @@ static int read_sequence(Reader *r, YamlNode *node, unsigned depth) {
 }
 
 static int read_collection(Reader *r, YamlType type, unsigned depth, YamlNode **ret) {
-        _cleanup_(yaml_freep) YamlNode *node = NULL;
+        _cleanup_(yaml_node_freep) YamlNode *node = NULL;
         int k;
 
         if (depth >= YAML_DEPTH_MAX)
@@ -273,7 +273,7 @@ static int read_node(Reader *r, unsigned depth, YamlNode **ret) {
 
 /* An empty document, or one with only `---`, is an empty mapping. */
 static int read_document(Reader *r, YamlNode **ret) {
-        _cleanup_(yaml_freep) YamlNode *node = NULL;
+        _cleanup_(yaml_node_freep) YamlNode *node = NULL;
         int k = next_event(r);
 
         if (k < 0)

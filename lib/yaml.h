@@ -38,9 +38,7 @@ int yaml_parse(const char *text, size_t size, YamlNode **ret, YamlError *ret_err
 
 /* Not named yaml_free(): libyaml exports that name and would call ours. */
 YamlNode *yaml_node_free(YamlNode *node);
-static inline void yaml_freep(YamlNode **node) {
-        (void) yaml_node_free(*node);
-}
+CLEANUP_DEFINE(YamlNode, yaml_node_free)
 
 /* Returns the child of that name; NULL when there is none, or *mapping* is NULL or not a mapping. */
 const YamlNode *yaml_get(const YamlNode *mapping, const char *key);

@@ -459,9 +459,7 @@ static void exec_exclusive(const SourceConfig *config, char name[static SOURCE_E
         (void) snprintf(name, SOURCE_EXCLUSIVE_MAX, "the program of source %s", config->name);
 }
 
-static void exec_freep(Exec **exec) {
-        (void) exec_close(*exec);
-}
+CLEANUP_DEFINE(Exec, exec_close)
 
 static int exec_add_variable(Exec *exec, const char *name, const char *value) {
         if (text_format(&exec->environment[exec->n_environment], "%s=%s", name, value) < 0)
@@ -491,7 +489,7 @@ static int exec_make_environment(Exec *exec) {
 }
 
 static int exec_open(const SourceContext *context, void **ret_self) {
-        _cleanup_(exec_freep) Exec *exec = NULL;
+        _cleanup_(exec_closep) Exec *exec = NULL;
         int r;
 
         exec = calloc(1, sizeof(*exec));

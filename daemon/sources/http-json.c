@@ -591,9 +591,7 @@ static void *json_close(void *self) {
         return NULL;
 }
 
-static void json_closep(HttpJson **json) {
-        (void) json_close(*json);
-}
+CLEANUP_DEFINE(HttpJson, json_close)
 
 static bool mentions_time(const char *url) {
         return http_json_mentions(url, "now") || http_json_mentions(url, "since") || http_json_mentions(url, "until");

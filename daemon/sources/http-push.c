@@ -336,12 +336,10 @@ static void *push_close(void *self) {
         return NULL;
 }
 
-static void push_freep(Push **push) {
-        (void) push_close(*push);
-}
+CLEANUP_DEFINE(Push, push_close)
 
 static int push_open(const SourceContext *context, void **ret_self) {
-        _cleanup_(push_freep) Push *push = NULL;
+        _cleanup_(push_closep) Push *push = NULL;
         int r;
 
         push = calloc(1, sizeof(*push));

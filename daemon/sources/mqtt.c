@@ -363,9 +363,7 @@ static void *mqtt_close(void *self) {
         return NULL;
 }
 
-static void mqtt_freep(Mqtt **mqtt) {
-        (void) mqtt_close(*mqtt);
-}
+CLEANUP_DEFINE(Mqtt, mqtt_close)
 
 static int mqtt_make_filters(Mqtt *mqtt) {
         size_t n = 0;
@@ -440,7 +438,7 @@ static int mqtt_connect(
 }
 
 static int mqtt_open(const SourceContext *context, void **ret_self) {
-        _cleanup_(mqtt_freep) Mqtt *mqtt = NULL;
+        _cleanup_(mqtt_closep) Mqtt *mqtt = NULL;
         int r;
 
         mqtt = calloc(1, sizeof(*mqtt));

@@ -30,7 +30,7 @@ static void check_place(const YamlNode *node, unsigned line, unsigned column, un
 }
 
 static void test_tree(void **state) {
-        _cleanup_(yaml_freep) YamlNode *root = parse("# comment\n"
+        _cleanup_(yaml_node_freep) YamlNode *root = parse("# comment\n"
                                                      "state_dir: /var/lib/sensorqd   # default\n"
                                                      "publish:\n"
                                                      "  topic: \"sensor-data\"\n"
@@ -83,7 +83,7 @@ static void test_tree(void **state) {
 
 /* Columns count characters, lines count any ending. */
 static void test_places(void **state) {
-        _cleanup_(yaml_freep) YamlNode *root = parse("\"\xe6\xb8\xa9\xe5\xba\xa6\": 1\r\nb: 2\r\n\r\nc:\r\n  - \xe2\x84\x83\n");
+        _cleanup_(yaml_node_freep) YamlNode *root = parse("\"\xe6\xb8\xa9\xe5\xba\xa6\": 1\r\nb: 2\r\n\r\nc:\r\n  - \xe2\x84\x83\n");
 
         check_place(yaml_get(root, "\xe6\xb8\xa9\xe5\xba\xa6"), 1, 7, 1, 1);
         check_place(yaml_get(root, "b"), 2, 4, 2, 1);
@@ -91,7 +91,7 @@ static void test_places(void **state) {
 }
 
 static void test_scalars(void **state) {
-        _cleanup_(yaml_freep) YamlNode *root = parse("plain: a b c\n"
+        _cleanup_(yaml_node_freep) YamlNode *root = parse("plain: a b c\n"
                                                      "single: 'it''s ~'\n"
                                                      "double: \"a\\tb\\u2103\"\n"
                                                      "literal: |\n"
@@ -117,7 +117,7 @@ static void test_scalars(void **state) {
 }
 
 static void test_null(void **state) {
-        _cleanup_(yaml_freep) YamlNode *root = parse("a: ~\nb: null\nc:\nd: ''\ne: '~'\nf: \"null\"\ng: nul\nh: []\ni: {}\nj: [~, '']\n");
+        _cleanup_(yaml_node_freep) YamlNode *root = parse("a: ~\nb: null\nc:\nd: ''\ne: '~'\nf: \"null\"\ng: nul\nh: []\ni: {}\nj: [~, '']\n");
         static const char *const nulls[] = { "a", "b", "c", "none" }, *const others[] = { "d", "e", "f", "g", "h", "i", "j" };
 
         for (size_t i = 0; i < ELEMENTSOF(nulls); i++)
@@ -137,7 +137,7 @@ static void test_empty(void **state) {
         YamlError error;
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
-                _cleanup_(yaml_freep) YamlNode *root = parse(texts[i]);
+                _cleanup_(yaml_node_freep) YamlNode *root = parse(texts[i]);
 
                 assert_int_equal(root->type, YAML_MAPPING);
                 assert_int_equal(root->n_children, 0);
@@ -148,7 +148,7 @@ static void test_empty(void **state) {
 }
 
 static void test_top_level(void **state) {
-        _cleanup_(yaml_freep) YamlNode *scalar = parse("text"), *quoted = parse("''"), *sequence = parse("- a\n- b"),
+        _cleanup_(yaml_node_freep) YamlNode *scalar = parse("text"), *quoted = parse("''"), *sequence = parse("- a\n- b"),
                                        *marked = parse("---\na: 1\n...\n");
 
         assert_string_equal(scalar->text, "text");
@@ -265,7 +265,7 @@ static void test_size(void **state) {
 
 static void test_many_children(void **state) {
         _cleanup_bytes_ Bytes text = {};
-        _cleanup_(yaml_freep) YamlNode *node = NULL;
+        _cleanup_(yaml_node_freep) YamlNode *node = NULL;
         char last[16];
 
         for (unsigned i = 0; i < YAML_CHILDREN_MAX; i++)
