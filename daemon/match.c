@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "config-place.h"
-#include "lib/err.h"
 #include "lib/json.h"
 #include "lib/pointer.h"
 

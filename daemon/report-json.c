@@ -3,7 +3,6 @@
 #include "report.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/cleanup.h"

@@ -3,9 +3,6 @@
 
 #include "stages.h"
 
-#include <string.h>
-
-#include "lib/err.h"
 #include "lib/log.h"
 
 static int stages_poll_once(Stages *stages) {

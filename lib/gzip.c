@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 #define ZLIB_CONST
 #include <zlib.h>
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "loop.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/random.h>

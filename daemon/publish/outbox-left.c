@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publish/outbox-left.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <unistd.h>
 
-#include "lib/err.h"
 #include "lib/file.h"
 #include "lib/text.h"
 #include "publish/outbox-rejected.h"

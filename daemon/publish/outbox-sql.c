@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publish/outbox-sql.h"
 
-#include <string.h>
-
 #include "lib/clock.h"
 #include "lib/service.h"
 

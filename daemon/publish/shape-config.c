@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration keys of `reading:`. */
-#include <errno.h>
 #include <string.h>
 
 #include "config-place.h"

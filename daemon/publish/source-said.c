@@ -2,7 +2,6 @@
 #include "publish/source-said.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/jws.h"
 #include "pubsub/credentials.h"
 
 #include <string.h>

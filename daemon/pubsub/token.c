@@ -18,7 +18,6 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/text.h"
-#include "secret.h"
 #include "trouble.h"
 
 #define EXCHANGE_TIMEOUT_USEC USEC_PER_MINUTE

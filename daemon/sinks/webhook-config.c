@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The section of a webhook, and its part of `check`. */
-#include <stdlib.h>
 
 #include "config-place.h"
 #include "lib/text.h"

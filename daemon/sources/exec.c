@@ -12,7 +12,6 @@
 /* clang-format on */
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
-#include <stdio.h>
-#include <strings.h>
 
 #include "lib/text.h"
 #include "sources/http-json.h"

@@ -8,7 +8,6 @@
 #include <sys/queue.h>
 
 #include "config-place.h"
-#include "events.h"
 #include "lib/backoff.h"
 #include "lib/json.h"
 #include "lib/listen-address.h"

@@ -4,7 +4,6 @@
 #include "verbs/check.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sysexits.h>

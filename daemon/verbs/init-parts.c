@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Steps 2 to 4 of `init`: sensors, where readings are kept, and the page. Each entry comes from a recipe. */
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "lib/err.h"
 #include "secret.h"
 #include "verbs/ask.h"
 #include "verbs/check.h"

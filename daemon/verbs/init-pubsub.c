@@ -6,7 +6,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "lib/err.h"
 #include "lib/json.h"
 #include "lib/text.h"
 #include "secret.h"

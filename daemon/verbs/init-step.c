@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "lib/err.h"
 #include "verbs/ask.h"
 #include "verbs/check.h"
 #include "verbs/init.h"

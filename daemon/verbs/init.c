@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "config-file.h"
-#include "lib/err.h"
 #include "lib/listen-address.h"
 #include "lib/text.h"
 #include "types.h"

@@ -4,7 +4,6 @@
  * is made: each would wait for its timeout. */
 #include <stdio.h>
 #include <string.h>
-#include <sysexits.h>
 
 #include "lib/err.h"
 #include "subscribe/subscription.h"

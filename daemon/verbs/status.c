@@ -10,7 +10,6 @@
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
-#include "lib/err.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/text.h"
