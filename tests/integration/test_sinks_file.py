@@ -1,7 +1,9 @@
 """Files as a sink, through the whole daemon (P3, P4, P6): the ledger over kills, what cannot be stored, the page's lines."""
 import json
 import re
+import resource
 import subprocess
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -173,3 +175,22 @@ def test_jq_reads_it(written):
     done = subprocess.run(["sh", "-c", command], cwd=archive.state, capture_output=True, text=True, check=False)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [document["te"] for document in found] == [22.7, 22.8, 22.9], done.stderr
+
+
+def test_what_cannot_go_to_work_is_tried_again(archive):
+    """After a reload the new sink waits for the old one's end, and then there is no descriptor for it. Nothing else moves in this daemon."""
+    rest = threading.Event()
+    archive.queue.service.faults.add({"match": ":acknowledge", "times": 1, "action": {"type": "hold", "until": rest}})
+    publish(archive, [1])
+    archive.start(SENSORQD_TEST_BACKOFF_MAX_MSEC="300")
+    wait_until(lambda: lines(archive), "a line, of which Pub/Sub is told")
+    archive.config["subscribe"][0]["file"]["max_size"] = "1MiB"
+    archive.write_config()
+    archive.reload()
+    archive.log.wait("RELOADED")
+    before = resource.prlimit(archive.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(archive.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    rest.set()
+    assert "Too many open files" in archive.log.wait("PART_FAILING").text
+    resource.prlimit(archive.process.pid, resource.RLIMIT_NOFILE, before)
+    archive.log.wait("PART_RECOVERED")
