@@ -63,6 +63,22 @@ static int file_upto(Sql *sql, int64_t version, int64_t *ret) {
         return r == -ENODATA ? 0 : r;
 }
 
+/* *ret* gets the number of bytes in pages that are in use. */
+static int file_used_bytes(Sql *sql, int64_t *ret) {
+        int64_t pages, free_pages, page_size;
+        int r;
+
+        r = outbox_sql_query_int(sql, "PRAGMA page_count", &pages);
+        if (r == 0)
+                r = outbox_sql_query_int(sql, "PRAGMA freelist_count", &free_pages);
+        if (r == 0)
+                r = outbox_sql_query_int(sql, "PRAGMA page_size", &page_size);
+        if (r < 0)
+                return r;
+        *ret = (pages - free_pages) * page_size;
+        return 0;
+}
+
 /* -EUCLEAN when the file is damaged. A file with more than *most* bytes in use is not checked. PRAGMA quick_check is
  * not used: it may take minutes in one step, during which the service manager would hear nothing. */
 static int file_check(Sql *sql, int64_t version, int64_t most) {
@@ -70,7 +86,7 @@ static int file_check(Sql *sql, int64_t version, int64_t most) {
         char query[256];
         int r;
 
-        r = outbox_sql_used_bytes(sql, &used);
+        r = file_used_bytes(sql, &used);
         if (r < 0 || used > most)
                 return r;
         r = file_upto(sql, version, &upto);
@@ -128,7 +144,7 @@ static int salvage_has_room(int directory, Sql *from, uint64_t *ret_needed) {
         struct stat st;
         int64_t bytes;
 
-        if (!from || outbox_sql_used_bytes(from, &bytes) < 0 || bytes < 0) {
+        if (!from || file_used_bytes(from, &bytes) < 0 || bytes < 0) {
                 if (fstatat(directory, OUTBOX_FILE, &st, 0) < 0)
                         return err_errno();
                 bytes = st.st_size;

@@ -98,21 +98,6 @@ int outbox_sql_query_int(Sql *sql, const char *query, int64_t *ret) {
         return outbox_sql_fault(sql_query_int(sql, query, ret));
 }
 
-int outbox_sql_used_bytes(Sql *sql, int64_t *ret) {
-        int64_t pages, free_pages, page_size;
-        int r;
-
-        r = outbox_sql_query_int(sql, "PRAGMA page_count", &pages);
-        if (r == 0)
-                r = outbox_sql_query_int(sql, "PRAGMA freelist_count", &free_pages);
-        if (r == 0)
-                r = outbox_sql_query_int(sql, "PRAGMA page_size", &page_size);
-        if (r < 0)
-                return r;
-        *ret = (pages - free_pages) * page_size;
-        return 0;
-}
-
 void outbox_sql_ping(void *userdata) {
         usec_t *told = userdata, now = clock_now();
 

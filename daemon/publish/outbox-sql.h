@@ -41,9 +41,6 @@ void outbox_sql_bind(SqlStatement *statement, const Reading *reading, usec_t at)
 /* The first column of the first row of a query. -ENODATA when there is none. */
 int outbox_sql_query_int(Sql *sql, const char *query, int64_t *ret);
 
-/* *ret* gets the number of bytes in pages that are in use. */
-int outbox_sql_used_bytes(Sql *sql, int64_t *ret);
-
 /* For sql_set_ping(): tells the service manager that the work takes longer. *userdata* points to the time when it was
  * last told. */
 void outbox_sql_ping(void *userdata);

@@ -5,6 +5,7 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
+#include "lib/jws.h"
 #include "lib/loop.h"
 #include "lib/text.h"
 
