@@ -38,6 +38,20 @@ static inline bool slice_equal(Slice slice, const char *text) {
         return slice_same(slice, (Slice){ text, strlen(text) });
 }
 
+/* The same, whatever the case of ASCII letters. */
+static inline bool slice_equal_nocase(Slice slice, const char *text) {
+        return slice.size == strlen(text) && strncasecmp(slice.data, text, slice.size) == 0;
+}
+
+/* In ASCII, in any locale. A space is one of JSON: blank, tab or line break. */
+static inline bool bytes_is_digit(char c) {
+        return c >= '0' && c <= '9';
+}
+
+static inline bool bytes_is_space(char c) {
+        return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* Compares byte by byte like strcmp(3). If one is a prefix of the other, the longer one comes later. */
 static inline int slice_order(Slice a, Slice b) {
         size_t size = a.size < b.size ? a.size : b.size;

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "bytes.h"
+
 /* Calendar arithmetic is done here: gmtime_r() and timegm() take glibc's time zone lock and may read /etc/localtime. */
 
 #define SECONDS_PER_DAY INT64_C(86400)
@@ -75,16 +77,12 @@ char *clock_format_rfc3339(usec_t wall, char buffer[static CLOCK_RFC3339_SIZE]) 
         return buffer;
 }
 
-static bool is_digit(char c) {
-        return c >= '0' && c <= '9';
-}
-
 /* Reads exactly *digits* digits from *p*. */
 static bool read_number(const char *p, unsigned digits, unsigned *ret) {
         unsigned value = 0;
 
         for (unsigned i = 0; i < digits; i++) {
-                if (!is_digit(p[i]))
+                if (!bytes_is_digit(p[i]))
                         return false;
                 value = value * 10 + (unsigned) (p[i] - '0');
         }
@@ -163,7 +161,7 @@ bool clock_parse_rfc3339(const char *text, size_t size, int64_t *ret_msec) {
         if (*p == '.') {
                 const char *fraction = ++p;
 
-                for (int64_t unit = 100; p < end && is_digit(*p); p++, unit /= 10)
+                for (int64_t unit = 100; p < end && bytes_is_digit(*p); p++, unit /= 10)
                         msec += (*p - '0') * unit;
                 if (p == fraction)
                         return false;

@@ -150,15 +150,11 @@ static int read_key(JsonReader *r, const char *p) {
         return accept(r, p + 1, VALUE, JSON_KEY);
 }
 
-static inline bool is_digit(char c) {
-        return c >= '0' && c <= '9';
-}
-
 /* Returns the place after one or more digits, or NULL when there is no digit. */
 static inline const char *skip_digits(const char *p, const char *end) {
-        if (p == end || !is_digit(*p))
+        if (p == end || !bytes_is_digit(*p))
                 return NULL;
-        while (p < end && is_digit(*p))
+        while (p < end && bytes_is_digit(*p))
                 p++;
         return p;
 }

@@ -99,10 +99,6 @@ int listen_address_open(const char *address, int *ret_fd) {
 
 /* ---- Host ---- */
 
-static bool host_is(Slice host, const char *name) {
-        return host.size == strlen(name) && strncasecmp(host.data, name, host.size) == 0;
-}
-
 /* People may write the name as a browser shows it, with a scheme, a port or a path. */
 static bool host_is_named(Slice host, const char *name) {
         const char *scheme = strstr(name, "://"), *from = scheme ? scheme + strlen("://") : name;
@@ -130,7 +126,7 @@ bool listen_host_is_ours(const char *header, const char *const *hosts) {
         const char *bracket = strchr(header, ']'), *colon = strchr(bracket ? bracket : header, ':');
         Slice host = { header, colon ? (size_t) (colon - header) : strlen(header) };
 
-        if (host_is_address(host) || host_is(host, "localhost"))
+        if (host_is_address(host) || slice_equal_nocase(host, "localhost"))
                 return true;
         for (size_t i = 0; hosts && hosts[i]; i++)
                 if (host_is_named(host, hosts[i]))
@@ -138,5 +134,5 @@ bool listen_host_is_ours(const char *header, const char *const *hosts) {
         if (gethostname(own, sizeof(own) - 1) < 0 || own[0] == '\0')
                 return false;
         (void) snprintf(local, sizeof(local), "%s.local", own);
-        return host_is(host, own) || host_is(host, local);
+        return slice_equal_nocase(host, own) || slice_equal_nocase(host, local);
 }

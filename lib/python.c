@@ -52,10 +52,6 @@ static bool take_word(Parser *p, const char *word) {
         return true;
 }
 
-static bool is_digit(char c) {
-        return c >= '0' && c <= '9';
-}
-
 static bool is_letter(char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char) c >= 0x80;
 }
@@ -106,10 +102,10 @@ static int skip_lines(Parser *p) {
 static int put_digits(Parser *p) {
         int n = 0;
 
-        for (; p->cursor < p->end && (is_digit(*p->cursor) || (n > 0 && at(p, '_'))); p->cursor++) {
+        for (; p->cursor < p->end && (bytes_is_digit(*p->cursor) || (n > 0 && at(p, '_'))); p->cursor++) {
                 int r;
 
-                if (at(p, '_') && (p->cursor + 1 == p->end || !is_digit(p->cursor[1])))
+                if (at(p, '_') && (p->cursor + 1 == p->end || !bytes_is_digit(p->cursor[1])))
                         break;
                 if (at(p, '_'))
                         continue;
@@ -163,7 +159,7 @@ static int put_exponent(Parser *p) {
 }
 
 static int digit_value(char c) {
-        if (is_digit(c))
+        if (bytes_is_digit(c))
                 return c - '0';
         if (c >= 'a' && c <= 'f')
                 return c - 'a' + 10;
@@ -206,7 +202,7 @@ static unsigned base_of(const Parser *p) {
 }
 
 static bool is_fraction(const Parser *p, int digits) {
-        return at(p, '.') && (digits > 0 || (p->end - p->cursor > 1 && is_digit(p->cursor[1])));
+        return at(p, '.') && (digits > 0 || (p->end - p->cursor > 1 && bytes_is_digit(p->cursor[1])));
 }
 
 /* Writes a number without its sign. *ret_integer* is true when it has neither fraction nor exponent. */
@@ -251,7 +247,7 @@ static int put_number(Parser *p) {
                 r = put_unsigned(p, &integer);
         if (r < 0)
                 return r;
-        if (p->cursor < p->end && (is_letter(*p->cursor) || is_digit(*p->cursor) || at(p, '.')))
+        if (p->cursor < p->end && (is_letter(*p->cursor) || bytes_is_digit(*p->cursor) || at(p, '.')))
                 return bad(p, "a number that goes on with something else");
         if (integer && negative && strcmp(p->json->data + from, "-0") == 0) { /* an integer has no negative zero */
                 p->json->size = from;
@@ -522,7 +518,7 @@ static int put_name(Parser *p) {
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 if (take_word(p, names[i].python)) {
-                        if (p->cursor < p->end && (is_letter(*p->cursor) || is_digit(*p->cursor)))
+                        if (p->cursor < p->end && (is_letter(*p->cursor) || bytes_is_digit(*p->cursor)))
                                 break;
                         return put(p, names[i].json);
                 }
@@ -533,7 +529,7 @@ static int put_scalar(Parser *p, bool key) {
         int r = key ? put(p, "\"") : 0;
 
         if (r == 0)
-                r = at(p, '-') || at(p, '+') || at(p, '.') || is_digit(*p->cursor) ? put_number(p) : put_name(p);
+                r = at(p, '-') || at(p, '+') || at(p, '.') || bytes_is_digit(*p->cursor) ? put_number(p) : put_name(p);
         if (r == 0 && key)
                 r = put(p, "\"");
         return r < 0 ? r : VALUE_PLAIN;

@@ -37,16 +37,12 @@ int shape_text_has_form(Slice json) {
         return token == JSON_END;
 }
 
-static bool is_space(char c) {
-        return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 static Slice trim(Slice text) {
         if (text.size >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0)
                 text = (Slice){ text.data + 3, text.size - 3 };
-        while (text.size > 0 && (is_space(text.data[text.size - 1]) || text.data[text.size - 1] == '\0'))
+        while (text.size > 0 && (bytes_is_space(text.data[text.size - 1]) || text.data[text.size - 1] == '\0'))
                 text.size--;
-        while (text.size > 0 && is_space(text.data[0]))
+        while (text.size > 0 && bytes_is_space(text.data[0]))
                 text = (Slice){ text.data + 1, text.size - 1 };
         return text;
 }
@@ -61,7 +57,7 @@ static size_t not_a_number(const char *p, const char *end) {
                 const char *after = p + size;
 
                 if ((size_t) (end - p) >= size && memcmp(p, words[i], size) == 0 &&
-                        (after == end || is_space(*after) || *after == ',' || *after == ']' || *after == '}'))
+                        (after == end || bytes_is_space(*after) || *after == ',' || *after == ']' || *after == '}'))
                         return size;
         }
         return 0;
@@ -135,14 +131,10 @@ int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]) {
 
 /* ---- numbers ---- */
 
-static bool is_digit(char c) {
-        return c >= '0' && c <= '9';
-}
-
 static size_t count_digits(const char *p) {
         size_t n = 0;
 
-        while (is_digit(p[n]))
+        while (bytes_is_digit(p[n]))
                 n++;
         return n;
 }
@@ -197,7 +189,7 @@ static const char *read_exponent(const char *p, Bytes *number) {
 }
 
 static const char *read_number(const char *p, char separator, Bytes *number) {
-        if (!is_digit(p[0]) && !(p[0] == '.' && is_digit(p[1])))
+        if (!bytes_is_digit(p[0]) && !(p[0] == '.' && bytes_is_digit(p[1])))
                 return NULL;
         p = read_whole(p, separator, number);
         if (p)
@@ -210,12 +202,12 @@ int shape_number(const char *text, const char *thousands, Bytes *ret) {
 
         if (bytes_reserve(&number, strlen(text) + 1) < 0) /* for the whole text, so that nothing below can fail */
                 return -ENOMEM;
-        while (is_space(*text))
+        while (bytes_is_space(*text))
                 text++;
         if (*text == '-' && bytes_append_text(&number, "-") < 0)
                 return 0;
         text = read_number(*text == '-' || *text == '+' ? text + 1 : text, thousands ? thousands[0] : '\0', &number);
-        while (text && is_space(*text))
+        while (text && bytes_is_space(*text))
                 text++;
         if (!text || *text != '\0' || !isfinite(strtod(number.data, NULL)))
                 return 0;

@@ -52,17 +52,13 @@ static ClientOutcome sort_status(int status, const WireError *error) {
         }
 }
 
-static bool is_space(char c) {
-        return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* Whether the body begins with { and ends with }. Its reader finds other faults. */
 static bool looks_like_object(const Bytes *body) {
         size_t first = 0, last = body->size;
 
-        while (first < last && is_space(body->data[first]))
+        while (first < last && bytes_is_space(body->data[first]))
                 first++;
-        while (last > first && is_space(body->data[last - 1]))
+        while (last > first && bytes_is_space(body->data[last - 1]))
                 last--;
         return last - first >= 2 && body->data[first] == '{' && body->data[last - 1] == '}';
 }

@@ -12,10 +12,6 @@
 #define MANTISSA_DIGITS_MAX 18                /* cannot overflow 64 bits */
 #define STACK_SIZE 128
 
-static bool is_digit(char c) {
-        return c >= '0' && c <= '9';
-}
-
 /* Reads an integer. The grammar allows no leading zeros, so more than 19 digits do not fit into int64. */
 static int read_integer(Slice text, double *ret_double, int64_t *ret_int64) {
         bool negative = text.data[0] == '-';
@@ -44,7 +40,7 @@ static bool split_number(const char *p, const char *end, uint64_t *ret_mantissa,
         int digits = 0, exponent = 0, written = 0;
         bool fraction = false, negative;
 
-        for (; p < end && (is_digit(*p) || *p == '.'); p++) {
+        for (; p < end && (bytes_is_digit(*p) || *p == '.'); p++) {
                 if (*p == '.') {
                         fraction = true;
                         continue;

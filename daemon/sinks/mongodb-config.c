@@ -118,10 +118,6 @@ static const struct {
         { "slaveOk", NULL },
 };
 
-static bool slice_equal_nocase(Slice slice, const char *text) {
-        return slice.size == strlen(text) && strncasecmp(slice.data, text, slice.size) == 0;
-}
-
 static const char *option_find(const char *const *names, Slice name) {
         for (; *names; names++)
                 if (slice_equal_nocase(name, *names))

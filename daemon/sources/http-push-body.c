@@ -8,11 +8,6 @@
 
 #define NESTING_MAX 90
 
-/* White space in JSON; strchr() would also find the NUL. */
-static bool is_blank(char c) {
-        return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 bool http_push_body_next(Slice *rest, bool lines, size_t *number, Slice *ret) {
         while (rest->size > 0) {
                 const char *newline = lines ? memchr(rest->data, '\n', rest->size) : NULL;
@@ -21,7 +16,7 @@ bool http_push_body_next(Slice *rest, bool lines, size_t *number, Slice *ret) {
                 *ret = (Slice){ rest->data, size };
                 *rest = (Slice){ rest->data + used, rest->size - used };
                 (*number)++;
-                while (ret->size > 0 && is_blank(ret->data[ret->size - 1]))
+                while (ret->size > 0 && bytes_is_space(ret->data[ret->size - 1]))
                         ret->size--;
                 if (ret->size > 0)
                         return true;

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a rule's text, a webhook's body and what a device says of itself: what is taken as a template makes UTF-8, what is taken as a
  * body makes JSON, and no message is longer than its service takes. The input: template, NUL, name, NUL, value. */
-#include <stdint.h>
 #include <stdlib.h>
 
-#include "lib/json.h"
+#include "fuzz.h"
 #include "sinks/alert-target.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static void send_to(const AlertTarget *target, const AlertNotice *notice) {
         AlertRequest request = {};

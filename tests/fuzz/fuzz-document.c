@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a message's data: a valid document or a reason, never more than the limit, the same twice, and a rejected document always.
  */
-#include <stdint.h>
-#include <stdlib.h>
-
+#include "fuzz.h"
 #include "sinks/document.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 /* The first byte says how much of the rest is an attribute. */
 static WireMessage message_of(const uint8_t *data, size_t size, WireAttribute *attribute) {

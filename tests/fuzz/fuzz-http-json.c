@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as an answer's pointer to its next page (behind the first byte, which says how it is given), and as a URL with placeholders: what
  * comes of it is a URL of the same server, or none. */
-#include <stdint.h>
 #include <stdlib.h>
 
+#include "fuzz.h"
 #include "lib/http.h"
-#include "lib/json.h"
 #include "sources/http-json.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static void page(Slice document, bool by_parameter) {
         HttpJsonPaging paging = { (char *) "/next", by_parameter ? (char *) "page" : NULL, 20 };

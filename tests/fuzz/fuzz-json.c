@@ -6,7 +6,7 @@
 
 #include <json-c/json.h>
 
-#include "lib/json.h"
+#include "fuzz.h"
 
 #define DEPTH 90
 
@@ -165,8 +165,6 @@ static void check_skip(const char *text, size_t size, int outcome) {
         CHECK(raw.size > 0 && raw.data >= text && raw.data + raw.size == r.cursor);
         CHECK(json_reader_next(&r) == outcome);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const char *text = (const char *) data;

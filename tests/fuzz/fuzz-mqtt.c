@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as what a broker sends. The first byte chooses the version. Slices stay inside, every packet uses bytes up,
  * and what is short of a packet asks for more than there is. The rest of the input is a pattern and a topic as well. */
-#include <stdint.h>
 #include <stdlib.h>
 
+#include "fuzz.h"
 #include "sources/mqtt-packet.h"
 #include "sources/mqtt.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static void require_inside(Slice slice, Slice whole) {
         require(slice.size == 0 || (slice.data >= whole.data && slice.data + slice.size <= whole.data + whole.size));

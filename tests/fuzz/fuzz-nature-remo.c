@@ -2,38 +2,15 @@
 /* Any bytes as the reply to GET /1/devices and GET /1/appliances: readings that are strict JSON with a device and a key, or an error in words; never both lost
  * and silent. */
 #include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
 
-#include "lib/json.h"
+#include "fuzz.h"
 #include "sources/nature-remo.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static uint64_t fixed_random(void) {
         return 1;
 }
 
 /* What is published can be read at the other end: one object, nested no deeper than can be stored, plain UTF-8. */
-static void require_message(const Reading *reading) {
-        JsonReader reader;
-        int token;
-
-        require(bytes_is_utf8(reading->payload.data, reading->payload.size));
-        json_reader_init(&reader, reading->payload.data, reading->payload.size, 90);
-        require(json_reader_next(&reader) == JSON_OBJECT);
-        while ((token = json_reader_next(&reader)) > 0)
-                ;
-        require(token == JSON_END);
-        require(reading->device[0] != '\0' && bytes_is_utf8(reading->device, strlen(reading->device)));
-        require(strlen(reading->key) <= 1024); /* an attribute's limit */
-}
-
 static void still(void *userdata, const char *id, const char *name, const char *keys, usec_t span) {
         require(id[0] != '\0' && bytes_is_utf8(keys, strlen(keys)) && span > 0);
 }

@@ -4,12 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "lib/json.h"
+#include "fuzz.h"
 #include "page-answer.h"
 #include "page-numbers.h"
 #include "page-query.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The next text up to a line break; NULL when nothing is left. */
 static char *next_text(char **cursor) {

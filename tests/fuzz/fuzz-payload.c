@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a message's data where Python's text may come: an outcome with words, and what is called JSON because it was Python is JSON. */
-#include <stdint.h>
-#include <stdlib.h>
-
-#include "lib/json.h"
+#include "fuzz.h"
 #include "subscribe/payload.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         Payload payload = {};

@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as the body of a push (behind the first one, which says whether it is NDJSON): its documents lie in it, in their order, and a body
  * that is accepted has nothing but JSON and white space. */
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "lib/json.h"
+#include "fuzz.h"
 #include "sources/http-push-body.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static bool is_blank(const char *begin, const char *end) {
         for (; begin < end; begin++)

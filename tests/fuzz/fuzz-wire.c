@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a reply of Pub/Sub. The first byte chooses the kind. A pull is read in place: nothing outside of the buffer is touched, what
  * is taken can be acknowledged, and slices stay inside. */
-#include <stdint.h>
 #include <stdlib.h>
 
+#include "fuzz.h"
 #include "pubsub/wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static void require_inside(Slice slice, const char *text, size_t size) {
         require(slice.size == 0 || (slice.data >= text && slice.data + slice.size <= text + size));

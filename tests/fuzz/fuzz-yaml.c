@@ -2,9 +2,9 @@
 /* The configuration parser: every tree is within its limits and names real places, and every refusal says something. */
 
 #include <errno.h>
-#include <stdint.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "lib/yaml.h"
 
 #define CHECK(condition)                                                                                                                   \
@@ -30,8 +30,6 @@ static void check_node(const YamlNode *node, unsigned depth, size_t size) {
                 check_node(child, depth + 1, size);
         }
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         YamlError error = {};
