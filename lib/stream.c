@@ -32,6 +32,7 @@ struct Stream {
         Bytes next;  /* bytes to send after *out* */
         usec_t timeout;
         int unopened; /* errno of the last socket if it could not be opened; else 0 */
+        bool want;
         char error[CURL_ERROR_SIZE];
         char detail[CURL_ERROR_SIZE + 64];
         StreamCallbacks callbacks;
@@ -164,20 +165,21 @@ void stream_hold(Stream *stream, bool hold) {
                 loop_wake(stream->again);
 }
 
+bool stream_is_want(const Stream *stream) {
+        return stream->want;
+}
+
 /* ---- connecting ---- */
 
 static void stream_failed(Stream *stream, CURLcode code) {
-        long system_error = 0, proxy_status = 0;
+        HttpEnd end = { .code = code, .error = stream->error, .timeout = stream->timeout };
+        long system_error = 0;
 
         (void) curl_easy_getinfo(stream->easy, CURLINFO_OS_ERRNO, &system_error);
-        (void) curl_easy_getinfo(stream->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
-        (void) http_outcome(
-                &(HttpEnd){ .code = code,
-                        .error = stream->error,
-                        .system_error = err_is_want(-stream->unopened) ? stream->unopened : (int) system_error,
-                        .proxy_status = proxy_status,
-                        .timeout = stream->timeout },
-                stream->detail, sizeof(stream->detail));
+        (void) curl_easy_getinfo(stream->easy, CURLINFO_HTTP_CONNECTCODE, &end.proxy_status);
+        end.system_error = err_is_want(-stream->unopened) ? stream->unopened : (int) system_error;
+        (void) http_outcome(&end, stream->detail, sizeof(stream->detail));
+        stream->want = http_end_is_want(&end);
         stream_lose(stream, stream->detail);
 }
 

@@ -40,5 +40,8 @@ size_t stream_read(Stream *stream, char *buffer, size_t size);
 /* Sends the bytes, in order, as fast as the peer takes them. -ENOMEM. */
 int stream_write(Stream *stream, const void *data, size_t size);
 
+/* In on_lost: true when this machine was short of descriptors, memory or threads. */
+bool stream_is_want(const Stream *stream);
+
 /* While held, on_readable is not called, and TCP slows the peer down. */
 void stream_hold(Stream *stream, bool hold);

@@ -344,7 +344,7 @@ static void on_open(void *userdata) {
 static void on_lost(void *userdata, const char *detail) {
         Webhook *w = userdata;
 
-        fail_to_reach(w->probed, CAUSE_NETWORK, detail);
+        fail_to_reach(w->probed, stream_is_want(w->stream) ? CAUSE_MEMORY : CAUSE_NETWORK, detail);
         probe_end(w);
 }
 

@@ -12,6 +12,7 @@
 
 #include "events.h"
 #include "lib/backoff.h"
+#include "lib/err.h"
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/stream.h"
@@ -190,7 +191,7 @@ static void session_lose(MqttSession *s, MqttState why, const char *detail) {
 }
 
 static void session_fail(MqttSession *s, int error) {
-        session_lose(s, MQTT_UNREACHABLE, strerror(-error));
+        session_lose(s, err_is_want(error) ? MQTT_SHORT : MQTT_UNREACHABLE, strerror(-error));
 }
 
 /* Sends all packets, or none. */
@@ -222,7 +223,7 @@ static void on_lost(void *userdata, const char *detail) {
 
         text_print(s->detail, sizeof(s->detail), "%s%s", detail,
                 soon ? "; if this goes on, see whether another program uses the same client_id" : "");
-        session_lose(s, MQTT_UNREACHABLE, s->detail);
+        session_lose(s, stream_is_want(s->stream) ? MQTT_SHORT : MQTT_UNREACHABLE, s->detail);
         if (older)
                 loop_arm_in(s->timer, 0);
 }

@@ -328,9 +328,12 @@ static void on_state(void *userdata, MqttState state, usec_t retry_in, const cha
         static const SourcePollOutcome outcomes[] = {
                 [MQTT_READY] = SOURCE_POLLED,
                 [MQTT_UNREACHABLE] = SOURCE_UNREACHABLE,
+                [MQTT_SHORT] = SOURCE_UNREACHABLE,
                 [MQTT_REFUSED] = SOURCE_REFUSED,
         };
-        static const Cause reasons[] = { [MQTT_UNREACHABLE] = CAUSE_SERVICE, [MQTT_REFUSED] = CAUSE_LOGIN };
+        static const Cause reasons[] = {
+                [MQTT_UNREACHABLE] = CAUSE_SERVICE, [MQTT_SHORT] = CAUSE_MEMORY, [MQTT_REFUSED] = CAUSE_LOGIN
+        };
         Mqtt *mqtt = userdata;
 
         source_tell(mqtt->context.source,

@@ -91,6 +91,7 @@ typedef struct MqttSessionSpec {
 typedef enum MqttState {
         MQTT_READY,       /* subscribed */
         MQTT_UNREACHABLE, /* tried again after *retry_in* (microseconds) */
+        MQTT_SHORT,       /* the same, for want of memory, descriptors or threads */
         MQTT_REFUSED,     /* the broker refuses us or a topic: tried again anyway */
 } MqttState;
 

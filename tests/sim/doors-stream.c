@@ -404,6 +404,10 @@ int stream_write(Stream *stream, const void *data, size_t size) {
         return 0;
 }
 
+bool stream_is_want(const Stream *stream) {
+        return false;
+}
+
 void stream_hold(Stream *stream, bool hold) {
         stream->held = hold;
         if (!hold)

@@ -26,7 +26,7 @@ typedef struct Fixture {
         int listen_fd, peer_fd;
         uint16_t port;
         Bytes got;
-        bool open, lost, free_when_open, free_when_readable;
+        bool open, lost, want, free_when_open, free_when_readable;
         size_t piece; /* bytes read at once, once for each call; 0: all */
         int readable;
         char detail[300];
@@ -62,6 +62,7 @@ static void on_lost(void *userdata, const char *detail) {
 
         assert_false(f->lost);
         f->lost = true;
+        f->want = stream_is_want(f->stream);
         (void) snprintf(f->detail, sizeof(f->detail), "%s", detail);
 }
 
@@ -245,6 +246,7 @@ static void test_refused(void **state) {
         while (!f->lost)
                 turn(f);
         assert_string_equal(f->detail, "connection refused");
+        assert_false(f->want);
         assert_false(f->open);
         f->listen_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
@@ -264,6 +266,7 @@ static void test_no_descriptor(void **state) {
                 turn(f);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         assert_string_equal(f->detail, "cannot connect: this machine is short of descriptors or memory (Too many open files)");
+        assert_true(f->want);
 }
 
 static void test_freed_from_inside(void **state) {

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -544,6 +545,25 @@ static void test_unreachable(void **state) {
         assert_contains(status(w).detail, "unreachable");
 }
 
+/* The network is not to blame. */
+static void test_no_descriptor(void **state) {
+        World *w = *state;
+        struct rlimit before, none;
+        int next;
+
+        w->says = says_yes;
+        assert_int_equal(open_sink(w), 0);
+        next = dup(STDERR_FILENO); /* the lowest that is free */
+        (void) close(next);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ (rlim_t) next, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        UNTIL(w, status(w).detail[0]);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(status(w).cause, CAUSE_MEMORY);
+        assert_contains(status(w).detail, "LimitNOFILE=");
+}
+
 static void test_a_wrong_url_file(void **state) {
         World *w = *state;
         char problem[SINK_DETAIL_MAX];
@@ -646,6 +666,7 @@ int main(void) {
                 TEST(test_tokens_are_of_one),
                 TEST(test_a_secret_url),
                 TEST(test_unreachable),
+                TEST(test_no_descriptor),
                 TEST(test_a_wrong_url_file),
                 cmocka_unit_test(test_the_section),
         };
