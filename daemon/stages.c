@@ -435,7 +435,7 @@ static void stage_open_late(Stage *stage) {
         const StagesHost *host = stage->stages->host;
         char error[STAGES_ERROR_MAX] = "", span[CLOCK_SPAN_SIZE];
         int r = stage_open(stage, error);
-        Cause cause = err_is_want(r) ? CAUSE_MEMORY : CAUSE_OTHER;
+        Cause cause = err_is_want(r) || r == -EAGAIN ? CAUSE_MEMORY : CAUSE_OTHER; /* EAGAIN: no more threads */
         const char *words = error[0] ? error : strerror(r < 0 ? -r : EIO);
 
         if (r == 0 && trouble_mend(&stage->unopened, span))
@@ -470,7 +470,7 @@ void stages_take_over(Stages *stages, Stages *old) {
                         continue;
                 if (trouble_mend(&stage->unopened, span))
                         log_event(LOG_NOTICE, EVENT_PART_RECOVERED, NULL,
-                                "What could not go to work for %s is not in the configuration any more: %s.", span,
+                                "What could not go to work for %s was changed, or taken away, by a reload: %s.", span,
                                 stage->exclusive);
                 stage_retire(stage);
                 stage->stages = stages;

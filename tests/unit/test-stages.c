@@ -23,7 +23,7 @@ typedef struct Fake {
 static Bytes story;
 static unsigned open_now[2]; /* by slot: more than one is what must not be */
 
-static bool refuse_open;
+static int refuse_open; /* with this error; 0: not */
 
 static void tell(const char *what, const SourceConfig *config) {
         assert_int_equal(bytes_append_format(&story, "%s%s %s", story.size > 0 ? ", " : "", what, config->name), 0);
@@ -38,7 +38,7 @@ static int fake_open(const SourceContext *context, void **ret_self) {
 
         if (refuse_open) {
                 free(fake);
-                return -EMFILE;
+                return refuse_open;
         }
         assert_non_null(fake);
         *fake = (Fake){ context->source, context->config };
@@ -104,7 +104,7 @@ static bool sink_works; /* on something that it must end */
 
 static int fake_sink_open(const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
         if (refuse_open)
-                return -EMFILE;
+                return refuse_open;
         assert_int_equal(sinks_open++, 0);
         sinks_opened++;
         *ret_self = host;
@@ -332,7 +332,7 @@ static void test_waiting_cannot_be_opened(void **state) {
 
         take(f, "{name: a, type: fake}");
         capture = capture_begin();
-        refuse_open = true;
+        refuse_open = -EMFILE;
         take(f, "{name: b, type: fake}");
         stages_settle(f->stages);
         stages_settle(f->stages);
@@ -341,7 +341,7 @@ static void test_waiting_cannot_be_opened(void **state) {
         assert_string_equal(source.detail, "Too many open files");
         assert_int_equal(source.cause, CAUSE_MEMORY);
         assert_true(source.failing && source.failing_since > 0);
-        refuse_open = false;
+        refuse_open = 0;
         f->figures = 0;
         stages_settle(f->stages);
         assert_true(f->figures > 0);
@@ -364,16 +364,16 @@ static void test_waiting_is_corrected(void **state) {
 
         take(f, "{name: a, type: fake}");
         capture = capture_begin();
-        refuse_open = true;
+        refuse_open = -EMFILE;
         take(f, "{name: b, type: fake}");
         take(f, "{name: b, type: fake}"); /* still the same */
-        refuse_open = false;
-        take(f, "{name: b, type: fake, slot: two}");
+        refuse_open = 0;
+        take(f, "{name: b, type: fake, text: other}"); /* which has the same slot */
         said = capture_end(&capture);
         assert_true(is_well(f, &source));
         assert_story("open a, close a, open b");
         assert_int_equal(count_of(said, EVENT_PART_FAILING), 1);
-        assert_int_equal(count_of(said, "is not in the configuration any more: slot one"), 1);
+        assert_int_equal(count_of(said, "was changed, or taken away, by a reload: slot one"), 1);
         assert_int_equal(count_of(said, EVENT_PART_RECOVERED), 1);
 }
 
@@ -402,20 +402,21 @@ static void test_sink_cannot_be_opened(void **state) {
 
         sinks_opened = 0;
         take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}]\n");
-        refuse_open = true;
+        refuse_open = -EAGAIN; /* its thread */
         take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n");
         for (unsigned i = 0; sinks_open > 0 && i < 100; i++) {
                 assert_true(loop_turn(f->host.loop, USEC_PER_SEC / 10) >= 0);
                 stages_settle(f->stages);
         }
         assert_int_equal(stages_look(f->stages, &figures), 0);
-        refuse_open = false;
+        refuse_open = 0;
         assert_int_equal(figures.n_subscribers, 1);
         status = figures.subscribers;
         assert_false(report_subscriber_is_well(status));
         assert_string_equal(status->subscription, "projects/my-project/subscriptions/sub");
         assert_string_equal(status->sink.what, "Nothing");
-        assert_string_equal(status->sink.detail, "Too many open files");
+        assert_string_equal(status->sink.detail, "Resource temporarily unavailable");
+        assert_int_equal(status->sink.cause, CAUSE_MEMORY);
         assert_true(status->paused && status->paused_since > 0 && status->sink.down_since > 0);
         report_done(&figures);
 }
