@@ -99,8 +99,10 @@ static int errors_note(ConfigErrors *errors, Mark mark, const char *path, const 
         char place[40] = "";
         int r;
 
-        if (vasprintf(&words, format, list) < 0)
+        if (vasprintf(&words, format, list) < 0) {
+                words = NULL; /* asprintf(3) leaves it undefined */
                 return -ENOMEM;
+        }
         if (mark.line > 0)
                 (void) snprintf(place, sizeof(place), "%u:%u:", mark.line, mark.column);
         r = bytes_append_format(
