@@ -15,7 +15,7 @@ export const english = {
     is_full: "{name} has no room left",
     is_disk: "{name} cannot be written to: this machine's disk refuses",
     is_occupied: "{name} is in use by another program",
-    is_memory: "{name}: sensorqd is out of memory, or of files that it may open",
+    is_memory: "{name}: sensorqd is out of memory, files or threads",
     is_program: "{name}: its program fails",
     is_other: "{name} does not work",
     do_network: "look at this machine's network and name resolution",
@@ -47,7 +47,7 @@ export const english = {
     do_disk: "look at this machine's disk (journalctl -k), and repair it",
     do_owner: "give the directory to the user that runs sensorqd, and name it in ReadWritePaths=",
     do_occupied: "end the other program that uses it, or give each one of its own",
-    do_memory: "give sensorqd more (MemoryMax=, LimitNOFILE=)",
+    do_memory: "raise MemoryMax=, LimitNOFILE= or TasksMax=",
     do_program: "read below what the program says",
 };
 
@@ -65,7 +65,7 @@ export const japanese = {
     is_full: "{name} の空き容量がありません",
     is_disk: "{name} に書き込めません (このマシンのディスク)",
     is_occupied: "{name} は別のプログラムが使用中です",
-    is_memory: "{name}: sensorqd のメモリー、または開けるファイルの数が足りません",
+    is_memory: "{name}: sensorqd のメモリー、ファイルまたはスレッドが足りません",
     is_program: "{name}: プログラムが失敗しています",
     is_other: "{name} に障害があります",
     do_network: "このマシンのネットワークと名前解決を確認してください",
@@ -97,6 +97,6 @@ export const japanese = {
     do_disk: "このマシンのディスクを調べ (journalctl -k)、修復してください",
     do_owner: "ディレクトリを sensorqd のユーザーのものにし、ReadWritePaths= に加えてください",
     do_occupied: "使用中の別のプログラムを終了するか、別々のものを使ってください",
-    do_memory: "sensorqd に許す量を増やしてください (MemoryMax=、LimitNOFILE=)",
+    do_memory: "MemoryMax=、LimitNOFILE=、TasksMax= を増やしてください",
     do_program: "下に示すプログラムの出力を読んでください",
 };

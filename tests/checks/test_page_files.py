@@ -50,3 +50,6 @@ def test_words_for_programs_are_documented_and_in_both_languages():
     kinds = {f"is_{kind}" for kind, _ in rows}
     wanted = kinds | {f"do_{remedy}".replace("-", "_") for _, remedy in rows if remedy}
     assert [key for key in wanted for part in (english, japanese) if f"\n    {key}:" not in part] == []
+    limits = re.findall(r"\w+=", re.search("#define CAUSE_MEMORY_PLACES (.*)", (REPO / "daemon" / "cause.h").read_text())[1])
+    said = [re.search("do_memory: (.*)", part)[1] for part in (english, japanese)]
+    assert len(limits) == 3 and [limit for limit in limits for words in said if limit not in words] == []
