@@ -16,19 +16,10 @@
 #define INFO_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define INFO_MAX (64 * 1024)
 
-static const AlertConfig *keys_of(const void *self) {
-        return ((const SubscriptionConfig *) self)->keys;
-}
-
 static void admin_place(const SubscriptionConfig *config, char text[static SINK_ADMIN_TEXT_MAX]) {
         const char *slash = strrchr(config->subscription, '/');
 
         text_copy(text, SINK_ADMIN_TEXT_MAX, slash ? slash + 1 : config->subscription);
-}
-
-static int admin_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
-        *ret_self = (void *) config;
-        return 0;
 }
 
 /* ---- check ---- */
@@ -124,7 +115,7 @@ static SinkGrade check_target(const AlertTarget *target, char words[static WEB_P
 }
 
 static void admin_check(void *self, const SinkTeller *teller) {
-        const AlertConfig *keys = keys_of(self);
+        const AlertConfig *keys = ((const SubscriptionConfig *) self)->keys;
         char words[WEB_PLACE_WORDS_MAX];
 
         for (size_t i = 0; i < keys->n_targets; i++) {
@@ -174,9 +165,9 @@ static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot
         listing->each(listing->userdata, &alert);
 }
 
-static int admin_each(void *self, SinkAlertEach each, void *userdata, char text[static SINK_ADMIN_TEXT_MAX]) {
-        const SubscriptionConfig *config = self;
-        Listing listing = { keys_of(self), each, userdata };
+static int admin_each(
+        const SubscriptionConfig *config, SinkAlertEach each, void *userdata, char text[static SINK_ADMIN_TEXT_MAX]) {
+        Listing listing = { config->keys, each, userdata };
         int r = alert_store_each(
                 &(AlertStoreSpec){ config->state_dir, config->subscription, listing.keys }, each_slot, &listing);
 
@@ -223,9 +214,9 @@ static int send_test(
         return r < 0 ? r : 0;
 }
 
-static int admin_find(void *self, const char *name, const ConfigSection **ret_section, void **ret_target,
-        char text[static SINK_ADMIN_TEXT_MAX]) {
-        const AlertConfig *keys = keys_of(self);
+static int admin_find(const SubscriptionConfig *config, const char *name, const ConfigSection **ret_section,
+        void **ret_target, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const AlertConfig *keys = config->keys;
         TextRoom names = { text, SINK_ADMIN_TEXT_MAX };
 
         text[0] = '\0';
@@ -240,8 +231,9 @@ static int admin_find(void *self, const char *name, const ConfigSection **ret_se
         return SINK_ADMIN_ABSENT;
 }
 
-static int admin_test(void *self, const SinkMeans *means, void *chosen, char text[static SINK_ADMIN_TEXT_MAX]) {
-        const SubscriptionConfig *config = self;
+static int admin_test(
+        const SubscriptionConfig *config, const SinkMeans *means, void *chosen, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const AlertConfig *keys = config->keys;
         const AlertTarget *target = chosen;
         _cleanup_(alert_post_freep) AlertPost *post = NULL;
         Trial trial = {};
@@ -249,7 +241,7 @@ static int admin_test(void *self, const SinkMeans *means, void *chosen, char tex
 
         r = alert_post_new(means, config->subscription, target, &post, text);
         if (r >= 0)
-                r = send_test(post, target, (AlertLanguage) keys_of(config)->language, means, &trial);
+                r = send_test(post, target, (AlertLanguage) keys->language, means, &trial);
         if (r < 0)
                 return r;
         if (trial.answer.class == ALERT_TAKEN)
@@ -263,7 +255,6 @@ static int admin_test(void *self, const SinkMeans *means, void *chosen, char tex
 
 const SinkAdmin alert_config_admin = {
         .place = admin_place,
-        .open = admin_open,
         .check = admin_check,
         .each_alert = admin_each,
         .find_target = admin_find,

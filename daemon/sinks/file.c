@@ -424,11 +424,6 @@ static void admin_place(const SubscriptionConfig *config, char text[static SINK_
         (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s", ((const FileConfig *) config->keys)->directory);
 }
 
-static int admin_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
-        *ret_self = (void *) config;
-        return 0;
-}
-
 /* Checks only, and creates nothing: the service could not write to a directory made by root. */
 static void admin_check(void *self, const SinkTeller *teller) {
         const SubscriptionConfig *config = self;
@@ -464,7 +459,7 @@ static void admin_check(void *self, const SinkTeller *teller) {
                 there ? "can be written to" : "will be made", (unsigned long long) disk.f_bavail * disk.f_frsize >> 20);
 }
 
-static const SinkAdmin file_admin = { .place = admin_place, .open = admin_open, .check = admin_check };
+static const SinkAdmin file_admin = { .place = admin_place, .check = admin_check };
 
 const SinkType sink_type_file = {
         .keys = &section,

@@ -65,22 +65,13 @@ static void admin_place(const SubscriptionConfig *config, char text[static SINK_
         text_copy(text, SINK_ADMIN_TEXT_MAX, place ?: "");
 }
 
-static int admin_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
-        *ret_self = config->keys;
-        return web_place_check(&((const WebhookConfig *) config->keys)->at, text);
-}
-
 static void admin_check(void *self, const SinkTeller *teller) {
-        const WebhookConfig *keys = self;
+        const WebhookConfig *keys = ((const SubscriptionConfig *) self)->keys;
         char words[WEB_PLACE_WORDS_MAX];
-        bool open = web_place_try(&keys->at, words) == WEB_PLACE_OPEN;
+        bool open = web_place_check(&keys->at, words) >= 0 && web_place_try(&keys->at, words) == WEB_PLACE_OPEN;
 
         sink_admin_tell(teller, open ? SINK_GRADE_OK : SINK_GRADE_FAIL, "%s%s", words,
                 open ? "; nothing was sent, so whether it takes documents is seen with the first" : "");
 }
 
-const SinkAdmin webhook_config_admin = {
-        .place = admin_place,
-        .open = admin_open,
-        .check = admin_check,
-};
+const SinkAdmin webhook_config_admin = { .place = admin_place, .check = admin_check };

@@ -57,9 +57,10 @@ typedef void (*SinkAlertEach)(void *userdata, const SinkAlert *alert);
 struct SinkAdmin {
         /* Writes the place that messages are stored in, for printed lines: "home.readings". */
         void (*place)(const SubscriptionConfig *config, char text[static SINK_ADMIN_TEXT_MAX]);
-        /* config->keys has its secrets. Need not connect. -EBADMSG: the configuration is wrong; *text* says how. */
+        /* config->keys has its secrets. Need not connect. -EBADMSG: the configuration is wrong; *text* says how. NULL,
+         * as close then: check() gets the configuration itself. */
         int (*open)(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]);
-        void *(*close)(void *self); /* NULL: nothing to close */
+        void *(*close)(void *self);
 
         /* Tells whether the daemon's work would succeed, and which settings look like mistakes. Changes no data. */
         void (*check)(void *self, const SinkTeller *teller);
@@ -74,11 +75,13 @@ struct SinkAdmin {
 
         /* This and the next two are NULL when the type has no alerts. Needs no secrets; a daemon may run meanwhile.
          * SINK_ADMIN_ABSENT: no rule has judged anything yet. */
-        int (*each_alert)(void *self, SinkAlertEach each, void *userdata, char text[static SINK_ADMIN_TEXT_MAX]);
+        int (*each_alert)(const SubscriptionConfig *config, SinkAlertEach each, void *userdata,
+                char text[static SINK_ADMIN_TEXT_MAX]);
         /* Finds a target by name: its keys, and the section that describes them, so that only its secrets are read.
          * SINK_ADMIN_ABSENT: there is no such target; *text* lists those that exist. */
-        int (*find_target)(void *self, const char *name, const ConfigSection **ret_section, void **ret_target,
-                char text[static SINK_ADMIN_TEXT_MAX]);
+        int (*find_target)(const SubscriptionConfig *config, const char *name, const ConfigSection **ret_section,
+                void **ret_target, char text[static SINK_ADMIN_TEXT_MAX]);
         /* Sends the target a test message. *means* is used only until this returns. */
-        int (*test_alert)(void *self, const SinkMeans *means, void *target, char text[static SINK_ADMIN_TEXT_MAX]);
+        int (*test_alert)(const SubscriptionConfig *config, const SinkMeans *means, void *target,
+                char text[static SINK_ADMIN_TEXT_MAX]);
 };

@@ -156,8 +156,7 @@ void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
                 { -EFBIG, "too_large", "may not grow", "raise the limit on the size of files (LimitFSIZE=)" },
                 { -EROFS, "read_only", "is read-only for sensorqd",
                         "name the directory in ReadWritePaths= (`systemctl edit` of its unit); where the disk itself "
-                        "is "
-                        "read-only, mount it for writing, and see `journalctl -k` whether it is broken" },
+                        "is read-only, mount it for writing, and see `journalctl -k` whether it is broken" },
                 { -EACCES, "forbidden", "may not be written to",
                         "give the directory to the user that runs sensorqd (chown), and name it in ReadWritePaths=" },
                 { -EPERM, "forbidden", "may not be written to",

@@ -115,22 +115,17 @@ static void each_alert(void *userdata, const SinkAlert *alert) {
 static void list_subscription(Alerts *a, const SubscriptionConfig *subscription) {
         const SinkAdmin *admin = admin_of(subscription);
         char text[SINK_ADMIN_TEXT_MAX] = "";
-        void *self = NULL;
         int r;
 
         if (!admin)
                 return;
         a->sinks++;
         a->subscription = subscription->subscription;
-        r = admin->open(subscription, &self, text);
-        if (r >= 0)
-                r = admin->each_alert(self, each_alert, a, text);
+        r = admin->each_alert(subscription, each_alert, a, text);
         if (r < 0 || r == SINK_ADMIN_FAILED) {
                 fprintf(stderr, "sensorqd: %s: %s\n", subscription->subscription, text[0] ? text : strerror(-r));
                 a->failed++;
         }
-        if (admin->close)
-                (void) admin->close(self);
 }
 
 /* Lists alerts that fire first. */
@@ -164,7 +159,8 @@ typedef struct Trial {
 } Trial;
 
 /* Only this target's secrets are read: a fault in another target must not stop the test. */
-static void test_target(Trial *t, const SinkAdmin *admin, void *self) {
+static void test_target(Trial *t, const SubscriptionConfig *subscription) {
+        const SinkAdmin *admin = admin_of(subscription);
         Session *session = t->session;
         const SinkMeans means = { session->loop, session->http, session->secrets, session->config->state_dir, true };
         char text[SINK_ADMIN_TEXT_MAX] = "", name[96];
@@ -172,7 +168,9 @@ static void test_target(Trial *t, const SinkAdmin *admin, void *self) {
         void *target;
         int r;
 
-        r = admin->find_target(self, t->target, &section, &target, text);
+        if (!admin)
+                return;
+        r = admin->find_target(subscription, t->target, &section, &target, text);
         if (r == SINK_ADMIN_ABSENT) {
                 (void) bytes_append_format(&t->known, "%s%s", t->known.size > 0 ? ", " : "", text);
                 return;
@@ -181,28 +179,11 @@ static void test_target(Trial *t, const SinkAdmin *admin, void *self) {
         (void) snprintf(name, sizeof(name), "target %.63s", t->target);
         if (!session_secrets(session, name, section, target))
                 return;
-        r = admin->test_alert(self, &means, target, text);
+        r = admin->test_alert(subscription, &means, target, text);
         if (r == SINK_ADMIN_OK)
                 session_ok(session, name, "%s", text);
         else
                 session_fail(session, name, "%s", text[0] ? text : strerror(-r));
-}
-
-static void test_subscription(Trial *t, const SubscriptionConfig *subscription) {
-        const SinkAdmin *admin = admin_of(subscription);
-        char text[SINK_ADMIN_TEXT_MAX] = "";
-        void *self = NULL;
-        int r;
-
-        if (!admin)
-                return;
-        r = admin->open(subscription, &self, text);
-        if (r >= 0)
-                test_target(t, admin, self);
-        else
-                session_fail(t->session, subscription->subscription, "%s", text[0] ? text : strerror(-r));
-        if (admin->close)
-                (void) admin->close(self);
 }
 
 static int alerts_test(Config *config, const char *target) {
@@ -215,7 +196,7 @@ static int alerts_test(Config *config, const char *target) {
                 return r;
         t.session = session;
         for (size_t i = 0; i < config->n_subscriptions; i++)
-                test_subscription(&t, &config->subscriptions[i]);
+                test_target(&t, &config->subscriptions[i]);
         r = session_exit_code(session);
         if (t.tried == 0 && r == EX_OK) {
                 fprintf(stderr, "sensorqd: there is no alert target of that name; there are: %s\n",

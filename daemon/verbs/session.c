@@ -180,7 +180,7 @@ void session_sink(Session *session, const SubscriptionConfig *section, bool setu
         void (*ask)(void *, const SinkTeller *) = !admin ? NULL : setup ? admin->setup : admin->check;
         char place[SINK_ADMIN_TEXT_MAX], text[SINK_ADMIN_TEXT_MAX] = "", name[SINK_ADMIN_TEXT_MAX + 32];
         SessionNamed named = { session, name };
-        void *self = NULL;
+        void *self = (void *) section;
         int r;
 
         if (!ask && !setup)
@@ -191,7 +191,7 @@ void session_sink(Session *session, const SubscriptionConfig *section, bool setu
         (void) snprintf(name, sizeof(name), "%s %s", section->sink, place);
         if (!session_secrets(session, name, section->section, section->keys))
                 return;
-        r = admin->open(section, &self, text);
+        r = admin->open ? admin->open(section, &self, text) : 0;
         if (r < 0)
                 return session_fail(session, name, "%s", text[0] ? text : strerror(-r));
         ask(self, &(SinkTeller){ tell_sink, &named });

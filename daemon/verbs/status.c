@@ -203,8 +203,7 @@ static void print_subscription(Json *subscription) {
                 json_get_flag(subscription, "paused") ? ", pulls paused" : "");
         if (number_of(subscription, "unkept") > 0)
                 printf("              %" PRIi64
-                       " can neither be stored nor set apart, the oldest published %s: see the "
-                       "journal\n",
+                       " can neither be stored nor set apart, the oldest published %s: see the journal\n",
                         number_of(subscription, "unkept"), time_of(subscription, "unkept_since", time));
         print_trouble(subscription, "failing", "failing");
         print_sink(json_get(subscription, "sink"));
