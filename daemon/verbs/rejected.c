@@ -391,16 +391,15 @@ static bool is_in_outbox(const char *id) {
                strncmp(id, SOURCE_PREFIX, strlen(SOURCE_PREFIX)) == 0;
 }
 
-static int sink_open(Rejected *r, const SubscriptionConfig *section, const SinkAdmin *admin, void **ret_sink,
-        char text[static SINK_ADMIN_TEXT_MAX]) {
+static int read_secrets(
+        Rejected *r, Secrets *secrets, const SubscriptionConfig *section, char text[static SINK_ADMIN_TEXT_MAX]) {
         SecretProblem problem;
-        int k;
+        int k = secret_read_all(r->config, secrets, section->section, section->keys, &problem);
 
-        k = secret_read_all(r->config, r->secrets, section->section, section->keys, &problem);
-        if (k == 0)
-                return admin->open(section, ret_sink, text);
-        r->secret_exit = err_passes(k) ? EX_OSERR : EX_NOPERM;
-        text_copy(text, SINK_ADMIN_TEXT_MAX, k == -ENOMEM ? strerror(ENOMEM) : problem.text);
+        if (k < 0) {
+                r->secret_exit = err_passes(k) ? EX_OSERR : EX_NOPERM;
+                text_copy(text, SINK_ADMIN_TEXT_MAX, k == -ENOMEM ? strerror(ENOMEM) : problem.text);
+        }
         return k;
 }
 
@@ -419,7 +418,9 @@ static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *sect
 
         if (!admin || !admin->each_rejected || (r->id && is_in_outbox(r->id)))
                 return;
-        k = sink_open(r, section, admin, &sink, text);
+        k = read_secrets(r, r->secrets, section, text);
+        if (k == 0)
+                k = admin->open(section, &sink, text);
         if (k == 0 && (r->action == ACTION_REPLAY || r->action == ACTION_DROP))
                 k = sink_act_on_found(r, admin, sink, text);
         else if (k == 0)
@@ -477,8 +478,7 @@ static bool store_replay(Rejected *r, const SubscriptionConfig *section, const W
         SinkHostCallbacks callbacks = { .on_answer = on_nothing,
                 .on_seen = on_nothing_seen,
                 .means = { .state_dir = r->config->state_dir, .guest = true } };
-        char problem[SINK_DETAIL_MAX] = "";
-        SecretProblem secret;
+        char problem[SINK_ADMIN_TEXT_MAX] = "";
         SinkHost *host = NULL;
         bool stored = false;
         int k;
@@ -486,14 +486,9 @@ static bool store_replay(Rejected *r, const SubscriptionConfig *section, const W
         (void) signal(SIGPIPE, SIG_IGN);
         k = secrets_new(&callbacks.means.secrets);
         if (k >= 0)
-                k = secret_read_all(r->config, callbacks.means.secrets, section->section, section->keys, &secret);
-        if (k < 0) {
-                r->secret_exit = err_passes(k) ? EX_OSERR : EX_NOPERM;
-                text_copy(text, SINK_ADMIN_TEXT_MAX, k == -ENOMEM ? strerror(ENOMEM) : secret.text);
-                secrets_free(callbacks.means.secrets);
-                return false;
-        }
-        k = loop_new(&callbacks.means.loop);
+                k = read_secrets(r, callbacks.means.secrets, section, problem);
+        if (k >= 0)
+                k = loop_new(&callbacks.means.loop);
         if (k >= 0)
                 k = http_new(callbacks.means.loop, "sensorqd/" SENSORQD_VERSION, &callbacks.means.http);
         if (k >= 0)
