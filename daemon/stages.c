@@ -553,6 +553,7 @@ void stages_wake(Stages *stages) {
 /* A stage that could not be opened stands in the figures, too: as failing, or with a sink that is down. */
 static void source_look(const Stage *stage, SourceStatus *ret) {
         const SourceConfig *section = stage->section;
+        const SourceType *type = types_source(section->type);
         const Trouble *why = &stage->unopened;
 
         if (stage->self)
@@ -560,7 +561,8 @@ static void source_look(const Stage *stage, SourceStatus *ret) {
         *ret = (SourceStatus){ .name = section->name,
                 .failing = true,
                 .failing_since = trouble_since(why),
-                .speaks = !types_source(section->type)->poll,
+                .speaks = !type->poll || (type->speaks && type->speaks(section->keys)),
+                .dropped = host_dropped(stage->stages->host, section->name),
                 .cause = why->cause,
                 .detail = why->detail };
 }

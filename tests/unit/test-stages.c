@@ -74,6 +74,10 @@ static void fake_exclusive(const SourceConfig *config, char name[static SOURCE_E
         (void) snprintf(name, SOURCE_EXCLUSIVE_MAX, "slot %s", ((const FakeKeys *) config->keys)->slot);
 }
 
+static bool fake_speaks(const void *keys) {
+        return strcmp(((const FakeKeys *) keys)->text, "speaks") == 0;
+}
+
 static const ConfigRow fake_rows[] = {
         { .key = "slot",
                 .type = &config_type_name,
@@ -94,7 +98,7 @@ static const ConfigRow fake_rows[] = {
 
 static const ConfigSection fake_section = { .name = "fake", .rows = fake_rows, .size = sizeof(FakeKeys) };
 static const SourceType fake_type = {
-        .keys = &fake_section, .open = fake_open, .exclusive = fake_exclusive, .poll = fake_poll, .close = fake_close
+        .keys = &fake_section, .open = fake_open, .exclusive = fake_exclusive, .poll = fake_poll, .speaks = fake_speaks, .close = fake_close
 };
 
 /* ---- a sink, of which only one may be open ---- */
@@ -323,20 +327,28 @@ static bool is_well(Fixture *f, SourceStatus *ret) {
         return well;
 }
 
-/* What waited, and then cannot be opened, is said once, and said when it is over. The figures have it as long. */
+/* What waited, and then cannot be opened, is said once, and said when it is over. The figures have it as long, with what the outbox knows
+ * of it. */
 static void test_waiting_cannot_be_opened(void **state) {
+        _cleanup_(reading_list_done) ReadingList gone = { .n_dropped = 2 };
+        _cleanup_bytes_ Bytes payload = {};
         Fixture *f = *state;
         SourceStatus source;
         Capture capture;
         char *said;
 
+        assert_int_equal(bytes_append_text(&payload, "?"), 0);
+        assert_int_equal(reading_list_add_unreadable(&gone, "b", "", "no JSON", &payload), 0);
+        assert_int_equal(outbox_put(f->host.outbox, &gone, NULL), OUTBOX_OK);
         take(f, "{name: a, type: fake}");
         capture = capture_begin();
         refuse_open = -EMFILE;
-        take(f, "{name: b, type: fake}");
+        take(f, "{name: b, type: fake, text: speaks}");
         stages_settle(f->stages);
         stages_settle(f->stages);
         assert_false(is_well(f, &source));
+        assert_int_equal(source.dropped, 2);
+        assert_true(source.speaks);
         assert_string_equal(source.name, "b");
         assert_string_equal(source.detail, "Too many open files");
         assert_int_equal(source.cause, CAUSE_MEMORY);
