@@ -40,6 +40,7 @@ struct Auth {
         HttpRequest *request;
         AuthDone done;
         void *userdata;
+        Cause cause; /* of the failure in *detail* */
         char detail[DETAIL_MAX];
 };
 
@@ -237,7 +238,7 @@ static void fetch_end(Auth *auth, AuthOutcome outcome) {
 
         auth->done = NULL;
         secrets_conceal(auth->host.secrets, auth->detail);
-        done(auth->userdata, outcome, outcome == AUTH_FETCHED ? "" : auth->detail);
+        done(auth->userdata, outcome, auth->cause, outcome == AUTH_FETCHED ? "" : auth->detail);
 }
 
 static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json) {
@@ -257,12 +258,15 @@ static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json)
                         words[0] ? ": " : "", words);
         else
                 text_print(auth->detail, sizeof(auth->detail), "the token endpoint answers HTTP %d", reply->status);
-        return reply->status >= 400 && reply->status < 500 && reply->status != 408 && reply->status != 429
-                       ? AUTH_REFUSED
-                       : AUTH_UNREACHABLE;
+        auth->cause = cause_of_http(reply);
+        if (reply->status < 400 || reply->status >= 500 || reply->status == 408 || reply->status == 429)
+                return AUTH_UNREACHABLE;
+        auth->cause = CAUSE_TOKEN;
+        return AUTH_REFUSED;
 }
 
-static AuthOutcome fetch_failed(Auth *auth, const char *words) {
+static AuthOutcome fetch_failed(Auth *auth, Cause cause, const char *words) {
+        auth->cause = cause;
         text_print(auth->detail, sizeof(auth->detail), "%s", words);
         return AUTH_UNREACHABLE;
 }
@@ -282,12 +286,12 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         int r;
 
         if (!access_token || access_token[0] == '\0')
-                return fetch_failed(auth, "the token endpoint's answer has no access_token");
+                return fetch_failed(auth, CAUSE_NONSENSE, "the token endpoint's answer has no access_token");
         r = set_token(auth, &auth->access_token, access_token);
         if (r == 0 && refresh_token && auth->second)
                 r = set_token(auth, &auth->refresh_token, refresh_token);
         if (r < 0)
-                return fetch_failed(auth, strerror(-r));
+                return fetch_failed(auth, CAUSE_MEMORY, strerror(-r));
         auth->lifetime = lifetime_of(json);
         auth->expires = clock_wall() / USEC_PER_SEC + auth->lifetime;
         auth->ends = clock_now() + auth->lifetime * USEC_PER_SEC;
@@ -295,6 +299,7 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         r = state_write(auth);
         auth->unsaved = r < 0;
         if (r < 0) {
+                auth->cause = cause_of_disk(r);
                 text_print(auth->detail, sizeof(auth->detail),
                         "the new refresh token cannot be kept in %s: %s. It is in memory only, so do not stop sensorqd "
                         "before there is room",
@@ -308,6 +313,7 @@ static AuthOutcome fetch_read(Auth *auth, HttpReply *reply) {
         _cleanup_(json_freep) Json *json = NULL;
 
         if (reply->outcome != HTTP_ANSWERED) {
+                auth->cause = cause_of_http(reply);
                 text_print(auth->detail, sizeof(auth->detail), "the token endpoint: %s", reply->detail);
                 return AUTH_UNREACHABLE;
         }
@@ -315,7 +321,7 @@ static AuthOutcome fetch_read(Auth *auth, HttpReply *reply) {
         if (reply->status != 200)
                 return fetch_refused(auth, reply, json);
         if (!json)
-                return fetch_failed(auth, "the token endpoint's answer is not JSON");
+                return fetch_failed(auth, CAUSE_NONSENSE, "the token endpoint's answer is not JSON");
         return fetch_keep(auth, json);
 }
 

@@ -5,6 +5,7 @@
  * first, and a refresh token that may change with each fetch (RFC 6749 section 6). A new refresh token makes the old
  * one worthless, so it is saved in state_dir before the access token that came with it is used. */
 
+#include "cause.h"
 #include "config-type.h"
 #include "lib/bytes.h"
 #include "lib/http.h"
@@ -84,8 +85,8 @@ typedef enum AuthOutcome {
         AUTH_UNREACHABLE, /* try again later */
         AUTH_REFUSED,     /* a person has to act */
 } AuthOutcome;
-/* *detail* says what happened and what to do; "" when fetched. */
-typedef void (*AuthDone)(void *userdata, AuthOutcome outcome, const char *detail);
+/* *detail* says what happened and what to do; "" when fetched, and *cause* then says nothing. */
+typedef void (*AuthDone)(void *userdata, AuthOutcome outcome, Cause cause, const char *detail);
 
 /* Fetches an OAuth 2 token and calls *done* once, from the loop, never from inside. One fetch at a time. -EBUSY,
  * -ENOMEM. */

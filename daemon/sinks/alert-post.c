@@ -57,13 +57,12 @@ static void on_reply(void *userdata, HttpReply *reply) {
         post_end(p, &answer);
 }
 
-static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
+static void on_token(void *userdata, AuthOutcome outcome, Cause cause, const char *detail) {
         AlertPost *p = userdata;
         int r;
 
         if (outcome != AUTH_FETCHED)
-                return post_fail(p, outcome == AUTH_REFUSED ? ALERT_PERSON : ALERT_LATER,
-                        outcome == AUTH_REFUSED ? CAUSE_TOKEN : CAUSE_NETWORK, detail,
+                return post_fail(p, outcome == AUTH_REFUSED ? ALERT_PERSON : ALERT_LATER, cause, detail,
                         "see what the token endpoint says");
         r = post_ask(p);
         if (r < 0)

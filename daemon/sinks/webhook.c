@@ -168,14 +168,17 @@ static void on_reply(void *userdata, HttpReply *reply);
 
 static void webhook_ask(Webhook *w);
 
-static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
+static void on_token(void *userdata, AuthOutcome outcome, Cause cause, const char *detail) {
         Webhook *w = userdata;
 
         if (outcome == AUTH_FETCHED)
                 return webhook_ask(w);
         fail(&w->work->answer, outcome == AUTH_REFUSED ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "token",
                 "gets no access token",
-                "correct what the token endpoint refuses: client_id, its secret, the refresh token");
+                outcome == AUTH_REFUSED
+                        ? "correct what the token endpoint refuses: client_id, its secret, the refresh token"
+                        : "nothing yet; if it stays so, look at the token endpoint, the network and this machine");
+        w->work->answer.cause = cause;
         text_copy(w->work->answer.detail, sizeof(w->work->answer.detail), detail);
         webhook_end(w);
 }

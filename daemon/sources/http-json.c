@@ -495,15 +495,14 @@ static void json_give_up(HttpJson *json, int error) {
         json_end(json);
 }
 
-static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
+static void on_token(void *userdata, AuthOutcome outcome, Cause cause, const char *detail) {
         HttpJson *json = userdata;
-        bool refused = outcome == AUTH_REFUSED;
 
         json_move(json, STATE_ASKING);
         if (outcome == AUTH_FETCHED)
                 return json_is_held(json) ? json_end_held(json) : json_ask(json);
-        json_fail(json, refused ? SOURCE_REFUSED : SOURCE_UNREACHABLE, refused ? CAUSE_TOKEN : CAUSE_NETWORK,
-                "is not asked: %s", detail);
+        json_fail(
+                json, outcome == AUTH_REFUSED ? SOURCE_REFUSED : SOURCE_UNREACHABLE, cause, "is not asked: %s", detail);
         json_end(json);
 }
 

@@ -20,6 +20,7 @@ typedef struct AuthFixture {
         /* the answer */
         bool done;
         AuthOutcome outcome;
+        Cause cause;
         char detail[600];
 } AuthFixture;
 
@@ -138,12 +139,13 @@ static void test_switchbot(void **state) {
         auth_proof_done(&proof);
 }
 
-static void on_fetched(void *userdata, AuthOutcome outcome, const char *detail) {
+static void on_fetched(void *userdata, AuthOutcome outcome, Cause cause, const char *detail) {
         AuthFixture *a = userdata;
 
         assert_false(a->done);
         a->done = true;
         a->outcome = outcome;
+        a->cause = cause;
         (void) snprintf(a->detail, sizeof(a->detail), "%s", detail);
 }
 
@@ -307,13 +309,16 @@ static void test_refused(void **state) {
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_REFUSED);
         assert_non_null(strstr(a->detail, "invalid_client; check client_id"));
+        assert_int_equal(a->cause, CAUSE_TOKEN);
         a->status = 503;
         a->reply = "<html>";
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_UNREACHABLE);
+        assert_int_equal(a->cause, CAUSE_UNAVAILABLE);
         a->status = 200;
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_UNREACHABLE);
+        assert_int_equal(a->cause, CAUSE_NONSENSE);
         assert_non_null(strstr(a->detail, "not JSON"));
         assert_waits(auth);
         auth_free(auth);
@@ -332,6 +337,7 @@ static void test_disk_refuses(void **state) {
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_UNREACHABLE);
         assert_non_null(strstr(a->detail, "cannot be kept"));
+        assert_int_equal(a->cause, CAUSE_DISK);
         assert_int_equal(auth_prove(auth, "https://a/", clock_wall(), &proof), -EISDIR);
         assert_int_equal(rmdir(path), 0);
         assert_bearer(auth, "Authorization: Bearer access-1");

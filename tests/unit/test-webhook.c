@@ -507,6 +507,23 @@ static void test_oauth2_refused(void **state) {
         assert_fates(w->settled, "p");
 }
 
+/* A token endpoint that is away refuses nothing: there is nothing to correct. */
+static void test_oauth2_unreachable(void **state) {
+        static const char *const texts[] = { "{\"v\":0}" };
+        World *w = *state;
+
+        w->keys.auth.type = AUTH_OAUTH2;
+        w->keys.auth.client_id = user;
+        w->keys.auth.client_secret.text = password;
+        w->keys.auth.token_url = (char[]){ "http://127.0.0.1:9/token" }; /* discard: nobody listens */
+        start(w, says_yes);
+        assert_int_equal(sink_write(w->sink, batch_of(texts, 1)), SINK_WRITE_STARTED);
+        UNTIL(w, status(w).detail[0]);
+        assert_contains(status(w).detail, "token: the token endpoint: connection refused");
+        assert_null(strstr(status(w).detail, "client_id"));
+        assert_int_equal(status(w).cause, CAUSE_NETWORK);
+}
+
 /* A refresh token that rotates is used by one at a time: a reload opens the next one when the one before it has ended. */
 static void test_tokens_are_of_one(void **state) {
         World *w = *state;
@@ -663,6 +680,7 @@ int main(void) {
                 TEST(test_a_password),
                 TEST(test_oauth2),
                 TEST(test_oauth2_refused),
+                TEST(test_oauth2_unreachable),
                 TEST(test_tokens_are_of_one),
                 TEST(test_a_secret_url),
                 TEST(test_unreachable),
