@@ -59,7 +59,7 @@ int payload_open(Slice data, PayloadFormat format, Payload *ret) {
                         return r;
         }
         ret->text = without_mark_and_nuls(ret->data);
-        if (format != PAYLOAD_PYTHON || json_is_whole(ret->text, JSON_READER_DEPTH, NULL))
+        if (format != PAYLOAD_PYTHON || data.size == 0 || json_is_whole(ret->text, JSON_READER_DEPTH, NULL))
                 return PAYLOAD_OK;
         return undo_python(ret);
 }

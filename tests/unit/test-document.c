@@ -308,6 +308,8 @@ static void test_python(void **state) {
                         "{ \"$numberLong\" : \"1795501658000\" } } } }, \"x\" : null }",
                         DOCUMENT_OK },
                 { "{\"a\":true}", "{ \"a\" : true }", DOCUMENT_OK },
+                { "", "{ }", DOCUMENT_OK }, /* attributes only */
+                { " ", NULL, DOCUMENT_NOT_JSON },
                 { "{'a': True}\n", "{ \"a\" : true }", DOCUMENT_OK },
                 { "{'a': true}", NULL, DOCUMENT_NOT_JSON },
                 { "{'a': b'x'}", NULL, DOCUMENT_NOT_JSON },
