@@ -242,6 +242,7 @@ static int copy_texts(AlertNotice *ret, const Candidate *c) {
                 if (texts[i].from)
                         end = stpcpy(end, texts[i].from) + 1;
         }
+        ret->unnamed = c->device->key.size > 0 && !ret->name && !ret->device && !ret->source;
         return 0;
 }
 

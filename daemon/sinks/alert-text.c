@@ -153,8 +153,11 @@ static usec_t notice_end(const AlertNotice *notice) {
 static const char *name_of(const Writer *w) {
         const AlertNotice *n = w->notice;
         static const char *const any[] = { [ALERT_ENGLISH] = "any device", [ALERT_JAPANESE] = "対象のデバイス" };
+        static const char *const unnamed[] = {
+                [ALERT_ENGLISH] = "a device without a name or id", [ALERT_JAPANESE] = "名前も ID もないデバイス"
+        };
 
-        return n->name ?: n->device ?: n->source ?: any[w->language];
+        return n->name ?: n->device ?: n->source ?: (n->unnamed ? unnamed : any)[w->language];
 }
 
 /* Returns the text of a word that needs no conversion; NULL: there is none. */
@@ -371,7 +374,7 @@ static const char *const nobody[ALERT_REMOVED + 1] = {
 };
 
 static bool is_of_nobody(const AlertNotice *notice) {
-        return notice->test == ALERT_STALE && !notice->source && !notice->device && !notice->name;
+        return notice->test == ALERT_STALE && !notice->source && !notice->device && !notice->name && !notice->unnamed;
 }
 
 static const char *default_of(const AlertNotice *notice, AlertLanguage language) {

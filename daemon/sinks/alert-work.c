@@ -80,7 +80,10 @@ static const char *reason(const AlertWatch *watch, const AlertSlot *slot, char *
 static void say(const AlertWork *work, const Said *said) {
         const AlertWatch *watch = &alert_store_book(work->store)->rules->items[said->slot->watch];
         const AlertDevice *device = said->device;
-        const char *name = device->name[0] ? device->name : device->id[0] ? device->id : "no device at all";
+        const char *name = device->name[0]        ? device->name
+                           : device->id[0]        ? device->id
+                           : device->key.size > 0 ? "a device without a name or id"
+                                                  : "no device at all";
         char since[CLOCK_RFC3339_SIZE], words[200];
         const LogField fields[] = { { FIELD_SUBSCRIPTION, work->subscription }, { FIELD_RULE, watch->rule->name },
                 { FIELD_SOURCE, device->source }, { FIELD_DEVICE, device->id }, {} };
