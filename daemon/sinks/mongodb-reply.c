@@ -132,9 +132,17 @@ static ssize_t judge_list(const bson_t *reply, MongodbJudgement *judgements, siz
         return count;
 }
 
+/* mongoc_error_has_label() of older drivers (Debian 12's) aborts where `writeConcernError` is not an object. */
 static bool has_label(const bson_t *reply) {
-        return reply && (mongoc_error_has_label(reply, "RetryableWriteError") ||
-                                mongoc_error_has_label(reply, "SystemOverloadedError"));
+        static const char *const labels[] = { "RetryableWriteError", "SystemOverloadedError", NULL };
+        bson_iter_t list;
+
+        if (!mongodb_reply_list(reply, "errorLabels", &list))
+                return false;
+        while (bson_iter_next(&list))
+                if (BSON_ITER_HOLDS_UTF8(&list) && text_is_among(bson_iter_utf8(&list, NULL), labels))
+                        return true;
+        return false;
 }
 
 /* Returns the fault of a command that a server refused. */

@@ -123,6 +123,8 @@ static void test_judge(void **state) {
                         MONGODB_FAULT_BUSY },
                 { "the label says that no document is at fault", false, 17, 2, "{\"errorLabels\":[\"RetryableWriteError\"]}", "????",
                         MONGODB_FAULT_BUSY },
+                { "not the object that a write concern error is", false, 17, 4711, "{\"writeConcernError\":1}", "????",
+                        MONGODB_FAULT_REFUSED },
                 { "disk full", false, 17, 14031, "{}", "????", MONGODB_FAULT_DISK_FULL },
                 { "poison", false, 17, 22, "{}", "????", MONGODB_FAULT_REFUSED },
                 { "too large, found by the driver", false, MONGOC_ERROR_BSON, MONGOC_ERROR_BSON_INVALID, "{}", "????",
