@@ -132,7 +132,7 @@ size_t alert_device_shrink(AlertDevice *device) {
 
 /* Whether the values that conditions look at are the same as last time. */
 static bool is_as_before(const AlertDevice *device, const AlertRules *rules, const AlertReading *reading) {
-        const char *cursor = device->where.data, *end = cursor + device->where.size;
+        const char *cursor = device->where.data ?: "", *end = cursor + device->where.size;
 
         if (!device->placed)
                 return false;
