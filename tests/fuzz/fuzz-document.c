@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a message's data: a valid document or a reason, never more than the limit, the same twice, and a rejected document always.
- */
+ * As a line of a file it is JSON, and has the same key when it is read. */
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "fuzz.h"
+#include "lib/file.h"
+#include "lib/json.h"
 #include "sinks/document.h"
+#include "sinks/file.h"
 
 /* The first byte says how much of the rest is an attribute. */
 static WireMessage message_of(const uint8_t *data, size_t size, WireAttribute *attribute) {
@@ -21,12 +27,40 @@ static WireMessage message_of(const uint8_t *data, size_t size, WireAttribute *a
         };
 }
 
+static void require_key(const FileKey *key, Bytes *line) {
+        int fd = memfd_create("line", MFD_CLOEXEC);
+        FileLines lines = {};
+
+        require(bytes_append(line, "\n", 1) == 0 && file_write_all(fd, line->data, line->size) == 0 && lseek(fd, 0, SEEK_SET) == 0);
+        require(file_lines_read(fd, &lines) == 0 && lines.n == 1 && lines.tail == 0 && lines.good == line->size);
+        require(memcmp(&lines.keys[0], key, sizeof(*key)) == 0);
+        free(lines.keys);
+}
+
+static void write_line(const DocumentInput *input) {
+        _cleanup_bytes_ Bytes line = {}, scratch = {};
+        char detail[DOCUMENT_DETAIL_SIZE];
+        bson_t document;
+        FileKey key;
+        Slice id;
+
+        bson_init(&document);
+        require(document_id(input, &scratch, &id) >= 0);
+        if (document_json(input, &document, &line, detail) == DOCUMENT_OK) {
+                require(bytes_is_utf8(line.data, line.size) && json_is_whole((Slice){ line.data, line.size }, JSON_READER_DEPTH, NULL));
+                key = file_key(id, document_json_hash(&document), input->message->publish_time);
+                require_key(&key, &line);
+        }
+        bson_destroy(&document);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static char created_at[] = "created_at";
         char *date_fields[] = { created_at, NULL }, detail[DOCUMENT_DETAIL_SIZE];
         const DocumentRules rules = { .subscription = "projects/p/subscriptions/s", .id_attribute = "id", .date_fields = date_fields };
         WireAttribute attribute = {};
         WireMessage message = message_of(data, size, &attribute);
+        const DocumentRules line_rules = { .subscription = rules.subscription, .id_attribute = "id" };
         bson_t document, again, rejected;
         size_t offset;
         int r;
@@ -52,5 +86,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         bson_destroy(&document);
         bson_destroy(&again);
         bson_destroy(&rejected);
+        write_line(&(DocumentInput){ &message, &line_rules, 1, false });
         return 0;
 }
