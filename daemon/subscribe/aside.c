@@ -104,11 +104,12 @@ static void renew_more(Aside *aside) {
                 log_debug("%s: no memory to renew the leases of messages that wait aside", host->subscription);
 }
 
-/* Gives the lease the remaining ids after messages were removed: the texts of the other ids are freed. */
+/* Gives the lease the remaining ids after messages were removed: the texts of the other ids are freed, and a renewal
+ * under way would still read them. */
 static void renew_less(Aside *aside) {
         _cleanup_free_ Slice *ids = aside->n > 0 ? list_ids(aside) : NULL;
 
-        if (ids && aside->lease && !aside->unlisted)
+        if (ids && aside->lease && !aside->unlisted && !lease_is_renewing(aside->lease))
                 return lease_narrow(aside->lease, ids, aside->n);
         aside->lease = lease_free(aside->lease);
         aside->unlisted = aside->n > 0;

@@ -215,6 +215,10 @@ void lease_narrow(Lease *lease, const Slice *ids, size_t n) {
         lease->narrowed = true;
 }
 
+bool lease_is_renewing(const Lease *lease) {
+        return lease->renewal != NULL;
+}
+
 bool lease_is_live(const Lease *lease, usec_t now) {
         return now < lease->times.granted + lease->times.span;
 }

@@ -67,7 +67,9 @@ CLEANUP_DEFINE(Lease, lease_free)
 /* Replaces the ids. Some of them may be new and have half a deadline left, so a renewal follows soon. -ENOMEM: the old
  * ids stay. */
 int lease_set(Lease *lease, const Slice *ids, size_t n);
-/* Replaces the ids by some of the present ones. */
+/* Replaces the ids by some of the present ones. A renewal under way still reads the texts of all. */
 void lease_narrow(Lease *lease, const Slice *ids, size_t n);
+/* Whether a renewal is under way. */
+bool lease_is_renewing(const Lease *lease);
 /* Whether the messages are still leased at *now*, that is, the last grant has not ended. That can be after max_hold. */
 bool lease_is_live(const Lease *lease, usec_t now);

@@ -2,7 +2,9 @@
 /* Leases: P5 (what is held stays held, through an outage, for at most max_hold). */
 #include "pubsub-fixture.h"
 
-#include "subscribe/lease.h"
+#include <stdatomic.h>
+
+#include "subscribe/aside.h"
 #include "side-by-side.h"
 
 #define NOW (5000 * USEC_PER_SEC)
@@ -201,6 +203,65 @@ static void test_lives_on_after_max_hold(void **state) {
         assert_false(lease_is_live(lease, clock_now() + 60 * USEC_PER_SEC));
 }
 
+static atomic_uint asked;
+static atomic_bool answers;
+
+/* Refuses the first request as a whole, once the test says so. */
+static bool refuse_late(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
+        bool first = atomic_fetch_add(&asked, 1) == 0;
+
+        while (first && !answers)
+                (void) usleep(1000);
+        http_server_reply(c, first ? 400 : 200, "",
+                first ? "{\"error\":{\"code\":400,\"message\":\"Invalid ack id\",\"status\":\"INVALID_ARGUMENT\"}}" : "{}");
+        return true;
+}
+
+static Batch *two_suspects(void) {
+        static const char reply[] = "{\"receivedMessages\":["
+                                    "{\"ackId\":\"the-first-ack-id-of-two\",\"message\":{\"messageId\":\"1\",\"data\":\"e30=\"}},"
+                                    "{\"ackId\":\"the-other-ack-id-of-two\",\"message\":{\"messageId\":\"2\",\"data\":\"e30=\"}}]}";
+        _cleanup_bytes_ Bytes body = {};
+        Batch *batch;
+
+        assert_int_equal(bytes_append_text(&body, reply), 0);
+        assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
+        for (size_t i = 0; i < batch->pull.n; i++)
+                batch_set_fate(batch, i, FATE_SUSPECT);
+        return batch;
+}
+
+/* A message that waits aside is stored, and so its ack id freed, while a renewal is under way that holds it. */
+static void test_aside_leaves_during_a_renewal(void **state) {
+        _cleanup_(batch_freep) Batch *batch = two_suspects(), *tried = NULL;
+        HttpServer *server = http_server_new(refuse_late, NULL);
+        char *endpoint = fixture.config.endpoint, other[64];
+        HeldHost host = { .loop = fixture.event,
+                .client = fixture.client,
+                .subscription = FIXTURE_SUBSCRIPTION,
+                .rules = rules,
+                .endless = { .deadline = 60 * USEC_PER_SEC, .max_hold = LEASE_ENDLESS_USEC },
+                .on_lease_result = on_result };
+        Aside *aside;
+
+        (void) snprintf(other, sizeof other, "http://127.0.0.1:%u", http_server_port(server));
+        fixture.config.endpoint = other;
+        assert_int_equal(aside_new(&host, &aside), 0);
+        aside_take(aside, batch);
+        fixture_until(&fixture, asked == 1);
+        tried = aside_try(aside, clock_now());
+        assert_non_null(tried);
+        batch_set_fate(tried, 0, FATE_STORED);
+        aside_return(aside, tried);
+        answers = true;
+        fixture_until(&fixture, results == 1);
+        assert_int_equal(last_outcome, CLIENT_OK);
+        assert_int_equal(asked, 2); /* the other id alone; halves of the first request would be two more */
+        aside = aside_free(aside);
+        fixture.config.endpoint = endpoint;
+        http_server_free(server);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_step),
@@ -214,6 +275,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_retry_after_is_honoured, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lapses_once, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lives_on_after_max_hold, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_aside_leaves_during_a_renewal, set_up, tear_down),
         };
 
         return side_by_side(tests, ELEMENTSOF(tests));
