@@ -11,10 +11,10 @@
 
 #define LINES_MAX 20 /* log lines of one turn */
 
-/* A change found by a pass, logged after the commit. */
+/* A change found by a pass, logged after the commit. The slot itself may move until then. */
 typedef struct Said {
         const AlertDevice *device;
-        const AlertSlot *slot;
+        size_t watch;
 } Said;
 
 struct AlertWork {
@@ -59,7 +59,7 @@ static void on_said(void *userdata, const AlertDevice *device, const AlertSlot *
         AlertWork *work = userdata;
 
         if (array_reserve(&work->said, &work->allocated, work->n_said + 1, sizeof(Said)) == 0)
-                work->said[work->n_said++] = (Said){ device, slot };
+                work->said[work->n_said++] = (Said){ device, slot->watch };
 }
 
 /* "t is 29.1, limit 28", "nothing was heard for 30 min". Returns *buffer*. */
@@ -77,27 +77,33 @@ static const char *reason(const AlertWatch *watch, const AlertSlot *slot, char *
         return buffer;
 }
 
+static const char *name_of(const AlertDevice *device) {
+        if (device->name[0])
+                return device->name;
+        if (device->id[0])
+                return device->id;
+        return device->key.size > 0 ? "a device without a name or id" : "no device at all";
+}
+
 static void say(const AlertWork *work, const Said *said) {
-        const AlertWatch *watch = &alert_store_book(work->store)->rules->items[said->slot->watch];
+        const AlertWatch *watch = &alert_store_book(work->store)->rules->items[said->watch];
         const AlertDevice *device = said->device;
-        const char *name = device->name[0]        ? device->name
-                           : device->id[0]        ? device->id
-                           : device->key.size > 0 ? "a device without a name or id"
-                                                  : "no device at all";
+        const AlertSlot *slot = alert_device_find(device, said->watch);
+        const char *name = name_of(device);
         char since[CLOCK_RFC3339_SIZE], words[200];
         const LogField fields[] = { { FIELD_SUBSCRIPTION, work->subscription }, { FIELD_RULE, watch->rule->name },
                 { FIELD_SOURCE, device->source }, { FIELD_DEVICE, device->id }, {} };
 
-        if (said->slot->said)
+        if (slot->said)
                 log_event(LOG_NOTICE, EVENT_ALERT_FIRING, fields, "Alert %s fires for %s since %s: %s",
-                        watch->rule->name, name, clock_format_rfc3339(said->slot->state.since, since),
-                        reason(watch, said->slot, words, sizeof(words)));
+                        watch->rule->name, name, clock_format_rfc3339(slot->state.since, since),
+                        reason(watch, slot, words, sizeof(words)));
         else
                 log_event(LOG_NOTICE, EVENT_ALERT_RESOLVED, fields, "Alert %s is over for %s%s", watch->rule->name,
                         name,
-                        said->slot->gone   ? ", which is forgotten: nothing was heard of it for too long"
-                        : said->slot->left ? ", as the device is called now: the rule is not about that name"
-                                           : "");
+                        slot->gone   ? ", which is forgotten: nothing was heard of it for too long"
+                        : slot->left ? ", as the device is called now: the rule is not about that name"
+                                     : "");
 }
 
 static void say_all(AlertWork *work) {

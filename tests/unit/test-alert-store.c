@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* alerts.sqlite: what is in it after a restart, a kill, damage, and beside a second subscription (P3, P14). */
 #include "alert-fixture.h"
+#include "capture.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -235,6 +236,34 @@ static void test_forgotten(void **state) {
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
         restart(p);
         expect(p, -1, "");
+}
+
+#define SILENT(n) "        - { name: none" #n ", where: { id: n" #n " }, stale: 480h }\n"
+
+/* Rules that have found no device for 20 days, all in the turn in which the device of another one is forgotten: what is
+ * logged of each is of that rule. */
+static void test_said_of_nobody(void **state) {
+        static const char rules[] = "        - { name: lost, where: { id: x }, stale: 30m }\n" SILENT(1) SILENT(2)
+                SILENT(3) SILENT(4) SILENT(5) SILENT(6) SILENT(7) SILENT(8);
+        Place *p = *state;
+        Capture capture;
+        const char *log;
+
+        p->work = alert_work_free(p->work);
+        config_unref(p->config);
+        p->config = alert_parse(rules);
+        open_work(p);
+        assert_int_equal(say(p, "x", ""), 0);
+        p->wall += 31 * 24 * HOUR;
+        capture = capture_begin();
+        assert_int_equal(say(p, "y", ""), 0);
+        log = capture_end(&capture);
+        for (int i = 1; i <= 8; i++) {
+                char words[64];
+
+                (void) snprintf(words, sizeof(words), "Alert none%d fires for no device at all", i);
+                assert_int_equal(count_of(log, words), 1);
+        }
 }
 
 static void test_what_is_no_message_of_ours(void **state) {
@@ -574,6 +603,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_rule_that_comes_back, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_forgotten, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_said_of_nobody, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_no_message_of_ours, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_newer, setup, teardown),
