@@ -283,6 +283,7 @@ static void on_child(void *userdata, int code, int status) {
         (void) kill(
                 -process->pid, SIGKILL); /* what it left in its group; the number is not used again before we return */
         process_hear(process);
+        process->error = loop_drop(process->error); /* who is told keeps the text: nothing is added to it any more */
         end.left = process_left(process);
         end.error_text = error_text_clean(&process->error_text);
         process->callbacks.on_end(process->callbacks.userdata, &end);

@@ -24,6 +24,7 @@ typedef struct Fixture {
         bool eof, ended, read_nothing;
         int readable, killed, number;
         char error_text[PROCESS_ERROR_TEXT_MAX + 1];
+        const char *kept_text;
 } Fixture;
 
 static const char *const environment[] = { "PATH=/usr/bin:/bin", "GREETING=good day", NULL };
@@ -84,6 +85,7 @@ static void on_end(void *userdata, const ProcessEnd *end) {
         f->killed = end->killed;
         f->number = end->number;
         (void) snprintf(f->error_text, sizeof(f->error_text), "%s", end->error_text);
+        f->kept_text = end->error_text;
         read_all(f);
 }
 
@@ -198,6 +200,18 @@ static void test_grandchild_keeps_the_pipe(void **state) {
         for (int i = 0; i < 500 && kill((pid_t) atoi(output(f)), 0) == 0; i++)
                 assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
         assert_int_equal(kill((pid_t) atoi(output(f)), 0), -1);
+}
+
+/* Who was told of the end may keep its text until it frees the process, whatever such a grandchild says meanwhile. */
+static void test_error_text_is_kept(void **state) {
+        Fixture *f = *state;
+
+        shell(f, "echo first >&2; setsid sh -c 'sleep 1; head -c 3000 /dev/zero | tr \\\\0 x >&2' & sleep 0.5; exit 3");
+        turn_until(f, &f->ended);
+        assert_int_equal(f->number, 3);
+        for (int i = 0; i < 100; i++)
+                assert_true(loop_turn(f->loop, 20 * USEC_PER_MSEC) >= 0);
+        assert_string_equal(f->kept_text, "first");
 }
 
 static void test_stop_asks_then_kills(void **state) {
@@ -364,6 +378,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_mount_that_hangs, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_error_text_is_its_last_words, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_grandchild_keeps_the_pipe, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_error_text_is_kept, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_stop_asks_then_kills, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_hold_for_ever, set_up, tear_down),
