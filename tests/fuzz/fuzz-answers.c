@@ -3,9 +3,8 @@
  * API that refuses. The first byte says whose, the second the status and the rest of the question. Each is judged, in
  * words that fit and are UTF-8. */
 #include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
 
+#include "fuzz.h"
 #include "lib/http-internal.h"
 #include "lib/json.h"
 #include "pubsub/client.h"
@@ -14,14 +13,7 @@
 #include "sources/http-json.h"
 #include "subscribe/subscription.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define WALL (UINT64_C(1795822800) * USEC_PER_SEC)
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static void require_words(const char *words, size_t size) {
         require(memchr(words, '\0', size) && bytes_is_utf8(words, strlen(words)));

@@ -2,18 +2,10 @@
 /* Any bytes as a configuration of all types: what is refused is told, in UTF-8 and by line; what is accepted is equal
  * to itself, read once more. */
 #include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
 
+#include "fuzz.h"
 #include "config-file.h"
 #include "types.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static const char *no_environment(const char *name) {
         return NULL;

@@ -3,12 +3,11 @@
  * was set apart. The first byte says which. What counts of a file ends with a line, and what is unpacked was packed. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "fuzz.h"
 #include "auth.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -19,18 +18,11 @@
 #include "sinks/file.h"
 #include "subscribe/rejected.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define UNPACKED_MAX (1u << 20)
 #define ROWS                                                                                                           \
         "CREATE TABLE rejected (row INTEGER PRIMARY KEY, id DEFAULT 'i', subscription DEFAULT 's', reason DEFAULT ''," \
         " detail DEFAULT '', rejected_at DEFAULT 1, message_id DEFAULT 'm', publish_time DEFAULT '',"                  \
         " ordering_key DEFAULT '', attributes, data_bad DEFAULT 0, data DEFAULT 'd')"
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static int file_of(Slice text) {
         int fd = memfd_create("fuzz", MFD_CLOEXEC);

@@ -3,26 +3,18 @@
  * answered; what its query and its login say is understood or refused. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fuzz.h"
 #include "lib/listen.h"
 #include "page-answer.h"
 #include "page-query.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define BODY_MAX 256
 #define QUIET_TURNS 4
 #define TURNS_MAX 500
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static void on_header(void *userdata, ListenRequest *request) {
         const PageLoginTry try = { listen_header(request, "Authorization"), listen_peer(request), 1 };

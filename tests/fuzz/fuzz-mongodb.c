@@ -2,22 +2,14 @@
 /* Any bytes as a reply of a MongoDB, or of something that answers in its place: each document of the bulk has one
  * verdict, none counts as stored that the reply lists as refused, and the words are UTF-8 and fit. The first byte: how
  * many documents, and the driver's own result. */
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "fuzz.h"
 #include "lib/bytes.h"
 #include "sinks/document.h"
 #include "sinks/mongodb-reply.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define DOCUMENTS_MAX 8
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static void require_words(const char *words, size_t size) {
         require(memchr(words, '\0', size) && bytes_is_utf8(words, strlen(words)));

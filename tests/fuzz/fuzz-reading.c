@@ -2,17 +2,13 @@
 /* Any message as one that rules look at, and any text as the states of a device as they are kept: what is read lies in
  * its block, and what is kept reads back as it was written. The first byte: 0 to 8 attributes (for each a size, a key,
  * the value; then the payload), or a text of states. */
-#include <stdint.h>
-#include <stdlib.h>
-
+#include "fuzz.h"
 #include "config-file.h"
 #include "sinks/alert-device.h"
 #include "types.h"
 
 #define ATTRIBUTES_MAX 8
 #define NOW (UINT64_C(1795822800) * USEC_PER_SEC)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char config[] = "pubsub: { project: my-project }\n"
                              "subscribe:\n"
@@ -25,11 +21,6 @@ static const char config[] = "pubsub: { project: my-project }\n"
                              "        - { name: silent, where: { source: x, name: [a, b], /a/b: 5 }, stale: 30m }\n"
                              "        - { name: mute, stale: 30m }\n"
                              "        - { name: cold, field: /newest_events/te/val, below: 3, for: 10m }\n";
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static const AlertRules *rules_get(void) {
         static AlertRules *rules;

@@ -2,9 +2,7 @@
 /* Any bytes as texts that stand in our own sentences, headers and URLs. The first byte says which, NUL separates them.
  * What is cut fits and is UTF-8, no secret is left, and what is read of a time, place or URL agrees with its other
  * readers. */
-#include <stdint.h>
-#include <stdlib.h>
-
+#include "fuzz.h"
 #include "lib/http.h"
 #include "lib/json.h"
 #include "lib/listen-address.h"
@@ -15,14 +13,7 @@
 #include "sources/mqtt.h"
 #include "web-place.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define TEXTS_MAX 5
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static void fuzz_words(char **texts, size_t n) {
         size_t room = 4 + strlen(texts[0]) % 40;
