@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Words for the failures of a sink: each is logged once until it is over. And words for errors of a disk. */
+/* Words for the failures of a sink: each is logged once until it is over; for what it set apart; for errors of a
+ * disk. */
 
 #include "subscribe/sink-type.h"
 #include "trouble.h"
@@ -27,7 +28,7 @@ void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused)
  * too old. */
 void sink_said_heard(SinkSaid *said, bool ready);
 
-/* What was logged of the messages that a sink set apart. Zeros but for the first five. */
+/* What was logged of the messages that a sink set apart. Its owner sets all up to *userdata*; else zeros. */
 typedef struct SinkKept {
         const char *subscription, *place; /* where they cannot be stored; all borrowed */
         const char *apart, *field;        /* where they are kept, and the journal's field for that */
