@@ -26,3 +26,25 @@ int array_reserve(void *items, size_t *allocated, size_t wanted, size_t size) {
         *allocated = more;
         return 0;
 }
+
+char **array_free_texts(char **texts) {
+        for (size_t i = 0; texts && texts[i]; i++)
+                free(texts[i]);
+        free(texts);
+        return NULL;
+}
+
+char **array_copy_texts(const char *const *texts) {
+        size_t n = 0;
+        char **copy;
+
+        while (texts && texts[n])
+                n++;
+        copy = calloc(n + 1, sizeof(char *));
+        for (size_t i = 0; copy && i < n; i++) {
+                copy[i] = strdup(texts[i]);
+                if (!copy[i])
+                        return array_free_texts(copy);
+        }
+        return copy;
+}

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "array.h"
 #include "err.h"
 #include "listen-address.h"
 #include "log.h"
@@ -320,33 +321,10 @@ void listen_renew(Listen *listen, void (*on_failed)(void *userdata, const char *
 
 /* ---- routes ---- */
 
-static char **hosts_free(char **hosts) {
-        for (size_t i = 0; hosts && hosts[i]; i++)
-                free(hosts[i]);
-        free(hosts);
-        return NULL;
-}
-
-static int hosts_copy(const char *const *hosts, char ***ret) {
-        size_t n = 0;
-
-        while (hosts && hosts[n])
-                n++;
-        *ret = calloc(n + 1, sizeof(char *));
-        if (!*ret)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                (*ret)[i] = strdup(hosts[i]);
-                if (!(*ret)[i])
-                        return -ENOMEM;
-        }
-        return 0;
-}
-
 static ListenRoute *route_free(ListenRoute *route) {
         if (!route)
                 return NULL;
-        hosts_free(route->hosts);
+        array_free_texts(route->hosts);
         free(route->path);
         free(route);
         return NULL;
@@ -384,7 +362,6 @@ ListenRoute *listen_drop(ListenRoute *route) {
 static int route_new(ListenServer *server, const ListenSpec *spec, const ListenHandler *handler, ListenRoute **ret) {
         _cleanup_(route_freep) ListenRoute *route = NULL;
         ListenRoute *other;
-        int r;
 
         LIST_FOREACH(other, &server->routes, link)
         if (strcmp(other->path, spec->path) == 0)
@@ -393,11 +370,9 @@ static int route_new(ListenServer *server, const ListenSpec *spec, const ListenH
         if (!route)
                 return -ENOMEM;
         route->path = strdup(spec->path);
-        if (!route->path)
+        route->hosts = array_copy_texts(spec->hosts);
+        if (!route->path || !route->hosts)
                 return -ENOMEM;
-        r = hosts_copy(spec->hosts, &route->hosts);
-        if (r < 0)
-                return r;
         route->server = server;
         route->below = spec->below;
         route->max_body = spec->max_body;

@@ -16,6 +16,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-login.h>
 
+#include "array.h"
 #include "clock.h"
 #include "err.h"
 #include "file.h"
@@ -204,9 +205,7 @@ int service_unit_user(const char *unit, ServiceUser *ret) {
 }
 
 void service_user_done(ServiceUser *user) {
-        for (size_t i = 0; user->groups && user->groups[i]; i++)
-                free(user->groups[i]);
-        free(user->groups);
+        array_free_texts(user->groups);
         free(user->name);
         *user = (ServiceUser){};
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "lib/array.h"
 #include "lib/log.h"
 
 /* then a new pool is made: with MONGODB-X509, libmongoc before 1.23.4 may not log in again after a network error */
@@ -132,25 +133,6 @@ mongoc_write_concern_t *mongodb_write_concern_new(void) {
 
 /* ---- life ---- */
 
-static char **copy_list(char **list) {
-        size_t n = 0;
-        char **copy;
-
-        while (list && list[n])
-                n++;
-        copy = calloc(n + 1, sizeof(*copy));
-        for (size_t i = 0; copy && i < n; i++) {
-                copy[i] = strdup(list[i]);
-                if (!copy[i]) {
-                        while (i > 0)
-                                free(copy[--i]);
-                        free(copy);
-                        return NULL;
-                }
-        }
-        return copy;
-}
-
 static int copy_config(MongodbClient *client, const SubscriptionConfig *config) {
         const MongodbConfig *keys = config->keys;
 
@@ -159,7 +141,7 @@ static int copy_config(MongodbClient *client, const SubscriptionConfig *config) 
         client->rejected_collection = strdup(keys->rejected_collection);
         client->rules.subscription = strdup(config->subscription);
         client->rules.id_attribute = strdup(config->id_attribute);
-        client->rules.date_fields = copy_list(keys->date_fields);
+        client->rules.date_fields = array_copy_texts((const char *const *) keys->date_fields);
         client->rules.payload = (PayloadFormat) config->payload;
         if (!client->database || !client->collection || !client->rejected_collection || !client->rules.subscription ||
                 !client->rules.id_attribute || !client->rules.date_fields)
@@ -212,9 +194,7 @@ MongodbClient *mongodb_client_free(MongodbClient *client) {
         disconnect(client);
         mongoc_write_concern_destroy(client->concern);
         mongoc_uri_destroy(client->uri);
-        for (char **field = client->rules.date_fields; field && *field; field++)
-                free(*field);
-        free(client->rules.date_fields);
+        array_free_texts(client->rules.date_fields);
         free((char *) client->rules.id_attribute);
         free((char *) client->rules.subscription);
         free(client->rejected_collection);

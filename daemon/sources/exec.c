@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "events.h"
+#include "lib/array.h"
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -445,9 +446,7 @@ static void *exec_close(void *self) {
         exec_read_rest(exec);
         process_free(exec->process);
         loop_drop(exec->timer);
-        for (size_t i = 0; i < exec->n_environment; i++)
-                free(exec->environment[i]);
-        free(exec->environment);
+        array_free_texts(exec->environment);
         bytes_done(&exec->line);
         free(exec);
         return NULL;

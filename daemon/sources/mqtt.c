@@ -35,7 +35,6 @@ typedef struct Mqtt {
         MqttAddress address;
         MqttSession *session;
         char **filters; /* made from keys->topics; NULL at the end */
-        size_t n_filters;
         char client_id[260];
         char session_id[24];
         MqttNumbers numbers;
@@ -358,9 +357,7 @@ static void *mqtt_close(void *self) {
                 (void) mqtt_put_cursor(mqtt); /* tells the next process which acknowledgements were heard */
         mqtt_session_free(mqtt->session);
         loop_drop(mqtt->checked);
-        for (size_t i = 0; i < mqtt->n_filters; i++)
-                free(mqtt->filters[i]);
-        free(mqtt->filters);
+        array_free_texts(mqtt->filters);
         free(mqtt->acks);
         free(mqtt);
         return NULL;
@@ -382,7 +379,7 @@ static int mqtt_make_filters(Mqtt *mqtt) {
 
                 if (r < 0)
                         return r;
-                mqtt->filters[mqtt->n_filters++] = filter.data;
+                mqtt->filters[i] = filter.data;
         }
         return 0;
 }
