@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as the body of an answer that is no reading: of a token endpoint, of Pub/Sub, of an alert's target, of an
- * API that refuses. The first byte says whose, the second the status and the rest of the question. Each is judged, in
+/* Any bytes as the body of an answer: of a token endpoint, of Pub/Sub, of an alert's target, of an API; or as libcurl's
+ * words for its end. The first byte says whose and its status, the second the rest of the question. Each is judged, in
  * words that fit and are UTF-8. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "fuzz.h"
 #include "lib/http-internal.h"
@@ -88,6 +89,22 @@ static void fuzz_api(const HttpReply *reply, uint8_t choice) {
         bytes_done(&answer.made);
 }
 
+/* libcurl's words quote the remote: names in its certificate, what it sent in place of HTTP. */
+static void fuzz_end(const HttpReply *reply, uint8_t choice, const char *words) {
+        char error[CURL_ERROR_SIZE], detail[CURL_ERROR_SIZE + 64] = "";
+        HttpEnd end = { .code = (CURLcode) (choice % CURL_LAST),
+                .error = error,
+                .sent = reply->date > 0,
+                .status = reply->status };
+        HttpOutcome outcome;
+
+        (void) snprintf(error, sizeof(error), "%s", words);
+        end.timeout = USEC_PER_SEC;
+        outcome = http_outcome(&end, detail, sizeof(detail));
+        require(detail[0] != '\0' && (outcome == HTTP_ANSWERED) == (end.code == CURLE_OK));
+        require(!end.sent || (outcome != HTTP_UNREACHABLE && outcome != HTTP_TLS));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const int statuses[] = { 0, 200, 204, 302, 400, 401, 403, 404, 408, 409, 413, 429, 500, 503 };
         static HttpRequest request;
@@ -113,6 +130,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 break;
         case 3:
                 fuzz_api(&reply, data[1]);
+                break;
+        case 7:
+                fuzz_end(&reply, data[1], reply.body.data ?: "");
                 break;
         default:
                 fuzz_credentials(&reply, data[1]);
