@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/json.h"
 #include "lib/text.h"
 #include "sinks/alert-book.h"
 #include "sinks/alert-entry.h"
@@ -313,10 +314,11 @@ static int append_member(Bytes *json, const char *name, const char *text) {
         return !text ? bytes_append_text(json, "null") : bytes_append_json_string(json, text, strlen(text));
 }
 
-/* Appends a member with a number, or with a text in quotes. */
+/* Appends a member with a number, or with a text in quotes: a number that was cut need not be one. */
 static int append_value(Bytes *json, const char *name, const char *value, bool number) {
-        return number && value && value[0] ? bytes_append_format(json, ",\"%s\":%s", name, value)
-                                           : append_member(json, name, text_or_null(value));
+        return number && value && json_is_whole((Slice){ value, strlen(value) }, 1, NULL)
+                       ? bytes_append_format(json, ",\"%s\":%s", name, value)
+                       : append_member(json, name, text_or_null(value));
 }
 
 static void append_firing(const AlertBook *book, const AlertDevice *device, const AlertSlot *slot, Bytes *json) {
