@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any message as one that rules look at, and any text as the states of a device as they are kept: what is read lies in
- * its block, and what is kept reads back as it was written. The first byte: 0 to 8 attributes (for each a size, a key,
- * the value; then the payload), or a text of states. */
+ * its block, what is kept reads back as it was written, and what is told is JSON. The first byte: 0 to 8 attributes
+ * (for each a size, a key, the value; then the payload), or a text of states. */
 #include "fuzz.h"
 #include "config-file.h"
-#include "sinks/alert-device.h"
+#include "lib/json.h"
+#include "sinks/alert-book.h"
 #include "types.h"
 
 #define ATTRIBUTES_MAX 8
@@ -22,9 +23,16 @@ static const char config[] = "pubsub: { project: my-project }\n"
                              "        - { name: mute, stale: 30m }\n"
                              "        - { name: cold, field: /newest_events/te/val, below: 3, for: 10m }\n";
 
-static const AlertRules *rules_get(void) {
+static const AlertMoment moment = { .wall = NOW + USEC_PER_HOUR,
+        .now = 3 * USEC_PER_HOUR,
+        .hearing = 1,
+        .heard = 3 * USEC_PER_HOUR,
+        .caught_up = true };
+
+static AlertBook *book_new(void) {
         static AlertRules *rules;
         static Config *parsed;
+        AlertBook *book;
         ConfigErrors errors = {};
 
         if (!rules) {
@@ -33,7 +41,8 @@ static const AlertRules *rules_get(void) {
                 require(config_parse(&input, config, strlen(config), &parsed, &errors) == 0);
                 require(alert_rules_new(parsed->subscriptions[0].keys, &rules) == 0);
         }
-        return rules;
+        require(alert_book_new(parsed->subscriptions[0].keys, rules, &book) == 0);
+        return book;
 }
 
 static size_t read_attributes(Slice *input, size_t wanted, WireAttribute attributes[static ATTRIBUTES_MAX]) {
@@ -46,6 +55,8 @@ static size_t read_attributes(Slice *input, size_t wanted, WireAttribute attribu
 
                 if (value > input->size - 2)
                         value = input->size - 2;
+                if (!bytes_is_utf8(input->data + 2, value))
+                        return n; /* Pub/Sub's are */
                 attributes[n++] = (WireAttribute){ { key, strlen(key) }, { input->data + 2, value } };
                 *input = (Slice){ input->data + 2 + value, input->size - 2 - value };
         }
@@ -64,60 +75,70 @@ static void require_kept(const AlertRules *rules, const AlertDevice *device) {
         require(again.size == kept.size && memcmp(again.data, kept.data, kept.size) == 0);
 }
 
-static void judge(const AlertRules *rules, AlertSlot *slot, const AlertReading *reading) {
-        const AlertWatch *watch = &rules->items[slot->watch];
-        AlertLife life = alert_reading_life(rules, watch, reading);
-        AlertTruth truth =
-                watch->has_field ? alert_judge_value(&watch->logic, reading->values[watch->field]) : ALERT_SAYS_NOTHING;
-
-        if (watch->logic.test == ALERT_STALE)
-                (void) alert_judge_life(&watch->logic, &slot->state, &life, NOW);
-        else
-                (void) alert_judge_message(&watch->logic, &slot->state, reading->at, truth);
-        (void) alert_judge_time(&watch->logic, &slot->state, NOW + USEC_PER_HOUR, true);
-        require(slot->state.phase < PHASES && (slot->state.phase == PHASE_OK || slot->state.since > 0));
+static void on_change(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
+        require(alert_device_find(device, slot->watch) == slot && slot->state.phase < PHASES);
 }
 
-static void fuzz_reading(const AlertRules *rules, const AlertReading *reading) {
-        _cleanup_(alert_device_freep) AlertDevice *device = NULL;
-        size_t added;
+/* What the page and the targets get of it. */
+static void require_told(AlertBook *book) {
+        _cleanup_bytes_ Bytes json = {};
+        AlertExchange exchange = {};
+        AlertFigures figures;
+        usec_t next;
 
-        require(reading->at > 0 && reading->device.size > reading->source.size + reading->id.size);
-        require(memcmp(reading->device.data, reading->source.data, reading->source.size) == 0);
-        require(alert_device_new(reading->device, &device) == 0);
-        require(alert_device_describe(device, reading) == 0);
-        require(alert_device_place(device, rules, reading, 100, &added) == 0 && added == device->n_slots);
-        for (size_t i = 0; i < device->n_slots; i++)
-                judge(rules, &device->slots[i], reading);
-        require_kept(rules, device);
+        require(alert_book_pass(book, &moment, on_change, NULL, &next) == 0);
+        require(alert_book_give(book, &exchange, &moment) == 0);
+        require(alert_book_figures(book, &figures, &json) == 0);
+        require(figures.firing + figures.pending <= book->n_slots + book->rules->n); /* each may lack a device */
+        require(json_is_whole((Slice){ json.data, json.size }, JSON_READER_DEPTH, NULL));
+        for (size_t i = 0; i < book->n_devices; i++)
+                require_kept(book->rules, book->devices[i]);
+        alert_exchange_done(&exchange);
 }
 
-static void fuzz_states(const AlertRules *rules, Slice text) {
-        _cleanup_(alert_device_freep) AlertDevice *device = NULL;
+static void fuzz_readings(AlertBook *book, const AlertReadings *readings) {
+        for (size_t i = 0; i < readings->n; i++) {
+                const AlertReading *reading = &readings->items[i];
 
-        require(alert_device_new((Slice){ "d", 1 }, &device) == 0);
-        if (alert_device_read(device, rules, text) == 0)
-                require_kept(rules, device);
+                require(reading->at > 0 && reading->device.size > reading->source.size + reading->id.size);
+                require(memcmp(reading->device.data, reading->source.data, reading->source.size) == 0);
+        }
+        require(alert_book_judge(book, readings, &moment) == 0);
+        require_told(book);
+}
+
+static void fuzz_states(AlertBook *book, Slice text) {
+        AlertDevice *device;
+
+        require(alert_book_device(book, (Slice){ "d", 1 }, &device) == 0);
+        if (alert_device_read(device, book->rules, text) < 0)
+                return;
+        require_kept(book->rules, device);
+        require(alert_book_settle(book, &moment) == 0);
+        require_told(book);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const char published[] = "2026-11-27T23:40:00Z";
         WireAttribute attributes[ATTRIBUTES_MAX];
         WireMessage message = { .publish_time = { published, strlen(published) }, .attributes = attributes };
-        const AlertRules *rules = rules_get();
         Slice input = { (const char *) data + 1, size - 1 };
         AlertReadings readings = {};
+        AlertBook *book;
 
         if (size == 0)
                 return 0;
+        book = book_new();
         if (data[0] > ATTRIBUTES_MAX)
-                return fuzz_states(rules, input), 0;
-        message.n_attributes = read_attributes(&input, data[0], attributes);
-        message.data = input;
-        require(alert_readings_add(&readings, rules, &message, PAYLOAD_JSON, NOW) == 0 &&
-                readings.n + readings.unreadable <= 1);
-        for (size_t i = 0; i < readings.n; i++)
-                fuzz_reading(rules, &readings.items[i]);
+                fuzz_states(book, input);
+        else {
+                message.n_attributes = read_attributes(&input, data[0], attributes);
+                message.data = input;
+                require(alert_readings_add(&readings, book->rules, &message, PAYLOAD_JSON, NOW) == 0);
+                require(readings.n + readings.unreadable <= 1);
+                fuzz_readings(book, &readings);
+        }
         alert_readings_done(&readings);
+        (void) alert_book_free(book);
         return 0;
 }
