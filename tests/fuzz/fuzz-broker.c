@@ -2,15 +2,12 @@
 /* Any bytes as what a broker sends to a session, at once, before it closes the connection: each message has a topic and
  * lies in what was sent, and the end is told in words. The first byte: whether messages are acknowledged. */
 #include <arpa/inet.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fuzz.h"
 #include "sources/mqtt-packet.h"
 #include "sources/mqtt.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define TURNS_MAX 500
 #define QUIET_TURNS 6
@@ -21,11 +18,6 @@ typedef struct Fixture {
         size_t n, most;
         bool acknowledges, ended;
 } Fixture;
-
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
 
 static void on_message(void *userdata, const MqttPacket *packet, const char *session) {
         Fixture *f = userdata;
