@@ -50,12 +50,12 @@ static void add_clean(Bytes *line, const char *before, const char *text) {
 
 static void add_device(Bytes *line, const SinkAlert *alert) {
         bool named = alert->name && *alert->name, from = alert->source && *alert->source;
+        const char *id = from || !text_equal(alert->id, alert->name) ? alert->id : NULL; /* a name stands for no id */
 
         add_clean(line, ", ", alert->name);
         add_clean(line, named ? " (" : ", ", alert->source);
-        if (from)
-                add_clean(line, " ", alert->id);
-        if (named && from)
+        add_clean(line, from ? " " : named ? " (" : ", ", id);
+        if (named && (from || (id && *id)))
                 bytes_append_text(line, ")");
 }
 

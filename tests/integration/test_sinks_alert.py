@@ -133,10 +133,12 @@ def test_who_is_meant(feed, target):
     feed.service.pull_hang = 2  # an empty answer is what proves silence
     feed.daemon.start()
     say(feed, "x", 20, age=-3600)
+    feed.publish(b'{"id": "bare", "t": 20}', b'{"id": "7", "name": "Shed", "t": 20}', b'{"name": "Attic", "t": 20}')  # as others may publish
     odd = feed.daemon.log.wait("READING_ODD")
     assert (odd.fields["SENSORQD_SOURCE"], odd.fields["SENSORQD_DEVICE"]) == ("home", "id-x") and "device id-x, source home" in odd.text
     listed = lambda: [line.split(":")[0] for line in feed.daemon.run("alerts").stdout.splitlines()]
-    wait_until(lambda: [line for line in listed() if line != "firing   gone"] == ["ok       hot, x (home id-x)", "ok       silent, x (home id-x)"],
+    wait_until(lambda: sorted(line for line in listed() if line != "firing   gone") == [
+        f"ok       {rule}, {device}" for rule in ("hot", "silent") for device in ("Attic", "Shed (7)", "bare", "x (home id-x)")],
                "devices, and no rule that waits for one")  # its wait may be over already
     fired = feed.daemon.log.wait("ALERT_FIRING", patience=60)
     assert "no device at all" in fired.text and fired.text.endswith(": nothing was heard for 10 s")
