@@ -228,6 +228,8 @@ static int open_file(AlertStore *store) {
         int r;
 
         r = sql_open(store->path, &sql);
+        if (r == 0) /* another subscription may be at its commit, on a slow disk */
+                r = sql_exec(sql, "PRAGMA busy_timeout = 5000");
         if (r == 0)
                 r = sql_query_int(sql, "PRAGMA user_version", &version);
         if (r == 0 && version == 0)

@@ -4,6 +4,7 @@
 #include "capture.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -93,8 +94,10 @@ static int say(Place *p, const char *device, const char *members) {
 
 static unsigned syncs, die_at_sync; /* of this process; 0: never */
 static bool syncs_fail;
+static useconds_t sync_takes;
 
 int fdatasync(int fd) {
+        (void) usleep(sync_takes);
         if (++syncs == die_at_sync)
                 _exit(0);
         if (syncs_fail) {
@@ -409,6 +412,40 @@ static void test_two_subscriptions(void **state) {
         other = alert_work_free(other);
 }
 
+typedef struct Neighbour {
+        const Place *place;
+        AlertWork *work;
+        int result;
+} Neighbour;
+
+static void *neighbour_say(void *userdata) {
+        Neighbour *n = userdata;
+
+        n->result = say_to(n->place, n->work, "y", "\"t\":30");
+        return NULL;
+}
+
+/* The commit of the one takes long: the other waits for it, and says nothing. */
+static void test_two_on_a_slow_disk(void **state) {
+        Place *p = *state;
+        const AlertStoreSpec spec = spec_of(p, "projects/p/subscriptions/other");
+        Neighbour neighbour = { p };
+        pthread_t thread;
+
+        assert_int_equal(alert_work_new(&spec, PAYLOAD_JSON, &neighbour.work), 0);
+        assert_int_equal(say(p, "x", "\"t\":20"), 0);
+        assert_int_equal(say_to(p, neighbour.work, "y", "\"t\":20"), 0);
+        p->wall += MINUTE;
+        sync_takes = 600000;
+        assert_int_equal(pthread_create(&thread, NULL, neighbour_say, &neighbour), 0);
+        (void) usleep(100000);
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        sync_takes = 0;
+        assert_int_equal(neighbour.result, 0);
+        neighbour.work = alert_work_free(neighbour.work);
+}
+
 static void count_states(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
         size_t *counts = userdata;
 
@@ -610,6 +647,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_disk_that_refuses, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_clock_set_while_the_disk_fails, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_two_subscriptions, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_two_on_a_slow_disk, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_list, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_kills, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_killed_before_a_sync, setup, teardown),
