@@ -107,7 +107,10 @@ static void say_beyond(PageThread *thread) {
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SOURCE, found->source }),
                 "Not drawn of %s: %zu of its numbers. Of a message 64 are drawn, of a list 16, and none below 8 "
                 "levels. All are stored as before. The page tells beside each device how many it leaves out.",
-                found->name[0] ? found->name : found->device, found->beyond);
+                found->name[0]     ? found->name
+                : found->device[0] ? found->device
+                                   : "a device without a name or id",
+                found->beyond);
         thread->beyond_at = now;
 }
 

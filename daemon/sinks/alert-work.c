@@ -124,7 +124,7 @@ static void warn_ahead(const AlertWork *work, const Bytes *key) {
                 "%s: the request_at of a message of device %.200s, source %.200s, lies more than 5 min after it was "
                 "published; rules judge such messages by the time they were published. Look at the clock of what "
                 "published it",
-                work->subscription, id, source);
+                work->subscription, id[0] ? id : "(no id)", source[0] ? source : "(none)");
 }
 
 /* Logs each warning once only: it may apply to every message. */

@@ -103,7 +103,8 @@ static int explain(Builder *b, int r) {
         case DOCUMENT_TOO_LARGE:
                 return reject(b, DOCUMENT_TOO_LARGE, "more than %d bytes as BSON", DOCUMENT_SIZE_MAX);
         case DOCUMENT_NUMBER_RANGE:
-                return reject(b, DOCUMENT_NUMBER_RANGE, "a number beyond what MongoDB can hold at byte %zu", place(b));
+                return reject(
+                        b, DOCUMENT_NUMBER_RANGE, "a number beyond a double or a 64-bit integer at byte %zu", place(b));
         case DOCUMENT_NOT_UTF8:
                 return reject(b, DOCUMENT_NOT_UTF8, "half of a surrogate pair, which has no UTF-8 form, at byte %zu",
                         place(b));
