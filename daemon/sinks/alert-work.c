@@ -117,8 +117,10 @@ static void say_all(AlertWork *work) {
 
 /* A key is source, id and labels, with a NUL after each but the last: alert-reading.c. */
 static void warn_ahead(const AlertWork *work, const Bytes *key) {
-        const char *source = key->data ?: "", *id = strlen(source) < key->size ? source + strlen(source) + 1 : "";
+        const char *source = key->size > 0 ? key->data : "";
+        const char *id = memchr(source, '\0', key->size);
 
+        id = id ? id + 1 : "";
         log_event(LOG_WARNING, EVENT_READING_ODD,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, work->subscription }, { FIELD_SOURCE, source }, { FIELD_DEVICE, id }),
                 "%s: the request_at of a message of device %.200s, source %.200s, lies more than 5 min after it was "
