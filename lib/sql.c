@@ -529,19 +529,6 @@ SqlStatement *sql_finalize(SqlStatement *statement) {
         return NULL;
 }
 
-int sql_prepare_all(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret) {
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < n; i++)
-                r = sql_prepare(sql, texts[i], &ret[i]);
-        return r;
-}
-
-void sql_finalize_all(SqlStatement **statements, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                statements[i] = sql_finalize(statements[i]);
-}
-
 static int statement_result(SqlStatement *statement, int code) {
         return result(sqlite3_db_handle(statement->stmt), code);
 }

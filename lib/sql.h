@@ -60,9 +60,19 @@ int sql_prepare(Sql *sql, const char *statement, SqlStatement **ret);
 SqlStatement *sql_finalize(SqlStatement *statement);
 CLEANUP_DEFINE(SqlStatement, sql_finalize)
 
-/* The same for *n* statements. sql_prepare_all() ends at the first error; those before it are there to be finalized. */
-int sql_prepare_all(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret);
-void sql_finalize_all(SqlStatement **statements, size_t n);
+/* The same for *n* statements, up to the first error. Those before it are there to be finalized. */
+static inline int sql_prepare_all(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = sql_prepare(sql, texts[i], &ret[i]);
+        return r;
+}
+
+static inline void sql_finalize_all(SqlStatement **statements, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                statements[i] = sql_finalize(statements[i]);
+}
 
 /* Bind values; indexes start at 1. The memory must stay valid until the next sql_reset(). A blob of size 0 is an empty
  * value, also with NULL; a text that is NULL, or an index that is not bound, is SQL's NULL. The first error is kept
