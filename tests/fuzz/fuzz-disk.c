@@ -147,7 +147,8 @@ static void fuzz_rejected(Slice text) {
         if (!sql)
                 require(sql_open(path, &sql) == 0 && sql_exec(sql, ROWS) == 0);
         require(sql_prepare(sql, "INSERT OR REPLACE INTO rejected (row, attributes) VALUES (1, ?)", &insert) == 0);
-        require(sql_bind_blob(insert, 1, text.data, text.size) == 0 && sql_run(insert) == 0);
+        sql_bind_blob(insert, 1, text.data, text.size);
+        require(sql_run(insert) == 0);
         require(rejected_guest_each(sql, &(SinkRejectedQuery){ .each = on_rejected }) == 0);
         if (rejected_guest_message(sql, "i", &message) == 0)
                 for (size_t i = 0; i < message.wire.n_attributes; i++) {
