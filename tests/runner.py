@@ -160,7 +160,7 @@ def step_fuzz(log, long):
     """Each fuzzer for a short while, from its corpus."""
     directory = setup(log, "fuzz", "-Dfuzzers=true", "-Dtests=false", "-Db_sanitize=address,undefined", "-Db_lundef=false",
                       "-Dc_args=-fsanitize=fuzzer-no-link", env={"CC": "clang"})
-    seconds = 120 if long else 6
+    seconds = 120 if long else 4
     for fuzzer in sorted((directory / "tests" / "fuzz").glob("fuzz-*")):
         if fuzzer.is_file() and os.access(fuzzer, os.X_OK):
             corpus = WORK / "corpus" / fuzzer.name
