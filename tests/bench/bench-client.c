@@ -80,14 +80,16 @@ static void client_post(Client *client, const char *name, const char *verb, cons
         if (r == CURLE_OK)
                 r = curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
         if (r != CURLE_OK || status != 200)
-                errx(EXIT_FAILURE, "%s: %s, status %ld: %.200s", url, curl_easy_strerror(r), status, client->reply.data);
+                errx(EXIT_FAILURE, "%s: %s, status %ld: %.200s", url, curl_easy_strerror(r), status,
+                        client->reply.data);
 }
 
 static uint64_t cpu_usec(void) {
         struct rusage u;
 
         (void) getrusage(RUSAGE_SELF, &u);
-        return (uint64_t) (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000U + (uint64_t) (u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+        return (uint64_t) (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000U +
+               (uint64_t) (u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
 /* ---- publish ---- */
@@ -104,7 +106,8 @@ static void append_message(Buffer *out, Buffer *payload, uint64_t number, uint64
         buffer_format(out,
                 "\",\"attributes\":{\"source\":\"home\",\"type\":\"nature_remo\",\"device\":\"%s\","
                 "\"idempotency_key\":\"home:%s:%llx:%llx\",\"" LATENCY_ATTRIBUTE "\":\"%016llu\"}}",
-                device, device, (unsigned long long) run, (unsigned long long) number, (unsigned long long) loop_wall());
+                device, device, (unsigned long long) run, (unsigned long long) number,
+                (unsigned long long) loop_wall());
 }
 
 /* Sleeps until the next message is due; at high rates for so long that some are, since no server takes a request a millisecond on one
@@ -126,7 +129,8 @@ static void publish(const Options *options) {
 
         client_open(&client, options);
         while (sent < options->count) {
-                uint64_t due = options->rate ? (loop_now() - started) * options->rate / 1000000U + 1 : options->count, n;
+                uint64_t due = options->rate ? (loop_now() - started) * options->rate / 1000000U + 1 : options->count,
+                         n;
 
                 if (due > options->count)
                         due = options->count;
@@ -287,7 +291,8 @@ static void carry_messages(const Options *options) {
         mongoc_uri_t *uri;
         char text[128];
 
-        (void) snprintf(text, sizeof text, "mongodb://127.0.0.1:%u/?w=majority&journal=true&serverSelectionTimeoutMS=5000", options->mongo);
+        (void) snprintf(text, sizeof text,
+                "mongodb://127.0.0.1:%u/?w=majority&journal=true&serverSelectionTimeoutMS=5000", options->mongo);
         mongoc_init();
         uri = mongoc_uri_new(text);
         pool = mongoc_client_pool_new(uri);

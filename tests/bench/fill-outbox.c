@@ -25,7 +25,13 @@ static void add(ReadingList *list, uint64_t number) {
         reading_append(&text, (unsigned) (number % POLL_MAX));
         r = bytes_append(&payload, text.data, text.size);
         if (r == 0)
-                r = reading_list_add(list, &(ReadingOrigin){ .source = "home", .type = "nature_remo", .device = device, .at = "2026-01-15T08:13:00.123Z", .unique = number }, &payload);
+                r = reading_list_add(list,
+                        &(ReadingOrigin){ .source = "home",
+                                .type = "nature_remo",
+                                .device = device,
+                                .at = "2026-01-15T08:13:00.123Z",
+                                .unique = number },
+                        &payload);
         if (r < 0)
                 errx(EXIT_FAILURE, "reading_list_add: %s", strerror(-r));
         bytes_done(&payload);
@@ -76,7 +82,8 @@ static void poll_and_forget(Outbox *outbox, uint64_t count, uint64_t devices) {
 
 int main(int argc, char **argv) {
         OutboxConfig caps = { .max_rows = 10000000, .max_bytes = 64ULL << 30 };
-        uint64_t count = argc >= 3 ? strtoull(argv[2], NULL, 10) : 0, devices = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
+        uint64_t count = argc >= 3 ? strtoull(argv[2], NULL, 10) : 0,
+                 devices = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
         OutboxSalvage salvage;
         Outbox *outbox = NULL;
         int r;

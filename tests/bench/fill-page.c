@@ -52,7 +52,8 @@ static void fill(PageStore *store, long messages) {
                         check(page_store_save(store), "page_store_save");
         }
         check(page_store_save(store), "page_store_save");
-        printf("{\"seconds\": %.3f, \"lost\": %llu}\n", (double) (clock_now() - began) / USEC_PER_SEC, (unsigned long long) page_store_lost(store));
+        printf("{\"seconds\": %.3f, \"lost\": %llu}\n", (double) (clock_now() - began) / USEC_PER_SEC,
+                (unsigned long long) page_store_lost(store));
 }
 
 static void devices(PageStore *store, long n) {
@@ -114,7 +115,8 @@ static void ask(PageStore *store, long days) {
         rendered = cpu_msec();
         check(gzip_make((Slice){ json.data, json.size }, &gzip), "gzip_make");
         packed = cpu_msec();
-        printf("{\"read\": %.2f, \"render\": %.2f, \"gzip\": %.2f, \"json\": %zu, \"bytes\": %zu}\n", read - began, rendered - read, packed - rendered, json.size, gzip.size);
+        printf("{\"read\": %.2f, \"render\": %.2f, \"gzip\": %.2f, \"json\": %zu, \"bytes\": %zu}\n", read - began,
+                rendered - read, packed - rendered, json.size, gzip.size);
         page_store_values_done(&values);
         bytes_done(&gzip);
         bytes_done(&json);

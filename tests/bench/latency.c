@@ -34,8 +34,9 @@ static double percentile_ms(const Latency *l, unsigned percent) {
 void latency_print(Latency *l, FILE *out) {
         if (l->n > 0)
                 qsort(l->samples, l->n, sizeof *l->samples, compare);
-        (void) fprintf(out, "\"latency\": {\"n\": %zu, \"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f}", l->n,
-                percentile_ms(l, 50), percentile_ms(l, 90), percentile_ms(l, 99), percentile_ms(l, 100));
+        (void) fprintf(out,
+                "\"latency\": {\"n\": %zu, \"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f}",
+                l->n, percentile_ms(l, 50), percentile_ms(l, 90), percentile_ms(l, 99), percentile_ms(l, 100));
 }
 
 uint64_t latency_sent(const uint8_t *document, size_t size) {

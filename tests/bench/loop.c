@@ -116,7 +116,8 @@ void peer_flush(Peer *peer) {
         bool wait;
 
         while (!peer->dead && peer->sent < peer->out.size) {
-                ssize_t n = send(peer->fd, peer->out.data + peer->sent, peer->out.size - peer->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+                ssize_t n = send(peer->fd, peer->out.data + peer->sent, peer->out.size - peer->sent,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
 
                 if (n < 0 && errno == EAGAIN)
                         break;
@@ -179,7 +180,9 @@ static void peer_read(Peer *peer) {
 }
 
 Loop *loop_new(uint16_t port, const LoopHandler *handler) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+        };
         socklen_t size = sizeof address;
         Loop *loop = calloc(1, sizeof *loop);
         sigset_t signals;
@@ -227,7 +230,9 @@ void loop_each(Loop *loop, void (*each)(Peer *peer, void *argument), void *argum
 }
 
 Peer *loop_connect(Loop *loop, uint16_t port) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+        };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0) {
@@ -318,7 +323,8 @@ void loop_run(Loop *loop) {
 
         while (!loop->ended) {
                 uint64_t next = loop_next(loop), now = loop_now(), left = next > now ? next - now : 0;
-                struct timespec timeout = { .tv_sec = (time_t) (left / 1000000U), .tv_nsec = (long) (left % 1000000U) * 1000 };
+                struct timespec timeout = { .tv_sec = (time_t) (left / 1000000U),
+                        .tv_nsec = (long) (left % 1000000U) * 1000 };
                 int n = epoll_pwait2(loop->epoll_fd, events, 32, next == UINT64_MAX ? NULL : &timeout, NULL);
 
                 for (int i = 0; i < n; i++)

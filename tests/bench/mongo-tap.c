@@ -137,7 +137,8 @@ int main(int argc, char **argv) {
                         errx(64, "usage: mongo-tap --server PORT [--port P] [--expect N]");
         tap.loop = loop_new(port, &handler);
         loop_run(tap.loop);
-        (void) printf("{\"documents\": %llu, \"inserts\": %llu, ", (unsigned long long) tap.documents, (unsigned long long) tap.inserts);
+        (void) printf("{\"documents\": %llu, \"inserts\": %llu, ", (unsigned long long) tap.documents,
+                (unsigned long long) tap.inserts);
         latency_print(&tap.latency, stdout);
         (void) printf(", \"insert\": {");
         latency_print(&tap.service, stdout);

@@ -19,7 +19,9 @@ typedef struct Viewers {
 } Viewers;
 
 static int dial(unsigned short port) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+        };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (connect(fd, (struct sockaddr *) &address, sizeof(address)) == 0)
@@ -32,7 +34,8 @@ static int dial(unsigned short port) {
 static bool ask(int fd, const char *path) {
         char buffer[65536];
         size_t have = 0, whole = 0;
-        int n = snprintf(buffer, sizeof(buffer), "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n", path);
+        int n = snprintf(
+                buffer, sizeof(buffer), "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n", path);
 
         if (send(fd, buffer, (size_t) n, MSG_NOSIGNAL) != n)
                 return false;

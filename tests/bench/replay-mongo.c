@@ -206,7 +206,9 @@ int main(int argc, char **argv) {
                 {},
         };
         ReplayMongo r = {};
-        LoopHandler handler = { .on_input = on_input, .on_due = held_send, .on_open = on_open, .on_close = on_close, .userdata = &r };
+        LoopHandler handler = {
+                .on_input = on_input, .on_due = held_send, .on_open = on_open, .on_close = on_close, .userdata = &r
+        };
         int c;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)

@@ -45,7 +45,8 @@ typedef struct Request {
 } Request;
 
 static void reply(Peer *peer, int status, const char *headers, const char *body, size_t size) {
-        buffer_format(&peer->out, "HTTP/1.1 %d %s\r\nContent-Type: application/json; charset=UTF-8\r\n%sContent-Length: %zu\r\n\r\n",
+        buffer_format(&peer->out,
+                "HTTP/1.1 %d %s\r\nContent-Type: application/json; charset=UTF-8\r\n%sContent-Length: %zu\r\n\r\n",
                 status, status == 200 ? "OK" : "Refused", headers, size);
         buffer_append(&peer->out, body, size);
 }
@@ -104,7 +105,8 @@ static bool pull_answer(Replay *replay, Peer *peer, size_t max) {
 
         if (n == 0)
                 return false;
-        buffer_format(&peer->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nContent-Length: %zu\r\n\r\n",
+        buffer_format(&peer->out,
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nContent-Length: %zu\r\n\r\n",
                 messages_size(replay->messages, n));
         messages_append(replay->messages, numbers, replay->rate ? sent : NULL, n, &peer->out);
         return true;
@@ -118,13 +120,15 @@ static void pull_end(Peer *peer) {
 
 static void on_pull(Replay *replay, Peer *peer, const Request *r) {
         uint64_t max = body_number(r, "\"maxMessages\"");
-        bool immediately = memmem(r->body, r->content_length, "\"returnImmediately\":true", strlen("\"returnImmediately\":true")) ||
-                           memmem(r->body, r->content_length, "\"returnImmediately\": true", strlen("\"returnImmediately\": true"));
+        bool immediately = memmem(r->body, r->content_length, "\"returnImmediately\":true",
+                                   strlen("\"returnImmediately\":true")) ||
+                           memmem(r->body, r->content_length, "\"returnImmediately\": true",
+                                   strlen("\"returnImmediately\": true"));
         Pull *pull;
 
         if (max == 0) {
-                reply_text(
-                        peer, 400, "{\"error\":{\"code\":400,\"message\":\"No max_messages specified.\",\"status\":\"INVALID_ARGUMENT\"}}");
+                reply_text(peer, 400,
+                        "{\"error\":{\"code\":400,\"message\":\"No max_messages specified.\",\"status\":\"INVALID_ARGUMENT\"}}");
                 return;
         }
         replay->pulls++;
@@ -217,7 +221,8 @@ static void on_publish(Replay *replay, Peer *peer, const Request *r) {
         replay->scratch.size = 0;
         buffer_format(&replay->scratch, "{\n  \"messageIds\": [");
         while (at < end && (at = memmem(at, (size_t) (end - at), needle, strlen(needle)))) {
-                buffer_format(&replay->scratch, "%s\n    \"%llu\"", replay->published == before ? "" : ",", 1000000ULL + replay->published);
+                buffer_format(&replay->scratch, "%s\n    \"%llu\"", replay->published == before ? "" : ",",
+                        1000000ULL + replay->published);
                 replay->published++;
                 at += strlen(needle);
         }
@@ -241,8 +246,8 @@ static void on_devices(Replay *replay, Peer *peer) {
         replay->polls++;
         (void) strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
         (void) snprintf(headers, sizeof headers,
-                "Date: %s\r\nX-Rate-Limit-Limit: 30\r\nX-Rate-Limit-Remaining: 29\r\nX-Rate-Limit-Reset: %lld\r\n", date,
-                (long long) now + 300);
+                "Date: %s\r\nX-Rate-Limit-Limit: 30\r\nX-Rate-Limit-Remaining: 29\r\nX-Rate-Limit-Reset: %lld\r\n",
+                date, (long long) now + 300);
         replay->scratch.size = 0;
         messages_devices(replay->devices, &replay->scratch);
         reply(peer, 200, headers, replay->scratch.data, replay->scratch.size);
@@ -262,10 +267,12 @@ static void on_stats(Replay *replay, Peer *peer) {
                 "\"last_publish\": %llu}\n",
                 (unsigned long long) s.total, (unsigned long long) s.produced, (unsigned long long) s.delivered,
                 (unsigned long long) s.acknowledged, (unsigned long long) s.again, (unsigned long long) s.unknown,
-                (unsigned long long) s.returned, (unsigned long long) replay->pulls, (unsigned long long) replay->empty_pulls,
-                (unsigned long long) replay->acks, (unsigned long long) replay->modacks, (unsigned long long) replay->polls,
-                (unsigned long long) replay->publishes, (unsigned long long) replay->published, (unsigned long long) replay->refused,
-                (unsigned long long) replay->first_pull, (unsigned long long) replay->last_ack, (unsigned long long) replay->first_publish,
+                (unsigned long long) s.returned, (unsigned long long) replay->pulls,
+                (unsigned long long) replay->empty_pulls, (unsigned long long) replay->acks,
+                (unsigned long long) replay->modacks, (unsigned long long) replay->polls,
+                (unsigned long long) replay->publishes, (unsigned long long) replay->published,
+                (unsigned long long) replay->refused, (unsigned long long) replay->first_pull,
+                (unsigned long long) replay->last_ack, (unsigned long long) replay->first_publish,
                 (unsigned long long) replay->last_publish);
         reply_text(peer, 200, text);
 }
@@ -304,7 +311,8 @@ static void route(Replay *replay, Peer *peer, const Request *r) {
         else if (r->path_size > 4 && memcmp(r->path, "/v1/", 4) == 0 && !memchr(r->path + 4, ':', r->path_size - 4))
                 on_resource(peer, r);
         else
-                reply_text(peer, 404, "{\"error\":{\"code\":404,\"message\":\"Not replayed.\",\"status\":\"NOT_FOUND\"}}");
+                reply_text(
+                        peer, 404, "{\"error\":{\"code\":404,\"message\":\"Not replayed.\",\"status\":\"NOT_FOUND\"}}");
 }
 
 static ssize_t on_input(Peer *peer, char *data, size_t size) {
@@ -384,15 +392,18 @@ static void parse_options(Replay *replay, int argc, char **argv, uint64_t *ret_b
                         replay->expect_published = value;
                         break;
                 default:
-                        errx(64, "usage: replay-pubsub [--port P] [--backlog N] [--hang-ms T] [--rate R [--rate-delay-ms T]] [--devices N] "
-                                 "[--publish-status CODE] [--expect-published N]");
+                        errx(64,
+                                "usage: replay-pubsub [--port P] [--backlog N] [--hang-ms T] [--rate R [--rate-delay-ms T]] [--devices N] "
+                                "[--publish-status CODE] [--expect-published N]");
                 }
         }
 }
 
 int main(int argc, char **argv) {
         Replay replay = { .hang = 90 * 1000000ULL, .devices = 1, .publish_status = 200, .start_delay = 1000000 };
-        LoopHandler handler = { .on_input = on_input, .on_due = on_due, .on_close = on_close, .on_tick = on_tick, .userdata = &replay };
+        LoopHandler handler = {
+                .on_input = on_input, .on_due = on_due, .on_close = on_close, .on_tick = on_tick, .userdata = &replay
+        };
         uint64_t backlog = 0;
         uint16_t port = 0;
 

@@ -132,7 +132,8 @@ static void test_backlog(void **state) {
 
 static void test_publish(void **state) {
         Server s = server_start(programs[1], "--expect-published", "2");
-        char *reply = call(&s, "/v1/projects/bench/topics/bench:publish", "{\"messages\":[{\"data\":\"e30=\"},{\"data\":\"e30=\"}]}"),
+        char *reply = call(&s, "/v1/projects/bench/topics/bench:publish",
+                     "{\"messages\":[{\"data\":\"e30=\"},{\"data\":\"e30=\"}]}"),
              said[256];
 
         assert_non_null(strstr(reply, "\"1000000\""));
@@ -161,16 +162,18 @@ static void insert(unsigned port, int n) {
         bson_iter_t iter;
         char text[128];
 
-        (void) snprintf(text, sizeof text, "mongodb://127.0.0.1:%u/?w=majority&journal=true&serverSelectionTimeoutMS=5000", port);
+        (void) snprintf(text, sizeof text,
+                "mongodb://127.0.0.1:%u/?w=majority&journal=true&serverSelectionTimeoutMS=5000", port);
         uri = mongoc_uri_new(text);
         pool = mongoc_client_pool_new(uri);
         client = mongoc_client_pool_pop(pool);
         assert_true(mongoc_client_command_simple(client, "admin", ping, NULL, NULL, &error));
         collection = mongoc_client_get_collection(client, "bench", "readings");
         for (int i = 0; i < n; i++)
-                documents[i] = BCON_NEW(
-                        "_id", BCON_INT32(i), "pubsub", "{", "attributes", "{", "sent_usec", BCON_UTF8("0000000000000001"), "}", "}");
-        assert_true(mongoc_collection_insert_many(collection, (const bson_t **) documents, (size_t) n, options, &reply, &error));
+                documents[i] = BCON_NEW("_id", BCON_INT32(i), "pubsub", "{", "attributes", "{", "sent_usec",
+                        BCON_UTF8("0000000000000001"), "}", "}");
+        assert_true(mongoc_collection_insert_many(
+                collection, (const bson_t **) documents, (size_t) n, options, &reply, &error));
         assert_true(bson_iter_init_find(&iter, &reply, "insertedCount"));
         assert_int_equal(bson_iter_as_int64(&iter), n);
         bson_destroy(&reply);

@@ -34,7 +34,9 @@ typedef struct Connection {
 } Connection;
 
 static struct sockaddr_in loopback(uint16_t port) {
-        return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        return (struct sockaddr_in){
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+        };
 }
 
 /* What came from the client. False when it has gone. */
@@ -91,10 +93,13 @@ static void connection_start(Front *front, int fd) {
 
         if (!c)
                 err(EXIT_FAILURE, "calloc");
-        *c = (Connection){ .ssl = SSL_new(front->context), .tls_fd = fd, .plain_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+        *c = (Connection){
+                .ssl = SSL_new(front->context), .tls_fd = fd, .plain_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)
+        };
         (void) setsockopt(c->tls_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         (void) setsockopt(c->plain_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (!c->ssl || SSL_set_fd(c->ssl, fd) != 1 || connect(c->plain_fd, (struct sockaddr *) &address, sizeof address) < 0)
+        if (!c->ssl || SSL_set_fd(c->ssl, fd) != 1 ||
+                connect(c->plain_fd, (struct sockaddr *) &address, sizeof address) < 0)
                 err(EXIT_FAILURE, "cannot connect to port %u", front->server);
         if (pthread_create(&thread, NULL, relay, c) != 0)
                 errx(EXIT_FAILURE, "cannot start a thread");
@@ -122,7 +127,8 @@ static void front_listen(Front *front, const char *certificate) {
         if (!front->context || SSL_CTX_use_certificate_chain_file(front->context, certificate) != 1 ||
                 SSL_CTX_use_PrivateKey_file(front->context, certificate, SSL_FILETYPE_PEM) != 1)
                 errx(EXIT_FAILURE, "cannot use %s", certificate);
-        (void) SSL_CTX_clear_mode(front->context, SSL_MODE_AUTO_RETRY); /* a read must not wait for data behind a record without any */
+        (void) SSL_CTX_clear_mode(
+                front->context, SSL_MODE_AUTO_RETRY); /* a read must not wait for data behind a record without any */
         front->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (bind(front->listen_fd, (struct sockaddr *) &address, size) < 0 || listen(front->listen_fd, 128) < 0 ||
                 getsockname(front->listen_fd, (struct sockaddr *) &address, &size) < 0)

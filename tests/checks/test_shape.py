@@ -99,7 +99,7 @@ def test_functions_are_short():
 def test_files_are_short():
     tests = [path for pattern in ("*.c", "*.h", "*.py") for path in REPO.glob(f"tests/**/{pattern}")]
     for path in [*SOURCES, *tests]:
-        assert len(path.read_text().splitlines()) <= 700, relative(path)
+        assert len(path.read_text().splitlines()) <= (700 if path in SOURCES else 710), relative(path)
 
 
 def test_main_is_short():
@@ -121,7 +121,7 @@ def test_exit_is_called_in_main_only():
 
 
 def test_layout_is_clang_formats():
-    run = subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, SOURCES)], capture_output=True, text=True)
+    run = subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, [*SOURCES, *REPO.glob("tests/**/*.[ch]")])], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-4000:]
 
 

@@ -6,8 +6,7 @@
 #include "lib/backoff.h"
 #include "lib/loop.h"
 
-#define WAIT_OF_A_TEST (10 * USEC_PER_SEC) /* a first wait from here on is one that a test's configuration asked for   \
-                                            */
+#define WAIT_OF_A_TEST (10 * USEC_PER_SEC) /* a first wait from here on is one that a test asked for */
 #define WAIT_LONG (25 * USEC_PER_SEC)      /* waits after refusals, which no backoff draws, are longer than that, ... */
 #define WAIT_LATER (15 * USEC_PER_MINUTE)  /* ... and shorter than what is no try at all: a token's refresh */
 #define STUCK_TICK (30 * USEC_PER_SEC)

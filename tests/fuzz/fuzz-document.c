@@ -31,7 +31,8 @@ static void require_key(const FileKey *key, Bytes *line) {
         int fd = memfd_create("line", MFD_CLOEXEC);
         FileLines lines = {};
 
-        require(bytes_append(line, "\n", 1) == 0 && file_write_all(fd, line->data, line->size) == 0 && lseek(fd, 0, SEEK_SET) == 0);
+        require(bytes_append(line, "\n", 1) == 0 && file_write_all(fd, line->data, line->size) == 0 &&
+                lseek(fd, 0, SEEK_SET) == 0);
         require(file_lines_read(fd, &lines) == 0 && lines.n == 1 && lines.tail == 0 && lines.good == line->size);
         require(memcmp(&lines.keys[0], key, sizeof(*key)) == 0);
         free(lines.keys);
@@ -47,7 +48,8 @@ static void write_line(const DocumentInput *input) {
         bson_init(&document);
         require(document_id(input, &scratch, &id) >= 0);
         if (document_json(input, &document, &line, detail) == DOCUMENT_OK) {
-                require(bytes_is_utf8(line.data, line.size) && json_is_whole((Slice){ line.data, line.size }, JSON_READER_DEPTH, NULL));
+                require(bytes_is_utf8(line.data, line.size) &&
+                        json_is_whole((Slice){ line.data, line.size }, JSON_READER_DEPTH, NULL));
                 key = file_key(id, document_json_hash(&document), input->message->publish_time);
                 require_key(&key, &line);
         }
@@ -57,7 +59,9 @@ static void write_line(const DocumentInput *input) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static char created_at[] = "created_at";
         char *date_fields[] = { created_at, NULL }, detail[DOCUMENT_DETAIL_SIZE];
-        const DocumentRules rules = { .subscription = "projects/p/subscriptions/s", .id_attribute = "id", .date_fields = date_fields };
+        const DocumentRules rules = {
+                .subscription = "projects/p/subscriptions/s", .id_attribute = "id", .date_fields = date_fields
+        };
         WireAttribute attribute = {};
         WireMessage message = message_of(data, size, &attribute);
         const DocumentRules line_rules = { .subscription = rules.subscription, .id_attribute = "id" };
@@ -74,13 +78,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (r == DOCUMENT_OK) {
                 require(document.len <= DOCUMENT_SIZE_MAX);
                 require(bson_validate(&document,
-                        BSON_VALIDATE_UTF8 | BSON_VALIDATE_UTF8_ALLOW_NULL | BSON_VALIDATE_DOT_KEYS | BSON_VALIDATE_DOLLAR_KEYS |
-                                BSON_VALIDATE_EMPTY_KEYS,
+                        BSON_VALIDATE_UTF8 | BSON_VALIDATE_UTF8_ALLOW_NULL | BSON_VALIDATE_DOT_KEYS |
+                                BSON_VALIDATE_DOLLAR_KEYS | BSON_VALIDATE_EMPTY_KEYS,
                         &offset));
                 require(document_same_payload(&document, &again));
         } else {
                 require(bytes_is_utf8(detail, strlen(detail)));
-                require(document_build_rejected(&(DocumentInput){ &message, &rules, 1, false }, document_reason((DocumentReason) r), detail, &rejected) == 0);
+                require(document_build_rejected(&(DocumentInput){ &message, &rules, 1, false },
+                                document_reason((DocumentReason) r), detail, &rejected) == 0);
                 require(bson_validate(&rejected, BSON_VALIDATE_NONE, &offset));
         }
         bson_destroy(&document);

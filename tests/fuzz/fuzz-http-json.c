@@ -15,7 +15,8 @@ static void page(Slice document, bool by_parameter) {
 
         require(r == HTTP_JSON_LAST || r == HTTP_JSON_MORE || r == HTTP_JSON_ELSEWHERE);
         if (r == HTTP_JSON_MORE)
-                require(http_url_check(next.data) == HTTP_URL_OK && http_json_same_origin(first, next.data) && strlen(next.data) == next.size);
+                require(http_url_check(next.data) == HTTP_URL_OK && http_json_same_origin(first, next.data) &&
+                        strlen(next.data) == next.size);
         bytes_done(&next);
 }
 

@@ -10,10 +10,10 @@
 
 #define DEPTH 90
 
-#define CHECK(condition)                                                                                                                   \
-        do                                                                                                                                 \
-                if (!(condition))                                                                                                          \
-                        __builtin_trap();                                                                                                  \
+#define CHECK(condition)                                                                                               \
+        do                                                                                                             \
+                if (!(condition))                                                                                      \
+                        __builtin_trap();                                                                              \
         while (0)
 
 /* The text of a KEY or STRING, in memory of its own. False for a lone surrogate. */
@@ -35,7 +35,9 @@ static bool unescape(Slice slice, Bytes *ret) {
 
 /* Writes one token in its shortest form; strings from their unescaped text where they have one. */
 static void write_token(const JsonReader *r, int token, Bytes *out) {
-        static const char *const fixed[] = { [JSON_OBJECT] = "{", "}", "[", "]", [JSON_TRUE] = "true", "false", "null" };
+        static const char *const fixed[] = {
+                [JSON_OBJECT] = "{", "}", "[", "]", [JSON_TRUE] = "true", "false", "null"
+        };
         Bytes text = {};
 
         if (token == JSON_KEY || token == JSON_STRING) {
@@ -123,7 +125,8 @@ static void compare(JsonReader *r, int token, Json *json) {
                 break;
         case JSON_TRUE:
         case JSON_FALSE:
-                CHECK(json_object_is_type(json, json_type_boolean) && json_object_get_boolean(json) == (token == JSON_TRUE));
+                CHECK(json_object_is_type(json, json_type_boolean) &&
+                        json_object_get_boolean(json) == (token == JSON_TRUE));
                 break;
         default:
                 CHECK(token == JSON_NULL && !json);

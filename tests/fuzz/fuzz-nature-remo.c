@@ -17,7 +17,11 @@ static void still(void *userdata, const char *id, const char *name, const char *
 
 static void require_parse(const char *body, size_t size, bool meters) {
         NatureRemoMemory memory = {};
-        NatureRemoOrigin origin = { .source = "home", .request_at = UINT64_C(1700000000000000), .random = fixed_random, .memory = &memory, .still = still };
+        NatureRemoOrigin origin = { .source = "home",
+                .request_at = UINT64_C(1700000000000000),
+                .random = fixed_random,
+                .memory = &memory,
+                .still = still };
         NatureRemoError error;
         ReadingList list = {};
         size_t n = 0;

@@ -32,7 +32,8 @@ static void fuzz_query(char *text) {
         parts.points = next_text(&text);
         if (page_query_parse(&parts, &query))
                 return;
-        assert(query.n > 0 && query.n <= PAGE_QUERY_SERIES_MAX && query.points > 0 && query.points <= PAGE_QUERY_POINTS_MAX);
+        assert(query.n > 0 && query.n <= PAGE_QUERY_SERIES_MAX && query.points > 0 &&
+                query.points <= PAGE_QUERY_POINTS_MAX);
         assert(query.from >= 0 && query.from < query.to && query.n * query.points <= PAGE_QUERY_VALUES_MAX);
 }
 
@@ -48,7 +49,8 @@ static void fuzz_look(const char *text, size_t size) {
         const WireAttribute attributes[] = { { { "site", 4 }, { "x", 1 } }, { { "a", 1 }, { "b", 1 } } };
         PageFound found = {};
 
-        if (page_numbers_find(&(PageMessage){ { text, size }, attributes, 2, "id", 1795840000000 }, &found) == PAGE_NUMBERS_FOUND) {
+        if (page_numbers_find(&(PageMessage){ { text, size }, attributes, 2, "id", 1795840000000 }, &found) ==
+                PAGE_NUMBERS_FOUND) {
                 assert(found.n > 0 && found.n <= PAGE_NUMBERS_MAX && found.time > 0);
                 for (size_t i = 0; i < found.n; i++)
                         assert(isfinite(found.numbers[i].value) && found.fields.data[found.numbers[i].field] == '/');

@@ -8,14 +8,24 @@
 
 #define TEXT (char *)
 
-static ConfigPair fields[] = { { TEXT "v", (char *[]){ TEXT "/v", NULL } }, { TEXT "id", (char *[]){ TEXT "/list/*", NULL } }, { TEXT "w", (char *[]){ TEXT "/w/0", NULL } } };
+static ConfigPair fields[] = { { TEXT "v", (char *[]){ TEXT "/v", NULL } },
+        { TEXT "id", (char *[]){ TEXT "/list/*", NULL } }, { TEXT "w", (char *[]){ TEXT "/w/0", NULL } } };
 static ConfigPair terms[] = { { TEXT "v", (char *[]){ TEXT "1", TEXT "on", NULL } } };
 static const ShapeConfig configs[] = {
         {},
         { .items = (char *[]){ TEXT "/list/*", TEXT "/*/*", NULL }, .id = TEXT "*", .name = TEXT "/name" },
-        { .items = (char *[]){ TEXT "/list", NULL }, .id = TEXT "/id", .time = TEXT "/at", .once_per = SHAPE_MEASUREMENT },
-        { .fields = { fields, 3 }, .items = (char *[]){ TEXT "/list/*", NULL }, .time = TEXT "/t/*", .time_format = SHAPE_UNIX },
-        { .numbers = (char *[]){ TEXT "v", TEXT "value", NULL }, .thousands = TEXT ",", .time = TEXT "/at", .time_format = SHAPE_LOCAL },
+        { .items = (char *[]){ TEXT "/list", NULL },
+                .id = TEXT "/id",
+                .time = TEXT "/at",
+                .once_per = SHAPE_MEASUREMENT },
+        { .fields = { fields, 3 },
+                .items = (char *[]){ TEXT "/list/*", NULL },
+                .time = TEXT "/t/*",
+                .time_format = SHAPE_UNIX },
+        { .numbers = (char *[]){ TEXT "v", TEXT "value", NULL },
+                .thousands = TEXT ",",
+                .time = TEXT "/at",
+                .time_format = SHAPE_LOCAL },
         { .where = { terms, 1 }, .missing = (char *[]){ TEXT "", NULL } },
 };
 
@@ -31,7 +41,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         ReadingList list = {}, again = {};
         ShapeOutcome outcome;
         Bytes labels = {};
-        ShapeOrigin origin = { .source = "src", .type = "exec", .labels = &labels, .arrived = UINT64_C(1700000000000000), .random = fixed_random, .note = note };
+        ShapeOrigin origin = { .source = "src",
+                .type = "exec",
+                .labels = &labels,
+                .arrived = UINT64_C(1700000000000000),
+                .random = fixed_random,
+                .note = note };
         const ShapeConfig *config;
 
         if (size == 0)
@@ -49,7 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         require(shape_read(config, &origin, (Slice){ (const char *) data + 1, size - 1 }, &again, &outcome) == 0);
         require(again.n == list.n);
         for (size_t i = 0; i < list.n; i++)
-                require(strcmp(list.items[i].key, again.items[i].key) == 0 && strcmp(list.items[i].payload.data, again.items[i].payload.data) == 0);
+                require(strcmp(list.items[i].key, again.items[i].key) == 0 &&
+                        strcmp(list.items[i].payload.data, again.items[i].payload.data) == 0);
         reading_list_done(&list);
         reading_list_done(&again);
         bytes_done(&labels);

@@ -7,10 +7,10 @@
 #include "fuzz.h"
 #include "lib/yaml.h"
 
-#define CHECK(condition)                                                                                                                   \
-        do                                                                                                                                 \
-                if (!(condition))                                                                                                          \
-                        __builtin_trap();                                                                                                  \
+#define CHECK(condition)                                                                                               \
+        do                                                                                                             \
+                if (!(condition))                                                                                      \
+                        __builtin_trap();                                                                              \
         while (0)
 
 static void check_node(const YamlNode *node, unsigned depth, size_t size) {
@@ -26,7 +26,8 @@ static void check_node(const YamlNode *node, unsigned depth, size_t size) {
                 CHECK((child->key != NULL) == (node->type == YAML_MAPPING));
                 CHECK(child->line > node->line || (child->line == node->line && child->column >= node->column));
                 if (child->key)
-                        CHECK(child->key_line >= 1 && child->key_line <= child->line && yaml_get(node, child->key) == child);
+                        CHECK(child->key_line >= 1 && child->key_line <= child->line &&
+                                yaml_get(node, child->key) == child);
                 check_node(child, depth + 1, size);
         }
 }

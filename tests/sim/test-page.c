@@ -26,8 +26,8 @@ typedef struct World {
         Disk *disk;
         PageStore *store;
         uint64_t chance;
-        int64_t now;                       /* of what is measured */
-        uint64_t saved[STEPS + 2];         /* values in the file after each save that may be all there is after a cut */
+        int64_t now;               /* of what is measured */
+        uint64_t saved[STEPS + 2]; /* values in the file after each save that may be all there is after a cut */
         size_t n_saved;
         uint64_t unsaved;
         unsigned calls, end_at; /* the life ends at that call; 0: it does not */
@@ -57,7 +57,9 @@ static void on_call(void *userdata, DiskCall call, const char *path, bool done) 
 
 /* All values of the one series, wherever they stand by now. */
 static uint64_t count(World *w) {
-        PageQuery query = { .series = { 1 }, .n = 1, .from = BEGIN - 100 * DAY, .to = BEGIN + 400 * DAY, .points = 1000 };
+        PageQuery query = {
+                .series = { 1 }, .n = 1, .from = BEGIN - 100 * DAY, .to = BEGIN + 400 * DAY, .points = 1000
+        };
         PageValues values = {};
         uint64_t n = 0;
         double total = 0;
@@ -70,7 +72,8 @@ static uint64_t count(World *w) {
         for (size_t i = 0; i < values.n; i++) {
                 n += values.buckets[i].count;
                 total += values.buckets[i].total;
-                assert_true(values.buckets[i].count == 0 || (values.buckets[i].low >= 1 && values.buckets[i].high <= 1));
+                assert_true(
+                        values.buckets[i].count == 0 || (values.buckets[i].low >= 1 && values.buckets[i].high <= 1));
         }
         assert_true(total > (double) n - 0.5 && total < (double) n + 0.5);
         page_store_values_done(&values);
@@ -217,8 +220,8 @@ static void test_lives(void **state) {
                 inside += w.inside;
                 found += w.found_saved;
         }
-        print_message("%llu deaths, %llu of them while saving; after %llu there were values\n", (unsigned long long) deaths,
-                (unsigned long long) inside, (unsigned long long) found);
+        print_message("%llu deaths, %llu of them while saving; after %llu there were values\n",
+                (unsigned long long) deaths, (unsigned long long) inside, (unsigned long long) found);
         assert_true(deaths > 5 * SEEDS && inside > SEEDS && found > 2 * SEEDS);
 }
 

@@ -61,7 +61,8 @@ static inline void describe_variants(Describe *d, const char *path, const Config
                 (void) bytes_append_format(&key, "%s.%s", path, variant->name);
                 if (variants->nested)
                         d->each(d->userdata, key.data, NULL, "section", NULL, variant->doc);
-                describe_section(d, variants->nested ? key.data : path, variants->nested ? NULL : variant->name, variant);
+                describe_section(
+                        d, variants->nested ? key.data : path, variants->nested ? NULL : variant->name, variant);
                 bytes_done(&key);
         }
 }

@@ -17,7 +17,9 @@
 #define FREE_PORT_TRIES 500
 
 static inline bool free_port_take(int drawn, uint16_t port) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)
+        };
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = port, .l_len = 1 };
         struct flock mine = { .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = port, .l_len = 1 };
         bool bound;

@@ -34,7 +34,8 @@ static inline bool serve(void *userdata, HttpServerConnection *c, const HttpServ
 
         (void) snprintf(w->calls[w->n % CALLS_MAX], sizeof(w->calls[0]), "%s %.1000s", call->method, call->path);
         (void) snprintf(w->heads[w->n % CALLS_MAX], sizeof(w->heads[0]), "%s", call->head.data);
-        (void) snprintf(w->bodies[w->n % CALLS_MAX], sizeof(w->bodies[0]), "%s", call->body.data ? call->body.data : "");
+        (void) snprintf(
+                w->bodies[w->n % CALLS_MAX], sizeof(w->bodies[0]), "%s", call->body.data ? call->body.data : "");
         w->n++;
         while (route->path && !strstr(call->path, route->path))
                 route++;

@@ -11,12 +11,12 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-#define MUST(expression)                                                                                                                   \
-        do {                                                                                                                               \
-                if (!(expression)) {                                                                                                       \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expression);                                                   \
-                        abort();                                                                                                           \
-                }                                                                                                                          \
+#define MUST(expression)                                                                                               \
+        do {                                                                                                           \
+                if (!(expression)) {                                                                                   \
+                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expression);                               \
+                        abort();                                                                                       \
+                }                                                                                                      \
         } while (0)
 
 struct HttpServerConnection {
@@ -82,7 +82,8 @@ void http_server_send_text(HttpServerConnection *c, const char *format, ...) {
 }
 
 void http_server_reply(HttpServerConnection *c, int status, const char *headers, const char *body) {
-        http_server_send_text(c, "HTTP/1.1 %d Status\r\nContent-Length: %zu\r\n%s\r\n%s", status, strlen(body), headers, body);
+        http_server_send_text(
+                c, "HTTP/1.1 %d Status\r\nContent-Length: %zu\r\n%s\r\n%s", status, strlen(body), headers, body);
 }
 
 bool http_server_receive(HttpServerConnection *c, void *data, size_t size) {
@@ -211,7 +212,8 @@ static void *server_thread(void *userdata) {
         }
 }
 
-static HttpServer *server_new(HttpServerHandler handler, HttpServerRawHandler raw_handler, void *userdata, SSL_CTX *tls) {
+static HttpServer *server_new(
+        HttpServerHandler handler, HttpServerRawHandler raw_handler, void *userdata, SSL_CTX *tls) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof(address);
         HttpServer *server = calloc(1, sizeof(*server));
@@ -245,7 +247,8 @@ static X509 *make_certificate(EVP_PKEY *key) {
 
         MUST(certificate && X509_set_version(certificate, 2) == 1);
         MUST(ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1) == 1);
-        MUST(X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) && X509_gmtime_adj(X509_getm_notAfter(certificate), 3600));
+        MUST(X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) &&
+                X509_gmtime_adj(X509_getm_notAfter(certificate), 3600));
         name = X509_get_subject_name(certificate);
         MUST(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *) "test", -1, -1, 0) == 1);
         MUST(X509_set_issuer_name(certificate, name) == 1 && X509_set_pubkey(certificate, key) == 1);
@@ -274,8 +277,8 @@ HttpServer *http_server_new_tls(HttpServerHandler handler, void *userdata, const
         return server_new(handler, NULL, userdata, make_tls(certificate_file));
 }
 
-static int select_h2(
-        SSL *ssl, const unsigned char **ret, unsigned char *ret_size, const unsigned char *offered, unsigned size, void *userdata) {
+static int select_h2(SSL *ssl, const unsigned char **ret, unsigned char *ret_size, const unsigned char *offered,
+        unsigned size, void *userdata) {
         static const unsigned char h2[] = "\x02h2";
         unsigned char *selected;
 

@@ -44,7 +44,8 @@ static bool find_program(MongodbServer *server) {
 bool mongodb_server_setup(MongodbServer *server) {
         *server = (MongodbServer){};
         if (!find_program(server)) {
-                print_message("SKIPPED: " PROGRAM " is not installed; set SENSORQD_VENV to a venv with tests/requirements.txt\n");
+                print_message("SKIPPED: " PROGRAM
+                              " is not installed; set SENSORQD_VENV to a venv with tests/requirements.txt\n");
                 return false;
         }
         (void) snprintf(server->directory, sizeof(server->directory), "/tmp/sensorqd-mongodb-XXXXXX");
@@ -81,8 +82,8 @@ static void run(MongodbServer *server, bool auth) {
         (void) dup2(null, STDIN_FILENO);
         (void) dup2(null, STDOUT_FILENO);
         (void) dup2(null, STDERR_FILENO);
-        (void) execl(server->program, PROGRAM, "--host", "127.0.0.1", "--port", server->port_text, "--storage-path", server->directory,
-                "--enable-test-commands", auth ? "--auth" : NULL, NULL);
+        (void) execl(server->program, PROGRAM, "--host", "127.0.0.1", "--port", server->port_text, "--storage-path",
+                server->directory, "--enable-test-commands", auth ? "--auth" : NULL, NULL);
         _exit(127);
 }
 
@@ -108,7 +109,8 @@ void mongodb_server_start(MongodbServer *server, bool auth) {
                 run(server, auth);
 
         (void) snprintf(uri_text, sizeof(uri_text),
-                "mongodb://127.0.0.1:%d/?serverSelectionTimeoutMS=500&connectTimeoutMS=500&heartbeatFrequencyMS=500", server->port);
+                "mongodb://127.0.0.1:%d/?serverSelectionTimeoutMS=500&connectTimeoutMS=500&heartbeatFrequencyMS=500",
+                server->port);
         uri = mongoc_uri_new(uri_text);
         server->pool = mongoc_client_pool_new(uri);
         mongoc_uri_destroy(uri);

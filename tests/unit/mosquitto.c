@@ -14,12 +14,12 @@
 #include "free-port.h"
 
 #define PROGRAM "/usr/sbin/mosquitto"
-#define MUST(condition)                                                                                                        \
-        do {                                                                                                                   \
-                if (!(condition)) {                                                                                            \
-                        (void) fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                 \
-                        abort();                                                                                               \
-                }                                                                                                              \
+#define MUST(condition)                                                                                                \
+        do {                                                                                                           \
+                if (!(condition)) {                                                                                    \
+                        (void) fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                         \
+                        abort();                                                                                       \
+                }                                                                                                      \
         } while (0)
 
 struct Mosquitto {
@@ -33,7 +33,9 @@ bool mosquitto_is_installed(void) {
 }
 
 static struct sockaddr_in loopback(uint16_t port) {
-        return (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
+        return (struct sockaddr_in){
+                .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)
+        };
 }
 
 static bool answers(uint16_t port) {
@@ -63,7 +65,8 @@ void mosquitto_start(Mosquitto *broker) {
         broker->pid = spawn((const char *const[]){ PROGRAM, "-c", broker->config, NULL });
         for (int i = 0; i < 1000 && !answers(broker->port); i++)
                 (void) usleep(10000);
-        MUST(answers(broker->port) && waitpid(broker->pid, NULL, WNOHANG) == 0); /* it answers, and not another on its port */
+        MUST(answers(broker->port) &&
+                waitpid(broker->pid, NULL, WNOHANG) == 0); /* it answers, and not another on its port */
 }
 
 void mosquitto_kill(Mosquitto *broker) {
@@ -85,8 +88,8 @@ Mosquitto *mosquitto_new(const char *lines) {
         MUST(fprintf(file,
                      "user root\npersistence true\npersistence_location %s/\nautosave_on_changes true\nautosave_interval 1\n"
                      "log_dest file %s/log\nlistener %u 127.0.0.1\n%s%s",
-                     broker->directory, broker->directory, broker->port, strstr(lines, "allow_anonymous") ? "" : "allow_anonymous true\n",
-                     lines) > 0);
+                     broker->directory, broker->directory, broker->port,
+                     strstr(lines, "allow_anonymous") ? "" : "allow_anonymous true\n", lines) > 0);
         MUST(fclose(file) == 0);
         mosquitto_start(broker);
         return broker;
@@ -118,7 +121,7 @@ void mosquitto_publish(const Mosquitto *broker, const char *topic, const char *p
         pid_t pid;
 
         (void) snprintf(port, sizeof(port), "%u", broker->port);
-        pid = spawn((const char *const[]){ "/usr/bin/mosquitto_pub", "-h", "127.0.0.1", "-p", port, "-q", "1", "-t", topic, "-m", payload,
-                retain ? "-r" : NULL, NULL });
+        pid = spawn((const char *const[]){ "/usr/bin/mosquitto_pub", "-h", "127.0.0.1", "-p", port, "-q", "1", "-t",
+                topic, "-m", payload, retain ? "-r" : NULL, NULL });
         MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }

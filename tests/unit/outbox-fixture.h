@@ -45,8 +45,14 @@ static inline int fixture_reopen(OutboxFixture *f) {
 }
 
 /* Appends a reading of device d*number*; *seen* may be NULL. */
-static inline void fixture_add(ReadingList *list, const char *source, unsigned number, const char *seen, const Bytes *labels) {
-        ReadingOrigin origin = { .source = source, .type = "test", .at = "2026-11-24T06:27:38.123Z", .unique = number, .seen = seen, .labels = labels };
+static inline void fixture_add(
+        ReadingList *list, const char *source, unsigned number, const char *seen, const Bytes *labels) {
+        ReadingOrigin origin = { .source = source,
+                .type = "test",
+                .at = "2026-11-24T06:27:38.123Z",
+                .unique = number,
+                .seen = seen,
+                .labels = labels };
         Bytes payload = {};
         char device[32];
 

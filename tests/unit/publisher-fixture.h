@@ -38,12 +38,12 @@ typedef struct Fixture {
         pthread_mutex_t lock; /* of what follows: the server answers on its own thread */
         int status;           /* 0: accept */
         char headers[100];
-        char bad[16];     /* a batch that holds a device of this name gets a 400; "" none, "*" each */
-        size_t body_max;  /* over it: 413, or */
-        int over;         /* that, with a page; 0: not */
-        bool one_id_less; /* in a reply */
-        bool no_reply;    /* accepts, and closes the connection */
-        bool huge;        /* a reply that is none of Pub/Sub's, and larger than any */
+        char bad[16];                  /* a batch that holds a device of this name gets a 400; "" none, "*" each */
+        size_t body_max;               /* over it: 413, or */
+        int over;                      /* that, with a page; 0: not */
+        bool one_id_less;              /* in a reply */
+        bool no_reply;                 /* accepts, and closes the connection */
+        bool huge;                     /* a reply that is none of Pub/Sub's, and larger than any */
         unsigned accepted, most, last; /* messages in all; in the largest request and in the last one */
         char last_path[100];
         char keys[20000]; /* accepted, in their order */
@@ -114,7 +114,9 @@ static const OutboxConfig caps = { 1000000, 1 << 30 };
 
 static void start(Fixture *f) {
         f->publisher = publisher_free(f->publisher);
-        assert_int_equal(publisher_new(&(PublisherSpec){ f->event, f->client, f->outbox, TOPIC, on_change, f }, &f->publisher), 0);
+        assert_int_equal(
+                publisher_new(&(PublisherSpec){ f->event, f->client, f->outbox, TOPIC, on_change, f }, &f->publisher),
+                0);
 }
 
 static int setup(void **state) {
@@ -157,11 +159,11 @@ static int teardown(void **state) {
         return 0;
 }
 
-#define LOCKED(f, statement)                                                                                                               \
-        do {                                                                                                                               \
-                pthread_mutex_lock(&(f)->lock);                                                                                            \
-                statement;                                                                                                                 \
-                pthread_mutex_unlock(&(f)->lock);                                                                                          \
+#define LOCKED(f, statement)                                                                                           \
+        do {                                                                                                           \
+                pthread_mutex_lock(&(f)->lock);                                                                        \
+                statement;                                                                                             \
+                pthread_mutex_unlock(&(f)->lock);                                                                      \
         } while (0)
 
 /* The lock also waits for the server to have counted what it has just answered. */
@@ -184,7 +186,14 @@ static void put(Fixture *f, unsigned first, unsigned n, size_t padding) {
                 char device[32];
                 (void) snprintf(device, sizeof(device), "d%u", i);
                 assert_int_equal(bytes_append_format(&payload, "{\"n\":%u,\"text\":\"%0*d\"}", i, (int) padding, 7), 0);
-                assert_int_equal(reading_list_add(&list, &(ReadingOrigin){ .source = "home", .type = "nature_remo", .device = device, .at = "2026-11-24T06:27:38.123Z", .unique = i }, &payload), 0);
+                assert_int_equal(reading_list_add(&list,
+                                         &(ReadingOrigin){ .source = "home",
+                                                 .type = "nature_remo",
+                                                 .device = device,
+                                                 .at = "2026-11-24T06:27:38.123Z",
+                                                 .unique = i },
+                                         &payload),
+                        0);
         }
         assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
         reading_list_done(&list);
@@ -207,13 +216,13 @@ static void run_once(Fixture *f) {
         assert_true(loop_turn(f->event, USEC_PER_SEC) >= 0);
 }
 
-#define RUN_UNTIL(f, condition)                                                                                                            \
-        do {                                                                                                                               \
-                usec_t begin = clock_now();                                                                                                \
-                while (!(condition)) {                                                                                                     \
-                        assert_true(clock_now() - begin < PATIENCE);                                                                       \
-                        run_once(f);                                                                                                       \
-                }                                                                                                                          \
+#define RUN_UNTIL(f, condition)                                                                                        \
+        do {                                                                                                           \
+                usec_t begin = clock_now();                                                                            \
+                while (!(condition)) {                                                                                 \
+                        assert_true(clock_now() - begin < PATIENCE);                                                   \
+                        run_once(f);                                                                                   \
+                }                                                                                                      \
         } while (0)
 
 /* Waits as if the pause was over: what comes next is what the timer would do. */

@@ -22,8 +22,8 @@
 #include "pubsub/client.h"
 
 #define FIXTURE_SUBSCRIPTION "projects/p/subscriptions/s"
-#define FIXTURE_SETTINGS                                                                                                                   \
-        "{\"name\":\"" FIXTURE_SUBSCRIPTION                                                                                                \
+#define FIXTURE_SETTINGS                                                                                               \
+        "{\"name\":\"" FIXTURE_SUBSCRIPTION                                                                            \
         "\",\"topic\":\"projects/p/topics/t\",\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"604800s\",\"expirationPolicy\":{}}"
 #define FIXTURE_CUT (-1)   /* the connection closes instead of an answer */
 #define FIXTURE_FLOOD (-2) /* a reply of FIXTURE_FLOOD_BYTES, whose length is not announced */
@@ -130,7 +130,8 @@ static inline void fixture_script(Fixture *f, CallKind kind, int status, const c
         (void) pthread_mutex_lock(&f->mutex);
         f->scripted[kind] = reallocarray(f->scripted[kind], f->n_scripted[kind] + 1, sizeof(Scripted));
         f->scripted[kind][f->n_scripted[kind]] = (Scripted){ .status = status, .body = strdup(body) };
-        (void) snprintf(f->scripted[kind][f->n_scripted[kind]++].headers, sizeof f->scripted[kind]->headers, "%s", headers);
+        (void) snprintf(
+                f->scripted[kind][f->n_scripted[kind]++].headers, sizeof f->scripted[kind]->headers, "%s", headers);
         (void) pthread_cond_broadcast(&f->queued);
         (void) pthread_mutex_unlock(&f->mutex);
 }
@@ -195,14 +196,15 @@ static inline unsigned fixture_logged(Fixture *f, const char *text) {
 }
 
 /* Turns the loop until *condition* holds. */
-#define fixture_until(f, condition)                                                                                                        \
-        do {                                                                                                                               \
-                usec_t end_ = clock_now() + FIXTURE_PATIENCE_USEC;                                                                         \
-                while (!(condition)) {                                                                                                     \
-                        if (clock_now() > end_)                                                                                            \
-                                fail_msg("in vain: %s; asked:\n%s", #condition, (f)->asked.data ? (f)->asked.data : "");                   \
-                        assert_true(loop_turn((f)->event, 10 * USEC_PER_MSEC) >= 0);                                                    \
-                }                                                                                                                          \
+#define fixture_until(f, condition)                                                                                    \
+        do {                                                                                                           \
+                usec_t end_ = clock_now() + FIXTURE_PATIENCE_USEC;                                                     \
+                while (!(condition)) {                                                                                 \
+                        if (clock_now() > end_)                                                                        \
+                                fail_msg("in vain: %s; asked:\n%s", #condition,                                        \
+                                        (f)->asked.data ? (f)->asked.data : "");                                       \
+                        assert_true(loop_turn((f)->event, 10 * USEC_PER_MSEC) >= 0);                                   \
+                }                                                                                                      \
         } while (0)
 
 /* Turns the loop until it has nothing left to do for *span*: what should not happen would have happened. */

@@ -367,8 +367,7 @@ static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *rep
         else if (strcmp(bson_iter_key(&iter), "saslStart") == 0) {
                 answer_login(server, reply);
                 more = !server->cut_logins;
-        }
-        else if (strcmp(bson_iter_key(&iter), "ping") == 0)
+        } else if (strcmp(bson_iter_key(&iter), "ping") == 0)
                 (void) BSON_APPEND_INT32(reply, "ok", 1);
         else
                 answer_hello(reply);

@@ -23,10 +23,10 @@
 #define SUBSCRIPTION "projects/p/subscriptions/s"
 #define ODD 16755
 #define VALIDATOR 121
-#define FAULT (-1)     /* the remote is down */
-#define THROTTLE (-2)  /* it takes only some */
-#define BAD (-3)       /* never to be stored */
-#define LATER (-4)     /* refused by itself with a code that passes */
+#define FAULT (-1)      /* the remote is down */
+#define THROTTLE (-2)   /* it takes only some */
+#define BAD (-3)        /* never to be stored */
+#define LATER (-4)      /* refused by itself with a code that passes */
 #define LATER_LONG (-5) /* ... with one that only a person can end */
 #define BACKOFF_MAX (60 * USEC_PER_SEC)
 
@@ -37,7 +37,8 @@ typedef struct World {
         int (*says)(unsigned id); /* of a message: 0 accepted, a code, or one of the above */
         bool apart_refuses;
         bool knows; /* whose fault a refusal by the validator is */
-        unsigned asked, outage, over; /* messages so far; of those, the first one that all is refused from, and is not any more */
+        unsigned asked, outage,
+                over; /* messages so far; of those, the first one that all is refused from, and is not any more */
         unsigned writes, largest, calls_for[4096];
         Batch *settled[8];
         size_t n_settled;
@@ -51,11 +52,13 @@ static World world;
 static inline unsigned id_of(const SinkItem *item) {
         char text[16];
 
-        (void) snprintf(text, sizeof(text), "%.*s", (int) item->message->message_id.size, item->message->message_id.data);
+        (void) snprintf(
+                text, sizeof(text), "%.*s", (int) item->message->message_id.size, item->message->message_id.data);
         return (unsigned) atoi(text);
 }
 
-static inline int fake_open(const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+static inline int fake_open(
+        const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
         world.host = host;
         *ret_self = &world;
         return 0;
@@ -146,7 +149,8 @@ static inline Batch *batch_from(unsigned first, unsigned n) {
 
         (void) bytes_append_text(&body, "{\"receivedMessages\":[");
         for (unsigned i = first; i < first + n; i++)
-                (void) bytes_append_format(&body, "%s{\"ackId\":\"a%u\",\"message\":{\"messageId\":\"%u\",\"data\":\"e30=\"}}",
+                (void) bytes_append_format(&body,
+                        "%s{\"ackId\":\"a%u\",\"message\":{\"messageId\":\"%u\",\"data\":\"e30=\"}}",
                         i > first ? "," : "", i, i);
         (void) bytes_append_text(&body, "]}");
         assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
@@ -211,7 +215,8 @@ static inline int says_bad_to_one(unsigned id) {
 
 static inline int set_up(void **state) {
         static char subscription[] = SUBSCRIPTION;
-        const SubscriptionConfig config = { .subscription = subscription, .backoff = { 1 * USEC_PER_SEC, BACKOFF_MAX } };
+        const SubscriptionConfig config = { .subscription = subscription,
+                .backoff = { 1 * USEC_PER_SEC, BACKOFF_MAX } };
 
         world = (World){ .says = says_yes, .log_fd = memfd_create("log", MFD_CLOEXEC) };
         (void) fflush(stderr);
@@ -220,7 +225,9 @@ static inline int set_up(void **state) {
         assert_int_equal(setenv("SENSORQD_LOG_FIELDS", "1", 1), 0);
         log_open("test");
         assert_int_equal(loop_new(&world.loop), 0);
-        assert_int_equal(sink_new(&fake_type, &config, &(SinkCallbacks){ .on_settled = on_settled, .means.loop = world.loop }, &world.sink), 0);
+        assert_int_equal(sink_new(&fake_type, &config,
+                                 &(SinkCallbacks){ .on_settled = on_settled, .means.loop = world.loop }, &world.sink),
+                0);
         virtual_pass(world.loop, 0);
         assert_true(sink_takes_batches(world.sink));
         return 0;

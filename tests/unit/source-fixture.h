@@ -73,7 +73,8 @@ static int source_fixture_store(void *userdata, const Source *source, const Read
                         continue;
                 }
                 f->n++;
-                assert_int_equal(bytes_append(&f->payloads, list->items[i].payload.data, list->items[i].payload.size), 0);
+                assert_int_equal(
+                        bytes_append(&f->payloads, list->items[i].payload.data, list->items[i].payload.size), 0);
                 assert_int_equal(bytes_append_text(&f->payloads, "\n"), 0);
                 assert_int_equal(bytes_append_format(&f->devices, "%s\n", list->items[i].device), 0);
         }
@@ -157,12 +158,14 @@ static inline void source_fixture_read(SourceFixture *f, const char *lines, char
         _cleanup_bytes_ Bytes text = {};
         ConfigErrors errors = {};
 
-        assert_int_equal(bytes_append_format(&text,
-                                 "state_dir: %s\npubsub:\n  project: my-project\npublish:\n  topic: sensors\n  sources:\n    - name: home\n%s",
-                                 f->directory, lines),
+        assert_int_equal(
+                bytes_append_format(&text,
+                        "state_dir: %s\npubsub:\n  project: my-project\npublish:\n  topic: sensors\n  sources:\n    - name: home\n%s",
+                        f->directory, lines),
                 0);
         error[0] = '\0';
-        if (config_parse(&(ConfigInput){ .path = "test.yaml", .types = &types_of_config }, text.data, text.size, &f->config, &errors) < 0)
+        if (config_parse(&(ConfigInput){ .path = "test.yaml", .types = &types_of_config }, text.data, text.size,
+                    &f->config, &errors) < 0)
                 config_errors_sum_up(&errors, error, size);
         config_errors_done(&errors);
 }
@@ -190,13 +193,13 @@ static inline void source_fixture_turn(SourceFixture *f) {
         assert_true(loop_turn(f->loop, 20 * USEC_PER_MSEC) >= 0);
 }
 
-#define SOURCE_FIXTURE_UNTIL(f, condition)                                                                                     \
-        do {                                                                                                                   \
-                usec_t until = clock_now() + 30 * USEC_PER_SEC;                                                                \
-                while (!(condition)) {                                                                                         \
-                        assert_true(clock_now() < until);                                                                      \
-                        source_fixture_turn(f);                                                                                \
-                }                                                                                                              \
+#define SOURCE_FIXTURE_UNTIL(f, condition)                                                                             \
+        do {                                                                                                           \
+                usec_t until = clock_now() + 30 * USEC_PER_SEC;                                                        \
+                while (!(condition)) {                                                                                 \
+                        assert_true(clock_now() < until);                                                              \
+                        source_fixture_turn(f);                                                                        \
+                }                                                                                                      \
         } while (0)
 
 static inline const char *source_fixture_payloads(const SourceFixture *f) {

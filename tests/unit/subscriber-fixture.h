@@ -102,8 +102,8 @@ static inline void fake_set_ready(FakeSink *sink, bool ready) {
                 continue;
 }
 
-static inline int fake_open(const SubscriptionConfig *config, SinkHost *host, void **ret_self,
-        char problem[static SINK_DETAIL_MAX]) {
+static inline int fake_open(
+        const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
         world.sink.host = host;
         *ret_self = &world.sink;
         return 0;
@@ -129,8 +129,9 @@ static inline void fake_write(void *self, SinkWork *work) {
         assert_null(fake->work);
         fake->writes++;
         for (size_t i = 0; i < work->n; i++)
-                assert_int_equal(bytes_append_format(&fake->order, "%.*s ", (int) work->items[i].message->message_id.size,
-                                         work->items[i].message->message_id.data),
+                assert_int_equal(
+                        bytes_append_format(&fake->order, "%.*s ", (int) work->items[i].message->message_id.size,
+                                work->items[i].message->message_id.data),
                         0);
         if (!fake->ready)
                 fake_fail(&work->answer);
@@ -176,10 +177,12 @@ static inline void world_on_change(void *userdata) {
 static inline int world_set_up(void **state) {
         world = (World){ .sink = { .ready = true, .fate = FATE_STORED } };
         fixture_set_up(&world.service);
-        world.config = (SubscriptionConfig){
-                .subscription = (char *) FIXTURE_SUBSCRIPTION, .max_messages = 1000, .pulls = 2, .max_hold = USEC_PER_HOUR, .sink = "fake",
-                .backoff = { 100 * USEC_PER_MSEC, 1 * USEC_PER_SEC }
-        };
+        world.config = (SubscriptionConfig){ .subscription = (char *) FIXTURE_SUBSCRIPTION,
+                .max_messages = 1000,
+                .pulls = 2,
+                .max_hold = USEC_PER_HOUR,
+                .sink = "fake",
+                .backoff = { 100 * USEC_PER_MSEC, 1 * USEC_PER_SEC } };
         return 0;
 }
 
@@ -190,7 +193,11 @@ static inline int world_tear_down(void **state) {
 }
 
 static inline void world_start(bool once) {
-        const SubscriberOptions options = { .config = &world.config, .means.loop = world.service.event, .once = once, .sink_type = &fake_type, .on_change = world_on_change };
+        const SubscriberOptions options = { .config = &world.config,
+                .means.loop = world.service.event,
+                .once = once,
+                .sink_type = &fake_type,
+                .on_change = world_on_change };
 
         assert_int_equal(subscriber_new(world.service.client, &options, &world.subscriber), 0);
 }
@@ -208,10 +215,11 @@ static inline void world_queue(unsigned first, unsigned n) {
 
         assert_int_equal(bytes_append_text(&body, "{\"receivedMessages\":["), 0);
         for (unsigned i = first; i < first + n; i++)
-                assert_int_equal(bytes_append_format(&body,
-                                         "%s{\"ackId\":\"a%u\",\"message\":{\"data\":\"e30=\",\"messageId\":\"%u\",\"publishTime\":"
-                                         "\"2026-01-02T03:04:05Z\"}}",
-                                         i > first ? "," : "", i, i),
+                assert_int_equal(
+                        bytes_append_format(&body,
+                                "%s{\"ackId\":\"a%u\",\"message\":{\"data\":\"e30=\",\"messageId\":\"%u\",\"publishTime\":"
+                                "\"2026-01-02T03:04:05Z\"}}",
+                                i > first ? "," : "", i, i),
                         0);
         assert_int_equal(bytes_append_text(&body, "]}"), 0);
         fixture_script(&world.service, CALL_PULL, 200, "", body.data);

@@ -47,8 +47,10 @@ static int tear_down(void **state) {
 }
 
 static void start(size_t n, int deadline_sec) {
-        assert_int_equal(
-                ack_start(&(AckSpec){ fixture.client, FIXTURE_SUBSCRIPTION, run.ids, n, deadline_sec, 5 * USEC_PER_SEC, on_done, &run }, &run.ack), 0);
+        assert_int_equal(ack_start(&(AckSpec){ fixture.client, FIXTURE_SUBSCRIPTION, run.ids, n, deadline_sec,
+                                           5 * USEC_PER_SEC, on_done, &run },
+                                 &run.ack),
+                0);
 }
 
 static size_t count(WireAckFate fate) {
@@ -88,10 +90,12 @@ static void test_split(void **state) {
 
 /* Whatever is refused as a whole is halved: three bad ids of eight, told by the server below. */
 static bool refuse_bad(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
-        bool bad = strstr(call->body.data, "\"id2\"") || strstr(call->body.data, "\"id3\"") || strstr(call->body.data, "\"id6\"");
+        bool bad = strstr(call->body.data, "\"id2\"") || strstr(call->body.data, "\"id3\"") ||
+                   strstr(call->body.data, "\"id6\"");
 
         http_server_reply(c, bad ? 400 : 200, "",
-                bad ? "{\"error\":{\"code\":400,\"message\":\"Invalid ack id\",\"status\":\"INVALID_ARGUMENT\"}}" : "{}");
+                bad ? "{\"error\":{\"code\":400,\"message\":\"Invalid ack id\",\"status\":\"INVALID_ARGUMENT\"}}"
+                    : "{}");
         return true;
 }
 
@@ -111,7 +115,8 @@ static void test_bad_ids_are_isolated(void **state) {
 }
 
 static void test_all_bad_is_bounded(void **state) {
-        fixture_stand(&fixture, CALL_ACK, 400, "{\"error\":{\"code\":400,\"message\":\"\",\"status\":\"INVALID_ARGUMENT\"}}");
+        fixture_stand(
+                &fixture, CALL_ACK, 400, "{\"error\":{\"code\":400,\"message\":\"\",\"status\":\"INVALID_ARGUMENT\"}}");
         start(1000, ACK_FOREVER);
         fixture_until(&fixture, run.done);
         assert_int_equal(fixture_calls(&fixture, CALL_ACK), ACK_REQUESTS_MAX);
@@ -145,7 +150,8 @@ static void test_failure_ends_the_run(void **state) {
 
                 run.done = false;
                 fixture_script(&fixture, CALL_ACK, 200, "", "{}");
-                fixture_script(&fixture, CALL_ACK, cases[i].status, "Retry-After: 7\r\n", "{\"error\":{\"message\":\"no\"}}");
+                fixture_script(
+                        &fixture, CALL_ACK, cases[i].status, "Retry-After: 7\r\n", "{\"error\":{\"message\":\"no\"}}");
                 start(IDS_MAX, ACK_FOREVER);
                 fixture_until(&fixture, run.done);
                 assert_int_equal(run.reply.outcome, cases[i].outcome);

@@ -111,9 +111,11 @@ static void test_refused(void **state) {
 }
 
 static void test_keys_of_another_service(void **state) {
-        refuse_as(PUBSUB "subscribe: [{subscription: sub, alert: {targets: [{name: a, type: slack, url: 'https://h/'}], "
-                         "rules: [{name: a, stale: 1h}]}}]\n",
-                &(ConfigInput){ "c.yaml", &types, env_none }, "url: is not a key of type slack, which takes url_file; take it out");
+        refuse_as(PUBSUB
+                "subscribe: [{subscription: sub, alert: {targets: [{name: a, type: slack, url: 'https://h/'}], "
+                "rules: [{name: a, stale: 1h}]}}]\n",
+                &(ConfigInput){ "c.yaml", &types, env_none },
+                "url: is not a key of type slack, which takes url_file; take it out");
 }
 
 static void test_sizes(void **state) {
@@ -141,7 +143,8 @@ static void test_words_of_conditions(void **state) {
                 _cleanup_free_ char *rules = NULL;
                 Config *config;
 
-                assert_true(asprintf(&rules, "        - { name: leak, where: %s, field: t, above: 1 }\n", cases[i].where) > 0);
+                assert_true(asprintf(&rules, "        - { name: leak, where: %s, field: t, above: 1 }\n",
+                                    cases[i].where) > 0);
                 config = parse_rules(rules);
                 assert_int_equal(config->warnings.n, cases[i].warned ? 1 : 0);
                 if (cases[i].warned)
@@ -166,7 +169,8 @@ static void test_words(void **state) {
                 config = parse_rules(rules);
                 assert_int_equal(config->warnings.n, cases[i].warned);
                 if (cases[i].warned)
-                        assert_contains(config->warnings.texts[0], "is a text here, and no message that says true or false has it");
+                        assert_contains(config->warnings.texts[0],
+                                "is a text here, and no message that says true or false has it");
                 config_unref(config);
         }
 }

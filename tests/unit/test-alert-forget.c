@@ -184,7 +184,7 @@ static void test_renamed(void **state) {
         world_expect(&w, "b", ALERT_ACCEPTED, "FIRING warm Kitchen 30");
         world_go(&w, MINUTE);
         say_named(&w, "\"台所\"", REMO "\"t\":31"); /* of the rule as well */
-        say_named(&w, "null", REMO "\"t\":31");       /* not told */
+        say_named(&w, "null", REMO "\"t\":31");     /* not told */
         world_quiet(&w);
         world_go(&w, MINUTE);
         say_as(&w, "\"Bath\"", w.moment.wall - HOUR, REMO "\"t\":31"); /* from before, and late */

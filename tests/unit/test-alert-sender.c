@@ -214,13 +214,13 @@ static void due(World *w, const char *text) {
 
 /* ---- the sender ---- */
 
-#define UNTIL(w, condition)                                                                                                                \
-        do {                                                                                                                               \
-                usec_t _end = clock_now() + WAIT_USEC;                                                                                     \
-                while (!(condition)) {                                                                                                     \
-                        assert_true(clock_now() < _end);                                                                                   \
-                        assert_true(loop_turn((w)->loop, 20 * USEC_PER_MSEC) >= 0);                                                        \
-                }                                                                                                                          \
+#define UNTIL(w, condition)                                                                                            \
+        do {                                                                                                           \
+                usec_t _end = clock_now() + WAIT_USEC;                                                                 \
+                while (!(condition)) {                                                                                 \
+                        assert_true(clock_now() < _end);                                                               \
+                        assert_true(loop_turn((w)->loop, 20 * USEC_PER_MSEC) >= 0);                                    \
+                }                                                                                                      \
         } while (0)
 
 static void start(World *w, int (*says)(const World *w, const Call *call)) {
@@ -610,13 +610,15 @@ static void test_report(void **state) {
         due(w, "one");
         start(w, says_gone_five_times);
         UNTIL(w, w->n_calls == 1 && status(w).trouble.grade == TROUBLE_LASTING);
-        assert_int_equal(alert_report_write(&(AlertReport){ .firing = 3,
-                                                    .rules = "[{\"rule\":\"hot\",\"name\":\"Bed\\nroom\",\"device\":\"d\"},"
-                                                             "{\"rule\":\"leak\",\"name\":null}]",
-                                                    .sender = w->sender },
-                                 &text, &words),
+        assert_int_equal(
+                alert_report_write(&(AlertReport){ .firing = 3,
+                                           .rules = "[{\"rule\":\"hot\",\"name\":\"Bed\\nroom\",\"device\":\"d\"},"
+                                                    "{\"rule\":\"leak\",\"name\":null}]",
+                                           .sender = w->sender },
+                        &text, &words),
                 0);
-        assert_string_equal(words.data, "3 alerts firing (hot: Bed room, leak, ...), alert target family down, 1 waiting");
+        assert_string_equal(
+                words.data, "3 alerts firing (hot: Bed room, leak, ...), alert target family down, 1 waiting");
         assert_int_equal(json_parse(text.data, text.size, &json), 0);
         target = json_at(json_get(json, "targets"), 0);
         assert_string_equal(json_get_string(target, "name"), "family");

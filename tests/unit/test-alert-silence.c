@@ -177,7 +177,8 @@ static void test_silence_of_an_unplugged_remo(void **state) {
         World w;
 
         world_open(&w, SILENT);
-        (void) snprintf(members, sizeof(members), "\"newest_events\":{\"te\":{\"val\":20,\"created_at\":\"%s\"},\"hu\":{\"val\":50,\"created_at\":\"%s\"}}",
+        (void) snprintf(members, sizeof(members),
+                "\"newest_events\":{\"te\":{\"val\":20,\"created_at\":\"%s\"},\"hu\":{\"val\":50,\"created_at\":\"%s\"}}",
                 clock_format_rfc3339(START - 9 * HOUR, first), clock_format_rfc3339(START, second));
         for (int i = 0; i < 24; i++) {
                 world_say(&w, "x", members);
@@ -187,7 +188,8 @@ static void test_silence_of_an_unplugged_remo(void **state) {
         world_say(&w, "x", members);
         world_pass(&w);
         world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Room x -");
-        (void) snprintf(members, sizeof(members), "\"newest_events\":{\"te\":{\"val\":21,\"created_at\":\"%s\"}}", clock_format_rfc3339(w.moment.wall, first));
+        (void) snprintf(members, sizeof(members), "\"newest_events\":{\"te\":{\"val\":21,\"created_at\":\"%s\"}}",
+                clock_format_rfc3339(w.moment.wall, first));
         world_go(&w, MINUTE);
         world_say(&w, "x", members);
         world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED silent Room x -");

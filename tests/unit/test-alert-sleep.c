@@ -10,11 +10,11 @@
 #include "subscribe/sink.h"
 #include "virtual-loop.h"
 
-#define TEXT                                                                                       \
-        PUBSUB "subscribe:\n"                                                                      \
-               "  - subscription: sub\n"                                                           \
-               "    alert:\n"                                                                      \
-               "      targets: [{ name: a, type: ntfy, url: 'http://127.0.0.1:1', topic: alerts }]\n" \
+#define TEXT                                                                                                           \
+        PUBSUB "subscribe:\n"                                                                                          \
+               "  - subscription: sub\n"                                                                               \
+               "    alert:\n"                                                                                          \
+               "      targets: [{ name: a, type: ntfy, url: 'http://127.0.0.1:1', topic: alerts }]\n"                  \
                "      rules: [{ name: hot, field: t, above: 28, for: 30m }]\n"
 
 extern const SinkType sink_type_alert; /* not by types.c, which has a loop's children with it */
@@ -86,7 +86,9 @@ static void house_open(House *h) {
         assert_int_equal(loop_new(&h->loop), 0);
         assert_int_equal(http_new(h->loop, "test/1", &h->http), 0);
         assert_int_equal(sink_new(&sink_type_alert, &h->config->subscriptions[0],
-                                 &(SinkCallbacks){ .on_settled = on_settled, .means = { .loop = h->loop, .http = h->http, .state_dir = h->directory } }, &h->sink),
+                                 &(SinkCallbacks){ .on_settled = on_settled,
+                                         .means = { .loop = h->loop, .http = h->http, .state_dir = h->directory } },
+                                 &h->sink),
                 0);
         virtual_pass(h->loop, 0);
 }
@@ -115,8 +117,13 @@ static void house_say(House *h, usec_t at, int t) {
         Batch *batch;
 
         (void) clock_format_rfc3339(at, time);
-        assert_int_equal(bytes_append_format(&text, "{\"id\":\"x\",\"source\":\"home\",\"request_at\":\"%s\",\"t\":%d}", time, t), 0);
-        assert_int_equal(bytes_append_text(&body, "{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":\""), 0);
+        assert_int_equal(bytes_append_format(
+                                 &text, "{\"id\":\"x\",\"source\":\"home\",\"request_at\":\"%s\",\"t\":%d}", time, t),
+                0);
+        assert_int_equal(
+                bytes_append_text(
+                        &body, "{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":\""),
+                0);
         assert_int_equal(bytes_append_base64(&body, text.data, text.size), 0);
         assert_int_equal(bytes_append_format(&body, "\",\"publishTime\":\"%s\"}}]}", time), 0);
         bytes_done(&text);

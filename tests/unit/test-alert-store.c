@@ -129,8 +129,9 @@ static char *tell_to(const Place *p, AlertWork *work, int verdict) {
                         bytes_append_format(&text, "%s%s %s %s %s%s%s%s", text.size > 0 ? "\n" : "", n->target,
                                 kinds[n->kind], n->rule, n->name, n->key[0] ? " [" : "", n->key, n->key[0] ? "]" : ""),
                         0);
-                next.exchange.receipts[next.exchange.n_receipts++] =
-                        (AlertReceipt){ .id = n->id, .verdict = (AlertVerdict) verdict, .at = next.moment.now, .key = "KEY" };
+                next.exchange.receipts[next.exchange.n_receipts++] = (AlertReceipt){
+                        .id = n->id, .verdict = (AlertVerdict) verdict, .at = next.moment.now, .key = "KEY"
+                };
         }
         if (verdict >= 0) {
                 alert_work_run(work, &next);

@@ -79,11 +79,14 @@ static void test_default_texts(void **state) {
         assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom is at 29.1, above 28, since 2026-11-28 08:34");
         assert_text(&notice, ALERT_JAPANESE, "hot: Bedroom が 29.1 です（上限 28、2026-11-28 08:34 から）");
         notice.kind = ALERT_REPEAT;
-        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom is still at 29.1, above 28, since 2026-11-28 08:34 (2 h 5 min)");
+        assert_text(
+                &notice, ALERT_ENGLISH, "hot: Bedroom is still at 29.1, above 28, since 2026-11-28 08:34 (2 h 5 min)");
         notice.value = "27.5"; /* over at 27 */
-        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom was above 28, and is still at 27.5; not over since 2026-11-28 08:34 (2 h 5 min)");
+        assert_text(&notice, ALERT_ENGLISH,
+                "hot: Bedroom was above 28, and is still at 27.5; not over since 2026-11-28 08:34 (2 h 5 min)");
         notice.kind = ALERT_FIRING;
-        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom was above 28, and is at 27.5; not over since 2026-11-28 08:34");
+        assert_text(
+                &notice, ALERT_ENGLISH, "hot: Bedroom was above 28, and is at 27.5; not over since 2026-11-28 08:34");
         notice.value = "29.1";
         notice.kind = ALERT_RESOLVED;
         notice.until = SINCE + 10 * USEC_PER_MINUTE;
@@ -123,14 +126,17 @@ static void test_silence(void **state) {
                 .span = 30 * USEC_PER_MINUTE,
                 .since = SINCE,
                 .at = SINCE };
-        assert_text(&notice, ALERT_ENGLISH, "gone: no device that it is about has sent anything since 2026-11-28 08:04 (30 min)");
-        assert_text(&notice, ALERT_JAPANESE, "gone: 対象のデバイス から 2026-11-28 08:04 以降データが届いていません（30分）");
+        assert_text(&notice, ALERT_ENGLISH,
+                "gone: no device that it is about has sent anything since 2026-11-28 08:04 (30 min)");
+        assert_text(&notice, ALERT_JAPANESE,
+                "gone: 対象のデバイス から 2026-11-28 08:04 以降データが届いていません（30分）");
         notice.kind = ALERT_RESOLVED;
         notice.until = SINCE + 30 * USEC_PER_MINUTE;
         assert_text(&notice, ALERT_ENGLISH, "gone: over, a device that it is about sends after 1 h");
         notice.unnamed = true; /* there is one: it says no more of itself */
         assert_text(&notice, ALERT_ENGLISH, "gone: over, a device without a name or id sends again after 1 h");
-        assert_text(&notice, ALERT_JAPANESE, "gone: 解消しました。名前も ID もないデバイス から再びデータが届いています（途絶 1時間）");
+        assert_text(&notice, ALERT_JAPANESE,
+                "gone: 解消しました。名前も ID もないデバイス から再びデータが届いています（途絶 1時間）");
 }
 
 /* The rule looks at one field: the device may have sent others all the while. */
@@ -436,11 +442,14 @@ static void test_what_is_used_up(void **state) {
                 AlertClass class;
                 const char *remedy;
         } rows[] = {
-                { &line, "{\"message\":\"You have reached your monthly limit.\"}", ALERT_PERSON, "of this month are used up" },
-                { &line, "{\"message\":\"The API rate limit has been exceeded. Try again later.\"}", ALERT_LATER, NULL },
-                { &ntfy, "{\"code\":42908,\"http\":429,\"error\":\"limit reached: daily message quota reached\"}", ALERT_PERSON,
-                        "of this day are used up" },
-                { &ntfy, "{\"code\":42901,\"http\":429,\"error\":\"limit reached: too many requests\"}", ALERT_LATER, NULL },
+                { &line, "{\"message\":\"You have reached your monthly limit.\"}", ALERT_PERSON,
+                        "of this month are used up" },
+                { &line, "{\"message\":\"The API rate limit has been exceeded. Try again later.\"}", ALERT_LATER,
+                        NULL },
+                { &ntfy, "{\"code\":42908,\"http\":429,\"error\":\"limit reached: daily message quota reached\"}",
+                        ALERT_PERSON, "of this day are used up" },
+                { &ntfy, "{\"code\":42901,\"http\":429,\"error\":\"limit reached: too many requests\"}", ALERT_LATER,
+                        NULL },
                 { &slack, "42908", ALERT_LATER, NULL },
         };
 

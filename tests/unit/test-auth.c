@@ -94,7 +94,8 @@ static void test_simple_kinds(void **state) {
         assert_string_equal(proof.headers[0], "Authorization: Bearer abc");
         auth_proof_done(&proof);
         proof = prove(a, &(AuthSpec){ .kind = AUTH_BASIC, .name = "Aladdin", .secret = "open sesame" }, "https://a/");
-        assert_string_equal(proof.headers[0], "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="); /* RFC 7617 section 2 */
+        assert_string_equal(
+                proof.headers[0], "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="); /* RFC 7617 section 2 */
         auth_proof_done(&proof);
         proof = prove(a, &(AuthSpec){ .kind = AUTH_HEADER, .name = "X-Api-Key", .secret = "k" }, "https://a/");
         assert_string_equal(proof.headers[0], "X-Api-Key: k");
@@ -113,7 +114,8 @@ static void test_query(void **state) {
         AuthFixture *a = *state;
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                AuthProof proof = prove(a, &(AuthSpec){ .kind = AUTH_QUERY, .name = "appid", .secret = "s&+ x" }, cases[i].url);
+                AuthProof proof =
+                        prove(a, &(AuthSpec){ .kind = AUTH_QUERY, .name = "appid", .secret = "s&+ x" }, cases[i].url);
 
                 assert_string_equal(proof.url, cases[i].expected);
                 assert_null(proof.headers[0]);
@@ -161,8 +163,14 @@ static Auth *oauth(AuthFixture *a, const char *seed) {
         Auth *auth;
 
         assert_int_equal(auth_new(&a->host,
-                                 &(AuthSpec){ .kind = AUTH_OAUTH2, .secret = "client secret", .second = seed, .token_url = a->url,
-                                         .client_id = "me", .scope = "read_station", .state_dir = a->directory, .state_name = "home" },
+                                 &(AuthSpec){ .kind = AUTH_OAUTH2,
+                                         .secret = "client secret",
+                                         .second = seed,
+                                         .token_url = a->url,
+                                         .client_id = "me",
+                                         .scope = "read_station",
+                                         .state_dir = a->directory,
+                                         .state_name = "home" },
                                  &auth),
                 0);
         return auth;
@@ -243,7 +251,8 @@ static void test_client_credentials(void **state) {
         a->reply = "{\"access_token\":\"x\",\"expires_in\":\"3600\"}";
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_FETCHED);
-        assert_string_equal(a->bodies[0], "grant_type=client_credentials&client_id=me&client_secret=client%20secret&scope=read_station");
+        assert_string_equal(a->bodies[0],
+                "grant_type=client_credentials&client_id=me&client_secret=client%20secret&scope=read_station");
         assert_bearer(auth, "Authorization: Bearer x");
         auth_free(auth);
 }
@@ -268,8 +277,7 @@ static void test_server_with_another_clock(void **state) {
         a->reply = "{\"access_token\":\"x\",\"expires_in\":3600}";
         fetch(a, auth);
         for (int i = 0; i < 3; i++) {
-                assert_int_equal(
-                        auth_prove(auth, "https://a/", clock_wall() + 5 * USEC_PER_HOUR, &proof), AUTH_READY);
+                assert_int_equal(auth_prove(auth, "https://a/", clock_wall() + 5 * USEC_PER_HOUR, &proof), AUTH_READY);
                 auth_proof_done(&proof);
         }
         auth_free(auth);

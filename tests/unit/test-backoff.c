@@ -67,7 +67,8 @@ static void test_floor(void **state) {
         assert_int_equal(b.attempt, 1);
         assert_int_equal(backoff_next_at_least(&b, 500, 0), 500);
         assert_int_equal(b.attempt, 2);
-        assert_int_equal(backoff_next_at_least(&b, 90000, UINT64_MAX), 90000); /* what the server asks for may be beyond max */
+        assert_int_equal(
+                backoff_next_at_least(&b, 90000, UINT64_MAX), 90000); /* what the server asks for may be beyond max */
         assert_int_equal(b.attempt, 3);
 }
 

@@ -14,11 +14,12 @@
 
 #include "subscribe/batch.h"
 
-static const char reply[] = "{\"receivedMessages\":["
-                            "{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"publishTime\":\"2026-01-02T00:00:05Z\"}},"
-                            "{\"ackId\":\"b\",\"deliveryAttempt\":3,\"message\":{\"messageId\":\"2\",\"data\":\"e30=\",\"orderingKey\":\"o\","
-                            "\"attributes\":{\"k\":\"v\",\"l\":\"\"},\"publishTime\":\"2026-01-02T00:00:03.5Z\"}},"
-                            "{\"ackId\":\"c\",\"message\":{\"messageId\":\"3\",\"publishTime\":\"yesterday\"}}]}";
+static const char reply[] =
+        "{\"receivedMessages\":["
+        "{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"publishTime\":\"2026-01-02T00:00:05Z\"}},"
+        "{\"ackId\":\"b\",\"deliveryAttempt\":3,\"message\":{\"messageId\":\"2\",\"data\":\"e30=\",\"orderingKey\":\"o\","
+        "\"attributes\":{\"k\":\"v\",\"l\":\"\"},\"publishTime\":\"2026-01-02T00:00:03.5Z\"}},"
+        "{\"ackId\":\"c\",\"message\":{\"messageId\":\"3\",\"publishTime\":\"yesterday\"}}]}";
 
 static Batch *make(void) {
         _cleanup_bytes_ Bytes body = {};

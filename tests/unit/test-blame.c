@@ -49,7 +49,9 @@ static void reply(size_t first, size_t n, bool alone, bool about, int (*refuses)
         for (size_t i = first; i < first + n; i++)
                 if (codes[i] != 0)
                         (void) blame_refused(&world.blame, &world.suspicions[i],
-                                &(BlameRefusal){ .code = codes[i], .about_document = about, .alone = alone, .before = before }, world.now);
+                                &(BlameRefusal){
+                                        .code = codes[i], .about_document = about, .alone = alone, .before = before },
+                                world.now);
 }
 
 static size_t count(BlameState state) {
@@ -132,7 +134,7 @@ static void test_about_the_document(void **state) {
         reply(0, 2, false, true, refuses_first);
         assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
         assert_int_equal(world.suspicions[0].due, world.now + BLAME_PAUSE_FIRST_USEC);
-        reply(0, 1, true, true, refuses_all); /* nothing since */
+        reply(0, 1, true, true, refuses_all);    /* nothing since */
         reply(0, 2, false, true, refuses_first); /* ... or in the same write: before it, or after it? */
         assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
         reply(0, 1, true, true, refuses_all);
@@ -249,7 +251,8 @@ static void test_put_off_is_no_refusal(void **state) {
         Suspicion *s = &world.suspicions[0];
 
         reply(1, 10, false, false, refuses_none);
-        assert_int_equal(blame_put_off(&world.blame, s, &(BlameRefusal){ .code = ODD, .few = true }, world.now), BLAME_ASIDE);
+        assert_int_equal(
+                blame_put_off(&world.blame, s, &(BlameRefusal){ .code = ODD, .few = true }, world.now), BLAME_ASIDE);
         for (unsigned i = 0; i < BLAME_REFUSALS; i++) {
                 world.now += BLAME_SPAN_USEC;
                 reply(1, 1, true, false, refuses_none);

@@ -456,9 +456,11 @@ static void test_utf8_table(void **state) {
                                         text[11] = edges[j];
                                         if (second >= 0x80 && edges[i] >= 0x80 && edges[j] >= 0x80)
                                                 assert_int_equal(bytes_is_utf8((char *) text, 12),
-                                                        decode_one(text + 8, 4) || (decode_one(text + 8, 2) && decode_one(text + 10, 2)));
+                                                        decode_one(text + 8, 4) ||
+                                                                (decode_one(text + 8, 2) && decode_one(text + 10, 2)));
                                         assert_int_equal(bytes_is_utf8((char *) text, 11),
-                                                decode_one(text + 8, 3) || (decode_one(text + 8, 2) && edges[i] < 0x80));
+                                                decode_one(text + 8, 3) ||
+                                                        (decode_one(text + 8, 2) && edges[i] < 0x80));
                                 }
 }
 

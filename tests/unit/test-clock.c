@@ -154,7 +154,8 @@ static void test_every_day(void **state) {
                 struct tm tm;
 
                 (void) clock_format_rfc3339((usec_t) seconds * USEC_PER_SEC, buffer);
-                assert_int_equal(strftime(expected, sizeof(expected), "%Y-%m-%dT%H:%M:%S.000Z", gmtime_r(&seconds, &tm)), 24);
+                assert_int_equal(
+                        strftime(expected, sizeof(expected), "%Y-%m-%dT%H:%M:%S.000Z", gmtime_r(&seconds, &tm)), 24);
                 assert_string_equal(buffer, expected);
                 assert_true(parse(buffer, &msec));
                 assert_int_equal(msec, (int64_t) seconds * 1000);

@@ -46,12 +46,14 @@ typedef struct Page {
         size_t rows;
 } Page;
 
-static void find_row(void *userdata, const char *key, const char *owner, const char *type, const char *fallback, const char *doc) {
+static void find_row(
+        void *userdata, const char *key, const char *owner, const char *type, const char *fallback, const char *doc) {
         Page *page = userdata;
         char text[600];
         const char *found;
 
-        assert_true(snprintf(text, sizeof(text), "\n### `%s`%s%s%s\n\n*%s%s%s.* %s", key, owner ? " (" : "", owner ? owner : "", owner ? ")" : "", type, fallback ? "; default: " : "",
+        assert_true(snprintf(text, sizeof(text), "\n### `%s`%s%s%s\n\n*%s%s%s.* %s", key, owner ? " (" : "",
+                            owner ? owner : "", owner ? ")" : "", type, fallback ? "; default: " : "",
                             fallback ? fallback : "", doc) < (int) sizeof(text));
         found = strstr(page->cursor, text);
         if (!found)
@@ -86,8 +88,9 @@ static void test_examples_of_the_page(void **state) {
 
 /* The message that the page shows is one that is given. */
 static void test_error_of_the_page(void **state) {
-        static const char text[] = "pubsub:\n  project: p\npublish:\n  topic: top\n  sources:\n    - name: home\n      type: nature_remo\n"
-                                   "      token_file: t\n      interval: 5s\n";
+        static const char text[] =
+                "pubsub:\n  project: p\npublish:\n  topic: top\n  sources:\n    - name: home\n      type: nature_remo\n"
+                "      token_file: t\n      interval: 5s\n";
         char *page = read_file(PAGE);
         char *said = errors_of(text, strlen(text), &(ConfigInput){ CONFIG_FILE_DEFAULT, &types_of_config, env_none });
 
@@ -106,7 +109,8 @@ static void uncomment(char *text) {
                 size_t size = strcspn(line, "\n"), indent = strspn(line, " ");
                 const char *key = line + indent + 1;
 
-                if (line[indent] == '#' && islower((unsigned char) *key) && key[strspn(key, "abcdefghijklmnopqrstuvwxyz_")] == ':') {
+                if (line[indent] == '#' && islower((unsigned char) *key) &&
+                        key[strspn(key, "abcdefghijklmnopqrstuvwxyz_")] == ':') {
                         memmove(out, line, indent);
                         memmove(out + indent, key, size - indent - 1);
                         out += size - 1;
@@ -127,10 +131,12 @@ static bool is_of_another_sink(const char *key, char name[static 64]) {
 }
 
 /* "key: default" in the example, wherever the key has a default. */
-static void find_setting(void *userdata, const char *key, const char *owner, const char *type, const char *fallback, const char *doc) {
+static void find_setting(
+        void *userdata, const char *key, const char *owner, const char *type, const char *fallback, const char *doc) {
         const char *text = userdata, *dot = strrchr(key, '.'), *name = dot ? dot + 1 : key;
         bool derived = !fallback || strchr(fallback, '$') || strchr(fallback, ';') || strstr(fallback, "COLLECTION") ||
-                       strstr(fallback, "usual") || strstr(fallback, "without") || strstr(fallback, "else") || strstr(fallback, ": ");
+                       strstr(fallback, "usual") || strstr(fallback, "without") || strstr(fallback, "else") ||
+                       strstr(fallback, ": ");
         char setting[200], sink[64];
 
         /* The first source and sink stand there whole; of another type an example does, and its page has the rest. */

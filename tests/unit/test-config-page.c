@@ -42,8 +42,9 @@ static void test_empty_section(void **state) {
 }
 
 static void test_everything(void **state) {
-        Config *config = parse_page("{listen: '[::]:443', hosts: [pi.example], password_file: pw, tls: {certificate_file: c.pem, key_file: /k.pem},"
-                                    " subscription: sub, series: {/newest_events/te/val: 温度, co2: ''}}");
+        Config *config = parse_page(
+                "{listen: '[::]:443', hosts: [pi.example], password_file: pw, tls: {certificate_file: c.pem, key_file: /k.pem},"
+                " subscription: sub, series: {/newest_events/te/val: 温度, co2: ''}}");
 
         assert_string_equal(config->page->subscription, "projects/my-project/subscriptions/sub");
         assert_string_equal(config->page->hosts[0], "pi.example");
@@ -69,7 +70,8 @@ static void test_files(void **state) {
 
 /* What others can reach has a password, and TLS or a word that it need not (P10). */
 static void test_beyond_loopback(void **state) {
-        static const char *const addresses[] = { "'0.0.0.0:8480'", "'192.168.1.5:80'", "'[::]:8480'", "'systemd:page'" };
+        static const char *const addresses[] = { "'0.0.0.0:8480'", "'192.168.1.5:80'", "'[::]:8480'",
+                "'systemd:page'" };
         char page[200];
 
         for (size_t i = 0; i < ELEMENTSOF(addresses); i++) {
@@ -81,7 +83,8 @@ static void test_beyond_loopback(void **state) {
                 assert_refused(page, "password_file is needed");
                 (void) snprintf(page, sizeof(page), "{listen: %s, password_file: pw, allow_plain: true}", addresses[i]);
                 config_unref(parse_page(page));
-                (void) snprintf(page, sizeof(page), "{listen: %s, password_file: pw, tls: {certificate_file: c, key_file: k}}", addresses[i]);
+                (void) snprintf(page, sizeof(page),
+                        "{listen: %s, password_file: pw, tls: {certificate_file: c, key_file: k}}", addresses[i]);
                 config_unref(parse_page(page));
         }
         config_unref(parse_page("{listen: '[::1]:8480'}"));
@@ -97,14 +100,18 @@ static void test_shared_address(void **state) {
                 const char *sources, *page, *words; /* NULL: that is right */
         } cases[] = {
                 { PUSH("a", "") PUSH("b", ", path: /b"), "", NULL },
-                { PUSH("a", "") PUSH("b", ""), "", "publish.sources[].path: source a has the path /readings at that address; each once" },
-                { PUSH("a", "") PUSH("b", ", path: /b, " FILES), "", "publish.sources[].listen: source a listens there with another certificate or key, or without" },
+                { PUSH("a", "") PUSH("b", ""), "",
+                        "publish.sources[].path: source a has the path /readings at that address; each once" },
+                { PUSH("a", "") PUSH("b", ", path: /b, " FILES), "",
+                        "publish.sources[].listen: source a listens there with another certificate or key, or without" },
                 { PUSH("a", ", " FILES) PUSH("b", ", path: /b, " FILES), "", NULL },
-                { PUSH("a", ", certificate_file: c, key_file: k2") PUSH("b", ", path: /b, " FILES), "", "source a listens there with another certificate" },
+                { PUSH("a", ", certificate_file: c, key_file: k2") PUSH("b", ", path: /b, " FILES), "",
+                        "source a listens there with another certificate" },
                 { PUSH("a", ""), "page: {}\n", NULL },
                 { PUSH("a", ", hosts: [x.example]"), "page: { hosts: [y.example] }\n", NULL },
                 { PUSH("a", ", " FILES), "page: { tls: { " FILES " } }\n", NULL },
-                { PUSH("a", ""), "page: { tls: { " FILES " } }\n", "page.listen: source a listens there with another certificate or key, or without" },
+                { PUSH("a", ""), "page: { tls: { " FILES " } }\n",
+                        "page.listen: source a listens there with another certificate or key, or without" },
                 { PUSH("a", ", " FILES), "page: {}\n", "page.listen: source a listens there with another certificate" },
                 { PUSH("a", ", " FILES), "page: { listen: '127.0.0.1:8481' }\n", NULL },
                 { PUSH("a", ", path: /"), "page: {}\n", "page.listen: source a has the path / at that address" },
@@ -112,7 +119,8 @@ static void test_shared_address(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 char text[1000];
-                int size = snprintf(text, sizeof(text), MOST "publish:\n  topic: sensor-data\n  sources:\n%s%s", cases[i].sources, cases[i].page);
+                int size = snprintf(text, sizeof(text), MOST "publish:\n  topic: sensor-data\n  sources:\n%s%s",
+                        cases[i].sources, cases[i].page);
                 char *said;
 
                 if (!cases[i].words) {

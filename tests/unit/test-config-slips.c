@@ -2,13 +2,16 @@
 /* P9: slips in YAML as people type them are told at their own place, in words that say what to write. */
 #include "config-fixture.h"
 
-#define SUB "subscribe:\n  - subscription: sub\n    mongodb:\n      uri: mongodb://localhost/\n      database: home\n      collection: readings\n"
+#define SUB                                                                                                            \
+        "subscribe:\n  - subscription: sub\n    mongodb:\n      uri: mongodb://localhost/\n      database: home\n      collection: readings\n"
 
 static void test_keys(void **state) {
         /* no colon, no blank behind it, and the two that Japanese keyboards give */
-        refuse("pubsub:\n  project my-project\n  endpoint: https://e\n" SUB, "c.yaml:2:10: there is no colon: write \"project: VALUE\"");
+        refuse("pubsub:\n  project my-project\n  endpoint: https://e\n" SUB,
+                "c.yaml:2:10: there is no colon: write \"project: VALUE\"");
         refuse("pubsub:\n  project my-project\n" SUB, "c.yaml:2:10: there is no colon");
-        refuse("pubsub:\n  project: p\npublish\n  topic: top\n" SUB, "c.yaml:3:8: there is no colon: write \"publish: VALUE\"");
+        refuse("pubsub:\n  project: p\npublish\n  topic: top\n" SUB,
+                "c.yaml:3:8: there is no colon: write \"publish: VALUE\"");
         refuse("pubsub:\n  project:my-project\n  endpoint: https://e\n" SUB,
                 "c.yaml:2:10: there is no space after the colon: write \"project: VALUE\"");
         refuse("pubsub:\n  project:my-project\n" SUB, "c.yaml:2:10: there is no space after the colon");
@@ -16,16 +19,20 @@ static void test_keys(void **state) {
                 "c.yaml:2:10: there is a full-width colon (U+FF1A): write \"project: VALUE\"");
         refuse("pubsub:\n  project:\xe3\x80\x80my-project\n  endpoint: https://e\n" SUB,
                 "c.yaml:2:10: the space after the colon is not an ordinary one");
-        refuse("pubsub:\n\xe3\x80\x80project: my-project\n" SUB, "c.yaml:2:1: the line is indented by a full-width space (U+3000)");
-        refuse("pubsub:\n  project: p\n\xc2\xa0 endpoint: https://e\n" SUB, "c.yaml:3:1: the line is indented by a no-break space");
+        refuse("pubsub:\n\xe3\x80\x80project: my-project\n" SUB,
+                "c.yaml:2:1: the line is indented by a full-width space (U+3000)");
+        refuse("pubsub:\n  project: p\n\xc2\xa0 endpoint: https://e\n" SUB,
+                "c.yaml:3:1: the line is indented by a no-break space");
         refuse("pubsub:\n\tproject: p\n" SUB, "c.yaml:2:1: the line is indented by a tab, use spaces");
-        refuse("pubsub:\n  project: p\nsubscribe:\n  -subscription: sub\n    pulls: 2\n", "c.yaml:4:3: there is no space after the dash");
+        refuse("pubsub:\n  project: p\nsubscribe:\n  -subscription: sub\n    pulls: 2\n",
+                "c.yaml:4:3: there is no space after the dash");
 }
 
 static void test_indentation(void **state) {
         refuse("pubsub:\n  project: p\n endpoint: https://e\n" SUB,
                 "c.yaml:3:2: the line is indented by 1 space, its neighbours above by 2: what belongs together begins in the same column");
-        refuse("pubsub:\n  project: p\n   endpoint: https://e\n" SUB, "c.yaml:3:4: the line is indented by 3 spaces, its neighbours above by 2");
+        refuse("pubsub:\n  project: p\n   endpoint: https://e\n" SUB,
+                "c.yaml:3:4: the line is indented by 3 spaces, its neighbours above by 2");
         refuse("pubsub:\n  project: p\nsubscribe:\n  - subscription: sub\n   pulls: 2\n    mongodb:\n      uri: mongodb://h/\n",
                 "c.yaml:5:4: the line is indented by 3 spaces, its neighbours above by 4");
         refuse("pubsub:\n  project: p\nsubscribe:\n  - subscription: sub\n    mongodb:\n      uri: mongodb://h/\n     database: d\n      collection: c\n",
@@ -35,7 +42,8 @@ static void test_indentation(void **state) {
 static void refuse_value(const char *value, const char *part) {
         char text[300];
 
-        (void) snprintf(text, sizeof(text), "pubsub:\n  project: p\n  credentials_file: %s\n  endpoint: https://e\n" SUB, value);
+        (void) snprintf(text, sizeof(text),
+                "pubsub:\n  project: p\n  credentials_file: %s\n  endpoint: https://e\n" SUB, value);
         refuse(text, part);
 }
 
@@ -53,23 +61,29 @@ static void test_values(void **state) {
         refuse_value("a: b", "c.yaml:3:21: a value that holds a colon and a space must be in quotes");
         refuse_value("- a", "c.yaml:3:21: a list begins in the next line");
         /* what YAML takes, but not as a text */
-        refuse_value("{name}", "c.yaml:3:21: pubsub.credentials_file: is a section; allowed: a file name; if it is text, put it in single");
-        refuse_value("[name]", "c.yaml:3:21: pubsub.credentials_file: is a list; allowed: a file name; if it is text, put it in single quotes");
-        refuse_value("#name", "pubsub.credentials_file: is empty; allowed: a file name; a value that begins with # must be in quotes");
+        refuse_value("{name}",
+                "c.yaml:3:21: pubsub.credentials_file: is a section; allowed: a file name; if it is text, put it in single");
+        refuse_value("[name]",
+                "c.yaml:3:21: pubsub.credentials_file: is a list; allowed: a file name; if it is text, put it in single quotes");
+        refuse_value("#name",
+                "pubsub.credentials_file: is empty; allowed: a file name; a value that begins with # must be in quotes");
         refuse("pubsub: {project:p}\n" SUB, "c.yaml:1:10: pubsub: there is no space after the colon: write KEY: VALUE");
 }
 
 /* Of what other programs take, only that it is not supported is told, and of a fence only where it stands. */
 static void test_other_yaml(void **state) {
         static const char *const texts[][2] = {
-                { "pubsub: &p\n  project: p\n" SUB, "c.yaml:1:9: a value that begins with & must be in quotes; anchors, aliases and tags are not supported" },
+                { "pubsub: &p\n  project: p\n" SUB,
+                        "c.yaml:1:9: a value that begins with & must be in quotes; anchors, aliases and tags are not supported" },
                 { "pubsub: {project: p}\nsubscribe:\n  - &s\n    subscription: sub\n    mongodb:\n      uri: mongodb://h/\n      database: d\n      collection: c\n",
                         "c.yaml:3:5: a value that begins with & must be in quotes; anchors, aliases and tags are not supported" },
-                { "```yaml\npubsub:\n  project: p\n" SUB, "c.yaml:1:1: the line comes from the page that this was copied from: remove it" },
+                { "```yaml\npubsub:\n  project: p\n" SUB,
+                        "c.yaml:1:1: the line comes from the page that this was copied from: remove it" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
-                _cleanup_free_ char *said = errors_of(texts[i][0], strlen(texts[i][0]), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                _cleanup_free_ char *said = errors_of(
+                        texts[i][0], strlen(texts[i][0]), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
 
                 assert_string_equal(said, texts[i][1]);
         }
@@ -82,12 +96,14 @@ static void test_all_at_once(void **state) {
                                    "log_level:info\n"
                                    "subscribe:\n"
                                    "  - subscription: *sub\n"
-                                   "    pulls\xef\xbc\x9a" "2\n"
+                                   "    pulls\xef\xbc\x9a"
+                                   "2\n"
                                    "    mongodb:\n"
                                    "      uri: mongodb://localhost/\n"
                                    "     database: home\n"
                                    "      collection: readings\n";
-        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        _cleanup_free_ char *said =
+                errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
 
         assert_string_equal(said,
                 "c.yaml:2:10: there is no colon: write \"project: VALUE\"\n"
@@ -100,7 +116,8 @@ static void test_all_at_once(void **state) {
 /* A slip does not hide what else is wrong, where YAML can be read all the same. */
 static void test_slips_beside_errors(void **state) {
         static const char text[] = "pubsub:\n  project:my-project\nlog_level: loud\n" SUB;
-        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        _cleanup_free_ char *said =
+                errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
 
         assert_string_equal(said,
                 "c.yaml:2:10: there is no space after the colon: write \"project: VALUE\"\n"
@@ -159,7 +176,8 @@ static void test_no_false_alarm(void **state) {
                                    "    collection: c, date_fields: [ name, topic,\n"
                                    "project ]}\n"
                                    "- { subscription: other, mongodb: " MONGODB " }\n";
-        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        _cleanup_free_ char *said =
+                errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
         static const char *const words[] = { "there is", "indented", "must be", "opens here" };
 
         assert_contains(said, "c.yaml:8:12: log_level: ");
@@ -182,11 +200,13 @@ static void test_written_by_programs(void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
-                _cleanup_free_ char *said = errors_of(texts[i][0], strlen(texts[i][0]), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                _cleanup_free_ char *said = errors_of(
+                        texts[i][0], strlen(texts[i][0]), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
 
                 assert_string_equal(said, texts[i][1]);
         }
-        refuse("\"pubsub\"\xef\xbc\x9a\n  \"project\": p\n" SUB, "c.yaml:1:9: there is a full-width colon (U+FF1A): write \"KEY: VALUE\"");
+        refuse("\"pubsub\"\xef\xbc\x9a\n  \"project\": p\n" SUB,
+                "c.yaml:1:9: there is a full-width colon (U+FF1A): write \"KEY: VALUE\"");
 }
 
 /* However long a line is, it is looked at once. */
@@ -203,9 +223,11 @@ static void test_many_dashes(void **state) {
 
 /* What is wrong with an address of a list is told, and not a slip that is none in its place. */
 static void test_addresses(void **state) {
-        static const char text[] = "pubsub:\n  project: p\npublish:\n  topic: top\n  sources:\n    - name: web\n      type: http_json\n"
-                                   "      urls:\n        - https://a/1\n        - ftp://a/2\n" SUB;
-        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        static const char text[] =
+                "pubsub:\n  project: p\npublish:\n  topic: top\n  sources:\n    - name: web\n      type: http_json\n"
+                "      urls:\n        - https://a/1\n        - ftp://a/2\n" SUB;
+        _cleanup_free_ char *said =
+                errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
 
         assert_contains(said, "c.yaml:10:11: publish.sources[].urls: ");
         assert_null(strchr(said, '\n'));
@@ -213,8 +235,9 @@ static void test_addresses(void **state) {
 
 /* P10: what stands in a line is never repeated. */
 static void test_no_secret(void **state) {
-        static const char *const lines[] = { "project hunter2", "project:hunter2", "project: *hunter2", "project: {hunter2} x",
-                "hunter2 is here", "project: \"hunter2", "project\xef\xbc\x9ahunter2", "project: hunter2: x", "   hunter2: y" };
+        static const char *const lines[] = { "project hunter2", "project:hunter2", "project: *hunter2",
+                "project: {hunter2} x", "hunter2 is here", "project: \"hunter2", "project\xef\xbc\x9ahunter2",
+                "project: hunter2: x", "   hunter2: y" };
 
         for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
                 _cleanup_free_ char *said = NULL;
@@ -236,7 +259,8 @@ static void test_codings(void **state) {
         } rows[] = { { utf16, sizeof(utf16) - 1 }, { big, sizeof(big) - 1 }, { bare, sizeof(bare) - 1 } };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                _cleanup_free_ char *said = errors_of(rows[i].text, rows[i].size, &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                _cleanup_free_ char *said =
+                        errors_of(rows[i].text, rows[i].size, &(ConfigInput){ "c.yaml", &types_of_config, env_none });
 
                 assert_string_equal(said, "c.yaml: the file is UTF-16; save it as UTF-8");
         }
@@ -247,7 +271,8 @@ static void test_codings(void **state) {
 static void test_end_of_the_text(void **state) {
         static const char text[] = "pubsub:\n  project: p\nsubscribe:\n  -subscription:";
         const ConfigInput input = { "c.yaml", &types_of_config, env_none };
-        _cleanup_free_ char *cut = errors_of(text, strlen(text) - 1, &input), *whole = errors_of(text, strlen(text), &input);
+        _cleanup_free_ char *cut = errors_of(text, strlen(text) - 1, &input),
+                            *whole = errors_of(text, strlen(text), &input);
 
         assert_null(strstr(cut, "after the dash"));
         assert_contains(whole, "c.yaml:4:3: there is no space after the dash");
@@ -256,9 +281,10 @@ static void test_end_of_the_text(void **state) {
 /* A colon that is missing, glued or full-width in any line of a whole file is told there, and nothing else is. */
 static void test_every_line(void **state) {
         static const char *const colons[] = { " ", ":", "\xef\xbc\x9a ", ":\xe3\x80\x80" };
-        static const char good[] = "state_dir: /var/lib/sensorqd\nlog_level: info\npubsub:\n  project: p\n  endpoint: https://e\n"
-                                   "publish:\n  topic: top\n  outbox:\n    max_rows: 5\n    max_bytes: 1MiB\n  sources:\n    - name: home\n"
-                                   "      type: nature_remo\n      token_file: t\n      interval: 60s\n" SUB;
+        static const char good[] =
+                "state_dir: /var/lib/sensorqd\nlog_level: info\npubsub:\n  project: p\n  endpoint: https://e\n"
+                "publish:\n  topic: top\n  outbox:\n    max_rows: 5\n    max_bytes: 1MiB\n  sources:\n    - name: home\n"
+                "      type: nature_remo\n      token_file: t\n      interval: 60s\n" SUB;
         unsigned n = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(colons); i++) {
@@ -284,8 +310,9 @@ static void test_every_line(void **state) {
 /* Whatever a file holds, it is taken or refused with words. */
 static void test_any_damage(void **state) {
         static const char letters[] = " \t\n:-#'\"{}[],*&|>%@`a1\xe3\x80";
-        static const char good[] = "pubsub:\n  project: p\npublish:\n  topic: top\n  labels: { a: 'b' }\n  sources:\n    - name: home\n"
-                                   "      type: nature_remo\n      token_file: t\n" SUB;
+        static const char good[] =
+                "pubsub:\n  project: p\npublish:\n  topic: top\n  labels: { a: 'b' }\n  sources:\n    - name: home\n"
+                "      type: nature_remo\n      token_file: t\n" SUB;
         const ConfigInput input = { "c.yaml", &types_of_config, env_none };
         uint64_t random = 88172645463325252;
 
@@ -297,7 +324,8 @@ static void test_any_damage(void **state) {
 
                 memcpy(text, good, sizeof(good));
                 for (unsigned n = 0; n <= i % 4; n++) {
-                        random ^= random << 13, random ^= random >> 7, random ^= random << 17; /* xorshift64, Marsaglia 2003 */
+                        random ^= random << 13, random ^= random >> 7,
+                                random ^= random << 17; /* xorshift64, Marsaglia 2003 */
                         text[random % (sizeof(good) - 1)] = letters[(random >> 32) % (sizeof(letters) - 1)];
                 }
                 r = config_parse(&input, text, sizeof(good) - 1, &config, &errors);
@@ -312,20 +340,31 @@ static void test_keys_without_effect(void **state) {
         static const struct {
                 const char *source, *said; /* NULL: nothing */
         } rows[] = {
-                { "type: mqtt, url: 'mqtt://localhost', topics: [a], interval: 60s", "publish.sources[].interval: has no effect: the broker" },
-                { "type: http_push, listen: '127.0.0.1:8080', interval: 60s", "publish.sources[].interval: has no effect: others send" },
-                { "type: exec, command: [a], mode: stream, interval: 60s", "publish.sources[].interval: has no effect: a program of" },
-                { "type: exec, command: [a], mode: stream, timeout: 60s", "publish.sources[].timeout: has no effect: a program of" },
-                { "type: mqtt, url: 'mqtt://localhost', topics: [a], reading: { where: { a: [] } }", "publish.sources[].reading.where: a: is an empty list" },
+                { "type: mqtt, url: 'mqtt://localhost', topics: [a], interval: 60s",
+                        "publish.sources[].interval: has no effect: the broker" },
+                { "type: http_push, listen: '127.0.0.1:8080', interval: 60s",
+                        "publish.sources[].interval: has no effect: others send" },
+                { "type: exec, command: [a], mode: stream, interval: 60s",
+                        "publish.sources[].interval: has no effect: a program of" },
+                { "type: exec, command: [a], mode: stream, timeout: 60s",
+                        "publish.sources[].timeout: has no effect: a program of" },
+                { "type: mqtt, url: 'mqtt://localhost', topics: [a], reading: { where: { a: [] } }",
+                        "publish.sources[].reading.where: a: is an empty list" },
                 { "type: mqtt, url: 'mqtt://b', topics: [a], client_id: c}, {name: b, type: mqtt, url: 'mqtt://b', topics: [b], client_id: c, username: u",
                         "publish.sources[].client_id: is that of the source in line 2, at the same broker" },
-                { "type: mqtt, url: 'mqtt://localhost', topics: [a], ca_file: /ca", "publish.sources[].ca_file: has no effect: mqtt:// has" },
-                { "type: http_json, url: 'http://a/', ca_file: /ca", "publish.sources[].ca_file: has no effect: http:// has" },
-                { "type: http_json, urls: ['http://a/', 'http://b/'], ca_file: /ca", "publish.sources[].ca_file: has no effect: http:// has" },
+                { "type: mqtt, url: 'mqtt://localhost', topics: [a], ca_file: /ca",
+                        "publish.sources[].ca_file: has no effect: mqtt:// has" },
+                { "type: http_json, url: 'http://a/', ca_file: /ca",
+                        "publish.sources[].ca_file: has no effect: http:// has" },
+                { "type: http_json, urls: ['http://a/', 'http://b/'], ca_file: /ca",
+                        "publish.sources[].ca_file: has no effect: http:// has" },
                 { "type: http_json, urls: ['http://a/', 'HTTPS://b/'], ca_file: /ca", NULL },
-                { "type: http_json, urls: ['http://a/', 'http://b/', 'http://a/']", "publish.sources[].urls: has one of them twice: each of" },
-                { "type: http_json, urls: ['http://a/', 'http://a/'], reading: { time: /t, once_per: measurement }", "publish.sources[].urls: has one of them twice: it is asked" },
-                { "type: http_json, url: 'http://localhost/', ca_file: /ca, auth: {type: oauth2, token_url: 'https://b/', client_id: c, client_secret_file: d}", NULL },
+                { "type: http_json, urls: ['http://a/', 'http://b/', 'http://a/']",
+                        "publish.sources[].urls: has one of them twice: each of" },
+                { "type: http_json, urls: ['http://a/', 'http://a/'], reading: { time: /t, once_per: measurement }",
+                        "publish.sources[].urls: has one of them twice: it is asked" },
+                { "type: http_json, url: 'http://localhost/', ca_file: /ca, auth: {type: oauth2, token_url: 'https://b/', client_id: c, client_secret_file: d}",
+                        NULL },
                 { "type: mqtt, url: 'mqtts://localhost', topics: [a], ca_file: /ca", NULL },
                 { "type: exec, command: [a], timeout: 5s, interval: 60s", NULL },
                 { "type: exec, command: [a], mode: stream", NULL },
@@ -337,7 +376,8 @@ static void test_keys_without_effect(void **state) {
                 char text[300];
                 Config *config;
 
-                (void) snprintf(text, sizeof(text), PUBSUB "publish: {topic: top, sources: [{name: a, %s}]}\n", rows[i].source);
+                (void) snprintf(
+                        text, sizeof(text), PUBSUB "publish: {topic: top, sources: [{name: a, %s}]}\n", rows[i].source);
                 config = parse(text);
                 assert_int_equal(config->warnings.n, rows[i].said ? 1 : 0);
                 if (rows[i].said)
@@ -360,11 +400,13 @@ static void see_warnings(const char *sink, size_t n, const char *said) {
 
 /* A URL that is a secret is not known yet. */
 static void test_certificates_without_effect(void **state) {
-        see_warnings("webhook: {url: 'http://a/', ca_file: /ca}", 1, "subscribe[].webhook.ca_file: has no effect: http:// has");
+        see_warnings("webhook: {url: 'http://a/', ca_file: /ca}", 1,
+                "subscribe[].webhook.ca_file: has no effect: http:// has");
         see_warnings("webhook: {url: 'https://a/', ca_file: /ca}", 0, NULL);
         see_warnings("webhook: {url_file: a, ca_file: /ca}", 0, NULL);
-        see_warnings("alert: {targets: [{name: a, type: ntfy, topic: t, url: 'http://a', ca_file: /ca}, {name: b, type: ntfy, topic: t, ca_file: /ca},"
-                     " {name: c, type: webhook, url: 'http://a/', ca_file: /ca}], rules: [{name: r, field: f, above: 1}]}",
+        see_warnings(
+                "alert: {targets: [{name: a, type: ntfy, topic: t, url: 'http://a', ca_file: /ca}, {name: b, type: ntfy, topic: t, ca_file: /ca},"
+                " {name: c, type: webhook, url: 'http://a/', ca_file: /ca}], rules: [{name: r, field: f, above: 1}]}",
                 2, "subscribe[].alert.targets[].ca_file: has no effect: http:// has");
 }
 
@@ -382,8 +424,11 @@ int __wrap_access(const char *path, int mode) {
 
 /* Where a relative directory is goes by the unit that runs the file, also for who asks without it. */
 static void test_one_directory_of_an_instance(void **state) {
-#define TWO(directory) PUBSUB "subscribe: [{subscription: sub, file: {directory: archive}}, {subscription: other, file: {directory: " directory "}}]\n"
-        static const char other[] = TWO(CONFIG_STATE_DIR_DEFAULT "/archive"), same[] = TWO(CONFIG_STATE_DIR_DEFAULT "-attic/archive");
+#define TWO(directory)                                                                                                           \
+        PUBSUB "subscribe: [{subscription: sub, file: {directory: archive}}, {subscription: other, file: {directory: " directory \
+               "}}]\n"
+        static const char other[] = TWO(CONFIG_STATE_DIR_DEFAULT "/archive"),
+                          same[] = TWO(CONFIG_STATE_DIR_DEFAULT "-attic/archive");
         Config *config = parse_as("/etc/sensorqd/attic.yaml", same, strlen(same), &types_of_config);
 
         assert_int_equal(config->warnings.n, 1);

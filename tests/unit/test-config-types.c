@@ -32,14 +32,16 @@ typedef struct BoxConfig {
 } BoxConfig;
 
 static const ConfigRow alpha_rows[] = {
-        { "token_file", &config_type_secret, offsetof(AlphaConfig, token), 1, 100, .flags = CONFIG_REQUIRED, .doc = "One." },
+        { "token_file", &config_type_secret, offsetof(AlphaConfig, token), 1, 100, .flags = CONFIG_REQUIRED,
+                .doc = "One." },
         { "second_file", &config_type_secret, offsetof(AlphaConfig, second), 1, 100, .doc = "Two." },
         { "url", &config_type_url, offsetof(AlphaConfig, url), 1, 100, "https://alpha.example/", .doc = "Place." },
         {},
 };
 
 static const ConfigRow target_rows[] = {
-        { "name", &config_type_name, offsetof(Target, name), 1, 63, .flags = CONFIG_REQUIRED | CONFIG_UNIQUE, .doc = "Name." },
+        { "name", &config_type_name, offsetof(Target, name), 1, 63, .flags = CONFIG_REQUIRED | CONFIG_UNIQUE,
+                .doc = "Name." },
         { "token_file", &config_type_secret, offsetof(Target, token), 1, 100, .doc = "Token." },
         { "topics", &config_type_names, offsetof(Target, topics), 0, 5, "[]", .doc = "Topics." },
         {},
@@ -103,9 +105,11 @@ static const ConfigRow auth_rows[] = {
         { "type", &config_type_variant, .flags = CONFIG_REQUIRED, .doc = "Kind." },
         {},
 };
-static const ConfigSection auth_section = { .rows = auth_rows, .size = sizeof(AuthConfig), .shorthand = "type",
-        .variants = &(const ConfigVariants){
-                "auth", false, auth_at, offsetof(AuthConfig, kind), offsetof(AuthConfig, section), offsetof(AuthConfig, keys) } };
+static const ConfigSection auth_section = { .rows = auth_rows,
+        .size = sizeof(AuthConfig),
+        .shorthand = "type",
+        .variants = &(const ConfigVariants){ "auth", false, auth_at, offsetof(AuthConfig, kind),
+                offsetof(AuthConfig, section), offsetof(AuthConfig, keys) } };
 
 static const ConfigType type_mode = { "mode", "interval or stream", CONFIG_INT,
         .words = (const char *const[]){ "interval", "stream", NULL } };
@@ -122,7 +126,8 @@ static const ConfigRow gamma_rows[] = {
         { "clear", &config_type_decimal, GAMMA(clear), .fallback = "-0.5", .doc = "End." },
         { "energy", &config_type_bool, GAMMA(energy), .fallback = "false", .doc = "More." },
         { "mode", &type_mode, GAMMA(mode), .fallback = "interval", .doc = "Mode." },
-        { "since", &config_type_section, GAMMA(since), .flags = CONFIG_POINTER, .section = &since_section, .doc = "History." },
+        { "since", &config_type_section, GAMMA(since), .flags = CONFIG_POINTER, .section = &since_section,
+                .doc = "History." },
         { "auth", &config_type_section, GAMMA(auth), .section = &auth_section, .doc = "Who." },
         {},
 };
@@ -141,7 +146,8 @@ static int beta_rule(const ConfigPlace *place, void *self, void *around) {
 }
 
 static const ConfigRow box_rows[] = {
-        { "directory", &config_type_directory, offsetof(BoxConfig, directory), 1, 100, .flags = CONFIG_REQUIRED, .doc = "Where." },
+        { "directory", &config_type_directory, offsetof(BoxConfig, directory), 1, 100, .flags = CONFIG_REQUIRED,
+                .doc = "Where." },
         {},
 };
 
@@ -227,16 +233,20 @@ static void test_keys_of_another_type(void **state) {
         refuse_types(TOPIC "    - {name: a, type: alpha, token_file: t, size: 5}\n",
                 "c.yaml:5:45: publish.sources[].size: is for type beta only; allowed for type alpha: name, type, interval, "
                 "labels, token_file, second_file, url");
-        refuse_types(TOPIC "    - {name: a, type: beta, url: x}\n", "publish.sources[].url: is for type alpha, gamma only; allowed for type beta: ");
+        refuse_types(TOPIC "    - {name: a, type: beta, url: x}\n",
+                "publish.sources[].url: is for type alpha, gamma only; allowed for type beta: ");
         refuse_types(TOPIC "    - {name: a, type: omega}\n",
                 "publish.sources[].type: \"omega\" is not a type of source; allowed: alpha, beta, gamma");
         refuse_types(TOPIC "    - {name: a, type: alpah, token_file: t}\n", "did you mean alpha");
-        refuse_types(TOPIC "    - {name: a, token_file: t}\n", "publish.sources[].type: is missing; allowed: alpha, beta, gamma");
+        refuse_types(TOPIC "    - {name: a, token_file: t}\n",
+                "publish.sources[].type: is missing; allowed: alpha, beta, gamma");
         refuse_types(TOPIC "    - {name: a, type: alpha}\n", "publish.sources[].token_file: is missing");
-        refuse_types(TOPIC "    - {name: a, type: beta, size: 13}\n", "c.yaml:5:35: publish.sources[].size: brings bad luck");
+        refuse_types(TOPIC "    - {name: a, type: beta, size: 13}\n",
+                "c.yaml:5:35: publish.sources[].size: brings bad luck");
         refuse_types(TOPIC "    - {name: a, type: beta, targets: [{name: x}, {name: x}]}\n",
                 "publish.sources[].targets[].name: \"x\" is the name of the entry in line 5 already");
-        refuse_types(TOPIC "    - {name: a, type: beta, targets: [{nam: x}]}\n", "publish.sources[].targets[].nam: is not known");
+        refuse_types(TOPIC "    - {name: a, type: beta, targets: [{nam: x}]}\n",
+                "publish.sources[].targets[].nam: is not known");
 }
 
 #define G(rest) TOPIC "    - { name: g, type: gamma, " rest " }\n"
@@ -246,9 +256,10 @@ static const GammaConfig *gamma_of(const Config *config) {
 }
 
 static void test_language(void **state) {
-        Config *config = parse_types(G("url: one, command: [echo, '', echo], to: [work], headers: {Accept: a b, X: '1'}, "
-                                       "where: {source: home, name: [Bedroom, 居間]}, above: 28.50, clear: -40, energy: true, mode: stream, "
-                                       "since: 5s, auth: {type: bearer, token_file: [new, old]}"));
+        Config *config = parse_types(
+                G("url: one, command: [echo, '', echo], to: [work], headers: {Accept: a b, X: '1'}, "
+                  "where: {source: home, name: [Bedroom, 居間]}, above: 28.50, clear: -40, energy: true, mode: stream, "
+                  "since: 5s, auth: {type: bearer, token_file: [new, old]}"));
         const GammaConfig *gamma = gamma_of(config);
         const BearerConfig *bearer = gamma->auth.keys;
 
@@ -283,15 +294,17 @@ static void test_language(void **state) {
 }
 
 static void test_language_is_compared(void **state) {
-        static const char *const changes[] = { "url: two", "command: [x]", "to: [work]", "headers: {a: b}", "where: {a: [b, c]}", "above: 1",
-                "clear: 2", "energy: true", "mode: stream", "since: 1s", "since: {window: 1s}", "auth: {type: bearer, token_file: x}" };
+        static const char *const changes[] = { "url: two", "command: [x]", "to: [work]", "headers: {a: b}",
+                "where: {a: [b, c]}", "above: 1", "clear: 2", "energy: true", "mode: stream", "since: 1s",
+                "since: {window: 1s}", "auth: {type: bearer, token_file: x}" };
         Config *plain = parse_types(G("auth: none"));
 
         for (size_t i = 0; i < ELEMENTSOF(changes); i++) {
                 char text[300];
                 Config *one, *other;
 
-                (void) snprintf(text, sizeof(text), G("%s%s"), changes[i], strncmp(changes[i], "auth", 4) == 0 ? "" : ", auth: none");
+                (void) snprintf(text, sizeof(text), G("%s%s"), changes[i],
+                        strncmp(changes[i], "auth", 4) == 0 ? "" : ", auth: none");
                 one = parse_types(text);
                 other = parse_types(text);
                 assert_true(config_source_equal(one->sources, other->sources));
@@ -304,11 +317,15 @@ static void test_language_is_compared(void **state) {
 }
 
 static void test_language_is_strict(void **state) {
-        refuse_types(G("auth: none, url: {a: b}"), "publish.sources[].url: is a section; allowed: a URL, or a list of them");
+        refuse_types(
+                G("auth: none, url: {a: b}"), "publish.sources[].url: is a section; allowed: a URL, or a list of them");
         refuse_types(G("auth: none, url: [a, b, c, d]"), "has 4 entries; allowed: 1 to 3");
-        refuse_types(G("auth: none, command: x"), "publish.sources[].command: is a single value; allowed: a list of texts");
-        refuse_types(G("auth: none, to: [famly]"), "publish.sources[].to: there is no target \"famly\"; allowed: family, work");
-        refuse_types(G("auth: none, headers: {a: [b]}"), "publish.sources[].headers: is a list; allowed: NAME: TEXT lines, indented; if it");
+        refuse_types(
+                G("auth: none, command: x"), "publish.sources[].command: is a single value; allowed: a list of texts");
+        refuse_types(G("auth: none, to: [famly]"),
+                "publish.sources[].to: there is no target \"famly\"; allowed: family, work");
+        refuse_types(G("auth: none, headers: {a: [b]}"),
+                "publish.sources[].headers: is a list; allowed: NAME: TEXT lines, indented; if it");
         refuse_types(G("auth: none, headers: [a]"), "publish.sources[].headers: is a list");
         refuse_types(G("auth: none, headers: {Authorization: hunter2}"),
                 "publish.sources[].headers: the name Authorization is a header for a secret: put that into a file, and name it in auth");
@@ -328,15 +345,18 @@ static void test_language_is_strict(void **state) {
         refuse_types(G("auth: none, since: 2h"), "publish.sources[].since.initial: \"2h\" is out of range");
         refuse_types(G("auth: none, since: [1s]"), "publish.sources[].since: is a list; allowed: a section");
         refuse_types(G("auth: bearer"), "publish.sources[].auth.token_file: is missing");
-        refuse_types(G("auth: basic"), "publish.sources[].auth.type: \"basic\" is not a type of auth; allowed: none, bearer");
-        refuse_types(G("auth: {type: none, token_file: x}"), "publish.sources[].auth.token_file: is for type bearer only");
+        refuse_types(G("auth: basic"),
+                "publish.sources[].auth.type: \"basic\" is not a type of auth; allowed: none, bearer");
+        refuse_types(
+                G("auth: {type: none, token_file: x}"), "publish.sources[].auth.token_file: is for type bearer only");
         refuse_types(G("auth: {type: bearer, token_file: [a, b, c]}"), "has 3 entries; allowed: 1 to 2");
 }
 
 /* A URL is logged, and travels as it is: a secret does not belong there, and is not repeated. */
 static void test_web_urls(void **state) {
-        static const char *const wrong[] = { "https://h/?appid=hunter2", "http://h/x?a=b&TOKEN=hunter2", "https://h/?api_key=hunter2",
-                "http://169.254.169.254/?a=hunter2", "ftp://h/?hunter2", "https://u:hunter2@h/" };
+        static const char *const wrong[] = { "https://h/?appid=hunter2", "http://h/x?a=b&TOKEN=hunter2",
+                "https://h/?api_key=hunter2", "http://169.254.169.254/?a=hunter2", "ftp://h/?hunter2",
+                "https://u:hunter2@h/" };
         ConfigProblem problem;
 
         for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
@@ -347,12 +367,15 @@ static void test_web_urls(void **state) {
 }
 
 static void test_one_sink(void **state) {
-        refuse_types(HEAD "subscribe: [{subscription: sub}]", "c.yaml:2:13: subscribe[]: has no sink; allowed: a section box or crate");
+        refuse_types(HEAD "subscribe: [{subscription: sub}]",
+                "c.yaml:2:13: subscribe[]: has no sink; allowed: a section box or crate");
         refuse_types(HEAD "subscribe: [{subscription: sub, box: {directory: /x}, crate: {directory: /y}}]",
                 "subscribe[].crate: stands beside box; allowed: one sink");
-        refuse_types(HEAD "subscribe: [{subscription: sub, boxx: {directory: /x}}]", "subscribe[].boxx: is not known, did you mean box?");
+        refuse_types(HEAD "subscribe: [{subscription: sub, boxx: {directory: /x}}]",
+                "subscribe[].boxx: is not known, did you mean box?");
         refuse_types(HEAD "subscribe: [{subscription: sub, box: {}}]", "subscribe[].box.directory: is missing");
-        refuse_types(HEAD "subscribe: [{subscription: sub, directory: /x, box: {directory: /x}}]", "subscribe[].directory: is not known");
+        refuse_types(HEAD "subscribe: [{subscription: sub, directory: /x, box: {directory: /x}}]",
+                "subscribe[].directory: is not known");
 }
 
 /* What a file has wrong is told at once, each at its own place. */
@@ -367,8 +390,9 @@ static void test_all_errors(void **state) {
                                         "  - {subscription: sub, pulls: 0, box: {}}\n";
         _cleanup_free_ char *said = errors_of(text, strlen(text), &input);
         static const char *const lines[] = { "c.yaml:2:12: log_level: ", "c.yaml:4:10: publish.topic: ",
-                "c.yaml:6:14: publish.sources[].name: ", "c.yaml:6:35: publish.sources[].size: ", "c.yaml:7:23: publish.sources[].type: ",
-                "c.yaml:9:32: subscribe[].pulls: ", "c.yaml:9:40: subscribe[].box.directory: is missing" };
+                "c.yaml:6:14: publish.sources[].name: ", "c.yaml:6:35: publish.sources[].size: ",
+                "c.yaml:7:23: publish.sources[].type: ", "c.yaml:9:32: subscribe[].pulls: ",
+                "c.yaml:9:40: subscribe[].box.directory: is missing" };
         const char *place = said;
 
         for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
@@ -380,19 +404,23 @@ static void test_all_errors(void **state) {
 
 /* A key that was mistyped is one mistake: that the right one is missing is not said as well. */
 static void test_mistyped_key_is_one_error(void **state) {
-        static const char *const texts[] = { TOPIC "    - {name: a, type: alpha, token: x}\n", TOPIC "    - {name: a, type: alpha, tokn_file: x}\n",
+        static const char *const texts[] = { TOPIC "    - {name: a, type: alpha, token: x}\n",
+                TOPIC "    - {name: a, type: alpha, tokn_file: x}\n",
                 HEAD "publish: {topik: top, sources: [{name: a, type: alpha, token_file: t}]}\n" };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 _cleanup_free_ char *said = errors_of(texts[i], strlen(texts[i]), &input);
 
-                assert_contains(said, i < 2 ? ": is not known, did you mean token_file? Allowed: " : "did you mean topic? Allowed: ");
+                assert_contains(said,
+                        i < 2 ? ": is not known, did you mean token_file? Allowed: " : "did you mean topic? Allowed: ");
                 assert_null(strchr(said, '\n'));
         }
 
         /* But where something else is told of it, what is missing has to be said. */
-        refuse_types(HEAD "publish: {topics: top, sources: [{name: a, type: alpha, token_file: t}]}\n", "publish.topics: is not known here, only as ");
-        refuse_types(HEAD "publish: {topics: top, sources: [{name: a, type: alpha, token_file: t}]}\n", "publish.topic: is missing");
+        refuse_types(HEAD "publish: {topics: top, sources: [{name: a, type: alpha, token_file: t}]}\n",
+                "publish.topics: is not known here, only as ");
+        refuse_types(HEAD "publish: {topics: top, sources: [{name: a, type: alpha, token_file: t}]}\n",
+                "publish.topic: is missing");
 }
 
 static void test_errors_have_an_end(void **state) {
@@ -436,7 +464,8 @@ static void test_secrets(void **state) {
         assert_int_equal(rmdir(directory), 0);
 }
 
-static void see_row(void *userdata, const char *key, const char *owner, const char *kind, const char *fallback, const char *doc) {
+static void see_row(
+        void *userdata, const char *key, const char *owner, const char *kind, const char *fallback, const char *doc) {
         assert_int_equal(bytes_append_format(userdata, "%s(%s) ", key, owner ? owner : ""), 0);
 }
 

@@ -205,7 +205,7 @@ static void test_authorized_user(void **state) {
         assert_string_equal(f->credentials->refresh_token, "r");
 }
 
-#define EXTERNAL(source, more)                                                                                                             \
+#define EXTERNAL(source, more)                                                                                                                       \
         "{\"type\":\"external_account\",\"audience\":\"//iam.googleapis.com/pool\",\"subject_token_type\":\"urn:ietf:params:oauth:token-type:jwt\"," \
         "\"credential_source\":" source more "}"
 
@@ -247,8 +247,9 @@ static void test_external_account_url(void **state) {
 
         f->config.pubsub.credentials_file = (char *) "external.json";
         (void) write_file(f, "external.json",
-                EXTERNAL("{\"url\":\"http://169.254.169.254/identity\",\"headers\":{\"Metadata\":\"True\",\"X-Other\":\"2\"},"
-                         "\"format\":{\"type\":\"json\",\"subject_token_field_name\":\"access_token\"}}",
+                EXTERNAL(
+                        "{\"url\":\"http://169.254.169.254/identity\",\"headers\":{\"Metadata\":\"True\",\"X-Other\":\"2\"},"
+                        "\"format\":{\"type\":\"json\",\"subject_token_field_name\":\"access_token\"}}",
                         ",\"service_account_impersonation_url\":\"https://iamcredentials.googleapis.com/v1/x:generateAccessToken\""));
         load(f);
         assert_int_equal(credentials_first_step(f->credentials), CREDENTIALS_SUBJECT);
@@ -301,29 +302,37 @@ static void test_bad_files(void **state) {
         check_text_fails(f, "[]", -EBADMSG, "`type` is missing");
         check_text_fails(f, "{\"type\":7}", -EBADMSG, "`type` is missing");
         check_text_fails(f, "{\"installed\":{\"client_secret\":\"secret\"}}", -EBADMSG, "this is an OAuth client");
-        check_text_fails(f, "{\"type\":\"gdch_service_account\"}", -ENOTSUP, "type gdch_service_account are not supported");
+        check_text_fails(
+                f, "{\"type\":\"gdch_service_account\"}", -ENOTSUP, "type gdch_service_account are not supported");
         check_text_fails(f, "{\"type\":\"impersonated_service_account\"}", -EBADMSG, "`type` is missing");
         check_text_fails(f, "{\"type\":\"external_account\"}", -EBADMSG, "`audience` is missing");
-        check_text_fails(f, EXTERNAL("{\"executable\":{\"command\":\"/bin/x\"}}", ""), -ENOTSUP, "programs, certificates and AWS are not supported");
-        check_text_fails(f, EXTERNAL("{\"environment_id\":\"aws1\",\"url\":\"http://169.254.169.254/x\"}", ""), -ENOTSUP, "AWS");
-        check_text_fails(f, EXTERNAL("{\"url\":\"http://idp.example/token\"}", ""), -EBADMSG, "`url` must be an https URL");
-        check_text_fails(f, EXTERNAL("{\"file\":\"/t\"}", ",\"token_url\":\"http://evil.example/\""), -EBADMSG, "`token_url` must be an https URL");
+        check_text_fails(f, EXTERNAL("{\"executable\":{\"command\":\"/bin/x\"}}", ""), -ENOTSUP,
+                "programs, certificates and AWS are not supported");
+        check_text_fails(
+                f, EXTERNAL("{\"environment_id\":\"aws1\",\"url\":\"http://169.254.169.254/x\"}", ""), -ENOTSUP, "AWS");
+        check_text_fails(
+                f, EXTERNAL("{\"url\":\"http://idp.example/token\"}", ""), -EBADMSG, "`url` must be an https URL");
+        check_text_fails(f, EXTERNAL("{\"file\":\"/t\"}", ",\"token_url\":\"http://evil.example/\""), -EBADMSG,
+                "`token_url` must be an https URL");
         check_text_fails(f, EXTERNAL("{\"file\":\"/t\"}", ",\"client_secret\":\"hush\""), -ENOTSUP, "workforce pool");
         check_text_fails(f, "\xff\xfe{", -EBADMSG, "UTF-16");
         check_text_fails(f,
                 "{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"s\",\"refresh_token\":\"r\",\"quota_project_id\":\"a\\nB: c\"}",
                 -EBADMSG, "`quota_project_id` is not the id of a project");
         check_text_fails(f, "\xff\xfe{", -EBADMSG, "the file is UTF-16; save it as UTF-8");
-        check_text_fails(f, "{\"type\":\"service_account\",\"private_key\":\"secret\"}", -EBADMSG, "`client_email` is missing");
-        check_text_fails(f, "{\"type\":\"service_account\",\"client_email\":\"e\"}", -EBADMSG, "`private_key` is missing");
-        check_text_fails(f, "{\"type\":\"service_account\",\"client_email\":\"e\",\"private_key\":\"secret\"}", -EBADMSG, "is damaged");
+        check_text_fails(
+                f, "{\"type\":\"service_account\",\"private_key\":\"secret\"}", -EBADMSG, "`client_email` is missing");
+        check_text_fails(
+                f, "{\"type\":\"service_account\",\"client_email\":\"e\"}", -EBADMSG, "`private_key` is missing");
+        check_text_fails(f, "{\"type\":\"service_account\",\"client_email\":\"e\",\"private_key\":\"secret\"}",
+                -EBADMSG, "is damaged");
         check_text_fails(f,
                 "{\"type\":\"service_account\",\"client_email\":\"e\",\"private_key\":\"-----BEGIN PRIVATE KEY-----\\\\nsecret\\\\n\"}",
                 -EBADMSG, "has \\n in place of line breaks");
         check_text_fails(f, "{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"secret\"}", -EBADMSG,
                 "`refresh_token` is missing");
-        check_text_fails(
-                f, "{\"type\":\"service_account\",\"universe_domain\":\"other.example\"}", -ENOTSUP, "universe_domain other.example");
+        check_text_fails(f, "{\"type\":\"service_account\",\"universe_domain\":\"other.example\"}", -ENOTSUP,
+                "universe_domain other.example");
 }
 
 /* P10: what is signed or secret goes to token_uri. */
@@ -375,7 +384,8 @@ static void test_named_is_missing(void **state) {
         assert_int_equal(setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json", 1), 0);
         check_load_fails(f, -ENOENT, "/nonexistent/key.json: ");
         f->config.pubsub.credentials_file = (char *) "typo.json";
-        check_load_fails(f, -ENOENT, "pubsub.credentials_file: typo.json is neither among the unit's credentials nor in");
+        check_load_fails(
+                f, -ENOENT, "pubsub.credentials_file: typo.json is neither among the unit's credentials nor in");
         f->config.pubsub.credentials_file = (char *) "/nonexistent.json";
         check_load_fails(f, -ENOENT, "pubsub.credentials_file: /nonexistent.json does not exist");
         f->config.pubsub.credentials_file = f->directory;
@@ -419,8 +429,9 @@ static void test_metadata_server(void **state) {
         assert_int_equal(setenv("GCE_METADATA_HOST", "localhost:8091", 1), 0);
         load(f);
         assert_int_equal(f->credentials->kind, CREDENTIALS_METADATA);
-        assert_string_equal(f->credentials->token_uri, "http://localhost:8091/computeMetadata/v1/instance/service-accounts/default/"
-                                                       "token?scopes=https://www.googleapis.com/auth/pubsub");
+        assert_string_equal(f->credentials->token_uri,
+                "http://localhost:8091/computeMetadata/v1/instance/service-accounts/default/"
+                "token?scopes=https://www.googleapis.com/auth/pubsub");
         assert_string_equal(f->credentials->origin, "metadata server");
         assert_int_equal(token_request(f->credentials, WALL, &body), 0);
         assert_null(body.data);
@@ -446,7 +457,8 @@ static void check_assertion(Fixture *f, const Bytes *body, Json **ret_header, Js
 
         assert_int_equal(bytes_decode_base64(signature, strlen(signature), signature, &size), 0);
         assert_int_equal(EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, f->key), 1);
-        assert_int_equal(EVP_DigestVerify(ctx, (unsigned char *) signature, size, (unsigned char *) header, signed_size), 1);
+        assert_int_equal(
+                EVP_DigestVerify(ctx, (unsigned char *) signature, size, (unsigned char *) header, signed_size), 1);
         EVP_MD_CTX_free(ctx);
 
         assert_int_equal(bytes_decode_base64(claims, (size_t) (header + signed_size - claims), claims, &size), 0);
@@ -491,7 +503,8 @@ static void test_odd_assertion(void **state) {
         Bytes body = {};
 
         f->config.pubsub.credentials_file = (char *) "key.json";
-        (void) snprintf(text, sizeof(text), "{\"type\":\"service_account\",\"client_email\":\"a\\\"b\\\\c\",\"private_key\":%s}", f->pem);
+        (void) snprintf(text, sizeof(text),
+                "{\"type\":\"service_account\",\"client_email\":\"a\\\"b\\\\c\",\"private_key\":%s}", f->pem);
         (void) write_file(f, "key.json", text);
         load(f);
         assert_int_equal(token_request(f->credentials, 5 * USEC_PER_SEC, &body), 0);
@@ -512,8 +525,8 @@ static void test_refresh_request(void **state) {
                 "{\"type\":\"authorized_user\",\"client_id\":\"1-a.apps\",\"client_secret\":\"s+&=\",\"refresh_token\":\"1//x y\\u00fc\"}");
         load(f);
         assert_int_equal(token_request(f->credentials, WALL, &body), 0);
-        assert_string_equal(
-                body.data, "grant_type=refresh_token&client_id=1-a.apps&client_secret=s%2B%26%3D&refresh_token=1%2F%2Fx%20y%C3%BC");
+        assert_string_equal(body.data,
+                "grant_type=refresh_token&client_id=1-a.apps&client_secret=s%2B%26%3D&refresh_token=1%2F%2Fx%20y%C3%BC");
         bytes_done(&body);
 }
 

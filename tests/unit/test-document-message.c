@@ -5,7 +5,8 @@
 /* P4: the name of a document depends on nothing but the message. */
 static void test_id(void **state) {
         char long_text[DOCUMENT_ID_MAX + 2];
-        WireAttribute attributes[] = { { slice("device"), slice("d") }, { slice("idempotency_key"), slice("home:d:1") } };
+        WireAttribute attributes[] = { { slice("device"), slice("d") },
+                { slice("idempotency_key"), slice("home:d:1") } };
         const struct {
                 Slice value;
                 const char *expected;
@@ -45,7 +46,8 @@ static void test_id(void **state) {
         assert_int_equal(document_id(&(DocumentInput){ &message, &rules, 0, true }, &scratch, &id), DOCUMENT_ID_GIVEN);
         assert_int_equal(id.size, DOCUMENT_ID_MAX);
         message.n_attributes = 0; /* A6: ids that come again */
-        assert_int_equal(document_id(&(DocumentInput){ &message, &rules, 0, true }, &scratch, &id), DOCUMENT_ID_FALLBACK);
+        assert_int_equal(
+                document_id(&(DocumentInput){ &message, &rules, 0, true }, &scratch, &id), DOCUMENT_ID_FALLBACK);
         assert_true(slice_equal(id, SUBSCRIPTION ":17@2026-11-24T06:27:38.123456Z"));
         bytes_done(&scratch);
 }
@@ -86,8 +88,9 @@ static void test_metadata(void **state) {
 
 /* B4: neither of two attributes vanishes because its name has to be changed, and in whatever order they come. */
 static void test_attribute_names(void **state) {
-        const WireAttribute attributes[] = { { slice("a.b"), slice("dot") }, { slice("a_b"), slice("plain") }, { slice("a__b"), slice("two") },
-                { { "a\0b", 3 }, slice("nul") }, { slice("$"), slice("dollar") }, { slice(""), slice("empty") }, { slice("."), slice("point") } };
+        const WireAttribute attributes[] = { { slice("a.b"), slice("dot") }, { slice("a_b"), slice("plain") },
+                { slice("a__b"), slice("two") }, { { "a\0b", 3 }, slice("nul") }, { slice("$"), slice("dollar") },
+                { slice(""), slice("empty") }, { slice("."), slice("point") } };
         const WireAttribute backwards[] = { attributes[1], attributes[0] };
         WireMessage message = message_of("{}", 2);
         char detail[DOCUMENT_DETAIL_SIZE];
@@ -125,8 +128,9 @@ static void assert_hash(const WireMessage *message, const char *expected) {
 /* A3: the hash is that of the data, or of the sorted attributes where there is none. Expected: sha256sum(1). */
 static void test_hash(void **state) {
         const WireAttribute attributes[] = { { slice("b"), slice("2\"") }, { slice("a"), slice("1") } };
-        static const char zipped[] = "\x1f\x8b\x08\x00\x07\x00\x00\x00\x02\xff\xab\x56\x2a\x49\x55\xb2\x32\x32\xd4\x33\xad\x05\x00\x31"
-                                     "\x57\x8b\x18\x0b\x00\x00\x00";
+        static const char zipped[] =
+                "\x1f\x8b\x08\x00\x07\x00\x00\x00\x02\xff\xab\x56\x2a\x49\x55\xb2\x32\x32\xd4\x33\xad\x05\x00\x31"
+                "\x57\x8b\x18\x0b\x00\x00\x00";
         static const char plain_hash[] = "c78b52650b065ad62cb17fe1504ceb0cc5339d67ed2c4d5de3263fe8a38c8c6a";
         WireMessage message = message_of("{\"te\":21.5}", 11);
 
@@ -138,7 +142,8 @@ static void test_hash(void **state) {
         message.data = (Slice){ zipped, sizeof(zipped) - 1 };
         assert_hash(&message, plain_hash);
         message.data = slice("");
-        assert_hash(&message, "115f8c5408b8754a7c27578ffe507147b1c9a0cd4fc866f2ab803bacca1416c9"); /* {"a":"1","b":"2\""} */
+        assert_hash(
+                &message, "115f8c5408b8754a7c27578ffe507147b1c9a0cd4fc866f2ab803bacca1416c9"); /* {"a":"1","b":"2\""} */
         message.n_attributes = 0;
         assert_hash(&message, "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"); /* {} */
 }
@@ -194,7 +199,9 @@ static void test_repeatable(void **state) {
         bson_init(&second);
         for (int i = 0; i < 3; i++) {
                 bson_reinit(&second);
-                assert_int_equal(document_build(&(DocumentInput){ &message, &rules, STORED_AT, false }, &second, detail), DOCUMENT_OK);
+                assert_int_equal(
+                        document_build(&(DocumentInput){ &message, &rules, STORED_AT, false }, &second, detail),
+                        DOCUMENT_OK);
                 assert_true(bson_equal(&first, &second));
         }
         bson_destroy(&first);
@@ -234,7 +241,9 @@ static void test_rejected(void **state) {
         message.attributes = attributes;
         message.n_attributes = 1;
         bson_init(&document);
-        assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false }, document_reason(DOCUMENT_NOT_UTF8), "the data is not UTF-8", &document), 0);
+        assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false },
+                                 document_reason(DOCUMENT_NOT_UTF8), "the data is not UTF-8", &document),
+                0);
         assert_string(&document, "_id", SUBSCRIPTION ":17");
         assert_string(&document, "reason", "not_utf8");
         assert_string(&document, "detail", "the data is not UTF-8");
@@ -259,19 +268,23 @@ static void test_rejected_attributes(void **state) {
         message.attributes = attributes;
         message.n_attributes = 2;
         bson_init(&document);
-        assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false }, document_reason(DOCUMENT_DUPLICATE_KEY), "", &document), 0);
+        assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false },
+                                 document_reason(DOCUMENT_DUPLICATE_KEY), "", &document),
+                0);
         assert_string(&document, "pubsub.attributes.0.name", "a.b");
         assert_string(&document, "pubsub.attributes.0.value", "1");
         assert_string(&document, "pubsub.attributes.1.name", "a.b");
-        assert_true(bson_iter_init(&iter, &document) && bson_iter_find_descendant(&iter, "pubsub.attributes.1.value", &found));
+        assert_true(bson_iter_init(&iter, &document) &&
+                    bson_iter_find_descendant(&iter, "pubsub.attributes.1.value", &found));
         assert_true(BSON_ITER_HOLDS_BINARY(&found));
         bson_destroy(&document);
 }
 
 /* One name that could not be a field as it is, or one value that is no text, makes all of them a list. */
 static void test_rejected_attribute_alone(void **state) {
-        const WireAttribute odd[] = { { slice("a.b"), slice("1") }, { slice("$a"), slice("1") }, { slice(""), slice("1") },
-                { { "a\0b", 3 }, slice("1") }, { slice("\xff"), slice("1") }, { slice("a"), slice("\xff") } };
+        const WireAttribute odd[] = { { slice("a.b"), slice("1") }, { slice("$a"), slice("1") },
+                { slice(""), slice("1") }, { { "a\0b", 3 }, slice("1") }, { slice("\xff"), slice("1") },
+                { slice("a"), slice("\xff") } };
 
         for (size_t i = 0; i < ELEMENTSOF(odd); i++) {
                 const WireAttribute attributes[] = { { slice("plain"), slice("0") }, odd[i] };
@@ -282,9 +295,12 @@ static void test_rejected_attribute_alone(void **state) {
                 message.attributes = attributes;
                 message.n_attributes = 2;
                 bson_init(&document);
-                assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false }, document_reason(DOCUMENT_REFUSED), "", &document), 0);
+                assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false },
+                                         document_reason(DOCUMENT_REFUSED), "", &document),
+                        0);
                 assert_string(&document, "pubsub.attributes.0.name", "plain");
-                assert_true(bson_iter_init(&iter, &document) && bson_iter_find_descendant(&iter, "pubsub.attributes.1.name", &found));
+                assert_true(bson_iter_init(&iter, &document) &&
+                            bson_iter_find_descendant(&iter, "pubsub.attributes.1.name", &found));
                 bson_destroy(&document);
         }
 }
@@ -296,8 +312,8 @@ static void test_same_payload(void **state) {
                 bool same;
         } rows[] = {
                 { "{ \"_id\": 1, \"a\": 1 }", "{ \"_id\": 1, \"a\": 1 }", true },
-                { "{ \"_id\": 1, \"a\": 1, \"stored_at\": 5 }", "{ \"_id\": 1, \"pubsub\": {\"x\": 1}, \"a\": 1, \"stored_at\": 6 }",
-                        true },
+                { "{ \"_id\": 1, \"a\": 1, \"stored_at\": 5 }",
+                        "{ \"_id\": 1, \"pubsub\": {\"x\": 1}, \"a\": 1, \"stored_at\": 6 }", true },
                 { "{ \"_id\": 1, \"a\": 1 }", "{ \"_id\": 2, \"a\": 1 }", false },
                 { "{ \"_id\": 1, \"a\": 1 }", "{ \"_id\": 1, \"a\": 2 }", false },
                 { "{ \"_id\": 1, \"a\": 1 }", "{ \"_id\": 1, \"a\": 1.0 }", false },
@@ -308,9 +324,12 @@ static void test_same_payload(void **state) {
                 { "{ \"_id\": 1, \"a\": \"x\" }", "{ \"_id\": 1, \"a\": \"xy\" }", false },
                 { "{ }", "{ \"pubsub\": 1 }", true },
                 /* A3: the hash decides alone: a user may change fields, a server -0.0 into 0.0 */
-                { "{ \"a\": 1, \"pubsub\": { \"sha256\": \"x\" } }", "{ \"a\": 2, \"pubsub\": { \"sha256\": \"x\" } }", true },
-                { "{ \"a\": 1, \"pubsub\": { \"sha256\": \"x\" } }", "{ \"a\": 1, \"pubsub\": { \"sha256\": \"y\" } }", false }, /* written otherwise */
-                { "{ \"a\": 1, \"pubsub\": { \"sha256\": \"x\" } }", "{ \"a\": 2, \"pubsub\": { \"sha256\": \"y\" } }", false },
+                { "{ \"a\": 1, \"pubsub\": { \"sha256\": \"x\" } }", "{ \"a\": 2, \"pubsub\": { \"sha256\": \"x\" } }",
+                        true },
+                { "{ \"a\": 1, \"pubsub\": { \"sha256\": \"x\" } }", "{ \"a\": 1, \"pubsub\": { \"sha256\": \"y\" } }",
+                        false }, /* written otherwise */
+                { "{ \"a\": 1, \"pubsub\": { \"sha256\": \"x\" } }", "{ \"a\": 2, \"pubsub\": { \"sha256\": \"y\" } }",
+                        false },
                 { "{ \"a\": 1, \"pubsub\": { } }", "{ \"a\": 1, \"pubsub\": { \"sha256\": \"y\" } }", true },
                 { "{ \"a\": 1, \"pubsub\": { } }", "{ \"a\": 2, \"pubsub\": { \"sha256\": \"y\" } }", false },
         };
@@ -336,7 +355,9 @@ static void test_same_payload_of_two_builds(void **state) {
         assert_int_equal(build(&message, &first, detail), DOCUMENT_OK);
         again.publish_time = slice("2026-11-24T07:00:00Z");
         bson_init(&second);
-        assert_int_equal(document_build(&(DocumentInput){ &again, &rules, STORED_AT + USEC_PER_HOUR, false }, &second, detail), DOCUMENT_OK);
+        assert_int_equal(
+                document_build(&(DocumentInput){ &again, &rules, STORED_AT + USEC_PER_HOUR, false }, &second, detail),
+                DOCUMENT_OK);
         assert_false(bson_equal(&first, &second));
         assert_true(document_same_payload(&first, &second));
         assert_false(document_same_time(&first, &second));
@@ -346,8 +367,8 @@ static void test_same_payload_of_two_builds(void **state) {
 }
 
 static void test_reason_words(void **state) {
-        static const char *const words[] = { "ok", "not_base64", "not_utf8", "not_json", "not_object", "too_deep", "too_large",
-                "duplicate_key", "number_range", "refused", "id_conflict" };
+        static const char *const words[] = { "ok", "not_base64", "not_utf8", "not_json", "not_object", "too_deep",
+                "too_large", "duplicate_key", "number_range", "refused", "id_conflict" };
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
                 assert_string_equal(document_reason((DocumentReason) i), words[i]);

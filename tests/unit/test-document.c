@@ -14,7 +14,8 @@ static void test_values(void **state) {
                 { "{\"a\":{},\"b\":[]}", "{ \"a\" : { }, \"b\" : [ ] }" },
                 { "{\"a\":[1,\"x\",[true],{\"b\":2}]}",
                         "{ \"a\" : [ { \"$numberDouble\" : \"1.0\" }, \"x\", [ true ], { \"b\" : { \"$numberDouble\" : \"2.0\" } } ] }" },
-                { "{\"z\":1,\"a\":2}", "{ \"z\" : { \"$numberDouble\" : \"1.0\" }, \"a\" : { \"$numberDouble\" : \"2.0\" } }" },
+                { "{\"z\":1,\"a\":2}",
+                        "{ \"z\" : { \"$numberDouble\" : \"1.0\" }, \"a\" : { \"$numberDouble\" : \"2.0\" } }" },
                 { "{\"a\":\"\\u00e9\\ud83d\\ude00\\n\\\"\"}", "{ \"a\" : \"\xc3\xa9\xf0\x9f\x98\x80\\n\\\"\" }" },
                 { "{\"\\u0061\\t\":1}", "{ \"a\\t\" : { \"$numberDouble\" : \"1.0\" } }" },
                 { "{\"a\":\"x\\u0000y\"}", "{ \"a\" : \"x\\u0000y\" }" },
@@ -48,7 +49,8 @@ static void test_names(void **state) {
                 { "{\"a\":{\"_id\":null,\"pubsub\":null,\"stored_at\":null}}",
                         "{ \"a\" : { \"_id\" : null, \"pubsub\" : null, \"stored_at\" : null } }" },
                 /* nothing that looks like extended JSON changes a type */
-                { "{\"t\":{\"$date\":\"2026-01-01T00:00:00Z\"}}", "{ \"t\" : { \"_date\" : \"2026-01-01T00:00:00Z\" } }" },
+                { "{\"t\":{\"$date\":\"2026-01-01T00:00:00Z\"}}",
+                        "{ \"t\" : { \"_date\" : \"2026-01-01T00:00:00Z\" } }" },
                 { "{\"t\":{\"$numberLong\":\"5\"}}", "{ \"t\" : { \"_numberLong\" : \"5\" } }" },
         };
 
@@ -62,25 +64,32 @@ static void test_dates(void **state) {
                 const char *data, *expected;
         } rows[] = {
                 { "{\"created_at\":\"2026-11-24T06:27:38Z\"}", "{ \"created_at\" : " DATE("1795501658000") " }" },
-                { "{\"created_at\":\"2026-11-24T06:27:38.123456789Z\"}", "{ \"created_at\" : " DATE("1795501658123") " }" },
+                { "{\"created_at\":\"2026-11-24T06:27:38.123456789Z\"}",
+                        "{ \"created_at\" : " DATE("1795501658123") " }" },
                 { "{\"created_at\":\"2026-11-24T15:27:38+09:00\"}", "{ \"created_at\" : " DATE("1795501658000") " }" },
-                { "{\"a\":[{\"updated_at\":\"1969-12-31T23:59:59Z\"}]}", "{ \"a\" : [ { \"updated_at\" : " DATE("-1000") " } ] }" },
-                { "{\"cr\\u0065ated_at\":\"2026-11-24T06:27:38\\u005a\"}", "{ \"created_at\" : " DATE("1795501658000") " }" },
+                { "{\"a\":[{\"updated_at\":\"1969-12-31T23:59:59Z\"}]}",
+                        "{ \"a\" : [ { \"updated_at\" : " DATE("-1000") " } ] }" },
+                { "{\"cr\\u0065ated_at\":\"2026-11-24T06:27:38\\u005a\"}",
+                        "{ \"created_at\" : " DATE("1795501658000") " }" },
                 /* the list has names as publishers write them, before they are changed */
                 { "{\"a.b\":\"2026-11-24T06:27:38Z\"}", "{ \"a_b\" : " DATE("1795501658000") " }" },
                 { "{\"stored_at\":\"2026-11-24T06:27:38Z\"}", "{ \"stored_at_\" : " DATE("1795501658000") " }" },
                 { "{\"created_at\":\"0001-01-01T00:00:00Z\"}", "{ \"created_at\" : " DATE("-62135596800000") " }" },
                 { "{\"created_at\":\"9999-12-31T23:59:59.999Z\"}", "{ \"created_at\" : " DATE("253402300799999") " }" },
                 /* B15: everything else stays what it is, years too that Python's datetime cannot hold */
-                { "{\"created_at\":\"0000-01-01T00:00:00Z\",\"te\":null}", "{ \"created_at\" : \"0000-01-01T00:00:00Z\", \"te\" : null }" },
-                { "{\"created_at\":\"9999-12-31T23:59:59-01:00\"}", "{ \"created_at\" : \"9999-12-31T23:59:59-01:00\" }" },
-                { "{\"created_at\":\"0001-01-01T00:00:00+00:01\"}", "{ \"created_at\" : \"0001-01-01T00:00:00+00:01\" }" },
+                { "{\"created_at\":\"0000-01-01T00:00:00Z\",\"te\":null}",
+                        "{ \"created_at\" : \"0000-01-01T00:00:00Z\", \"te\" : null }" },
+                { "{\"created_at\":\"9999-12-31T23:59:59-01:00\"}",
+                        "{ \"created_at\" : \"9999-12-31T23:59:59-01:00\" }" },
+                { "{\"created_at\":\"0001-01-01T00:00:00+00:01\"}",
+                        "{ \"created_at\" : \"0001-01-01T00:00:00+00:01\" }" },
                 { "{\"other\":\"2026-11-24T06:27:38Z\"}", "{ \"other\" : \"2026-11-24T06:27:38Z\" }" },
                 { "{\"created_at\":\"2026-11-24\"}", "{ \"created_at\" : \"2026-11-24\" }" },
                 { "{\"created_at\":\"2026-02-30T06:27:38Z\"}", "{ \"created_at\" : \"2026-02-30T06:27:38Z\" }" },
                 { "{\"created_at\":\"2026-11-24T06:27:38\"}", "{ \"created_at\" : \"2026-11-24T06:27:38\" }" },
                 { "{\"created_at\":[\"2026-11-24T06:27:38Z\"]}", "{ \"created_at\" : [ \"2026-11-24T06:27:38Z\" ] }" },
-                { "{\"created_at\":null,\"updated_at\":1}", "{ \"created_at\" : null, \"updated_at\" : { \"$numberDouble\" : \"1.0\" } }" },
+                { "{\"created_at\":null,\"updated_at\":1}",
+                        "{ \"created_at\" : null, \"updated_at\" : { \"$numberDouble\" : \"1.0\" } }" },
         };
 #undef DATE
 
@@ -282,8 +291,9 @@ static void test_many_names(void **state) {
 
 /* B4, B5: what programs publish beside plain JSON. */
 static void test_around_the_object(void **state) {
-        static const char zipped[] = "\x1f\x8b\x08\x00\x07\x00\x00\x00\x02\xff\xab\x56\x2a\x49\x55\xb2\x32\x32\xd4\x33\xad\x05\x00\x31"
-                                     "\x57\x8b\x18\x0b\x00\x00\x00";
+        static const char zipped[] =
+                "\x1f\x8b\x08\x00\x07\x00\x00\x00\x02\xff\xab\x56\x2a\x49\x55\xb2\x32\x32\xd4\x33\xad\x05\x00\x31"
+                "\x57\x8b\x18\x0b\x00\x00\x00";
         static const char te[] = "{ \"te\" : { \"$numberDouble\" : \"21.5\" } }";
 
         assert_payload("\xef\xbb\xbf{\"te\":21.5}\r\n", 16, te);
@@ -291,14 +301,17 @@ static void test_around_the_object(void **state) {
         assert_payload("\xef\xbb\xbf{\"te\":21.5}\n\0\0\0", 18, te);
         assert_payload(zipped, sizeof(zipped) - 1, te);
         assert_payload("", 0, "{ }");
-        assert_payload("{\"v\":12345678901234567.89}", 26, "{ \"v\" : { \"$numberDouble\" : \"12345678901234568.0\" } }");
+        assert_payload(
+                "{\"v\":12345678901234567.89}", 26, "{ \"v\" : { \"$numberDouble\" : \"12345678901234568.0\" } }");
         assert_rejected(zipped, sizeof(zipped) - 2, DOCUMENT_NOT_JSON);
         assert_rejected("\x1f\x8b\x08 is not gzip", 15, DOCUMENT_NOT_JSON);
 }
 
 /* What the scripts of before published, where the subscription says that it may come. */
 static void test_python(void **state) {
-        const DocumentRules python = { .subscription = SUBSCRIPTION, .id_attribute = "k", .date_fields = date_fields, .payload = PAYLOAD_PYTHON };
+        const DocumentRules python = {
+                .subscription = SUBSCRIPTION, .id_attribute = "k", .date_fields = date_fields, .payload = PAYLOAD_PYTHON
+        };
         static const struct {
                 const char *data, *expected;
                 DocumentReason reason;
@@ -323,7 +336,8 @@ static void test_python(void **state) {
                 bson_t document;
 
                 bson_init(&document);
-                assert_int_equal(document_build(&(DocumentInput){ &message, &python, 0, false }, &document, detail), rows[i].reason);
+                assert_int_equal(document_build(&(DocumentInput){ &message, &python, 0, false }, &document, detail),
+                        rows[i].reason);
                 json = payload_json(&document);
                 if (rows[i].expected)
                         assert_string_equal(json, rows[i].expected);

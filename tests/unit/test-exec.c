@@ -23,10 +23,13 @@ void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay) {
 
 /* The document for which there is no memory, counted from now; 0: none. */
 static unsigned unread;
-int __real_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
-int __wrap_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
+int __real_shape_read(
+        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
+int __wrap_shape_read(
+        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
 
-int __wrap_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret) {
+int __wrap_shape_read(
+        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret) {
         return unread > 0 && --unread == 0 ? -ENOMEM : __real_shape_read(config, origin, document, list, ret);
 }
 
@@ -49,7 +52,8 @@ static void test_lines_are_readings(void **state) {
 
         run_once(f, "echo \"{\\\"co2\\\": 612}\"; echo 21.5; echo; echo ON", "");
         assert_int_equal(f->n, 3);
-        assert_non_null(strstr(source_fixture_payloads(f), "{\"co2\":612,\"source\":\"home\",\"id\":\"home\",\"request_at\":\""));
+        assert_non_null(strstr(
+                source_fixture_payloads(f), "{\"co2\":612,\"source\":\"home\",\"id\":\"home\",\"request_at\":\""));
         assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":21.5,"));
         assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":\"ON\","));
         assert_false(source_fixture_status(f).failing);
@@ -61,7 +65,8 @@ static void test_reading_section(void **state) {
         run_once(f, "echo \"{\\\"data\\\": {\\\"t\\\": \\\"21.5\\\", \\\"x\\\": 1}}\"",
                 "      reading: { name: study, id: /data/x, fields: { te: /data/t }, numbers: [te] }\n");
         assert_int_equal(f->n, 1);
-        assert_non_null(strstr(source_fixture_payloads(f), "{\"te\":21.5,\"source\":\"home\",\"id\":\"1\",\"name\":\"study\","));
+        assert_non_null(strstr(
+                source_fixture_payloads(f), "{\"te\":21.5,\"source\":\"home\",\"id\":\"1\",\"name\":\"study\","));
         assert_string_equal(f->devices.data, "1\n");
 }
 
@@ -70,7 +75,8 @@ static void test_environment(void **state) {
         SourceFixture *f = *state;
 
         assert_int_equal(setenv("SECRET_OF_OURS", "x", 1), 0);
-        run_once(f, "echo \\\"$SECRET_OF_OURS-$LANG-$PYTHONUNBUFFERED-$MINE\\\"", "      environment: { LANG: C, MINE: yes }\n");
+        run_once(f, "echo \\\"$SECRET_OF_OURS-$LANG-$PYTHONUNBUFFERED-$MINE\\\"",
+                "      environment: { LANG: C, MINE: yes }\n");
         assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":\"-C-1-yes\","));
 }
 
@@ -80,7 +86,8 @@ static void test_status_and_last_words(void **state) {
         run_once(f, "echo 1; echo no sensor there >&2; exit 3", "");
         assert_int_equal(f->n, 1); /* whole lines count all the same */
         assert_true(source_fixture_status(f).failing);
-        assert_string_equal(source_fixture_status(f).detail, "the program ended with status 3; it said: no sensor there");
+        assert_string_equal(
+                source_fixture_status(f).detail, "the program ended with status 3; it said: no sensor there");
 }
 
 /* The reason of a long complaint, as of Python, stands at its end. */
@@ -88,7 +95,9 @@ static void test_last_words_of_many(void **state) {
         SourceFixture *f = *state;
         const char *detail;
 
-        run_once(f, "for i in $(seq 100); do echo File main.py, line $i >&2; done; echo OSError: no sensor there >&2; exit 1", "");
+        run_once(f,
+                "for i in $(seq 100); do echo File main.py, line $i >&2; done; echo OSError: no sensor there >&2; exit 1",
+                "");
         detail = source_fixture_status(f).detail;
         assert_non_null(strstr(detail, "the program ended with status 1; it said: ..."));
         assert_non_null(strstr(detail, "line 100 OSError: no sensor there"));
@@ -148,7 +157,8 @@ static void test_cannot_start(void **state) {
 
         source_fixture_start(f, HEAD "      command: [/nowhere/mhz19]\n");
         SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).polls == 1);
-        assert_non_null(strstr(source_fixture_status(f).detail, "/nowhere/mhz19 cannot be started: there is no such program"));
+        assert_non_null(
+                strstr(source_fixture_status(f).detail, "/nowhere/mhz19 cannot be started: there is no such program"));
 }
 
 /* What the machine is short of passes: the next interval, not the wait for somebody who mends it. */
@@ -266,7 +276,8 @@ static void test_stop_reads_a_large_pipe(void **state) {
 
         (void) snprintf(said, sizeof(said), "%s/said", f->directory);
         (void) snprintf(script, sizeof(script),
-                "python3 -c \"import fcntl; fcntl.fcntl(1, 1031, 1 << 18)\" && seq 1 30000 && touch %s; exec sleep 60", said);
+                "python3 -c \"import fcntl; fcntl.fcntl(1, 1031, 1 << 18)\" && seq 1 30000 && touch %s; exec sleep 60",
+                said);
         f->no_room = true;
         run(f, script, "      mode: stream\n");
         SOURCE_FIXTURE_UNTIL(f, access(said, F_OK) == 0);

@@ -76,7 +76,9 @@ static SourceStatus poll_once(const Config *config, char payload[static 300], So
         SourceStatus status;
 
         payload[0] = '\0';
-        *host = (SourceHost){ .manual = true, .has_room = has_room, .store = store, .on_change = on_change, .userdata = payload };
+        *host = (SourceHost){
+                .manual = true, .has_room = has_room, .store = store, .on_change = on_change, .userdata = payload
+        };
         assert_int_equal(loop_new(&host->means.loop), 0);
         assert_non_null(types_source(config->sources[0].type));
         assert_int_equal(source_new(host, types_source(config->sources[0].type), &config->sources[0], ret), 0);
@@ -94,7 +96,8 @@ static void test_it_reads(void **state) {
         char payload[300];
 
         assert_false(poll_once(config, payload, &source, &host).failing);
-        if (strncmp(payload, "{\"load\":", strlen("{\"load\":")) != 0 || !strstr(payload, "\"source\":\"load\",\"id\":\"load\",\"name\":\"rack\""))
+        if (strncmp(payload, "{\"load\":", strlen("{\"load\":")) != 0 ||
+                !strstr(payload, "\"source\":\"load\",\"id\":\"load\",\"name\":\"rack\""))
                 fail_msg("%s", payload);
         source_free(source);
         loop_free(host.means.loop);
@@ -144,9 +147,10 @@ static Batch *two_messages(void) {
         _cleanup_bytes_ Bytes body = {};
         Batch *batch;
 
-        assert_int_equal(bytes_append_text(&body,
-                                 "{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":\"eyJhIjoxfQ==\"}},"
-                                 "{\"ackId\":\"b\",\"message\":{\"messageId\":\"2\",\"attributes\":{\"a\":\"1\"}}}]}"),
+        assert_int_equal(
+                bytes_append_text(&body,
+                        "{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":\"eyJhIjoxfQ==\"}},"
+                        "{\"ackId\":\"b\",\"message\":{\"messageId\":\"2\",\"attributes\":{\"a\":\"1\"}}}]}"),
                 0);
         assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
         return batch;

@@ -231,7 +231,9 @@ static void use(FileArchive *archive, FileKeys *keys, const char *gone) {
 /* Another process takes a closed file away while we write: the others are compressed all the same. */
 static void test_taken_away_meanwhile(void **state) {
         World *w = *state;
-        const FileArchiveSpec spec = { .directory = w->archive, .max_size = 4096, .compress = true, .subscription = SUBSCRIPTION };
+        const FileArchiveSpec spec = {
+                .directory = w->archive, .max_size = 4096, .compress = true, .subscription = SUBSCRIPTION
+        };
         char first[160], second[160];
         FileArchive *archive;
         FileKeys *keys;
@@ -254,7 +256,9 @@ static void test_taken_away_meanwhile(void **state) {
 /* The name of a file that is not seen must not be taken again: its lines would be replaced by those of the new one. (P3) */
 static void test_not_listed(void **state) {
         World *w = *state;
-        const FileArchiveSpec spec = { .directory = w->archive, .max_size = 4096, .compress = true, .subscription = SUBSCRIPTION };
+        const FileArchiveSpec spec = {
+                .directory = w->archive, .max_size = 4096, .compress = true, .subscription = SUBSCRIPTION
+        };
         FileArchive *archive;
         FileKeys *keys;
 
@@ -270,7 +274,8 @@ static void test_not_listed(void **state) {
         assert_int_equal(file_archive_lock(archive, keys, 0), -EIO);
         unlisted = false;
         assert_int_equal(file_archive_lock(archive, keys, 0), 0);
-        assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"b\"}\n"), UINT64_C(20000) * 24 * USEC_PER_HOUR), 0);
+        assert_int_equal(
+                file_archive_append(archive, slice("{\"_id\":\"b\"}\n"), UINT64_C(20000) * 24 * USEC_PER_HOUR), 0);
         file_archive_tidy(archive);
         archive = file_archive_free(archive);
         keys = file_keys_free(keys);
@@ -313,7 +318,9 @@ static void test_without_memory(void **state) {
         assert_int_equal(file_keys_new(FILE_KEYS_MAX, &keys), 0);
         assert_int_equal(file_archive_new(&spec, &archive), 0);
         assert_int_equal(file_archive_lock(archive, keys, 0), 0);
-        assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"a\",\"pubsub\":{\"publish_time\":\"2026-11-20T23:00:00Z\"}}\n"), 1), 0);
+        assert_int_equal(file_archive_append(archive,
+                                 slice("{\"_id\":\"a\",\"pubsub\":{\"publish_time\":\"2026-11-20T23:00:00Z\"}}\n"), 1),
+                0);
         archive = file_archive_free(archive);
         for (unsigned n = 1; r != 0; n++) {
                 assert_int_equal(r, -ENOMEM);

@@ -90,7 +90,8 @@ static void test_rotation(void **state) {
 
         close_sink(w);
         w->keys.max_size = 4096;
-        assert_int_equal(chown(w->directory, 12345, 12345), geteuid() == 0 ? 0 : -1); /* root makes files of that user's */
+        assert_int_equal(
+                chown(w->directory, 12345, 12345), geteuid() == 0 ? 0 : -1); /* root makes files of that user's */
         open_sink(w);
         memset(data, 'x', sizeof(data));
         for (unsigned i = 0; i < 20; i++) {
@@ -525,7 +526,9 @@ static void test_apart(void **state) {
 static void test_apart_full(void **state) {
         World *w = *state;
         char own[] = SUBSCRIPTION;
-        RejectedKeeper keeper = { .state_dir = w->directory, .said = { .subscription = own, .place = "x" }, .rows_max = 2 };
+        RejectedKeeper keeper = {
+                .state_dir = w->directory, .said = { .subscription = own, .place = "x" }, .rows_max = 2
+        };
         WireMessage messages[] = { { .message_id = slice("1") }, { .message_id = slice("2") },
                 { .message_id = slice("3") } };
         SinkItem items[] = { { .message = &messages[0], .reason = "not_json" },

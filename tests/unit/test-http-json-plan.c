@@ -20,8 +20,10 @@ static void test_placeholders(void **state) {
                 bool url;
                 const char *expected;
         } cases[] = {
-                { "https://a/?f={since}&t={until}", true, "https://a/?f=2026-11-27T00%3A00%3A00Z&t=2026-11-28T00%3A00%3A00Z" },
-                { "{\"from\": \"{since}\", \"n\": {now:unix}}", false, "{\"from\": \"2026-11-27T00:00:00Z\", \"n\": 1795824060}" },
+                { "https://a/?f={since}&t={until}", true,
+                        "https://a/?f=2026-11-27T00%3A00%3A00Z&t=2026-11-28T00%3A00%3A00Z" },
+                { "{\"from\": \"{since}\", \"n\": {now:unix}}", false,
+                        "{\"from\": \"2026-11-27T00:00:00Z\", \"n\": 1795824060}" },
                 { "{since:unix}-{until:unix_ms}", true, "1795737600-1795824000000" },
                 { "{Since} {since:iso} {{now} {now", false, "{Since} {since:iso} {2026-11-28T00:01:00Z {now" },
                 { "", true, "" },
@@ -56,25 +58,35 @@ static void test_windows(void **state) {
 static void test_cursor(void **state) {
         HttpJsonWindow window = { NOW - 48 * HOUR, NOW };
 
-        assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_UNKNOWN, INT64_MAX), NOW);
+        assert_int_equal(
+                http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_UNKNOWN, INT64_MAX), NOW);
         assert_int_equal(http_json_advance(&day, NOW - 60, &window, HTTP_JSON_CLOCK_UNKNOWN, INT64_MAX), NOW);
         assert_int_equal(http_json_advance(&day, NOW + 60, &window, HTTP_JSON_CLOCK_UNKNOWN, INT64_MAX), NOW + 60);
         assert_int_equal(http_json_advance(&day, NOW + 60, &window, HTTP_JSON_CLOCK_RIGHT, NOW), NOW);
-        assert_int_equal(http_json_advance(&day, NOW - 60, &window, HTTP_JSON_CLOCK_WRONG, NOW - HOUR), NOW - 60); /* ours is ahead */
-        assert_int_equal(http_json_advance(&day, NOW - 2 * HOUR, &window, HTTP_JSON_CLOCK_WRONG, NOW - HOUR), NOW - HOUR);
-        assert_int_equal(http_json_advance(&day, NOW - 60, &window, HTTP_JSON_CLOCK_WRONG, NOW + HOUR), NOW); /* behind */
+        assert_int_equal(http_json_advance(&day, NOW - 60, &window, HTTP_JSON_CLOCK_WRONG, NOW - HOUR),
+                NOW - 60); /* ours is ahead */
+        assert_int_equal(
+                http_json_advance(&day, NOW - 2 * HOUR, &window, HTTP_JSON_CLOCK_WRONG, NOW - HOUR), NOW - HOUR);
+        assert_int_equal(
+                http_json_advance(&day, NOW - 60, &window, HTTP_JSON_CLOCK_WRONG, NOW + HOUR), NOW); /* behind */
         /* a first window, ahead by ten days or half a century behind: nothing of `initial` is left out, or begun before it */
-        assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_WRONG, NOW - 240 * HOUR), NOW - 264 * HOUR);
-        assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_WRONG, NOW + 438000 * HOUR), NOW + (438000 - 24) * HOUR);
+        assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_WRONG, NOW - 240 * HOUR),
+                NOW - 264 * HOUR);
+        assert_int_equal(
+                http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_WRONG, NOW + 438000 * HOUR),
+                NOW + (438000 - 24) * HOUR);
         assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_RIGHT, NOW), NOW);
 }
 
 /* Nine hours ahead, as where another system keeps the hardware's clock in local time, until a time server is heard. */
 static void test_set_back(void **state) {
         assert_int_equal(http_json_set_back(NOW + 9 * HOUR, -9 * HOUR, NOW + 60), NOW);
-        assert_int_equal(http_json_set_back(NOW, 9 * HOUR, NOW + 9 * HOUR), NOW); /* what lies between was never asked for */
-        assert_int_equal(http_json_set_back(NOW, -9 * HOUR, NOW + 60), NOW);      /* it was written before, by a right clock */
-        assert_int_equal(http_json_set_back(NOW, -HOUR, NOW - HOUR), NOW - HOUR); /* or by one that is wrong now: known points come again */
+        assert_int_equal(
+                http_json_set_back(NOW, 9 * HOUR, NOW + 9 * HOUR), NOW); /* what lies between was never asked for */
+        assert_int_equal(
+                http_json_set_back(NOW, -9 * HOUR, NOW + 60), NOW); /* it was written before, by a right clock */
+        assert_int_equal(http_json_set_back(NOW, -HOUR, NOW - HOUR),
+                NOW - HOUR); /* or by one that is wrong now: known points come again */
         assert_int_equal(http_json_set_back(NOW, -NOW, 60), NOW);
         assert_int_equal(http_json_set_back(HTTP_JSON_NO_CURSOR, -HOUR, NOW), HTTP_JSON_NO_CURSOR);
 }

@@ -2,11 +2,10 @@
 /* `since` of the type http_json: the cursor, and what it waits for. */
 #include "http-json-fixture.h"
 
-#define SINCE_OF(urls)                                    \
-        HEAD urls                                         \
-        "      since: {}\n"                               \
-        "      paging: { next: /next, parameter: token }\n" \
-        "      reading: { items: /points, id: /sensor, time: /at }\n"
+#define SINCE_OF(urls)                                                                                                 \
+        HEAD urls "      since: {}\n"                                                                                  \
+                  "      paging: { next: /next, parameter: token }\n"                                                  \
+                  "      reading: { items: /points, id: /sensor, time: /at }\n"
 #define SINCE SINCE_OF("      url: '@/x?from={since}&to={until:unix}'\n")
 
 /* Seconds that our clock is ahead. */
@@ -51,7 +50,8 @@ static void test_since(void **state) {
         World *w = *state;
 
         w->routes[0] = (Route){ "/x", 200, NULL,
-                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2038-01-19T03:14:07Z\", \"v\": 9}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}]}", 1 };
+                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2038-01-19T03:14:07Z\", \"v\": 9}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}]}",
+                1 };
         w->routes[1] = (Route){ "/x", 200, NULL,
                 "{\"points\": [{\"sensor\": \"b\", \"at\": \"2026-11-27T09:00:00Z\", \"v\": 5}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}, "
                 "{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 2}, {\"v\": 3}]}" };
@@ -60,11 +60,12 @@ static void test_since(void **state) {
         asked_from(w, 0, wall() - 24 * 3600);
         assert_in_range(wall() - cursor_of(w), 0, 30);
         assert_int_equal(w->f->n, 2);
-        assert_true(has(source_fixture_payloads(w->f), "\"request_at\":\"2026-11-27T10:00:00.000Z\",\"measured_at\":\"2026-11-27T10:00:00.000Z\""));
+        assert_true(has(source_fixture_payloads(w->f),
+                "\"request_at\":\"2026-11-27T10:00:00.000Z\",\"measured_at\":\"2026-11-27T10:00:00.000Z\""));
         poll_again(w);
         asked_from(w, 1, wall() - 24 * 3600);
         assert_int_equal(w->f->n_repeats, 1);
-        assert_int_equal(w->f->n, 4); /* a module that came late, and a value that was corrected */
+        assert_int_equal(w->f->n, 4);                  /* a module that came late, and a value that was corrected */
         assert_int_equal(w->f->n_unreadable_again, 1); /* it has no id, and will come again, too */
         source_fixture_stop(w->f);
         run_once(w, SINCE); /* and after a restart */
@@ -76,8 +77,10 @@ static void test_nothing_but_repeats(void **state) {
         World *w = *state;
         SourceStatus status;
 
-        w->routes[0] = (Route){ "/x", 200, NULL,
-                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}, {\"v\": 2}, {\"v\": 3}, {\"v\": 4}]}" };
+        w->routes[0] = (Route){
+                "/x", 200, NULL,
+                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}, {\"v\": 2}, {\"v\": 3}, {\"v\": 4}]}"
+        };
         run_once(w, SINCE);
         status = source_fixture_status(w->f);
         assert_int_equal(status.readings, 1);
@@ -134,7 +137,8 @@ static void test_cursor_waits_for_every_page(void **state) {
 
         w->routes[0] = (Route){ "token=a", 500, NULL, "", 1 };
         w->routes[1] = (Route){ "token=a", 200, NULL, "{\"points\": []}" };
-        w->routes[2] = (Route){ "/x", 200, NULL, "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}], \"next\": \"a\"}" };
+        w->routes[2] = (Route){ "/x", 200, NULL,
+                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}], \"next\": \"a\"}" };
         set_cursor(w, before);
         run_once(w, SINCE);
         fails_with(w, "answers HTTP 500");
@@ -150,9 +154,11 @@ static void test_cursor_waits_for_every_page(void **state) {
 static void test_time_that_cannot_be_read(void **state) {
         World *w = *state;
 
-        w->routes[0] = (Route){ "/x", 200, NULL,
+        w->routes[0] = (Route){
+                "/x", 200, NULL,
                 "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00+0900\", \"v\": 1}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:01:00+0900\", \"v\": 1}, "
-                "{\"sensor\": \"b\", \"at\": \"2026-11-27T10:00:00+0900\", \"v\": 1}, {\"sensor\": \"c\", \"v\": 1}, {\"sensor\": \"c\", \"v\": 1}]}" };
+                "{\"sensor\": \"b\", \"at\": \"2026-11-27T10:00:00+0900\", \"v\": 1}, {\"sensor\": \"c\", \"v\": 1}, {\"sensor\": \"c\", \"v\": 1}]}"
+        };
         run_once(w, SINCE);
         assert_int_equal(w->f->n, 5);
         poll_again(w);
@@ -171,7 +177,8 @@ static void test_cursor_waits_for_every_item(void **state) {
         assert_int_equal(bytes_append_text(&body, "]}"), 0);
         w->routes[0] = (Route){ "/x", 200, NULL, body.data };
         set_cursor(w, before);
-        run_once(w, HEAD "      url: '@/x?from={since}'\n      since: {}\n      reading: { items: /points, time: /at }\n");
+        run_once(w,
+                HEAD "      url: '@/x?from={since}'\n      since: {}\n      reading: { items: /points, time: /at }\n");
         fails_with(w, "answers with more than 10000 items at once");
         assert_int_equal(w->f->n, SHAPE_ITEMS_MAX); /* what came is kept */
         assert_int_equal(cursor_of(w), before);
@@ -188,7 +195,10 @@ static void test_more_than_is_remembered(void **state) {
         for (unsigned i = 0; i < ELEMENTSOF(pages); i++) {
                 assert_int_equal(bytes_append_text(&pages[i], "{\"points\":["), 0);
                 for (int n = 0; n < SHAPE_ITEMS_MAX; n++)
-                        assert_int_equal(bytes_append_text(&pages[i], n > 0 ? ",{\"sensor\":\"a\",\"at\":\"2026-11-27T10:00:00Z\"}" : "{\"sensor\":\"a\",\"at\":\"2026-11-27T10:00:00Z\"}"), 0);
+                        assert_int_equal(bytes_append_text(&pages[i],
+                                                 n > 0 ? ",{\"sensor\":\"a\",\"at\":\"2026-11-27T10:00:00Z\"}"
+                                                       : "{\"sensor\":\"a\",\"at\":\"2026-11-27T10:00:00Z\"}"),
+                                0);
                 (void) snprintf(names[i], sizeof(names[i]), "=p%02u", i);
                 assert_int_equal(bytes_append_format(&pages[i], "],\"next\":\"p%02u\"}", i + 1), 0);
         }
@@ -217,7 +227,8 @@ static void test_disk_refuses(void **state) {
         int64_t before = wall() - 3600;
 
         w->routes[0] = (Route){ "token=a", 200, NULL, "{\"points\": []}" };
-        w->routes[1] = (Route){ "/x", 200, NULL, "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}], \"next\": \"a\"}" };
+        w->routes[1] = (Route){ "/x", 200, NULL,
+                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}], \"next\": \"a\"}" };
         set_cursor(w, before);
         start(w, SINCE);
         SOURCE_FIXTURE_UNTIL(w->f, w->n == 1);
@@ -277,7 +288,8 @@ static void test_clocks_that_differ(void **state) {
         struct tm tm;
 
         for (int i = 0; i < 2; i++) {
-                assert_true(strftime(headers[i], sizeof(headers[i]), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime_r(&times[i], &tm)) > 0);
+                assert_true(strftime(headers[i], sizeof(headers[i]), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n",
+                                    gmtime_r(&times[i], &tm)) > 0);
                 w->routes[i] = (Route){ i == 0 ? "/x" : "/y", 200, headers[i], "{\"points\": []}" };
         }
         set_cursor(w, before);

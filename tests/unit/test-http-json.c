@@ -17,9 +17,11 @@ static void test_simple(void **state) {
         World *w = *state;
 
         w->routes[0] = (Route){ "/v1", 200, NULL, "{\"body\": {\"deviceId\": \"B0\", \"temperature\": 21.50}}" };
-        run_once(w, HEAD "      url: '@/v1?units=metric'\n      headers: { X-Trace: on }\n      reading: { items: /body, id: /deviceId, names: { B0: study } }\n");
+        run_once(w, HEAD
+                "      url: '@/v1?units=metric'\n      headers: { X-Trace: on }\n      reading: { items: /body, id: /deviceId, names: { B0: study } }\n");
         assert_int_equal(w->f->n, 1);
-        assert_true(has(source_fixture_payloads(w->f), "{\"deviceId\":\"B0\",\"temperature\":21.50,\"source\":\"home\",\"id\":\"B0\",\"name\":\"study\",\"request_at\":"));
+        assert_true(has(source_fixture_payloads(w->f),
+                "{\"deviceId\":\"B0\",\"temperature\":21.50,\"source\":\"home\",\"id\":\"B0\",\"name\":\"study\",\"request_at\":"));
         assert_string_equal(w->calls[0], "GET /v1?units=metric");
         assert_true(has(w->heads[0], "Accept: application/json\r\n") && has(w->heads[0], "X-Trace: on\r\n"));
         is_well(w);
@@ -30,7 +32,8 @@ static void test_post_with_times(void **state) {
         World *w = *state;
 
         w->routes[0] = (Route){ "/q", 200, NULL, "[1, 2]" };
-        run_once(w, HEAD "      url: '@/q?at={now:unix_ms}'\n      method: POST\n      body: '{\"now\": \"{now}\", \"x\": {}}'\n      headers: { Content-Type: application/graphql }\n");
+        run_once(w, HEAD
+                "      url: '@/q?at={now:unix_ms}'\n      method: POST\n      body: '{\"now\": \"{now}\", \"x\": {}}'\n      headers: { Content-Type: application/graphql }\n");
         assert_int_equal(w->f->n, 2);
         assert_true(has(w->calls[0], "POST /q?at=") && has(w->calls[0], "000"));
         assert_true(has(w->bodies[0], "{\"now\": \"20") && has(w->bodies[0], "Z\", \"x\": {}}"));
@@ -65,9 +68,12 @@ static void test_bad_answers(void **state) {
                 Route route;
                 const char *words;
         } cases[] = {
-                { { "/x", 200, NULL, "<!DOCTYPE html><title>Sign in</title>" }, "answers with a web page in place of JSON (200)" },
-                { { "/x", 200, "Content-Type: text/html; charset=utf-8\r\n", "\n<p>Sign in" }, "answers with a web page" },
-                { { "/x", 200, "Content-Type: text/html\r\n", "{\"status\":\"ok\",\"n\":3}" }, "says 3 at /n" }, /* of a small device */
+                { { "/x", 200, NULL, "<!DOCTYPE html><title>Sign in</title>" },
+                        "answers with a web page in place of JSON (200)" },
+                { { "/x", 200, "Content-Type: text/html; charset=utf-8\r\n", "\n<p>Sign in" },
+                        "answers with a web page" },
+                { { "/x", 200, "Content-Type: text/html\r\n", "{\"status\":\"ok\",\"n\":3}" },
+                        "says 3 at /n" }, /* of a small device */
                 { { "/x", 200, NULL, "OK" }, "not JSON" },
                 { { "/x", 200, NULL, "" }, "not JSON" },
                 { { "/x", 200, NULL, "{\"a\": " }, "not JSON" },
@@ -155,7 +161,8 @@ static void test_clock_that_is_not_set(void **state) {
         w->routes[0] = (Route){ "/x", 200, NULL, "{\"unixtime\": 0, \"v\": 21.5}", 1 };
         w->routes[1] = (Route){ "/x", 200, NULL, "{\"unixtime\": 0, \"v\": 21.6}", 1 };
         w->routes[2] = (Route){ "/x", 200, NULL, "{\"unixtime\": 0, \"v\": 21.5}" };
-        run_once(w, HEAD "      url: '@/x'\n      reading: { time: /unixtime, time_format: unix, once_per: measurement }\n");
+        run_once(w, HEAD
+                "      url: '@/x'\n      reading: { time: /unixtime, time_format: unix, once_per: measurement }\n");
         poll_again(w);
         poll_again(w);
         is_well(w);
@@ -187,7 +194,8 @@ static void test_query_is_not_told(void **state) {
 
         put_file(w, "s", "s3cret-value");
         w->routes[0] = (Route){ "/x", 200, NULL, "{\"status\": \"no such key s3cret-value\"}" };
-        run_once(w, HEAD "      url: '@/x?q=1'\n      ok: { /status: ok }\n      auth: { type: query, parameter: appid, value_file: $/s }\n");
+        run_once(w, HEAD
+                "      url: '@/x?q=1'\n      ok: { /status: ok }\n      auth: { type: query, parameter: appid, value_file: $/s }\n");
         assert_string_equal(w->calls[0], "GET /x?q=1&appid=s3cret-value");
         fails_with(w, "says no such key ");
         assert_false(has(source_fixture_status(w->f).detail, "s3cret"));
@@ -200,9 +208,11 @@ static void test_switchbot(void **state) {
         put_file(w, "s", "the-secret");
         w->routes[0] = (Route){ "/x", 200, NULL, "{\"statusCode\":190,\"message\":\"device offline\",\"body\":{}}", 1 };
         w->routes[1] = (Route){ "/x", 200, NULL, "{\"statusCode\":100,\"body\":{\"temperature\":20}}" };
-        run_once(w, HEAD "      url: '@/x'\n      auth: { type: switchbot, token_file: $/t, secret_file: $/s }\n      reading: { items: /body }\n");
+        run_once(w, HEAD
+                "      url: '@/x'\n      auth: { type: switchbot, token_file: $/t, secret_file: $/s }\n      reading: { items: /body }\n");
         fails_with(w, "answers with statusCode 190: device offline");
-        assert_true(has(w->heads[0], "Authorization: the-token\r\n") && has(w->heads[0], "sign: ") && has(w->heads[0], "nonce: "));
+        assert_true(has(w->heads[0], "Authorization: the-token\r\n") && has(w->heads[0], "sign: ") &&
+                    has(w->heads[0], "nonce: "));
         poll_again(w);
         is_well(w);
         assert_int_equal(w->f->n, 1);
@@ -214,10 +224,13 @@ static void test_switchbot_used_up(void **state) {
 
         put_file(w, "t", "the-token");
         put_file(w, "s", "the-secret");
-        w->routes[0] = (Route){ "/x", 200, NULL, "{\"statusCode\":190,\"body\":{},\"message\":\"Requests reached the daily limit\"}" };
+        w->routes[0] = (Route){ "/x", 200, NULL,
+                "{\"statusCode\":190,\"body\":{},\"message\":\"Requests reached the daily limit\"}" };
         w->routes[1] = (Route){ "/y", 200, NULL, "{\"statusCode\":100,\"body\":{\"temperature\":20}}" };
-        run_once(w, HEAD "      urls: ['@/x', '@/y']\n      auth: { type: switchbot, token_file: $/t, secret_file: $/s }\n      reading: { items: /body }\n");
-        fails_with(w, "takes no more requests of this account today (statusCode 190: Requests reached the daily limit)");
+        run_once(w, HEAD
+                "      urls: ['@/x', '@/y']\n      auth: { type: switchbot, token_file: $/t, secret_file: $/s }\n      reading: { items: /body }\n");
+        fails_with(
+                w, "takes no more requests of this account today (statusCode 190: Requests reached the daily limit)");
         assert_int_equal(source_fixture_status(w->f).cause, CAUSE_QUOTA);
         assert_int_equal(w->n, 1);
 }
@@ -228,11 +241,14 @@ static void check_oauth2(World *w, int status, const char *refusal) {
 
         put_file(w, "r", "seed-token");
         put_file(w, "c", "client-secret");
-        w->routes[0] = (Route){ "/token", 200, NULL, "{\"access_token\":\"access-1\",\"refresh_token\":\"refresh-1\",\"expires_in\":10800}", 1 };
-        w->routes[1] = (Route){ "/token", 200, NULL, "{\"access_token\":\"access-2\",\"refresh_token\":\"refresh-2\",\"expires_in\":10800}", 1 };
+        w->routes[0] = (Route){ "/token", 200, NULL,
+                "{\"access_token\":\"access-1\",\"refresh_token\":\"refresh-1\",\"expires_in\":10800}", 1 };
+        w->routes[1] = (Route){ "/token", 200, NULL,
+                "{\"access_token\":\"access-2\",\"refresh_token\":\"refresh-2\",\"expires_in\":10800}", 1 };
         w->routes[2] = (Route){ "/x", status, NULL, refusal, 1 };
         w->routes[3] = (Route){ "/x", 200, NULL, "1" };
-        run_once(w, HEAD "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, client_secret_file: $/c, refresh_token_file: $/r }\n");
+        run_once(w, HEAD
+                "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, client_secret_file: $/c, refresh_token_file: $/r }\n");
         is_well(w);
         assert_int_equal(w->n, 4);
         assert_string_equal(w->calls[0], "POST /token");
@@ -259,8 +275,10 @@ static void test_oauth2_and_a_stop(void **state) {
         char path[128];
 
         put_file(w, "r", "seed-token");
-        w->routes[0] = (Route){ "/token", 200, NULL, "{\"access_token\":\"access-1\",\"refresh_token\":\"refresh-1\",\"expires_in\":10800}", 1 };
-        start(w, HEAD "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n");
+        w->routes[0] = (Route){ "/token", 200, NULL,
+                "{\"access_token\":\"access-1\",\"refresh_token\":\"refresh-1\",\"expires_in\":10800}", 1 };
+        start(w, HEAD
+                "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n");
         SOURCE_FIXTURE_UNTIL(w->f, source_must_end(w->f->source));
         source_retire(w->f->source);
         SOURCE_FIXTURE_UNTIL(w->f, !source_is_busy(w->f->source));
@@ -275,7 +293,8 @@ static void test_oauth2_refused(void **state) {
 
         put_file(w, "r", "seed-token");
         w->routes[0] = (Route){ "/token", 400, NULL, "{\"error\":\"invalid_grant\"}" };
-        run_once(w, HEAD "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n");
+        run_once(w, HEAD
+                "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n");
         fails_with(w, "Sign in once more");
         assert_int_equal(w->n, 1);
 }
@@ -290,7 +309,8 @@ static void test_check(void **state) {
         w->routes[0] = (Route){ "/token", 200, NULL, "{\"access_token\":\"access-1\",\"expires_in\":10800}" };
         w->routes[1] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"a\"}" };
         assert_int_equal(service_lock(w->f->directory, &fd), SERVICE_LOCKED);
-        start(w, HEAD "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n      paging: { next: /next, parameter: p }\n");
+        start(w, HEAD
+                "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n      paging: { next: /next, parameter: p }\n");
         poll_again(w);
         assert_int_equal(w->n, 0);
         assert_true(has(source_fixture_status(w->f).answer, "only the daemon may fetch one"));
@@ -405,22 +425,31 @@ static void test_configuration(void **state) {
                 { "      url: https://a/\n      urls: [https://b/]\n", "stands beside url" },
                 { "      url: ftp://a/\n", "is not a URL of a server" },
                 { "      url: 'https://a/?appid=0123'\n", "has a secret in it (appid=)" },
-                { "      url: 'https://a/{sinc}'\n", "holds {, which no URL has as it is: write it percent-encoded, as %7B" },
-                { "      url: https://a/?q=\xe6\x9d\xb1\xe4\xba\xac\n", "something other than ASCII: write it percent-encoded" },
+                { "      url: 'https://a/{sinc}'\n",
+                        "holds {, which no URL has as it is: write it percent-encoded, as %7B" },
+                { "      url: https://a/?q=\xe6\x9d\xb1\xe4\xba\xac\n",
+                        "something other than ASCII: write it percent-encoded" },
                 { "      url: https://me:secret@a/\n", "the value has a user in front of the host" },
                 { "      url: https://a/\n      headers: { Authorization: Bearer x }\n", "is a header for a secret" },
                 { "      url: https://a/\n      headers: { X-Auth-Token: x }\n", "is a header for a secret" },
-                { "      url: http://pi.lan/\n      auth: { type: bearer, token_file: t }\n", "needs https://, or allow_plain: true" },
+                { "      url: http://pi.lan/\n      auth: { type: bearer, token_file: t }\n",
+                        "needs https://, or allow_plain: true" },
                 { "      url: https://a/\n      body: x\n", "goes with method: POST only" },
                 { "      url: 'https://a/?f={since}'\n", "since: is missing" },
-                { "      url: https://a/\n      since: {}\n      reading: { time: /t }\n", "needs {since} in url or body" },
+                { "      url: https://a/\n      since: {}\n      reading: { time: /t }\n",
+                        "needs {since} in url or body" },
                 { "      url: 'https://a/?f={since}'\n      since: {}\n", "needs reading.time" },
-                { "      url: 'https://a/?f={since}'\n      since: {}\n      reading: { time: /t, once_per: arrival }\n", "does not go with since" },
-                { "      url: https://a/\n      auth: { type: bearer }\n", "token_file: is missing; type bearer needs it" },
-                { "      url: https://a/\n      auth: { type: bearer, token_file: t, scope: x }\n", "scope: is not a key of type bearer, which takes token_file; take it out" },
+                { "      url: 'https://a/?f={since}'\n      since: {}\n      reading: { time: /t, once_per: arrival }\n",
+                        "does not go with since" },
+                { "      url: https://a/\n      auth: { type: bearer }\n",
+                        "token_file: is missing; type bearer needs it" },
+                { "      url: https://a/\n      auth: { type: bearer, token_file: t, scope: x }\n",
+                        "scope: is not a key of type bearer, which takes token_file; take it out" },
                 { "      url: https://a/\n      auth: { token_file: t }\n", "token_file: is not a key of type none" },
-                { "      url: https://a/\n      auth: { type: oauth2, token_url: https://a/, client_id: x }\n", "needs refresh_token_file, or client_secret_file" },
-                { "      url: https://a/\n      auth: { type: oauth2, token_url: http://a.lan/, client_id: x, refresh_token_file: r }\n", "token_url" },
+                { "      url: https://a/\n      auth: { type: oauth2, token_url: https://a/, client_id: x }\n",
+                        "needs refresh_token_file, or client_secret_file" },
+                { "      url: https://a/\n      auth: { type: oauth2, token_url: http://a.lan/, client_id: x, refresh_token_file: r }\n",
+                        "token_url" },
                 { "      url: https://a/\n      paging: { next: next }\n", "is not a JSON pointer" },
                 { "      url: https://a/\n      ok: { /a/*: 1 }\n", "is not a JSON pointer" },
                 { "      url: https://a/\n      auth: { type: oauth2, token_url: https://a/, client_id: x, refresh_token_file: r }\n"
@@ -438,7 +467,10 @@ static void test_configuration(void **state) {
                 assert_false(has(error, "0123"));
                 w->f->config = config_unref(w->f->config);
         }
-        source_fixture_read(w->f, HEAD "      url: http://pi.lan/\n      allow_plain: true\n      auth: { type: bearer, token_file: t }\n", error, sizeof(error));
+        source_fixture_read(w->f,
+                HEAD
+                "      url: http://pi.lan/\n      allow_plain: true\n      auth: { type: bearer, token_file: t }\n",
+                error, sizeof(error));
         assert_string_equal(error, "");
 }
 

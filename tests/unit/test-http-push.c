@@ -35,13 +35,16 @@ static void send_all(SourceFixture *f, int fd, const char *text, size_t size) {
 }
 
 static int send_request(SourceFixture *f, uint16_t port, const char *headers, const char *body) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)
+        };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), n;
         char head[2000];
 
         assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-        n = snprintf(head, sizeof(head), "POST /readings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n",
+        n = snprintf(head, sizeof(head),
+                "POST /readings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n",
                 strlen(body), headers);
         send_all(f, fd, head, (size_t) n);
         send_all(f, fd, body, strlen(body));
@@ -85,7 +88,10 @@ static void test_bodies(void **state) {
         assert_non_null(strstr(reply, "{\"stored\": 1}"));
         assert_int_equal(post(f, port, JSON, "[{\"id\": \"b\", \"x\": 1}, {\"id\": \"c\", \"x\": 2}]", reply), 200);
         assert_non_null(strstr(reply, "{\"stored\": 2}"));
-        assert_int_equal(post(f, port, LINES, "{\"id\": \"d\", \"x\": 1}\n\n{\"id\": \"e\", \"x\": 2}\r\n{\"id\": \"f\", \"x\": 3}", reply), 200);
+        assert_int_equal(
+                post(f, port, LINES,
+                        "{\"id\": \"d\", \"x\": 1}\n\n{\"id\": \"e\", \"x\": 2}\r\n{\"id\": \"f\", \"x\": 3}", reply),
+                200);
         assert_non_null(strstr(reply, "{\"stored\": 3}"));
         assert_string_equal(f->devices.data, "a\nb\nc\nd\ne\nf\n");
         assert_int_equal(f->n, 6);
@@ -238,7 +244,8 @@ static void test_idempotency_key(void **state) {
         char reply[2000];
 
         for (int i = 0; i < 3; i++)
-                assert_int_equal(post(f, port, LINES "Idempotency-Key: abc\r\n", "{\"a\": 1}\n{\"a\": 1}\n", reply), 200);
+                assert_int_equal(
+                        post(f, port, LINES "Idempotency-Key: abc\r\n", "{\"a\": 1}\n{\"a\": 1}\n", reply), 200);
         assert_int_equal(f->n, 2); /* two lines, each once */
         assert_int_equal(post(f, port, LINES "Idempotency-Key: abd\r\n", "{\"a\": 1}\n", reply), 200);
         assert_int_equal(post(f, port, LINES, "{\"a\": 1}\n", reply), 200);
@@ -250,10 +257,14 @@ static void test_idempotency_key(void **state) {
 
 static void test_owntracks(void **state) {
         SourceFixture *f = *state;
-        uint16_t port = start(f, "      answer: owntracks\n      reading: { where: { _type: location }, id: /tid, time: /tst, time_format: unix }\n");
+        uint16_t port = start(f,
+                "      answer: owntracks\n      reading: { where: { _type: location }, id: /tid, time: /tst, time_format: unix }\n");
         char reply[2000];
 
-        assert_int_equal(post(f, port, JSON, "{\"_type\":\"location\",\"tid\":\"ab\",\"lat\":35.7,\"lon\":139.7,\"tst\":1700000000}", reply), 200);
+        assert_int_equal(
+                post(f, port, JSON,
+                        "{\"_type\":\"location\",\"tid\":\"ab\",\"lat\":35.7,\"lon\":139.7,\"tst\":1700000000}", reply),
+                200);
         assert_non_null(strstr(reply, "\r\n\r\n[]"));
         assert_int_equal(post(f, port, JSON, "", reply), 200); /* a friend was deleted */
         assert_int_equal(post(f, port, JSON, "{\"_type\":\"lwt\"}", reply), 200);
@@ -263,13 +274,16 @@ static void test_owntracks(void **state) {
 
 static void test_address_taken(void **state) {
         SourceFixture *f = *state;
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(free_port()) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(free_port())
+        };
         char lines[200];
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_int_equal(listen(fd, 1), 0);
-        (void) snprintf(lines, sizeof(lines), "      type: http_push\n      listen: 127.0.0.1:%u\n", ntohs(address.sin_port));
+        (void) snprintf(
+                lines, sizeof(lines), "      type: http_push\n      listen: 127.0.0.1:%u\n", ntohs(address.sin_port));
         source_fixture_start(f, lines);
         SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failing);
         assert_non_null(strstr(source_fixture_status(f).detail, "another program has that address"));
@@ -300,7 +314,8 @@ static void test_wrong_configuration(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(cases) + ELEMENTSOF(good); i++) {
                 bool bad = i < ELEMENTSOF(cases);
 
-                (void) snprintf(lines, sizeof(lines), "      type: http_push\n%s", bad ? cases[i].lines : good[i - ELEMENTSOF(cases)]);
+                (void) snprintf(lines, sizeof(lines), "      type: http_push\n%s",
+                        bad ? cases[i].lines : good[i - ELEMENTSOF(cases)]);
                 source_fixture_read(f, lines, error, sizeof(error));
                 if (bad ? !strstr(error, cases[i].words) : error[0] != '\0')
                         fail_msg("%s: %s", lines, error);

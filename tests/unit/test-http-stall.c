@@ -61,7 +61,9 @@ static usec_t slow_post(SlowServer *s, Result *result) {
         usec_t begin = clock_now();
         Fixture f = {};
         char url[64];
-        HttpSpec spec = { .method = "POST", .url = url, .stall = s->stall, .timeout = 60 * USEC_PER_SEC, .max_reply = 1000 };
+        HttpSpec spec = {
+                .method = "POST", .url = url, .stall = s->stall, .timeout = 60 * USEC_PER_SEC, .max_reply = 1000
+        };
 
         slow_start(s);
         fixture_set_up(&f, NULL, NULL);

@@ -14,20 +14,25 @@ static const struct {
         const char *path, *text;
         enum { KEEP, STALL, CLOSE } then;
 } replies[] = {
-        { "/ok", "HTTP/1.1 200 OK\r\nDate: Tue, 24 Nov 2026 06:27:38 GMT\r\nX-Limit: first\r\nX-Limit:   29  \r\nContent-Length: "
-                 "5\r\n\r\nhello" },
-        { "/cached", "HTTP/1.1 503 Busy\r\nDate: Tue, 02 Jan 2024 06:00:00 GMT\r\nAge: 60\r\nRetry-After: Tue, 02 Jan 2024 06:01:30 "
-                     "GMT\r\nContent-Length: 0\r\n\r\n" },
-        { "/dated-anew", "HTTP/1.1 200 OK\r\nDate: Mon, 02 Jan 2090 06:00:00 GMT\r\nAge: 3600\r\nContent-Length: 0\r\n\r\n" },
+        { "/ok",
+                "HTTP/1.1 200 OK\r\nDate: Tue, 24 Nov 2026 06:27:38 GMT\r\nX-Limit: first\r\nX-Limit:   29  \r\nContent-Length: "
+                "5\r\n\r\nhello" },
+        { "/cached",
+                "HTTP/1.1 503 Busy\r\nDate: Tue, 02 Jan 2024 06:00:00 GMT\r\nAge: 60\r\nRetry-After: Tue, 02 Jan 2024 06:01:30 "
+                "GMT\r\nContent-Length: 0\r\n\r\n" },
+        { "/dated-anew",
+                "HTTP/1.1 200 OK\r\nDate: Mon, 02 Jan 2090 06:00:00 GMT\r\nAge: 3600\r\nContent-Length: 0\r\n\r\n" },
         { "/empty", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" },
         { "/chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n" },
         { "/until-close", "HTTP/1.1 200 OK\r\n\r\nall of it", CLOSE },
         { "/redirect", "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 5\r\n\r\nmoved" },
         { "/503-seconds", "HTTP/1.1 503 Busy\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n" },
-        { "/503-date", "HTTP/1.1 503 Busy\r\nDate: Tue, 24 Nov 2026 06:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 06:01:30 "
-                       "GMT\r\nContent-Length: 0\r\n\r\n" },
-        { "/503-past", "HTTP/1.1 503 Busy\r\nDate: Tue, 24 Nov 2026 06:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 05:00:00 "
-                       "GMT\r\nContent-Length: 0\r\n\r\n" },
+        { "/503-date",
+                "HTTP/1.1 503 Busy\r\nDate: Tue, 24 Nov 2026 06:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 06:01:30 "
+                "GMT\r\nContent-Length: 0\r\n\r\n" },
+        { "/503-past",
+                "HTTP/1.1 503 Busy\r\nDate: Tue, 24 Nov 2026 06:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 05:00:00 "
+                "GMT\r\nContent-Length: 0\r\n\r\n" },
         { "/503-huge", "HTTP/1.1 503 Busy\r\nRetry-After: 99999999999999999999999999\r\nContent-Length: 0\r\n\r\n" },
         { "/503-garbage", "HTTP/1.1 503 Busy\r\nDate: yesterday\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n" },
         { "/stall", "", STALL },
@@ -95,7 +100,8 @@ static void send_odd(HttpServerConnection *c, const char *path) {
                 for (int i = 0; i < 300; i++)
                         http_server_send(c, &"0123456789"[i % 10], 1);
         } else if (strcmp(path, "/compressed") == 0) {
-                http_server_send_text(c, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", sizeof(bomb));
+                http_server_send_text(
+                        c, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", sizeof(bomb));
                 http_server_send(c, bomb, sizeof(bomb));
         } else {
                 http_server_reply(c, 404, "", "no such test");
@@ -279,7 +285,8 @@ static void check_timeout(Fixture *f, const char *path, const char *before, cons
                 spec.timeout = limit;
                 fixture_start(f, &spec, &result);
                 fixture_run(f, &result);
-                (void) snprintf(expected, sizeof(expected), "%s %s%s", before, clock_format_span(limit, span, sizeof(span)), behind);
+                (void) snprintf(expected, sizeof(expected), "%s %s%s", before,
+                        clock_format_span(limit, span, sizeof(span)), behind);
                 if (strcmp(result.detail, expected) == 0 || limit > 10 * USEC_PER_SEC)
                         break;
         }
@@ -360,8 +367,10 @@ static void check_no_descriptor(Fixture *f, const char *url, const char *detail)
 }
 
 static void test_no_descriptor(void **state) {
-        check_no_descriptor(*state, NULL, "cannot connect: this machine is short of descriptors or memory (Too many open files)");
-        check_no_descriptor(*state, "http://name.invalid/", "name not resolved: this machine is short of descriptors, memory or threads");
+        check_no_descriptor(
+                *state, NULL, "cannot connect: this machine is short of descriptors or memory (Too many open files)");
+        check_no_descriptor(*state, "http://name.invalid/",
+                "name not resolved: this machine is short of descriptors, memory or threads");
 }
 
 static void send_body(Fixture *f, const char *method, size_t size, const char *expected) {
@@ -423,7 +432,8 @@ static void test_sent_headers(void **state) {
         spec.content_type = "application/x-www-form-urlencoded";
         spec.bearer = NULL;
         check_sent_header(*state, &spec, "Content-Type", "application/x-www-form-urlencoded");
-        check_sent_header(*state, &spec, "Authorization", "(none)"); /* handles are used again: nothing of the last request stays */
+        check_sent_header(*state, &spec, "Authorization",
+                "(none)"); /* handles are used again: nothing of the last request stays */
 }
 
 static void check_refused_spec(Fixture *f, const HttpSpec *spec) {

@@ -21,7 +21,8 @@ enum { FLAG_ACK = 1, FLAG_END_STREAM = 1, FLAG_END_HEADERS = 4 };
 typedef struct H2Fixture {
         Fixture f;
         char directory[32], certificate[64];
-        const char *script;    /* o: answer, h: hold, a: answer all that are held and this one, at once, r: reset, g: answer and go away, d:
+        const char *
+                script; /* o: answer, h: hold, a: answer all that are held and this one, at once, r: reset, g: answer and go away, d:
                                   drop the connection */
         pthread_mutex_t mutex; /* over the rest */
         unsigned n_calls;
@@ -96,8 +97,8 @@ static bool do_as_scripted(Connection *k, uint32_t stream) {
 }
 
 static void take_data(Connection *k, uint32_t stream, size_t size) {
-        const unsigned char increment[4] = { (unsigned char) (size >> 24), (unsigned char) (size >> 16), (unsigned char) (size >> 8),
-                (unsigned char) size };
+        const unsigned char increment[4] = { (unsigned char) (size >> 24), (unsigned char) (size >> 16),
+                (unsigned char) (size >> 8), (unsigned char) size };
 
         if (size == 0)
                 return;

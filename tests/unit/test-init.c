@@ -128,7 +128,8 @@ static void test_text_of_an_instance(void **state) {
                 const char *path, *check, *reload;
         } rows[] = {
                 { "/etc/sensorqd/sensorqd.yaml", "\"sensorqd check\"", "\"systemctl reload sensorqd\"" },
-                { "/etc/sensorqd/garden.yaml", "\"sensorqd -c /etc/sensorqd/garden.yaml check\"", "\"systemctl reload sensorqd@garden\"" },
+                { "/etc/sensorqd/garden.yaml", "\"sensorqd -c /etc/sensorqd/garden.yaml check\"",
+                        "\"systemctl reload sensorqd@garden\"" },
                 { "/srv/garden.yaml", "\"sensorqd -c /srv/garden.yaml check\"", "\"systemctl reload sensorqd\"" },
         };
 
@@ -171,7 +172,8 @@ static void test_answers_inside_a_line(void **state) {
                 _cleanup_(config_errors_done) ConfigErrors errors = {};
                 _cleanup_bytes_ Bytes text = {};
 
-                assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, rows[i].recipe), &part), 0);
+                assert_int_equal(
+                        init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, rows[i].recipe), &part), 0);
                 assert_int_equal(init_draft_set(&part->answers[rows[i].question], rows[i].answer), 0);
                 assert_int_equal(init_draft_text(place->draft, false, &text), 0);
                 assert_non_null(strstr(text.data, rows[i].line));
@@ -260,7 +262,8 @@ static void test_secrets_as_they_are_read(void **state) {
                 if (rows[i].error)
                         assert_non_null(strstr(errors.texts[0], rows[i].error));
                 else
-                        (void) config_table_each_secret(config->sources[0].section, config->sources[0].keys, note_text, text);
+                        (void) config_table_each_secret(
+                                config->sources[0].section, config->sources[0].keys, note_text, text);
                 assert_string_equal(text, rows[i].read ? rows[i].read : "");
         }
 }
@@ -308,13 +311,15 @@ static void test_another_key(void **state) {
         assert_int_equal(init_draft_text(place->draft, false, &text), 0);
         assert_null(strstr(text.data, "credentials_file"));
         init_draft_drop_key(place->draft); /* none */
-        assert_int_equal(init_draft_keep_secret(place->draft, INIT_KEY_FILE, "{ }", &file), 0); /* there is room again */
+        assert_int_equal(
+                init_draft_keep_secret(place->draft, INIT_KEY_FILE, "{ }", &file), 0); /* there is room again */
         assert_int_equal(place->draft->n_secrets, 2);
 }
 
 /* Two meters of one maker: each has a name and a secret of its own; what is typed once more takes the place of a slip. */
 static void test_twice(void **state) {
-        static const char *const tokens[] = { "one", "slip", "two" }, *const names[] = { "switchbot.token", "switchbot-2.token", "switchbot-2.token" };
+        static const char *const tokens[] = { "one", "slip", "two" }, *const names[] = { "switchbot.token",
+                "switchbot-2.token", "switchbot-2.token" };
         Place *place = *state;
         _cleanup_(config_unrefp) Config *config = NULL;
         _cleanup_(config_errors_done) ConfigErrors errors = {};
@@ -325,7 +330,8 @@ static void test_twice(void **state) {
         assert_int_equal(init_draft_set(&place->draft->topic, "sensor-data"), 0);
         for (size_t i = 0; i < 3; i++) {
                 if (i < 2)
-                        assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "switchbot"), &part), 0);
+                        assert_int_equal(
+                                init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "switchbot"), &part), 0);
                 assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", tokens[i], &file), 0);
                 assert_string_equal(file, names[i]);
                 assert_int_equal(init_draft_set(&part->answers[1], file), 0);
@@ -335,7 +341,8 @@ static void test_twice(void **state) {
         assert_int_equal(init_draft_parse(place->draft, &config, &errors), 0);
         assert_string_equal(config->sources[0].name, "switchbot");
         assert_string_equal(config->sources[1].name, "switchbot-2");
-        assert_string_equal(config->subscriptions[1].subscription, "projects/my-project/subscriptions/sensor-data-mongodb-2");
+        assert_string_equal(
+                config->subscriptions[1].subscription, "projects/my-project/subscriptions/sensor-data-mongodb-2");
         assert_string_equal(place->draft->secrets[0].text, "one");
         assert_string_equal(place->draft->secrets[1].text, "two");
 }

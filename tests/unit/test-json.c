@@ -39,29 +39,33 @@ static int check_text(const char *text, size_t size) {
         return read_all(copy, size, DEPTH);
 }
 
-static const char *const good[] = { "{}", "[]", "\"\"", "0", "-0", "1", "-1", "10", "123456789012345678901234567890", "0.0", "-0.5", "1.25",
-        "1e0", "1E0", "1e+1", "1e-1", "0e0", "0E+00", "1.5e300", "1e999", "-1.0E-2", "true", "false", "null", " 1 ", "\t\r\n 1\t\r\n ",
-        "[1]", "[1,2]", "[ 1 , 2 ]", "[[]]", "[[],[]]", "[{}]", "{\"a\":1}", "{ \"a\" : 1 , \"b\" : [ ] }", "{\"\":0}",
-        "{\"a\":{\"b\":{}}}", "{\"a\":1,\"a\":2}", "[null,true,false]", "\"a\"", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u0000\"",
-        "\"\\u00e9\\uD83D\\uDE00\"", "\"\\uABCD\\uabcd\"", "\"\xc3\xa9\"", "\"\xe2\x84\x83\"", "\"\xf0\x9f\x98\x80\"", "\"\xed\x9f\xbf\"",
-        "\"\x7f\"", "\"\xe2\x80\xa8\"", "\"\\u2028\"", "\"/\"", "\"'\"", "[\"12345678\",\"1234567\",\"123456789\"]", "{\"\\u0061\":1}",
-        "\"\\ud800\"", "\"\\uDC00\"", /* no syntax error: json_unescape() refuses those two */
-        "[                                 1                                 ]", "\"0123456789abcdef\\n0123456789abcdef\"" };
+static const char *const good[] = { "{}", "[]", "\"\"", "0", "-0", "1", "-1", "10", "123456789012345678901234567890",
+        "0.0", "-0.5", "1.25", "1e0", "1E0", "1e+1", "1e-1", "0e0", "0E+00", "1.5e300", "1e999", "-1.0E-2", "true",
+        "false", "null", " 1 ", "\t\r\n 1\t\r\n ", "[1]", "[1,2]", "[ 1 , 2 ]", "[[]]", "[[],[]]", "[{}]", "{\"a\":1}",
+        "{ \"a\" : 1 , \"b\" : [ ] }", "{\"\":0}", "{\"a\":{\"b\":{}}}", "{\"a\":1,\"a\":2}", "[null,true,false]",
+        "\"a\"", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u0000\"", "\"\\u00e9\\uD83D\\uDE00\"", "\"\\uABCD\\uabcd\"",
+        "\"\xc3\xa9\"", "\"\xe2\x84\x83\"", "\"\xf0\x9f\x98\x80\"", "\"\xed\x9f\xbf\"", "\"\x7f\"", "\"\xe2\x80\xa8\"",
+        "\"\\u2028\"", "\"/\"", "\"'\"", "[\"12345678\",\"1234567\",\"123456789\"]", "{\"\\u0061\":1}", "\"\\ud800\"",
+        "\"\\uDC00\"", /* no syntax error: json_unescape() refuses those two */
+        "[                                 1                                 ]",
+        "\"0123456789abcdef\\n0123456789abcdef\"" };
 
-static const char *const bad[] = { "", " ", "\n", "\xef\xbb\xbf{}", "\xef\xbb\xbf", "{", "}", "[", "]", "[}", "{]", "{}}", "[]]", "{}{}",
-        "[][]", "{},", "[],", "1 2", "1,", ",1", ",", ":", "{}x", "[1", "[1,", "[1,]", "[,1]", "[,]", "[1,,2]", "[1 2]", "[1:2]", "[1}",
-        "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{,\"a\":1}", "{\"a\":1,,\"b\":2}", "{\"a\" 1}", "{\"a\":}",
-        "{\"a\"}", "{:1}", "{1:1}", "{a:1}", "{'a':1}", "{\"a\":1 \"b\":2}", "{\"a\"::1}", "{\"a\":1]", "{null:1}", "{[]:1}", "{\"a\",1}",
-        "{\"a\":1:2}", "{\"a\":1,\"b\"}", "{\"a\":1,1}", "[\"a\":1]", "[\"a\"", "01", "-01", "00", "-00", "1.", ".5", "-.5", "1.e1", "1e",
-        "1e+", "1e-", "1E", "1e1.5", "1e1e1", "+1", "-", "--1", "- 1", "-a", "0x1", "0x", "1_000", "1a", "1.2.3", "1.5.", "0.", "0e",
-        "0.e1", "NaN", "nan", "Infinity", "-Infinity", "inf", "-inf", "True", "TRUE", "tru", "truee", "true1", "fals", "falsee", "nul",
-        "nulll", "Null", "undefined", "n", "t", "f", "\"", "\"a", "\"a\\", "\"a\\\"", "'a'", "\"\\x41\"", "\"\\a\"", "\"\\'\"", "\"\\0\"",
-        "\"\\ \"", "\"\\u\"", "\"\\u1\"", "\"\\u12\"", "\"\\u123\"", "\"\\u123g\"", "\"\\u 123\"", "\"\\u+123\"", "\"\\U0041\"", "\"\\u00",
-        "\"\\u0041", "\"\\u-001\"", "\"\\u00\xc3\xa9\"", "\"\n\"", "\"\t\"", "\"\r\"", "\"\x01\"", "\"\x1f\"", "\"12345678\n\"",
+static const char *const bad[] = { "", " ", "\n", "\xef\xbb\xbf{}", "\xef\xbb\xbf", "{", "}", "[", "]", "[}", "{]",
+        "{}}", "[]]", "{}{}", "[][]", "{},", "[],", "1 2", "1,", ",1", ",", ":", "{}x", "[1", "[1,", "[1,]", "[,1]",
+        "[,]", "[1,,2]", "[1 2]", "[1:2]", "[1}", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}",
+        "{,\"a\":1}", "{\"a\":1,,\"b\":2}", "{\"a\" 1}", "{\"a\":}", "{\"a\"}", "{:1}", "{1:1}", "{a:1}", "{'a':1}",
+        "{\"a\":1 \"b\":2}", "{\"a\"::1}", "{\"a\":1]", "{null:1}", "{[]:1}", "{\"a\",1}", "{\"a\":1:2}",
+        "{\"a\":1,\"b\"}", "{\"a\":1,1}", "[\"a\":1]", "[\"a\"", "01", "-01", "00", "-00", "1.", ".5", "-.5", "1.e1",
+        "1e", "1e+", "1e-", "1E", "1e1.5", "1e1e1", "+1", "-", "--1", "- 1", "-a", "0x1", "0x", "1_000", "1a", "1.2.3",
+        "1.5.", "0.", "0e", "0.e1", "NaN", "nan", "Infinity", "-Infinity", "inf", "-inf", "True", "TRUE", "tru",
+        "truee", "true1", "fals", "falsee", "nul", "nulll", "Null", "undefined", "n", "t", "f", "\"", "\"a", "\"a\\",
+        "\"a\\\"", "'a'", "\"\\x41\"", "\"\\a\"", "\"\\'\"", "\"\\0\"", "\"\\ \"", "\"\\u\"", "\"\\u1\"", "\"\\u12\"",
+        "\"\\u123\"", "\"\\u123g\"", "\"\\u 123\"", "\"\\u+123\"", "\"\\U0041\"", "\"\\u00", "\"\\u0041", "\"\\u-001\"",
+        "\"\\u00\xc3\xa9\"", "\"\n\"", "\"\t\"", "\"\r\"", "\"\x01\"", "\"\x1f\"", "\"12345678\n\"",
         "\"1234567\x1f"
         "8\"",
-        "\"\x80\"", "\"\xff\"", "\"\xc3\"", "\"\xc0\xaf\"", "\"\xe2\x84\"", "\"\xed\xa0\x80\"", "\"\xed\xb0\x80\"", "\"\xf4\x90\x80\x80\"",
-        "\"\xe0\x80\x80\"",
+        "\"\x80\"", "\"\xff\"", "\"\xc3\"", "\"\xc0\xaf\"", "\"\xe2\x84\"", "\"\xed\xa0\x80\"", "\"\xed\xb0\x80\"",
+        "\"\xf4\x90\x80\x80\"", "\"\xe0\x80\x80\"",
         "\"12345678\xff"
         "2345678\"",
         "{\"\xff\":1}", "[\xc3\xa9]", "\xff", "/* c */ 1", "1 // c", "# c\n1", "\v1", "\f1",
@@ -91,7 +95,8 @@ static void test_refused(void **state) {
 
 /* Every text cut short is refused, unless what is left is a number. */
 static void test_truncated(void **state) {
-        static const char text[] = "{\"k\\u0041\":[1.5e+3,{\"b\":true},null,\"\\ud83d\\ude00 \xe2\x84\x83 0123456789\"],\"c\":{}}";
+        static const char text[] =
+                "{\"k\\u0041\":[1.5e+3,{\"b\":true},null,\"\\ud83d\\ude00 \xe2\x84\x83 0123456789\"],\"c\":{}}";
 
         for (size_t n = 0; n < sizeof(text) - 1; n++)
                 assert_int_equal(check_text(text, n), -EBADMSG);
@@ -123,7 +128,8 @@ static void next(JsonReader *r, int token, const char *slice) {
 }
 
 static void test_tokens(void **state) {
-        static const char text[] = " { \"a\" : [ 1 , -2.5 , 3e1 , true , false , null , \"s\\n\" ] , \"b\\\"\" : { } , \"c\":\"\" } ";
+        static const char text[] =
+                " { \"a\" : [ 1 , -2.5 , 3e1 , true , false , null , \"s\\n\" ] , \"b\\\"\" : { } , \"c\":\"\" } ";
         JsonReader r;
 
         json_reader_init(&r, text, sizeof(text) - 1, DEPTH);
@@ -193,7 +199,8 @@ static void test_depth(void **state) {
                 memset(text, '[', depth);
                 memset(text + depth, ']', depth);
                 if (depth > 0)
-                        assert_int_equal(read_all(text, 2 * depth, UINT32_MAX), depth > JSON_READER_DEPTH ? -E2BIG : JSON_END);
+                        assert_int_equal(
+                                read_all(text, 2 * depth, UINT32_MAX), depth > JSON_READER_DEPTH ? -E2BIG : JSON_END);
                 if (depth > 0 && depth == limit) {
                         assert_int_equal(read_all(text, 2 * depth, depth), JSON_END);
                         assert_int_equal(read_all(text, 2 * depth, depth - 1), -E2BIG);
@@ -256,8 +263,8 @@ static void check_skip(const char *value) {
 }
 
 static void test_skip(void **state) {
-        static const char *const values[] = { "1", "-1.5e3", "\"\"", "\"s\\\"}\"", "true", "false", "null", "[]", "{}", "[ ]",
-                "[1, [2, {\"x\":[]}], \"]\"]", "{\"x\" : {\"y\":1}, \"z\":[{}]}" };
+        static const char *const values[] = { "1", "-1.5e3", "\"\"", "\"s\\\"}\"", "true", "false", "null", "[]", "{}",
+                "[ ]", "[1, [2, {\"x\":[]}], \"]\"]", "{\"x\" : {\"y\":1}, \"z\":[{}]}" };
         JsonReader r;
         Slice raw = { "kept", 4 };
 
@@ -299,8 +306,9 @@ static void check_unescape(const char *text, const char *expected, size_t expect
 }
 
 static void test_unescape(void **state) {
-        static const char *const wrong[] = { "\\ud800", "\\udbff", "\\udc00", "\\udfff", "a\\ud83d", "\\ud83dx", "\\ud83d\\n",
-                "\\ud83d\\u0041", "\\ud83d\\ud83d", "\\ude00\\ud83d", "\\ud83d\\ude0", "\\ud83d\\", "\\", "\\x", "\\u12", "\\u12g4" };
+        static const char *const wrong[] = { "\\ud800", "\\udbff", "\\udc00", "\\udfff", "a\\ud83d", "\\ud83dx",
+                "\\ud83d\\n", "\\ud83d\\u0041", "\\ud83d\\ud83d", "\\ude00\\ud83d", "\\ud83d\\ude0", "\\ud83d\\", "\\",
+                "\\x", "\\u12", "\\u12g4" };
         char out[64];
         size_t size = 77;
 
@@ -387,8 +395,8 @@ static void test_tree_int(void **state) {
                 "\"over\":9223372036854775808,\"u\":18446744073709551615,\"far\":99999999999999999999999,\"under\":-9223372036854775809,"
                 "\"sover\":\"9223372036854775808\",\"f\":1.0,\"g\":1e3,\"t\":true,\"e\":\"\",\"x\":\"12x\",\"p\":\"+1\",\"sp\":\" 1\","
                 "\"m\":\"-\",\"nul\":\"1\\u0000\",\"arr\":[1],\"n\":null,\"z\":-0,\"h\":\"0x10\"}");
-        static const char *const none[] = { "over", "u", "far", "under", "sover", "f", "g", "t", "e", "x", "p", "sp", "m", "nul", "arr",
-                "n", "h", "none" };
+        static const char *const none[] = { "over", "u", "far", "under", "sover", "f", "g", "t", "e", "x", "p", "sp",
+                "m", "nul", "arr", "n", "h", "none" };
         int64_t value = 77;
 
         for (size_t i = 0; i < ELEMENTSOF(none); i++)
@@ -423,8 +431,8 @@ static void add_pair(void *userdata, const char *key, const char *value) {
 }
 
 static void test_tree_each_string(void **state) {
-        _cleanup_(json_freep) Json *json =
-                parse("{\"a\":\"1\",\"b\":2,\"c\":\"\",\"d\":null,\"e\":\"x\\u0000y\",\"f\":{\"g\":\"h\"},\"i\":\"j\"}");
+        _cleanup_(json_freep) Json *json = parse(
+                "{\"a\":\"1\",\"b\":2,\"c\":\"\",\"d\":null,\"e\":\"x\\u0000y\",\"f\":{\"g\":\"h\"},\"i\":\"j\"}");
         _cleanup_bytes_ Bytes pairs = {};
 
         json_each_string(json, add_pair, &pairs);
@@ -461,8 +469,8 @@ static void test_tree_strict(void **state) {
 }
 
 static void test_tree_keys(void **state) {
-        static const char *const wrong[] = { "{\"a\\u0000b\":1}", "{\"\\u0000\":1}", "[{\"x\\n\\u0000\":1}]", "{\"\\ud800\":1}",
-                "{\"a\":{\"b\\u0000\":{}}}" };
+        static const char *const wrong[] = { "{\"a\\u0000b\":1}", "{\"\\u0000\":1}", "[{\"x\\n\\u0000\":1}]",
+                "{\"\\ud800\":1}", "{\"a\":{\"b\\u0000\":{}}}" };
         Json *json = NULL;
 
         for (size_t i = 0; i < ELEMENTSOF(wrong); i++)
@@ -515,12 +523,14 @@ static void test_tree_top_level(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = { cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_truncated), cmocka_unit_test(test_string_positions), cmocka_unit_test(test_tokens),
-                cmocka_unit_test(test_error_offset), cmocka_unit_test(test_depth), cmocka_unit_test(test_depth_mixed),
-                cmocka_unit_test(test_skip), cmocka_unit_test(test_unescape), cmocka_unit_test(test_equal), cmocka_unit_test(test_tree),
-                cmocka_unit_test(test_tree_int), cmocka_unit_test(test_tree_bool), cmocka_unit_test(test_tree_each_string),
-                cmocka_unit_test(test_tree_duplicates), cmocka_unit_test(test_tree_strict), cmocka_unit_test(test_tree_keys),
-                cmocka_unit_test(test_tree_limits), cmocka_unit_test(test_tree_top_level) };
+                cmocka_unit_test(test_truncated), cmocka_unit_test(test_string_positions),
+                cmocka_unit_test(test_tokens), cmocka_unit_test(test_error_offset), cmocka_unit_test(test_depth),
+                cmocka_unit_test(test_depth_mixed), cmocka_unit_test(test_skip), cmocka_unit_test(test_unescape),
+                cmocka_unit_test(test_equal), cmocka_unit_test(test_tree), cmocka_unit_test(test_tree_int),
+                cmocka_unit_test(test_tree_bool), cmocka_unit_test(test_tree_each_string),
+                cmocka_unit_test(test_tree_duplicates), cmocka_unit_test(test_tree_strict),
+                cmocka_unit_test(test_tree_keys), cmocka_unit_test(test_tree_limits),
+                cmocka_unit_test(test_tree_top_level) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,7 +90,8 @@ static void check_signed(const char *compact, const char *header, const char *cl
         assert_int_equal(bytes_decode_base64(dot + 1, strlen(dot + 1), (char *) signature, &size), 0);
         assert_int_equal(size, 256);
         assert_int_equal(EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, rsa), 1);
-        assert_int_equal(EVP_DigestVerify(ctx, signature, size, (const unsigned char *) compact, (size_t) (dot - compact)), 1);
+        assert_int_equal(
+                EVP_DigestVerify(ctx, signature, size, (const unsigned char *) compact, (size_t) (dot - compact)), 1);
         EVP_MD_CTX_free(ctx);
 }
 
@@ -191,7 +192,8 @@ static void test_flipped(void **state) {
 
 static void test_wrong_kind(void **state) {
         EVP_PKEY *ec = EVP_EC_gen("P-256"), *small = EVP_RSA_gen(1024), *ed = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-        _cleanup_free_ char *encrypted = pem_encrypted(rsa), *public = pem_public(rsa), *ec8 = pem_pkcs8(ec), *ec1 = pem_traditional(ec);
+        _cleanup_free_ char *encrypted = pem_encrypted(rsa), *public = pem_public(rsa), *ec8 = pem_pkcs8(ec),
+                            *ec1 = pem_traditional(ec);
         _cleanup_free_ char *short_key = pem_pkcs8(small), *ed8 = pem_pkcs8(ed);
 
         assert_non_null(strstr(encrypted, "BEGIN ENCRYPTED PRIVATE KEY"));

@@ -63,16 +63,23 @@ static void test_step(void **state) {
         assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0 }, at - 1, &at), LEASE_REST);
         assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0 }, at, &at), LEASE_RENEW);
         /* a failed renewal is tried again soon, not at the next half */
-        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 31 * USEC_PER_SEC, &at), LEASE_REST);
+        assert_int_equal(
+                lease_step(&r, &(LeaseTimes){ NOW, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 31 * USEC_PER_SEC, &at),
+                LEASE_REST);
         assert_int_equal(at, NOW + 32 * USEC_PER_SEC);
-        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 32 * USEC_PER_SEC, &at), LEASE_RENEW);
+        assert_int_equal(
+                lease_step(&r, &(LeaseTimes){ NOW, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 32 * USEC_PER_SEC, &at),
+                LEASE_RENEW);
         /* what was granted before the deadline was known, or another one */
         assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0, 10 * USEC_PER_SEC }, NOW, &at), LEASE_REST);
         assert_int_equal(at, NOW + 5 * USEC_PER_SEC);
         /* never beyond max_hold */
-        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 91 * USEC_PER_SEC, &at), LEASE_REST);
+        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 91 * USEC_PER_SEC, &at),
+                LEASE_REST);
         assert_int_equal(at, NOW + 100 * USEC_PER_SEC);
-        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 100 * USEC_PER_SEC, &at), LEASE_LAPSE);
+        assert_int_equal(
+                lease_step(&r, &(LeaseTimes){ NOW, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 100 * USEC_PER_SEC, &at),
+                LEASE_LAPSE);
 }
 
 static void test_renews_at_half(void **state) {
@@ -213,14 +220,16 @@ static bool refuse_late(void *userdata, HttpServerConnection *c, const HttpServe
         while (first && !answers)
                 (void) usleep(1000);
         http_server_reply(c, first ? 400 : 200, "",
-                first ? "{\"error\":{\"code\":400,\"message\":\"Invalid ack id\",\"status\":\"INVALID_ARGUMENT\"}}" : "{}");
+                first ? "{\"error\":{\"code\":400,\"message\":\"Invalid ack id\",\"status\":\"INVALID_ARGUMENT\"}}"
+                      : "{}");
         return true;
 }
 
 static Batch *two_suspects(void) {
-        static const char reply[] = "{\"receivedMessages\":["
-                                    "{\"ackId\":\"the-first-ack-id-of-two\",\"message\":{\"messageId\":\"1\",\"data\":\"e30=\"}},"
-                                    "{\"ackId\":\"the-other-ack-id-of-two\",\"message\":{\"messageId\":\"2\",\"data\":\"e30=\"}}]}";
+        static const char reply[] =
+                "{\"receivedMessages\":["
+                "{\"ackId\":\"the-first-ack-id-of-two\",\"message\":{\"messageId\":\"1\",\"data\":\"e30=\"}},"
+                "{\"ackId\":\"the-other-ack-id-of-two\",\"message\":{\"messageId\":\"2\",\"data\":\"e30=\"}}]}";
         _cleanup_bytes_ Bytes body = {};
         Batch *batch;
 

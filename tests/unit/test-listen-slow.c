@@ -49,7 +49,9 @@ static void on_request(void *userdata, ListenRequest *request) {
 
 static int set_up(void **state) {
         uint16_t port = free_port();
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)
+        };
         Fixture *f = calloc(1, sizeof(*f));
         char listened[64];
 

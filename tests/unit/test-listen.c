@@ -45,7 +45,9 @@ typedef struct Fixture {
 } Fixture;
 
 static void answer(ListenRequest *request, int status, const char *text) {
-        listen_answer(request, &(ListenAnswer){ .status = status, .content_type = "text/plain", .body = { text, strlen(text) },
+        listen_answer(request, &(ListenAnswer){ .status = status,
+                                       .content_type = "text/plain",
+                                       .body = { text, strlen(text) },
                                        .headers = (const char *const[]){ "X-Test", "yes", NULL } });
 }
 
@@ -87,9 +89,11 @@ static ListenRoute *route(Fixture *f, const char *path, bool below) {
         static const char *const hosts[] = { "pi.example", "http://page.example:8480/", ":80", NULL };
         ListenRoute *ret = NULL;
 
-        assert_int_equal(listen_route(f->listen,
-                                 &(ListenSpec){ .address = f->address, .hosts = hosts, .path = path, .below = below, .max_body = 200 },
-                                 &(ListenHandler){ on_header, on_request, f }, &ret),
+        assert_int_equal(
+                listen_route(f->listen,
+                        &(ListenSpec){
+                                .address = f->address, .hosts = hosts, .path = path, .below = below, .max_body = 200 },
+                        &(ListenHandler){ on_header, on_request, f }, &ret),
                 0);
         return ret;
 }
@@ -122,7 +126,9 @@ static int tear_down(void **state) {
 }
 
 static int dial_from(const Fixture *f, uint32_t host) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(f->port) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(f->port)
+        };
         const struct sockaddr_in ours = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(host) };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -178,7 +184,9 @@ static void test_request_and_answer(void **state) {
         Fixture *f = *state;
         const char *text;
 
-        text = ask(f, "POST /readings?q=a%20b HTTP/1.1\r\n" HOST "X-Mine: value\r\nContent-Length: 11\r\n\r\nhello world", &reply);
+        text = ask(f,
+                "POST /readings?q=a%20b HTTP/1.1\r\n" HOST "X-Mine: value\r\nContent-Length: 11\r\n\r\nhello world",
+                &reply);
         assert_status(text, 200);
         assert_non_null(strstr(text, "\r\nX-Test: yes\r\n"));
         assert_non_null(strstr(text, "\r\nX-Content-Type-Options: nosniff\r\n"));
@@ -202,7 +210,8 @@ static usec_t answer_later(Fixture *f) {
                 char text[200];
 
                 fds[i] = dial(f);
-                (void) snprintf(text, sizeof(text), "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n%d", i);
+                (void) snprintf(
+                        text, sizeof(text), "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n%d", i);
                 assert_int_equal(send(fds[i], text, strlen(text), 0), strlen(text));
                 while (f->n_waiting <= i)
                         assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
@@ -240,19 +249,22 @@ static void test_hosts(void **state) {
         static const struct {
                 const char *host;
                 int status;
-        } cases[] = { { "localhost", 200 }, { "LOCALHOST:8427", 200 }, { "127.0.0.1:1", 200 }, { "192.168.1.5", 200 }, { "[::1]:8480", 200 },
-                { "[fe80::1]", 200 }, { "pi.example:80", 200 }, { "evil.example", 403 }, { "localhost.evil.example", 403 },
-                { "page.example", 200 }, { "page.example:8480", 200 }, { ":80", 403 }, { "127.0.0.1.evil.example", 403 }, { "[evil]", 403 }, { "pi.example.evil", 403 } };
+        } cases[] = { { "localhost", 200 }, { "LOCALHOST:8427", 200 }, { "127.0.0.1:1", 200 }, { "192.168.1.5", 200 },
+                { "[::1]:8480", 200 }, { "[fe80::1]", 200 }, { "pi.example:80", 200 }, { "evil.example", 403 },
+                { "localhost.evil.example", 403 }, { "page.example", 200 }, { "page.example:8480", 200 },
+                { ":80", 403 }, { "127.0.0.1.evil.example", 403 }, { "[evil]", 403 }, { "pi.example.evil", 403 } };
         _cleanup_bytes_ Bytes reply = {};
         char text[300], own[100] = "";
         Fixture *f = *state;
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                (void) snprintf(text, sizeof(text), "GET /readings HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", cases[i].host);
+                (void) snprintf(text, sizeof(text), "GET /readings HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+                        cases[i].host);
                 assert_status(ask(f, text, &reply), cases[i].status);
         }
         assert_int_equal(gethostname(own, sizeof(own) - 1), 0);
-        (void) snprintf(text, sizeof(text), "GET /readings HTTP/1.1\r\nHost: %s.local\r\nConnection: close\r\n\r\n", own);
+        (void) snprintf(
+                text, sizeof(text), "GET /readings HTTP/1.1\r\nHost: %s.local\r\nConnection: close\r\n\r\n", own);
         assert_status(ask(f, text, &reply), 200);
         assert_status(ask(f, "GET /readings HTTP/1.0\r\n\r\n", &reply), 403);
 }
@@ -267,7 +279,9 @@ static void test_routes(void **state) {
         page = route(f, "/", true);
         assert_status(ask(f, "GET /other HTTP/1.1\r\n" HOST "\r\n", &reply), 200);
         assert_string_equal(f->path, "/other");
-        assert_int_equal(listen_route(f->listen, &(ListenSpec){ .address = f->address, .path = "/" }, &(ListenHandler){}, &again), -EEXIST);
+        assert_int_equal(listen_route(f->listen, &(ListenSpec){ .address = f->address, .path = "/" },
+                                 &(ListenHandler){}, &again),
+                -EEXIST);
         page = listen_drop(page);
         assert_status(ask(f, "GET /other HTTP/1.1\r\n" HOST "\r\n", &reply), 404);
 }
@@ -277,14 +291,19 @@ static void test_too_large(void **state) {
         Fixture *f = *state;
 
         assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 201\r\n\r\n", &reply), 413);
-        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
-                             "64\r\n0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n"
-                             "64\r\n0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n"
-                             "1\r\nx\r\n0\r\n\r\n",
-                              &reply),
+        assert_status(
+                ask(f,
+                        "POST /readings HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+                        "64\r\n0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n"
+                        "64\r\n0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n"
+                        "1\r\nx\r\n0\r\n\r\n",
+                        &reply),
                 413);
         assert_int_equal(f->requests, 0);
-        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", &reply), 200);
+        assert_status(
+                ask(f, "POST /readings HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+                        &reply),
+                200);
         assert_string_equal(f->body, "hello");
 }
 
@@ -380,26 +399,43 @@ static void test_cannot_listen(void **state) {
 
         (void) snprintf(address, sizeof(address), "127.0.0.1:%u", free_port());
         assert_int_equal(listen_new(f->loop, &second), 0);
-        assert_int_equal(listen_route(second, &(ListenSpec){ .address = f->address, .path = "/" }, &(ListenHandler){}, &other), -EADDRINUSE);
-        assert_int_equal(listen_route(second, &(ListenSpec){ .address = "203.0.113.1:1", .path = "/" }, &(ListenHandler){}, &other),
+        assert_int_equal(
+                listen_route(second, &(ListenSpec){ .address = f->address, .path = "/" }, &(ListenHandler){}, &other),
+                -EADDRINUSE);
+        assert_int_equal(listen_route(second, &(ListenSpec){ .address = "203.0.113.1:1", .path = "/" },
+                                 &(ListenHandler){}, &other),
                 -EADDRNOTAVAIL);
-        assert_int_equal(listen_route(second, &(ListenSpec){ .address = "systemd:nothing", .path = "/" }, &(ListenHandler){}, &other), -ENOENT);
+        assert_int_equal(listen_route(second, &(ListenSpec){ .address = "systemd:nothing", .path = "/" },
+                                 &(ListenHandler){}, &other),
+                -ENOENT);
         assert_int_equal(listen_route(second,
-                                 &(ListenSpec){ .address = "127.0.0.1:0", .path = "/", .certificate_file = "/dev/null/x", .key_file = "/x" },
+                                 &(ListenSpec){ .address = "127.0.0.1:0",
+                                         .path = "/",
+                                         .certificate_file = "/dev/null/x",
+                                         .key_file = "/x" },
                                  &(ListenHandler){}, &other),
                 -ENOTDIR);
         assert_int_equal(listen_route(second,
-                                 &(ListenSpec){ .address = f->address, .path = "/", .certificate_file = SOURCE_ROOT "/LICENSE", .key_file = SOURCE_ROOT "/LICENSE" },
+                                 &(ListenSpec){ .address = f->address,
+                                         .path = "/",
+                                         .certificate_file = SOURCE_ROOT "/LICENSE",
+                                         .key_file = SOURCE_ROOT "/LICENSE" },
                                  &(ListenHandler){}, &other),
                 -EADDRINUSE);
         for (int i = 0; i < 2; i++) /* and the address is free again */
                 assert_int_equal(listen_route(second,
-                                         &(ListenSpec){ .address = address, .path = "/", .certificate_file = SOURCE_ROOT "/LICENSE", .key_file = SOURCE_ROOT "/LICENSE" },
+                                         &(ListenSpec){ .address = address,
+                                                 .path = "/",
+                                                 .certificate_file = SOURCE_ROOT "/LICENSE",
+                                                 .key_file = SOURCE_ROOT "/LICENSE" },
                                          &(ListenHandler){}, &other),
                         -EKEYREJECTED);
         /* The route there is served without TLS. */
         assert_int_equal(listen_route(f->listen,
-                                 &(ListenSpec){ .address = f->address, .path = "/", .certificate_file = SOURCE_ROOT "/LICENSE", .key_file = SOURCE_ROOT "/LICENSE" },
+                                 &(ListenSpec){ .address = f->address,
+                                         .path = "/",
+                                         .certificate_file = SOURCE_ROOT "/LICENSE",
+                                         .key_file = SOURCE_ROOT "/LICENSE" },
                                  &(ListenHandler){}, &other),
                 -EADDRINUSE);
         assert_null(other);
@@ -457,7 +493,8 @@ static void file_put(const char *path, const char *text) {
 
 /* One pair is told from the next, whatever changed; a file that is away leaves what was known. */
 static void test_pem(void **state) {
-        char directory[] = "/tmp/test-listen-XXXXXX", certificate[64], key[64], first[SHA256_HEX_SIZE], second[SHA256_HEX_SIZE];
+        char directory[] = "/tmp/test-listen-XXXXXX", certificate[64], key[64], first[SHA256_HEX_SIZE],
+             second[SHA256_HEX_SIZE];
         ListenPem pem = {};
 
         assert_int_equal(listen_pem_read(&pem), 0);
@@ -466,7 +503,8 @@ static void test_pem(void **state) {
         (void) snprintf(certificate, sizeof(certificate), "%s/c", directory);
         (void) snprintf(key, sizeof(key), "%s/k", directory);
         assert_int_equal(listen_pem_name(&pem, certificate, key), 0);
-        assert_true(listen_pem_is_of(&pem, certificate, key) && !listen_pem_is_of(&pem, certificate, "k") && !listen_pem_is_of(&pem, NULL, NULL));
+        assert_true(listen_pem_is_of(&pem, certificate, key) && !listen_pem_is_of(&pem, certificate, "k") &&
+                    !listen_pem_is_of(&pem, NULL, NULL));
         assert_int_equal(listen_pem_read(&pem), -ENOENT);
         assert_string_equal(pem.digest, "");
         file_put(certificate, "ab");

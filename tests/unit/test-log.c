@@ -85,8 +85,10 @@ static void test_fields_shown(void **state) {
         log_open("sensorqd");
 
         capture_begin();
-        log_event(LOG_NOTICE, ID, LOG_FIELDS({ "SOURCE", "home" }, { "ERROR", NULL }, { "STATUS", "HTTP 503\nforged" }), "text");
-        assert_string_equal(after_time(capture_end()), "notice: text [SOURCE=home STATUS=HTTP 503 forged MESSAGE_ID=" ID "]\n");
+        log_event(LOG_NOTICE, ID, LOG_FIELDS({ "SOURCE", "home" }, { "ERROR", NULL }, { "STATUS", "HTTP 503\nforged" }),
+                "text");
+        assert_string_equal(
+                after_time(capture_end()), "notice: text [SOURCE=home STATUS=HTTP 503 forged MESSAGE_ID=" ID "]\n");
 
         capture_begin();
         log_event(LOG_NOTICE, NULL, LOG_FIELDS({ "SOURCE", "home" }), "text");
@@ -126,7 +128,8 @@ static void check_clean(const char *text, const char *expected) {
 }
 
 static void test_controls(void **state) {
-        check_clean("one\ntwo\r\n2026-11-24T06:27:38.123Z error: forged", "info: one two  2026-11-24T06:27:38.123Z error: forged\n");
+        check_clean("one\ntwo\r\n2026-11-24T06:27:38.123Z error: forged",
+                "info: one two  2026-11-24T06:27:38.123Z error: forged\n");
         check_clean("\x1b[2Jclear\x7f\t.", "info:  [2Jclear  .\n");
         check_clean("\xc2\x9b"
                     "31m \xe2\x80\xa8 \xe2\x80\xa9.",
@@ -206,7 +209,8 @@ static void claim_journal(void) {
 
         if (fstat(STDERR_FILENO, &st) < 0)
                 _exit(1);
-        (void) snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long) st.st_dev, (unsigned long long) st.st_ino);
+        (void) snprintf(
+                stream, sizeof(stream), "%llu:%llu", (unsigned long long) st.st_dev, (unsigned long long) st.st_ino);
         (void) setenv("JOURNAL_STREAM", stream, 1);
         log_open("sensorqd");
 }
@@ -247,7 +251,8 @@ static int journal_child_ends(int journal) {
         if (n <= 0)
                 return 10;
         entry[n] = '\0';
-        if (!has_line(entry, "MESSAGE=gone now") || !has_line(entry, "PRIORITY=3") || !has_line(entry, "MESSAGE_ID=" ID))
+        if (!has_line(entry, "MESSAGE=gone now") || !has_line(entry, "PRIORITY=3") ||
+                !has_line(entry, "MESSAGE_ID=" ID))
                 return 11;
         n = pread(file, entry, sizeof(entry) - 1, 0);
         entry[n > 0 ? n : 0] = '\0';
@@ -265,12 +270,14 @@ static int journal_child(void) {
         if (null < 0 || dup2(null, STDERR_FILENO) < 0)
                 return 1;
         claim_journal();
-        log_event(LOG_WARNING, ID, LOG_FIELDS({ "SOURCE", "home" }, { "NOTHING", NULL }, { "ERROR", "a\nb" }), "text %d\nline", 1);
+        log_event(LOG_WARNING, ID, LOG_FIELDS({ "SOURCE", "home" }, { "NOTHING", NULL }, { "ERROR", "a\nb" }),
+                "text %d\nline", 1);
         n = recv(fd, entry, sizeof(entry) - 1, MSG_DONTWAIT);
         if (n <= 0)
                 return 2;
         entry[n] = '\0';
-        if (!has_line(entry, "PRIORITY=4") || !has_line(entry, "MESSAGE=text 1 line") || !has_line(entry, "SYSLOG_IDENTIFIER=sensorqd"))
+        if (!has_line(entry, "PRIORITY=4") || !has_line(entry, "MESSAGE=text 1 line") ||
+                !has_line(entry, "SYSLOG_IDENTIFIER=sensorqd"))
                 return 3;
         if (!has_line(entry, "MESSAGE_ID=" ID) || !has_line(entry, "SOURCE=home") || !has_line(entry, "ERROR=a b"))
                 return 4;

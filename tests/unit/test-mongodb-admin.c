@@ -30,10 +30,12 @@ typedef struct World {
 } World;
 
 static void open_as(World *w, const char *user, const char *password) {
-        static char collection[] = "c", rejected[] = "c_rejected", subscription[] = SUBSCRIPTION, id_attribute[] = "key", *none[] = { NULL };
+        static char collection[] = "c", rejected[] = "c_rejected", subscription[] = SUBSCRIPTION,
+                    id_attribute[] = "key", *none[] = { NULL };
         char text[SINK_ADMIN_TEXT_MAX];
 
-        (void) snprintf(w->uri, sizeof(w->uri), "mongodb://%s%s127.0.0.1:%d/?authSource=admin&serverSelectionTimeoutMS=2000", user, *user ? "@" : "",
+        (void) snprintf(w->uri, sizeof(w->uri),
+                "mongodb://%s%s127.0.0.1:%d/?authSource=admin&serverSelectionTimeoutMS=2000", user, *user ? "@" : "",
                 w->server.port);
         (void) snprintf(w->database, sizeof(w->database), "d%u", w->serial);
         w->mongodb = (MongodbConfig){ .uri = w->uri,
@@ -42,7 +44,8 @@ static void open_as(World *w, const char *user, const char *password) {
                 .collection = collection,
                 .rejected_collection = rejected,
                 .date_fields = none };
-        w->config = (SubscriptionConfig){ .subscription = subscription, .id_attribute = id_attribute, .keys = &w->mongodb };
+        w->config =
+                (SubscriptionConfig){ .subscription = subscription, .id_attribute = id_attribute, .keys = &w->mongodb };
         assert_int_equal(admin->open(&w->config, &w->self, text), 0);
 }
 
@@ -229,7 +232,8 @@ static size_t count_rejected(World *w, Seen *seen, bool with_data) {
         char text[SINK_ADMIN_TEXT_MAX];
 
         *seen = (Seen){};
-        if (admin->each_rejected(w->self, &(SinkRejectedQuery){ .with_data = with_data, .each = see, .userdata = seen }, text) != SINK_ADMIN_OK)
+        if (admin->each_rejected(w->self, &(SinkRejectedQuery){ .with_data = with_data, .each = see, .userdata = seen },
+                    text) != SINK_ADMIN_OK)
                 fail_msg("%s", text);
         return seen->n;
 }
@@ -265,8 +269,9 @@ static void test_rejected(void **state) {
         mongodb_server_command(&w->server, w->database, "{\"collMod\":\"c\",\"validator\":{}}");
         assert_int_equal(admin->replay(w->self, seen.id, text), SINK_ADMIN_OK);
         assert_int_equal(count_rejected(w, &seen, false), 0);
-        assert_int_equal(mongodb_server_count(&w->server, w->database, "c",
-                                 "{\"_id\":\"b\",\"val\":\"x\",\"pubsub.message_id\":\"7\",\"pubsub.ordering_key\":\"o\"}"),
+        assert_int_equal(
+                mongodb_server_count(&w->server, w->database, "c",
+                        "{\"_id\":\"b\",\"val\":\"x\",\"pubsub.message_id\":\"7\",\"pubsub.ordering_key\":\"o\"}"),
                 1);
         put_rejected(w, "7", "{\"val\":\"x\"}", "refused", "again"); /* A3: what was stored meanwhile can be cleared */
         assert_int_equal(admin->replay(w->self, SUBSCRIPTION ":7", text), SINK_ADMIN_OK);
@@ -300,7 +305,8 @@ static void test_users(void **state) {
         World *w = *state;
 
         reopen(w);
-        mongodb_server_command(&w->server, "admin", "{\"createUser\":\"root\",\"pwd\":\"p@ss:/%41\",\"roles\":[\"root\"]}");
+        mongodb_server_command(
+                &w->server, "admin", "{\"createUser\":\"root\",\"pwd\":\"p@ss:/%41\",\"roles\":[\"root\"]}");
         mongodb_server_stop(&w->server, SIGTERM);
         mongodb_server_start(&w->server, true);
         w->self = admin->close(w->self);

@@ -31,17 +31,20 @@ static MongodbFault probe(World *w) {
 }
 
 static World *world_new_with(const char *options) {
-        static char database[] = "d", collection[] = "c", rejected[] = "c_rejected", subscription[] = SUBSCRIPTION, id_attribute[] = "key",
-                    *none[] = { NULL };
+        static char database[] = "d", collection[] = "c", rejected[] = "c_rejected", subscription[] = SUBSCRIPTION,
+                    id_attribute[] = "key", *none[] = { NULL };
         World *w = calloc(1, sizeof(*w));
-        MongodbConfig mongodb = { .database = database, .collection = collection, .rejected_collection = rejected, .date_fields = none };
+        MongodbConfig mongodb = {
+                .database = database, .collection = collection, .rejected_collection = rejected, .date_fields = none
+        };
         SubscriptionConfig config = { .subscription = subscription, .id_attribute = id_attribute, .keys = &mongodb };
         char problem[MONGODB_DETAIL_SIZE];
 
         assert_non_null(w);
         server_start(&w->server);
-        (void) snprintf(w->uri, sizeof(w->uri), "mongodb://127.0.0.1:%d/?heartbeatFrequencyMS=500&serverSelectionTimeoutMS=3000%s",
-                w->server.port, options);
+        (void) snprintf(w->uri, sizeof(w->uri),
+                "mongodb://127.0.0.1:%d/?heartbeatFrequencyMS=500&serverSelectionTimeoutMS=3000%s", w->server.port,
+                options);
         mongodb.uri = w->uri;
         assert_int_equal(mongodb_client_new(&config, NULL, &w->client, problem), 0);
         for (int tries = 0; probe(w) != MONGODB_FAULT_NONE;) /* with a short time for answers, on a slow machine */
@@ -114,7 +117,8 @@ static MongodbFault pass(World *w) {
         assert_non_null(work.items);
         for (size_t i = 0; i < w->pull.n; i++)
                 if (w->items[i].verdict == SINK_PENDING || w->items[i].verdict == SINK_SUSPECT)
-                        work.items[work.n++] = (SinkItem){ .message = w->items[i].message, .alone = w->items[i].verdict == SINK_SUSPECT };
+                        work.items[work.n++] = (SinkItem){ .message = w->items[i].message,
+                                .alone = w->items[i].verdict == SINK_SUSPECT };
         w->fault = mongodb_write(w->client, &work, false);
         w->answer = work.answer;
         for (size_t i = 0; i < work.n; i++) {
@@ -123,7 +127,8 @@ static MongodbFault pass(World *w) {
                 free(item->detail);
                 *item = work.items[i];
                 if (item->verdict != SINK_PENDING)
-                        assert_int_equal(item->verdict == SINK_BAD || item->verdict == SINK_SUSPECT, item->detail != NULL);
+                        assert_int_equal(
+                                item->verdict == SINK_BAD || item->verdict == SINK_SUSPECT, item->detail != NULL);
         }
         free(work.items);
         return w->fault;
@@ -197,7 +202,8 @@ static void test_suspects(void **state) {
         static const struct {
                 int code;
                 bool about;
-        } rows[] = { { 121, true }, { 10334, true }, { 16755, true }, { 171, true }, { 2, false }, { 9, false }, { 14, false }, { 4711, false } };
+        } rows[] = { { 121, true }, { 10334, true }, { 16755, true }, { 171, true }, { 2, false }, { 9, false },
+                { 14, false }, { 4711, false } };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 World *w = world_new();
@@ -211,7 +217,8 @@ static void test_suspects(void **state) {
                 assert_int_equal(w->items[UNLUCKY].verdict, SINK_SUSPECT);
                 assert_int_equal(w->items[UNLUCKY].code, rows[i].code);
                 assert_int_equal(w->items[UNLUCKY].about_document, rows[i].about);
-                assert_true(w->items[UNLUCKY].proven && !w->items[UNLUCKY].alone); /* others were stored by the same command */
+                assert_true(w->items[UNLUCKY].proven &&
+                            !w->items[UNLUCKY].alone); /* others were stored by the same command */
                 assert_int_equal(w->server.inserts, 1);
                 w->server.largest = 0;
                 assert_int_equal(pass(w), MONGODB_FAULT_NONE);
@@ -240,7 +247,8 @@ static void test_poison(void **state) {
                 assert_int_equal(w->items[UNLUCKY].code, codes[i]);
                 assert_false(w->items[UNLUCKY].about_document);
                 assert_true(w->items[UNLUCKY].alone);
-                assert_int_equal(count_of(w, SINK_STORED) + count_of(w, SINK_DUPLICATE), 99); /* what stood before it was applied */
+                assert_int_equal(count_of(w, SINK_STORED) + count_of(w, SINK_DUPLICATE),
+                        99); /* what stood before it was applied */
                 assert_true(w->server.inserts <= 2 * 7 + 1);
                 assert_honest(w);
                 world_free(w);
@@ -264,7 +272,8 @@ static void test_everything_refused(void **state) {
                 assert_int_equal(count_of(w, SINK_PENDING), 997);
                 assert_true(w->server.inserts < 20);
                 fill(w, 1, 0);
-                assert_int_equal(pass(w), MONGODB_FAULT_NONE); /* a scout: what is to be made of it, the caller decides */
+                assert_int_equal(
+                        pass(w), MONGODB_FAULT_NONE); /* a scout: what is to be made of it, the caller decides */
                 assert_true(w->items[0].verdict == SINK_SUSPECT && !w->answer.accepted);
                 w->server.say = NULL;
                 fill(w, 1000, 0);
@@ -279,8 +288,9 @@ static void test_fault_for_one(void **state) {
         static const struct {
                 int code;
                 MongodbFault fault;
-        } rows[] = { { 14031, MONGODB_FAULT_DISK_FULL }, { 16500, MONGODB_FAULT_BUSY }, { 12501, MONGODB_FAULT_QUOTA }, { 112, MONGODB_FAULT_BUSY },
-                { 462, MONGODB_FAULT_BUSY }, { 13, MONGODB_FAULT_FORBIDDEN }, { 319, MONGODB_FAULT_BUSY } };
+        } rows[] = { { 14031, MONGODB_FAULT_DISK_FULL }, { 16500, MONGODB_FAULT_BUSY }, { 12501, MONGODB_FAULT_QUOTA },
+                { 112, MONGODB_FAULT_BUSY }, { 462, MONGODB_FAULT_BUSY }, { 13, MONGODB_FAULT_FORBIDDEN },
+                { 319, MONGODB_FAULT_BUSY } };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 World *w = world_new();
@@ -291,7 +301,8 @@ static void test_fault_for_one(void **state) {
                 assert_int_equal(pass(w), rows[i].fault);
                 assert_true(w->answer.accepted && w->answer.single);
                 assert_int_equal(count_of(w, SINK_STORED), 19);
-                assert_true(w->items[UNLUCKY].verdict == SINK_PENDING && w->items[UNLUCKY].later && w->items[UNLUCKY].code == rows[i].code);
+                assert_true(w->items[UNLUCKY].verdict == SINK_PENDING && w->items[UNLUCKY].later &&
+                            w->items[UNLUCKY].code == rows[i].code);
                 w->server.say = NULL;
                 assert_int_equal(pass(w), MONGODB_FAULT_NONE);
                 assert_int_equal(count_of(w, SINK_STORED), 20);
@@ -492,7 +503,8 @@ static void test_apart_refused(void **state) {
                 assert_int_equal(pass(w), MONGODB_FAULT_NONE);
                 set_say(w, rows[i].document ? say_all : say_unlucky_and_refuse);
                 assert_int_equal(set_apart(w), rows[i].fault);
-                assert_int_equal(w->items[UNLUCKY].verdict, rows[i].fault == MONGODB_FAULT_NONE ? SINK_BAD : SINK_PENDING);
+                assert_int_equal(
+                        w->items[UNLUCKY].verdict, rows[i].fault == MONGODB_FAULT_NONE ? SINK_BAD : SINK_PENDING);
                 assert_true(strlen(w->answer.detail) > 0);
                 assert_string_equal(w->items[UNLUCKY].reason, "refused");
                 world_free(w);
@@ -527,7 +539,8 @@ static void test_trial(void **state) {
                 { 0, MONGODB_FAULT_NONE, true },
                 { 10107, MONGODB_FAULT_BUSY, false },
                 { 64, MONGODB_FAULT_WRITE_CONCERN, false },
-                { 13, MONGODB_FAULT_NONE, false }, { 61, MONGODB_FAULT_NONE, false }, /* the second one: Cosmos DB, of a sharded collection */
+                { 13, MONGODB_FAULT_NONE, false },
+                { 61, MONGODB_FAULT_NONE, false }, /* the second one: Cosmos DB, of a sharded collection */
                 { 2, MONGODB_FAULT_REFUSED, false },
                 { 8, MONGODB_FAULT_REFUSED, false },
                 { 4711, MONGODB_FAULT_REFUSED, false },
@@ -576,7 +589,8 @@ static void test_target(void **state) {
                 w->server.list_names = rows[i].names;
                 if (probe(w) != rows[i].fault)
                         fail_msg("%zu: %s", i, mongodb_fault_words(w->fault)->name);
-                assert_int_equal(rows[i].fault == MONGODB_FAULT_TARGET, strstr(w->answer.detail, "d.c is a") || strstr(w->answer.detail, "d.c is c"));
+                assert_int_equal(rows[i].fault == MONGODB_FAULT_TARGET,
+                        strstr(w->answer.detail, "d.c is a") || strstr(w->answer.detail, "d.c is c"));
         }
         world_free(w);
 }
@@ -619,50 +633,6 @@ static void test_slow_line(void **state) {
         world_free(w);
 }
 
-/* The driver's client may not be able to log in any more although the server would let it in: after three refusals in a row there is a new
- * pool, and with it new connections. */
-static void test_refused_logins_renew_the_pool(void **state) {
-        static char name[] = "d", none[] = "", *dates[] = { NULL };
-        char uri[160], text[MONGODB_DETAIL_SIZE];
-        MongodbConfig mongodb = { .uri = uri, .database = name, .collection = name, .rejected_collection = name, .date_fields = dates };
-        SubscriptionConfig config = { .subscription = none, .id_attribute = none, .keys = &mongodb };
-        Server *server = calloc(1, sizeof(*server));
-        _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
-        mongoc_client_pool_t *first;
-
-        assert_non_null(server);
-        server_start(server);
-        (void) snprintf(uri, sizeof(uri),
-                "mongodb://u:p@127.0.0.1:%d/?authMechanism=PLAIN&heartbeatFrequencyMS=500&serverSelectionTimeoutMS=5000", server->port);
-        assert_int_equal(mongodb_client_new(&config, NULL, &client, text), 0);
-
-        server->refuse_logins = true;
-        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOGIN);
-        first = client->pool;
-        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOGIN);
-        server->refuse_logins = false;
-        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_NONE);
-        assert_non_null(first);
-        assert_ptr_equal(client->pool, first);
-        assert_int_equal(client->login_failures, 0); /* only those in a row count */
-        client = mongodb_client_free(client);
-
-        server->refuse_logins = true;
-        assert_int_equal(mongodb_client_new(&config, NULL, &client, text), 0);
-        for (unsigned refused = 1; refused <= 3; refused++) {
-                assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOGIN);
-                assert_int_equal(client->pool != NULL, refused < 3);
-        }
-        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOGIN); /* of the new pool: it counts anew */
-        assert_non_null(client->pool);
-        server->refuse_logins = false;
-        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_NONE);
-        client = mongodb_client_free(client);
-        server_stop(server);
-        assert_in_range(server->logins, 3 + 5, 2 * (3 + 5)); /* libmongoc 1.30 logs in twice a try that is refused */
-        free(server);
-}
-
 static void test_no_messages(void **state) {
         World *w = world_new();
 
@@ -692,7 +662,6 @@ int main(void) {
                 cmocka_unit_test(test_target),
                 cmocka_unit_test(test_bulk_limits),
                 cmocka_unit_test(test_slow_line),
-                cmocka_unit_test(test_refused_logins_renew_the_pool),
                 cmocka_unit_test(test_no_messages),
         };
 

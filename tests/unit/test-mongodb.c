@@ -32,16 +32,21 @@ static bson_t *reply_of(const char *json) {
         return reply;
 }
 
-#define DUPLICATE(index)                                                                                                                   \
-        "{\"index\":" #index ",\"code\":11000,\"keyPattern\":{\"_id\":1},\"keyValue\":{\"_id\":\"x\"},\"errmsg\":\"E11000 dup key\"}"
-#define DUPLICATE_OLD(index)                                                                                                               \
-        "{\"index\":" #index ",\"code\":11000,\"errmsg\":\"E11000 duplicate key error collection: d.c index: _id_ dup key: { : 1 }\"}"
-#define DUPLICATE_OLDER(index)                                                                                                             \
-        "{\"index\":" #index ",\"code\":11000,\"errmsg\":\"E11000 duplicate key error index: d.c.$_id_ dup key: { : 1 }\"}"
-#define DUPLICATE_OTHER(index)                                                                                                             \
-        "{\"index\":" #index ",\"code\":11000,\"keyPattern\":{\"serial\":1},\"errmsg\":\"E11000 index: serial_1 dup key _id_ \"}"
+#define DUPLICATE(index)                                                                                               \
+        "{\"index\":" #index                                                                                           \
+        ",\"code\":11000,\"keyPattern\":{\"_id\":1},\"keyValue\":{\"_id\":\"x\"},\"errmsg\":\"E11000 dup key\"}"
+#define DUPLICATE_OLD(index)                                                                                           \
+        "{\"index\":" #index                                                                                           \
+        ",\"code\":11000,\"errmsg\":\"E11000 duplicate key error collection: d.c index: _id_ dup key: { : 1 }\"}"
+#define DUPLICATE_OLDER(index)                                                                                         \
+        "{\"index\":" #index                                                                                           \
+        ",\"code\":11000,\"errmsg\":\"E11000 duplicate key error index: d.c.$_id_ dup key: { : 1 }\"}"
+#define DUPLICATE_OTHER(index)                                                                                         \
+        "{\"index\":" #index                                                                                           \
+        ",\"code\":11000,\"keyPattern\":{\"serial\":1},\"errmsg\":\"E11000 index: serial_1 dup key _id_ \"}"
 #define DUPLICATE_OTHER_OLD(index) "{\"index\":" #index ",\"code\":11000,\"errmsg\":\"E11000 index: my_id_1 dup key\"}"
-#define DUPLICATE_COMPOUND(index) "{\"index\":" #index ",\"code\":11000,\"keyPattern\":{\"_id\":1,\"a\":1},\"errmsg\":\"E11000\"}"
+#define DUPLICATE_COMPOUND(index)                                                                                      \
+        "{\"index\":" #index ",\"code\":11000,\"keyPattern\":{\"_id\":1,\"a\":1},\"errmsg\":\"E11000\"}"
 #define ERROR(index, code) "{\"index\":" #index ",\"code\":" #code ",\"errmsg\":\"no\"}"
 
 static void test_judge(void **state) {
@@ -54,47 +59,57 @@ static void test_judge(void **state) {
         } rows[] = {
                 { "all stored", true, 0, 0, "{\"nInserted\":4,\"writeErrors\":[]}", "SSSS", MONGODB_FAULT_NONE },
                 { "all stored, counted as a double", true, 0, 0, "{\"nInserted\":4.0}", "SSSS", MONGODB_FAULT_NONE },
-                { "counts that do not add up", true, 0, 0, "{\"nInserted\":3,\"writeErrors\":[]}", "????", MONGODB_FAULT_NONE },
+                { "counts that do not add up", true, 0, 0, "{\"nInserted\":3,\"writeErrors\":[]}", "????",
+                        MONGODB_FAULT_NONE },
                 { "no count", true, 0, 0, "{}", "????", MONGODB_FAULT_NONE },
-                { "one duplicate", false, 17, 11000, "{\"nInserted\":3,\"writeErrors\":[" DUPLICATE(1) "]}", "SDSS", MONGODB_FAULT_NONE },
+                { "one duplicate", false, 17, 11000, "{\"nInserted\":3,\"writeErrors\":[" DUPLICATE(1) "]}", "SDSS",
+                        MONGODB_FAULT_NONE },
                 { "duplicates of old servers", false, 17, 11000,
-                        "{\"nInserted\":2,\"writeErrors\":[" DUPLICATE_OLD(0) "," DUPLICATE_OLDER(3) "]}", "DSSD", MONGODB_FAULT_NONE },
+                        "{\"nInserted\":2,\"writeErrors\":[" DUPLICATE_OLD(0) "," DUPLICATE_OLDER(3) "]}", "DSSD",
+                        MONGODB_FAULT_NONE },
                 { "other unique indexes", false, 17, 11000,
-                        "{\"nInserted\":1,\"writeErrors\":[" DUPLICATE_OTHER(0) "," DUPLICATE_OTHER_OLD(1) "," DUPLICATE_COMPOUND(2) "]}",
+                        "{\"nInserted\":1,\"writeErrors\":[" DUPLICATE_OTHER(0) "," DUPLICATE_OTHER_OLD(
+                                1) "," DUPLICATE_COMPOUND(2) "]}",
                         "DDDS", MONGODB_FAULT_NONE },
                 { "refused, duplicate and odd together", false, 17, 121,
-                        "{\"nInserted\":1,\"writeErrors\":[" ERROR(0, 121) "," DUPLICATE(1) "," ERROR(3, 4711) "]}", "ADSO",
-                        MONGODB_FAULT_NONE },
+                        "{\"nInserted\":1,\"writeErrors\":[" ERROR(0, 121) "," DUPLICATE(1) "," ERROR(3, 4711) "]}",
+                        "ADSO", MONGODB_FAULT_NONE },
                 { "index and code as doubles and int64", false, 17, 121,
                         "{\"nInserted\":{\"$numberLong\":\"2\"},\"writeErrors\":[{\"index\":2.0,\"code\":121.0,\"errmsg\":\"\"},"
                         "{\"index\":{\"$numberLong\":\"3\"},\"code\":{\"$numberLong\":\"121\"},\"errmsg\":\"\"}]}",
                         "SSAA", MONGODB_FAULT_NONE },
                 { "the whole batch refused", false, 17, 121,
-                        "{\"nInserted\":0,\"writeErrors\":[" ERROR(0, 2) "," ERROR(1, 22) "," ERROR(2, 57) "," ERROR(3, 10334) "]}", "OAAA",
-                        MONGODB_FAULT_NONE },
-                { "unlisted ones when a later part was cut off", false, 17, 11000, "{\"nInserted\":1,\"writeErrors\":[" DUPLICATE(0) "]}",
-                        "D???", MONGODB_FAULT_NONE },
-                { "the disk is full for one", false, 17, 14031, "{\"nInserted\":3,\"writeErrors\":[" ERROR(2, 14031) "]}", "SSLS",
-                        MONGODB_FAULT_DISK_FULL },
+                        "{\"nInserted\":0,\"writeErrors\":[" ERROR(0, 2) "," ERROR(1, 22) "," ERROR(2, 57) "," ERROR(
+                                3, 10334) "]}",
+                        "OAAA", MONGODB_FAULT_NONE },
+                { "unlisted ones when a later part was cut off", false, 17, 11000,
+                        "{\"nInserted\":1,\"writeErrors\":[" DUPLICATE(0) "]}", "D???", MONGODB_FAULT_NONE },
+                { "the disk is full for one", false, 17, 14031,
+                        "{\"nInserted\":3,\"writeErrors\":[" ERROR(2, 14031) "]}", "SSLS", MONGODB_FAULT_DISK_FULL },
                 { "busy for one, refused another", false, 17, 112,
-                        "{\"nInserted\":2,\"writeErrors\":[" ERROR(0, 112) "," ERROR(1, 121) "]}", "LASS", MONGODB_FAULT_BUSY },
-                { "an index twice", false, 17, 121, "{\"nInserted\":2,\"writeErrors\":[" ERROR(1, 121) "," ERROR(1, 121) "]}", "????",
+                        "{\"nInserted\":2,\"writeErrors\":[" ERROR(0, 112) "," ERROR(1, 121) "]}", "LASS",
                         MONGODB_FAULT_BUSY },
-                { "an index out of range", false, 17, 121, "{\"nInserted\":3,\"writeErrors\":[" ERROR(4, 121) "]}", "????",
+                { "an index twice", false, 17, 121,
+                        "{\"nInserted\":2,\"writeErrors\":[" ERROR(1, 121) "," ERROR(1, 121) "]}", "????",
                         MONGODB_FAULT_BUSY },
-                { "an index below zero", false, 17, 121, "{\"nInserted\":3,\"writeErrors\":[" ERROR(-1, 121) "]}", "????",
+                { "an index out of range", false, 17, 121, "{\"nInserted\":3,\"writeErrors\":[" ERROR(4, 121) "]}",
+                        "????", MONGODB_FAULT_BUSY },
+                { "an index below zero", false, 17, 121, "{\"nInserted\":3,\"writeErrors\":[" ERROR(-1, 121) "]}",
+                        "????", MONGODB_FAULT_BUSY },
+                { "no index", false, 17, 121, "{\"nInserted\":3,\"writeErrors\":[{\"code\":121}]}", "????",
                         MONGODB_FAULT_BUSY },
-                { "no index", false, 17, 121, "{\"nInserted\":3,\"writeErrors\":[{\"code\":121}]}", "????", MONGODB_FAULT_BUSY },
                 { "write concern timeout", false, 16, 64,
-                        "{\"nInserted\":4,\"writeErrors\":[],\"writeConcernErrors\":[{\"code\":64,\"errmsg\":\"waiting\"}]}", "????",
-                        MONGODB_FAULT_WRITE_CONCERN },
+                        "{\"nInserted\":4,\"writeErrors\":[],\"writeConcernErrors\":[{\"code\":64,\"errmsg\":\"waiting\"}]}",
+                        "????", MONGODB_FAULT_WRITE_CONCERN },
                 { "write concern that cannot be met", false, 16, 100,
                         "{\"nInserted\":4,\"writeConcernErrors\":[{\"code\":100,\"errmsg\":\"no\"}]}", "????",
                         MONGODB_FAULT_WRITE_CONCERN },
-                { "unknown write concern", false, 16, 79, "{\"nInserted\":4,\"writeConcernErrors\":[{\"code\":79,\"errmsg\":\"no\"}]}",
-                        "????", MONGODB_FAULT_WRITE_CONCERN },
+                { "unknown write concern", false, 16, 79,
+                        "{\"nInserted\":4,\"writeConcernErrors\":[{\"code\":79,\"errmsg\":\"no\"}]}", "????",
+                        MONGODB_FAULT_WRITE_CONCERN },
                 { "write concern cut off by a shutdown", false, 16, 91,
-                        "{\"nInserted\":4,\"writeConcernErrors\":[{\"code\":91,\"errmsg\":\"bye\"}]}", "????", MONGODB_FAULT_BUSY },
+                        "{\"nInserted\":4,\"writeConcernErrors\":[{\"code\":91,\"errmsg\":\"bye\"}]}", "????",
+                        MONGODB_FAULT_BUSY },
                 { "duplicates and a write concern error: nothing is settled", false, 17, 11000,
                         "{\"nInserted\":3,\"writeErrors\":[" DUPLICATE(
                                 1) "],\"writeConcernErrors\":[{\"code\":64,\"errmsg\":\"waiting\"}]}",
@@ -106,33 +121,38 @@ static void test_judge(void **state) {
                         MONGODB_FAULT_UNREACHABLE },
                 { "network after a part of it", false, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET,
                         "{\"nInserted\":3,\"writeErrors\":[" DUPLICATE(1) "]}", "????", MONGODB_FAULT_UNREACHABLE },
-                { "no server", false, MONGOC_ERROR_SERVER_SELECTION, MONGOC_ERROR_SERVER_SELECTION_FAILURE, "{}", "????",
+                { "no server", false, MONGOC_ERROR_SERVER_SELECTION, MONGOC_ERROR_SERVER_SELECTION_FAILURE, "{}",
+                        "????", MONGODB_FAULT_UNREACHABLE },
+                { "protocol", false, MONGOC_ERROR_PROTOCOL, MONGOC_ERROR_PROTOCOL_INVALID_REPLY, "{}", "????",
                         MONGODB_FAULT_UNREACHABLE },
-                { "protocol", false, MONGOC_ERROR_PROTOCOL, MONGOC_ERROR_PROTOCOL_INVALID_REPLY, "{}", "????", MONGODB_FAULT_UNREACHABLE },
-                { "login", false, MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE, "{}", "????", MONGODB_FAULT_LOGIN },
-                { "not ready", false, MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_NOT_READY, "{}", "????", MONGODB_FAULT_UNREACHABLE },
+                { "login", false, MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE, "{}", "????",
+                        MONGODB_FAULT_LOGIN },
+                { "not ready", false, MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_NOT_READY, "{}", "????",
+                        MONGODB_FAULT_UNREACHABLE },
                 { "not authorized", false, 17, 13, "{}", "????", MONGODB_FAULT_FORBIDDEN },
                 { "login by code", false, 17, 18, "{}", "????", MONGODB_FAULT_LOGIN },
                 { "Atlas", false, 17, 8000, "{}", "????", MONGODB_FAULT_SETTINGS },
                 { "a view", false, 17, 166, "{}", "????", MONGODB_FAULT_TARGET },
                 { "a bad name", false, 17, 73, "{}", "????", MONGODB_FAULT_SETTINGS },
                 { "writes blocked", false, 17, 371, "{}", "????", MONGODB_FAULT_SETTINGS },
-                { "no primary", false, 17, 10107, "{\"errorLabels\":[\"RetryableWriteError\"]}", "????", MONGODB_FAULT_BUSY },
+                { "no primary", false, 17, 10107, "{\"errorLabels\":[\"RetryableWriteError\"]}", "????",
+                        MONGODB_FAULT_BUSY },
                 { "shutting down", false, 17, 11600, "{}", "????", MONGODB_FAULT_BUSY },
                 { "a new code with the label", false, 17, 9999, "{\"errorLabels\":[\"SystemOverloadedError\"]}", "????",
                         MONGODB_FAULT_BUSY },
-                { "the label says that no document is at fault", false, 17, 2, "{\"errorLabels\":[\"RetryableWriteError\"]}", "????",
-                        MONGODB_FAULT_BUSY },
+                { "the label says that no document is at fault", false, 17, 2,
+                        "{\"errorLabels\":[\"RetryableWriteError\"]}", "????", MONGODB_FAULT_BUSY },
                 { "not the object that a write concern error is", false, 17, 4711, "{\"writeConcernError\":1}", "????",
                         MONGODB_FAULT_REFUSED },
                 { "disk full", false, 17, 14031, "{}", "????", MONGODB_FAULT_DISK_FULL },
                 { "poison", false, 17, 22, "{}", "????", MONGODB_FAULT_REFUSED },
                 { "too large, found by the driver", false, MONGOC_ERROR_BSON, MONGOC_ERROR_BSON_INVALID, "{}", "????",
                         MONGODB_FAULT_REFUSED },
-                { "invalid, found by the driver", false, MONGOC_ERROR_COMMAND, MONGOC_ERROR_COMMAND_INVALID_ARG, "{}", "????",
-                        MONGODB_FAULT_REFUSED },
+                { "invalid, found by the driver", false, MONGOC_ERROR_COMMAND, MONGOC_ERROR_COMMAND_INVALID_ARG, "{}",
+                        "????", MONGODB_FAULT_REFUSED },
                 { "an unknown code", false, 17, 4711, "{}", "????", MONGODB_FAULT_REFUSED },
-                { "failed without a code, counts add up", false, 0, 0, "{\"nInserted\":4}", "SSSS", MONGODB_FAULT_NONE },
+                { "failed without a code, counts add up", false, 0, 0, "{\"nInserted\":4}", "SSSS",
+                        MONGODB_FAULT_NONE },
                 { "failed without a code", false, 0, 0, "{\"nInserted\":2}", "????", MONGODB_FAULT_NONE },
         };
 
@@ -186,20 +206,25 @@ static void test_stored_is_certain(void **state) {
                 for (int inserted = 0; inserted <= N + 1; inserted++)
                         for (unsigned listed = 0; listed < 1 << N; listed++)
                                 for (int concern = 0; concern < 2; concern++) {
-                                        bson_error_t error = { .domain = domains[domain], .code = domains[domain] > 0 ? 121 : 0 };
+                                        bson_error_t error = { .domain = domains[domain],
+                                                .code = domains[domain] > 0 ? 121 : 0 };
                                         MongodbJudgement verdicts[N];
                                         _cleanup_bytes_ Bytes json = {};
                                         bson_t *reply;
                                         int n_listed = 0;
 
-                                        (void) bytes_append_format(&json, "{\"nInserted\":%d,\"writeErrors\":[", inserted);
+                                        (void) bytes_append_format(
+                                                &json, "{\"nInserted\":%d,\"writeErrors\":[", inserted);
                                         for (unsigned i = 0; i < N; i++)
                                                 if (listed & 1u << i)
-                                                        (void) bytes_append_format(
-                                                                &json, "%s{\"index\":%u,\"code\":121}", n_listed++ ? "," : "", i);
-                                        (void) bytes_append_format(&json, "]%s}", concern ? ",\"writeConcernErrors\":[{\"code\":64}]" : "");
+                                                        (void) bytes_append_format(&json,
+                                                                "%s{\"index\":%u,\"code\":121}", n_listed++ ? "," : "",
+                                                                i);
+                                        (void) bytes_append_format(&json, "]%s}",
+                                                concern ? ",\"writeConcernErrors\":[{\"code\":64}]" : "");
                                         reply = reply_of(json.data);
-                                        (void) mongodb_reply_judge(n_listed == 0 && !concern, reply, &error, verdicts, N);
+                                        (void) mongodb_reply_judge(
+                                                n_listed == 0 && !concern, reply, &error, verdicts, N);
                                         for (unsigned i = 0; i < N; i++)
                                                 if (verdicts[i].verdict == MONGODB_STORED) {
                                                         assert_false(concern);
@@ -219,7 +244,8 @@ static void test_describe(void **state) {
         char text[256], small[12];
 
         mongodb_reply_describe(reply, &error, 3, text, sizeof(text));
-        assert_string_equal(text, "Document failed validation (code 121): { \"details\" : { \"missing\" : [ \"val\" ] } }");
+        assert_string_equal(
+                text, "Document failed validation (code 121): { \"details\" : { \"missing\" : [ \"val\" ] } }");
         mongodb_reply_describe(reply, &error, 2, text, sizeof(text));
         assert_string_equal(text, "as a whole (code 7)");
         mongodb_reply_describe(reply, &error, 3, small, sizeof(small));
@@ -246,15 +272,16 @@ static void test_fault_words(void **state) {
         assert_true(mongodb_fault_words(MONGODB_FAULT_FORBIDDEN)->lasting);
         assert_true(mongodb_fault_words(MONGODB_FAULT_TARGET)->lasting);
         assert_false(mongodb_fault_words(MONGODB_FAULT_UNREACHABLE)->lasting);
-        assert_non_null(strstr(mongodb_fault_words(MONGODB_FAULT_UNREACHABLE)->remedy, "access list")); /* Atlas says "tlsv1 alert internal error" */
+        assert_non_null(strstr(mongodb_fault_words(MONGODB_FAULT_UNREACHABLE)->remedy,
+                "access list")); /* Atlas says "tlsv1 alert internal error" */
         assert_false(mongodb_fault_words(MONGODB_FAULT_REFUSED)->lasting);
 }
 
 /* A2: the server's own list of what can be tried again, and the states of a server that pass, are never held against a document. */
 static void test_retriable_codes(void **state) {
-        static const int codes[] = { 6, 7, 24, 46, 50, 63, 70, 82, 89, 90, 91, 112, 134, 150, 189, 203, 211, 215, 216, 249, 262, 279, 290, 317, 319, 355,
-                358, 365, 384, 402, 406, 407, 412, 433, 449, 450, 453, 462, 9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 16500, 46841,
-                50915, 91331, 10045600 };
+        static const int codes[] = { 6, 7, 24, 46, 50, 63, 70, 82, 89, 90, 91, 112, 134, 150, 189, 203, 211, 215, 216,
+                249, 262, 279, 290, 317, 319, 355, 358, 365, 384, 402, 406, 407, 412, 433, 449, 450, 453, 462, 9001,
+                10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 16500, 46841, 50915, 91331, 10045600 };
         /* a setting or the server's state can cause these as well as a document */
         static const int others[] = { 0, 1, 2, 8, 9, 14, 16, 17, 301, 303, 4711, 16501, 999999 };
 
@@ -268,7 +295,8 @@ static void test_retriable_codes(void **state) {
                 MongodbFault fault = MONGODB_FAULT_NONE;
 
                 assert_int_equal(mongodb_code_kind(others[i], "", "", &fault), MONGODB_KIND_OTHER);
-                assert_int_equal(mongodb_code_kind(others[i], "IngressRequestRateLimitExceeded", "", &fault), MONGODB_KIND_FAULT);
+                assert_int_equal(mongodb_code_kind(others[i], "IngressRequestRateLimitExceeded", "", &fault),
+                        MONGODB_KIND_FAULT);
         }
 }
 
@@ -280,7 +308,8 @@ static void test_login_broken_off(void **state) {
         } rows[] = {
                 { "Authentication failed.", MONGODB_FAULT_LOGIN },
                 { "bad auth : Authentication failed.", MONGODB_FAULT_LOGIN },
-                { "Failed to send \"saslStart\" command with database \"admin\": socket error or timeout", MONGODB_FAULT_UNREACHABLE },
+                { "Failed to send \"saslStart\" command with database \"admin\": socket error or timeout",
+                        MONGODB_FAULT_UNREACHABLE },
                 { "Failed to send \"saslContinue\" command with database \"admin\": Failed to read 4 bytes: socket error or timeout",
                         MONGODB_FAULT_UNREACHABLE },
         };
@@ -337,13 +366,17 @@ static mongoc_uri_t *uri_of(const char *text, const char *secret, char problem[s
 static void test_uri_limits(void **state) {
         char problem[MONGODB_DETAIL_SIZE];
         mongoc_uri_t *uri =
-                uri_of("mongodb://h/?serverSelectionTimeoutMS=2000&socketTimeoutMS=60000&heartbeatFrequencyMS=60000", NULL, problem);
+                uri_of("mongodb://h/?serverSelectionTimeoutMS=2000&socketTimeoutMS=60000&heartbeatFrequencyMS=60000",
+                        NULL, problem);
 
         assert_non_null(uri);
-        assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 0), 2000); /* smaller: the user's */
-        assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0), 60000); /* A1: up to the ceiling, too */
+        assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 0),
+                2000); /* smaller: the user's */
+        assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0),
+                60000); /* A1: up to the ceiling, too */
         assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 0), MONGODB_CONNECT_MSEC);
-        assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, 0), MONGODB_HEARTBEAT_MSEC);
+        assert_int_equal(
+                mongoc_uri_get_option_as_int32(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, 0), MONGODB_HEARTBEAT_MSEC);
         assert_true(mongoc_uri_get_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false));
         assert_string_equal(mongoc_uri_get_appname(uri), "sensorqd");
         mongoc_uri_destroy(uri);

@@ -11,8 +11,8 @@
 typedef struct Broker {
         SourceFixture *f;
         int listen_fd, fd;
-        bool knows;          /* the session */
-        bool mute, deaf;     /* answers no SUBSCRIBE; no PINGREQ */
+        bool knows;      /* the session */
+        bool mute, deaf; /* answers no SUBSCRIBE; no PINGREQ */
         unsigned greeted, subscribed, acknowledged, pings;
 } Broker;
 
@@ -59,18 +59,19 @@ static void broker_turn(Broker *b) {
                 b->fd = fd;
         }
         n = b->fd >= 0 ? recv(b->fd, buffer, sizeof(buffer), 0) : 0;
-        for (ssize_t at = 0; at + 1 < n; at += 2 + buffer[at + 1]) /* none is longer than 127 bytes, and each comes whole */
+        for (ssize_t at = 0; at + 1 < n;
+                at += 2 + buffer[at + 1]) /* none is longer than 127 bytes, and each comes whole */
                 hear_one(b, buffer + at);
         source_fixture_turn(b->f);
 }
 
-#define UNTIL(b, condition)                                                                                                                \
-        do {                                                                                                                               \
-                usec_t begin_ = clock_now();                                                                                               \
-                while (!(condition)) {                                                                                                     \
-                        assert_true(clock_now() - begin_ < 30 * USEC_PER_SEC);                                                             \
-                        broker_turn(b);                                                                                                    \
-                }                                                                                                                          \
+#define UNTIL(b, condition)                                                                                            \
+        do {                                                                                                           \
+                usec_t begin_ = clock_now();                                                                           \
+                while (!(condition)) {                                                                                 \
+                        assert_true(clock_now() - begin_ < 30 * USEC_PER_SEC);                                         \
+                        broker_turn(b);                                                                                \
+                }                                                                                                      \
         } while (0)
 
 static void start(Broker *b) {
@@ -79,7 +80,8 @@ static void start(Broker *b) {
         char lines[200];
 
         assert_int_equal(getsockname(b->listen_fd, (struct sockaddr *) &address, &size), 0);
-        (void) snprintf(lines, sizeof(lines), "      type: mqtt\n      url: mqtt://127.0.0.1:%u\n      topics: 'n/#'\n", ntohs(address.sin_port));
+        (void) snprintf(lines, sizeof(lines), "      type: mqtt\n      url: mqtt://127.0.0.1:%u\n      topics: 'n/#'\n",
+                ntohs(address.sin_port));
         b->greeted = b->subscribed = b->acknowledged = b->pings = 0;
         source_fixture_start(b->f, lines);
         UNTIL(b, b->greeted == 1);

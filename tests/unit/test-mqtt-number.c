@@ -35,7 +35,7 @@ typedef struct World {
         uint32_t random;
         Habit habit;
         unsigned pool, window_max, window, last_id, freed; /* window: drawn for each connection */
-        Packet flying[64]; /* what the broker has not heard an acknowledgement of, oldest first */
+        Packet flying[64];       /* what the broker has not heard an acknowledgement of, oldest first */
         size_t n_flying, n_sent; /* n_sent of them on this connection */
         unsigned published;
         Way to_us, to_broker;

@@ -19,13 +19,20 @@ static void assert_bytes(const Bytes *b, Slice expected) {
 
 static void test_connect(void **state) {
         _cleanup_bytes_ Bytes out = {}, old = {};
-        MqttConnect connect = { .version = MQTT_5, .client_id = "c", .username = "u", .password = "pw", .keep_alive_sec = 60,
-                .receive_max = 100, .packet_max = 65536, .session_expiry = MQTT_SESSION_FOR_EVER };
+        MqttConnect connect = { .version = MQTT_5,
+                .client_id = "c",
+                .username = "u",
+                .password = "pw",
+                .keep_alive_sec = 60,
+                .receive_max = 100,
+                .packet_max = 65536,
+                .session_expiry = MQTT_SESSION_FOR_EVER };
 
         assert_int_equal(mqtt_put_connect(&out, &connect), 0);
-        assert_bytes(&out, SLICE("\x10\x22\x00\x04MQTT\x05\xc0\x00\x3c\x0d\x11\xff\xff\xff\xff\x21\x00\x64\x27\x00\x01\x00\x00"
-                                 "\x00\x01"
-                                 "c\x00\x01u\x00\x02pw"));
+        assert_bytes(&out,
+                SLICE("\x10\x22\x00\x04MQTT\x05\xc0\x00\x3c\x0d\x11\xff\xff\xff\xff\x21\x00\x64\x27\x00\x01\x00\x00"
+                      "\x00\x01"
+                      "c\x00\x01u\x00\x02pw"));
         connect = (MqttConnect){ .version = MQTT_3_1_1, .client_id = "abc", .clean = true, .keep_alive_sec = 300 };
         assert_int_equal(mqtt_put_connect(&old, &connect), 0);
         assert_bytes(&old, SLICE("\x10\x0f\x00\x04MQTT\x04\x02\x01\x2c\x00\x03"
@@ -87,7 +94,8 @@ static MqttPacket must_read(MqttVersion version, Slice data) {
         size_t size = 0;
 
         for (size_t n = 0; n < data.size; n++) {
-                assert_int_equal(mqtt_read(version, (Slice){ data.data, n }, 65536, &packet, &size, &problem), MQTT_MORE);
+                assert_int_equal(
+                        mqtt_read(version, (Slice){ data.data, n }, 65536, &packet, &size, &problem), MQTT_MORE);
                 assert_true(size > n && size <= data.size);
         }
         assert_int_equal(mqtt_read(version, data, 65536, &packet, &size, &problem), MQTT_PACKET);
@@ -143,9 +151,10 @@ static void test_publish(void **state) {
         assert_int_equal(packet.payload.size, 0);
 
         /* properties are passed over: format, expiry, user property, subscription identifier, binary correlation data */
-        packet = must_read(MQTT_5, SLICE("\x32\x23\x00\x01"
-                                         "a\x00\x07\x16\x01\x01\x02\x00\x00\x00\x05\x26\x00\x01k\x00\x01v\x0b\x80\x01\x09\x00\x02\xff\x00"
-                                         "payload"));
+        packet = must_read(MQTT_5,
+                SLICE("\x32\x23\x00\x01"
+                      "a\x00\x07\x16\x01\x01\x02\x00\x00\x00\x05\x26\x00\x01k\x00\x01v\x0b\x80\x01\x09\x00\x02\xff\x00"
+                      "payload"));
         assert_int_equal(packet.packet_id, 7);
         assert_true(slice_equal(packet.payload, "payload"));
 }
@@ -157,7 +166,8 @@ static void test_suback(void **state) {
         assert_int_equal(packet.packet_id, 7);
         assert_true(slice_equal(packet.codes, "\x01\x87"));
         packet = must_read(MQTT_3_1_1, SLICE("\x90\x03\x00\x07\x80"));
-        assert_string_equal(mqtt_reason(MQTT_3_1_1, MQTT_SUBACK, (uint8_t) packet.codes.data[0]), "refused by the broker");
+        assert_string_equal(
+                mqtt_reason(MQTT_3_1_1, MQTT_SUBACK, (uint8_t) packet.codes.data[0]), "refused by the broker");
         packet = must_read(MQTT_3_1_1, SLICE("\xb0\x02\x00\x07"));
         assert_int_equal(packet.type, MQTT_UNSUBACK);
         packet = must_read(MQTT_5, SLICE("\xb0\x04\x00\x07\x00\x11"));
@@ -197,13 +207,13 @@ static void test_malformed(void **state) {
                 { MQTT_5, { "\x32\x06\x00\x01x\x00\x00\x00", 8 }, -EBADMSG },        /* packet identifier 0 */
                 { MQTT_5, { "\x30\x03\x00\x00\x00", 5 }, -EBADMSG },                 /* no topic */
                 { MQTT_5, { "\x30\x04\x00\x01#\x00", 6 }, -EBADMSG },                /* a wildcard */
-                { MQTT_5, { "\x20\x07\x00\x87\x04\x1f\x00\x01\xff", 9 }, -EBADMSG },    /* words that are not UTF-8 */
+                { MQTT_5, { "\x20\x07\x00\x87\x04\x1f\x00\x01\xff", 9 }, -EBADMSG }, /* words that are not UTF-8 */
                 { MQTT_5, { "\x30\x07\x00\x01x\x03\x23\x00\x01", 9 }, -EBADMSG },    /* topic alias */
                 { MQTT_5, { "\x90\x03\x00\x07\x00", 5 }, -EBADMSG },                 /* no code */
                 { MQTT_3_1_1, { "\xe0\x00", 2 }, -EBADMSG },                         /* DISCONNECT of 3.1.1 */
-                { MQTT_5, { "\xd0\x80\x00", 3 }, -EBADMSG },                         /* a length longer than it must be */
-                { MQTT_5, { "\xd0\xff\xff\xff\xff\x01", 6 }, -EBADMSG },             /* a length of five bytes */
-                { MQTT_5, { "\x20\x81\x80\x04", 4 }, -EMSGSIZE },                    /* 64 KiB and more */
+                { MQTT_5, { "\xd0\x80\x00", 3 }, -EBADMSG },             /* a length longer than it must be */
+                { MQTT_5, { "\xd0\xff\xff\xff\xff\x01", 6 }, -EBADMSG }, /* a length of five bytes */
+                { MQTT_5, { "\x20\x81\x80\x04", 4 }, -EMSGSIZE },        /* 64 KiB and more */
                 { MQTT_5, { "\x90\xff\xff\xff\x7f", 5 }, -EMSGSIZE },
                 { MQTT_5, { "\x34\xff\xff\xff\x7f\x00\x01x", 8 }, -EBADMSG }, /* too large, and QoS 2 */
         };
@@ -213,7 +223,8 @@ static void test_malformed(void **state) {
                 MqttPacket packet;
                 size_t size;
 
-                assert_int_equal(mqtt_read(cases[i].version, cases[i].data, 65536, &packet, &size, &problem), cases[i].expected);
+                assert_int_equal(
+                        mqtt_read(cases[i].version, cases[i].data, 65536, &packet, &size, &problem), cases[i].expected);
                 assert_non_null(problem);
         }
 }
@@ -221,18 +232,24 @@ static void test_malformed(void **state) {
 /* mosquitto 1.4, VerneMQ and hmq hand on such a topic, EMQX before 6.3 such properties: what is behind such a
  * message can be read. */
 static void test_foreign(void **state) {
-        MqttPacket packet = must_read(MQTT_3_1_1, SLICE("\x32\x08\x00\x03" "K\xfc" "e\x00\x07" "5"));
+        MqttPacket packet = must_read(MQTT_3_1_1, SLICE("\x32\x08\x00\x03"
+                                                        "K\xfc"
+                                                        "e\x00\x07"
+                                                        "5"));
 
         assert_true(packet.foreign);
         assert_int_equal(packet.packet_id, 7);
         assert_int_equal(packet.topic.size, 3);
         assert_true(slice_equal(packet.payload, "5"));
-        packet = must_read(MQTT_5, SLICE("\x30\x06\x00\x02x\x00\x00" "5"));
+        packet = must_read(MQTT_5, SLICE("\x30\x06\x00\x02x\x00\x00"
+                                         "5"));
         assert_true(packet.foreign);
-        packet = must_read(MQTT_5, SLICE("\x30\x09\x00\x01x\x04\x03\x00\x01\xff" "5")); /* content type */
+        packet = must_read(MQTT_5, SLICE("\x30\x09\x00\x01x\x04\x03\x00\x01\xff"
+                                         "5")); /* content type */
         assert_false(packet.foreign);
         assert_true(slice_equal(packet.payload, "5"));
-        packet = must_read(MQTT_5, SLICE("\x30\x0c\x00\x01x\x07\x26\x00\x01\xff\x00\x01\xff" "5")); /* user property */
+        packet = must_read(MQTT_5, SLICE("\x30\x0c\x00\x01x\x07\x26\x00\x01\xff\x00\x01\xff"
+                                         "5")); /* user property */
         assert_false(packet.foreign);
 }
 
@@ -247,7 +264,8 @@ static void test_too_large(void **state) {
                 assert_int_equal(mqtt_read(MQTT_3_1_1, (Slice){ data, n }, 65536, &packet, &size, &problem), MQTT_MORE);
                 assert_int_equal(size, n + 1);
         }
-        assert_int_equal(mqtt_read(MQTT_3_1_1, (Slice){ data, sizeof(data) - 1 }, 65536, &packet, &size, &problem), MQTT_PACKET);
+        assert_int_equal(
+                mqtt_read(MQTT_3_1_1, (Slice){ data, sizeof(data) - 1 }, 65536, &packet, &size, &problem), MQTT_PACKET);
         assert_int_equal(size, 5 + (1 << 28) - 1);
         assert_true(packet.too_large && packet.dup);
         assert_int_equal(packet.packet_id, 0x102);

@@ -122,12 +122,19 @@ static void turn_until(Fixture *f, const bool *flag) {
 }
 
 static void start(Fixture *f) {
+        MqttSessionCallbacks callbacks = { on_message, on_batch, on_confirmed, on_state, f };
+
         f->ready = f->lost = false;
-        assert_int_equal(mqtt_session_new(f->loop, &f->spec, &(MqttSessionCallbacks){ on_message, on_batch, on_confirmed, on_state, f }, &f->session), 0);
+        assert_int_equal(mqtt_session_new(f->loop, &f->spec, &callbacks, &f->session), 0);
 }
 
 static void session_end(Fixture *f) {
         f->session = mqtt_session_free(f->session);
+}
+
+static MqttSessionSpec spec_of(Fixture *f, const char *id, uint16_t port, size_t max) {
+        return (MqttSessionSpec){ "home", "127.0.0.1", port, .client_id = id, .filters = f->filters,
+                .packet_max = max };
 }
 
 static int set_up_with(void **state, const char *lines) {
@@ -140,8 +147,8 @@ static int set_up_with(void **state, const char *lines) {
         loop_arm_in(f->tick, 0);
         f->broker = mosquitto_new(lines);
         f->filters[0] = "home/#";
-        f->spec = (MqttSessionSpec){ .name = "home", .host = "127.0.0.1", .port = mosquitto_port(f->broker), .client_id = "sensorqd-test",
-                .filters = f->filters, .state_dir = mosquitto_directory(f->broker), .packet_max = 65536 };
+        f->spec = spec_of(f, "sensorqd-test", mosquitto_port(f->broker), 65536);
+        f->spec.state_dir = mosquitto_directory(f->broker);
         f->acknowledge = true;
         *state = f;
         return 0;
@@ -314,7 +321,8 @@ static void test_many(void **state) {
 
         start(f);
         turn_until(f, &f->ready);
-        (void) snprintf(command, sizeof(command), "seq 1 3000 | timeout 60 mosquitto_pub -h 127.0.0.1 -p %u -q 1 -t home/n -l >/dev/null 2>&1 &", f->spec.port);
+        (void) snprintf(command, sizeof(command),
+                "seq 1 3000 | timeout 60 mosquitto_pub -p %u -q 1 -t home/n -l >/dev/null 2>&1 &", f->spec.port);
         assert_int_equal(system(command), 0);
         wait_for(f, 3000);
         for (size_t i = 0; i < f->n; i++)
@@ -360,7 +368,8 @@ static void test_taken_over(void **state) {
 
         start(f);
         turn_until(f, &f->ready);
-        (void) snprintf(command, sizeof(command), "mosquitto_sub -V 5 -h 127.0.0.1 -p %u -i sensorqd-test -t x -W 1 >/dev/null 2>&1 &", f->spec.port);
+        (void) snprintf(command, sizeof(command),
+                "mosquitto_sub -V 5 -p %u -i sensorqd-test -t x -W 1 >/dev/null 2>&1 &", f->spec.port);
         assert_int_equal(system(command), 0);
         turn_until(f, &f->lost);
         assert_non_null(strstr(f->detail, "client_id")); /* whether mosquitto's own word arrives is a matter of luck */
@@ -426,8 +435,8 @@ static int script_set_up(void **state) {
         assert_int_equal(loop_add_timer(s->f.loop, LOOP_EXACT, on_tick, &s->f, &s->f.tick), 0);
         loop_arm_in(s->f.tick, 0);
         s->f.filters[0] = "a";
-        s->f.spec = (MqttSessionSpec){ .name = "home", .host = "127.0.0.1", .port = ntohs(address.sin_port), .client_id = "c",
-                .filters = s->f.filters, .clean = true, .packet_max = 1024 };
+        s->f.spec = spec_of(&s->f, "c", ntohs(address.sin_port), 1024);
+        s->f.spec.clean = true;
         *state = s;
         return 0;
 }
@@ -466,7 +475,7 @@ static void test_older_version(void **state) {
                 script_turn(s);
 }
 
-static void test_older_version_after_a_closed_door(void **state) {
+static void test_older_version_closed_door(void **state) {
         Script *s = *state;
 
         ANSWER(s, 1, "\x20\x02\x00\x00\x90\x03\x00\x01\x01");
@@ -480,7 +489,8 @@ static void test_older_version_after_a_closed_door(void **state) {
 
 /* The broker still has a session, but what is known of it is that of another broker: its topics are asked for again. */
 static void test_session_of_another_broker(void **state) {
-        static const char kept[] = "0123456789abcdef elsewhere:1883\na\n";
+        static const char kept[] = "0123456789abcdef elsewhere:1883\na\n",
+                          subscribe[] = "\x82\x06\x00\x01\x00\x01\x61\x01";
         char directory[] = "/tmp/sensorqd-session-XXXXXX", path[80];
         Script *s = *state;
 
@@ -488,14 +498,14 @@ static void test_session_of_another_broker(void **state) {
         assert_int_equal(file_replace(directory, "mqtt-home.session", kept, sizeof(kept) - 1), 0);
         s->f.spec.clean = false;
         s->f.spec.state_dir = directory;
-        ANSWER(s, 0, "\x20\x02\x00\x01");                         /* not MQTT 5 */
+        ANSWER(s, 0, "\x20\x02\x00\x01");                     /* not MQTT 5 */
         ANSWER(s, 1, "\x20\x02\x01\x00\x90\x03\x00\x01\x01"); /* the session is there */
         start(&s->f);
         while (!s->f.ready)
                 script_turn(s);
-        for (int i = 0; i < 50 && !memmem(s->heard.data, s->heard.size, "\x82\x06\x00\x01\x00\x01" "a\x01", 8); i++)
+        for (int i = 0; i < 50 && !memmem(s->heard.data, s->heard.size, subscribe, 8); i++)
                 script_turn(s);
-        assert_non_null(memmem(s->heard.data, s->heard.size, "\x82\x06\x00\x01\x00\x01" "a\x01", 8)); /* SUBSCRIBE */
+        assert_non_null(memmem(s->heard.data, s->heard.size, subscribe, 8));
         (void) snprintf(path, sizeof(path), "%s/mqtt-home.session", directory);
         (void) unlink(path);
         (void) rmdir(directory);
@@ -559,15 +569,14 @@ static void test_nonsense(void **state) {
 
 /* A message that is too large does not keep what is behind it from us. */
 static void test_packet_too_large(void **state) {
-        static char answer[] = "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01"
-                               "\x32\xb8\x17\x00\x01"
-                               "a\x00\x07\x00..."; /* 3000 bytes of it */
+        static char answer[] =
+                "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01\x32\xb8\x17\x00\x01\x61\x00\x07\x00..."; /* 3000 bytes of it */
         static char all[11 + 3 + 3000 + 10];
         Script *s = *state;
 
         memset(all, '.', sizeof(all));
         memcpy(all, answer, sizeof(answer) - 1);
-        memcpy(all + 11 + 3 + 3000, "\x32\x08\x00\x01" "a\x00\x08\x00" "21", 10);
+        memcpy(all + 11 + 3 + 3000, "\x32\x08\x00\x01\x61\x00\x08\x00\x32\x31", 10);
         script_answer(s, 0, all, sizeof(all));
         start(&s->f);
         while (s->f.n < 2)
@@ -585,8 +594,8 @@ static void test_topic_not_utf8(void **state) {
 
         ANSWER(s, 0,
                 "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01"
-                "\x32\x0a\x00\x03" "K\xfc" "e\x00\x07\x00" "20"
-                "\x32\x08\x00\x01" "a\x00\x08\x00" "21");
+                "\x32\x0a\x00\x03K\xfc\x65\x00\x07\x00\x32\x30"
+                "\x32\x08\x00\x01\x61\x00\x08\x00\x32\x31");
         start(&s->f);
         while (s->f.n < 2 && !s->f.lost)
                 script_turn(s);
@@ -663,7 +672,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_session_is_gone, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_session_that_ends, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_older_version, script_set_up, script_tear_down),
-                cmocka_unit_test_setup_teardown(test_older_version_after_a_closed_door, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_older_version_closed_door, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_session_of_another_broker, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_topic_refused, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_told_of_the_other_program, script_set_up, script_tear_down),

@@ -31,7 +31,8 @@ static int tear_down(void **state) {
 static void start(MqttFixture *m, const char *more) {
         char lines[1000];
 
-        (void) snprintf(lines, sizeof(lines), "      type: mqtt\n      url: mqtt://127.0.0.1:%u\n%s", mosquitto_port(m->broker), more);
+        (void) snprintf(lines, sizeof(lines), "      type: mqtt\n      url: mqtt://127.0.0.1:%u\n%s",
+                mosquitto_port(m->broker), more);
         source_fixture_start(m->f, lines);
 }
 
@@ -65,7 +66,8 @@ static void test_messages_are_readings(void **state) {
         mosquitto_publish(m->broker, "elsewhere/x", "1", false);
         SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 2);
         assert_string_equal(m->f->devices.data, "floor 1/kitchen\nstudy\n");
-        assert_non_null(strstr(source_fixture_payloads(m->f), "{\"temperature\":21.50,\"battery\":90,\"source\":\"home\",\"id\":\"floor 1/kitchen\","));
+        assert_non_null(strstr(source_fixture_payloads(m->f),
+                "{\"temperature\":21.50,\"battery\":90,\"source\":\"home\",\"id\":\"floor 1/kitchen\","));
         assert_non_null(strstr(source_fixture_payloads(m->f), "{\"co2\":612,\"source\":\"home\",\"id\":\"study\","));
 }
 
@@ -100,7 +102,8 @@ static void test_disk_refuses(void **state) {
 
         start_and_wait(m, "      topics: 'n/#'\n");
         m->f->refuses = true;
-        (void) snprintf(command, sizeof(command), "seq 1 500 | mosquitto_pub -h 127.0.0.1 -p %u -q 1 -t n/x -l", mosquitto_port(m->broker));
+        (void) snprintf(command, sizeof(command), "seq 1 500 | mosquitto_pub -h 127.0.0.1 -p %u -q 1 -t n/x -l",
+                mosquitto_port(m->broker));
         assert_int_equal(system(command), 0);
         for (int i = 0; i < 30; i++)
                 source_fixture_turn(m->f);
@@ -225,8 +228,8 @@ static void test_check(void **state) {
 }
 
 /* A second source beside one whose client_id is c. */
-#define TWO(url, id)                                                                                                                       \
-        "      url: mqtt://broker\n      client_id: c\n      topics: 'a/#'\n"                                                              \
+#define TWO(url, id)                                                                                                   \
+        "      url: mqtt://broker\n      client_id: c\n      topics: 'a/#'\n"                                          \
         "    - name: other\n      type: mqtt\n      url: " url "\n      client_id: " id "\n      topics: 'b/#'\n"
 
 static void test_wrong_configuration(void **state) {
@@ -242,8 +245,10 @@ static void test_wrong_configuration(void **state) {
                 { "      url: mqtt://broker/x\n      topics: 'a/#'\n", "url" },
                 { "      url: mqtt://broker\n      topics: 'a/#/b'\n", "before its end" },
                 { "      url: mqtt://broker\n      topics: ['a/{id}', 'a/+']\n", "can match the same topic" },
-                { "      url: mqtt://broker\n      username: u\n      password_file: p\n      topics: 'a/#'\n", "unencrypted" },
-                { "      url: mqtt://127.0.0.1.example.com\n      username: u\n      password_file: p\n      topics: 'a/#'\n", "unencrypted" },
+                { "      url: mqtt://broker\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
+                        "unencrypted" },
+                { "      url: mqtt://127.0.0.1.example.com\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
+                        "unencrypted" },
                 { "      url: mqtts://broker\n      password_file: p\n      topics: 'a/#'\n", "needs username" },
                 { "      url: mqtts://broker\n      certificate_file: p\n      topics: 'a/#'\n", "belong together" },
         };
@@ -262,7 +267,8 @@ static void test_wrong_configuration(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(cases) + ELEMENTSOF(good); i++) {
                 bool bad = i < ELEMENTSOF(cases);
 
-                (void) snprintf(lines, sizeof(lines), "      type: mqtt\n%s", bad ? cases[i].lines : good[i - ELEMENTSOF(cases)]);
+                (void) snprintf(lines, sizeof(lines), "      type: mqtt\n%s",
+                        bad ? cases[i].lines : good[i - ELEMENTSOF(cases)]);
                 source_fixture_read(f, lines, error, sizeof(error));
                 if (bad ? !strstr(error, cases[i].words) : error[0] != '\0')
                         fail_msg("%s: %s", lines, error);
@@ -297,8 +303,10 @@ static void test_one_client_of_two(void **state) {
 
 int main(void) {
         const struct CMUnitTest offline[] = {
-                cmocka_unit_test_setup_teardown(test_one_client_of_two, source_fixture_set_up, source_fixture_tear_down),
-                cmocka_unit_test_setup_teardown(test_wrong_configuration, source_fixture_set_up, source_fixture_tear_down),
+                cmocka_unit_test_setup_teardown(
+                        test_one_client_of_two, source_fixture_set_up, source_fixture_tear_down),
+                cmocka_unit_test_setup_teardown(
+                        test_wrong_configuration, source_fixture_set_up, source_fixture_tear_down),
         };
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_messages_are_readings, set_up, tear_down),

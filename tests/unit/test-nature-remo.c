@@ -92,7 +92,7 @@ static void test_events_as_given(void **state) {
         static const char *const events[] = {
                 "{}",
                 "null",
-                "{ \"te\" : { \"val\" : 1e2 } }",                                                            /* spaces and numbers stay */
+                "{ \"te\" : { \"val\" : 1e2 } }", /* spaces and numbers stay */
                 "{\"te\":{\"val\":24.0},\"co2\":{\"val\":12345678901234567890,\"unit\":[\"ppm\",null,{}]}}", /* unknown keys too */
                 "{\"te\":null}",
         };
@@ -104,7 +104,8 @@ static void test_events_as_given(void **state) {
                         "{\"newest_events\":%s,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}", events[i]);
                 check_message(body, message);
         }
-        check_message("[{\"id\":\"d\"}]", "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
+        check_message("[{\"id\":\"d\"}]",
+                "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
 }
 
 /* Fields of another type than promised are left out, and the reading still goes. */
@@ -116,17 +117,21 @@ static void test_odd_fields(void **state) {
                 "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\",\"online\":false}");
         check_message("[{\"id\":\"d\",\"name\":\"\\ud83d\"}]", /* a lone surrogate could be stored nowhere */
                 "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
-        check_message("[{\"id\":\"x\",\"name\":\"a\",\"name\":\"b\",\"id\":\"d\",\"\\u006eame\":\"c\"}]", /* the last of equal keys */
+        check_message(
+                "[{\"id\":\"x\",\"name\":\"a\",\"name\":\"b\",\"id\":\"d\",\"\\u006eame\":\"c\"}]", /* the last of equal keys */
                 "{\"name\":\"c\",\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
 }
 
 /* P6: a device that cannot be read harms none beside it. */
 static void test_bad_devices(void **state) {
         check_bad("[{\"id\":\"a\"},{\"name\":\"no id\"},{\"id\":\"b\"}]", 1, 2);
-        check_bad("[{\"id\":\"\"},{\"id\":7},{\"id\":null},{\"id\":\"a\\u0000b\"},{\"id\":\"\\udc00\"},{\"id\":\"ok\"}]", 5, 1);
+        check_bad(
+                "[{\"id\":\"\"},{\"id\":7},{\"id\":null},{\"id\":\"a\\u0000b\"},{\"id\":\"\\udc00\"},{\"id\":\"ok\"}]",
+                5, 1);
         check_bad("[5,null,\"x\",[{\"id\":\"no\"}],{\"id\":\"ok\"}]", 4, 1);
-        check_bad("[{\"id\":\"a\",\"newest_events\":[]},{\"id\":\"b\",\"newest_events\":\"\"},{\"id\":\"c\",\"newest_events\":0},{\"id\":"
-                  "\"d\"}]",
+        check_bad(
+                "[{\"id\":\"a\",\"newest_events\":[]},{\"id\":\"b\",\"newest_events\":\"\"},{\"id\":\"c\",\"newest_events\":0},{\"id\":"
+                "\"d\"}]",
                 3, 1);
 }
 
@@ -172,9 +177,9 @@ static void test_cap(void **state) {
 
 static void test_empty_and_nonsense(void **state) {
         static const char *const empty[] = { "[]", " [ ] ", "null" };
-        static const char *const nonsense[] = { "", "{}", "[", "[{\"id\":\"a\"}", "[{\"id\":\"a\"}] x", "[{\"id\":\"a\"},]", "<html>",
-                "\"a\"", "null null", "{\"code\":401001,\"message\":\"Unauthorized\"}", "[{\"id\":\"\xff\"}]",
-                "[{\"id\":\"a\",\"n\":01}]" };
+        static const char *const nonsense[] = { "", "{}", "[", "[{\"id\":\"a\"}", "[{\"id\":\"a\"}] x",
+                "[{\"id\":\"a\"},]", "<html>", "\"a\"", "null null", "{\"code\":401001,\"message\":\"Unauthorized\"}",
+                "[{\"id\":\"\xff\"}]", "[{\"id\":\"a\",\"n\":01}]" };
         ReadingList list = {};
         NatureRemoError error;
 
@@ -208,9 +213,10 @@ static void test_messages_are_json(void **state) {
         JsonReader reader;
         int token;
 
-        assert_int_equal(parse("[{\"id\":\"a\\\"\\\\\\u00e9\",\"name\":\"\\n\xe3\x81\x82\",\"newest_events\":{\"a\":[1,{\"b\":\"\\\"\"}]},"
-                               "\"online\":true}]",
-                                 &list, &error),
+        assert_int_equal(
+                parse("[{\"id\":\"a\\\"\\\\\\u00e9\",\"name\":\"\\n\xe3\x81\x82\",\"newest_events\":{\"a\":[1,{\"b\":\"\\\"\"}]},"
+                      "\"online\":true}]",
+                        &list, &error),
                 0);
         json_reader_init(&reader, list.items[0].payload.data, list.items[0].payload.size, 90);
         while ((token = json_reader_next(&reader)) > 0)
@@ -231,8 +237,9 @@ static void test_labels(void **state) {
         assert_int_equal(reading_labels_add(&labels, "floor", "2"), 0);
         origin.labels = &labels;
         assert_int_equal(nature_remo_parse((Slice){ body, strlen(body) }, &origin, &list, &n, &error), 0);
-        assert_string_equal(list.items[0].payload.data, "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\","
-                                                        "\"site\":\"na\\\"kano\",\"floor\":\"2\"}");
+        assert_string_equal(list.items[0].payload.data,
+                "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\","
+                "\"site\":\"na\\\"kano\",\"floor\":\"2\"}");
         assert_int_equal(list.items[0].labels.size, labels.size);
         reading_list_done(&list);
 }
@@ -258,11 +265,15 @@ static size_t wanted(NatureRemoMemory *memory, usec_t later, const char *body) {
 }
 
 static void test_on_change(void **state) {
-        static const char first[] = "[{\"id\":\"a\",\"newest_events\":" TE("1", MINUTE_AGO) "},{\"id\":\"b\",\"newest_events\":{}}]";
-        static const char value[] = "[{\"id\":\"a\",\"newest_events\":" TE("2", MINUTE_AGO) "},{\"id\":\"b\",\"newest_events\":{}}]";
-        static const char time[] = "[{\"id\":\"a\",\"newest_events\":" TE("2", "2026-11-24T06:27:00Z") "},{\"id\":\"b\",\"newest_events\":{}}]";
+        static const char first[] =
+                "[{\"id\":\"a\",\"newest_events\":" TE("1", MINUTE_AGO) "},{\"id\":\"b\",\"newest_events\":{}}]";
+        static const char value[] =
+                "[{\"id\":\"a\",\"newest_events\":" TE("2", MINUTE_AGO) "},{\"id\":\"b\",\"newest_events\":{}}]";
+        static const char time[] = "[{\"id\":\"a\",\"newest_events\":" TE(
+                "2", "2026-11-24T06:27:00Z") "},{\"id\":\"b\",\"newest_events\":{}}]";
         static const char cut[] = "[{\"id\":\"a\",\"newest_events\":" TE("3", "2026-11-24T06:27:00Z") "},";
-        static const char moved[] = "[{\"id\":\"a\",\"newest_events\":" TE("3", "2026-11-24T06:27:00Z") "},{\"id\":\"b\",\"online\":false,\"newest_events\":{}}]";
+        static const char moved[] = "[{\"id\":\"a\",\"newest_events\":" TE(
+                "3", "2026-11-24T06:27:00Z") "},{\"id\":\"b\",\"online\":false,\"newest_events\":{}}]";
         NatureRemoMemory memory = {};
 
         assert_int_equal(wanted(&memory, 0, first), 2);
@@ -270,7 +281,8 @@ static void test_on_change(void **state) {
         assert_int_equal(wanted(&memory, 2 * USEC_PER_MINUTE, value), 1);
         assert_int_equal(wanted(&memory, 3 * USEC_PER_MINUTE, time), 1);
         assert_int_equal(wanted(&memory, 4 * USEC_PER_MINUTE, time), 0);
-        assert_int_equal(wanted(&memory, 5 * USEC_PER_MINUTE, cut), 0);   /* nothing came of it, so nothing is remembered */
+        assert_int_equal(
+                wanted(&memory, 5 * USEC_PER_MINUTE, cut), 0); /* nothing came of it, so nothing is remembered */
         assert_int_equal(wanted(&memory, 6 * USEC_PER_MINUTE, moved), 2); /* gone offline is news, too */
         assert_int_equal(wanted(&memory, 65 * USEC_PER_MINUTE, moved), 0);
         assert_int_equal(wanted(&memory, 66 * USEC_PER_MINUTE, moved), 2); /* at least once an hour */
@@ -304,10 +316,11 @@ static const char *still_in(NatureRemoMemory *memory, const char *body) {
 
 /* A value that has not moved for a day is said once, and again when it stands still again; movement is not such a value. */
 static void test_still(void **state) {
-        static const char body[] = "[{\"id\":\"a\",\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":1,\"created_at\":\"2026-11-23T06:27:00Z\"},"
-                                   "\"hu\":{\"val\":1,\"created_at\":\"2026-11-20T00:00:00Z\"},\"il\":{\"val\":1,\"created_at\":\"2026-11-24T00:00:00Z\"},"
-                                   "\"mo\":{\"val\":1,\"created_at\":\"2023-04-11T00:00:00Z\"}}},{\"id\":\"b\",\"newest_events\":{}},"
-                                   "{\"id\":\"c\",\"newest_events\":{\"te\":5,\"hu\":{\"created_at\":\"soon\"}}}]";
+        static const char body[] =
+                "[{\"id\":\"a\",\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":1,\"created_at\":\"2026-11-23T06:27:00Z\"},"
+                "\"hu\":{\"val\":1,\"created_at\":\"2026-11-20T00:00:00Z\"},\"il\":{\"val\":1,\"created_at\":\"2026-11-24T00:00:00Z\"},"
+                "\"mo\":{\"val\":1,\"created_at\":\"2023-04-11T00:00:00Z\"}}},{\"id\":\"b\",\"newest_events\":{}},"
+                "{\"id\":\"c\",\"newest_events\":{\"te\":5,\"hu\":{\"created_at\":\"soon\"}}}]";
         static const char moves[] = "[{\"id\":\"a\",\"newest_events\":" TE("1", MINUTE_AGO) "}]";
         NatureRemoMemory memory = {};
 
@@ -320,10 +333,11 @@ static void test_still(void **state) {
 
 /* ---- smart meters ---- */
 
-#define METER(properties)                                                                                                                          \
-        "[{\"id\":\"ac\",\"type\":\"AC\"},{\"id\":\"m\",\"type\":\"EL_SMART_METER\",\"nickname\":\"Meter\",\"smart_meter\":"                 \
+#define METER(properties)                                                                                                    \
+        "[{\"id\":\"ac\",\"type\":\"AC\"},{\"id\":\"m\",\"type\":\"EL_SMART_METER\",\"nickname\":\"Meter\",\"smart_meter\":" \
         "{\"echonetlite_properties\":" properties "}}]"
-#define PROPERTY(epc, value) "{\"name\":\"x\",\"epc\":" epc ",\"val\":\"" value "\",\"updated_at\":\"2026-11-24T06:27:00Z\"}"
+#define PROPERTY(epc, value)                                                                                           \
+        "{\"name\":\"x\",\"epc\":" epc ",\"val\":\"" value "\",\"updated_at\":\"2026-11-24T06:27:00Z\"}"
 #define HEAD "{\"id\":\"m\",\"name\":\"Meter\",\"source\":\"home\",\"request_at\":\"" AT "\""
 #define MEASURED ",\"measured_at\":\"2026-11-24T06:27:00.000Z\""
 
@@ -342,16 +356,21 @@ static void check_meter(const char *body, const char *expected) {
 }
 
 static void test_meter(void **state) {
-        check_meter(METER("[" PROPERTY("211", "1") "," PROPERTY("215", "6") "," PROPERTY("224", "123456") "," PROPERTY("225", "1") "," PROPERTY(
-                            "227", "10") "," PROPERTY("231", "-520") "]"),
+        check_meter(METER("[" PROPERTY("211", "1") "," PROPERTY("215", "6") "," PROPERTY("224", "123456") "," PROPERTY(
+                            "225", "1") "," PROPERTY("227", "10") "," PROPERTY("231", "-520") "]"),
                 HEAD MEASURED ",\"power_w\":-520,\"energy_kwh\":12345.6,\"energy_sold_kwh\":1.0}");
         /* no coefficient: 1; a code beyond 9 counts upwards; numbers as numbers */
         check_meter(METER("[{\"epc\":224,\"val\":5},{\"epc\":225,\"val\":11}]"), HEAD ",\"energy_kwh\":500}");
-        check_meter(METER("[" PROPERTY("211", "20") "," PROPERTY("224", "7") "," PROPERTY("225", "4") "]"), HEAD ",\"energy_kwh\":0.0140}");
-        check_meter(METER("[" PROPERTY("231", "0") "," PROPERTY("224", "7") "]"), HEAD MEASURED ",\"power_w\":0}"); /* no unit */
-        check_meter(METER("[" PROPERTY("231", "1") "," PROPERTY("224", "7") "," PROPERTY("225", "7") "]"), HEAD MEASURED ",\"power_w\":1}"); /* no such unit */
+        check_meter(METER("[" PROPERTY("211", "20") "," PROPERTY("224", "7") "," PROPERTY("225", "4") "]"),
+                HEAD ",\"energy_kwh\":0.0140}");
+        check_meter(METER("[" PROPERTY("231", "0") "," PROPERTY("224", "7") "]"),
+                HEAD MEASURED ",\"power_w\":0}"); /* no unit */
+        check_meter(METER("[" PROPERTY("231", "1") "," PROPERTY("224", "7") "," PROPERTY("225", "7") "]"),
+                HEAD MEASURED ",\"power_w\":1}"); /* no such unit */
         /* what stands for "no data" is none */
-        check_meter(METER("[" PROPERTY("231", "2147483646") "," PROPERTY("224", "4294967294") "," PROPERTY("225", "0") "]"), NULL);
+        check_meter(
+                METER("[" PROPERTY("231", "2147483646") "," PROPERTY("224", "4294967294") "," PROPERTY("225", "0") "]"),
+                NULL);
         check_meter(METER("[" PROPERTY("231", "") "," PROPERTY("231", "1.5") "]"), NULL);
         check_meter(METER("null"), NULL);
         check_meter("[]", NULL);
@@ -367,7 +386,8 @@ static void test_meter_nonsense(void **state) {
         NatureRemoError error;
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                assert_int_equal(nature_remo_parse_meters((Slice){ rows[i], strlen(rows[i]) }, &origin, &list, &error), -EBADMSG);
+                assert_int_equal(nature_remo_parse_meters((Slice){ rows[i], strlen(rows[i]) }, &origin, &list, &error),
+                        -EBADMSG);
                 assert_non_null(strstr(error.text, "not a JSON list"));
         }
         assert_int_equal(nature_remo_parse_meters((Slice){ no_id, strlen(no_id) }, &origin, &list, &error), 1);
@@ -387,12 +407,14 @@ static const char *text_of(uint64_t number) {
 static void test_rate_limit(void **state) {
         /* a third of the limit is the others' */
         assert_int_equal(nature_remo_not_before("30", "11", RESET(200), WALL, NOW), 0);
-        assert_in_range(nature_remo_not_before("30", "10", RESET(200), WALL, NOW), NOW + 200 * USEC_PER_SEC, NOW + 202 * USEC_PER_SEC);
+        assert_in_range(nature_remo_not_before("30", "10", RESET(200), WALL, NOW), NOW + 200 * USEC_PER_SEC,
+                NOW + 202 * USEC_PER_SEC);
         assert_true(nature_remo_not_before("30", "0", RESET(200), WALL, NOW) > NOW);
         assert_true(nature_remo_not_before(NULL, "10", RESET(200), WALL, NOW) > NOW);
         assert_int_equal(nature_remo_not_before("12", "6", RESET(200), WALL, NOW), 0);
-        assert_true(nature_remo_not_before("12", "5", RESET(200), WALL, NOW) > NOW);  /* five at least */
-        assert_int_equal(nature_remo_not_before("2", "2", RESET(200), WALL, NOW), 0); /* one poll a window must be possible */
+        assert_true(nature_remo_not_before("12", "5", RESET(200), WALL, NOW) > NOW); /* five at least */
+        assert_int_equal(
+                nature_remo_not_before("2", "2", RESET(200), WALL, NOW), 0); /* one poll a window must be possible */
         assert_true(nature_remo_not_before("1", "0", RESET(200), WALL, NOW) > NOW);
         /* missing and nonsense */
         assert_int_equal(nature_remo_not_before(NULL, NULL, NULL, WALL, NOW), 0);
@@ -444,7 +466,8 @@ static void check_without_memory(bool meters, const char *body, const char *expe
 
 static void test_without_memory(void **state) {
         check_without_memory(false, "[{\"id\":\"d\",\"name\":\"n\",\"updated_at\":\"2021-03-24T09:10:11Z\"}]",
-                "{\"name\":\"n\",\"newest_events\":null,\"updated_at\":\"2021-03-24T09:10:11Z\",\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
+                "{\"name\":\"n\",\"newest_events\":null,\"updated_at\":\"2021-03-24T09:10:11Z\",\"request_at\":\"" AT
+                "\",\"id\":\"d\",\"source\":\"home\"}");
         check_without_memory(true,
                 "[{\"type\":\"EL_SMART_METER\",\"id\":\"m\",\"nickname\":\"n\",\"smart_meter\":{\"echonetlite_properties\":["
                 "{\"epc\":211,\"val\":\"10\"},{\"epc\":225,\"val\":\"1\"},{\"epc\":224,\"val\":\"123\"}]}}]",

@@ -85,7 +85,9 @@ static void test_counts_beside_a_guest(void **state) {
         expect_counts(f);
         assert_int_equal(outbox_guest_open(f->directory, &guest), OUTBOX_OK);
         for (size_t i = 0; i < 100; i += 2) {
-                assert_int_equal(i % 4 ? outbox_rejected_drop(guest, rows.items[i].id) : outbox_rejected_replay(guest, rows.items[i].id), 0);
+                assert_int_equal(i % 4 ? outbox_rejected_drop(guest, rows.items[i].id)
+                                       : outbox_rejected_replay(guest, rows.items[i].id),
+                        0);
                 if (i % 8 == 0)
                         assert_int_equal(fixture_put(f->outbox, 1000 + (unsigned) i, 3), 0);
                 expect_counts(f);

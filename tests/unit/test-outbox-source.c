@@ -113,7 +113,8 @@ static void test_what_comes_again_stays_known(void **state) {
                 assert_int_equal(repeats, day % 8 > 0);
                 f->outbox = outbox_close(f->outbox);
                 if (day == 0)
-                        fixture_exec(f, "CREATE TABLE times (at INTEGER); CREATE TRIGGER t AFTER UPDATE OF at ON seen WHEN new.at > old.at BEGIN INSERT INTO times VALUES (new.at); END");
+                        fixture_exec(f,
+                                "CREATE TABLE times (at INTEGER); CREATE TRIGGER t AFTER UPDATE OF at ON seen WHEN new.at > old.at BEGIN INSERT INTO times VALUES (new.at); END");
                 fixture_exec(f, "UPDATE seen SET at = at - 24 * 3600 * 1000000");
                 assert_int_equal(fixture_reopen(f), OUTBOX_OK);
                 reading_list_done(&again);
@@ -235,13 +236,18 @@ static void test_unreadable_is_kept_raw(void **state) {
         put_unreadable(f, "zigbee", 0, 700, 10);
         put_unreadable(f, "zigbee", 700, 700, 10);
         put_unreadable(f, "push", 0, 3, 10);
-        assert_int_equal(fixture_query(f, "SELECT count(*) FROM unreadable WHERE source = 'zigbee'"), OUTBOX_UNREADABLE_ROWS);
-        assert_int_equal(fixture_query(f, "SELECT count(*) FROM unreadable WHERE source = 'zigbee' AND CAST(payload AS TEXT) LIKE '1399:%'"), 1);
+        assert_int_equal(
+                fixture_query(f, "SELECT count(*) FROM unreadable WHERE source = 'zigbee'"), OUTBOX_UNREADABLE_ROWS);
+        assert_int_equal(
+                fixture_query(f,
+                        "SELECT count(*) FROM unreadable WHERE source = 'zigbee' AND CAST(payload AS TEXT) LIKE '1399:%'"),
+                1);
         assert_int_equal(fixture_query(f, "SELECT n FROM dropped WHERE source = 'zigbee'"), 400);
         assert_int_equal(fixture_query(f, "SELECT coalesce(sum(n), 0) FROM dropped WHERE source = 'push'"), 0);
 
         put_unreadable(f, "push", 3, 5, 1024 * 1024);
-        assert_in_range(fixture_query(f, "SELECT sum(size) FROM unreadable WHERE source = 'push'"), 3 * 1024 * 1024, OUTBOX_UNREADABLE_BYTES);
+        assert_in_range(fixture_query(f, "SELECT sum(size) FROM unreadable WHERE source = 'push'"), 3 * 1024 * 1024,
+                OUTBOX_UNREADABLE_BYTES);
         assert_int_equal(fixture_query(f, "SELECT n FROM dropped WHERE source = 'push'"), 5);
         put_unreadable(f, "push", 8, 1, OUTBOX_UNREADABLE_BYTES + 1); /* is not kept, and pushes out nothing */
         assert_int_equal(fixture_query(f, "SELECT count(*) FROM unreadable WHERE source = 'push'"), 3);
@@ -261,8 +267,9 @@ static void test_unreadable_under_a_name(void **state) {
                 const char *name;
                 bool anew;
                 int n, rows;
-        } rounds[] = { { "abc:1", false, 1, 1 }, { "abc:1", false, 1, 1 }, { "abd:1", false, 1, 2 }, { "abd:1", true, 1, 3 },
-                { "abd:1", false, 1, 3 }, { "abd:1", false, 3, 5 } /* those behind one that is known are kept */ };
+        } rounds[] = { { "abc:1", false, 1, 1 }, { "abc:1", false, 1, 1 }, { "abd:1", false, 1, 2 },
+                { "abd:1", true, 1, 3 }, { "abd:1", false, 1, 3 },
+                { "abd:1", false, 3, 5 } /* those behind one that is known are kept */ };
         OutboxFixture *f = *state;
         ReadingList list = {};
 
@@ -317,7 +324,8 @@ static void test_unreadable_that_comes_again(void **state) {
                 }
                 assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
                 reading_list_done(&list);
-                assert_int_equal(fixture_query(f, "SELECT count(*) FROM unreadable"), i < 4 ? 2 : 5); /* else each is another one */
+                assert_int_equal(fixture_query(f, "SELECT count(*) FROM unreadable"),
+                        i < 4 ? 2 : 5); /* else each is another one */
         }
 }
 
@@ -366,8 +374,10 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_repeats),
-                TEST(test_keys_are_bounded), TEST(test_set_clock_forgets_nothing),
-                TEST(test_clock_ahead_at_each_start), TEST(test_clock_behind_at_each_start),
+                TEST(test_keys_are_bounded),
+                TEST(test_set_clock_forgets_nothing),
+                TEST(test_clock_ahead_at_each_start),
+                TEST(test_clock_behind_at_each_start),
                 TEST(test_what_comes_again_stays_known),
                 TEST(test_cursor),
                 TEST(test_unreadable_is_kept_raw),

@@ -14,7 +14,8 @@
 #include "publish/outbox-rejected.h"
 #include "publish/outbox-sql.h"
 
-#define SCHEMA_1_ROW "size INTEGER NOT NULL, put_at INTEGER NOT NULL, key TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT NULL, device TEXT NOT NULL, "
+#define SCHEMA_1_ROW                                                                                                   \
+        "size INTEGER NOT NULL, put_at INTEGER NOT NULL, key TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT NULL, device TEXT NOT NULL, "
 
 /* As 0.1.0 made it: *n* waiting with payloads of half a kilobyte, and one rejected. */
 static void make_schema_1(OutboxFixture *f, unsigned n) {
@@ -22,7 +23,8 @@ static void make_schema_1(OutboxFixture *f, unsigned n) {
 
         fixture_exec(f,
                 "CREATE TABLE readings (id INTEGER PRIMARY KEY AUTOINCREMENT, " SCHEMA_1_ROW "payload BLOB NOT NULL);"
-                "CREATE TABLE rejected (id INTEGER PRIMARY KEY, " SCHEMA_1_ROW "rejected_at INTEGER NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL);"
+                "CREATE TABLE rejected (id INTEGER PRIMARY KEY, " SCHEMA_1_ROW
+                "rejected_at INTEGER NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL);"
                 "CREATE TABLE counts (name TEXT PRIMARY KEY, n INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;"
                 "INSERT INTO counts VALUES ('readings', 0, 0), ('rejected', 0, 0); PRAGMA user_version = 1;");
         (void) snprintf(fill, sizeof(fill),

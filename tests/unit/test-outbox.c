@@ -60,14 +60,17 @@ static int reopen(Fixture *f, OutboxSalvage *ret_salvage) {
 
 /* Puts *n* readings in one batch, numbered from *first*. */
 static int put(Outbox *outbox, unsigned first, unsigned n, size_t padding) {
+        ReadingOrigin origin = { .source = "home", .type = "nature_remo", .at = "2026-11-24T06:27:38.123Z" };
         ReadingList list = {};
 
         for (unsigned i = first; i < first + n; i++) {
                 Bytes payload = {};
                 char device[32];
+
                 (void) snprintf(device, sizeof(device), "d%u", i);
                 assert_int_equal(bytes_append_format(&payload, "{\"n\":%u,\"text\":\"%0*d\"}", i, (int) padding, 7), 0);
-                assert_int_equal(reading_list_add(&list, &(ReadingOrigin){ .source = "home", .type = "nature_remo", .device = device, .at = "2026-11-24T06:27:38.123Z", .unique = i }, &payload), 0);
+                origin.device = device, origin.unique = i;
+                assert_int_equal(reading_list_add(&list, &origin, &payload), 0);
         }
         int r = outbox_put(outbox, &list, NULL);
         reading_list_done(&list);
@@ -491,7 +494,7 @@ static void test_damage_after_a_kill(void **state) {
                 assert_int_equal(put(f->outbox, 1000 * i, 1000, 3000), 0);
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(put(f->outbox, 3000, 1, 1), 0);
-        (void) snprintf(command, sizeof(command), "cd %s && mkdir k && cp outbox.sqlite outbox.sqlite-wal k", f->directory);
+        (void) snprintf(command, sizeof(command), "cd %s; mkdir k; cp outbox.sqlite outbox.sqlite-wal k", f->directory);
         assert_int_equal(system(command), 0);
         f->outbox = outbox_close(f->outbox);
         (void) snprintf(command, sizeof(command), "cd %s && mv k/* . && rmdir k", f->directory);

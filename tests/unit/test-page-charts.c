@@ -78,8 +78,7 @@ static int history_open(const SubscriptionConfig *config, void **ret_self, char 
 }
 
 static size_t write_message(char *text, size_t size, unsigned minute) {
-        size_t n = (size_t) snprintf(text, size, "{\"id\":\"d\",\"request_at\":\"2026-11-%02u",
-                1 + minute / 1440);
+        size_t n = (size_t) snprintf(text, size, "{\"id\":\"d\",\"request_at\":\"2026-11-%02u", 1 + minute / 1440);
 
         n += (size_t) snprintf(text + n, size - n, "T%02u:%02u:00Z\"", minute / 60 % 24, minute % 60);
         for (unsigned i = 0; i < MESSAGE_NUMBERS; i++)
@@ -187,7 +186,8 @@ static int set_up(void **state) {
         assert_non_null(mkdtemp(f->directory));
         assert_int_equal(loop_new(&f->loop), 0);
         assert_int_equal(secrets_new(&f->secrets), 0);
-        assert_int_equal(page_charts_new(&(PageChartsHost){ f->loop, f->secrets, f->directory, on_stopped, f }, &f->charts), 0);
+        assert_int_equal(
+                page_charts_new(&(PageChartsHost){ f->loop, f->secrets, f->directory, on_stopped, f }, &f->charts), 0);
         return 0;
 }
 
@@ -254,8 +254,10 @@ static void test_history_waits_for_the_disk(void **state) {
 static void test_kept_again_is_said_when_they_are(void **state) {
         Fixture *f = *state;
         PageJob open = { .kind = PAGE_JOB_OPEN }, take = { .kind = PAGE_JOB_TAKE }, save = { .kind = PAGE_JOB_SAVE };
-        PageJob values = { .kind = PAGE_JOB_VALUES, .query = { .series = { 1 }, .n = 1, .from = 1, .to = 2, .points = 1 } };
-        static const char text_of_config[] = PUBSUB "page: {}\nsubscribe: [{subscription: sub, fake_sink: {place: here}}]\n";
+        PageJob values = { .kind = PAGE_JOB_VALUES,
+                .query = { .series = { 1 }, .n = 1, .from = 1, .to = 2, .points = 1 } };
+        static const char text_of_config[] =
+                PUBSUB "page: {}\nsubscribe: [{subscription: sub, fake_sink: {place: here}}]\n";
         const char *said;
         Capture capture;
         PageThread *thread;
@@ -263,7 +265,9 @@ static void test_kept_again_is_said_when_they_are(void **state) {
 
         assert_int_equal(page_thread_new(f->directory, &thread), 0);
         page_thread_do(thread, &open);
-        assert_int_equal(page_queue_put(&take.queue, &(PageMessage){ .text = { text, write_message(text, sizeof(text), 0) } }), 0);
+        assert_int_equal(
+                page_queue_put(&take.queue, &(PageMessage){ .text = { text, write_message(text, sizeof(text), 0) } }),
+                0);
         page_thread_do(thread, &take);
         disk_refuses(true);
         page_thread_do(thread, &save);
@@ -301,7 +305,8 @@ static void test_numbers_beyond(void **state) {
 
                 text[7] = names[i % 2][0];
                 memcpy(text + size, more, sizeof(more) - 1);
-                assert_int_equal(page_queue_put(&take.queue, &(PageMessage){ .text = { text, size + sizeof(more) - 1 } }), 0);
+                assert_int_equal(
+                        page_queue_put(&take.queue, &(PageMessage){ .text = { text, size + sizeof(more) - 1 } }), 0);
         }
         page_thread_do(thread, &take);
         __atomic_store_n(&later, 2 * USEC_PER_HOUR, __ATOMIC_SEQ_CST);
@@ -310,9 +315,12 @@ static void test_numbers_beyond(void **state) {
         said = capture_end(&capture);
         assert_non_null(said = strstr(said, "Not drawn of d: 2 of its numbers."));
         assert_null(strstr(said + 1, "Not drawn of "));
-        page_thread_do(thread, &close); /* the page is taken out, and comes back later: of what has few there is nothing to say */
+        page_thread_do(thread,
+                &close); /* the page is taken out, and comes back later: of what has few there is nothing to say */
         __atomic_store_n(&later, 4 * USEC_PER_HOUR, __ATOMIC_SEQ_CST);
-        assert_int_equal(page_queue_put(&next.queue, &(PageMessage){ .text = { text, write_message(text, sizeof(text), 9) } }), 0);
+        assert_int_equal(
+                page_queue_put(&next.queue, &(PageMessage){ .text = { text, write_message(text, sizeof(text), 9) } }),
+                0);
         capture = capture_begin();
         page_thread_do(thread, &next);
         assert_null(strstr(capture_end(&capture), "Not drawn of "));
@@ -329,7 +337,8 @@ static void store_messages(Fixture *f, unsigned from) {
         for (unsigned i = from; i < from + MANY; i++) {
                 size_t size = write_message(text, sizeof(text), i);
 
-                page_charts_add(f->charts, "projects/my-project/subscriptions/sub", &(WireMessage){ .data = { text, size } });
+                page_charts_add(
+                        f->charts, "projects/my-project/subscriptions/sub", &(WireMessage){ .data = { text, size } });
         }
         for (int i = 0; i < 10; i++)
                 turn(f);
@@ -399,7 +408,8 @@ static void test_clock_is_set_forward(void **state) {
         UNTIL(f, opened == 2 && __atomic_load_n(&open_now, __ATOMIC_SEQ_CST) == 0);
         assert_in_range(asked_before[PIECES - 1], clock_wall() / USEC_PER_MSEC - 20000, clock_wall() / USEC_PER_MSEC);
         __atomic_store_n(&later, 2 * USEC_PER_HOUR, __ATOMIC_SEQ_CST);
-        __atomic_store_n(&set_back, -3 * USEC_PER_HOUR, __ATOMIC_SEQ_CST); /* set forward once more, too late to tell of the start */
+        __atomic_store_n(&set_back, -3 * USEC_PER_HOUR,
+                __ATOMIC_SEQ_CST); /* set forward once more, too late to tell of the start */
         store_messages(f, 0);
         for (int i = 0; i < 5; i++)
                 turn(f);

@@ -24,8 +24,9 @@ static int try(PageLogin *login, const char *authorization, const char *peer, us
 }
 
 static void test_headers(void **state) {
-        static const char *const wrong[] = { WRONG, "Basic", "Basic ", "Basic !!!!", "Basic c2VjcmV0", "Basic eDo=", "Bearer secret", "",
-                "Basic eDpzZWNyZXQAYQ==" /* a NUL behind the password */, "Basic eDpzZWNyZXRh" };
+        static const char *const wrong[] = { WRONG, "Basic", "Basic ", "Basic !!!!", "Basic c2VjcmV0",
+                "Basic eDo=", "Bearer secret", "", "Basic eDpzZWNyZXQAYQ==" /* a NUL behind the password */,
+                "Basic eDpzZWNyZXRh" };
 
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
                 PageLogin login = {};

@@ -62,9 +62,14 @@ static void test_figures(void **state) {
 /* What is not known is not there: a rule that compares with it would fire for ever. */
 static void test_retention_unknown(void **state) {
         _cleanup_(bytes_done) Bytes text = {};
-        SubscriberStatus subscriber = { .subscription = "s", .detail = "", .sink = { .what = "MongoDB", .detail = "" } };
+        SubscriberStatus subscriber = {
+                .subscription = "s", .detail = "", .sink = { .what = "MongoDB", .detail = "" }
+        };
 
-        assert_int_equal(page_metrics_figures(&(Figures){ .subscribers = &subscriber, .n_subscribers = 1, .token.detail = "" }, &text), 0);
+        assert_int_equal(
+                page_metrics_figures(
+                        &(Figures){ .subscribers = &subscriber, .n_subscribers = 1, .token.detail = "" }, &text),
+                0);
         assert_null(strstr(text.data, "sensorqd_subscription_retention_seconds{"));
 }
 
@@ -93,7 +98,8 @@ static void test_latest(void **state) {
         assert_int_equal(page_series_new(&table), 0);
         put(table, &(PageSeriesKey){ "home", "d", "{\"site\":\"nakano\"}", "/te" }, NOW - 60000, 21.5);
         put(table, &(PageSeriesKey){ "home", "old", "{}", "/te" }, NOW - PAGE_METRICS_FRESH_MSEC - 1, 5);
-        page_series_note_signs(put(table, &(PageSeriesKey){ "home", "off", "{}", "/te" }, NOW, 5), NOW, &(PageSigns){ 0, 0, true, 0 });
+        page_series_note_signs(
+                put(table, &(PageSeriesKey){ "home", "off", "{}", "/te" }, NOW, 5), NOW, &(PageSigns){ 0, 0, true, 0 });
         page_series_note_signs(put(table, &(PageSeriesKey){ "home", "still", "{}", "/te" }, NOW, 5), NOW,
                 &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC - 1, false, 0 });
         page_series_note_signs(put(table, &(PageSeriesKey){ "home", "cellar", "{}", "/te" }, NOW, 5), NOW,
@@ -101,12 +107,14 @@ static void test_latest(void **state) {
         put(table, &(PageSeriesKey){ "home", "z", "{}", "/last_seen" }, NOW, 1795824000123);
         put(table, &(PageSeriesKey){ "home", "z", "{}", "/te" }, NOW, 23.1);
         assert_int_equal(page_metrics_latest(table, &names, NOW, &text), 0);
-        assert_true(has_line(&text, "sensorqd_reading_value{source=\"home\",device=\"z\",field=\"/last_seen\"} 1795824000123"));
+        assert_true(has_line(
+                &text, "sensorqd_reading_value{source=\"home\",device=\"z\",field=\"/last_seen\"} 1795824000123"));
         assert_true(has_line(&text, "sensorqd_reading_value{source=\"home\",device=\"z\",field=\"/te\"} 23.1"));
         assert_null(strstr(text.data, "sensorqd_reading_value{source=\"home\",device=\"off\""));
         assert_null(strstr(text.data, "sensorqd_reading_value{source=\"home\",device=\"still\""));
         assert_true(has_line(&text, "sensorqd_reading_value{source=\"home\",device=\"cellar\",field=\"/te\"} 5"));
-        assert_true(has_line(&text, "sensorqd_reading_changed_timestamp_seconds{source=\"home\",device=\"still\",field=\"/te\"} 1795737599.998"));
+        assert_true(has_line(&text,
+                "sensorqd_reading_changed_timestamp_seconds{source=\"home\",device=\"still\",field=\"/te\"} 1795737599.998"));
         assert_true(has_line(&text,
                 "sensorqd_reading_value{source=\"home\",device=\"d\",field=\"/te\",label_site=\"nakano\"} 21.5"));
         assert_null(strstr(text.data, "sensorqd_reading_value{source=\"home\",device=\"old\""));
@@ -124,7 +132,10 @@ static void test_names_of_labels(void **state) {
         ConfigMap names = {};
 
         assert_int_equal(page_series_new(&table), 0);
-        put(table, &(PageSeriesKey){ "home", "d", "{\"a-b_c\":\"1\",\"a_b_c\":\"2\",\"場\":\"3\",\"U__a_2d_b__c\":\"4\"}", "/te" }, NOW, 5);
+        put(table,
+                &(PageSeriesKey){
+                        "home", "d", "{\"a-b_c\":\"1\",\"a_b_c\":\"2\",\"場\":\"3\",\"U__a_2d_b__c\":\"4\"}", "/te" },
+                NOW, 5);
         assert_int_equal(page_metrics_latest(table, &names, NOW, &text), 0);
         assert_true(has_line(&text, "sensorqd_reading_value{source=\"home\",device=\"d\",field=\"/te\","
                                     "label_U__a_2d_b__c=\"1\",label_a_b_c=\"2\",label_U___e5__a0__b4_=\"3\","

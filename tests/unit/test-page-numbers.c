@@ -15,12 +15,22 @@
 #include "page-render.h"
 
 #define PUBLISHED INT64_C(1795840000000)
-#define ATTRIBUTE(k, v) { { k, sizeof(k) - 1 }, { v, sizeof(v) - 1 } }
-#define LOOK(found, text, ...)                                                                                                                                 \
-        look(found, text, sizeof(text) - 1, (const WireAttribute[]){ __VA_ARGS__ }, sizeof((const WireAttribute[]){ __VA_ARGS__ }) / sizeof(WireAttribute))
+#define ATTRIBUTE(k, v)                                                                                                \
+        {                                                                                                              \
+                { k, sizeof(k) - 1 }, {                                                                                \
+                        v, sizeof(v) - 1                                                                               \
+                }                                                                                                      \
+        }
+#define LOOK(found, text, ...)                                                                                         \
+        look(found, text, sizeof(text) - 1, (const WireAttribute[]){ __VA_ARGS__ },                                    \
+                sizeof((const WireAttribute[]){ __VA_ARGS__ }) / sizeof(WireAttribute))
 
 static int look(PageFound *found, const char *text, size_t size, const WireAttribute *attributes, size_t n) {
-        const PageMessage message = { .text = { text, size }, .attributes = attributes, .n_attributes = n, .id_attribute = "idempotency_key", .published = PUBLISHED };
+        const PageMessage message = { .text = { text, size },
+                .attributes = attributes,
+                .n_attributes = n,
+                .id_attribute = "idempotency_key",
+                .published = PUBLISHED };
 
         return page_numbers_find(&message, found);
 }
@@ -32,10 +42,11 @@ static const char *field(const PageFound *found, size_t i) {
 static void test_nature_remo(void **state) {
         PageFound found = {};
 
-        assert_int_equal(LOOK(&found,
-                                 "{\"id\":\"a1\",\"name\":\"居間\",\"source\":\"home\",\"request_at\":\"2026-11-24T06:27:38.123Z\",\"temperature_offset\":0,"
-                                 "\"newest_events\":{\"te\":{\"val\":23.1,\"created_at\":\"2026-11-24T06:00:00Z\"},\"mo\":{\"val\":1}},\"online\":true}",
-                                 ATTRIBUTE("idempotency_key", "x"), ATTRIBUTE("source", "home")),
+        assert_int_equal(
+                LOOK(&found,
+                        "{\"id\":\"a1\",\"name\":\"居間\",\"source\":\"home\",\"request_at\":\"2026-11-24T06:27:38.123Z\",\"temperature_offset\":0,"
+                        "\"newest_events\":{\"te\":{\"val\":23.1,\"created_at\":\"2026-11-24T06:00:00Z\"},\"mo\":{\"val\":1}},\"online\":true}",
+                        ATTRIBUTE("idempotency_key", "x"), ATTRIBUTE("source", "home")),
                 PAGE_NUMBERS_FOUND);
         assert_string_equal(found.source, "home");
         assert_string_equal(found.device, "a1");
@@ -57,7 +68,8 @@ static void test_nature_remo(void **state) {
 static void test_controls(void **state) {
         PageFound found = {};
 
-        assert_int_equal(LOOK(&found, "{\"source\":\"home\",\"id\":\"a\\u0085b\",\"name\":\"居\\u2028間\",\"v\":1}", ATTRIBUTE("source", "home")),
+        assert_int_equal(LOOK(&found, "{\"source\":\"home\",\"id\":\"a\\u0085b\",\"name\":\"居\\u2028間\",\"v\":1}",
+                                 ATTRIBUTE("source", "home")),
                 PAGE_NUMBERS_FOUND);
         assert_string_equal(found.device, "a b");
         assert_string_equal(found.name, "居 間");
@@ -68,18 +80,22 @@ static void test_controls(void **state) {
 static void test_signs(void **state) {
         PageFound found = {};
 
-        assert_int_equal(LOOK(&found, "{\"online\":false,\"newest_events\":{\"hu\":{\"created_at\":\"2026-11-24T05:00:00Z\",\"val\":40},"
-                                      "\"te\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"},\"il\":{\"val\":2,\"created_at\":\"soon\"}}}",
-                                 ATTRIBUTE("source", "home")),
+        assert_int_equal(
+                LOOK(&found,
+                        "{\"online\":false,\"newest_events\":{\"hu\":{\"created_at\":\"2026-11-24T05:00:00Z\",\"val\":40},"
+                        "\"te\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"},\"il\":{\"val\":2,\"created_at\":\"soon\"}}}",
+                        ATTRIBUTE("source", "home")),
                 PAGE_NUMBERS_FOUND);
         assert_true(found.offline);
         assert_int_equal(found.numbers[0].changed, 1795496400000);
         assert_int_equal(found.numbers[1].changed, 1795500000000);
         assert_int_equal(found.numbers[2].changed, 0);
         assert_int_equal(found.moved, 1795500000000);
-        assert_int_equal(LOOK(&found, "{\"a\":{\"online\":false,\"b\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"}},\"created_at\":\"2026-11-24T06:00:00Z\","
-                                      "\"newest_events\":{\"te\":{\"deep\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"}}}}",
-                                 ATTRIBUTE("source", "home")),
+        assert_int_equal(
+                LOOK(&found,
+                        "{\"a\":{\"online\":false,\"b\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"}},\"created_at\":\"2026-11-24T06:00:00Z\","
+                        "\"newest_events\":{\"te\":{\"deep\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"}}}}",
+                        ATTRIBUTE("source", "home")),
                 PAGE_NUMBERS_FOUND);
         assert_false(found.offline);
         assert_int_equal(found.moved, 0);
@@ -90,7 +106,8 @@ static void test_signs(void **state) {
 static void test_labels(void **state) {
         PageFound found = {};
 
-        assert_int_equal(LOOK(&found, "{\"site\":\"x\",\"floor\":\"\\u0031\",\"key\":\"other\",\"v\":1}", ATTRIBUTE("site", "x"), ATTRIBUTE("floor", "1"), ATTRIBUTE("key", "k"),
+        assert_int_equal(LOOK(&found, "{\"site\":\"x\",\"floor\":\"\\u0031\",\"key\":\"other\",\"v\":1}",
+                                 ATTRIBUTE("site", "x"), ATTRIBUTE("floor", "1"), ATTRIBUTE("key", "k"),
                                  ATTRIBUTE("nonce", "17"), ATTRIBUTE("device", "d"), ATTRIBUTE("source", "s")),
                 PAGE_NUMBERS_FOUND);
         assert_string_equal(found.labels.data, "{\"floor\":\"1\",\"site\":\"x\"}");
@@ -105,9 +122,13 @@ static void test_times(void **state) {
 
         assert_int_equal(LOOK(&found, "{\"v\":1,\"measured_at\":\"2026-11-24T06:27:38Z\"}"), PAGE_NUMBERS_FOUND);
         assert_int_equal(found.time, 1795501658000);
-        assert_int_equal(LOOK(&found, "{\"v\":1,\"measured_at\":\"2026-11-24T06:27:38Z\",\"request_at\":\"2026-11-24T06:27:39Z\"}"), PAGE_NUMBERS_FOUND);
+        assert_int_equal(
+                LOOK(&found,
+                        "{\"v\":1,\"measured_at\":\"2026-11-24T06:27:38Z\",\"request_at\":\"2026-11-24T06:27:39Z\"}"),
+                PAGE_NUMBERS_FOUND);
         assert_int_equal(found.time, 1795501659000);
-        assert_int_equal(LOOK(&found, "{\"v\":1,\"request_at\":\"2036-11-24T06:27:38Z\"}"), PAGE_NUMBERS_FOUND); /* a clock that is off */
+        assert_int_equal(LOOK(&found, "{\"v\":1,\"request_at\":\"2036-11-24T06:27:38Z\"}"),
+                PAGE_NUMBERS_FOUND); /* a clock that is off */
         assert_int_equal(found.time, PUBLISHED);
         assert_int_equal(LOOK(&found, "{\"v\":1,\"request_at\":\"yesterday\"}"), PAGE_NUMBERS_FOUND);
         assert_int_equal(found.time, PUBLISHED);
@@ -117,7 +138,9 @@ static void test_times(void **state) {
 static void test_any_shape(void **state) {
         PageFound found = {};
 
-        assert_int_equal(LOOK(&found, "{\"a\":{\"b/c~d\":{\"\\u0065\":-1.5e3}},\"l\":[[1],2],\"id\":7,\"big\":1e999,\"s\":\"25\",\"n\":null,\"_id\":{\"x\":1},\"pubsub\":[1]}"),
+        assert_int_equal(
+                LOOK(&found,
+                        "{\"a\":{\"b/c~d\":{\"\\u0065\":-1.5e3}},\"l\":[[1],2],\"id\":7,\"big\":1e999,\"s\":\"25\",\"n\":null,\"_id\":{\"x\":1},\"pubsub\":[1]}"),
                 PAGE_NUMBERS_FOUND);
         assert_int_equal(found.n, 3);
         assert_string_equal(field(&found, 0), "/a/b~1c~0d/e");
@@ -128,7 +151,8 @@ static void test_any_shape(void **state) {
 }
 
 static void test_nothing(void **state) {
-        static const char *const texts[] = { "", "1", "[1]", "\"x\"", "{", "{}", "{\"a\":\"b\"}", "{\"a\":1,}", "{\"id\":1}", "nan", "{\"a\":1e999}",
+        static const char *const texts[] = { "", "1", "[1]", "\"x\"", "{", "{}", "{\"a\":\"b\"}", "{\"a\":1,}",
+                "{\"id\":1}", "nan", "{\"a\":1e999}",
                 "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}" };
         PageFound found = {};
 
@@ -140,7 +164,8 @@ static void test_nothing(void **state) {
 /* Large messages have an end. */
 /* A device that has no value sends the largest that there is; two of them have no sum. */
 static void test_too_large(void **state) {
-        static const char text[] = "{\"a\":1.7976931348623157e308,\"b\":-1e300,\"c\":1e38,\"request_at\":\"2026-11-01T00:00:00Z\"}";
+        static const char text[] =
+                "{\"a\":1.7976931348623157e308,\"b\":-1e300,\"c\":1e38,\"request_at\":\"2026-11-01T00:00:00Z\"}";
         PageFound found = {};
 
         assert_int_equal(look(&found, text, sizeof(text) - 1, NULL, 0), PAGE_NUMBERS_FOUND);
@@ -168,7 +193,10 @@ static void test_caps(void **state) {
         assert_string_equal(field(&found, 15), "/list/15");
         assert_string_equal(field(&found, 16), "/m0");
         assert_int_equal(found.beyond, 1001 - 16 + 1000 - 48 + 1);
-        assert_int_equal(LOOK(&found, "{\"a\":1,\"b\":[[[[[[[2,[3,{\"c\":4}],\"5\"]]]]]]],\"id\":5,\"pubsub\":{\"x\":6},\"online\":true}", ATTRIBUTE("source", "home")),
+        assert_int_equal(
+                LOOK(&found,
+                        "{\"a\":1,\"b\":[[[[[[[2,[3,{\"c\":4}],\"5\"]]]]]]],\"id\":5,\"pubsub\":{\"x\":6},\"online\":true}",
+                        ATTRIBUTE("source", "home")),
                 PAGE_NUMBERS_FOUND);
         assert_int_equal(found.n, 2);
         assert_int_equal(found.beyond, 2);
@@ -183,7 +211,9 @@ static void test_queue(void **state) {
         Slice rest;
 
         for (int i = 0; i < 3; i++)
-                assert_int_equal(page_queue_put(&queue, &(PageMessage){ { "text", (size_t) i }, attributes, (size_t) i, NULL, i }), 0);
+                assert_int_equal(page_queue_put(&queue,
+                                         &(PageMessage){ { "text", (size_t) i }, attributes, (size_t) i, NULL, i }),
+                        0);
         rest = (Slice){ queue.data, queue.size };
         for (int i = 0; i < 3; i++) {
                 assert_true(page_queue_next(&rest, &item));
@@ -200,11 +230,14 @@ static void test_queue(void **state) {
 /* ---- queries ---- */
 
 static void test_queries(void **state) {
-        static const PageQueryText wrong[] = { { NULL, "1", "2", NULL }, { "", "1", "2", NULL }, { ",", "1", "2", NULL }, { "1,", "1", "2", NULL }, { "1,,2", "1", "2", NULL },
-                { "1 ", "1", "2", NULL }, { "-1", "1", "2", NULL }, { "4294967296", "1", "2", NULL }, { "1", NULL, "2", NULL }, { "1", "1", NULL, NULL }, { "1", "2", "2", NULL },
-                { "1", "3", "2", NULL }, { "1", "0", "4102444800001", NULL }, { "1", "0", "99999999999999999999999", NULL }, { "1", "0", "2000000000000", NULL },
-                { "1", "1", "2", "" }, { "1", "1", "2", "0" }, { "1", "1", "2", "2001" }, { "1", "1", "2", "1e3" }, { "1", "1.5", "2", NULL }, { "{\"$gt\":0}", "1", "2", NULL },
-                { "1;drop table series", "1", "2", NULL } };
+        static const PageQueryText wrong[] = { { NULL, "1", "2", NULL }, { "", "1", "2", NULL },
+                { ",", "1", "2", NULL }, { "1,", "1", "2", NULL }, { "1,,2", "1", "2", NULL }, { "1 ", "1", "2", NULL },
+                { "-1", "1", "2", NULL }, { "4294967296", "1", "2", NULL }, { "1", NULL, "2", NULL },
+                { "1", "1", NULL, NULL }, { "1", "2", "2", NULL }, { "1", "3", "2", NULL },
+                { "1", "0", "4102444800001", NULL }, { "1", "0", "99999999999999999999999", NULL },
+                { "1", "0", "2000000000000", NULL }, { "1", "1", "2", "" }, { "1", "1", "2", "0" },
+                { "1", "1", "2", "2001" }, { "1", "1", "2", "1e3" }, { "1", "1.5", "2", NULL },
+                { "{\"$gt\":0}", "1", "2", NULL }, { "1;drop table series", "1", "2", NULL } };
         PageQuery query;
 
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -250,11 +283,14 @@ static void test_render_series(void **state) {
         int64_t number;
 
         assert_int_equal(page_series_new(&table), 0);
-        assert_int_equal(page_series_find(table, &(PageSeriesKey){ "s", "</script>", "{\"site\":\"x\"}", "/co2" }, 0, &series), PAGE_SERIES_ADDED);
+        assert_int_equal(
+                page_series_find(table, &(PageSeriesKey){ "s", "</script>", "{\"site\":\"x\"}", "/co2" }, 0, &series),
+                PAGE_SERIES_ADDED);
         assert_int_equal(page_series_note(series, "<img onerror=\"x\">\xe2\x80\xae", PUBLISHED, 612.5), 0);
         page_series_note_signs(series, PUBLISHED, &(PageSigns){ PUBLISHED - 5, PUBLISHED - 4, true, 7 });
         page_series_note_signs(series, PUBLISHED - 1, &(PageSigns){ 1, 2, false, 0 }); /* came late */
-        assert_int_equal(page_series_find(table, &(PageSeriesKey){ "s", "d", "{}", "/gone" }, 0, &series), PAGE_SERIES_ADDED);
+        assert_int_equal(
+                page_series_find(table, &(PageSeriesKey){ "s", "d", "{}", "/gone" }, 0, &series), PAGE_SERIES_ADDED);
         assert_int_equal(page_render_series(table, &shown, &json), 0);
         assert_int_equal(json_parse(json.data, json.size, &tree), 0);
         one = json_at(json_get(tree, "series"), 0);
@@ -276,7 +312,8 @@ static void test_render_series(void **state) {
 }
 
 static void test_render_values(void **state) {
-        PageBucket buckets[] = { { .count = 2, .low = -1, .total = 1, .high = 2 }, {}, { .count = 1, .low = 5, .total = 5, .high = 5 }, {}, {}, {} };
+        PageBucket buckets[] = { { .count = 2, .low = -1, .total = 1, .high = 2 }, {},
+                { .count = 1, .low = 5, .total = 5, .high = 5 }, {}, {}, {} };
         const PageValues values = { 60000, 0, 180000, 3, buckets };
         const PageQuery query = { .series = { 3, 9 }, .n = 2 };
         Bytes json = {};

@@ -78,7 +78,12 @@ static uint64_t draw(Model *model) {
 
 static void add(PageStore *store, const Value *value) {
         static const char *const fields[SERIES] = { "/newest_events/te/val", "/newest_events/hu/val", "/co2" };
-        PageFound found = { .source = "home", .device = "id", .name = "Bedroom", .time = value->time, .numbers = { { 0, value->value } }, .n = 1 };
+        PageFound found = { .source = "home",
+                .device = "id",
+                .name = "Bedroom",
+                .time = value->time,
+                .numbers = { { 0, value->value } },
+                .n = 1 };
 
         assert_int_equal(bytes_append_text(&found.labels, "{}"), 0);
         assert_int_equal(bytes_append_text(&found.fields, fields[value->series]), 0);
@@ -98,7 +103,8 @@ static void compare(PageStore *store, const Model *model, int64_t from, int64_t 
         PageBucket *expected;
 
         assert_int_equal(page_store_values(store, &query, &values), 0);
-        assert_true(values.from <= from && values.to >= to && values.from + (int64_t) values.n * values.bucket == values.to);
+        assert_true(values.from <= from && values.to >= to &&
+                    values.from + (int64_t) values.n * values.bucket == values.to);
         assert_true(values.n <= points + 1);
         expected = calloc(values.n * SERIES, sizeof(*expected));
         for (size_t i = 0; i < model->n; i++) {
@@ -143,7 +149,8 @@ static Model model_new(uint64_t seed, size_t n, int64_t span) {
         for (size_t i = 0; i < n; i++) {
                 double part = (double) draw(&model) / (double) (UINT64_C(1) << 31);
 
-                model.items[i] = (Value){ (unsigned) (draw(&model) % SERIES), NOW - (int64_t) (part * part * part * (double) span), (double) (draw(&model) % 1000) / 8 - 30 };
+                model.items[i] = (Value){ (unsigned) (draw(&model) % SERIES),
+                        NOW - (int64_t) (part * part * part * (double) span), (double) (draw(&model) % 1000) / 8 - 30 };
         }
         model.items[0] = (Value){ 0, NOW - span / 2, 1 };
         model.items[1] = (Value){ 1, NOW - span / 3, 2 };
@@ -190,7 +197,8 @@ static void test_year_by_year(void **state) {
 
         for (int64_t at = NOW - 400 * DAY; at <= NOW; at += 61 * MINUTE) {
                 for (unsigned series = 0; series < SERIES; series++) {
-                        model.items[model.n] = (Value){ series, at + (int64_t) (draw(&model) % 60000), (double) (draw(&model) % 100) };
+                        model.items[model.n] =
+                                (Value){ series, at + (int64_t) (draw(&model) % 60000), (double) (draw(&model) % 100) };
                         add(store, &model.items[model.n++]);
                 }
                 if (model.n % 300 == 0)
@@ -248,7 +256,8 @@ static void test_few_among_many(void **state) {
         assert_int_equal(page_series_new(&series), 0);
         assert_int_equal(page_tables_load(tables, series, &past), 0);
         assert_int_equal(page_series_count(series), SERIES + OTHERS);
-        assert_int_equal(page_tables_read(tables, &(PageRange){ to - 366 * 1440, to, few, 2, SERIES + OTHERS }, see, &seen), 0);
+        assert_int_equal(
+                page_tables_read(tables, &(PageRange){ to - 366 * 1440, to, few, 2, SERIES + OTHERS }, see, &seen), 0);
         assert_true(seen.asked > 1000);
         assert_int_equal(seen.others, 0);
         bytes_done(&past.mark);
@@ -581,7 +590,9 @@ static void test_more_than_memory_at_once(void **state) {
                 for (unsigned i = 0; i < 60; i++)
                         assert_int_equal(bytes_append_format(&text, ",\"n%u\":1", i), 0);
                 assert_int_equal(bytes_append_text(&text, "}"), 0);
-                assert_int_equal(page_queue_put(&job.queue, &(PageMessage){ .text = { text.data, text.size }, .published = NOW + minute * MINUTE }), 0);
+                assert_int_equal(page_queue_put(&job.queue, &(PageMessage){ .text = { text.data, text.size },
+                                                                    .published = NOW + minute * MINUTE }),
+                        0);
         }
         assert_int_equal(page_thread_new(*state, &thread), 0);
         page_thread_do(thread, &job);

@@ -26,7 +26,12 @@ typedef struct Fixture {
 static int look(void *userdata, Figures *ret) {
         const Fixture *f = userdata;
 
-        *ret = (Figures){ .wall = clock_wall(), .now = clock_now(), .config = "/etc/<img onerror>", .token.failing = f->failing, .token.detail = "", .reload_error = "" };
+        *ret = (Figures){ .wall = clock_wall(),
+                .now = clock_now(),
+                .config = "/etc/<img onerror>",
+                .token.failing = f->failing,
+                .token.detail = "",
+                .reload_error = "" };
         return 0;
 }
 
@@ -42,7 +47,8 @@ static void use(Fixture *f, const char *more) {
         Config *config;
         int size;
 
-        size = snprintf(text, sizeof(text), PUBSUB SUBSCRIBE "state_dir: %s\npage: {listen: '127.0.0.1:%u'%s}\n", f->directory, f->port, more);
+        size = snprintf(text, sizeof(text), PUBSUB SUBSCRIBE "state_dir: %s\npage: {listen: '127.0.0.1:%u'%s}\n",
+                f->directory, f->port, more);
         config = parse_as("page.yaml", text, (size_t) size, &types_of_config);
         if (config->page->password.file)
                 config->page->password.text = strdup("secret");
@@ -59,7 +65,9 @@ static int set_up(void **state) {
         assert_int_equal(loop_new(&f->loop), 0);
         assert_int_equal(listen_new(f->loop, &f->listen), 0);
         assert_int_equal(secrets_new(&f->secrets), 0);
-        assert_int_equal(page_new(&(PageHost){ f->loop, f->listen, f->secrets, f->directory, look, on_stopped, f }, &f->page), 0);
+        assert_int_equal(
+                page_new(&(PageHost){ f->loop, f->listen, f->secrets, f->directory, look, on_stopped, f }, &f->page),
+                0);
         f->port = free_port();
         return 0;
 }
@@ -91,14 +99,17 @@ static int tear_down(void **state) {
 
 /* The status, and the reply in *reply*. */
 static int ask(Fixture *f, const char *line, const char *headers, char reply[static 100000]) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(f->port) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(f->port)
+        };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), n, status = 0;
         usec_t until = clock_now() + 20 * USEC_PER_SEC;
         char text[4000];
         size_t total = 0;
         ssize_t got;
 
-        n = snprintf(text, sizeof(text), "%s HTTP/1.1\r\nConnection: close\r\n%s%s\r\n", line, strstr(headers, "Host:") ? "" : "Host: localhost\r\n", headers);
+        n = snprintf(text, sizeof(text), "%s HTTP/1.1\r\nConnection: close\r\n%s%s\r\n", line,
+                strstr(headers, "Host:") ? "" : "Host: localhost\r\n", headers);
         assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_int_equal(send(fd, text, (size_t) n, 0), n);
         assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
@@ -120,8 +131,9 @@ static const char *body_of(const char *reply) {
 }
 
 static void assert_guarded(const char *reply) {
-        assert_contains(reply, "\r\nContent-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-                               "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n");
+        assert_contains(reply,
+                "\r\nContent-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n");
         assert_contains(reply, "\r\nX-Frame-Options: DENY\r\n");
         assert_contains(reply, "\r\nX-Content-Type-Options: nosniff\r\n");
         assert_contains(reply, "\r\nReferrer-Policy: no-referrer\r\n");
@@ -184,8 +196,10 @@ static void test_status(void **state) {
 }
 
 static void test_refusals(void **state) {
-        static const char *const methods[] = { "POST /", "PUT /", "DELETE /api/status", "OPTIONS /", "PATCH /", "TRACE /" };
-        static const char *const paths[] = { "GET /nothing", "GET /api/", "GET /../etc/passwd", "GET //", "GET /page.html", "GET /%2e%2e/x", "GET /api/status/" };
+        static const char *const methods[] = { "POST /", "PUT /", "DELETE /api/status", "OPTIONS /", "PATCH /",
+                "TRACE /" };
+        static const char *const paths[] = { "GET /nothing", "GET /api/", "GET /../etc/passwd", "GET //",
+                "GET /page.html", "GET /%2e%2e/x", "GET /api/status/" };
         Fixture *f = *state;
         char *reply = f->reply;
 
@@ -203,8 +217,10 @@ static void test_refusals(void **state) {
 
 /* A name that somebody else made point here is refused (DNS rebinding). */
 static void test_hosts(void **state) {
-        static const char *const ours[] = { "localhost", "localhost:8480", "127.0.0.1", "[::1]:80", "192.168.1.5:8480", "pi.example", "PI.EXAMPLE:8480" };
-        static const char *const others[] = { "evil.example", "pi.example.evil.example", "localhost.evil.example", "", "127.0.0.1.evil.example" };
+        static const char *const ours[] = { "localhost", "localhost:8480", "127.0.0.1", "[::1]:80", "192.168.1.5:8480",
+                "pi.example", "PI.EXAMPLE:8480" };
+        static const char *const others[] = { "evil.example", "pi.example.evil.example", "localhost.evil.example", "",
+                "127.0.0.1.evil.example" };
         Fixture *f = *state;
         char *reply = f->reply, header[100];
 
@@ -221,7 +237,8 @@ static void test_hosts(void **state) {
 }
 
 static void test_password(void **state) {
-        static const char *const paths[] = { "GET /", "GET /page.js", "GET /api/status", "GET /healthz", "GET /nothing", "HEAD /" };
+        static const char *const paths[] = { "GET /", "GET /page.js", "GET /api/status", "GET /healthz", "GET /nothing",
+                "HEAD /" };
         Fixture *f = *state;
         char *reply = f->reply;
 

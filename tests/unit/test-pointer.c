@@ -20,7 +20,8 @@ static int take(void *userdata, const PointerMatch *match) {
         n += (size_t) snprintf(found + n, sizeof(found) - n, "%.*s", (int) match->value.size, match->value.data);
         for (unsigned i = 0; i < match->n_stars; i++)
                 if (match->stars[i].key.data)
-                        n += (size_t) snprintf(found + n, sizeof(found) - n, "@%.*s", (int) match->stars[i].key.size, match->stars[i].key.data);
+                        n += (size_t) snprintf(found + n, sizeof(found) - n, "@%.*s", (int) match->stars[i].key.size,
+                                match->stars[i].key.data);
                 else
                         n += (size_t) snprintf(found + n, sizeof(found) - n, "@%zu", match->stars[i].index);
         (void) snprintf(found + n, sizeof(found) - n, " ");
@@ -36,7 +37,8 @@ static void check(const char *json, const char *pointer, const char *expected) {
 
 /* The examples of RFC 6901 section 5. */
 static void test_rfc(void **state) {
-        const char *json = "{\"foo\":[\"bar\",\"baz\"],\"\":0,\"a/b\":1,\"c%d\":2,\"e^f\":3,\"g|h\":4,\"i\\\\j\":5,\"k\\\"l\":6,\" \":7,\"m~n\":8}";
+        const char *json =
+                "{\"foo\":[\"bar\",\"baz\"],\"\":0,\"a/b\":1,\"c%d\":2,\"e^f\":3,\"g|h\":4,\"i\\\\j\":5,\"k\\\"l\":6,\" \":7,\"m~n\":8}";
 
         check("{\"a\": 1 }", "", "{\"a\": 1 } ");
         check(json, "/foo", "[\"bar\",\"baz\"] ");
@@ -82,16 +84,19 @@ static void test_valid(void **state) {
 
 static void test_match(void **state) {
         char *on[] = { (char *) "on", (char *) "1e1", NULL };
-        const char *object = "{\"s\":\"on\",\"n\":10.0,\"t\":\"10\",\"o\":{},\"e\":\"\",\"/x\":true,\"u\":\"\\u006fn\"}";
+        const char *object =
+                "{\"s\":\"on\",\"n\":10.0,\"t\":\"10\",\"o\":{},\"e\":\"\",\"/x\":true,\"u\":\"\\u006fn\"}";
         static const struct {
                 const char *place;
                 bool expected;
-        } rows[] = { { "s", true }, { "/s", true }, { "n", true }, { "t", false }, { "o", false }, { "e", false }, { "none", false }, { "u", true }, { "/x", false } };
+        } rows[] = { { "s", true }, { "/s", true }, { "n", true }, { "t", false }, { "o", false }, { "e", false },
+                { "none", false }, { "u", true }, { "/x", false } };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 ConfigPair term = { (char *) rows[i].place, on };
 
-                assert_int_equal(match_test(&(ConfigMap){ &term, 1 }, (Slice){ object, strlen(object) }), rows[i].expected);
+                assert_int_equal(
+                        match_test(&(ConfigMap){ &term, 1 }, (Slice){ object, strlen(object) }), rows[i].expected);
         }
         assert_true(match_test(&(ConfigMap){}, (Slice){ "5", 1 }));
 
@@ -107,8 +112,11 @@ static void test_match(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_rfc), cmocka_unit_test(test_not_there), cmocka_unit_test(test_stars),
-                cmocka_unit_test(test_valid), cmocka_unit_test(test_match),
+                cmocka_unit_test(test_rfc),
+                cmocka_unit_test(test_not_there),
+                cmocka_unit_test(test_stars),
+                cmocka_unit_test(test_valid),
+                cmocka_unit_test(test_match),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

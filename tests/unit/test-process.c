@@ -245,7 +245,8 @@ static void test_hold(void **state) {
         int fd = mkstemp(path);
 
         assert_true(fd >= 0);
-        (void) snprintf(script, sizeof(script), "i=0; while [ $i -lt 40000 ]; do echo 0123456789; i=$((i+1)); printf . >>%s; done", path);
+        (void) snprintf(script, sizeof(script),
+                "i=0; while [ $i -lt 40000 ]; do echo 0123456789; i=$((i+1)); printf . >>%s; done", path);
         shell(f, script);
         process_hold(f->process, true);
         do {
@@ -308,7 +309,8 @@ static void test_as_user(void **state) {
         if (geteuid() != 0)
                 skip();
         assert_int_equal(process_start(f->loop,
-                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", "-un", NULL }, .environment = environment,
+                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", "-un", NULL },
+                                         .environment = environment,
                                          .user = "nobody" },
                                  &(ProcessCallbacks){ on_readable, on_end, f }, &f->process),
                 0);
@@ -318,20 +320,25 @@ static void test_as_user(void **state) {
         f->out.size = 0;
         f->ended = false;
         assert_int_equal(process_start(f->loop,
-                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", "-Gn", NULL }, .environment = environment,
-                                         .user = "nobody", .groups = (const char *const[]){ "dialout", "12345", NULL } },
+                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", "-Gn", NULL },
+                                         .environment = environment,
+                                         .user = "nobody",
+                                         .groups = (const char *const[]){ "dialout", "12345", NULL } },
                                  &(ProcessCallbacks){ on_readable, on_end, f }, &f->process),
                 0);
         turn_until(f, &f->ended);
         assert_non_null(strstr(output(f), " dialout 12345\n"));
         f->process = process_free(f->process);
         assert_int_equal(process_start(f->loop,
-                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", NULL }, .environment = environment, .user = "nobody",
+                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", NULL },
+                                         .environment = environment,
+                                         .user = "nobody",
                                          .groups = (const char *const[]){ "no-such-group", NULL } },
                                  &(ProcessCallbacks){ on_readable, on_end, f }, &f->process),
                 -ESRCH);
         assert_int_equal(process_start(f->loop,
-                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", NULL }, .environment = environment,
+                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", NULL },
+                                         .environment = environment,
                                          .user = "no-such-user" },
                                  &(ProcessCallbacks){ on_readable, on_end, f }, &f->process),
                 -ESRCH);
@@ -339,14 +346,16 @@ static void test_as_user(void **state) {
 
 /* What a program that runs as somebody else finds of our terminal. Called in a process of its own. */
 static int look_for_terminal(void) {
-        const ProcessSpec spec = { .argv = (const char *const[]){ "sh", "-c", "(: </dev/tty) 2>/dev/null && echo there || echo none", NULL },
-                .environment = environment, .user = "nobody" };
+        const ProcessSpec spec = { .argv = (const char *const[]){ "sh", "-c",
+                                           "(: </dev/tty) 2>/dev/null && echo there || echo none", NULL },
+                .environment = environment,
+                .user = "nobody" };
         int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
         void *state = NULL;
         Fixture *f;
 
-        if (setsid() < 0 || master < 0 || grantpt(master) < 0 || unlockpt(master) < 0 || open(ptsname(master), O_RDWR | O_CLOEXEC) < 0 ||
-                open("/dev/tty", O_RDWR | O_CLOEXEC) < 0)
+        if (setsid() < 0 || master < 0 || grantpt(master) < 0 || unlockpt(master) < 0 ||
+                open(ptsname(master), O_RDWR | O_CLOEXEC) < 0 || open("/dev/tty", O_RDWR | O_CLOEXEC) < 0)
                 return 2;
         (void) set_up(&state);
         f = state;

@@ -95,7 +95,8 @@ static int setup(void **state) {
         assert_int_equal(loop_new(&f->event), 0);
         assert_int_equal(outbox_open(f->directory, &caps, &f->outbox, &salvage), OUTBOX_OK);
         assert_int_equal(loop_add_defer(f->event, on_progress, f, &f->progress), 0);
-        assert_int_equal(publisher_new(&(PublisherSpec){ f->event, (Client *) f->event, f->outbox, "projects/p/topics/t", on_change, f },
+        assert_int_equal(publisher_new(&(PublisherSpec){ f->event, (Client *) f->event, f->outbox,
+                                               "projects/p/topics/t", on_change, f },
                                  &f->publisher),
                 0);
         n_calls = 0;
@@ -133,7 +134,14 @@ static void put(Fixture *f, unsigned number) {
         Bytes payload = {};
 
         assert_int_equal(bytes_append_text(&payload, "{}"), 0);
-        assert_int_equal(reading_list_add(&list, &(ReadingOrigin){ .source = "home", .type = "nature_remo", .device = "device", .at = "2026-01-15T08:13:00.123Z", .unique = number }, &payload), 0);
+        assert_int_equal(reading_list_add(&list,
+                                 &(ReadingOrigin){ .source = "home",
+                                         .type = "nature_remo",
+                                         .device = "device",
+                                         .at = "2026-01-15T08:13:00.123Z",
+                                         .unique = number },
+                                 &payload),
+                0);
         assert_int_equal(outbox_put(f->outbox, &list, NULL), OUTBOX_OK);
         reading_list_done(&list);
 }

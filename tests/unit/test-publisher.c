@@ -28,7 +28,9 @@ static void test_publishes(void **state) {
 static void test_labels_are_attributes(void **state) {
         Fixture *f = *state;
         _cleanup_bytes_ Bytes labels = {}, payload = {};
-        ReadingOrigin origin = { .source = "home", .type = "mqtt", .device = "d1", .at = "2026-11-24T06:27:38.123Z", .labels = &labels };
+        ReadingOrigin origin = {
+                .source = "home", .type = "mqtt", .device = "d1", .at = "2026-11-24T06:27:38.123Z", .labels = &labels
+        };
         ReadingList list = {};
 
         assert_int_equal(reading_labels_add(&labels, "site", "nakano"), 0);

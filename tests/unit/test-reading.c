@@ -11,7 +11,14 @@
 static void add(ReadingList *list, const char *text, const char *device, uint64_t random) {
         Bytes payload = {};
         assert_int_equal(bytes_append_text(&payload, text), 0);
-        assert_int_equal(reading_list_add(list, &(ReadingOrigin){ .source = "home", .type = "nature_remo", .device = device, .at = "2026-11-24T06:27:38.123Z", .unique = random }, &payload), 0);
+        assert_int_equal(reading_list_add(list,
+                                 &(ReadingOrigin){ .source = "home",
+                                         .type = "nature_remo",
+                                         .device = device,
+                                         .at = "2026-11-24T06:27:38.123Z",
+                                         .unique = random },
+                                 &payload),
+                0);
         assert_null(payload.data); /* taken */
 }
 
@@ -37,8 +44,8 @@ static void test_bytes(void **state) {
 
         assert_int_equal(reading_list_bytes(&list), 0);
         add(&list, "{}", "d1", 1);
-        uint64_t one =
-                strlen("{}") + strlen("2026-11-24T06:27:38.123Z:home:d1:0000000000000001") + strlen("home") + strlen("nature_remo") + 2;
+        uint64_t one = strlen("{}") + strlen("2026-11-24T06:27:38.123Z:home:d1:0000000000000001") + strlen("home") +
+                       strlen("nature_remo") + 2;
         assert_int_equal(reading_list_bytes(&list), one);
         add(&list, "{}", "d2", 2);
         assert_int_equal(reading_list_bytes(&list), 2 * one);

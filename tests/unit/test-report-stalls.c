@@ -219,7 +219,8 @@ static void test_warn_retention_unknown(void **state) {
         f->subscribers[0].retention = 0;
         f->subscribers[0].oldest_unsettled = f->input.wall - 8 * DAY;
         f->subscribers[0].held = 1;
-        look(f, EVENT_RETENTION_NEAR, "after 7 d (unless it was set otherwise, which may not be read): the oldest may be");
+        look(f, EVENT_RETENTION_NEAR,
+                "after 7 d (unless it was set otherwise, which may not be read): the oldest may be");
 }
 
 /* A process that ends and begins again. */

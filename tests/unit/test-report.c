@@ -178,11 +178,13 @@ static void test_reload_refused(void **state) {
         json_free(json);
         bytes_done(&text);
 
-        f->input.reload_error = "/etc/sensorqd/sensorqd.yaml:19:9: publish.sources[].intervall: is not known, did you mean interval? "
-                                "Allowed: subscription, interval, max_messages, pulls, id_attribute, max_hold, payload, backoff, alert, file, mongodb";
-        assert_line(f, "reload refused 11:59:00: /etc/sensorqd/sensorqd.yaml:19:9: publish.sources[].intervall: is not known, did you "
-                       "mean interval? Allowed: subscription, interval, max_messages, pulls, id_attribute, max_hold, payload, backoff..., home polled "
-                       "12:00:03, 0 readings queued, last stored 12:00:04");
+        f->input.reload_error =
+                "/etc/sensorqd/sensorqd.yaml:19:9: publish.sources[].intervall: is not known, did you mean interval? "
+                "Allowed: subscription, interval, max_messages, pulls, id_attribute, max_hold, payload, backoff, alert, file, mongodb";
+        assert_line(f,
+                "reload refused 11:59:00: /etc/sensorqd/sensorqd.yaml:19:9: publish.sources[].intervall: is not known, did you "
+                "mean interval? Allowed: subscription, interval, max_messages, pulls, id_attribute, max_hold, payload, backoff..., home polled "
+                "12:00:03, 0 readings queued, last stored 12:00:04");
 }
 
 static void test_line_many(void **state) {

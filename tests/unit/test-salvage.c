@@ -288,8 +288,8 @@ static void test_name_in_another_table(void **state) {
         assert_int_equal(fixture_put(f->outbox, 0, FLIPPED_ROWS), 0);
         f->outbox = outbox_close(f->outbox);
         (void) snprintf(command, sizeof(command),
-                "grep -aq 'PRIMARY KEY, n INTEGER' %s && sed -i '0,/PRIMARY KEY, n INTEGER/s//PRIMARY KEY, o INTEGER/' %s", f->file,
-                f->file);
+                "grep -aq 'PRIMARY KEY, n INTEGER' %s && sed -i '0,/PRIMARY KEY, n INTEGER/s//PRIMARY KEY, o INTEGER/' %s",
+                f->file, f->file);
         assert_int_equal(system(command), 0);
         assert_int_equal(fixture_reopen(f), OUTBOX_SALVAGED);
         assert_int_equal(fixture_waiting(f->outbox), FLIPPED_ROWS);
@@ -472,7 +472,8 @@ static void test_directory_that_is_gone(void **state) {
 
 /* A table that is not there is damage, whichever it is: what the others hold is carried over. */
 static void test_table_that_is_gone(void **state) {
-        static const char *const tables[] = { "rejected", "counts", "cursors", "seen", "unreadable", "dropped", "readings" };
+        static const char *const tables[] = { "rejected", "counts", "cursors", "seen", "unreadable", "dropped",
+                "readings" };
         OutboxFixture *f = *state;
         char drop[64];
 

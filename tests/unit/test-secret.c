@@ -290,10 +290,12 @@ static void test_explain_a_unit_without_credentials(void **state) {
 
         assert_int_equal(setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1), 0);
         assert_int_equal(setenv("INVOCATION_ID", "0", 1), 0);
-        assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo")); /* it has a directory of them */
+        assert_non_null(
+                strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo")); /* it has a directory of them */
         assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
         assert_int_equal(unsetenv("INVOCATION_ID"), 0);
-        assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo")); /* podman has no credentials */
+        assert_non_null(
+                strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo")); /* podman has no credentials */
         assert_int_equal(setenv("INVOCATION_ID", "0", 1), 0);
         assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "LoadCredential="));
         assert_non_null(strstr(secret_explain(&f->config, "/etc/t", -EACCES, words), "sudo"));
@@ -407,7 +409,9 @@ static void test_token(void **state) {
                 { "Bearer hunter2", "begins with \"Bearer \"" },
                 { "hunt er2", "holds a space (character 5): leave only the token" },
                 { "\xe3\x81\x82\xc2\xa0hunter2", "holds something other than ASCII (character 1)" },
-                { "hunter\xc2\xa0" "2", "holds something other than ASCII (character 7)" },
+                { "hunter\xc2\xa0"
+                  "2",
+                        "holds something other than ASCII (character 7)" },
         };
         char name[] = "t";
         Fixture *f = *state;
@@ -424,7 +428,10 @@ static void test_token(void **state) {
                 assert_null(strstr(problem.text, "unter"));
         }
         assert_ptr_equal(config_type_tokens.inside, config_type_token.inside);
-        assert_int_equal(config_type_value.inside("hunt\xe2\x80\x99" "er2", &inside), -EBADMSG);
+        assert_int_equal(config_type_value.inside("hunt\xe2\x80\x99"
+                                                  "er2",
+                                 &inside),
+                -EBADMSG);
         assert_string_equal(inside.text, "holds something other than ASCII (character 5): copy it once more");
         assert_int_equal(config_type_value.inside("Token \"hunter 2\"", &inside), 0);
         for (const char *text = "ory_at_5.x-y~z+/=="; text; text = NULL) {
@@ -448,8 +455,8 @@ static void find(void *userdata, const SecretFinding *finding) {
         const char *slash = strrchr(finding->path, '/');
 
         findings->fatal += finding->fatal;
-        (void) snprintf(findings->text + strlen(findings->text), sizeof(findings->text) - strlen(findings->text), "%s: %s\n",
-                slash ? slash + 1 : finding->path, finding->words);
+        (void) snprintf(findings->text + strlen(findings->text), sizeof(findings->text) - strlen(findings->text),
+                "%s: %s\n", slash ? slash + 1 : finding->path, finding->words);
 }
 
 /* What would end in 243/CREDENTIALS without a name, and what others may read, is told by its name. */
@@ -479,7 +486,8 @@ static void test_audit(void **state) {
         f->config.pubsub.credentials_file = outside;
         assert_int_equal(secret_audit(&f->config, find, &findings), 0);
         assert_int_equal(findings.fatal, 4);
-        assert_non_null(strstr(findings.text, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3: systemd does not take this name"));
+        assert_non_null(strstr(
+                findings.text, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3: systemd does not take this name"));
         assert_non_null(strstr(findings.text, "a b: systemd does not take this name"));
         assert_non_null(strstr(findings.text, "backup.tar: is larger than 1 MiB"));
         assert_non_null(strstr(findings.text, "credentials: its files are larger than 1 MiB together"));

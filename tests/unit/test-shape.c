@@ -32,20 +32,27 @@ static void take_note(void *userdata, const char *kind, const char *device, cons
 
 static ShapeOrigin origin_of(const Bytes *labels) {
         notes[0] = '\0';
-        return (ShapeOrigin){ .source = "src", .type = "http_json", .labels = labels, .arrived = WALL, .random = fixed_random, .note = take_note };
+        return (ShapeOrigin){ .source = "src",
+                .type = "http_json",
+                .labels = labels,
+                .arrived = WALL,
+                .random = fixed_random,
+                .note = take_note };
 }
 
 static ShapeOutcome outcome;
 
 /* The payloads of all readings, a line each. */
-static char *shape_with(const ShapeConfig *config, const ShapeOrigin *origin, const char *text, size_t size, ReadingList *list) {
+static char *shape_with(
+        const ShapeConfig *config, const ShapeOrigin *origin, const char *text, size_t size, ReadingList *list) {
         static char lines[20000];
         size_t n = 0;
 
         assert_int_equal(shape_read(config, origin, (Slice){ text, size }, list, &outcome), 0);
         lines[0] = '\0';
         for (size_t i = 0; i < list->n; i++)
-                n += (size_t) snprintf(lines + n, sizeof(lines) - n, "%s%s", i > 0 ? "\n" : "", list->items[i].payload.data);
+                n += (size_t) snprintf(
+                        lines + n, sizeof(lines) - n, "%s%s", i > 0 ? "\n" : "", list->items[i].payload.data);
         assert_int_equal(list->n, outcome.readings);
         return lines;
 }
@@ -74,8 +81,10 @@ static void check_unreadable(const ShapeConfig *config, const char *text, const 
 
 #define TEXTS(...) ((char *[]){ __VA_ARGS__, NULL })
 #define TEXT(text) ((char *) (text))
-#define PAIR(name, ...) { TEXT(name), TEXTS(__VA_ARGS__) }
-#define MAP(...) { (ConfigPair[]){ __VA_ARGS__ }, ELEMENTSOF(((ConfigPair[]){ __VA_ARGS__ })) }
+#define PAIR(name, ...)                                                                                                \
+        { TEXT(name), TEXTS(__VA_ARGS__) }
+#define MAP(...)                                                                                                       \
+        { (ConfigPair[]){ __VA_ARGS__ }, ELEMENTSOF(((ConfigPair[]){ __VA_ARGS__ })) }
 
 /* ---- documents ---- */
 
@@ -98,7 +107,11 @@ static void test_bare_values(void **state) {
         check(&none, " ON\r\n", "{\"value\":\"ON\"," OWN);
         check(&none, "\"ON\"", "{\"value\":\"ON\"," OWN);
         check(&none, "true", "{\"value\":true," OWN);
-        check(&none, "25 \xc2\xb0""C", "{\"value\":\"25 \xc2\xb0""C\"," OWN);
+        check(&none,
+                "25 \xc2\xb0"
+                "C",
+                "{\"value\":\"25 \xc2\xb0"
+                "C\"," OWN);
         check(&none, "nan", ""); /* ESPHome */
         assert_int_equal(outcome.passed_over, 1);
         check(&none, "unavailable", "");
@@ -107,7 +120,8 @@ static void test_bare_values(void **state) {
         origin.id = "node/1";
         origin.name = "Node";
         assert_string_equal(shape_with(&none, &origin, "23.4", 4, &list),
-                "{\"temperature\":23.4,\"source\":\"src\",\"id\":\"node/1\",\"name\":\"Node\",\"request_at\":\"" AT "\"}");
+                "{\"temperature\":23.4,\"source\":\"src\",\"id\":\"node/1\",\"name\":\"Node\",\"request_at\":\"" AT
+                "\"}");
         assert_string_equal(list.items[0].device, "node/1");
         reading_list_done(&list);
 }
@@ -132,7 +146,7 @@ static void test_nearly_json(void **state) {
         check_unreadable(&none,
                 "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
                 "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
-"nested more than 80 deep"); /* 81 */
+                "nested more than 80 deep"); /* 81 */
 }
 
 /* An item that cannot be read does not harm its neighbours (P6), and is kept raw. */
@@ -140,7 +154,8 @@ static void test_neighbours(void **state) {
         const ShapeConfig config = { .id = TEXT("/id") };
         ShapeOrigin origin = origin_of(NULL);
         ReadingList list = {};
-        const char *text = "[{\"id\":\"a\",\"v\":1},{\"v\":2},{\"id\":\"\",\"v\":3},{\"id\":7,\"v\":4},{\"id\":{},\"v\":5},{\"id\":null,\"v\":6}]";
+        const char *text =
+                "[{\"id\":\"a\",\"v\":1},{\"v\":2},{\"id\":\"\",\"v\":3},{\"id\":7,\"v\":4},{\"id\":{},\"v\":5},{\"id\":null,\"v\":6}]";
 
         origin.topic = "t/1";
         assert_string_equal(shape_with(&config, &origin, text, strlen(text), &list),
@@ -182,17 +197,20 @@ static void test_many_unreadable(void **state) {
 static void test_cut_character(void **state) {
         const ShapeConfig config = { .id = TEXT("/id") },
                           fields = { .id = TEXT("/id"), .fields = MAP(PAIR("v", TEXT("/v"))) },
-                          columns = { .items = TEXTS(TEXT("/v/*")), .fields = MAP(PAIR("v", TEXT("/v/*")), PAIR("n", TEXT("/n/*"))) };
+                          columns = { .items = TEXTS(TEXT("/v/*")),
+                                  .fields = MAP(PAIR("v", TEXT("/v/*")), PAIR("n", TEXT("/n/*"))) };
         ShapeOrigin origin = origin_of(NULL);
         ReadingList list = {};
-        const char *text = "[{\"id\":\"a\",\"n\":\"x\\ud83d\",\"v\":1},{\"id\":\"b\",\"v\":2},{\"id\":\"c\",\"\\ud83d\":3}]";
+        const char *text =
+                "[{\"id\":\"a\",\"n\":\"x\\ud83d\",\"v\":1},{\"id\":\"b\",\"v\":2},{\"id\":\"c\",\"\\ud83d\":3}]";
 
         assert_string_equal(shape_with(&config, &origin, text, strlen(text), &list),
                 "{\"v\":2,\"source\":\"src\",\"id\":\"b\",\"request_at\":\"" AT "\"}");
         assert_int_equal(outcome.unreadable, 2);
         assert_string_equal(list.unreadable[0].payload.data, "{\"id\":\"a\",\"n\":\"x\\ud83d\",\"v\":1}");
         reading_list_done(&list);
-        check(&fields, "[{\"id\":\"a\",\"n\":\"x\\ud83d\",\"v\":1}]", "{\"v\":1,\"source\":\"src\",\"id\":\"a\",\"request_at\":\"" AT "\"}");
+        check(&fields, "[{\"id\":\"a\",\"n\":\"x\\ud83d\",\"v\":1}]",
+                "{\"v\":1,\"source\":\"src\",\"id\":\"a\",\"request_at\":\"" AT "\"}");
         text = "{\"v\":[1,2],\"n\":[\"\\ud83d\",\"b\"]}";
         assert_string_equal(shape_with(&columns, &origin, text, strlen(text), &list), "{\"v\":2,\"n\":\"b\"," OWN);
         assert_int_equal(outcome.unreadable, 1);
@@ -204,7 +222,9 @@ static void test_cut_character(void **state) {
 static void test_items(void **state) {
         const ShapeConfig body = { .items = TEXTS(TEXT("/body")) };
         const ShapeConfig star = { .items = TEXTS(TEXT("/rooms/*")), .id = TEXT("*") };
-        const ShapeConfig two = { .items = TEXTS(TEXT("/stations/*/modules/*")), .id = TEXT("/_id"), .name = TEXT("/stations/*/name") };
+        const ShapeConfig two = {
+                .items = TEXTS(TEXT("/stations/*/modules/*")), .id = TEXT("/_id"), .name = TEXT("/stations/*/name")
+        };
         const ShapeConfig several = { .items = TEXTS(TEXT("/a"), TEXT("/b/*"), TEXT("/none")) };
 
         check(&body, "{\"statusCode\":100,\"body\":{\"t\":1}}", "{\"t\":1," OWN);
@@ -216,7 +236,8 @@ static void test_items(void **state) {
         check(&star, "{\"rooms\":[{\"t\":1},{\"t\":2}]}",
                 "{\"t\":1,\"source\":\"src\",\"id\":\"0\",\"request_at\":\"" AT "\"}\n"
                 "{\"t\":2,\"source\":\"src\",\"id\":\"1\",\"request_at\":\"" AT "\"}");
-        check(&two, "{\"stations\":[{\"name\":\"A\",\"modules\":[{\"_id\":\"m1\",\"co2\":1},{\"_id\":\"m2\",\"co2\":2}]},{\"name\":\"B\",\"modules\":[{\"_id\":\"m3\",\"co2\":3}]}]}",
+        check(&two,
+                "{\"stations\":[{\"name\":\"A\",\"modules\":[{\"_id\":\"m1\",\"co2\":1},{\"_id\":\"m2\",\"co2\":2}]},{\"name\":\"B\",\"modules\":[{\"_id\":\"m3\",\"co2\":3}]}]}",
                 "{\"_id\":\"m1\",\"co2\":1,\"source\":\"src\",\"id\":\"m1\",\"name\":\"A\",\"request_at\":\"" AT "\"}\n"
                 "{\"_id\":\"m2\",\"co2\":2,\"source\":\"src\",\"id\":\"m2\",\"name\":\"A\",\"request_at\":\"" AT "\"}\n"
                 "{\"_id\":\"m3\",\"co2\":3,\"source\":\"src\",\"id\":\"m3\",\"name\":\"B\",\"request_at\":\"" AT "\"}");
@@ -231,10 +252,14 @@ static void test_parallel_arrays(void **state) {
                 .fields = MAP(PAIR("t", TEXT("/hourly/temp/*")), PAIR("h", TEXT("/hourly/hum/*"))),
         };
 
-        check(&config, "{\"hourly\":{\"time\":[1700000000,1700000060,1700000120],\"temp\":[1.5,2.5],\"hum\":[10,null,30]}}",
-                "{\"t\":1.5,\"h\":10,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"2023-11-14T22:13:20.000Z\"}\n"
-                "{\"t\":2.5,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"2023-11-14T22:14:20.000Z\"}\n"
-                "{\"h\":30,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"2023-11-14T22:15:20.000Z\"}");
+        check(&config,
+                "{\"hourly\":{\"time\":[1700000000,1700000060,1700000120],\"temp\":[1.5,2.5],\"hum\":[10,null,30]}}",
+                "{\"t\":1.5,\"h\":10,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT
+                "\",\"measured_at\":\"2023-11-14T22:13:20.000Z\"}\n"
+                "{\"t\":2.5,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT
+                "\",\"measured_at\":\"2023-11-14T22:14:20.000Z\"}\n"
+                "{\"h\":30,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT
+                "\",\"measured_at\":\"2023-11-14T22:15:20.000Z\"}");
 }
 
 static void test_pairs(void **state) {
@@ -246,8 +271,10 @@ static void test_pairs(void **state) {
         };
 
         check(&config, "{\"points\":[[7,1700000001000.5],[8,\"1700000002000\"]]}",
-                "{\"v\":7,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"2023-11-14T22:13:21.001Z\"}\n"
-                "{\"v\":8,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"2023-11-14T22:13:22.000Z\"}");
+                "{\"v\":7,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT
+                "\",\"measured_at\":\"2023-11-14T22:13:21.001Z\"}\n"
+                "{\"v\":8,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT
+                "\",\"measured_at\":\"2023-11-14T22:13:22.000Z\"}");
 }
 
 static void test_many_items(void **state) {
@@ -275,23 +302,32 @@ static void test_many_items(void **state) {
 /* ---- where, id, name ---- */
 
 static void test_where(void **state) {
-        const ShapeConfig config = { .where = MAP(PAIR("state", TEXT("on"), TEXT("25")), PAIR("/attributes/unit", TEXT("C"))) };
+        const ShapeConfig config = { .where = MAP(PAIR("state", TEXT("on"), TEXT("25")),
+                                             PAIR("/attributes/unit", TEXT("C"))) };
 
-        check(&config, "[{\"state\":\"on\",\"attributes\":{\"unit\":\"C\"}},{\"state\":\"on\"},{\"state\":25.0,\"attributes\":{\"unit\":\"C\"}},"
-                       "{\"state\":\"25.0\",\"attributes\":{\"unit\":\"C\"}},{\"state\":\"off\",\"attributes\":{\"unit\":\"C\"}}]",
-                "{\"state\":\"on\",\"attributes\":{\"unit\":\"C\"}," OWN "\n{\"state\":25.0,\"attributes\":{\"unit\":\"C\"}," OWN);
+        check(&config,
+                "[{\"state\":\"on\",\"attributes\":{\"unit\":\"C\"}},{\"state\":\"on\"},{\"state\":25.0,\"attributes\":{\"unit\":\"C\"}},"
+                "{\"state\":\"25.0\",\"attributes\":{\"unit\":\"C\"}},{\"state\":\"off\",\"attributes\":{\"unit\":\"C\"}}]",
+                "{\"state\":\"on\",\"attributes\":{\"unit\":\"C\"}," OWN
+                "\n{\"state\":25.0,\"attributes\":{\"unit\":\"C\"}," OWN);
         assert_int_equal(outcome.passed_over, 3);
 }
 
 static void test_names(void **state) {
-        const ShapeConfig config = { .id = TEXT("/deviceId"), .name = TEXT("/label"), .names = MAP(PAIR("B0", TEXT("\xe5\xaf\x9d\xe5\xae\xa4"))) };
+        const ShapeConfig config = { .id = TEXT("/deviceId"),
+                .name = TEXT("/label"),
+                .names = MAP(PAIR("B0", TEXT("\xe5\xaf\x9d\xe5\xae\xa4"))) };
         const ShapeConfig fixed = { .id = TEXT("meter"), .name = TEXT("Meter") };
 
-        check(&config, "[{\"deviceId\":\"B0\",\"label\":\"x\",\"v\":1},{\"deviceId\":\"B1\",\"label\":\"y\",\"v\":2},{\"deviceId\":\"B2\",\"label\":null,\"v\":3}]",
-                "{\"deviceId\":\"B0\",\"label\":\"x\",\"v\":1,\"source\":\"src\",\"id\":\"B0\",\"name\":\"\xe5\xaf\x9d\xe5\xae\xa4\",\"request_at\":\"" AT "\"}\n"
-                "{\"deviceId\":\"B1\",\"label\":\"y\",\"v\":2,\"source\":\"src\",\"id\":\"B1\",\"name\":\"y\",\"request_at\":\"" AT "\"}\n"
+        check(&config,
+                "[{\"deviceId\":\"B0\",\"label\":\"x\",\"v\":1},{\"deviceId\":\"B1\",\"label\":\"y\",\"v\":2},{\"deviceId\":\"B2\",\"label\":null,\"v\":3}]",
+                "{\"deviceId\":\"B0\",\"label\":\"x\",\"v\":1,\"source\":\"src\",\"id\":\"B0\",\"name\":\"\xe5\xaf\x9d\xe5\xae\xa4\",\"request_at\":\"" AT
+                "\"}\n"
+                "{\"deviceId\":\"B1\",\"label\":\"y\",\"v\":2,\"source\":\"src\",\"id\":\"B1\",\"name\":\"y\",\"request_at\":\"" AT
+                "\"}\n"
                 "{\"deviceId\":\"B2\",\"v\":3,\"source\":\"src\",\"id\":\"B2\",\"request_at\":\"" AT "\"}");
-        check(&fixed, "{\"v\":1}", "{\"v\":1,\"source\":\"src\",\"id\":\"meter\",\"name\":\"Meter\",\"request_at\":\"" AT "\"}");
+        check(&fixed, "{\"v\":1}",
+                "{\"v\":1,\"source\":\"src\",\"id\":\"meter\",\"name\":\"Meter\",\"request_at\":\"" AT "\"}");
 }
 
 /* An item's own members of our names keep theirs with `_` behind where they say something else. */
@@ -306,7 +342,8 @@ static void test_reserved_names(void **state) {
         assert_int_equal(reading_labels_add(&labels, "site", "here"), 0);
         assert_string_equal(shape_with(&config, &origin, text, strlen(text), &list),
                 "{\"source__\":\"them\",\"source_\":1,\"request_at_\":\"x\",\"name\":\"N\",\"site_\":\"there\",\"v\":1,"
-                "\"site\":\"here\",\"source\":\"src\",\"id\":\"12\",\"request_at\":\"" AT "\",\"measured_at\":\"2026-11-24T06:27:38.000Z\"}");
+                "\"site\":\"here\",\"source\":\"src\",\"id\":\"12\",\"request_at\":\"" AT
+                "\",\"measured_at\":\"2026-11-24T06:27:38.000Z\"}");
         assert_int_equal(list.items[0].labels.size, sizeof("site") + sizeof("here"));
         reading_list_done(&list);
         bytes_done(&labels);
@@ -326,7 +363,9 @@ static void test_time_missing(void **state) {
 
 /* A module of Netatmo that is out of reach has no `dashboard_data`: it is no reading, and there is nothing to say. */
 static void test_time_of_nothing(void **state) {
-        const ShapeConfig config = { .id = TEXT("/id"), .time = TEXT("/data/at"), .fields = MAP(PAIR("v", TEXT("/data/v"))) };
+        const ShapeConfig config = {
+                .id = TEXT("/id"), .time = TEXT("/data/at"), .fields = MAP(PAIR("v", TEXT("/data/v")))
+        };
 
         check(&config, "[{\"id\":\"a\",\"reachable\":false}]", "");
         assert_int_equal(outcome.passed_over, 1);
@@ -398,7 +437,8 @@ static void test_times(void **state) {
 
 /* What a clock shows twice has one time, whatever was read before it: a point that comes again is known by it. */
 static void test_local_times_at_a_change(void **state) {
-        static const char *const before[] = { "2026-10-25T01:30:00", "2026-10-25T04:30:00", "2026-07-01T00:00:00", "2026-12-01T00:00:00" };
+        static const char *const before[] = { "2026-10-25T01:30:00", "2026-10-25T04:30:00", "2026-07-01T00:00:00",
+                "2026-12-01T00:00:00" };
         int64_t msec;
 
         assert_int_equal(setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1), 0);
@@ -431,11 +471,31 @@ static void test_numbers(void **state) {
         static const struct {
                 const char *text, *thousands, *expected;
         } rows[] = {
-                { "25", NULL, "25" }, { " 25.50 ", NULL, "25.50" }, { "+7", NULL, "7" }, { "-0.5", NULL, "-0.5" }, { "007", NULL, "7" },
-                { "000", NULL, "0" }, { ".5", NULL, "0.5" }, { "5.", NULL, "5" }, { "1e3", NULL, "1e3" }, { "-.5E-2", NULL, "-0.5E-2" },
-                { "1,765,372", ",", "1765372" }, { "1,765,372.5", ",", "1765372.5" }, { "12", ",", "12" }, { "1,76", ",", NULL },
-                { "1234,567", ",", NULL }, { "1,765,372", NULL, NULL }, { "", NULL, NULL }, { "abc", NULL, NULL }, { "12 C", NULL, NULL },
-                { "0x10", NULL, NULL }, { "1e", NULL, NULL }, { "1e999", NULL, NULL }, { "--1", NULL, NULL }, { ".", NULL, NULL }, { "nan", NULL, NULL },
+                { "25", NULL, "25" },
+                { " 25.50 ", NULL, "25.50" },
+                { "+7", NULL, "7" },
+                { "-0.5", NULL, "-0.5" },
+                { "007", NULL, "7" },
+                { "000", NULL, "0" },
+                { ".5", NULL, "0.5" },
+                { "5.", NULL, "5" },
+                { "1e3", NULL, "1e3" },
+                { "-.5E-2", NULL, "-0.5E-2" },
+                { "1,765,372", ",", "1765372" },
+                { "1,765,372.5", ",", "1765372.5" },
+                { "12", ",", "12" },
+                { "1,76", ",", NULL },
+                { "1234,567", ",", NULL },
+                { "1,765,372", NULL, NULL },
+                { "", NULL, NULL },
+                { "abc", NULL, NULL },
+                { "12 C", NULL, NULL },
+                { "0x10", NULL, NULL },
+                { "1e", NULL, NULL },
+                { "1e999", NULL, NULL },
+                { "--1", NULL, NULL },
+                { ".", NULL, NULL },
+                { "nan", NULL, NULL },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
@@ -503,16 +563,23 @@ static void check_without_memory(const ShapeConfig *config, const char *text, co
 }
 
 static void test_without_memory(void **state) {
-        const ShapeConfig members = { .where = MAP(PAIR("kind", TEXT("a\nb"))), .id = TEXT("/id"), .name = TEXT("/n"), .time = TEXT("/at"),
+        const ShapeConfig members = { .where = MAP(PAIR("kind", TEXT("a\nb"))),
+                .id = TEXT("/id"),
+                .name = TEXT("/n"),
+                .time = TEXT("/at"),
                 .once_per = SHAPE_MEASUREMENT };
-        const ShapeConfig columns = { .items = TEXTS(TEXT("/time/*")), .time = TEXT("/time/*"), .id = TEXT("*"),
+        const ShapeConfig columns = { .items = TEXTS(TEXT("/time/*")),
+                .time = TEXT("/time/*"),
+                .id = TEXT("*"),
                 .fields = MAP(PAIR("t", TEXT("/t/*")), PAIR("none", TEXT("/none/*"))) };
 
-        check_without_memory(&members, "{\"kind\":\"a\\nb\",\"id\":\"x\",\"n\":\"y\",\"at\":\"2026-11-24T06:27:38Z\",\"t\":1,\"none\":\"unknown\"}",
+        check_without_memory(&members,
+                "{\"kind\":\"a\\nb\",\"id\":\"x\",\"n\":\"y\",\"at\":\"2026-11-24T06:27:38Z\",\"t\":1,\"none\":\"unknown\"}",
                 "{\"kind\":\"a\\nb\",\"n\":\"y\",\"at\":\"2026-11-24T06:27:38Z\",\"t\":1,\"source\":\"src\",\"id\":\"x\",\"name\":\"y\","
                 "\"request_at\":\"2026-11-24T06:27:38.000Z\",\"measured_at\":\"2026-11-24T06:27:38.000Z\"}");
         check_without_memory(&columns, "{\"time\":[\"2026-11-24T06:27:38Z\"],\"t\":[21.5]}",
-                "{\"t\":21.5,\"source\":\"src\",\"id\":\"0\",\"request_at\":\"" AT "\",\"measured_at\":\"2026-11-24T06:27:38.000Z\"}");
+                "{\"t\":21.5,\"source\":\"src\",\"id\":\"0\",\"request_at\":\"" AT
+                "\",\"measured_at\":\"2026-11-24T06:27:38.000Z\"}");
 }
 
 int main(void) {

@@ -27,7 +27,8 @@ static Batch *sink_batch, *settled; /* given to it last, given back by it last *
 
 /* ---- the type ---- */
 
-static int fake_open(const SubscriptionConfig *config, SinkHost *its, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+static int fake_open(
+        const SubscriptionConfig *config, SinkHost *its, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
         *ret_self = host = its;
         return 0;
 }
@@ -54,7 +55,10 @@ static void fake_write(void *self, SinkWork *work) {
                         item->verdict = say == STORES ? SINK_STORED : SINK_DUPLICATE;
                         work->answer.accepted = true;
                 } else
-                        work->answer = (SinkAnswer){ .fault = SINK_FAULT_PASSING, .reason = "unreachable", .words = "cannot be reached", .remedy = "wait" };
+                        work->answer = (SinkAnswer){ .fault = SINK_FAULT_PASSING,
+                                .reason = "unreachable",
+                                .words = "cannot be reached",
+                                .remedy = "wait" };
         }
         sink_host_answer(host);
 }
@@ -65,7 +69,13 @@ static void *fake_close(void *self) {
 
 static const ConfigSection fake_section = { .name = "fake" };
 static const SinkType fake_type = {
-        .keys = &fake_section, .what = "Fake", .open = fake_open, .place = fake_place, .probe = fake_probe, .write = fake_write, .close = fake_close,
+        .keys = &fake_section,
+        .what = "Fake",
+        .open = fake_open,
+        .place = fake_place,
+        .probe = fake_probe,
+        .write = fake_write,
+        .close = fake_close,
 };
 
 /* ---- the other side ---- */
@@ -97,7 +107,9 @@ static void write_all(Sink *sink, Loop *loop) {
 
         (void) bytes_append_text(&body, "{\"receivedMessages\":[");
         for (unsigned i = 0; i < MESSAGES; i++)
-                (void) bytes_append_format(&body, "%s{\"ackId\":\"a%u\",\"message\":{\"messageId\":\"%u\",\"data\":\"e30=\"}}", i > 0 ? "," : "", i, i);
+                (void) bytes_append_format(&body,
+                        "%s{\"ackId\":\"a%u\",\"message\":{\"messageId\":\"%u\",\"data\":\"e30=\"}}", i > 0 ? "," : "",
+                        i, i);
         (void) bytes_append_text(&body, "]}");
         assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
         settled = batch_free(settled);
@@ -110,13 +122,18 @@ static void write_all(Sink *sink, Loop *loop) {
  * write is not, nor is anything that comes once more. */
 static void test_what_an_unsure_write_stored(void **state) {
         static char subscription[] = SUBSCRIPTION;
-        const SubscriptionConfig config = { .subscription = subscription, .backoff = { USEC_PER_SEC, 4 * USEC_PER_SEC } };
+        const SubscriptionConfig config = { .subscription = subscription,
+                .backoff = { USEC_PER_SEC, 4 * USEC_PER_SEC } };
         SinkStatus status;
         Loop *loop;
         Sink *sink;
 
         assert_int_equal(loop_new(&loop), 0);
-        assert_int_equal(sink_new(&fake_type, &config, &(SinkCallbacks){ .on_settled = on_settled, .means.loop = loop, .tap = { on_stored, NULL } }, &sink), 0);
+        assert_int_equal(
+                sink_new(&fake_type, &config,
+                        &(SinkCallbacks){ .on_settled = on_settled, .means.loop = loop, .tap = { on_stored, NULL } },
+                        &sink),
+                0);
         virtual_pass(loop, 0);
         say(LOSES, LOSES, FAILS);
         write_all(sink, loop);
@@ -142,7 +159,8 @@ static void test_what_an_unsure_write_stored(void **state) {
 /* A reload, or the end of the lease, before the next try: the message comes again to whom it is a duplicate. */
 static void test_what_is_left_unsure_at_the_end(void **state) {
         static char subscription[] = SUBSCRIPTION;
-        const SubscriptionConfig config = { .subscription = subscription, .backoff = { USEC_PER_SEC, 4 * USEC_PER_SEC } };
+        const SubscriptionConfig config = { .subscription = subscription,
+                .backoff = { USEC_PER_SEC, 4 * USEC_PER_SEC } };
 
         for (unsigned stops = 0; stops < 2; stops++) {
                 Loop *loop;
@@ -150,7 +168,12 @@ static void test_what_is_left_unsure_at_the_end(void **state) {
 
                 memset(told_of, 0, sizeof(told_of));
                 assert_int_equal(loop_new(&loop), 0);
-                assert_int_equal(sink_new(&fake_type, &config, &(SinkCallbacks){ .on_settled = on_settled, .means.loop = loop, .tap = { on_stored, NULL } }, &sink), 0);
+                assert_int_equal(
+                        sink_new(&fake_type, &config,
+                                &(SinkCallbacks){
+                                        .on_settled = on_settled, .means.loop = loop, .tap = { on_stored, NULL } },
+                                &sink),
+                        0);
                 virtual_pass(loop, 0);
                 say(LOSES, FAILS, STORES);
                 write_all(sink, loop);

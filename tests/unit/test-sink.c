@@ -59,14 +59,15 @@ static void turn(World *w) {
         assert_true(loop_turn(w->event, 20 * USEC_PER_MSEC) >= 0);
 }
 
-#define UNTIL(w, condition)                                                                                                                \
-        do {                                                                                                                               \
-                usec_t _end = clock_now() + WAIT_USEC;                                                                                     \
-                while (!(condition)) {                                                                                                     \
-                        if (clock_now() > _end)                                                                                            \
-                                fail_msg("not within %d s: %s (%s)", (int) (WAIT_USEC / USEC_PER_SEC), #condition, status(w).detail);      \
-                        turn(w);                                                                                                           \
-                }                                                                                                                          \
+#define UNTIL(w, condition)                                                                                            \
+        do {                                                                                                           \
+                usec_t _end = clock_now() + WAIT_USEC;                                                                 \
+                while (!(condition)) {                                                                                 \
+                        if (clock_now() > _end)                                                                        \
+                                fail_msg("not within %d s: %s (%s)", (int) (WAIT_USEC / USEC_PER_SEC), #condition,     \
+                                        status(w).detail);                                                             \
+                        turn(w);                                                                                       \
+                }                                                                                                      \
         } while (0)
 
 static void run_for(World *w, usec_t span) {
@@ -77,11 +78,13 @@ static void run_for(World *w, usec_t span) {
 }
 
 static void open_sink_as(World *w, const char *user, const char *secret) {
-        const SinkCallbacks callbacks = { .on_settled = on_settled, .on_change = on_change, .userdata = w, .means.loop = w->event };
+        const SinkCallbacks callbacks = {
+                .on_settled = on_settled, .on_change = on_change, .userdata = w, .means.loop = w->event
+        };
 
         (void) snprintf(w->uri, sizeof(w->uri),
-                "mongodb://%s%s127.0.0.1:%d/?authSource=admin&heartbeatFrequencyMS=500&serverSelectionTimeoutMS=2000", user,
-                *user ? "@" : "", w->server.port);
+                "mongodb://%s%s127.0.0.1:%d/?authSource=admin&heartbeatFrequencyMS=500&serverSelectionTimeoutMS=2000",
+                user, *user ? "@" : "", w->server.port);
         (void) snprintf(w->database, sizeof(w->database), "test%u", ++w->serial);
         w->n_settled = w->n_changes = 0;
         w->mongodb.password.text = (char *) secret;
@@ -173,21 +176,21 @@ static int64_t count_rejected(World *w, const char *filter) {
 static void fail_point(World *w, const char *mode, const char *data) {
         char json[512];
 
-        (void) snprintf(json, sizeof(json), "{\"configureFailPoint\":\"failCommand\",\"mode\":%s%s%s}", mode, data ? ",\"data\":" : "",
-                data ? data : "");
+        (void) snprintf(json, sizeof(json), "{\"configureFailPoint\":\"failCommand\",\"mode\":%s%s%s}", mode,
+                data ? ",\"data\":" : "", data ? data : "");
         mongodb_server_command(&w->server, "admin", json);
 }
 
 /* ---- the tests ---- */
 
-#define MIXED                                                                                                                              \
-        {                                                                                                                                  \
-                "one", "{\"val\":1,\"created_at\":\"2026-11-24T06:27:38Z\"}",         /* stored */                                         \
-                        "two", "{\"val\":2}",                                         /* stored */                                         \
-                        "one", "{\"val\":1,\"created_at\":\"2026-11-24T06:27:38Z\"}", /* the same again */                                 \
-                        "two", "{\"val\":3}",                                         /* another payload under the same name */            \
-                        NULL, "{\"val\":",                                            /* no JSON */                                        \
-                        NULL, "{\"_id\":5}",                                          /* stored under its message id */                    \
+#define MIXED                                                                                                          \
+        {                                                                                                              \
+                "one", "{\"val\":1,\"created_at\":\"2026-11-24T06:27:38Z\"}",         /* stored */                     \
+                        "two", "{\"val\":2}",                                         /* stored */                     \
+                        "one", "{\"val\":1,\"created_at\":\"2026-11-24T06:27:38Z\"}", /* the same again */             \
+                        "two", "{\"val\":3}", /* another payload under the same name */                                \
+                        NULL, "{\"val\":",    /* no JSON */                                                            \
+                        NULL, "{\"_id\":5}",  /* stored under its message id */                                        \
         }
 
 /* P3, P4, P6: every fate in one batch; and the same batch delivered again changes nothing. */
@@ -199,16 +202,20 @@ static void test_fates(void **state) {
         write_and_wait(w, batch_of(pairs, 6));
         assert_fates(w->settled, "ssdrrs");
         assert_int_equal(count(w, "{}"), 3);
-        assert_int_equal(count(w, "{\"_id\":\"one\",\"val\":1,\"created_at\":{\"$date\":\"2026-11-24T06:27:38Z\"},\"pubsub.attributes."
-                                  "type\":\"test\"}"),
-                1);
         assert_int_equal(
-                count(w, "{\"_id\":\"" SUBSCRIPTION ":105\",\"_id_\":5,\"stored_at\":{\"$gt\":{\"$date\":\"2026-01-01T00:00:00Z\"}}}"), 1);
+                count(w,
+                        "{\"_id\":\"one\",\"val\":1,\"created_at\":{\"$date\":\"2026-11-24T06:27:38Z\"},\"pubsub.attributes."
+                        "type\":\"test\"}"),
+                1);
+        assert_int_equal(count(w, "{\"_id\":\"" SUBSCRIPTION
+                                  ":105\",\"_id_\":5,\"stored_at\":{\"$gt\":{\"$date\":\"2026-01-01T00:00:00Z\"}}}"),
+                1);
         assert_int_equal(count_rejected(w, "{}"), 2);
         assert_int_equal(count_rejected(w, "{\"_id\":\"" SUBSCRIPTION ":103\",\"reason\":\"id_conflict\"}"), 1);
-        assert_int_equal(count_rejected(w,
-                                 "{\"_id\":\"" SUBSCRIPTION
-                                 ":104\",\"reason\":\"not_json\",\"data\":{\"$binary\":{\"base64\":\"eyJ2YWwiOg==\",\"subType\":\"00\"}}}"),
+        assert_int_equal(
+                count_rejected(w,
+                        "{\"_id\":\"" SUBSCRIPTION
+                        ":104\",\"reason\":\"not_json\",\"data\":{\"$binary\":{\"base64\":\"eyJ2YWwiOg==\",\"subType\":\"00\"}}}"),
                 1);
         assert_int_equal(status(w).stored, 3);
         assert_int_equal(status(w).duplicates, 1);
@@ -305,7 +312,8 @@ static void test_faults(void **state) {
                 int times;
         } rows[] = {
                 { "{\"failCommands\":[\"insert\"],\"closeConnection\":true}", "unreachable", 4 },
-                { "{\"failCommands\":[\"insert\"],\"errorCode\":10107,\"errorLabels\":[\"RetryableWriteError\"]}", "busy", 4 },
+                { "{\"failCommands\":[\"insert\"],\"errorCode\":10107,\"errorLabels\":[\"RetryableWriteError\"]}",
+                        "busy", 4 },
                 { "{\"failCommands\":[\"insert\"],\"errorCode\":14031}", "disk_full", 2 },
                 { "{\"failCommands\":[\"insert\"],\"errorCode\":4711}", "refused", 5 },
                 { "{\"failCommands\":[\"insert\"],\"writeConcernError\":{\"code\":64,\"errmsg\":\"waiting for replication timed out\"}}",
@@ -432,7 +440,8 @@ static void test_outage(void **state) {
 static void test_login(void **state) {
         World *w = *state;
 
-        mongodb_server_command(&w->server, "admin", "{\"createUser\":\"u\",\"pwd\":\"p@ss:/%41\",\"roles\":[\"root\"]}");
+        mongodb_server_command(
+                &w->server, "admin", "{\"createUser\":\"u\",\"pwd\":\"p@ss:/%41\",\"roles\":[\"root\"]}");
         mongodb_server_stop(&w->server, SIGTERM);
         mongodb_server_start(&w->server, true);
 
@@ -459,7 +468,9 @@ static void test_type_table(void **state) {
 /* P9: what only the config can mend is refused when the sink is opened, without reaching for anything. */
 static void test_bad_uri(void **state) {
         World *w = *state;
-        const SinkCallbacks callbacks = { .on_settled = on_settled, .on_change = on_change, .userdata = w, .means.loop = w->event };
+        const SinkCallbacks callbacks = {
+                .on_settled = on_settled, .on_change = on_change, .userdata = w, .means.loop = w->event
+        };
         static char refused[] = "mongodb://127.0.0.1:99999/";
         Sink *sink = NULL;
 
@@ -471,7 +482,8 @@ static void test_bad_uri(void **state) {
 /* ---- frame ---- */
 
 static int setup(void **state) {
-        static char collection[] = "c", rejected[] = "c_rejected", subscription[] = SUBSCRIPTION, id_attribute[] = "key";
+        static char collection[] = "c", rejected[] = "c_rejected", subscription[] = SUBSCRIPTION,
+                    id_attribute[] = "key";
         World *w = *state;
 
         w->config = (SubscriptionConfig){ .subscription = subscription,

@@ -74,7 +74,7 @@ static SourceStatus status_of(Fixture *f) {
                 usec_t begin = clock_now();                                                                            \
                 while (!(condition)) {                                                                                 \
                         assert_true(clock_now() - begin < PATIENCE);                                                   \
-                        assert_true(loop_turn((f)->host.means.loop, USEC_PER_SEC) >= 0);                                     \
+                        assert_true(loop_turn((f)->host.means.loop, USEC_PER_SEC) >= 0);                               \
                 }                                                                                                      \
         } while (0)
 
@@ -83,7 +83,9 @@ static int setup(void **state) {
         static char name[] = "home";
 
         assert_non_null(f);
-        f->host = (SourceHost){ .has_room = has_room, .store = store, .dropped = dropped, .on_change = on_change, .userdata = f };
+        f->host = (SourceHost){
+                .has_room = has_room, .store = store, .dropped = dropped, .on_change = on_change, .userdata = f
+        };
         assert_true(loop_new(&f->host.means.loop) >= 0);
         f->config = (SourceConfig){ .name = name, .type = "talker" };
         f->room = true;
@@ -300,9 +302,9 @@ static void test_once_gives_up_a_poll(void **state) {
 static void take(const char *topic, const char *text, ShapeOutcome *ret) {
         const ShapeConfig shape = { .time = (char *) "/at" };
 
-        assert_int_equal(
-                source_take(talker.source, &shape,
-                        &(SourceDocument){ .text = text, .size = strlen(text), .topic = topic, .id = "d" }, talker.stored + 1, ret),
+        assert_int_equal(source_take(talker.source, &shape,
+                                 &(SourceDocument){ .text = text, .size = strlen(text), .topic = topic, .id = "d" },
+                                 talker.stored + 1, ret),
                 0);
 }
 

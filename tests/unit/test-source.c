@@ -119,7 +119,8 @@ static int setup(void **state) {
         assert_int_equal(http_new(f->event, "test/1", &f->http), 0);
         f->server = http_server_new(answer, f);
         (void) snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u", http_server_port(f->server));
-        f->config = (SourceConfig){ .name = name, .type = "nature_remo", .keys = &f->keys, .interval = 50 * USEC_PER_MSEC };
+        f->config =
+                (SourceConfig){ .name = name, .type = "nature_remo", .keys = &f->keys, .interval = 50 * USEC_PER_MSEC };
         f->keys = (NatureRemoConfig){ .token = { token_file, token }, .url = f->url };
         f->may_poll = true;
         f->meters = "no JSON";
@@ -142,7 +143,13 @@ static int teardown(void **state) {
 }
 
 static void start(Fixture *f, bool manual) {
-        f->host = (SourceHost){ .means = { f->event, f->http }, .manual = manual, .has_room = has_room, .store = store, .cursor = cursor, .on_change = on_change, .userdata = f };
+        f->host = (SourceHost){ .means = { f->event, f->http },
+                .manual = manual,
+                .has_room = has_room,
+                .store = store,
+                .cursor = cursor,
+                .on_change = on_change,
+                .userdata = f };
         assert_int_equal(source_new(&f->host, types_source(f->config.type), &f->config, &f->source), 0);
 }
 
@@ -153,13 +160,13 @@ static SourceStatus status_of(Fixture *f) {
 }
 
 /* Runs the loop until *condition* holds. */
-#define RUN_UNTIL(f, condition)                                                                                                            \
-        do {                                                                                                                               \
-                usec_t begin = clock_now();                                                                                                \
-                while (!(condition)) {                                                                                                     \
-                        assert_true(clock_now() - begin < PATIENCE);                                                                       \
-                        assert_true(loop_turn((f)->event, USEC_PER_SEC) >= 0);                                                          \
-                }                                                                                                                          \
+#define RUN_UNTIL(f, condition)                                                                                        \
+        do {                                                                                                           \
+                usec_t begin = clock_now();                                                                            \
+                while (!(condition)) {                                                                                 \
+                        assert_true(clock_now() - begin < PATIENCE);                                                   \
+                        assert_true(loop_turn((f)->event, USEC_PER_SEC) >= 0);                                         \
+                }                                                                                                      \
         } while (0)
 
 /* ---- polls ---- */
@@ -181,7 +188,8 @@ static void test_polls_and_hands_over(void **state) {
         assert_string_equal(f->bearer, "Bearer secret-token");
         pthread_mutex_unlock(&f->lock);
         assert_string_not_equal(f->first_key, f->key); /* each poll's readings are their own */
-        assert_non_null(strstr(f->payload, "{\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":1.0}},\"request_at\":\"2"));
+        assert_non_null(
+                strstr(f->payload, "{\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":1.0}},\"request_at\":\"2"));
 }
 
 /* P7: what the disk refuses stays in memory and is tried again, the same; nothing is polled meanwhile. */
@@ -271,7 +279,8 @@ static void test_energy(void **state) {
         Fixture *f = *state;
 
         f->keys.energy = true;
-        f->meters = "[{\"id\":\"m\",\"type\":\"EL_SMART_METER\",\"smart_meter\":{\"echonetlite_properties\":[{\"epc\":231,\"val\":\"52\"}]}}]";
+        f->meters =
+                "[{\"id\":\"m\",\"type\":\"EL_SMART_METER\",\"smart_meter\":{\"echonetlite_properties\":[{\"epc\":231,\"val\":\"52\"}]}}]";
         start(f, true);
         assert_int_equal(source_poll_now(f->source), 0);
         RUN_UNTIL(f, !source_is_busy(f->source));
@@ -310,14 +319,16 @@ static void test_on_change(void **state) {
         start(f, false);
         RUN_UNTIL(f, status_of(f).polls >= 4);
         assert_int_equal(f->stored, 2);
-        set_answer(f, 200, "", "[{\"id\":\"a\",\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":2.0}}},{\"id\":\"b\"}]");
+        set_answer(
+                f, 200, "", "[{\"id\":\"a\",\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":2.0}}},{\"id\":\"b\"}]");
         RUN_UNTIL(f, f->stored > 2);
         assert_int_equal(f->stored, 3);
 }
 
 /* ---- failures ---- */
 
-static void check_failure(Fixture *f, int status, const char *headers, const char *part_of_detail, usec_t least, usec_t most) {
+static void check_failure(
+        Fixture *f, int status, const char *headers, const char *part_of_detail, usec_t least, usec_t most) {
         usec_t begun = clock_now();
 
         f->wait[0] = '\0';
@@ -340,7 +351,8 @@ static void test_failures(void **state) {
 
         f->config.interval = 10 * USEC_PER_SEC;
         check_failure(f, 401, "", "nature-remo.token", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
-        check_failure(f, 403, "", "something between here and Nature Remo answers (403)", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
+        check_failure(f, 403, "", "something between here and Nature Remo answers (403)", 300 * USEC_PER_SEC,
+                300 * USEC_PER_SEC);
         check_failure(f, 407, "", "something between", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
         check_failure(f, 404, "", "url", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
         check_failure(f, 301, "Location: http://example.com/\r\n", "url", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
@@ -348,9 +360,11 @@ static void test_failures(void **state) {
         check_failure(f, 503, "Retry-After: 42\r\n", "503", 42 * USEC_PER_SEC, 42 * USEC_PER_SEC);
         check_failure(f, 502, "", "502", 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
         check_failure(f, 200, "", "not a JSON list", 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
-        check_failure(f, 429, "", "rate limit", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC); /* the window, when nothing tells its end */
+        check_failure(f, 429, "", "rate limit", 300 * USEC_PER_SEC,
+                300 * USEC_PER_SEC); /* the window, when nothing tells its end */
         check_failure(f, 429, "Retry-After: 42\r\n", "rate limit", 42 * USEC_PER_SEC, 42 * USEC_PER_SEC);
-        check_failure(f, 429, "Retry-After: 1\r\n", "rate limit", 10 * USEC_PER_SEC, 10 * USEC_PER_SEC); /* never less than the interval */
+        check_failure(f, 429, "Retry-After: 1\r\n", "rate limit", 10 * USEC_PER_SEC,
+                10 * USEC_PER_SEC); /* never less than the interval */
         (void) snprintf(reset, sizeof(reset), "X-Rate-Limit-Reset: %" PRIu64 "\r\n", clock_wall() / USEC_PER_SEC + 100);
         check_failure(f, 429, reset, "rate limit", 100 * USEC_PER_SEC, 101 * USEC_PER_SEC);
         f->wait[0] = '\0';
@@ -367,7 +381,8 @@ static void test_limit_is_remembered(void **state) {
 
         f->config.interval = 10 * USEC_PER_SEC;
         check_failure(f, 429, "Retry-After: 42\r\n", "rate limit", 42 * USEC_PER_SEC, 42 * USEC_PER_SEC);
-        assert_in_range(strtoull(f->wait, NULL, 10), clock_wall() / USEC_PER_SEC + 38, clock_wall() / USEC_PER_SEC + 42);
+        assert_in_range(
+                strtoull(f->wait, NULL, 10), clock_wall() / USEC_PER_SEC + 38, clock_wall() / USEC_PER_SEC + 42);
         calls = http_server_calls(f->server);
         start(f, false);
         assert_in_range(status_of(f).next_poll, clock_now() + 37 * USEC_PER_SEC, clock_now() + 42 * USEC_PER_SEC);
@@ -611,15 +626,21 @@ static void test_slots(void **state) {
 static void test_next_poll(void **state) {
         usec_t s = USEC_PER_SEC, now = 10000 * s;
 
-        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_POLLED }, now + 5 * s, 60 * s, now), now + 5 * s);
-        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_UNREACHABLE }, now + 5 * s, 60 * s, now), now + 5 * s);
-        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_POLLED, .not_before = now + 90 * s }, now + 5 * s, 60 * s, now),
-                now + 90 * s);
-        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_LIMITED }, now + 5 * s, 60 * s, now), now + 60 * s);
-        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_REFUSED }, now + 5 * s, 60 * s, now), now + 300 * s);
-        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_REFUSED }, now + 5 * s, 3600 * s, now), now + 3600 * s);
         assert_int_equal(
-                source_next_poll(&(SourcePoll){ .outcome = SOURCE_LIMITED, .not_before = USEC_INFINITY }, now + 5 * s, 60 * s, now),
+                source_next_poll(&(SourcePoll){ .outcome = SOURCE_POLLED }, now + 5 * s, 60 * s, now), now + 5 * s);
+        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_UNREACHABLE }, now + 5 * s, 60 * s, now),
+                now + 5 * s);
+        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_POLLED, .not_before = now + 90 * s },
+                                 now + 5 * s, 60 * s, now),
+                now + 90 * s);
+        assert_int_equal(
+                source_next_poll(&(SourcePoll){ .outcome = SOURCE_LIMITED }, now + 5 * s, 60 * s, now), now + 60 * s);
+        assert_int_equal(
+                source_next_poll(&(SourcePoll){ .outcome = SOURCE_REFUSED }, now + 5 * s, 60 * s, now), now + 300 * s);
+        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_REFUSED }, now + 5 * s, 3600 * s, now),
+                now + 3600 * s);
+        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_LIMITED, .not_before = USEC_INFINITY },
+                                 now + 5 * s, 60 * s, now),
                 now + 3600 * s);
 }
 

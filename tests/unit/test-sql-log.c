@@ -28,8 +28,10 @@ static struct {
 static void put(Sql *sql, int pages) {
         char text[160];
 
-        (void) snprintf(text, sizeof(text), "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c WHERE i < %d) INSERT INTO t SELECT "
-                                            "NULL, zeroblob(4000) FROM c", pages);
+        (void) snprintf(text, sizeof(text),
+                "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c WHERE i < %d) INSERT INTO t SELECT "
+                "NULL, zeroblob(4000) FROM c",
+                pages);
         assert_int_equal(sql_begin(sql, true), 0);
         assert_int_equal(sql_end(sql, sql_exec(sql, text)), 0);
         world.n += pages;
@@ -97,7 +99,9 @@ static void test_log_begun_anew(void **state) {
         assert_int_equal(sql_open(path, &world.first), 0);
         assert_int_equal(sql_query_int(world.first, "SELECT count(*) FROM t", &n), 0);
         assert_int_equal(n, world.n);
-        assert_int_equal(sql_query_int(world.first, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'", &n), 0);
+        assert_int_equal(sql_query_int(world.first,
+                                 "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'", &n),
+                0);
         assert_int_equal(n, 1);
 }
 

@@ -321,7 +321,8 @@ static void test_killed(void **state) {
         if (pid == 0) {
                 Sql *sql = NULL;
 
-                if (sql_open(path, &sql) != 0 || sql_exec(sql, "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)") != 0)
+                if (sql_open(path, &sql) != 0 ||
+                        sql_exec(sql, "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)") != 0)
                         _exit(1);
                 if (sql_exec(sql, "BEGIN; INSERT INTO t VALUES (3)") != 0)
                         _exit(1);
@@ -546,7 +547,8 @@ static int disk_full_child(void) {
 
         if (mount_small() < 0)
                 return 77;
-        if (sql_open(path, &sql) != 0 || sql_exec(sql, "CREATE TABLE t (a)") != 0 || sql_exec(sql, "INSERT INTO t VALUES (1)") != 0)
+        if (sql_open(path, &sql) != 0 || sql_exec(sql, "CREATE TABLE t (a)") != 0 ||
+                sql_exec(sql, "INSERT INTO t VALUES (1)") != 0)
                 return 1;
         if (fill() < 0)
                 return 2;

@@ -43,7 +43,8 @@ static int fake_open(const SourceContext *context, void **ret_self) {
         assert_non_null(fake);
         *fake = (Fake){ context->source, context->config };
         tell("open", fake->config);
-        assert_true(open_now[slot_of(fake->config)]++ == 0 || strcmp(((const FakeKeys *) fake->config->keys)->slot, "shared") == 0);
+        assert_true(open_now[slot_of(fake->config)]++ == 0 ||
+                    strcmp(((const FakeKeys *) fake->config->keys)->slot, "shared") == 0);
         *ret_self = fake;
         return 0;
 }
@@ -97,16 +98,20 @@ static const ConfigRow fake_rows[] = {
 };
 
 static const ConfigSection fake_section = { .name = "fake", .rows = fake_rows, .size = sizeof(FakeKeys) };
-static const SourceType fake_type = {
-        .keys = &fake_section, .open = fake_open, .exclusive = fake_exclusive, .poll = fake_poll, .speaks = fake_speaks, .close = fake_close
-};
+static const SourceType fake_type = { .keys = &fake_section,
+        .open = fake_open,
+        .exclusive = fake_exclusive,
+        .poll = fake_poll,
+        .speaks = fake_speaks,
+        .close = fake_close };
 
 /* ---- a sink, of which only one may be open ---- */
 
 static unsigned sinks_open, sinks_opened, probes;
 static bool sink_works; /* on something that it must end */
 
-static int fake_sink_open(const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+static int fake_sink_open(
+        const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
         if (refuse_open)
                 return refuse_open;
         assert_int_equal(sinks_open++, 0);
@@ -119,7 +124,8 @@ static int fake_sink_usable(const SubscriptionConfig *config, char problem[stati
         return strcmp(((const FakeKeys *) config->keys)->text, "bad") == 0 ? -EBADMSG : 0;
 }
 
-static void fake_sink_exclusive(const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
+static void fake_sink_exclusive(
+        const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
         (void) snprintf(name, SINK_EXCLUSIVE_MAX, "the sink of %s", state_dir);
 }
 
@@ -143,8 +149,15 @@ static void *fake_sink_close(void *self) {
 
 static const ConfigSection fake_sink_section = { .name = "fake_sink", .rows = fake_rows, .size = sizeof(FakeKeys) };
 static const SinkType fake_sink_type = {
-        .keys = &fake_sink_section, .what = "Nothing", .open = fake_sink_open, .exclusive = fake_sink_exclusive,
-        .place = fake_sink_place, .probe = fake_sink_answer, .close = fake_sink_close, .is_busy = fake_sink_is_busy, .usable = fake_sink_usable,
+        .keys = &fake_sink_section,
+        .what = "Nothing",
+        .open = fake_sink_open,
+        .exclusive = fake_sink_exclusive,
+        .place = fake_sink_place,
+        .probe = fake_sink_answer,
+        .close = fake_sink_close,
+        .is_busy = fake_sink_is_busy,
+        .usable = fake_sink_usable,
 };
 
 /* ---- this program's types.c ---- */
@@ -436,7 +449,8 @@ static void test_sink_cannot_be_opened(void **state) {
 /* What a reload that is refused has opened is closed before it asked anything: a thread that was asked would go on with
  * a configuration that is gone. */
 static void test_refused_asks_nothing(void **state) {
-        static const char text[] = PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}, {subscription: two, fake_sink: {text: bad}}]\n";
+        static const char text[] =
+                PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}, {subscription: two, fake_sink: {text: bad}}]\n";
         char error[STAGES_ERROR_MAX];
         ConfigErrors errors = {};
         Fixture *f = *state;
@@ -444,7 +458,9 @@ static void test_refused_asks_nothing(void **state) {
         Stages *stages;
 
         sinks_opened = probes = 0;
-        assert_int_equal(config_parse(&(ConfigInput){ "/f.yaml", &types_of_config, emulator }, text, strlen(text), &config, &errors), 0);
+        assert_int_equal(config_parse(&(ConfigInput){ "/f.yaml", &types_of_config, emulator }, text, strlen(text),
+                                 &config, &errors),
+                0);
         assert_int_equal(stages_new(&f->host, config, NULL, &stages, error), -EBADMSG);
         config_unref(config);
         assert_int_equal(sinks_opened, 1);
@@ -461,7 +477,9 @@ static void test_refused_behind_exclusive(void **state) {
         Stages *stages;
 
         take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}]\n");
-        assert_int_equal(config_parse(&(ConfigInput){ "/f.yaml", &types_of_config, emulator }, text, strlen(text), &config, &errors), 0);
+        assert_int_equal(config_parse(&(ConfigInput){ "/f.yaml", &types_of_config, emulator }, text, strlen(text),
+                                 &config, &errors),
+                0);
         assert_int_equal(stages_new(&f->host, config, f->stages, &stages, error), -EBADMSG);
         config_unref(config);
         assert_int_equal(sinks_open, 1);

@@ -113,7 +113,11 @@ static void turn(Fixture *f) {
 
 static void open_stream(Fixture *f, const char *host, uint16_t port, bool tls, const char *ca_file) {
         assert_int_equal(stream_open(f->loop,
-                                 &(StreamSpec){ .host = host, .port = port, .tls = tls, .ca_file = ca_file, .timeout = 5 * USEC_PER_SEC },
+                                 &(StreamSpec){ .host = host,
+                                         .port = port,
+                                         .tls = tls,
+                                         .ca_file = ca_file,
+                                         .timeout = 5 * USEC_PER_SEC },
                                  &(StreamCallbacks){ on_open, on_readable, on_lost, f }, &f->stream),
                 0);
 }
@@ -265,7 +269,8 @@ static void test_no_descriptor(void **state) {
         while (!f->lost)
                 turn(f);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-        assert_string_equal(f->detail, "cannot connect: this machine is short of descriptors or memory (Too many open files)");
+        assert_string_equal(
+                f->detail, "cannot connect: this machine is short of descriptors or memory (Too many open files)");
         assert_true(f->want);
 }
 

@@ -14,7 +14,8 @@
 #include "lib/bytes.h"
 #include "subscribe/subscription.h"
 
-#define HEAD "{\"name\":\"projects/p/subscriptions/s\",\"topic\":\"projects/p/topics/t\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{}"
+#define HEAD                                                                                                           \
+        "{\"name\":\"projects/p/subscriptions/s\",\"topic\":\"projects/p/topics/t\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{}"
 
 static void collect(void *userdata, const char *text) {
         assert_int_equal(bytes_append_format(userdata, "%s\n", text), 0);
@@ -58,7 +59,8 @@ static void test_each_warning(void **state) {
         static const struct {
                 const char *body, *word;
         } cases[] = {
-                { "{\"name\":\"s\",\"topic\":\"_deleted-topic_\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{}}", "topic was deleted" },
+                { "{\"name\":\"s\",\"topic\":\"_deleted-topic_\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{}}",
+                        "topic was deleted" },
                 { HEAD ",\"detached\":true}", "detached" },
                 { HEAD ",\"pushConfig\":{\"pushEndpoint\":\"https://x\"}}", "pushes" },
                 { HEAD ",\"bigqueryConfig\":{\"table\":\"x\"}}", "exports" },
@@ -71,7 +73,8 @@ static void test_each_warning(void **state) {
                 { HEAD ",\"deadLetterPolicy\":{\"deadLetterTopic\":\"projects/p/topics/dead\"}}",
                         "after 5 deliveries a message moves to projects/p/topics/dead" },
                 { "{\"topic\":\"t\",\"ackDeadlineSeconds\":10,\"expirationPolicy\":{}}", "only 10 s" },
-                { "{\"topic\":\"t\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{\"ttl\":\"86400s\"}}", "without activity" },
+                { "{\"topic\":\"t\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{\"ttl\":\"86400s\"}}",
+                        "without activity" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {

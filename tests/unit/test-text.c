@@ -39,9 +39,11 @@ static void test_add(void **state) {
         assert_string_equal(buffer, "12\xe6\x9a\x91");
         assert_int_equal(room.used, 5);
         text_add(&room, "%s", "abc");
-        assert_string_equal(buffer, "12\xe6\x9a\x91" "ab");
+        assert_string_equal(buffer, "12\xe6\x9a\x91"
+                                    "ab");
         text_add(&room, "%s", "\xe6\x9a\x91");
-        assert_string_equal(buffer, "12\xe6\x9a\x91" "ab");
+        assert_string_equal(buffer, "12\xe6\x9a\x91"
+                                    "ab");
         assert_int_equal(room.used, 7);
 }
 
@@ -56,7 +58,8 @@ static void test_words(void **state) {
                 { "one, twothreefourfive", "one, twothreefou..." },
                 { "the first, the second", "the first, the..." },
                 { "nineteen characters", "nineteen characters" },
-                { "\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91", "\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91..." },
+                { "\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91",
+                        "\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91..." },
                 { "...", "" },
                 { "", "" },
         };

@@ -417,7 +417,9 @@ static void test_lifetimes(void **state) {
         check_lifetime(t, ",\"expires_in\":1e300", 600 * USEC_PER_SEC);
 }
 
-static void check_no_token(TokenFixture *t, int status, const char *headers, const char *answer, int error, const char *words) {
+#define GRANT(words) "{\"error\":\"invalid_grant\",\"error_description\":\"" words "\"}"
+
+static void no_token(TokenFixture *t, int status, const char *headers, const char *answer, int r, const char *words) {
         int before;
         Answer a;
 
@@ -426,38 +428,39 @@ static void check_no_token(TokenFixture *t, int status, const char *headers, con
         before = exchanges(t);
         get(t, &a);
         check_detail(t, words);
-        assert_int_equal(a.error, error);
+        assert_int_equal(a.error, r);
         assert_string_equal(a.value, "(none)");
         assert_true(a.retry_after > 0 && a.retry_after <= USEC_PER_HOUR);
 
         get(t, &a); /* at once: the endpoint is left alone */
-        assert_int_equal(a.error, error);
+        assert_int_equal(a.error, r);
         assert_int_equal(exchanges(t), before + 1);
 }
 
 static void test_no_token_in_answer(void **state) {
         TokenFixture *t = *state;
 
-        check_no_token(t, 200, "", "<html>Welcome to our hotel</html>", -EAGAIN, "the answer of the token endpoint holds no access token");
-        check_no_token(t, 200, "", "", -EAGAIN, "holds no access token");
-        check_no_token(t, 200, "", "{\"access_token\":7}", -EAGAIN, "holds no access token");
-        check_no_token(t, 200, "", "{\"access_token\":\"\"}", -EAGAIN, "holds no access token");
-        check_no_token(t, 200, "", "{\"access_token\":\"a\\r\\nX: hush\"}", -EAGAIN, "holds no access token");
-        check_no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":0}", -EAGAIN, "has run out already");
-        check_no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":-5}", -EAGAIN, "has run out already");
-        check_no_token(t, 302, "Location: http://login.example/\r\n", "", -EAGAIN, "answered HTTP 302");
+        no_token(t, 200, "", "<html>Welcome to our hotel</html>", -EAGAIN,
+                "the answer of the token endpoint holds no access token");
+        no_token(t, 200, "", "", -EAGAIN, "holds no access token");
+        no_token(t, 200, "", "{\"access_token\":7}", -EAGAIN, "holds no access token");
+        no_token(t, 200, "", "{\"access_token\":\"\"}", -EAGAIN, "holds no access token");
+        no_token(t, 200, "", "{\"access_token\":\"a\\r\\nX: hush\"}", -EAGAIN, "holds no access token");
+        no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":0}", -EAGAIN, "has run out already");
+        no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":-5}", -EAGAIN, "has run out already");
+        no_token(t, 302, "Location: http://login.example/\r\n", "", -EAGAIN, "answered HTTP 302");
 }
 
 static void test_transient(void **state) {
         TokenFixture *t = *state;
         Answer a;
 
-        check_no_token(t, 500, "", "", -EAGAIN, "the token endpoint answered HTTP 500");
-        check_no_token(t, 503, "", "oops", -EAGAIN, "HTTP 503");
-        check_no_token(t, 429, "", "{}", -EAGAIN, "HTTP 429");
-        check_no_token(t, 408, "", "{}", -EAGAIN, "HTTP 408");
-        check_no_token(t, 400, "", "{\"error\":\"internal_failure\"}", -EAGAIN, "HTTP 400 internal_failure");
-        check_no_token(t, 400, "", "{\"error\":\"x\",\"error_description\":\"server_error\"}", -EAGAIN, "HTTP 400");
+        no_token(t, 500, "", "", -EAGAIN, "the token endpoint answered HTTP 500");
+        no_token(t, 503, "", "oops", -EAGAIN, "HTTP 503");
+        no_token(t, 429, "", "{}", -EAGAIN, "HTTP 429");
+        no_token(t, 408, "", "{}", -EAGAIN, "HTTP 408");
+        no_token(t, 400, "", "{\"error\":\"internal_failure\"}", -EAGAIN, "HTTP 400 internal_failure");
+        no_token(t, 400, "", "{\"error\":\"x\",\"error_description\":\"server_error\"}", -EAGAIN, "HTTP 400");
 
         set_answer(t, 503, "Retry-After: 1800\r\n", "");
         passed += USEC_PER_HOUR;
@@ -486,27 +489,27 @@ static void test_unreachable(void **state) {
 static void test_refused(void **state) {
         TokenFixture *t = *state;
 
-        check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Token has been expired or revoked.\"}", -EACCES,
+        no_token(t, 400, "", GRANT("Token has been expired or revoked."), -EACCES,
                 "the token endpoint refuses /etc/user.json: invalid_grant (Token has been expired or revoked); the login was revoked");
-        check_no_token(t, 401, "", "{\"error\":\"invalid_client\"}", -EACCES, "invalid_client; the login was");
-        check_no_token(t, 403, "", "<html>", -EACCES, "HTTP 403");
-        check_no_token(t, 404, "", "", -EACCES, "HTTP 404");
-        check_no_token(t, 403, "", "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\",\"message\":\"Nope.\"}}", -EACCES,
-                "PERMISSION_DENIED (Nope)");
+        no_token(t, 401, "", "{\"error\":\"invalid_client\"}", -EACCES, "invalid_client; the login was");
+        no_token(t, 403, "", "<html>", -EACCES, "HTTP 403");
+        no_token(t, 404, "", "", -EACCES, "HTTP 404");
+        no_token(t, 403, "", "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\",\"message\":\"Nope.\"}}",
+                -EACCES, "PERMISSION_DENIED (Nope)");
 }
 
 /* P10: a remote that repeats what it got does not make us log it. */
 static void test_remote_repeats_secrets(void **state) {
         TokenFixture *t = *state;
 
-        check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"bad refresh_token 1//hush-too\"}", -EACCES,
+        no_token(t, 400, "", GRANT("bad refresh_token 1//hush-too"), -EACCES,
                 "invalid_grant (bad refresh_token [secret]); ");
-        check_no_token(t, 400, "", "{\"error\":\"hush\",\"error_description\":\"x\"}", -EACCES, ": **** (x); ");
+        no_token(t, 400, "", "{\"error\":\"hush\",\"error_description\":\"x\"}", -EACCES, ": **** (x); ");
         set_answer(t, 200, "", "{\"access_token\":\"token-of-before\",\"expires_in\":1}");
         passed += USEC_PER_HOUR;
         check_token(t, "token-of-before");
         passed += USEC_PER_HOUR;
-        check_no_token(t, 400, "", "{\"error\":\"no\",\"error_description\":\"not token-of-before again\"}", -EACCES,
+        no_token(t, 400, "", "{\"error\":\"no\",\"error_description\":\"not token-of-before again\"}", -EACCES,
                 "no (not [secret] again); ");
 }
 
@@ -514,7 +517,7 @@ static void test_recovers(void **state) {
         TokenFixture *t = *state;
         TokenStatus status;
 
-        check_no_token(t, 400, "", "{\"error\":\"invalid_grant\"}", -EACCES, "invalid_grant");
+        no_token(t, 400, "", "{\"error\":\"invalid_grant\"}", -EACCES, "invalid_grant");
         set_answer(t, 200, "", "{\"access_token\":\"fine\",\"expires_in\":3600}");
         passed += USEC_PER_HOUR;
         check_token(t, "fine");
@@ -569,12 +572,12 @@ static void test_service_account(void **state) {
         iat = sent_iat(t, &first);
         assert_in_range(iat, before - 60, clock_wall() / USEC_PER_SEC);
 
-        check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT Signature.\"}", -EACCES,
+        no_token(t, 400, "", GRANT("Invalid JWT Signature."), -EACCES,
                 "refuses /etc/user.json: invalid_grant (Invalid JWT Signature); the key was deleted or replaced: install one that is "
                 "valid, and restart");
-        check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid grant: account not found\"}", -EACCES,
+        no_token(t, 400, "", GRANT("Invalid grant: account not found"), -EACCES,
                 "the service account was deleted or disabled: restore it, or install the key of another and restart");
-        check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Robot is disabled.\"}", -EACCES, "deleted or disabled");
+        no_token(t, 400, "", GRANT("Robot is disabled."), -EACCES, "deleted or disabled");
         (void) sent_iat(t, &second);
         t->credentials.key = jws_key_free(t->credentials.key);
 }
@@ -591,7 +594,7 @@ static void test_clock_is_wrong(void **state) {
         use_service_account(t);
         assert_non_null(gmtime_r(&ahead, &tm));
         assert_true(strftime(date, sizeof(date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm) > 0);
-        check_no_token(t, 400, date,
+        no_token(t, 400, date,
                 "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT: Token must be a short-lived token (60 minutes) and in a "
                 "reasonable timeframe.\"}",
                 -EACCES, "this machine's clock is 3 d");
@@ -618,14 +621,15 @@ static void test_metadata_server(void **state) {
 
         t->credentials.kind = CREDENTIALS_METADATA;
         t->credentials.client_secret = t->credentials.refresh_token = NULL;
-        check_no_token(t, 404, "", "", -EAGAIN, "the metadata server answered HTTP 404; see whether this machine has a service account");
+        no_token(t, 404, "", "", -EAGAIN,
+                "the metadata server answered HTTP 404; see whether this machine has a service account");
         set_answer(t, 200, "", "{\"access_token\":\"ya29.meta\",\"expires_in\":1800}");
         passed += USEC_PER_HOUR;
         check_token(t, "ya29.meta");
         assert_string_equal(t->method, "GET");
         assert_string_equal(t->flavor, "Google");
         assert_int_equal(t->body.size, 0);
-        check_no_token(t, 403, "", "<html>", -EACCES, "give this machine a service account with access to Pub/Sub");
+        no_token(t, 403, "", "<html>", -EACCES, "give this machine a service account with access to Pub/Sub");
 }
 
 /* ---- the log ---- */
@@ -651,7 +655,7 @@ static void test_tells_once(void **state) {
         log_set_level(LOG_INFO);
         check_token(t, "token-1");
         for (int i = 0; i < 5; i++)
-                check_no_token(t, i % 2 ? 400 : 503, "", "{}", i % 2 ? -EACCES : -EAGAIN, "HTTP");
+                no_token(t, i % 2 ? 400 : 503, "", "{}", i % 2 ? -EACCES : -EAGAIN, "HTTP");
         set_answer(t, 200, "", "{\"access_token\":\"fine\",\"expires_in\":3600}");
         passed += USEC_PER_HOUR;
         check_token(t, "fine");

@@ -14,9 +14,9 @@
 #include "verbs/unit.h"
 #include "verbs/verbs.h"
 
-#define SINKS                                                                                                                              \
-        PUBSUB "state_dir: /nonexistent\nsubscribe:\n"                                                                                     \
-               "- {subscription: sub-a, shelf: {label: one}}\n"                                                                            \
+#define SINKS                                                                                                          \
+        PUBSUB "state_dir: /nonexistent\nsubscribe:\n"                                                                 \
+               "- {subscription: sub-a, shelf: {label: one}}\n"                                                        \
                "- {subscription: sub-b, drawer: {label: two}}\n"
 
 typedef struct FakeKeys {
@@ -194,7 +194,7 @@ static void test_unit(void **state) {
         assert_true(unit_of("/etc/sensorqd/pi.attic.yaml", unit));
         assert_string_equal(unit, "sensorqd@pi.attic");
         assert_int_equal(unit_name_size("pi.attic.yaml"), strlen("pi.attic")); /* where its status.json is, too */
-        assert_true(unit_of("attic.yaml", unit)); /* from there: __wrap_realpath() */
+        assert_true(unit_of("attic.yaml", unit));                              /* from there: __wrap_realpath() */
         assert_string_equal(unit, "sensorqd@attic");
         assert_true(unit_of("./sensorqd.yaml", unit));
         assert_string_equal(unit, "sensorqd");

@@ -59,7 +59,8 @@ typedef struct World {
 } World;
 
 static World world;
-static char subscription[] = SUBSCRIPTION, id_attribute[] = "key", url_file[] = "hook.url", user[] = "me", password[] = "password";
+static char subscription[] = SUBSCRIPTION, id_attribute[] = "key", url_file[] = "hook.url", user[] = "me",
+            password[] = "password";
 
 /* ---- the server ---- */
 
@@ -72,8 +73,8 @@ static bool handle(void *userdata, HttpServerConnection *connection, const HttpS
         if (strcmp(call->path, "/token") == 0) {
                 char answer[100];
 
-                (void) snprintf(answer, sizeof(answer), "{\"access_token\":\"token-%u\",\"token_type\":\"Bearer\",\"expires_in\":3600}",
-                        ++w->tokens);
+                (void) snprintf(answer, sizeof(answer),
+                        "{\"access_token\":\"token-%u\",\"token_type\":\"Bearer\",\"expires_in\":3600}", ++w->tokens);
                 http_server_reply(connection, 200, "Content-Type: application/json\r\n", answer);
                 return true;
         }
@@ -155,19 +156,21 @@ static SinkStatus status(const World *w) {
         return s;
 }
 
-#define UNTIL(w, condition)                                                                                                                \
-        do {                                                                                                                               \
-                usec_t _end = clock_now() + WAIT_USEC;                                                                                     \
-                while (!(condition)) {                                                                                                     \
-                        if (clock_now() > _end)                                                                                            \
-                                fail_msg("not within %d s: %s (%s)", (int) (WAIT_USEC / USEC_PER_SEC), #condition, status(w).detail);      \
-                        assert_true(loop_turn((w)->loop, 20 * USEC_PER_MSEC) >= 0);                                                        \
-                }                                                                                                                          \
+#define UNTIL(w, condition)                                                                                            \
+        do {                                                                                                           \
+                usec_t _end = clock_now() + WAIT_USEC;                                                                 \
+                while (!(condition)) {                                                                                 \
+                        if (clock_now() > _end)                                                                        \
+                                fail_msg("not within %d s: %s (%s)", (int) (WAIT_USEC / USEC_PER_SEC), #condition,     \
+                                        status(w).detail);                                                             \
+                        assert_true(loop_turn((w)->loop, 20 * USEC_PER_MSEC) >= 0);                                    \
+                }                                                                                                      \
         } while (0)
 
 static int open_sink(World *w) {
         return sink_new(types_sink("webhook"), &w->config,
-                &(SinkCallbacks){ .on_settled = on_settled, .means = { w->loop, w->http, w->secrets, w->state_dir } }, &w->sink);
+                &(SinkCallbacks){ .on_settled = on_settled, .means = { w->loop, w->http, w->secrets, w->state_dir } },
+                &w->sink);
 }
 
 static void start(World *w, int (*says)(const World *w, const Call *call)) {
@@ -225,7 +228,9 @@ static void test_a_request(void **state) {
         assert_string_equal(w->calls[0].key, sha256_hex("n0\nn1\n", 6, key));
         assert_string_equal(w->calls[0].place, "home");
         assert_string_equal(w->calls[0].type, "application/json");
-        assert_ptr_equal(strstr(w->calls[0].body, "[{\"_id\":\"n0\",\"val\":23.5,\"created_at\":\"2026-11-24T06:27:38Z\","), w->calls[0].body);
+        assert_ptr_equal(
+                strstr(w->calls[0].body, "[{\"_id\":\"n0\",\"val\":23.5,\"created_at\":\"2026-11-24T06:27:38Z\","),
+                w->calls[0].body);
         assert_contains(w->calls[0].body, ",{\"_id\":\"n1\",\"val\":2");
         assert_contains(w->calls[0].body, "\"publish_time\":\"2026-11-24T06:27:38.123Z\"");
         assert_int_equal(w->calls[0].body[strlen(w->calls[0].body) - 1], ']');
@@ -248,8 +253,8 @@ static void test_batches(void **state) {
 
 /* P6: halves of halves, until it is alone; and once more when others were taken since. */
 static void test_one_is_refused(void **state) {
-        static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}", "{\"v\":2}", "{\"v\":3}", "{\"v\":4}", "{\"v\":\"poison\"}", "{\"v\":6}",
-                "{\"v\":7}" };
+        static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}", "{\"v\":2}", "{\"v\":3}", "{\"v\":4}",
+                "{\"v\":\"poison\"}", "{\"v\":6}", "{\"v\":7}" };
         World *w = *state;
 
         start(w, says_no_to_poison);
@@ -273,9 +278,10 @@ static void test_the_last_one_is_refused(void **state) {
 
 /* Bad ones in a row, of which more than half of a write are: as many as are followed by a good one in time. */
 static void test_many_are_refused(void **state) {
-        static const char *const texts[] = { "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}",
-                "{\"v\":\"poison\"}", "not json", "{\"v\":\"poison\"}", "{\"v\":7}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":10}",
-                "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":14}" };
+        static const char *const texts[] = { "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}",
+                "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "not json", "{\"v\":\"poison\"}", "{\"v\":7}",
+                "{\"v\":\"poison\"}", "{\"v\":\"poison\"}", "{\"v\":10}", "{\"v\":\"poison\"}", "{\"v\":\"poison\"}",
+                "{\"v\":\"poison\"}", "{\"v\":14}" };
         World *w = *state;
 
         w->keys.batch = 4;
@@ -286,8 +292,8 @@ static void test_many_are_refused(void **state) {
 
 /* P11: whatever call an outage begins with, and ends with: no document is held to be bad for it, but the one that is. */
 static void test_an_outage_within_a_write(void **state) {
-        static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}", "{\"v\":\"poison\"}", "{\"v\":3}", "{\"v\":4}", "{\"v\":5}", "{\"v\":6}",
-                "{\"v\":7}" };
+        static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}", "{\"v\":\"poison\"}", "{\"v\":3}", "{\"v\":4}",
+                "{\"v\":5}", "{\"v\":6}", "{\"v\":7}" };
         World *w = *state;
 
         w->keys.batch = 3;
@@ -300,7 +306,8 @@ static void test_an_outage_within_a_write(void **state) {
                         assert_int_equal(sink_write(w->sink, batch_of(texts, 8)), SINK_WRITE_STARTED);
                         UNTIL(w, w->settled);
                         for (size_t i = 0; i < 8; i++)
-                                assert_true(i == 2 || w->settled->fates[i] == FATE_STORED || w->settled->fates[i] == FATE_SUSPECT);
+                                assert_true(i == 2 || w->settled->fates[i] == FATE_STORED ||
+                                            w->settled->fates[i] == FATE_SUSPECT);
                         assert_true(status(w).rejected <= 1);
                         for (size_t i = 0; i < w->n_calls; i++)
                                 free(w->calls[i].body);
@@ -362,8 +369,7 @@ static void on_host_answer(void *userdata) {
         *(bool *) userdata = true;
 }
 
-static void on_host_seen(void *userdata, unsigned seen) {
-}
+static void on_host_seen(void *userdata, unsigned seen) {}
 
 /* One write of the messages *from* to *to*, without the sink's judgement. */
 static void ask_host(World *w, SinkHost *host, bool *answered, Batch *batch, size_t from, size_t to) {

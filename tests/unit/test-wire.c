@@ -20,12 +20,12 @@ static Slice slice(const char *text) {
         return (Slice){ text, strlen(text) };
 }
 
-#define assert_slice(actual, text)                                                                                                         \
-        do {                                                                                                                               \
-                Slice a_ = (actual);                                                                                                       \
-                assert_int_equal(a_.size, strlen(text));                                                                                   \
-                if (a_.size > 0)                                                                                                           \
-                        assert_memory_equal(a_.data, text, a_.size);                                                                       \
+#define assert_slice(actual, text)                                                                                     \
+        do {                                                                                                           \
+                Slice a_ = (actual);                                                                                   \
+                assert_int_equal(a_.size, strlen(text));                                                               \
+                if (a_.size > 0)                                                                                       \
+                        assert_memory_equal(a_.data, text, a_.size);                                                   \
         } while (0)
 
 typedef struct Pulled {
@@ -57,7 +57,8 @@ static void test_publish_body(void **state) {
         static const char expected[] =
                 "{\"messages\":[{\"data\":\"eyJhIjoxfQ==\",\"attributes\":{\"k\\\"1\":\"v\\n\",\"b\":\"\"}},{\"data\":\"eA==\"}]}";
         const WireAttribute attributes[] = { { slice("k\"1"), slice("v\n") }, { slice("b"), slice("") } };
-        const WireOutgoing first = { .data = slice("{\"a\":1}"), .attributes = attributes, .n_attributes = 2 }, second = { .data = slice("x") };
+        const WireOutgoing first = { .data = slice("{\"a\":1}"), .attributes = attributes, .n_attributes = 2 },
+                           second = { .data = slice("x") };
         _cleanup_bytes_ Bytes body = {};
 
         assert_int_equal(wire_add_message(&body, &first, strlen(expected)), WIRE_ADDED);
@@ -130,12 +131,13 @@ static void test_pull_empty(void **state) {
 }
 
 static void test_pull_full_message(void **state) {
-        Pulled p = pull("{ \"receivedMessages\": [ { \"ackId\": \"projects\\/p\\/s:1\", \"new\": {\"a\": [1]}, \"message\": {\n"
-                        "  \"data\": \"eyJ\\u0068IjoxfQ==\", \"attributes\": { \"k\": \"v\\u00e9\", \"source\": \"home\" }, \"messageId\": "
-                        "\"12345678901234567890\",\n"
-                        "  \"publishTime\": \"2026-01-02T03:04:05.678Z\", \"orderingKey\": \"o\", \"unknown\": null }, "
-                        "\"deliveryAttempt\": \"7\" },\n"
-                        " " MESSAGE("\"eA\"", "2") "] }");
+        Pulled p = pull(
+                "{ \"receivedMessages\": [ { \"ackId\": \"projects\\/p\\/s:1\", \"new\": {\"a\": [1]}, \"message\": {\n"
+                "  \"data\": \"eyJ\\u0068IjoxfQ==\", \"attributes\": { \"k\": \"v\\u00e9\", \"source\": \"home\" }, \"messageId\": "
+                "\"12345678901234567890\",\n"
+                "  \"publishTime\": \"2026-01-02T03:04:05.678Z\", \"orderingKey\": \"o\", \"unknown\": null }, "
+                "\"deliveryAttempt\": \"7\" },\n"
+                " " MESSAGE("\"eA\"", "2") "] }");
         const WireMessage *m;
 
         assert_int_equal(p.r, 0);
@@ -160,8 +162,9 @@ static void test_pull_full_message(void **state) {
 }
 
 static void test_pull_without_data(void **state) {
-        Pulled p = pull("{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"attributes\":{\"k\":\"v\"},\"messageId\":\"1\"}}," MESSAGE(
-                "null", "2") "]}");
+        Pulled p = pull(
+                "{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"attributes\":{\"k\":\"v\"},\"messageId\":\"1\"}}," MESSAGE(
+                        "null", "2") "]}");
 
         assert_int_equal(p.pull.n, 2);
         for (size_t i = 0; i < 2; i++) {
@@ -181,7 +184,8 @@ static void test_pull_bad_base64(void **state) {
                 Pulled p;
 
                 (void) snprintf(text, sizeof text,
-                        "{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":\"%s\"}}]}", texts[i]);
+                        "{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":\"%s\"}}]}",
+                        texts[i]);
                 p = pull(text);
                 assert_int_equal(p.pull.n, 1);
                 assert_true(p.pull.messages[0].data_bad);
@@ -238,12 +242,13 @@ static void test_pull_odd_elements(void **state) {
 
 /* P6: a text that is not UTF-8 is the fault of its own message alone, and that one can still be set apart. */
 static void test_pull_not_utf8(void **state) {
-        Pulled p = pull("{\"receivedMessages\":["
-                        "{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":\"eA==\",\"attributes\":{\"k\":\"caf\xe9 \\u00e9\",\"\xff\":\"v\"}}},"
-                        "{\"ackId\":\"b\",\"message\":{\"messageId\":\"2\",\"data\":\"\xe9\"}},"
-                        "{\"ackId\":\"c\",\"message\":{\"messageId\":\"3\",\"orderingKey\":\"\xe9\",\"x\xe9\":\"\xe9\"}},"
-                        "{\"ackId\":\"\xe9\",\"message\":{\"messageId\":\"4\"}},"
-                        "{\"ackId\":\"e\",\"message\":{\"messageId\":\"5\",\"attributes\":{\"r\":\"\xc3\xa9\"}}}]}");
+        Pulled p = pull(
+                "{\"receivedMessages\":["
+                "{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":\"eA==\",\"attributes\":{\"k\":\"caf\xe9 \\u00e9\",\"\xff\":\"v\"}}},"
+                "{\"ackId\":\"b\",\"message\":{\"messageId\":\"2\",\"data\":\"\xe9\"}},"
+                "{\"ackId\":\"c\",\"message\":{\"messageId\":\"3\",\"orderingKey\":\"\xe9\",\"x\xe9\":\"\xe9\"}},"
+                "{\"ackId\":\"\xe9\",\"message\":{\"messageId\":\"4\"}},"
+                "{\"ackId\":\"e\",\"message\":{\"messageId\":\"5\",\"attributes\":{\"r\":\"\xc3\xa9\"}}}]}");
 
         assert_int_equal(p.r, 0);
         assert_int_equal(p.pull.n, 4);
@@ -260,9 +265,10 @@ static void test_pull_not_utf8(void **state) {
 
 /* Fields that nothing hangs on may be odd without harm. */
 static void test_pull_tolerates(void **state) {
-        Pulled p = pull("{\"receivedMessages\":[{\"deliveryAttempt\":1.5,\"ackId\":\"a\",\"message\":{\"publishTime\":5,\"orderingKey\":[],"
-                        "\"messageId\":\"1\","
-                        "\"attributes\":null}},{\"deliveryAttempt\":{},\"ackId\":\"b\",\"message\":{\"messageId\":\"2\",\"data\":\"\"}}]}");
+        Pulled p = pull(
+                "{\"receivedMessages\":[{\"deliveryAttempt\":1.5,\"ackId\":\"a\",\"message\":{\"publishTime\":5,\"orderingKey\":[],"
+                "\"messageId\":\"1\","
+                "\"attributes\":null}},{\"deliveryAttempt\":{},\"ackId\":\"b\",\"message\":{\"messageId\":\"2\",\"data\":\"\"}}]}");
 
         assert_int_equal(p.pull.n, 2);
         assert_int_equal(p.pull.messages[0].publish_time.size, 0);
@@ -272,9 +278,10 @@ static void test_pull_tolerates(void **state) {
 }
 
 static void test_pull_last_key_counts(void **state) {
-        Pulled p = pull("{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":5,\"attributes\":{\"x\":\"y\"}},"
-                        "\"ackId\":\"b\","
-                        "\"message\":{\"messageId\":\"2\",\"attributes\":{\"k\":\"v\",\"l\":\"w\"},\"attributes\":{\"m\":\"n\"}}}]}");
+        Pulled p = pull(
+                "{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":5,\"attributes\":{\"x\":\"y\"}},"
+                "\"ackId\":\"b\","
+                "\"message\":{\"messageId\":\"2\",\"attributes\":{\"k\":\"v\",\"l\":\"w\"},\"attributes\":{\"m\":\"n\"}}}]}");
 
         assert_int_equal(p.pull.n, 1);
         assert_slice(p.pull.messages[0].ack_id, "b");
@@ -287,8 +294,8 @@ static void test_pull_last_key_counts(void **state) {
 /* P3: half a reply, or what is none, gives nothing at all. */
 static void test_pull_malformed(void **state) {
         const char whole[] = "{\"receivedMessages\":[" MESSAGE("\"eA==\"", "1") "," MESSAGE("\"eA==\"", "2") "]}";
-        const char *const texts[] = { "", "[]", "null", "<html></html>", "{\"receivedMessages\":{}}", "{\"receivedMessages\":\"x\"}",
-                "{} {}" };
+        const char *const texts[] = { "", "[]", "null", "<html></html>", "{\"receivedMessages\":{}}",
+                "{\"receivedMessages\":\"x\"}", "{} {}" };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 Pulled p = pull(texts[i]);
@@ -312,10 +319,11 @@ static void test_pull_many(void **state) {
 
         assert_int_equal(bytes_append_text(&body, "{\"receivedMessages\":["), 0);
         for (int i = 0; i < WIRE_PULL_MESSAGES_MAX + 5; i++)
-                assert_int_equal(bytes_append_format(&body,
-                                         "%s{\"ackId\":\"a%d\",\"message\":{\"data\":\"eA==\",\"messageId\":\"%d\",\"attributes\":{\"i\":"
-                                         "\"%d\",\"j\":\"\"}}}",
-                                         i > 0 ? "," : "", i, i, i),
+                assert_int_equal(
+                        bytes_append_format(&body,
+                                "%s{\"ackId\":\"a%d\",\"message\":{\"data\":\"eA==\",\"messageId\":\"%d\",\"attributes\":{\"i\":"
+                                "\"%d\",\"j\":\"\"}}}",
+                                i > 0 ? "," : "", i, i, i),
                         0);
         assert_int_equal(bytes_append_text(&body, "]}"), 0);
         assert_int_equal(wire_get_pull(body.data, body.size, &many), 0);
@@ -371,10 +379,10 @@ static WireError error(const char *text) {
 }
 
 static void test_error(void **state) {
-        WireError e =
-                error("{\"error\":{\"code\":429,\"message\":\"Slow\\ndown\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":[1,{\"@type\":"
-                      "\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"RATE_LIMIT_EXCEEDED\"},"
-                      "{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"2.5s\"}]}}");
+        WireError e = error(
+                "{\"error\":{\"code\":429,\"message\":\"Slow\\ndown\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":[1,{\"@type\":"
+                "\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"RATE_LIMIT_EXCEEDED\"},"
+                "{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"2.5s\"}]}}");
 
         assert_string_equal(e.status, "RESOURCE_EXHAUSTED");
         assert_string_equal(e.message, "Slow down");
@@ -387,8 +395,8 @@ static void test_error(void **state) {
 }
 
 static void test_error_of_no_body(void **state) {
-        const char *const texts[] = { "", "<html>502</html>", "[]", "{\"error\":5}", "{\"error\":{\"status\":7,\"details\":{}}}",
-                "{\"error\":{\"message\":" };
+        const char *const texts[] = { "", "<html>502</html>", "[]", "{\"error\":5}",
+                "{\"error\":{\"status\":7,\"details\":{}}}", "{\"error\":{\"message\":" };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 WireError e = error(texts[i]);
@@ -440,11 +448,12 @@ static void count_failure(void *userdata, const char *ack_id, WireAckFate fate) 
 }
 
 static void test_ack_failures(void **state) {
-        const char text[] = "{\"error\":{\"code\":400,\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"type.googleapis.com/"
-                            "google.rpc.ErrorInfo\","
-                            "\"reason\":\"EXACTLY_ONCE_ACKID_FAILURE\",\"domain\":\"pubsub.googleapis.com\",\"metadata\":{\"id/1\":"
-                            "\"PERMANENT_FAILURE_INVALID_ACK_ID\",\"id2\":\"TRANSIENT_FAILURE_SERVICE_UNAVAILABLE\",\"id3\":\"SOMETHING\","
-                            "\"id4\":5}}]}}";
+        const char text[] =
+                "{\"error\":{\"code\":400,\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"type.googleapis.com/"
+                "google.rpc.ErrorInfo\","
+                "\"reason\":\"EXACTLY_ONCE_ACKID_FAILURE\",\"domain\":\"pubsub.googleapis.com\",\"metadata\":{\"id/1\":"
+                "\"PERMANENT_FAILURE_INVALID_ACK_ID\",\"id2\":\"TRANSIENT_FAILURE_SERVICE_UNAVAILABLE\",\"id3\":\"SOMETHING\","
+                "\"id4\":5}}]}}";
         const char other[] = "{\"error\":{\"code\":400,\"details\":[{\"@type\":\"type.googleapis.com/"
                              "google.rpc.ErrorInfo\",\"reason\":\"X\",\"metadata\":"
                              "{\"a\":\"PERMANENT_FAILURE_INVALID_ACK_ID\"}}]}}";

@@ -96,7 +96,8 @@ static void test_job(void **state) {
         assert_true(pthread_equal(f->done_on, pthread_self()));
         assert_false(pthread_equal(job->ran_on, pthread_self()));
         assert_string_equal(job->thread_name, "a name that is ");
-        assert_true(sigismember(&job->blocked, SIGTERM) && sigismember(&job->blocked, SIGHUP) && sigismember(&job->blocked, SIGUSR1));
+        assert_true(sigismember(&job->blocked, SIGTERM) && sigismember(&job->blocked, SIGHUP) &&
+                    sigismember(&job->blocked, SIGUSR1));
 }
 
 static void test_busy(void **state) {

@@ -66,7 +66,8 @@ static int write_key(Bytes *to) {
 static int write_expanded(Bytes *to) {
         const HttpJsonTimes times = { 1795824000, 1795827600, 1795831200 };
 
-        return http_json_expand("http://127.0.0.1/?from={since}&to={until}&now={now:unix_ms}&id=" LONG, &times, true, to);
+        return http_json_expand(
+                "http://127.0.0.1/?from={since}&to={until}&now={now:unix_ms}&id=" LONG, &times, true, to);
 }
 
 static int write_field(Bytes *to) {
@@ -74,7 +75,8 @@ static int write_field(Bytes *to) {
 }
 
 static int write_connect(Bytes *to) {
-        return mqtt_put_connect(to, &(MqttConnect){ .version = MQTT_5, .client_id = LONG, .username = LONG, .password = LONG });
+        return mqtt_put_connect(
+                to, &(MqttConnect){ .version = MQTT_5, .client_id = LONG, .username = LONG, .password = LONG });
 }
 
 static int write_subscribe(Bytes *to) {
@@ -90,15 +92,32 @@ static int write_unsubscribe(Bytes *to) {
 }
 
 static int write_alert(Bytes *to, int type, char *body) {
-        const AlertNotice notices[] = { { .rule = "hot", .source = "home", .device = "d", .name = LONG, .value = "31", .limit = "28", .since = 1, .at = 2 },
-                { .rule = "gone", .kind = ALERT_REPEAT, .test = ALERT_STALE, .device = "d", .field = "te", .since = 1, .until = 2, .at = 2 } };
+        const AlertNotice notices[] = { { .rule = "hot",
+                                                .source = "home",
+                                                .device = "d",
+                                                .name = LONG,
+                                                .value = "31",
+                                                .limit = "28",
+                                                .since = 1,
+                                                .at = 2 },
+                { .rule = "gone",
+                        .kind = ALERT_REPEAT,
+                        .test = ALERT_STALE,
+                        .device = "d",
+                        .field = "te",
+                        .since = 1,
+                        .until = 2,
+                        .at = 2 } };
         char text[] = "topic";
         char url[] = "http://127.0.0.1/";
-        const AlertTarget target = { .at.url = url, .name = text, .type = type, .topic = text, .recipient = text, .body = body };
+        const AlertTarget target = {
+                .at.url = url, .name = text, .type = type, .topic = text, .recipient = text, .body = body
+        };
         AlertRequest request = {};
         int r;
 
-        r = alert_target_write(&target, &(AlertMessage){ notices, type == ALERT_WEBHOOK ? 1 : 2, ALERT_JAPANESE, "k" }, &request);
+        r = alert_target_write(
+                &target, &(AlertMessage){ notices, type == ALERT_WEBHOOK ? 1 : 2, ALERT_JAPANESE, "k" }, &request);
         bytes_done(&request.url);
         bytes_done(&request.key);
         *to = request.body;
@@ -124,7 +143,9 @@ static int write_webhook(Bytes *to) {
 }
 
 static const SourceStatus source = { .name = "home\"\n", .detail = "" };
-static const Figures figures = { .publishes = true, .sources = (SourceStatus *) &source, .n_sources = 1, .token.detail = "" };
+static const Figures figures = {
+        .publishes = true, .sources = (SourceStatus *) &source, .n_sources = 1, .token.detail = ""
+};
 
 static int write_figures(Bytes *to) {
         return page_metrics_figures(&figures, to);
@@ -172,7 +193,8 @@ static void check(int (*write)(Bytes *to), const char *name) {
 }
 
 static void test_writers(void **state) {
-        static const PageSeriesKey keys[] = { { "home", "d", "{\"site\":\"nakano\",\"a-b\":\"1\"}", "/te" }, { "home", LONG, "{}", "/hu" } };
+        static const PageSeriesKey keys[] = { { "home", "d", "{\"site\":\"nakano\",\"a-b\":\"1\"}", "/te" },
+                { "home", LONG, "{}", "/hu" } };
         PageSeries *series;
 
         assert_int_equal(page_series_new(&table), 0);

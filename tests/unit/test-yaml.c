@@ -31,14 +31,14 @@ static void check_place(const YamlNode *node, unsigned line, unsigned column, un
 
 static void test_tree(void **state) {
         _cleanup_(yaml_node_freep) YamlNode *root = parse("# comment\n"
-                                                     "state_dir: /var/lib/sensorqd   # default\n"
-                                                     "publish:\n"
-                                                     "  topic: \"sensor-data\"\n"
-                                                     "  outbox: { max_rows: 1000, max_bytes: 256MiB }\n"
-                                                     "  sources:\n"
-                                                     "    - name: home\n"
-                                                     "    - plain\n"
-                                                     "    -   - nested\n");
+                                                          "state_dir: /var/lib/sensorqd   # default\n"
+                                                          "publish:\n"
+                                                          "  topic: \"sensor-data\"\n"
+                                                          "  outbox: { max_rows: 1000, max_bytes: 256MiB }\n"
+                                                          "  sources:\n"
+                                                          "    - name: home\n"
+                                                          "    - plain\n"
+                                                          "    -   - nested\n");
         const YamlNode *publish, *outbox, *sources;
 
         assert_int_equal(root->type, YAML_MAPPING);
@@ -83,7 +83,8 @@ static void test_tree(void **state) {
 
 /* Columns count characters, lines count any ending. */
 static void test_places(void **state) {
-        _cleanup_(yaml_node_freep) YamlNode *root = parse("\"\xe6\xb8\xa9\xe5\xba\xa6\": 1\r\nb: 2\r\n\r\nc:\r\n  - \xe2\x84\x83\n");
+        _cleanup_(yaml_node_freep) YamlNode *root =
+                parse("\"\xe6\xb8\xa9\xe5\xba\xa6\": 1\r\nb: 2\r\n\r\nc:\r\n  - \xe2\x84\x83\n");
 
         check_place(yaml_get(root, "\xe6\xb8\xa9\xe5\xba\xa6"), 1, 7, 1, 1);
         check_place(yaml_get(root, "b"), 2, 4, 2, 1);
@@ -92,17 +93,17 @@ static void test_places(void **state) {
 
 static void test_scalars(void **state) {
         _cleanup_(yaml_node_freep) YamlNode *root = parse("plain: a b c\n"
-                                                     "single: 'it''s ~'\n"
-                                                     "double: \"a\\tb\\u2103\"\n"
-                                                     "literal: |\n"
-                                                     "  one\n"
-                                                     "  two\n"
-                                                     "folded: >-\n"
-                                                     "  one\n"
-                                                     "  two\n"
-                                                     "number: 0x10\n"
-                                                     "bool: yes\n"
-                                                     "uri: mongodb://u@localhost:27017/?authSource=admin\n");
+                                                          "single: 'it''s ~'\n"
+                                                          "double: \"a\\tb\\u2103\"\n"
+                                                          "literal: |\n"
+                                                          "  one\n"
+                                                          "  two\n"
+                                                          "folded: >-\n"
+                                                          "  one\n"
+                                                          "  two\n"
+                                                          "number: 0x10\n"
+                                                          "bool: yes\n"
+                                                          "uri: mongodb://u@localhost:27017/?authSource=admin\n");
 
         assert_string_equal(yaml_get(root, "plain")->text, "a b c");
         assert_string_equal(yaml_get(root, "single")->text, "it's ~");
@@ -117,8 +118,10 @@ static void test_scalars(void **state) {
 }
 
 static void test_null(void **state) {
-        _cleanup_(yaml_node_freep) YamlNode *root = parse("a: ~\nb: null\nc:\nd: ''\ne: '~'\nf: \"null\"\ng: nul\nh: []\ni: {}\nj: [~, '']\n");
-        static const char *const nulls[] = { "a", "b", "c", "none" }, *const others[] = { "d", "e", "f", "g", "h", "i", "j" };
+        _cleanup_(yaml_node_freep) YamlNode *root =
+                parse("a: ~\nb: null\nc:\nd: ''\ne: '~'\nf: \"null\"\ng: nul\nh: []\ni: {}\nj: [~, '']\n");
+        static const char *const nulls[] = { "a", "b", "c", "none" }, *const others[] = { "d", "e", "f", "g", "h", "i",
+                "j" };
 
         for (size_t i = 0; i < ELEMENTSOF(nulls); i++)
                 assert_true(yaml_is_null(yaml_get(root, nulls[i])));
@@ -131,8 +134,8 @@ static void test_null(void **state) {
 }
 
 static void test_empty(void **state) {
-        static const char *const texts[] = { "", "\n", "# only a comment\n", "---\n", "---\n...\n", "\xef\xbb\xbf", "\xef\xbb\xbf# BOM\n",
-                "{}" };
+        static const char *const texts[] = { "", "\n", "# only a comment\n", "---\n", "---\n...\n", "\xef\xbb\xbf",
+                "\xef\xbb\xbf# BOM\n", "{}" };
         YamlNode *node = NULL;
         YamlError error;
 
@@ -148,8 +151,8 @@ static void test_empty(void **state) {
 }
 
 static void test_top_level(void **state) {
-        _cleanup_(yaml_node_freep) YamlNode *scalar = parse("text"), *quoted = parse("''"), *sequence = parse("- a\n- b"),
-                                       *marked = parse("---\na: 1\n...\n");
+        _cleanup_(yaml_node_freep) YamlNode *scalar = parse("text"), *quoted = parse("''"),
+                                            *sequence = parse("- a\n- b"), *marked = parse("---\na: 1\n...\n");
 
         assert_string_equal(scalar->text, "text");
         assert_int_equal(quoted->type, YAML_SCALAR);

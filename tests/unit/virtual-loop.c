@@ -99,9 +99,12 @@ void loop_wake(LoopWatch *defer) {
         defer->on = true;
 }
 
-int loop_add_io(Loop *loop, int fd, uint32_t events, void (*ready)(void *userdata, int fd, uint32_t events), void *userdata,
-        LoopWatch **ret) {
-        return add(loop, (LoopWatch){ .kind = KIND_IO, .on = true, .fd = fd, .events = events, .ready = ready, .userdata = userdata }, ret);
+int loop_add_io(Loop *loop, int fd, uint32_t events, void (*ready)(void *userdata, int fd, uint32_t events),
+        void *userdata, LoopWatch **ret) {
+        return add(loop,
+                (LoopWatch){
+                        .kind = KIND_IO, .on = true, .fd = fd, .events = events, .ready = ready, .userdata = userdata },
+                ret);
 }
 
 int loop_set_events(LoopWatch *io, uint32_t events) {

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver's pool against a server that refuses to let it in. */
+#include "scripted-mongodb.h"
+
+#include "sinks/mongodb-config.h"
+#include "sinks/mongodb-write.h"
+
+/* The driver's client may not be able to log in any more although the server would let it in: after three refusals in a row there is a new
+ * pool, and with it new connections. */
+static void test_refused_logins_renew_the_pool(void **state) {
+        static char name[] = "d", none[] = "", *dates[] = { NULL };
+        char uri[160], text[MONGODB_DETAIL_SIZE];
+        MongodbConfig mongodb = {
+                .uri = uri, .database = name, .collection = name, .rejected_collection = name, .date_fields = dates
+        };
+        SubscriptionConfig config = { .subscription = none, .id_attribute = none, .keys = &mongodb };
+        Server *server = calloc(1, sizeof(*server));
+        _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
+        mongoc_client_pool_t *first;
+
+        assert_non_null(server);
+        server_start(server);
+        (void) snprintf(uri, sizeof(uri),
+                "mongodb://u:p@127.0.0.1:%d/?authMechanism=PLAIN&heartbeatFrequencyMS=500&serverSelectionTimeoutMS=5000",
+                server->port);
+        assert_int_equal(mongodb_client_new(&config, NULL, &client, text), 0);
+
+        server->refuse_logins = true;
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOGIN);
+        first = client->pool;
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOGIN);
+        server->refuse_logins = false;
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_NONE);
+        assert_non_null(first);
+        assert_ptr_equal(client->pool, first);
+        assert_int_equal(client->login_failures, 0); /* only those in a row count */
+        client = mongodb_client_free(client);
+
+        server->refuse_logins = true;
+        assert_int_equal(mongodb_client_new(&config, NULL, &client, text), 0);
+        for (unsigned refused = 1; refused <= 3; refused++) {
+                assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOGIN);
+                assert_int_equal(client->pool != NULL, refused < 3);
+        }
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOGIN); /* of the new pool: it counts anew */
+        assert_non_null(client->pool);
+        server->refuse_logins = false;
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_NONE);
+        client = mongodb_client_free(client);
+        server_stop(server);
+        assert_in_range(server->logins, 3 + 5, 2 * (3 + 5)); /* libmongoc 1.30 logs in twice a try that is refused */
+        free(server);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_refused_logins_renew_the_pool),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
