@@ -241,6 +241,33 @@ static void on_header(void *userdata, ListenRequest *request) {
 
 /* ---- listening ---- */
 
+static void say_listening(Page *page) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (trouble_mend(&page->trouble, span))
+                log_event(LOG_NOTICE, EVENT_PAGE_RECOVERED, NULL, "The page is served on %s again, after %s.",
+                        page->config->page->listen, span);
+        else
+                log_info("The page is served on %s.", page->config->page->listen);
+}
+
+static void page_failed(Page *page, TroubleGrade grade, int error, usec_t retry_in) {
+        if (trouble_fail(&page->trouble, grade, web_listen_cause(error), retry_in, web_listen_words(error)))
+                log_event(trouble_level(&page->trouble), EVENT_PAGE_FAILING,
+                        LOG_FIELDS({ FIELD_ERROR, page->trouble.detail }),
+                        "The page cannot be served on %s: %s. It is tried again; nothing else waits for it.",
+                        page->config->page->listen, page->trouble.detail);
+}
+
+static void on_refused(void *userdata, int error) {
+        Page *page = userdata;
+
+        if (error < 0)
+                page_failed(page, TROUBLE_PASSING, error, 0);
+        else if (trouble_is_on(&page->trouble))
+                say_listening(page);
+}
+
 static int page_try(Page *page) {
         const PageConfig *keys = page->config->page;
 
@@ -253,17 +280,7 @@ static int page_try(Page *page) {
                         .path = "/",
                         .below = true,
                 },
-                &(ListenHandler){ on_header, on_request, page }, &page->route);
-}
-
-static void say_listening(Page *page) {
-        char span[CLOCK_SPAN_SIZE];
-
-        if (trouble_mend(&page->trouble, span))
-                log_event(LOG_NOTICE, EVENT_PAGE_RECOVERED, NULL, "The page is served on %s again, after %s.",
-                        page->config->page->listen, span);
-        else
-                log_info("The page is served on %s.", page->config->page->listen);
+                &(ListenHandler){ on_header, on_request, on_refused, page }, &page->route);
 }
 
 /* Listens; tries again later if that fails, since the address may become free. */
@@ -279,11 +296,7 @@ static void on_listen(void *userdata) {
         }
         delay = backoff_next(&page->backoff, loop_random());
         loop_arm_in(page->retry, delay);
-        if (trouble_fail(&page->trouble, TROUBLE_LASTING, web_listen_cause(r), delay, web_listen_words(r)))
-                log_event(trouble_level(&page->trouble), EVENT_PAGE_FAILING,
-                        LOG_FIELDS({ FIELD_ERROR, page->trouble.detail }),
-                        "The page cannot be served on %s: %s. It is tried again; nothing else waits for it.",
-                        page->config->page->listen, page->trouble.detail);
+        page_failed(page, TROUBLE_LASTING, r, delay);
 }
 
 static void page_close(Page *page) {

@@ -259,7 +259,7 @@ static void connection_start(ListenServer *server, struct MHD_Connection *mhd, v
         connection->since = clock_now();
         info = library->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
         peer_format(info ? info->client_addr : NULL, connection->peer);
-        if (TAILQ_EMPTY(&server->connections))
+        if (!loop_is_armed(server->sweep))
                 loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
         TAILQ_INSERT_TAIL(&server->connections, connection, link);
         *context = connection;
@@ -271,8 +271,10 @@ void listen_request_on_connection(
         ListenServer *server = userdata;
 
         server->moved = true;
-        if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+                server->refused = 0;
                 return connection_start(server, mhd, context);
+        }
         loop_wake(server->again); /* libmicrohttpd stops listening when all connections are taken; its next run listens
                                      again */
         if (!connection)

@@ -26,6 +26,7 @@
 #define DEADLINE_USEC (30 * USEC_PER_SEC)
 #define RUNS_MAX 64 /* per turn of the loop */
 #define REFUSED_USEC (100 * USEC_PER_MSEC)
+#define ACCEPT_FAILED "Error accepting connection"
 
 /* ---- the library ---- */
 
@@ -60,6 +61,8 @@ static void server_run(ListenServer *server) {
         server->running = true;
         for (int i = 0; i < RUNS_MAX; i++) {
                 (void) listen_server_library(server)->MHD_run(server->mhd);
+                if (server->refused < 0 && !loop_is_armed(server->sweep))
+                        loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
                 if (listen_server_library(server)->MHD_get_timeout(server->mhd, &msec) != MHD_YES) {
                         loop_off(server->timer);
                         server->running = false;
@@ -101,6 +104,18 @@ static void on_ready(void *userdata, int fd, uint32_t events) {
         loop_arm_in(server->timer, REFUSED_USEC);
 }
 
+/* Looks at the last try alone, every few seconds: many tries that fail and succeed in turn are not told one by one. */
+static void server_tell_refused(ListenServer *server) {
+        ListenRoute *route;
+
+        if (server->refused == 0 && !server->told)
+                return;
+        server->told = server->refused < 0;
+        LIST_FOREACH(route, &server->routes, link)
+        if (route->handler.on_refused)
+                route->handler.on_refused(route->handler.userdata, server->refused);
+}
+
 /* Closes connections whose client does not send or receive its data in time. libmicrohttpd's own limit works only for
  * complete silence. */
 static void on_sweep(void *userdata) {
@@ -111,7 +126,8 @@ static void on_sweep(void *userdata) {
         TAILQ_FOREACH(connection, &server->connections, link)
         if (!connection->owed && now > connection->since + DEADLINE_USEC)
                 (void) shutdown(connection->fd, SHUT_RDWR);
-        if (!TAILQ_EMPTY(&server->connections))
+        server_tell_refused(server);
+        if (!TAILQ_EMPTY(&server->connections) || server->told)
                 loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
 }
 
@@ -147,9 +163,14 @@ static bool socket_is_six(int fd) {
         return getsockname(fd, (struct sockaddr *) &address, &size) == 0 && address.ss_family == AF_INET6;
 }
 
+/* Its log is the only place where libmicrohttpd tells that accept(2) failed. */
 static _printf_(2, 0) void on_log(void *userdata, const char *format, va_list arguments) {
+        ListenServer *server = userdata;
+        int error = -errno;
         char text[256];
 
+        if (err_is_want(error) && strncmp(format, ACCEPT_FAILED, strlen(ACCEPT_FAILED)) == 0)
+                server->refused = error;
         (void) vsnprintf(text, sizeof(text), format, arguments);
         log_debug("listen: %s", text);
 }
@@ -282,6 +303,10 @@ static void server_hand_over(ListenServer *old, ListenServer *server) {
                 LIST_INSERT_HEAD(&server->routes, route, link);
                 route->server = server;
         }
+        server->told = old->told; /* the first connection, or the next one that is refused, shows how it is now */
+        server->refused = old->refused;
+        if (server->told)
+                loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
         old->leaving = true;
         (void) close(listen_server_library(old)->MHD_quiesce_daemon(old->mhd));
         loop_wake(old->again);

@@ -36,6 +36,9 @@ typedef struct ListenHandler {
         void (*on_header)(void *userdata, ListenRequest *request);
         /* The whole request is there. The owner calls listen_answer(), from inside or later. */
         void (*on_request)(void *userdata, ListenRequest *request);
+        /* No connection can be taken now: *error* is -EMFILE, -ENFILE or -ENOMEM. Called every five seconds while that
+         * lasts, and with 0 when it is over. NULL: not told. */
+        void (*on_refused)(void *userdata, int error);
         void *userdata;
 } ListenHandler;
 

@@ -263,6 +263,26 @@ static void push_hold(void *self, bool hold) {
 
 /* ---- listening ---- */
 
+static void push_failed(Push *push, int error, usec_t retry_in) {
+        char words[200];
+
+        text_print(words, sizeof(words), "cannot listen on %s: %s", push->keys->address, web_listen_words(error));
+        source_tell(push->context.source,
+                &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .cause = web_listen_cause(error), .detail = words },
+                retry_in);
+}
+
+static void push_works(Push *push) {
+        source_tell(push->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
+}
+
+static void on_refused(void *userdata, int error) {
+        if (error < 0)
+                push_failed(userdata, error, 0);
+        else
+                push_works(userdata);
+}
+
 static int push_try(Push *push) {
         const PushConfig *keys = push->keys;
 
@@ -275,24 +295,21 @@ static int push_try(Push *push) {
                         .path = keys->path,
                         .max_body = keys->max_body,
                 },
-                &(ListenHandler){ on_header, on_request, push }, &push->route);
+                &(ListenHandler){ on_header, on_request, on_refused, push }, &push->route);
 }
 
 /* Listens; tries again if the address is in use: it may become free, for instance when a reload replaces a source. */
 static void push_listen(void *userdata) {
         Push *push = userdata;
-        char words[200];
         usec_t delay;
         int r;
 
         r = push->route ? 0 : push_try(push);
         if (r == 0)
-                return source_tell(push->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
+                return push_works(push);
         delay = backoff_next(&push->backoff, loop_random());
-        text_print(words, sizeof(words), "cannot listen on %s: %s", push->keys->address, web_listen_words(r));
         loop_arm_in(push->retry, delay);
-        source_tell(push->context.source,
-                &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .cause = web_listen_cause(r), .detail = words }, delay);
+        push_failed(push, r, delay);
 }
 
 static int push_check(void *self) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The source over real connections. */
 #include "free-port.h"
+#include "lib/listen-internal.h"
 #include "source-fixture.h"
 
 #include <arpa/inet.h>
@@ -291,6 +292,22 @@ static void test_address_taken(void **state) {
         SOURCE_FIXTURE_UNTIL(f, !source_fixture_status(f).failing);
 }
 
+/* While no connection can be taken the source is failing. */
+static void test_no_connection(void **state) {
+        SourceFixture *f = *state;
+        const ListenHandler *handler;
+        char address[64];
+
+        (void) snprintf(address, sizeof(address), "127.0.0.1:%u", start(f, ""));
+        handler = &LIST_FIRST(&listen_server_find(f->host.means.listen, address)->routes)->handler;
+        handler->on_refused(handler->userdata, -EMFILE);
+        assert_true(source_fixture_status(f).failing);
+        assert_int_equal(source_fixture_status(f).cause, CAUSE_MEMORY);
+        assert_non_null(strstr(source_fixture_status(f).detail, "LimitNOFILE="));
+        handler->on_refused(handler->userdata, 0);
+        assert_false(source_fixture_status(f).failing);
+}
+
 static void test_wrong_configuration(void **state) {
         static const struct {
                 const char *lines, *words;
@@ -338,6 +355,7 @@ int main(void) {
                 TEST(test_idempotency_key),
                 TEST(test_owntracks),
                 TEST(test_address_taken),
+                TEST(test_no_connection),
                 TEST(test_wrong_configuration),
         };
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@ typedef struct Fixture {
         const char *body;    /* of the answer; NULL: later */
         size_t body_size;
         int requests;
+        int refused, over; /* how often on_refused() told one and the other */
+        uint16_t port;
         int fd;
 } Fixture;
 
@@ -47,27 +50,40 @@ static void on_request(void *userdata, ListenRequest *request) {
                                 .status = 200, .content_type = "text/plain", .body = { f->body, f->body_size } });
 }
 
-static int set_up(void **state) {
-        uint16_t port = free_port();
+static void on_refused(void *userdata, int error) {
+        Fixture *f = userdata;
+
+        assert_true(error == 0 || error == -EMFILE);
+        f->refused += error < 0;
+        f->over += error == 0;
+}
+
+static void dial(Fixture *f) {
         struct sockaddr_in address = {
-                .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)
+                .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(f->port)
         };
+
+        f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(f->fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(fcntl(f->fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+static int set_up(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
         char listened[64];
 
         assert_non_null(f);
         (void) signal(SIGPIPE, SIG_IGN);
-        (void) snprintf(listened, sizeof(listened), "127.0.0.1:%u", port);
+        f->port = free_port();
+        (void) snprintf(listened, sizeof(listened), "127.0.0.1:%u", f->port);
 
         assert_int_equal(loop_new(&f->loop), 0);
         assert_int_equal(listen_new(f->loop, &f->listen), 0);
         assert_int_equal(listen_route(f->listen,
                                  &(ListenSpec){ .address = listened, .path = "/", .below = true, .max_body = 10000 },
-                                 &(ListenHandler){ NULL, on_request, f }, &f->route),
+                                 &(ListenHandler){ NULL, on_request, on_refused, f }, &f->route),
                 0);
-        f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(connect(f->fd, (struct sockaddr *) &address, sizeof(address)), 0);
-        assert_int_equal(fcntl(f->fd, F_SETFL, O_NONBLOCK), 0);
+        dial(f);
         f->body = "done\n";
         f->body_size = 5;
         *state = f;
@@ -224,6 +240,57 @@ static void test_the_next_request(void **state) {
         }
 }
 
+/* Lets no descriptor be opened, or again. */
+static void allow_descriptors(bool allow) {
+        int next = dup(STDERR_FILENO); /* the lowest that is free */
+        struct rlimit limit;
+
+        close(next);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = allow ? limit.rlim_max : (rlim_t) next;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* The owner of an address hears of it while nobody can be let in, and when it is over. */
+static void test_no_descriptor(void **state) {
+        Fixture *f = *state;
+
+        allow_descriptors(false);
+        virtual_pass(f->loop, (SWEEP_SEC + 1) * USEC_PER_SEC);
+        assert_int_equal(f->refused, 1);
+        virtual_pass(f->loop, SWEEP_SEC * USEC_PER_SEC);
+        assert_int_equal(f->refused, 2);
+        assert_int_equal(f->over, 0);
+        allow_descriptors(true);
+        virtual_pass(f->loop, SWEEP_SEC * USEC_PER_SEC);
+        say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        await_requests(f, 1);
+        virtual_pass(f->loop, 3 * SWEEP_SEC * USEC_PER_SEC);
+        assert_int_equal(f->refused, 2);
+        assert_int_equal(f->over, 1);
+}
+
+/* While others are let in, libmicrohttpd does not try again before one of them goes. */
+static void test_no_further_descriptor(void **state) {
+        Fixture *f = *state;
+        int first = f->fd;
+
+        say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        await_requests(f, 1);
+        dial(f);
+        allow_descriptors(false);
+        virtual_pass(f->loop, 3 * SWEEP_SEC * USEC_PER_SEC);
+        assert_in_range(f->refused, 2, 3);
+        assert_int_equal(f->over, 0);
+        close(first);
+        allow_descriptors(true);
+        say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        await_requests(f, 2);
+        virtual_pass(f->loop, SWEEP_SEC * USEC_PER_SEC);
+        assert_in_range(f->refused, 2, 3);
+        assert_int_equal(f->over, 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_header, set_up, tear_down),
@@ -231,6 +298,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_answer, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answer_that_we_owe, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_next_request, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_further_descriptor, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,7 +93,7 @@ static ListenRoute *route(Fixture *f, const char *path, bool below) {
                 listen_route(f->listen,
                         &(ListenSpec){
                                 .address = f->address, .hosts = hosts, .path = path, .below = below, .max_body = 200 },
-                        &(ListenHandler){ on_header, on_request, f }, &ret),
+                        &(ListenHandler){ on_header, on_request, .userdata = f }, &ret),
                 0);
         return ret;
 }

@@ -8,6 +8,7 @@
 #include "config-fixture.h"
 #include "free-port.h"
 #include "lib/gzip.h"
+#include "lib/listen-internal.h"
 #include "page-files.h"
 #include "page.h"
 
@@ -319,6 +320,26 @@ static void test_address_taken(void **state) {
         assert_int_equal(ask(f, "GET /", "", reply), 200);
 }
 
+/* While no connection can be taken the page is failing: from the second time on that it is told, and until it is
+ * over. */
+static void test_no_connection(void **state) {
+        Fixture *f = *state;
+        const ListenHandler *handler;
+        char address[64];
+
+        use(f, "");
+        (void) snprintf(address, sizeof(address), "127.0.0.1:%u", f->port);
+        handler = &LIST_FIRST(&listen_server_find(f->listen, address)->routes)->handler;
+        handler->on_refused(handler->userdata, -EMFILE);
+        assert_int_equal(page_trouble(f->page)->said, TROUBLE_NONE);
+        handler->on_refused(handler->userdata, -EMFILE);
+        assert_int_equal(page_trouble(f->page)->said, TROUBLE_PASSING);
+        assert_int_equal(page_trouble(f->page)->cause, CAUSE_MEMORY);
+        assert_contains(page_trouble(f->page)->detail, "LimitNOFILE=");
+        handler->on_refused(handler->userdata, 0);
+        assert_false(trouble_is_on(page_trouble(f->page)));
+}
+
 /* As the daemon ends: the thread that reads history may still be in the driver (end_without_handlers() of main.c). */
 int main(void) {
         const struct CMUnitTest tests[] = {
@@ -330,6 +351,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_stop_while_it_rests, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_address_taken, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_connection, set_up, tear_down),
         };
 
         int failed = cmocka_run_group_tests(tests, NULL, NULL);
