@@ -17,6 +17,9 @@ const char *web_listen_words(int error) {
         case -EADDRINUSE:
                 return "another program has that address, or another part of this configuration under another name "
                        "(localhost, 0.0.0.0); free it, or choose another to listen on";
+        case -EBUSY:
+                return "another program has that address, or this service, if state_dir was changed since it started; "
+                       "free it, choose another to listen on, or restart the service";
         case -EADDRNOTAVAIL:
                 return "this machine has no such address; correct `listen`";
         case -EEXIST:
@@ -43,6 +46,7 @@ const char *web_listen_words(int error) {
 Cause web_listen_cause(int error) {
         switch (error) {
         case -EADDRINUSE:
+        case -EBUSY:
                 return CAUSE_OCCUPIED;
         case -EADDRNOTAVAIL:
         case -EEXIST:
@@ -93,8 +97,10 @@ int web_listen_try(Loop *loop, const WebListenTry *wanted) {
         bool untried = is_untried(wanted->address);
         int r = untried ? -EADDRINUSE : listen_once(loop, wanted, wanted->address);
 
-        if (r != -EADDRINUSE || (!untried && !daemon_may_run(wanted->state_dir)))
+        if (r != -EADDRINUSE)
                 return r;
+        if (!untried && !daemon_may_run(wanted->state_dir))
+                return -EBUSY;
         r = listen_once(loop, wanted, "127.0.0.1:0"); /* checks only the files */
         return r < 0 ? r : untried ? WEB_LISTEN_UNTRIED : WEB_LISTEN_HELD;
 }

@@ -5,7 +5,7 @@
 #include "cause.h"
 #include "lib/listen.h"
 
-/* Returns words for an error of listen_route(), with what to do. */
+/* Return words for an error of listen_route() or web_listen_try(), with what to do, and its cause. */
 const char *web_listen_words(int error);
 Cause web_listen_cause(int error);
 
@@ -17,7 +17,7 @@ typedef struct WebListenTry {
 enum { WEB_LISTEN_FREE = 0, WEB_LISTEN_HELD = 1, WEB_LISTEN_UNTRIED = 2 };
 /* For `check`: tries to listen on the address with these files. HELD: the address is in use, probably by the daemon
  * that runs in *state_dir*. UNTRIED: the address was not tried, since the service manager passes the socket, or only
- * root may have that port. Errors of listen_route(). */
+ * root may have that port. -EBUSY: it is in use, and no daemon runs in *state_dir*. Errors of listen_route(). */
 int web_listen_try(Loop *loop, const WebListenTry *wanted);
 
 /* At a reload: calls listen_renew(), and logs what cannot be renewed. */

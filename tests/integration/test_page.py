@@ -270,7 +270,7 @@ def test_check_names_what_the_page_lacks(archive):
     assert daemon.run().returncode == 77
 
 
-@pytest.mark.parametrize("address, word", [("taken", "another program has that address"), ("192.0.2.1:8480", "no such address"), ("free", None), ("unknown", "is served, or would be"), ("systemd:page", "not tried"), ("127.0.0.1:443", "not tried")])
+@pytest.mark.parametrize("address, word", [("taken", "or this service, if state_dir was changed"), ("192.0.2.1:8480", "no such address"), ("free", None), ("unknown", "is served, or would be"), ("systemd:page", "not tried"), ("127.0.0.1:443", "not tried")])
 def test_check_tries_the_address(sensorqd, own_queue, address, word):
     """As no daemon runs, nothing else than that address tells whether the page can be served. Unknown: whether one runs cannot be told, and it may have that address."""
     if address == "127.0.0.1:443" and os.geteuid() != 0:

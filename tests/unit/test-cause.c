@@ -31,6 +31,7 @@ static void test_disk(void **state) {
 
 static void test_listen(void **state) {
         assert_int_equal(web_listen_cause(-EADDRINUSE), CAUSE_OCCUPIED);
+        assert_int_equal(web_listen_cause(-EBUSY), CAUSE_OCCUPIED);
         assert_int_equal(web_listen_cause(-EADDRNOTAVAIL), CAUSE_SETTINGS);
         assert_int_equal(web_listen_cause(-EMFILE), CAUSE_MEMORY);
         assert_int_equal(web_listen_cause(-EPROTO), CAUSE_OTHER);
