@@ -114,7 +114,8 @@ static bool tell(const bson_t *document, const SinkRejectedQuery *query) {
         return more;
 }
 
-/* Calls query->each for the documents. *ret_n* is their number. */
+/* Calls query->each for the documents. *ret_n* is their number. Those whose `_id` is no text are not ours: none of our
+ * verbs could name them. */
 static MongodbFault tell_all(MongodbClient *client, const SinkRejectedQuery *query, bool with_data, size_t *ret_n,
         char detail[static MONGODB_DETAIL_SIZE]) {
         MongodbFault fault = MONGODB_FAULT_NONE;
@@ -126,6 +127,8 @@ static MongodbFault tell_all(MongodbClient *client, const SinkRejectedQuery *que
         *ret_n = 0;
         cursor = find_rejected(client, query->id, with_data);
         while (more && mongoc_cursor_next(cursor, &document)) {
+                if (document_text(document, "_id").size == 0)
+                        continue;
                 (*ret_n)++;
                 more = tell(document, query);
         }
