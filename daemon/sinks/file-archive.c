@@ -530,10 +530,15 @@ static int begin_file(FileArchive *a, usec_t at) {
         return r;
 }
 
+/* -ESTALE: somebody removed the file, perhaps just after the lock, so that the state of the directory does not show it:
+ * the lines would be nowhere. */
 static int write_lines(int fd, Slice lines) {
+        struct stat status;
         int r = file_write_all(fd, lines.data, lines.size);
 
-        return r == 0 && fsync(fd) < 0 ? err_errno() : r;
+        if (r == 0 && (fsync(fd) < 0 || fstat(fd, &status) < 0))
+                r = err_errno();
+        return r == 0 && status.st_nlink == 0 ? -ESTALE : r;
 }
 
 int file_archive_append(FileArchive *a, Slice lines, usec_t at) {
@@ -548,7 +553,7 @@ int file_archive_append(FileArchive *a, Slice lines, usec_t at) {
                 return 0;
         }
         a->full = r == -ENOSPC || r == -EDQUOT;
-        if (a->fd < 0 || ftruncate(a->fd, (off_t) a->size) < 0 || fsync(a->fd) < 0)
+        if (a->fd < 0 || r == -ESTALE || ftruncate(a->fd, (off_t) a->size) < 0 || fsync(a->fd) < 0)
                 forget(a); /* the next use reads the directory again */
         return r;
 }

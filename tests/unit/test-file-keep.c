@@ -253,6 +253,34 @@ static void test_taken_away_meanwhile(void **state) {
         keys = file_keys_free(keys);
 }
 
+/* Another process removes the last file while we write, which the time of the directory does not show afterwards: no
+ * line is stored in a file that is gone. (P3) */
+static void test_last_removed_meanwhile(void **state) {
+        World *w = *state;
+        const FileArchiveSpec spec = { .directory = w->archive, .max_size = 4096, .subscription = SUBSCRIPTION };
+        const usec_t at = UINT64_C(20000) * 24 * USEC_PER_HOUR;
+        FileArchive *archive;
+        FileKeys *keys;
+        char path[160];
+
+        (void) snprintf(path, sizeof(path), "%s/2024-10-04.ndjson", w->archive);
+        assert_int_equal(file_keys_new(FILE_KEYS_MAX, &keys), 0);
+        assert_int_equal(file_archive_new(&spec, &archive), 0);
+        assert_int_equal(file_archive_lock(archive, keys, 0), 0);
+        assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"a\"}\n"), at), 0);
+        file_archive_unlock(archive);
+        use(archive, keys, path);
+        assert_int_equal(file_archive_lock(archive, keys, 0), 0);
+        assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"b\"}\n"), at), -ESTALE);
+        file_archive_unlock(archive);
+        assert_int_equal(file_archive_lock(archive, keys, 0), 0);
+        assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"b\"}\n"), at), 0);
+        assert_int_equal(access(path, F_OK), 0);
+        archive = file_archive_free(archive);
+        keys = file_keys_free(keys);
+        assert_int_equal(lines_of(w), 1);
+}
+
 /* The name of a file that is not seen must not be taken again: its lines would be replaced by those of the new one. (P3) */
 static void test_not_listed(void **state) {
         World *w = *state;
@@ -371,6 +399,7 @@ int main(void) {
                 TEST_FULL(test_keep_while_it_is_down),
                 TEST_FULL(test_keep_with_a_clock_behind_on_a_full_disk),
                 TEST(test_taken_away_meanwhile),
+                TEST(test_last_removed_meanwhile),
                 TEST(test_not_listed),
                 TEST(test_name_not_written),
                 TEST(test_without_memory),
