@@ -55,7 +55,7 @@ typedef struct Fixture {
         Scripted *scripted[CALL_KINDS];
         size_t n_scripted[CALL_KINDS];
         Scripted standing[CALL_KINDS]; /* instead of being well, while status is not 0 */
-        unsigned calls[CALL_KINDS];
+        unsigned calls[CALL_KINDS], answered[CALL_KINDS];
         unsigned hanging; /* pulls that wait now */
         bool begun;       /* the beginning of a slow reply is sent */
         Bytes asked;      /* "KIND BODY\n" for each call */
@@ -121,6 +121,9 @@ static inline bool fixture_serve(void *userdata, HttpServerConnection *c, const 
                 http_server_stall(c);
         } else if (answer.status != FIXTURE_CUT)
                 http_server_reply(c, answer.status, answer.headers, answer.body);
+        (void) pthread_mutex_lock(&f->mutex);
+        f->answered[kind]++;
+        (void) pthread_mutex_unlock(&f->mutex);
         free(answer.body);
         return answer.status > 0;
 }
@@ -149,6 +152,16 @@ static inline unsigned fixture_calls(Fixture *f, CallKind kind) {
 
         (void) pthread_mutex_lock(&f->mutex);
         n = f->calls[kind];
+        (void) pthread_mutex_unlock(&f->mutex);
+        return n;
+}
+
+/* Calls whose answer is sent. */
+static inline unsigned fixture_answered(Fixture *f, CallKind kind) {
+        unsigned n;
+
+        (void) pthread_mutex_lock(&f->mutex);
+        n = f->answered[kind];
         (void) pthread_mutex_unlock(&f->mutex);
         return n;
 }
@@ -198,9 +211,9 @@ static inline unsigned fixture_logged(Fixture *f, const char *text) {
 /* Turns the loop until *condition* holds. */
 #define fixture_until(f, condition)                                                                                    \
         do {                                                                                                           \
-                usec_t end_ = clock_now() + FIXTURE_PATIENCE_USEC;                                                     \
+                usec_t end_ = clock_monotonic() + FIXTURE_PATIENCE_USEC;                                               \
                 while (!(condition)) {                                                                                 \
-                        if (clock_now() > end_)                                                                        \
+                        if (clock_monotonic() > end_)                                                                  \
                                 fail_msg("in vain: %s; asked:\n%s", #condition,                                        \
                                         (f)->asked.data ? (f)->asked.data : "");                                       \
                         assert_true(loop_turn((f)->event, 10 * USEC_PER_MSEC) >= 0);                                   \
@@ -209,9 +222,9 @@ static inline unsigned fixture_logged(Fixture *f, const char *text) {
 
 /* Turns the loop until it has nothing left to do for *span*: what should not happen would have happened. */
 static inline void fixture_settle(Fixture *f, usec_t span) {
-        usec_t end = clock_now() + span;
+        usec_t end = clock_monotonic() + span;
 
-        while (clock_now() < end)
+        while (clock_monotonic() < end)
                 assert_true(loop_turn(f->event, 10 * USEC_PER_MSEC) >= 0);
         for (int i = 0; i < 100 && loop_turn(f->event, 0) > 0; i++) /* the machine may have stood still for so long */
                 continue;
