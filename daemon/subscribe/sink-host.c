@@ -34,10 +34,11 @@ struct SinkHost {
         SinkWork work;
         Batch *batch;
         RejectedKeeper rejected; /* for types that do not set messages apart themselves */
+        char *place;             /* for what that logs: the type may be closed by then */
         char *subscription;      /* this and the following belong to the loop */
         SinkHostCallbacks callbacks;
         bool busy;
-        Worker *worker; /* NULL for types that do not block */
+        Worker *worker; /* for a type that does not block: begun when messages of it are first set apart here */
         LoopWatch *watch, *answer, *stuck;
         unsigned stuck_calls, stuck_ticks;
 };
@@ -101,13 +102,12 @@ static SinkHost *sink_host_unref(SinkHost *host) {
                 return NULL;
         if (host->self)
                 host->self = host->type->close(host->self);
-        if (host->self)
-                return NULL; /* a thread of the type still reads the messages */
         clear_work(host);
         host->batch = batch_free(host->batch);
         if (host->seen_fd >= 0)
                 (void) close(host->seen_fd);
         free(host->rejected.state_dir);
+        free(host->place);
         free(host->subscription);
         free(host);
         return NULL;
@@ -117,8 +117,6 @@ static void apart(SinkHost *host) {
         if (host->type->set_apart)
                 return host->type->set_apart(host->self, &host->work);
         rejected_keep(&host->rejected, &host->work);
-        if (!host->type->blocks)
-                sink_host_answer(host);
 }
 
 static void run(SinkHost *host) {
@@ -208,6 +206,22 @@ int sink_host_prepare(SinkHost *host, size_t n, SinkWork **ret) {
         return 0;
 }
 
+/* The question is to set messages apart, and the type leaves that to us. */
+static bool is_kept_here(const SinkHost *host) {
+        return host->step == SINK_STEP_APART && !host->type->set_apart;
+}
+
+/* Whether the question is one for the thread. A slow disk must not hold up the loop (P13), so messages are set apart
+ * here on the thread as well; without memory for it, on the loop. */
+static bool is_for_thread(SinkHost *host) {
+        if (host->type->blocks)
+                return true;
+        if (!is_kept_here(host))
+                return false;
+        return host->worker || worker_new(host->callbacks.means.loop, host->type->keys->name, run_on_thread, on_done,
+                                       host, &host->worker) == 0;
+}
+
 /* The loop keeps its reference; the thread gets its own while it runs. */
 void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch) {
         _asserted_ int r;
@@ -217,10 +231,15 @@ void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch) {
         host->step = step;
         host->batch = batch;
         host->work.answer = (SinkAnswer){};
-        if (!host->type->blocks)
-                return run(host);
+        if (!is_for_thread(host)) {
+                run(host);
+                if (is_kept_here(host))
+                        sink_host_answer(host);
+                return;
+        }
         host->stuck_ticks = 0;
-        loop_arm_in(host->stuck, STUCK_TICK_USEC);
+        if (host->type->blocks)
+                loop_arm_in(host->stuck, STUCK_TICK_USEC);
         (void) atomic_fetch_add(&host->references, 1);
         r = worker_submit(host->worker, host);
         assert(r == WORKER_STARTED);
@@ -275,12 +294,14 @@ static int add_watches(SinkHost *host) {
 static int add_keeper(SinkHost *host) {
         const char *state_dir = host->callbacks.means.state_dir;
 
-        host->rejected.said = (SinkKept){ .subscription = host->subscription,
-                .place = host->type->place(host->self),
-                .apart = REJECTED_FILE,
-                .field = FIELD_FILE };
         if (host->type->set_apart || !state_dir)
                 return 0;
+        host->place = strdup(host->type->place(host->self));
+        if (!host->place)
+                return -ENOMEM;
+        host->rejected.said = (SinkKept){
+                .subscription = host->subscription, .place = host->place, .apart = REJECTED_FILE, .field = FIELD_FILE
+        };
         host->rejected.state_dir = strdup(state_dir);
         return host->rejected.state_dir ? 0 : -ENOMEM;
 }
@@ -323,9 +344,13 @@ SinkHost *sink_host_free(SinkHost *host) {
         host->stuck = loop_drop(host->stuck);
         host->answer = loop_drop(host->answer);
         host->watch = loop_drop(host->watch);
-        if (host->type->blocks && host->self) /* close() may block as well (P8) */
+        if (host->type->blocks && host->self) { /* close() may block as well (P8) */
                 worker_run_apart("close", release_on_thread, host);
-        else
+                return NULL;
+        }
+        if (host->self) /* on the loop, even if the thread still sets messages apart */
+                host->self = host->type->close(host->self);
+        if (!host->self) /* else a thread of the type still reads the messages */
                 (void) sink_host_unref(host);
         return NULL;
 }
