@@ -10,7 +10,8 @@
 #include "lib/text.h"
 
 #define SCHEMA 1
-#define NAMES_MAX 3 /* ids tried for one row */
+#define NAMES_MAX 3   /* ids tried for one row */
+#define BUSY_TRIES 25 /* while another subscription is at its commit; each waits 200 ms, see lib/sql.c */
 
 #define COLUMNS                                                                                                        \
         "id, subscription, reason, detail, size, rejected_at, message_id, publish_time, ordering_key, attributes"
@@ -252,7 +253,7 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
         answer->remedy = full               ? "look at `sensorqd rejected list`, then replay or drop what is there"
                          : r == SQL_DAMAGED ? "move it away, and keep it; a new one is made"
                          : r == -EOPNOTSUPP ? "install that version again, or move the file away"
-                         : r == -EBUSY      ? "end what has the file open"
+                         : r == -EBUSY      ? "nothing yet; if it stays so, end what has the file open"
                          : err_is_want(r)   ? "look " CAUSE_MEMORY_PLACES
                                             : "free space on the disk of state_dir, or repair it";
         if (full)
@@ -265,14 +266,21 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
                                            : strerror(-r));
 }
 
-void rejected_keep(RejectedKeeper *keeper, SinkWork *work) {
+static int keep(const RejectedKeeper *keeper, const SinkWork *work) {
         Keeping k = { .keeper = keeper, .at = clock_wall() };
-        int r;
+        int r = open_file(keeper->state_dir, true, &k.sql);
 
-        r = open_file(keeper->state_dir, true, &k.sql);
         if (r == 0)
                 r = keep_all(&k, work);
         k.sql = sql_close(k.sql);
+        return r;
+}
+
+void rejected_keep(RejectedKeeper *keeper, SinkWork *work) {
+        int r = keep(keeper, work);
+
+        for (unsigned tries = 1; r == -EBUSY && tries < BUSY_TRIES; tries++)
+                r = keep(keeper, work);
         if (r != 0)
                 return answer_fault(&work->answer, keeper, r);
         for (size_t i = 0; i < work->n; i++)

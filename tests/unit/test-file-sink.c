@@ -2,6 +2,7 @@
 /* Files as a sink: P3 (synced before it counts as stored), P4 (once, over restarts), P6, and what cannot be stored. */
 #include "file-fixture.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -582,6 +583,39 @@ static void test_apart_without_descriptors(void **state) {
         assert_null(strstr(work.answer.remedy, "disk"));
 }
 
+static void *commit_slowly(void *file) {
+        Sql *sql = NULL;
+
+        assert_int_equal(sql_open(file, &sql), 0);
+        assert_int_equal(sql_begin(sql, true), 0);
+        (void) usleep(800000);
+        assert_int_equal(sql_end(sql, 0), 0);
+        sql_close(sql);
+        return NULL;
+}
+
+/* One bad message meets all subscriptions at once, and they share the file: on a slow disk, one waits for the commit
+ * of another. */
+static void test_apart_together(void **state) {
+        World *w = *state;
+        char own[] = SUBSCRIPTION, file[PATH_MAX];
+        RejectedKeeper keeper = { .state_dir = w->directory, .said = { .subscription = own, .place = "x" } };
+        WireMessage message = { .message_id = slice("1") };
+        SinkItem item = { .message = &message, .reason = "not_json" };
+        SinkWork work = { .items = &item };
+        pthread_t thread;
+
+        rejected_keep(&keeper, &work);
+        (void) snprintf(file, sizeof(file), "%s/" REJECTED_FILE, w->directory);
+        assert_int_equal(pthread_create(&thread, NULL, commit_slowly, file), 0);
+        (void) usleep(200000);
+        work.n = 1;
+        rejected_keep(&keeper, &work);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
+        assert_int_equal(item.verdict, SINK_STORED);
+}
+
 /* What a flood leaves unsaid is counted at once, as the last line of it. */
 static void test_apart_flood(void **state) {
         World *w = *state;
@@ -628,6 +662,7 @@ int main(void) {
                 TEST(test_apart),
                 TEST(test_apart_full),
                 cmocka_unit_test(test_exclusive),
+                TEST(test_apart_together),
                 TEST(test_apart_flood),
                 TEST(test_apart_without_descriptors),
         };
