@@ -460,6 +460,10 @@ int auth_start(Auth *auth, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
         return http_start(auth->host.http, spec, done, userdata, ret);
 }
 
+const char *auth_words(const Auth *auth, int error) {
+        return auth->unsaved ? auth->detail : strerror(-error); /* the detail is still that of fetch_keep() */
+}
+
 static int copy_text(char **place, const char *text) {
         if (!text)
                 return 0;

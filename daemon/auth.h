@@ -80,6 +80,9 @@ void auth_proof_done(AuthProof *proof);
  * http_start(), or AUTH_WAIT. The body is taken only when the request was started. */
 int auth_start(Auth *auth, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
 
+/* Words for an error of these two: a new refresh token that the disk refuses must not be lost in a restart. */
+const char *auth_words(const Auth *auth, int error);
+
 typedef enum AuthOutcome {
         AUTH_FETCHED,     /* auth_prove() works now */
         AUTH_UNREACHABLE, /* try again later */

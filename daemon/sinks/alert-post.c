@@ -51,7 +51,7 @@ static void on_reply(void *userdata, HttpReply *reply) {
                 p->renewed = true;
                 p->request.body = bytes_steal(&reply->sent);
                 r = post_ask(p);
-                return r < 0 ? post_fail(p, ALERT_LATER, CAUSE_MEMORY, strerror(-r), NULL) : (void) 0;
+                return r < 0 ? post_fail(p, ALERT_LATER, cause_of_disk(r), auth_words(p->auth, r), NULL) : (void) 0;
         }
         alert_target_judge(p->target, reply, &answer);
         post_end(p, &answer);
@@ -66,7 +66,7 @@ static void on_token(void *userdata, AuthOutcome outcome, Cause cause, const cha
                         "see what the token endpoint says");
         r = post_ask(p);
         if (r < 0)
-                post_fail(p, ALERT_LATER, CAUSE_MEMORY, strerror(-r), NULL);
+                post_fail(p, ALERT_LATER, cause_of_disk(r), auth_words(p->auth, r), NULL);
 }
 
 static int post_ask(AlertPost *p) {
@@ -99,6 +99,10 @@ int alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone 
                 alert_target_request_done(&post->request);
         }
         return r;
+}
+
+const char *alert_post_words(const AlertPost *post, int error) {
+        return auth_words(post->auth, error);
 }
 
 void alert_post_draw_key(char key[static ALERT_KEY_SIZE]) {

@@ -21,8 +21,10 @@ void alert_post_draw_key(char key[static ALERT_KEY_SIZE]);
 
 /* Secrets are concealed in *answer*. */
 typedef void (*AlertPostDone)(void *userdata, const AlertAnswer *answer);
-/* Sends one message and calls *done* once from the loop, never from inside. -ENOMEM, -EINVAL: nothing was started. */
+/* Sends one message and calls *done* once from the loop, never from inside. A negative errno: nothing was started. */
 int alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone done, void *userdata);
+/* As auth_words(). */
+const char *alert_post_words(const AlertPost *post, int error);
 
 /* ---- alert-doubt.c ---- */
 

@@ -392,7 +392,8 @@ static void line_send(Line *l, size_t n) {
         r = alert_post_send(l->post, &(AlertMessage){ s->picked, n, s->host.language, l->key }, on_posted, l);
         if (r >= 0)
                 return;
-        text_copy(answer.detail, sizeof(answer.detail), strerror(-r));
+        answer.cause = cause_of_disk(r);
+        text_copy(answer.detail, sizeof(answer.detail), alert_post_words(l->post, r));
         line_failed(l, &answer);
 }
 

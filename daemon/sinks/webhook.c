@@ -66,7 +66,7 @@ static void fail_here(SinkAnswer *answer, int error) {
         fail(answer, error == -EINVAL ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "local", "cannot be asked",
                 error == -EINVAL ? "correct url and headers in the configuration"
                                  : "free memory or disk space on this machine");
-        answer->cause = error == -EINVAL ? CAUSE_SETTINGS : CAUSE_MEMORY;
+        answer->cause = error == -EINVAL ? CAUSE_SETTINGS : cause_of_disk(error);
         text_copy(answer->detail, sizeof(answer->detail), strerror(-error));
 }
 
@@ -204,6 +204,7 @@ static void webhook_ask(Webhook *w) {
         if (r >= 0)
                 return;
         fail_here(&w->work->answer, r);
+        text_copy(w->work->answer.detail, sizeof(w->work->answer.detail), auth_words(w->auth, r));
         webhook_end(w);
 }
 

@@ -491,7 +491,8 @@ static int json_send(HttpJson *json, const AuthProof *proof) {
 }
 
 static void json_give_up(HttpJson *json, int error) {
-        json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "is not asked: %s", strerror(-error));
+        json_fail(json, SOURCE_UNREACHABLE, error == -EINVAL ? CAUSE_OTHER : cause_of_disk(error), "is not asked: %s",
+                auth_words(json->auth, error));
         json_end(json);
 }
 

@@ -347,6 +347,7 @@ static void test_disk_refuses(void **state) {
         assert_non_null(strstr(a->detail, "cannot be kept"));
         assert_int_equal(a->cause, CAUSE_DISK);
         assert_int_equal(auth_prove(auth, "https://a/", clock_wall(), &proof), -EISDIR);
+        assert_non_null(strstr(auth_words(auth, -EISDIR), "do not stop sensorqd"));
         assert_int_equal(rmdir(path), 0);
         assert_bearer(auth, "Authorization: Bearer access-1");
         assert_int_equal(a->n, 1);

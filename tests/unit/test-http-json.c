@@ -2,6 +2,8 @@
 /* The type http_json against a server that follows a script. */
 #include "http-json-fixture.h"
 
+#include <sys/stat.h>
+
 static void put_file(World *w, const char *name, const char *text) {
         char path[200];
         FILE *file;
@@ -299,6 +301,28 @@ static void test_oauth2_refused(void **state) {
         assert_int_equal(w->n, 1);
 }
 
+/* A stop would lose a new refresh token that the disk refuses. The journal leaves out a first failure, so each one says
+ * it. */
+static void test_oauth2_unkept(void **state) {
+        World *w = *state;
+        char path[128];
+
+        put_file(w, "r", "seed-token");
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json.new", w->f->directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        w->routes[0] = (Route){ "/token", 200, NULL,
+                "{\"access_token\":\"access-1\",\"refresh_token\":\"refresh-1\",\"expires_in\":10800}" };
+        run_once(w, HEAD
+                "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n");
+        for (unsigned i = 0; i < 2; i++) {
+                fails_with(w, "so do not stop sensorqd");
+                assert_int_equal(source_fixture_status(w->f).cause, CAUSE_DISK);
+                poll_again(w);
+        }
+        assert_int_equal(w->n, 1);
+        assert_int_equal(rmdir(path), 0);
+}
+
 /* `check` fetches no token while a daemon may do so, and asks for one page only. */
 static void test_check(void **state) {
         World *w = *state;
@@ -492,6 +516,7 @@ int main(void) {
                 TEST(test_oauth2),
                 TEST(test_oauth2_of_netatmo),
                 TEST(test_oauth2_and_a_stop),
+                TEST(test_oauth2_unkept),
                 TEST(test_oauth2_refused),
                 TEST(test_check),
                 TEST(test_pages),
