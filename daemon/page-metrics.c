@@ -26,100 +26,108 @@ typedef struct Metric {
         { name, help, METRIC_##kind, offsetof(type, member), sizeof(((type *) 0)->member) }
 
 static const Metric daemon_metrics[] = {
-        METRIC(TIME, Figures, started, "sensorqd_start_time_seconds", "When the daemon was started."),
-        METRIC(FLAG, Figures, stopping, "sensorqd_stopping", "The daemon is being stopped."),
+        METRIC(TIME, Figures, started, "sensorqd_start_time_seconds", "Time at which the daemon was started."),
+        METRIC(FLAG, Figures, stopping, "sensorqd_stopping", "The daemon is stopping."),
         METRIC(TIME, Figures, reload_refused, "sensorqd_reload_refused_timestamp_seconds",
-                "When the last reload was refused; not there while the file in use is the newest."),
-        METRIC(FLAG, Figures, token.failing, "sensorqd_token_failing", "No access token of Google can be had."),
+                "Time at which the last reload was refused. Left out while the newest file is in use."),
+        METRIC(FLAG, Figures, token.failing, "sensorqd_token_failing", "sensorqd has no access token of Google."),
         {},
 };
 
 static const Metric publish_metrics[] = {
-        METRIC(GAUGE, Figures, outbox.rows, "sensorqd_outbox_readings", "Readings that wait on the disk."),
-        METRIC(GAUGE, Figures, outbox.bytes, "sensorqd_outbox_bytes", "Size of the readings that wait."),
-        METRIC(GAUGE, Figures, outbox.max_rows, "sensorqd_outbox_max_readings", "Cap on what waits and was refused."),
-        METRIC(GAUGE, Figures, outbox.max_bytes, "sensorqd_outbox_max_bytes", "Cap on the size of that."),
+        METRIC(GAUGE, Figures, outbox.rows, "sensorqd_outbox_readings", "Readings that wait in the outbox."),
+        METRIC(GAUGE, Figures, outbox.bytes, "sensorqd_outbox_bytes", "Size of the readings that wait in the outbox."),
+        METRIC(GAUGE, Figures, outbox.max_rows, "sensorqd_outbox_max_readings",
+                "Limit on the readings that wait or were refused."),
+        METRIC(GAUGE, Figures, outbox.max_bytes, "sensorqd_outbox_max_bytes",
+                "Limit on the size of the readings that wait or were refused."),
         METRIC(GAUGE, Figures, outbox.rejected_rows, "sensorqd_outbox_rejected_readings",
-                "Readings that Pub/Sub refused for good and that are kept."),
-        METRIC(GAUGE, Figures, outbox.rejected_bytes, "sensorqd_outbox_rejected_bytes", "Size of those."),
+                "Readings that Pub/Sub refused for good and that are kept in the outbox."),
+        METRIC(GAUGE, Figures, outbox.rejected_bytes, "sensorqd_outbox_rejected_bytes",
+                "Size of the readings that Pub/Sub refused for good."),
         METRIC(TIME, Figures, outbox.oldest, "sensorqd_outbox_oldest_timestamp_seconds",
-                "When the oldest reading that waits was put there; not there while none waits."),
-        METRIC(FLAG, Figures, outbox_failing, "sensorqd_outbox_failing", "The disk refuses the outbox."),
+                "Time at which the oldest reading that waits was stored. Left out while none waits."),
+        METRIC(FLAG, Figures, outbox_failing, "sensorqd_outbox_failing", "The outbox cannot be written or read."),
         METRIC(TIME, Figures, outbox.failing_since, "sensorqd_outbox_failing_since_timestamp_seconds",
-                "Since when; not there while it works."),
+                "Time since which the outbox cannot be written or read. Left out while it works."),
         METRIC(FLAG, Figures, publisher.failing, "sensorqd_publish_failing", "Publishing fails."),
         METRIC(FLAG, Figures, publisher.paused, "sensorqd_publish_paused",
-                "Publishing waits, since no subscription would keep the readings."),
+                "Publishing is paused, because no subscription would keep the readings."),
         METRIC(TIME, Figures, publisher.last_publish, "sensorqd_publish_last_timestamp_seconds",
-                "When Pub/Sub took readings last."),
-        METRIC(COUNTER, Figures, publisher.published, "sensorqd_published_total", "Readings that Pub/Sub took."),
+                "Time at which Pub/Sub last accepted readings."),
+        METRIC(COUNTER, Figures, publisher.published, "sensorqd_published_total", "Readings that Pub/Sub accepted."),
         METRIC(COUNTER, Figures, publisher.rejected, "sensorqd_publish_rejected_total",
                 "Readings that Pub/Sub refused for good."),
         METRIC(COUNTER, Figures, publisher.requests, "sensorqd_publish_requests_total", "Requests to publish."),
-        METRIC(COUNTER, Figures, publisher.failures, "sensorqd_publish_failures_total", "Those that failed."),
+        METRIC(COUNTER, Figures, publisher.failures, "sensorqd_publish_failures_total",
+                "Requests to publish that failed."),
         {},
 };
 
 static const Metric source_metrics[] = {
         METRIC(FLAG, SourceStatus, failing, "sensorqd_source_failing", "The source gives no readings."),
-        METRIC(FLAG, SourceStatus, limited, "sensorqd_source_limited",
-                "Its next poll waits for the remote's rate limit."),
+        METRIC(FLAG, SourceStatus, limited, "sensorqd_source_limited", "The next poll waits because of a rate limit."),
         METRIC(FLAG, SourceStatus, clock_wrong, "sensorqd_source_clock_wrong",
-                "This machine's clock is not that of the remote."),
-        METRIC(FLAG, SourceStatus, holding, "sensorqd_source_holding", "Its readings wait in memory for the disk."),
+                "This machine's clock differs from that of the remote."),
+        METRIC(FLAG, SourceStatus, holding, "sensorqd_source_holding",
+                "Readings of the source wait in memory for the disk."),
         METRIC(TIME, SourceStatus, last_poll, "sensorqd_source_last_poll_timestamp_seconds",
-                "When it was polled last with success."),
+                "Time of the last poll that succeeded."),
         METRIC(TIME, SourceStatus, last_reading, "sensorqd_source_last_reading_timestamp_seconds",
-                "When a reading of it was put on the disk last."),
-        METRIC(COUNTER, SourceStatus, polls, "sensorqd_source_polls_total", "Polls of it."),
-        METRIC(COUNTER, SourceStatus, readings, "sensorqd_source_readings_total", "Readings of it, stored."),
+                "Time at which a reading of the source was last stored in the outbox."),
+        METRIC(COUNTER, SourceStatus, polls, "sensorqd_source_polls_total", "Polls of the source."),
+        METRIC(COUNTER, SourceStatus, readings, "sensorqd_source_readings_total",
+                "Readings of the source that were stored in the outbox."),
         METRIC(COUNTER, SourceStatus, failures, "sensorqd_source_failures_total", "Polls or connections that failed."),
         METRIC(COUNTER, SourceStatus, unreadable, "sensorqd_source_unreadable_total",
-                "What could not become a reading."),
+                "Inputs that could not become a reading."),
         METRIC(COUNTER, SourceStatus, dropped, "sensorqd_source_dropped_total",
-                "What could not become a reading and was more than is kept."),
+                "Inputs that could not become a reading and were deleted, because only the newest are kept."),
         {},
 };
 
 static const Metric subscription_metrics[] = {
         METRIC(FLAG, SubscriberStatus, failing, "sensorqd_subscription_failing", "Pulls or acknowledgements fail."),
-        METRIC(FLAG, SubscriberStatus, missing, "sensorqd_subscription_missing", "It is not there."),
-        METRIC(FLAG, SubscriberStatus, paused, "sensorqd_subscription_paused", "Nothing is pulled: its sink is down."),
+        METRIC(FLAG, SubscriberStatus, missing, "sensorqd_subscription_missing", "The subscription is missing."),
+        METRIC(FLAG, SubscriberStatus, paused, "sensorqd_subscription_paused",
+                "Nothing is pulled, because the sink is down."),
         METRIC(TIME, SubscriberStatus, failing_since, "sensorqd_subscription_failing_since_timestamp_seconds",
-                "Since when they fail; not there while they work."),
+                "Time since which pulls or acknowledgements fail. Left out while they work."),
         METRIC(TIME, SubscriberStatus, paused_since, "sensorqd_subscription_paused_since_timestamp_seconds",
-                "Since when its sink is down; not there while it is up."),
+                "Time since which the sink is down. Left out while it is up."),
         METRIC(TIME, SubscriberStatus, last_pull, "sensorqd_subscription_last_pull_timestamp_seconds",
-                "When a pull was answered last."),
+                "Time at which a pull was last answered."),
         METRIC(TIME, SubscriberStatus, last_ack, "sensorqd_subscription_last_ack_timestamp_seconds",
-                "When messages were acknowledged last."),
-        METRIC(GAUGE, SubscriberStatus, held, "sensorqd_subscription_held_messages", "Messages held, not yet settled."),
+                "Time at which messages were last acknowledged."),
+        METRIC(GAUGE, SubscriberStatus, held, "sensorqd_subscription_held_messages",
+                "Messages that are held: pulled and not stored yet."),
         METRIC(GAUGE, SubscriberStatus, aside, "sensorqd_subscription_aside_messages",
-                "Of those: refused while others are stored."),
+                "Held messages that were refused while others were stored."),
         METRIC(GAUGE, SubscriberStatus, unkept, "sensorqd_subscription_unkept_messages",
-                "Of those: can neither be stored nor set apart."),
+                "Held messages that can neither be stored nor set apart."),
         METRIC(TIME, SubscriberStatus, oldest_unsettled, "sensorqd_subscription_oldest_unsettled_timestamp_seconds",
-                "When the oldest message that is not settled was published; not there while there is none."),
+                "Publish time of the oldest pulled message that is not stored yet. Left out while there is none."),
         METRIC(SPAN, SubscriberStatus, retention, "sensorqd_subscription_retention_seconds",
-                "How long Pub/Sub keeps a message for it; not there while that may not be read."),
-        METRIC(COUNTER, SubscriberStatus, received, "sensorqd_subscription_received_total", "Messages pulled."),
+                "How long Pub/Sub keeps a message of the subscription. Left out while it is unknown."),
+        METRIC(COUNTER, SubscriberStatus, received, "sensorqd_subscription_received_total",
+                "Messages that were pulled."),
         METRIC(COUNTER, SubscriberStatus, acknowledged, "sensorqd_subscription_acknowledged_total",
-                "Messages acknowledged."),
-        METRIC(COUNTER, SubscriberStatus, pulls, "sensorqd_subscription_pulls_total", "Pulls."),
+                "Messages that were acknowledged."),
+        METRIC(COUNTER, SubscriberStatus, pulls, "sensorqd_subscription_pulls_total", "Pulls of the subscription."),
         METRIC(COUNTER, SubscriberStatus, empty_pulls, "sensorqd_subscription_empty_pulls_total",
-                "Pulls that brought nothing."),
-        METRIC(FLAG, SubscriberStatus, sink.ready, "sensorqd_sink_ready", "The sink takes messages."),
+                "Pulls that brought no message."),
+        METRIC(FLAG, SubscriberStatus, sink.ready, "sensorqd_sink_ready", "The sink accepts messages."),
         METRIC(FLAG, SubscriberStatus, sink.untried, "sensorqd_sink_untried",
-                "The sink answers, and only a message can tell whether it stores: not ready, and not down."),
+                "The sink answers, but only a message can show whether it stores. It is neither ready nor down."),
         METRIC(TIME, SubscriberStatus, sink.last_stored, "sensorqd_sink_last_stored_timestamp_seconds",
-                "When it stored a message last."),
-        METRIC(COUNTER, SubscriberStatus, sink.stored, "sensorqd_sink_stored_total", "Messages stored."),
+                "Time at which the sink last stored a message."),
+        METRIC(COUNTER, SubscriberStatus, sink.stored, "sensorqd_sink_stored_total", "Messages that the sink stored."),
         METRIC(COUNTER, SubscriberStatus, sink.duplicates, "sensorqd_sink_duplicates_total",
-                "Messages that were there already."),
+                "Messages that the sink had stored before."),
         METRIC(COUNTER, SubscriberStatus, sink.rejected, "sensorqd_sink_rejected_total",
-                "Messages set apart, since they can never be stored."),
-        METRIC(COUNTER, SubscriberStatus, sink.failed, "sensorqd_sink_failed_total", "Messages of writes that failed."),
-        METRIC(COUNTER, SubscriberStatus, sink.writes, "sensorqd_sink_writes_total", "Writes."),
+                "Messages that were set apart, because they can never be stored."),
+        METRIC(COUNTER, SubscriberStatus, sink.failed, "sensorqd_sink_failed_total", "Messages in writes that failed."),
+        METRIC(COUNTER, SubscriberStatus, sink.writes, "sensorqd_sink_writes_total", "Writes to the sink."),
         {},
 };
 
@@ -213,12 +221,11 @@ static void label_subscription(Bytes *text, const void *item) {
 
 int page_metrics_figures(const Figures *f, Bytes *text) {
         bool well = report_is_well(f), full = report_outbox_is_full(f);
-        const Metric is_well = { "sensorqd_well", "Everything does what it is there for, as /healthz says.",
-                METRIC_FLAG, 0, sizeof(well) };
-        const Metric is_full = { "sensorqd_outbox_full", "The outbox is at its cap, and polling has stopped.",
-                METRIC_FLAG, 0, sizeof(full) };
+        const Metric is_well = { "sensorqd_well", "All is well, as /healthz says.", METRIC_FLAG, 0, sizeof(well) };
+        const Metric is_full = { "sensorqd_outbox_full", "The outbox is full, and polling has stopped.", METRIC_FLAG, 0,
+                sizeof(full) };
 
-        write_head(text, "sensorqd_build_info", "The version that runs.", false);
+        write_head(text, "sensorqd_build_info", "The version that is running.", false);
         bytes_append_text(text, "sensorqd_build_info{version=\"" SENSORQD_VERSION "\"} 1\n");
         write_metric(text, &is_well, &(Items){ &well, 1, sizeof(well), NULL });
         write_metrics(text, daemon_metrics, &(Items){ f, 1, sizeof(*f), NULL });
@@ -317,15 +324,15 @@ static void write_each(Bytes *text, const PageSeriesTable *table, const ConfigMa
 
 int page_metrics_latest(const PageSeriesTable *table, const ConfigMap *names, int64_t now, Bytes *text) {
         write_head(text, "sensorqd_reading_value",
-                "The latest value that was stored; not there when it is older than 15 minutes, or its device is off.",
+                "The latest value that was stored. Left out when it is older than 15 minutes or its device is offline.",
                 false);
         write_each(text, table, names, write_value, now);
-        write_head(text, "sensorqd_reading_timestamp_seconds", "The time of the latest value that was stored.", false);
+        write_head(text, "sensorqd_reading_timestamp_seconds", "Time of the latest value that was stored.", false);
         write_each(text, table, names, write_moment, now);
         write_head(text, "sensorqd_reading_changed_timestamp_seconds",
-                "When the value changed last, where the device says so.", false);
+                "Time at which the value last changed, if the device tells it.", false);
         write_each(text, table, names, write_change, now);
-        write_head(text, "sensorqd_reading_info", "What the device is called.", false);
+        write_head(text, "sensorqd_reading_info", "The name of the device. Always 1.", false);
         write_each(text, table, names, write_name, now);
         return bytes_result(text);
 }
