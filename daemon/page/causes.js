@@ -13,7 +13,7 @@ export const english = {
     is_invalid: "{name} refuses what it is sent",
     is_unusable: "{name} cannot be used as it is set up",
     is_full: "{name} has no room left",
-    is_disk: "{name} cannot be written to: this machine's disk refuses",
+    is_disk: "{name} cannot be written to, because of this machine's disk",
     is_occupied: "{name} is in use by another program",
     is_memory: "{name}: sensorqd is out of memory, files or threads",
     is_program: "{name}: its program fails",

@@ -44,7 +44,7 @@ def wait_for_page(demo):
 @pytest.fixture
 def page(demo, viewer):
     page = viewer.open(f"http://{demo.page}/")
-    expect(page.locator("#verdict")).to_contain_text("Every reading arrives where it is kept", timeout=PATIENCE)
+    expect(page.locator("#verdict")).to_contain_text("Every reading reaches its destination", timeout=PATIENCE)
     return page
 
 
@@ -79,18 +79,18 @@ def test_mongodb_away_and_back(demo, page):
     sees(page, r"MongoDB\W cannot be reached", "mongodb-down", "well", "well", "waiting", "failing")
     assert_accessible(page)
     demo.mongodb.start()
-    sees(page, "Every reading arrives where it is kept", "mongodb-back", "well", "well", "well", "well")
+    sees(page, "Every reading reaches its destination", "mongodb-back", "well", "well", "well", "well")
 
 
 def test_pubsub_away_and_back(demo, page):
     cut_off(demo.pubsub, "/v1/", 503)
     sees(page, "Pub/Sub does not work at present", "pubsub-down", "well", "waiting", "failing")
     demo.pubsub.faults.clear()
-    sees(page, "Every reading arrives where it is kept", "pubsub-back", "well", "well", "well", "well")
+    sees(page, "Every reading reaches its destination", "pubsub-back", "well", "well", "well", "well")
 
 
 def test_source_away_and_back(demo, page):
     cut_off(demo.remo, "/1/devices", 500)
     sees(page, r"home\W does not work at present", "source-down", "failing", "well", "well", "well")
     demo.remo.faults.clear()
-    sees(page, "Every reading arrives where it is kept", "source-back", "well", "well", "well", "well")
+    sees(page, "Every reading reaches its destination", "source-back", "well", "well", "well", "well")

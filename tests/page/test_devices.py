@@ -55,7 +55,7 @@ def test_unplugged_remos(view):
     assert hall.locator("dt").all_text_contents()[2] == "Last movement" and hall.locator(".value").all_text_contents()[2] == "9 hr ago"
 
 
-@pytest.mark.parametrize("locale,note,age", [("en-GB", "1 device has not been heard of for more than 30 days.", "Last seen 45 days ago"),
+@pytest.mark.parametrize("locale,note,age", [("en-GB", "1 device has been silent for more than 30 days.", "Last seen 45 days ago"),
                                              ("ja-JP", "1 台のデバイスは 30 日以上、値が届いていません。", "最後の値は 45 日前")])
 def test_a_device_that_was_taken_away(view, locale, note, age):
     """It stays in the list, last, and spoils nothing."""
@@ -68,5 +68,5 @@ def test_a_device_that_was_taken_away(view, locale, note, age):
 
 def test_remos_that_are_unplugged_for_good(view):
     page = view("sold-remos")
-    expect(page.locator("#verdict")).to_contain_text("2 devices have not been heard of for more than 30 days.")
+    expect(page.locator("#verdict")).to_contain_text("2 devices have been silent for more than 30 days.")
     assert words(page.locator(".device.gone .age")) == ["Last seen 49 days ago"] * 2
