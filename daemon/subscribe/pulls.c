@@ -126,6 +126,7 @@ typedef struct Pull {
         Pulls *pulls;
         ClientCall *call; /* NULL: this slot is free */
         usec_t started;
+        usec_t awake;      /* clock_monotonic() then */
         bool scout, hangs; /* hangs: it waits until there is a message */
 } Pull;
 
@@ -258,6 +259,12 @@ static void pull_answered_late(const Pull *pull, ClientReply *reply) {
                         options->config->subscription);
 }
 
+/* Whether the time for the reply has passed. A machine that sleeps receives nothing, so that does not count. A tenth
+ * may be missing: libcurl's clock (CLOCK_MONOTONIC_RAW) is not slewed by a time service, ours is. */
+static bool pull_ran_out(const Pull *pull) {
+        return clock_monotonic() - pull->awake >= pull->pulls->options.timeout / 10 * 9;
+}
+
 static void on_pull(void *userdata, ClientReply *reply) {
         Pull *pull = userdata;
         Pulls *p = pull->pulls;
@@ -271,7 +278,7 @@ static void on_pull(void *userdata, ClientReply *reply) {
         else if (reply->outcome == CLIENT_OK) {
                 subscription_found(p->options.subscription, pull->started);
                 pull_answered(pull, reply, waited);
-        } else if (reply->outcome == CLIENT_TOO_LARGE || (reply->begun && waited >= p->options.timeout))
+        } else if (reply->outcome == CLIENT_TOO_LARGE || (reply->begun && pull_ran_out(pull)))
                 pull_too_large(pull, reply);
         else
                 pull_failed(pull, reply, waited);
@@ -301,7 +308,11 @@ static void start(Pulls *p, bool scout, usec_t now) {
 
         if (!pull)
                 return;
-        *pull = (Pull){ .pulls = p, .started = now, .scout = scout, .hangs = !p->options.once && !p->plan.asks };
+        *pull = (Pull){ .pulls = p,
+                .started = now,
+                .awake = clock_monotonic(),
+                .scout = scout,
+                .hangs = !p->options.once && !p->plan.asks };
         r = wire_put_pull(&body, scout ? 1 : p->plan.max_messages, !pull->hangs);
         spec.body = bytes_steal(&body);
         if (r >= 0)

@@ -58,6 +58,7 @@ typedef struct Fixture {
         unsigned calls[CALL_KINDS], answered[CALL_KINDS];
         unsigned hanging; /* pulls that wait now */
         bool begun;       /* the beginning of a slow reply is sent */
+        bool cut;         /* its connection is closed */
         Bytes asked;      /* "KIND BODY\n" for each call */
 } Fixture;
 
@@ -117,8 +118,9 @@ static inline bool fixture_serve(void *userdata, HttpServerConnection *c, const 
                 http_server_send_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{\"receivedMessages\":[");
                 (void) pthread_mutex_lock(&f->mutex);
                 f->begun = true;
+                while (!f->cut && !f->closing)
+                        (void) pthread_cond_wait(&f->queued, &f->mutex);
                 (void) pthread_mutex_unlock(&f->mutex);
-                http_server_stall(c);
         } else if (answer.status != FIXTURE_CUT)
                 http_server_reply(c, answer.status, answer.headers, answer.body);
         (void) pthread_mutex_lock(&f->mutex);
@@ -182,6 +184,14 @@ static inline bool fixture_has_begun(Fixture *f) {
         begun = f->begun;
         (void) pthread_mutex_unlock(&f->mutex);
         return begun;
+}
+
+/* Ends the connections of slow replies. */
+static inline void fixture_cut(Fixture *f) {
+        (void) pthread_mutex_lock(&f->mutex);
+        f->cut = true;
+        (void) pthread_cond_broadcast(&f->queued);
+        (void) pthread_mutex_unlock(&f->mutex);
 }
 
 /* How often *text* is in what was asked. */

@@ -192,6 +192,18 @@ static void test_reply_on_a_slow_line(void **state) {
         world_until(world_status().acknowledged == 1);
 }
 
+/* A sleep of the machine cut it short, which says nothing of the line. */
+static void test_reply_cut_by_a_sleep(void **state) {
+        world.config.pulls = 1;
+        fixture_script(&world.service, CALL_PULL, FIXTURE_SLOW, "", "");
+        world_start(false);
+        world_until(fixture_has_begun(&world.service));
+        fixture_settle(&world.service, 200 * USEC_PER_MSEC);
+        passed += USEC_PER_HOUR;
+        fixture_cut(&world.service);
+        world_until(world_asked("\"maxMessages\":1000") == 2);
+}
+
 /* Not even one message fits: that is a failure, tried again later. */
 static void test_one_message_over_the_cap(void **state) {
         world.config.max_messages = 1;
@@ -655,6 +667,7 @@ int main(void) {
                 CASE(test_reply_over_the_cap),
                 CASE(test_cap_of_a_reply),
                 CASE(test_reply_on_a_slow_line),
+                CASE(test_reply_cut_by_a_sleep),
                 CASE(test_one_message_over_the_cap),
                 CASE(test_quick_empties_do_not_spin),
                 CASE(test_idle_pulls_are_cut),
