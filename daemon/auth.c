@@ -130,6 +130,11 @@ static void replace_text(char **place, char *text) {
         *place = text;
 }
 
+/* Whether http_start() takes the token in a header. */
+static bool token_fits(const char *token) {
+        return token && token[0] != '\0' && !text_has_controls(token, strlen(token));
+}
+
 static int set_token(Auth *auth, char **place, const char *text) {
         char *copy = strdup(text);
 
@@ -203,7 +208,7 @@ static int state_take(Auth *auth, const char *text, size_t size) {
                         return r;
         }
         left = state_left(json);
-        if (!access_token || left == 0)
+        if (left == 0 || !token_fits(access_token))
                 return 0;
         auth->ends = clock_now() + left * USEC_PER_SEC;
         return set_token(auth, &auth->access_token, access_token);
@@ -285,8 +290,12 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
                    *refresh_token = json_get_string(json, "refresh_token");
         int r;
 
-        if (!access_token || access_token[0] == '\0')
-                return fetch_failed(auth, CAUSE_NONSENSE, "the token endpoint's answer has no access_token");
+        if (!token_fits(access_token))
+                return fetch_failed(auth, CAUSE_NONSENSE,
+                        access_token && access_token[0] != '\0'
+                                ? "the access_token of the token endpoint holds a line break or another control "
+                                  "character, so no request can carry it"
+                                : "the token endpoint's answer has no access_token");
         r = set_token(auth, &auth->access_token, access_token);
         if (r == 0 && refresh_token && auth->second)
                 r = set_token(auth, &auth->refresh_token, refresh_token);

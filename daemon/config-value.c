@@ -152,14 +152,6 @@ static int read_number(const ConfigValue *value, void *place) {
 
 /* ---- texts ---- */
 
-static bool text_has_controls(const char *text) {
-        for (; *text != '\0'; text++)
-                if ((unsigned char) *text < ' ' || *text == 0x7f)
-                        return true;
-
-        return false;
-}
-
 static int check_text(const ConfigValue *value, uint64_t max) {
         ConfigProblem problem;
         int r = 0;
@@ -170,7 +162,7 @@ static int check_text(const ConfigValue *value, uint64_t max) {
                 return fail_value(value, "is empty");
         if (strlen(value->node->text) > max)
                 return fail_value(value, "is too long");
-        if (text_has_controls(value->node->text))
+        if (text_has_controls(value->node->text, strlen(value->node->text)))
                 return config_value_fail(
                         value, "holds a line break, a tab or another control character; write it on one line");
         if (value->row->type->text)
@@ -296,7 +288,7 @@ static int check_name(const ConfigValue *map, const YamlNode *node) {
         ConfigProblem problem = { "is too long" };
 
         if (strlen(node->key) <= NAME_ENTRY_MAX && (!type->inside || type->inside(node->key, &problem) == 0) &&
-                !text_has_controls(node->key))
+                !text_has_controls(node->key, strlen(node->key)))
                 return 0;
         return config_value_fail(&(ConfigValue){ map->place, map->row, &name }, "the name %.60s %s",
                 name_is_harmless(node->key) ? node->key : "in this line", problem.text);

@@ -178,14 +178,6 @@ static size_t secret_blank_at_end(const char *text, size_t size) {
         return 0;
 }
 
-static bool secret_is_line(const char *text, size_t size) {
-        for (size_t i = 0; i < size; i++)
-                if ((unsigned char) text[i] < ' ' || text[i] == 0x7f)
-                        return false;
-
-        return true;
-}
-
 int secret_text(const char *content, size_t size, char **ret) {
         size_t blank;
         char *text;
@@ -194,7 +186,7 @@ int secret_text(const char *content, size_t size, char **ret) {
                 size -= blank;
         if (size == 0)
                 return -ENODATA;
-        if (!secret_is_line(content, size))
+        if (text_has_controls(content, size))
                 return -EBADMSG;
         text = strndup(content, size);
         if (!text)

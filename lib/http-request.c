@@ -8,6 +8,7 @@
 
 #include "curl.h"
 #include "err.h"
+#include "text.h"
 
 #define HEADERS_MAX (256 * 1024) /* bytes of one reply's headers; libcurl keeps all of them */
 /* the most that is allocated because a server announced it; beyond that the buffer grows as bytes arrive */
@@ -47,11 +48,7 @@ static int request_add_header(HttpRequest *request, const char *name, const char
 }
 
 static bool header_value_valid(const char *text) {
-        for (; *text != '\0'; text++)
-                if ((unsigned char) *text < ' ' || *text == 0x7f)
-                        return false;
-
-        return true;
+        return !text_has_controls(text, strlen(text));
 }
 
 /* True for one word. RFC 6750 section 2.1 allows token68 only, but some servers give tokens like `17|q3Fz`. If a token

@@ -79,6 +79,13 @@ size_t text_clean(char *text, size_t size) {
         return n;
 }
 
+bool text_has_controls(const char *text, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                if ((uint8_t) text[i] < ' ' || text[i] == 0x7f)
+                        return true;
+        return false;
+}
+
 static size_t words_end(const char *text, size_t n, const char *ends) {
         while (n > 0 && strchr(ends, text[n - 1]))
                 n--;

@@ -50,6 +50,9 @@ void text_print_list(char *buffer, size_t size, const char *format, va_list argu
  * spaces, bytes that are not UTF-8 become `?`. Returns the new size. */
 size_t text_clean(char *text, size_t size);
 
+/* True when it holds a control character of ASCII, such as a line break: it cannot be a header's value. */
+bool text_has_controls(const char *text, size_t size);
+
 /* Returns the size of the byte order mark that some editors put in front of a UTF-8 text: 3, or 0 without one. */
 size_t text_mark(const char *text, size_t size);
 

@@ -203,12 +203,7 @@ static int item_word(Shape *s, const Item *item, const char *word, Bytes *text) 
 }
 
 static bool is_good_id(const Bytes *id) {
-        if (id->size == 0 || id->size > ID_MAX)
-                return false;
-        for (size_t i = 0; i < id->size; i++)
-                if ((unsigned char) id->data[i] < ' ' || id->data[i] == 0x7f)
-                        return false;
-        return true;
+        return id->size > 0 && id->size <= ID_MAX && !text_has_controls(id->data, id->size);
 }
 
 /* Finds the id. *ret_why gets the reason if there is none. 0, or -ENOMEM. */

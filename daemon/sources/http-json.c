@@ -169,10 +169,7 @@ static int json_put_cursor(HttpJson *json) {
 
 /* False for a tag that is too long or contains a control: as a header of ours it would make every request fail. */
 static bool is_tag(const char *tag) {
-        for (const char *c = tag; *c != '\0'; c++)
-                if ((unsigned char) *c < ' ' || *c == 0x7f)
-                        return false;
-        return strlen(tag) < TAG_MAX;
+        return strlen(tag) < TAG_MAX && !text_has_controls(tag, strlen(tag));
 }
 
 static void json_keep_tag(HttpJson *json, const HttpReply *reply) {

@@ -376,6 +376,35 @@ static void test_room_before_the_end(void **state) {
         auth_free(auth);
 }
 
+/* A token that no header can carry is not used, neither a new one nor one on the disk, and the words say why. */
+static void test_token_of_two_lines(void **state) {
+        static const char token[] = "access-1", broken[] = "a\\u000a1";
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed");
+        char path[128], text[500] = "";
+        int fd;
+
+        a->reply = "{\"access_token\":\"a\\r\\nX: y\",\"expires_in\":10800}";
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_UNREACHABLE);
+        assert_int_equal(a->cause, CAUSE_NONSENSE);
+        assert_non_null(strstr(a->detail, "holds a line break"));
+        assert_waits(auth);
+        a->reply = "{\"access_token\":\"access-1\",\"expires_in\":10800}";
+        fetch(a, auth);
+        assert_bearer(auth, "Authorization: Bearer access-1");
+        auth_free(auth);
+
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json", a->directory);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_true(read(fd, text, sizeof(text) - 1) > 0);
+        assert_int_equal(pwrite(fd, broken, strlen(broken), strstr(text, token) - text), strlen(token));
+        close(fd);
+        auth = oauth(a, "seed");
+        assert_waits(auth);
+        auth_free(auth);
+}
+
 static void test_damaged_state(void **state) {
         AuthFixture *a = *state;
         char path[128];
@@ -417,6 +446,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_disk_refuses, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_room_before_the_end, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_token_of_two_lines, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_damaged_state, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_fetching, set_up, tear_down),
         };
