@@ -18,6 +18,7 @@
 #define FILE_NEW OUTBOX_FILE ".new"
 #define FILE_SALVAGED OUTBOX_FILE ".salvaged"
 #define FILE_ASIDE OUTBOX_FILE ".damaged-"
+#define ROW_MAX 1000000000               /* bytes: SQLite's limit */
 #define FILE_LOG_BYTES (4 * 1024 * 1024) /* size to which SQLite's log grows */
 
 /* ---- check ---- */
@@ -33,13 +34,14 @@ static int file_check_rows(Sql *sql, const char *query, int64_t upto, int64_t *r
         if (r != 0)
                 return r == -EINVAL ? -EUCLEAN : outbox_sql_fault(r);
         while ((r = sql_step(statement)) == SQL_ROW) {
-                int64_t id = sql_column_int(statement, 0);
+                int64_t id = sql_column_int(statement, 0), size = sql_column_int(statement, 1);
 
-                if (id <= last || id >= OUTBOX_SQL_ID_MAX || !sql_column_int(statement, 2))
+                if (id <= last || id >= OUTBOX_SQL_ID_MAX || size < 0 || size > ROW_MAX ||
+                        !sql_column_int(statement, 2))
                         return -EUCLEAN;
                 last = id;
                 rows += id <= upto;
-                bytes += id <= upto ? sql_column_int(statement, 1) : 0;
+                bytes += id <= upto ? size : 0;
         }
         *ret_rows = rows;
         *ret_bytes = bytes;
@@ -47,7 +49,8 @@ static int file_check_rows(Sql *sql, const char *query, int64_t upto, int64_t *r
 }
 
 #define CHECK_ROWS(table)                                                                                              \
-        "SELECT id, size, EXISTS (SELECT 1 FROM " table " AS b WHERE b.id = a.id), payload FROM " table " AS a"
+        "SELECT id, iif(typeof(size) = 'integer', size, -1), EXISTS (SELECT 1 FROM " table                             \
+        " AS b WHERE b.id = a.id), payload FROM " table " AS a"
 
 /* *ret* gets the id up to which the table `counts` counts; -1: the number cannot be right. */
 static int file_upto(Sql *sql, int64_t version, int64_t *ret) {
@@ -79,14 +82,29 @@ static int file_used_bytes(Sql *sql, int64_t *ret) {
         return 0;
 }
 
-/* -EUCLEAN when the file is damaged. A file with more than *most* bytes in use is not checked. PRAGMA quick_check is
- * not used: it may take minutes in one step, during which the service manager would hear nothing. */
+/* -EUCLEAN: an id is so large that new rows would get none, and SQLite would call the disk full. */
+static int file_check_ids(Sql *sql, int64_t version) {
+        int64_t odd;
+        int r;
+
+        r = outbox_sql_query_int(sql,
+                version == 1 ? "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq >= 9007199254740992)"
+                             : "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq >= 9007199254740992)"
+                               " OR EXISTS (SELECT 1 FROM unreadable WHERE id >= 9007199254740992)",
+                &odd);
+        return r < 0 ? r : odd ? -EUCLEAN : 0;
+}
+
+/* -EUCLEAN when the file is damaged. The rows of a file with more than *most* bytes in use are not checked. PRAGMA
+ * quick_check is not used: it may take minutes in one step, during which the service manager would hear nothing. */
 static int file_check(Sql *sql, int64_t version, int64_t most) {
         int64_t used, upto, rows[2], bytes[2], right;
         char query[256];
         int r;
 
-        r = file_used_bytes(sql, &used);
+        r = file_check_ids(sql, version);
+        if (r == 0)
+                r = file_used_bytes(sql, &used);
         if (r < 0 || used > most)
                 return r;
         r = file_upto(sql, version, &upto);

@@ -272,15 +272,15 @@ static int salvage_all(Salvage *s) {
         static const struct {
                 const char *name;
                 int n;
-                const char *if_lost;
+                const char *which, *if_lost;
         } extras[] = {
-                { "cursors", 2, "" },
+                { "cursors", 2, "", "" },
                 /* If rows were lost, keys made of a measurement are not copied (see reading_list_name()). The source
                  * sends the measurement again, so a lost reading comes back. One that was not lost is published again
                  * with the same key. */
-                { "seen", 4, "WHERE key NOT LIKE '____-__-__T__:__:%Z:' || source || ':%'" },
-                { "unreadable", 7, "" },
-                { "dropped", 2, "" },
+                { "seen", 4, "", "WHERE key NOT LIKE '____-__-__T__:__:%Z:' || source || ':%'" },
+                { "unreadable", 7, "WHERE id < 9007199254740992", "WHERE id < 9007199254740992" },
+                { "dropped", 2, "", "" },
         };
         int r = 0;
 
@@ -288,7 +288,7 @@ static int salvage_all(Salvage *s) {
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(salvage_tables); i++)
                 r = salvage_table(s, &salvage_tables[i]);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(extras); i++)
-                r = salvage_extra(s, extras[i].name, extras[i].n, s->lost ? extras[i].if_lost : "");
+                r = salvage_extra(s, extras[i].name, extras[i].n, s->lost ? extras[i].if_lost : extras[i].which);
         return r;
 }
 

@@ -7,6 +7,8 @@
 #include "publish/outbox-sql.h"
 
 #define FROM_SEEN "FROM seen WHERE source = ?1"
+/* The last number. One that is out of range is damage: none would follow it, so that a new key would count as known. */
+#define LAST_SEEN "(SELECT coalesce(max(n), 0) " FROM_SEEN " AND n BETWEEN 0 AND 9007199254740991)"
 
 /* a smaller difference does not matter for keys that are kept for days */
 #define CLOCK_SET_USEC ((int64_t) USEC_PER_HOUR)
@@ -27,11 +29,11 @@ enum {
 };
 
 static const char *const statements[] = {
-        [SEE] = "INSERT INTO seen (source, n, at, key) SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3 " FROM_SEEN,
+        [SEE] = "INSERT INTO seen (source, n, at, key) VALUES (?1, " LAST_SEEN " + 1, ?2, ?3)",
         [UNSEE] = "DELETE " FROM_SEEN " AND key = ?2",
         [SEE_AGAIN] = "UPDATE seen SET at = ?2 WHERE source = ?1 AND key = ?3 AND at < ?4",
         [SEEN_SHIFT] = "UPDATE seen SET at = min(at + ?1, ?2) WHERE ?1 > 0 OR at > ?2",
-        [SEEN_MANY] = "DELETE " FROM_SEEN " AND n <= (SELECT max(n) " FROM_SEEN ") - ?2",
+        [SEEN_MANY] = "DELETE " FROM_SEEN " AND n <= " LAST_SEEN " - ?2",
         [SEEN_LONG_AGO] = "DELETE " FROM_SEEN " AND n < (SELECT n " FROM_SEEN " AND at >= ?2 ORDER BY n LIMIT 1)",
         [CURSOR] = "SELECT value FROM cursors WHERE source = ?1",
         [CURSOR_SET] = "INSERT OR REPLACE INTO cursors (source, value) VALUES (?1, ?2)",
@@ -39,10 +41,11 @@ static const char *const statements[] = {
                 "INSERT INTO unreadable (source, at, size, topic, reason, payload) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE "
                 "NOT (?7 AND EXISTS (SELECT 1 FROM unreadable WHERE source = ?1 AND size = ?3 AND payload = ?6))",
         [KEPT_MANY] = "DELETE FROM unreadable WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER newest AS n, "
-                      "sum(size) OVER newest AS bytes FROM unreadable WHERE source = ?1 WINDOW newest AS (ORDER BY id "
+                      "sum(iif(size BETWEEN 0 AND ?3, size, 0)) OVER newest AS bytes FROM unreadable WHERE source = ?1 "
+                      "WINDOW newest AS (ORDER BY id "
                       "DESC)) WHERE n > ?2 OR bytes > ?3)",
         [DROP] = "INSERT INTO dropped (source, n) VALUES (?1, coalesce(?2, changes())) ON CONFLICT (source) DO UPDATE "
-                 "SET n = n + excluded.n",
+                 "SET n = coalesce(n, 0) + excluded.n",
         [DROPPED] = "SELECT n FROM dropped WHERE source = ?1",
 };
 _Static_assert(ELEMENTSOF(statements) == ELEMENTSOF(((OutboxSource *) 0)->statements), "room for each");

@@ -142,6 +142,30 @@ static void test_counted_too_far(void **state) {
         assert_int_equal(fixture_waiting(f->outbox), 0);
 }
 
+/* A size or an id that cannot be right, in rows that can be read: the queue is neither full for ever nor refused. */
+static void test_odd_numbers(void **state) {
+        static const char *const damage[] = {
+                "UPDATE readings SET size = 9223372036854775807 WHERE id = 2",
+                "UPDATE rejected SET size = 9223372036854775807",
+                "UPDATE rejected SET size = 'abc'",
+                "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'readings'",
+        };
+        OutboxFixture *f = *state;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, 5), 0);
+        assert_int_equal(outbox_reject(f->outbox, 1, "reason"), 0);
+        for (size_t i = 0; i < ELEMENTSOF(damage); i++) {
+                f->outbox = outbox_close(f->outbox);
+                fixture_exec(f, damage[i]);
+                assert_int_equal(fixture_reopen(f), OUTBOX_SALVAGED);
+                expect_counts(f);
+                assert_true(outbox_has_room(f->outbox, 1, 100));
+                assert_int_equal(fixture_put(f->outbox, 10, 1), 0);
+                assert_int_equal(fixture_waiting(f->outbox), 4 + i + 1);
+        }
+}
+
 static long size_of(const char *path) {
         struct stat st;
 
@@ -176,6 +200,7 @@ int main(void) {
                 TEST(test_counts_beside_a_guest),
                 TEST(test_counts_after_a_kill),
                 TEST(test_counted_too_far),
+                TEST(test_odd_numbers),
                 TEST(test_pages_of_a_poll),
         };
 

@@ -70,6 +70,23 @@ static void test_repeats(void **state) {
         assert_int_equal(fixture_query(f, "SELECT sum(size) FROM readings"), status.bytes);
 }
 
+/* A number that cannot be right: what is new is still new, what was seen is known, and old keys still go. */
+static void test_keys_with_an_odd_number(void **state) {
+        OutboxFixture *f = *state;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(put_seen(f, "history", 0, 3), 0);
+        assert_int_equal(put_seen(f, "other", 0, 1), 0);
+        f->outbox = outbox_close(f->outbox);
+        fixture_exec(f,
+                "UPDATE seen SET n = 9223372036854775807 WHERE n = 2; UPDATE seen SET n = -9e999 WHERE source = 'other'");
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(put_seen(f, "other", 1, 3), 0);
+        assert_int_equal(put_seen(f, "history", 3, 3), 0);
+        assert_int_equal(put_seen(f, "history", 0, 6), 6);
+        assert_int_equal(fixture_waiting(f->outbox), 10);
+}
+
 /* Every table has a cap: 100 000 keys of a source, for 7 days. */
 static void test_keys_are_bounded(void **state) {
         OutboxFixture *f = *state;
@@ -227,6 +244,34 @@ static void put_unreadable(OutboxFixture *f, const char *source, unsigned first,
         reading_list_done(&list);
 }
 
+/* Values that cannot be right, in rows that can be read: the next ones are kept all the same. */
+static void test_unreadable_with_odd_numbers(void **state) {
+        static const struct {
+                const char *damage;
+                int open;
+        } cases[] = {
+                { "UPDATE unreadable SET size = 9223372036854775807", OUTBOX_OK },
+                { "UPDATE unreadable SET id = 9223372036854775807 WHERE id = 2", OUTBOX_SALVAGED },
+                { "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'unreadable'", OUTBOX_SALVAGED },
+                { "PRAGMA writable_schema = ON;"
+                  "UPDATE sqlite_schema SET sql = replace(sql, ' NOT NULL', '') WHERE name = 'dropped';"
+                  "PRAGMA writable_schema = RESET; UPDATE dropped SET n = NULL; PRAGMA writable_schema = ON;"
+                  "UPDATE sqlite_schema SET sql = replace(sql, 'n INTEGER', 'n INTEGER NOT NULL') WHERE name = 'dropped'",
+                        OUTBOX_OK },
+        };
+        OutboxFixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+                put_unreadable(f, "zigbee", 0, 2, 10);
+                f->outbox = outbox_close(f->outbox);
+                fixture_exec(f, cases[i].damage);
+                assert_int_equal(fixture_reopen(f), cases[i].open);
+                put_unreadable(f, "zigbee", 2, 1, 10);
+        }
+        assert_int_equal(fixture_query(f, "SELECT count(*) FROM unreadable"), 3 * ELEMENTSOF(cases) - 1);
+}
+
 /* The newest 1000 or 4 MiB of each source, the rest counted; the caps of the queue do not see them. */
 static void test_unreadable_is_kept_raw(void **state) {
         OutboxFixture *f = *state;
@@ -374,12 +419,14 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_repeats),
+                TEST(test_keys_with_an_odd_number),
                 TEST(test_keys_are_bounded),
                 TEST(test_set_clock_forgets_nothing),
                 TEST(test_clock_ahead_at_each_start),
                 TEST(test_clock_behind_at_each_start),
                 TEST(test_what_comes_again_stays_known),
                 TEST(test_cursor),
+                TEST(test_unreadable_with_odd_numbers),
                 TEST(test_unreadable_is_kept_raw),
                 TEST(test_unreadable_under_a_name),
                 TEST(test_unreadable_beyond_the_cap),
