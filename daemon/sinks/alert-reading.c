@@ -7,6 +7,7 @@
 #include "lib/array.h"
 #include "lib/json.h"
 #include "lib/pointer.h"
+#include "lib/text.h"
 #include "sinks/alert-places.h"
 
 #define STILL_USEC (24 * USEC_PER_HOUR)
@@ -128,6 +129,12 @@ static void put_device(char **end, AlertReading *reading, const WireMessage *mes
         reading->device = (Slice){ begin, (size_t) (*end - begin) };
 }
 
+/* What is shown is UTF-8. The key keeps the bytes as they came, which may distinguish devices. */
+static void make_utf8(Slice *text) {
+        if (!bytes_is_utf8(text->data, text->size))
+                text->size = text_clean((char *) text->data, text->size);
+}
+
 static bool get_time(Slice text, usec_t *ret) {
         int64_t msec;
 
@@ -170,6 +177,8 @@ static int fill(AlertReading *reading, const AlertRules *rules, const WireMessag
                         values[i].size <= VALUE_SIZE_MAX && values[i].data ? put(&end, values[i]) : (Slice){};
         put_name(&end, reading, rules, message);
         put_device(&end, reading, message);
+        make_utf8(&reading->source);
+        make_utf8(&reading->id);
         return 0;
 }
 

@@ -87,7 +87,11 @@ static int column_text(SqlStatement *s, int column, char **ret) {
         Slice text = sql_column(s, column);
 
         *ret = text.data ? strndup(text.data, text.size) : NULL;
-        return text.data && !*ret ? -ENOMEM : 0;
+        if (!text.data || !*ret)
+                return text.data ? -ENOMEM : 0;
+        if (!bytes_is_utf8(*ret, strlen(*ret))) /* it is shown, and told to targets */
+                (*ret)[text_clean(*ret, strlen(*ret))] = '\0';
+        return 0;
 }
 
 static void column_copy(SqlStatement *s, int column, char *buffer, size_t size) {
@@ -166,7 +170,7 @@ static int read_entry(AlertBook *book, SqlStatement *s) {
         read_numbers(s, entry);
         entry->watch = alert_rules_find(book->rules, (Slice){ entry->rule_key, strlen(entry->rule_key) });
         if (!entry->target || !entry->rule || entry->test >= ALERT_TESTS || entry->sealed >= ALERT_KINDS ||
-                entry->end >= ALERT_ENDS)
+                entry->end >= ALERT_ENDS || entry->id <= 0 || text_has_controls(entry->seal, strlen(entry->seal)))
                 return -EBADMSG;
         r = alert_book_device(book, sql_column(s, 0), &device);
         if (r == 0)

@@ -146,6 +146,22 @@ static void test_devices(void **state) {
         end(&read);
 }
 
+/* What is shown of attributes is UTF-8, whatever their bytes are; those still tell devices apart. */
+static void test_attributes_of_any_bytes(void **state) {
+        static const WireAttribute one[] = { { { "source", 6 }, { "K\xfc", 2 } }, { { "device", 6 }, { "\xff", 1 } } },
+                                   other[] = { { { "source", 6 }, { "K\xe4", 2 } },
+                                           { { "device", 6 }, { "\xff", 1 } } };
+        Read read = begin();
+        const AlertReading *r;
+
+        add(&read, "{}", PUBLISHED, one, 2);
+        add(&read, "{}", PUBLISHED, other, 2);
+        r = read.readings.items;
+        assert_true(slice_equal(r[0].source, "K?") && slice_equal(r[0].id, "?"));
+        assert_false(slice_same(r[0].device, r[1].device));
+        end(&read);
+}
+
 /* What others publish without attributes: source and id of the payload, or its name, also tell devices apart. */
 static void test_long_names(void **state) {
         char text[1001], data[3000];
@@ -225,6 +241,7 @@ int main(void) {
                 cmocka_unit_test(test_what_is_no_object),
                 cmocka_unit_test(test_times),
                 cmocka_unit_test(test_devices),
+                cmocka_unit_test(test_attributes_of_any_bytes),
                 cmocka_unit_test(test_long_names),
                 cmocka_unit_test(test_order_of_readings),
                 cmocka_unit_test(test_states_as_text),

@@ -311,6 +311,39 @@ static unsigned count_aside(const Place *p) {
         return (unsigned) atoi(text);
 }
 
+static void change_file(const Place *p, const char *statements) {
+        _cleanup_(sql_closep) Sql *sql = NULL;
+
+        assert_int_equal(sql_open(p->path, &sql), 0);
+        assert_int_equal(sql_exec(sql, statements), 0);
+}
+
+/* Rows that can be read, with values that cannot be right: what is shown of them is UTF-8, and nobody is told twice. */
+static void test_odd_rows(void **state) {
+        Place *p = *state;
+        AlertTurn turn;
+
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        expect(p, -1, "a FIRING hot Room x");
+        p->work = alert_work_free(p->work);
+        change_file(p, "UPDATE device SET name = CAST(x'52ff' AS TEXT)");
+        open_work(p);
+        turn = new_turn(p);
+        alert_work_run(p->work, &turn);
+        assert_int_equal(turn.result, 0);
+        assert_non_null(strstr(turn.firing.data, "\"name\":\"R?\""));
+        turn_done(&turn);
+
+        p->work = alert_work_free(p->work);
+        change_file(p, "UPDATE notice SET id = 0");
+        open_work(p);
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+        restart(p);
+        expect(p, -1, "");
+        assert_int_equal(count_aside(p), 1);
+}
+
 static void test_damaged(void **state) {
         Place *p = *state;
 
@@ -643,6 +676,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_forgotten, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_said_of_nobody, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_no_message_of_ours, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_odd_rows, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_newer, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_disk_that_refuses, setup, teardown),
