@@ -207,6 +207,7 @@ static int keep_one(Keeping *k, const SinkItem *item) {
         return r == 2 ? -EEXIST : r < 0 ? r : insert(k, item, &name);
 }
 
+/* A size over SQLite's limit of a row is damage, and must not make the file full. */
 static int prepare(Keeping *k) {
         int64_t version;
         int r;
@@ -217,7 +218,8 @@ static int prepare(Keeping *k) {
         if (r == 0)
                 r = sql_query_int(k->sql, "SELECT count(*) FROM rejected", &k->rows);
         if (r == 0)
-                r = sql_query_int(k->sql, "SELECT coalesce(sum(size), 0) FROM rejected", &k->bytes);
+                r = sql_query_int(k->sql,
+                        "SELECT coalesce(sum(size), 0) FROM rejected WHERE size BETWEEN 0 AND 1000000000", &k->bytes);
         if (r == 0)
                 r = sql_prepare(k->sql, "SELECT publish_time, data FROM rejected WHERE id = ?", &k->find);
         if (r == 0)

@@ -549,6 +549,27 @@ static void test_apart_full(void **state) {
         assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
 }
 
+/* A size that cannot be right does not fill it. */
+static void test_apart_of_odd_size(void **state) {
+        World *w = *state;
+        char own[] = SUBSCRIPTION;
+        RejectedKeeper keeper = { .state_dir = w->directory, .said = { .subscription = own, .place = "x" } };
+        WireMessage messages[] = { { .message_id = slice("1") }, { .message_id = slice("2") } };
+        SinkItem items[] = { { .message = &messages[0], .reason = "not_json" },
+                { .message = &messages[1], .reason = "not_json" } };
+        SinkWork work = { .items = items, .n = 1 };
+        Sql *guest;
+
+        rejected_keep(&keeper, &work);
+        assert_int_equal(rejected_guest_open(w->directory, &guest), 0);
+        assert_int_equal(sql_exec(guest, "UPDATE rejected SET size = 9223372036854775807"), 0);
+        guest = sql_close(guest);
+        work = (SinkWork){ .items = items + 1, .n = 1 };
+        rejected_keep(&keeper, &work);
+        assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
+        assert_int_equal(items[1].verdict, SINK_STORED);
+}
+
 extern const SinkType sink_type_file;
 
 /* A reload lets one wait for the other only where it is the same directory, however long its name is. */
@@ -661,6 +682,7 @@ int main(void) {
                 cmocka_unit_test(test_forgets_oldest),
                 TEST(test_apart),
                 TEST(test_apart_full),
+                TEST(test_apart_of_odd_size),
                 cmocka_unit_test(test_exclusive),
                 TEST(test_apart_together),
                 TEST(test_apart_flood),
