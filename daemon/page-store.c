@@ -15,7 +15,8 @@
 #define RECENT_FULL 16384 /* a save is due at this number */
 /* if the clock is set later than this after a start, it was right at the start */
 #define SET_RIGHT_USEC USEC_PER_HOUR
-#define ROWS 1024 /* slots; more than PAGE_QUERY_SERIES_MAX, so that a search is short */
+#define TOTAL_MAX 1e300 /* of a bucket: any sum of them is finite */
+#define ROWS 1024       /* slots; more than PAGE_QUERY_SERIES_MAX, so that a search is short */
 
 struct PageStore {
         char *directory;
@@ -289,7 +290,8 @@ static void reading_add(void *userdata, const PageBucket *part) {
 
         if (row == 0 || part->count == 0 || part->minute < reading->from || part->minute >= reading->to)
                 return;
-        if (!isfinite(part->total)) /* 0.2.0 added up values that were too large */
+        /* 0.2.0 added up values that were too large; and a file may be damaged */
+        if (!(fabs(part->total) <= TOTAL_MAX && isfinite(part->low) && isfinite(part->high)))
                 return;
         bucket = &reading->values->buckets[(row - 1) * reading->values->n +
                                            (size_t) ((part->minute - reading->from) / reading->width)];

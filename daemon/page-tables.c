@@ -2,11 +2,13 @@
 #include "page-tables.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/json.h"
 #include "lib/sql.h"
 #include "lib/text.h"
 
@@ -19,6 +21,8 @@
 #define MINUTES_STEP (6 * HOUR)
 #define FIVES_KEPT (31 * DAY)
 #define HOURS_KEPT (5 * 366 * DAY)
+#define TIME_MAX_SEC INT64_C(253402300799) /* the end of the year 9999 */
+#define ID_MAX INT32_MAX
 #define FIND_COST 8 /* finding one minute of a series takes as long as reading so many on the way */
 
 /* Rows of `minutes` are appended in the order of time; the other tables are written many rows at a time and read by
@@ -186,14 +190,22 @@ static char *column_text(SqlStatement *statement, int column) {
 }
 
 /* Checks values that SQLite does not: a damaged file may still be readable. */
-static bool row_is_sound(const PageSeriesKey *key, const char *name) {
+static bool time_is_sound(int64_t msec) {
+        return msec >= 0 && msec / USEC_PER_MSEC <= TIME_MAX_SEC;
+}
+
+static bool numbers_are_sound(int64_t id, int64_t first, int64_t last, double value) {
+        return id > 0 && id <= ID_MAX && time_is_sound(first) && time_is_sound(last) && isfinite(value);
+}
+
+static bool texts_are_sound(const PageSeriesKey *key, const char *name) {
         const char *const texts[] = { key->source, key->device, key->labels, key->field, name };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 if (!bytes_is_utf8(texts[i], strlen(texts[i])))
                         return false;
-        return key->field[0] == '/' && key->labels[0] == '{' && strlen(key->labels) >= 2 &&
-               key->labels[strlen(key->labels) - 1] == '}';
+        return key->field[0] == '/' && key->labels[0] == '{' &&
+               json_is_whole((Slice){ key->labels, strlen(key->labels) }, 2, NULL);
 }
 
 static int load_row(PageSeriesTable *table, SqlStatement *statement) {
@@ -205,7 +217,9 @@ static int load_row(PageSeriesTable *table, SqlStatement *statement) {
 
         if (!source || !device || !labels || !field || !name)
                 return -ENOMEM;
-        if (!row_is_sound(&(PageSeriesKey){ source, device, labels, field }, name))
+        if (!texts_are_sound(&(PageSeriesKey){ source, device, labels, field }, name) ||
+                !numbers_are_sound(sql_column_int(statement, 0), sql_column_int(statement, 6),
+                        sql_column_int(statement, 7), sql_column_double(statement, 8)))
                 return SQL_DAMAGED;
         r = page_series_find(
                 table, &(PageSeriesKey){ source, device, labels, field }, sql_column_int(statement, 0), &series);
@@ -249,6 +263,9 @@ static int load_past(PageTables *tables, PagePast *past) {
         tables->minutes_from = sql_column_int(statement, 1);
         tables->fives_from = sql_column_int(statement, 2);
         past->complete = sql_column_int(statement, 3) > 0;
+        if (!time_is_sound(past->begun) || tables->minutes_from < 0 || tables->minutes_from > TIME_MAX_SEC / 60 ||
+                tables->fives_from < 0 || tables->fives_from > tables->minutes_from)
+                return SQL_DAMAGED;
         mark = sql_column(statement, 4);
         bytes_cut(&past->mark, 0);
         return bytes_append(&past->mark, mark.data ? mark.data : "", mark.size);
@@ -272,6 +289,8 @@ int page_tables_end(PageTables *tables, int r) {
         r = sql_end(tables->sql, r);
         if (r == 0)
                 return 0;
+        if (r == -EINVAL || r == -EEXIST)
+                r = SQL_DAMAGED; /* numbers are there that cannot be added up */
         tables->minutes_from = tables->before[0];
         tables->fives_from = tables->before[1];
         return r;
@@ -294,13 +313,16 @@ static int run_until(SqlStatement *statement, int64_t end) {
 }
 
 static int roll_minutes(PageTables *tables, int64_t target) {
-        while (tables->minutes_from < target) {
-                int64_t first, end;
-                int r;
+        int64_t first, end, before = INT64_MIN;
 
-                r = first_minute(tables, &first);
+        while (tables->minutes_from < target) {
+                int r = first_minute(tables, &first);
+
+                if (r == 0 && first <= before)
+                        r = SQL_DAMAGED; /* it is not a number, and would be found for ever */
                 if (r != 0)
                         return r;
+                before = first;
                 end = first < target ? floor_to(first, MINUTES_STEP) + MINUTES_STEP : target;
                 if (first < target)
                         r = run_until(tables->statements[ROLL_MINUTES], end);

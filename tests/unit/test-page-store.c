@@ -37,14 +37,18 @@ static int make_directory(void **state) {
         return 0;
 }
 
-static int remove_directory(void **state) {
-        DIR *directory = opendir(*state);
+static int remove_files(const char *path) {
+        DIR *directory = opendir(path);
         struct dirent *entry;
 
         while ((entry = readdir(directory)))
                 if (entry->d_name[0] != '.')
                         assert_int_equal(unlinkat(dirfd(directory), entry->d_name, 0), 0);
-        closedir(directory);
+        return closedir(directory);
+}
+
+static int remove_directory(void **state) {
+        assert_int_equal(remove_files(*state), 0);
         assert_int_equal(rmdir(*state), 0);
         free(*state);
         return 0;
@@ -346,6 +350,57 @@ static void test_damage_at_the_start(void **state) {
         page_store_free(open_store(*state, 0));
 }
 
+static void change_file(const char *directory, const char *statements) {
+        _cleanup_(sql_closep) Sql *sql = NULL;
+        char path[200];
+
+        (void) snprintf(path, sizeof(path), "%s/page.sqlite", directory);
+        assert_int_equal(sql_open(path, &sql), 0);
+        assert_int_equal(sql_exec(sql, statements), 0);
+}
+
+#define ANY_VALUE                                                                                                      \
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(replace(sql, ' STRICT,', ''), "           \
+        "' STRICT', ''); PRAGMA writable_schema = RESET; "
+
+/* Rows that can be read, with values that cannot be right: the file is set aside, the page gets JSON, and saving neither
+ * fails for ever nor goes on for ever. */
+static void test_odd_rows(void **state) {
+        static const struct {
+                const char *damage;
+                int open, save;
+        } cases[] = {
+                { "UPDATE series SET id = 9223372036854775807", PAGE_STORE_ASIDE, 0 },
+                { "UPDATE series SET id = -1", PAGE_STORE_ASIDE, 0 },
+                { "UPDATE series SET last = 9223372036854775807", PAGE_STORE_ASIDE, 0 },
+                { "UPDATE series SET value = 9e999", PAGE_STORE_ASIDE, 0 },
+                { "UPDATE series SET labels = '{\"a\"}'", PAGE_STORE_ASIDE, 0 },
+                { "UPDATE past SET begun = -9223372036854775807 - 1", PAGE_STORE_ASIDE, 0 },
+                { "UPDATE past SET minutes_from = 9223372036854775807", PAGE_STORE_ASIDE, 0 },
+                { "UPDATE minutes SET n = 9223372036854775807", 0, PAGE_STORE_ASIDE },
+                { ANY_VALUE "UPDATE minutes SET at = x'41' WHERE at = (SELECT min(at) FROM minutes)", 0,
+                        PAGE_STORE_ASIDE },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                PageStore *store = open_store(*state, 0);
+                const PageSeries *series;
+
+                for (int k = 0; k < 2; k++)
+                        add(store, &(Value){ 0, NOW + k * MINUTE, 1 });
+                assert_int_equal(page_store_save(store), 0);
+                page_store_free(store);
+                change_file(*state, cases[i].damage);
+                store = open_store(*state, cases[i].open);
+                series = page_series_at(page_store_series(store), 0);
+                assert_true(!series || (isfinite(series->value) && series->id > 0));
+                add(store, &(Value){ 0, NOW + 10 * DAY, 1 });
+                assert_int_equal(page_store_save(store), cases[i].save);
+                page_store_free(store);
+                assert_int_equal(remove_files(*state), 0);
+        }
+}
+
 /* Met in the middle: what is in memory goes into the new file, under the same numbers. */
 static void test_damage_later(void **state) {
         Model model = model_new(3, 20000, 20 * DAY);
@@ -625,6 +680,7 @@ int main(void) {
                 EACH(test_few_among_many),
                 EACH(test_pruning),
                 EACH(test_kill),
+                EACH(test_odd_rows),
                 EACH(test_damage_at_the_start),
                 EACH(test_damage_later),
                 EACH(test_damage_and_no_room),
