@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a message's data: a valid document or a reason, never more than the limit, the same twice, and a rejected document always.
- * As a line of a file it is JSON, and has the same key when it is read. */
+ * As a line of a file it is JSON, and has the same key when it is read. In the body of a webhook it is JSON beside another one. */
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -9,6 +9,7 @@
 #include "lib/json.h"
 #include "sinks/document.h"
 #include "sinks/file.h"
+#include "sinks/webhook.h"
 
 /* The first byte says how much of the rest is an attribute. */
 static WireMessage message_of(const uint8_t *data, size_t size, WireAttribute *attribute) {
@@ -56,6 +57,21 @@ static void write_line(const DocumentInput *input) {
         bson_destroy(&document);
 }
 
+static void build_body(const DocumentRules *rules, const WireMessage *message) {
+        const WireMessage other = { .data = { "{}", 2 }, .message_id = { "2", 1 } };
+        SinkItem items[] = { { .message = &other }, { .message = message }, { .message = &other } };
+        SinkWork work = { .items = items, .n = 3 };
+        WebhookSpan span = { .end = 3 };
+        WebhookBody body = {};
+
+        require(webhook_body_build(rules, &work, 3, &span, &body) == 0 && span.end == 3);
+        require(body.n == 3 - (size_t) (items[1].verdict == SINK_BAD) && items[0].verdict == SINK_PENDING);
+        require(json_is_whole((Slice){ body.text.data, body.text.size }, JSON_READER_DEPTH, NULL) &&
+                bytes_is_utf8(body.text.data, body.text.size));
+        webhook_body_done(&body);
+        free(items[1].detail);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static char created_at[] = "created_at";
         char *date_fields[] = { created_at, NULL }, detail[DOCUMENT_DETAIL_SIZE];
@@ -92,5 +108,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         bson_destroy(&again);
         bson_destroy(&rejected);
         write_line(&(DocumentInput){ &message, &line_rules, 1, false });
+        build_body(&line_rules, &message);
         return 0;
 }

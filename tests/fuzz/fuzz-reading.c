@@ -55,8 +55,6 @@ static size_t read_attributes(Slice *input, size_t wanted, WireAttribute attribu
 
                 if (value > input->size - 2)
                         value = input->size - 2;
-                if (!bytes_is_utf8(input->data + 2, value))
-                        return n; /* Pub/Sub's are */
                 attributes[n++] = (WireAttribute){ { key, strlen(key) }, { input->data + 2, value } };
                 *input = (Slice){ input->data + 2 + value, input->size - 2 - value };
         }
@@ -90,7 +88,8 @@ static void require_told(AlertBook *book) {
         require(alert_book_give(book, &exchange, &moment) == 0);
         require(alert_book_figures(book, &figures, &json) == 0);
         require(figures.firing + figures.pending <= book->n_slots + book->rules->n); /* each may lack a device */
-        require(json_is_whole((Slice){ json.data, json.size }, JSON_READER_DEPTH, NULL));
+        require(json_is_whole((Slice){ json.data, json.size }, JSON_READER_DEPTH, NULL) &&
+                bytes_is_utf8(json.data, json.size));
         for (size_t i = 0; i < book->n_devices; i++)
                 require_kept(book->rules, book->devices[i]);
         alert_exchange_done(&exchange);
@@ -101,7 +100,10 @@ static void fuzz_readings(AlertBook *book, const AlertReadings *readings) {
                 const AlertReading *reading = &readings->items[i];
 
                 require(reading->at > 0 && reading->device.size > reading->source.size + reading->id.size);
-                require(memcmp(reading->device.data, reading->source.data, reading->source.size) == 0);
+                require(bytes_is_utf8(reading->source.data, reading->source.size) &&
+                        bytes_is_utf8(reading->id.data, reading->id.size));
+                require(!bytes_is_utf8(reading->device.data, reading->device.size) ||
+                        memcmp(reading->device.data, reading->source.data, reading->source.size) == 0);
         }
         require(alert_book_judge(book, readings, &moment) == 0);
         require_told(book);

@@ -3,6 +3,7 @@
  * What is cut fits and is UTF-8, no secret is left, and what is read of a time, place or URL agrees with its other
  * readers. */
 #include "fuzz.h"
+#include "lib/http-internal.h"
 #include "lib/http.h"
 #include "lib/json.h"
 #include "lib/listen-address.h"
@@ -116,7 +117,45 @@ static void fuzz_url(char *text) {
                 (void) web_place_stream(&place, host, &spec);
 }
 
+/* ---- the headers of a reply; libcurl's are replaced ---- */
+
+static struct curl_header headers[3];
+static const char *const header_names[] = { "Date", "Age", "Retry-After" };
+
+CURLHcode curl_easy_header(
+        CURL *easy, const char *name, size_t index, unsigned origin, int request, struct curl_header **ret) {
+        for (size_t i = 0; i < ELEMENTSOF(headers); i++)
+                if (headers[i].value && strcmp(name, header_names[i]) == 0) {
+                        *ret = &headers[i];
+                        return CURLHE_OK;
+                }
+        return CURLHE_MISSING;
+}
+
+#undef curl_easy_getinfo
+CURLcode curl_easy_getinfo(CURL *easy, CURLINFO info, ...) {
+        va_list arguments;
+
+        va_start(arguments, info);
+        if (info == CURLINFO_RESPONSE_CODE)
+                *va_arg(arguments, long *) = 503;
+        va_end(arguments);
+        return CURLE_OK;
+}
+
+static void fuzz_reply(char **texts, size_t n) {
+        HttpRequest request = { .timeout = USEC_PER_MINUTE, .started = clock_now() };
+        HttpReply reply;
+
+        for (size_t i = 0; i < ELEMENTSOF(headers); i++)
+                headers[i] = (struct curl_header){ .value = i < n ? texts[i] : NULL, .amount = 1 };
+        reply = http_request_reply(&request);
+        require(reply.outcome == HTTP_ANSWERED && reply.retry_after <= USEC_PER_HOUR);
+        require(reply.date == 0 || reply.date >= UINT64_C(1704067200) * USEC_PER_SEC);
+}
+
 static void fuzz_each(char **texts, size_t n) {
+        fuzz_reply(texts, n);
         for (size_t i = 0; i < n; i++) {
                 fuzz_time(texts[i]);
                 fuzz_url(texts[i]);
