@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows of any values, of any type, in the tables of SQLite files that are sound otherwise, as after a bit error or by
- * another's hand: they end nothing, go round nowhere, keep no new row out, and take no good row with them. The first
- * byte: which file, and whether its tables keep their types. Then for each row: a table, a row that it is like, how many
- * columns differ; and for each of those which one, a type, a value. */
+ * another's hand: they end nothing, go round nowhere, keep no new row out, and take no good row with them.
+ *
+ * The first byte: which file, and whether its tables keep their types. Then for each row: a table, a row that it is
+ * like, how many columns differ; and for each of those which one, a type, a value. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -439,6 +440,7 @@ static void outbox_use(bool typed, bool whole) {
         int64_t rejected = INT64_MIN, unread = INT64_MIN;
         _cleanup_bytes_ Bytes cursor = {};
         OutboxStatus status;
+        uint64_t waiting;
         OutboxGuest *guest;
         Outbox *outbox;
 
@@ -459,6 +461,11 @@ static void outbox_use(bool typed, bool whole) {
         require(outbox_rejected_each(guest, INT64_MIN, true, on_outbox_rejected, &rejected) == 0);
         require(outbox_unread_each(guest, INT64_MIN, true, on_unread, &unread) == 0);
         (void) outbox_unread_each_dropped(guest, on_dropped, NULL);
+        if (rejected > 0 && outbox_rejected_replay(guest, rejected) == 0)
+                require(outbox_guest_waiting(guest, &waiting) == 0 && waiting == 1);
+        else if (rejected > 0) /* a NULL, which no reading may have */
+                require(outbox_rejected_drop(guest, rejected) == 0);
+        require(unread < 1 || outbox_unread_settle(guest, unread, NULL) == 0);
         outbox_guest_close(guest);
 }
 
