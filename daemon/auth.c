@@ -284,19 +284,18 @@ static uint64_t lifetime_of(Json *json) {
         return lifetime < LIFETIME_MAX_SEC ? (uint64_t) lifetime : LIFETIME_MAX_SEC;
 }
 
-/* When the new refresh token cannot be saved, the access token that came with it is not used until it can. */
+/* When the new refresh token cannot be saved, the access token that came with it is not used until it can. An access
+ * token that no header can carry is not kept, but the refresh token beside it is: the old one may be used up. */
 static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         const char *access_token = json_get_string(json, "access_token"),
                    *refresh_token = json_get_string(json, "refresh_token");
-        int r;
+        bool fits = token_fits(access_token);
+        int r = 0;
 
-        if (!token_fits(access_token))
-                return fetch_failed(auth, CAUSE_NONSENSE,
-                        access_token && access_token[0] != '\0'
-                                ? "the access_token of the token endpoint holds a line break or another control "
-                                  "character, so no request can carry it"
-                                : "the token endpoint's answer has no access_token");
-        r = set_token(auth, &auth->access_token, access_token);
+        if (fits)
+                r = set_token(auth, &auth->access_token, access_token);
+        else
+                replace_text(&auth->access_token, NULL);
         if (r == 0 && refresh_token && auth->second)
                 r = set_token(auth, &auth->refresh_token, refresh_token);
         if (r < 0)
@@ -315,7 +314,13 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
                         auth->state_dir, strerror(-r));
                 return AUTH_UNREACHABLE;
         }
-        return AUTH_FETCHED;
+        if (fits)
+                return AUTH_FETCHED;
+        return fetch_failed(auth, CAUSE_NONSENSE,
+                access_token && access_token[0] != '\0'
+                        ? "the access_token of the token endpoint holds a line break or another control character, so "
+                          "no request can carry it"
+                        : "the token endpoint's answer has no access_token");
 }
 
 static AuthOutcome fetch_read(Auth *auth, HttpReply *reply) {

@@ -384,14 +384,18 @@ static void test_token_of_two_lines(void **state) {
         char path[128], text[500] = "";
         int fd;
 
-        a->reply = "{\"access_token\":\"a\\r\\nX: y\",\"expires_in\":10800}";
+        a->reply = "{\"access_token\":\"a\\r\\nX: y\",\"expires_in\":10800,\"refresh_token\":\"refresh-1\"}";
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_UNREACHABLE);
         assert_int_equal(a->cause, CAUSE_NONSENSE);
         assert_non_null(strstr(a->detail, "holds a line break"));
         assert_waits(auth);
+        auth_free(auth);
+        auth = oauth(a, "seed"); /* the seed is used up */
+        assert_waits(auth);
         a->reply = "{\"access_token\":\"access-1\",\"expires_in\":10800}";
         fetch(a, auth);
+        assert_non_null(strstr(a->bodies[1], "refresh_token=refresh-1&"));
         assert_bearer(auth, "Authorization: Bearer access-1");
         auth_free(auth);
 
