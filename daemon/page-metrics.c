@@ -126,7 +126,8 @@ static const Metric subscription_metrics[] = {
                 "Messages that the sink had stored before."),
         METRIC(COUNTER, SubscriberStatus, sink.rejected, "sensorqd_sink_rejected_total",
                 "Messages that were set apart, because they can never be stored."),
-        METRIC(COUNTER, SubscriberStatus, sink.failed, "sensorqd_sink_failed_total", "Messages in writes that failed."),
+        METRIC(COUNTER, SubscriberStatus, sink.failed, "sensorqd_sink_failed_total",
+                "Messages that could neither be stored nor set apart."),
         METRIC(COUNTER, SubscriberStatus, sink.writes, "sensorqd_sink_writes_total", "Writes to the sink."),
         {},
 };

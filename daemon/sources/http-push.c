@@ -22,6 +22,7 @@
 #define KEY_MAX 255 /* bytes of an Idempotency-Key */
 #define RETRY_AFTER_SEC "30"
 #define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
+#define REFUSED_RETRY_USEC USEC_PER_SEC /* told; it is tried sooner, or when a connection ends */
 
 typedef enum PushAnswer { PUSH_COUNT, PUSH_OWNTRACKS } PushAnswer;
 
@@ -278,7 +279,7 @@ static void push_works(Push *push) {
 
 static void on_refused(void *userdata, int error) {
         if (error < 0)
-                push_failed(userdata, error, 0);
+                push_failed(userdata, error, REFUSED_RETRY_USEC);
         else
                 push_works(userdata);
 }
