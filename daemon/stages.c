@@ -575,7 +575,6 @@ static void subscriber_look(const Stage *stage, SubscriberStatus *ret) {
         if (stage->self)
                 return subscriber_status(stage->self, ret);
         *ret = (SubscriberStatus){ .subscription = section->subscription,
-                .topic = "",
                 .paused = true,
                 .paused_since = since,
                 .detail = "",

@@ -157,8 +157,7 @@ static void pull_failed(Pull *pull, const ClientReply *reply, usec_t waited) {
         p->status.unmendable = !subscription_is_passing(reply->outcome);
         pull_plan_failed(&p->plan, reply->retry_after, now, loop_random());
         if (!quiet)
-                subscription_fail(
-                        p->options.subscription, SUBSCRIPTION_PULL, reply, pull->started, p->plan.not_before - now);
+                subscription_fail(p->options.subscription, SUBSCRIPTION_PULL, reply, p->plan.not_before - now);
 }
 
 static void pull_failed_here(Pull *pull, ClientOutcome outcome, const char *detail) {

@@ -58,7 +58,6 @@ typedef struct SinkItem {
 typedef struct SinkWork {
         SinkItem *items; /* all of them PENDING at first */
         size_t n;
-        bool again; /* this write repeats the pending items of the last one */
         SinkAnswer answer;
 } SinkWork;
 

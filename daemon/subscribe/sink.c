@@ -224,7 +224,7 @@ static bool is_tried(const Sink *s, size_t pending, size_t n) {
         return !s->refusing || s->scout || pending == s->turn % n;
 }
 
-static void sink_try(Sink *s, bool again) {
+static void sink_try(Sink *s) {
         Batch *batch = sink_current(s);
         size_t n = batch_count(batch, FATE_PENDING), pending = 0;
         SinkWork *work;
@@ -237,7 +237,6 @@ static void sink_try(Sink *s, bool again) {
                 if (batch->fates[i] == FATE_PENDING && is_tried(s, pending++, n))
                         work->items[work->n++] = (SinkItem){ .message = &batch->pull.messages[i],
                                 .alone = batch->aside && !batch->suspicions[i].later };
-        work->again = again;
         s->turn += s->refusing && !s->scout;
         s->before = s->blame.accepted;
         sink_ask(s, SINK_STEP_WRITE);
@@ -250,7 +249,7 @@ static void on_retry(void *userdata) {
         if (s->state == STATE_DOWN)
                 sink_probe(s);
         else if (s->state == STATE_RETRYING)
-                sink_try(s, true);
+                sink_try(s);
 }
 
 static void on_seen(void *userdata, unsigned seen) {
@@ -630,7 +629,7 @@ int sink_write(Sink *s, Batch *batch) {
                 s->scout = batch;
         else
                 return SINK_WRITE_BUSY;
-        sink_try(s, false);
+        sink_try(s);
         return SINK_WRITE_STARTED;
 }
 

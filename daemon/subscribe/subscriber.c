@@ -399,8 +399,7 @@ static void note_result(Subscriber *s, SubscriptionCause cause, const AckResult 
         if (reply->outcome == CLIENT_OK && lost < result->n)
                 subscription_mend(s->subscription, cause);
         else
-                subscription_fail(
-                        s->subscription, cause, reply->outcome == CLIENT_OK ? &lapsed : reply, clock_now(), 0);
+                subscription_fail(s->subscription, cause, reply->outcome == CLIENT_OK ? &lapsed : reply, 0);
         subscriber_changed(s);
 }
 
@@ -666,14 +665,12 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
         *ret = (SubscriberStatus){
                 .subscription = s->config->subscription,
                 .failing = subscription.failing,
-                .checked = subscription.checked,
                 .missing = subscription.missing,
                 .failing_since = subscription.failing_since,
                 .last_pull = pulls.last,
                 .last_ack = s->last_ack,
                 .retry_at = subscription.failing && pulls.not_before > clock_now() ? pulls.not_before : 0,
                 .retention = subscription.settings ? subscription.settings->retention : 0,
-                .topic = subscription.topic,
                 .emptied = s->emptied,
                 .received = pulls.received,
                 .acknowledged = s->acknowledged,

@@ -29,9 +29,7 @@ typedef struct Subscriber Subscriber;
 typedef struct SubscriberStatus {
         const char *subscription;
         bool failing;               /* pulls or acknowledgements fail */
-        bool checked;               /* the subscription was read once, or may not be read (403): `missing` is valid */
         bool missing;               /* 404, or its topic was deleted, or it was detached */
-        const char *topic;          /* the subscription's topic when it was last read; "": unknown */
         bool paused;                /* the sink is neither ready nor untried */
         usec_t failing_since;       /* clock_wall() */
         usec_t paused_since;        /* clock_wall() */
@@ -65,7 +63,7 @@ typedef struct SubscriberOptions {
 /* Opens the sink; pulls begin from the loop when it is ready. -EBADMSG, logged: the sink's configuration is wrong. */
 int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber **ret);
 
-/* The topic seems to be gone: reads the subscription at once. `checked` is false until the answer. */
+/* The topic seems to be gone: reads the subscription at once. Its status is not `checked` until the answer. */
 void subscriber_look_again(Subscriber *subscriber);
 
 /* `once`: all that could be published was; drain the subscription now. */

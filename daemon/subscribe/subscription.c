@@ -181,7 +181,6 @@ struct Subscription {
         void (*on_change)(void *userdata);
         void *userdata;
         ClientCall *call;
-        usec_t asked; /* clock_now() of the call */
         LoopWatch *timer;
         Backoff backoff;
         SubscriptionSettings settings;
@@ -221,8 +220,7 @@ static void log_failing(const Subscription *s, SubscriptionCause cause, const Cl
 static void subscription_gone(Subscription *s);
 static void subscription_doubt(Subscription *s);
 
-void subscription_fail(
-        Subscription *s, SubscriptionCause cause, const ClientReply *reply, usec_t asked, usec_t retry_in) {
+void subscription_fail(Subscription *s, SubscriptionCause cause, const ClientReply *reply, usec_t retry_in) {
         TroubleGrade grade = subscription_is_passing(reply->outcome) ? TROUBLE_PASSING : TROUBLE_LASTING;
         char detail[TROUBLE_DETAIL_MAX];
 
@@ -303,7 +301,7 @@ static usec_t look_failed(Subscription *s, const ClientReply *reply) {
                 s->known = said = false;
         }
         if (!said)
-                subscription_fail(s, SUBSCRIPTION_SETTINGS, reply, s->asked, pause);
+                subscription_fail(s, SUBSCRIPTION_SETTINGS, reply, pause);
         return pause;
 }
 
@@ -342,7 +340,6 @@ static void look(void *userdata) {
 
         if (s->call)
                 return;
-        s->asked = clock_now();
         if (client_call(s->client, &spec, on_reply, s, &s->call) < 0)
                 loop_arm_in(s->timer, next_try(s, 0));
 }

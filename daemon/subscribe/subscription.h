@@ -77,12 +77,11 @@ void subscription_rest(Subscription *subscription);
 /* The topic seems to be gone: reads the settings at once; `checked` is false until the answer. */
 void subscription_look_again(Subscription *subscription);
 
-/* A call that was sent at *asked* (clock_now()) failed, or such calls work again: logged once for each period of
- * failures. A 404 means that the subscription is gone. *retry_in*: time until the next such call; 0: unknown. */
-void subscription_fail(
-        Subscription *subscription, SubscriptionCause cause, const ClientReply *reply, usec_t asked, usec_t retry_in);
+/* A call failed, or such calls work again: logged once for each period of failures. A 404 means that the subscription
+ * is gone. *retry_in*: time until the next such call; 0: unknown. */
+void subscription_fail(Subscription *subscription, SubscriptionCause cause, const ClientReply *reply, usec_t retry_in);
 void subscription_mend(Subscription *subscription, SubscriptionCause cause);
-/* A pull that was sent at *asked* shows that the subscription exists. */
+/* A pull that was sent at *asked* (clock_now()) shows that the subscription exists. */
 void subscription_found(Subscription *subscription, usec_t asked);
 
 /* Fills in the status; its texts live as long as the subscription. */

@@ -230,6 +230,13 @@ static inline SubscriberStatus world_status(void) {
         return status;
 }
 
+static inline SubscriptionStatus world_subscription(void) {
+        SubscriptionStatus status;
+
+        subscriber_subscription(world.subscriber, &status);
+        return status;
+}
+
 /* A reply with messages FIRST..FIRST+N-1: ack ids "aI", message ids "I". */
 static inline void world_queue(unsigned first, unsigned n) {
         _cleanup_bytes_ Bytes body = {};

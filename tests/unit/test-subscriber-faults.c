@@ -55,14 +55,14 @@ static void test_want_of_a_token_is_not_said(void **state) {
                                  &(SubscriptionOptions){ FIXTURE_SUBSCRIPTION, world_on_change, NULL }, &s),
                 0);
         for (int i = 0; i < 3; i++)
-                subscription_fail(s, SUBSCRIPTION_PULL, &none, clock_now(), 0);
+                subscription_fail(s, SUBSCRIPTION_PULL, &none, 0);
         subscription_status(s, &status);
         assert_true(status.failing);
         assert_non_null(strstr(status.detail, "no access token"));
         subscription_mend(s, SUBSCRIPTION_PULL);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING) + world_logged(EVENT_SUBSCRIPTION_RECOVERED), 0);
-        subscription_fail(s, SUBSCRIPTION_PULL, &none, clock_now(), 0);
-        subscription_fail(s, SUBSCRIPTION_PULL, &refused, clock_now(), 0);
+        subscription_fail(s, SUBSCRIPTION_PULL, &none, 0);
+        subscription_fail(s, SUBSCRIPTION_PULL, &refused, 0);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
         subscription_mend(s, SUBSCRIPTION_PULL);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_RECOVERED), 1);
@@ -252,8 +252,8 @@ static void test_missing(void **state) {
         fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
         fixture_stand(&world.service, CALL_PULL, 404, NOT_FOUND);
         world_start(false);
-        assert_false(world_status().checked);
-        world_until(world_status().checked && world_status().missing);
+        assert_false(world_subscription().checked);
+        world_until(world_subscription().missing && world_subscription().checked);
         world_until(fixture_calls(&world.service, CALL_GET) >= 2);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
         assert_true(world_logged("sensorqd setup") >= 1);
@@ -303,7 +303,7 @@ static void test_deleted_topic(void **state) {
 /* Nothing that is published reaches it any more: a pull that is refused is a reason to look. */
 static void test_detached(void **state) {
         world_start(false);
-        world_until(fixture_hanging(&world.service) == 1 && world_status().checked);
+        world_until(fixture_hanging(&world.service) == 1 && world_subscription().checked);
         assert_false(world_status().missing);
         fixture_stand(&world.service, CALL_GET, 200, SETTINGS("\"ackDeadlineSeconds\":60,\"detached\":true"));
         fixture_stand(&world.service, CALL_PULL, 400, DETACHED);
@@ -332,7 +332,7 @@ static void test_refused_together(void **state) {
         } while (!status.checked);
         stands = true;
         for (int i = 0; i < 8; i++) /* the eighth would wait for 6 s at least */
-                subscription_fail(s, SUBSCRIPTION_PULL, &refused, clock_now(), 0);
+                subscription_fail(s, SUBSCRIPTION_PULL, &refused, 0);
         passed += 2 * USEC_PER_SEC;
         world_until(fixture_calls(&world.service, CALL_GET) == 2);
         stands = false;
@@ -344,7 +344,7 @@ static void test_missing_by_acknowledge(void **state) {
         fixture_stand(&world.service, CALL_ACK, 404, NOT_FOUND);
         world_start(false);
         world_queue(1, 1);
-        world_until(world_status().checked && world.sink.work);
+        world_until(world_subscription().checked && world.sink.work);
         assert_false(world_status().missing);
         fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
         fake_settle(&world.sink, FATE_STORED);
@@ -356,7 +356,7 @@ static void test_missing_by_lease(void **state) {
         fixture_stand(&world.service, CALL_LEASE, 404, NOT_FOUND);
         world_start(false);
         world_queue(1, 1);
-        world_until(world.sink.work && world_status().checked);
+        world_until(world.sink.work && world_subscription().checked);
         fake_set_ready(&world.sink, false);
         fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
         world_until(world_status().missing);
@@ -367,7 +367,7 @@ static void test_missing_by_lease(void **state) {
 static void test_look_each_minute(void **state) {
         world.sink.ready = false;
         world_start(false);
-        world_until(world_status().checked);
+        world_until(world_subscription().checked);
         stands = true;
         for (unsigned looks = 1; looks < 5; looks++) {
                 passed += SUBSCRIPTION_LOOK_USEC - 10 * USEC_PER_SEC;
@@ -397,7 +397,7 @@ static void test_settings_may_not_be_read(void **state) {
         world.sink.automatic = true;
         world_start(false);
         world_queue(1, 1);
-        world_until(world_status().checked && world_status().acknowledged == 1);
+        world_until(world_subscription().checked && world_status().acknowledged == 1);
         assert_false(world_status().missing);
         assert_false(world_status().failing);
         assert_int_equal(world_status().retention, 0);
@@ -407,7 +407,7 @@ static void test_retention_is_told(void **state) {
         fixture_stand(&world.service, CALL_GET, 200,
                 SETTINGS("\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"86400s\""));
         world_start(false);
-        world_until(world_status().checked);
+        world_until(world_subscription().checked);
         assert_int_equal(world_status().retention, 24 * USEC_PER_HOUR);
 }
 
@@ -472,7 +472,7 @@ static void test_ack_is_dropped_with_the_lease(void **state) {
         fixture_stand(&world.service, CALL_LEASE, 503, "");
         world.sink.automatic = true;
         world_start(false);
-        world_until(world_status().checked);
+        world_until(world_subscription().checked);
         world_queue(1, 1);
         world_until(fixture_calls(&world.service, CALL_ACK) >= 2);
         passed += 61 * USEC_PER_SEC; /* the lease has ended, and so does a try after that */
@@ -552,7 +552,7 @@ static void test_exactly_once_lost_answer(void **state) {
 static void test_leases_through_an_outage(void **state) {
         fixture_stand(&world.service, CALL_GET, 200, SETTINGS("\"ackDeadlineSeconds\":2"));
         world_start(false);
-        world_until(world_status().checked);
+        world_until(world_subscription().checked);
         world_queue(1, 600);
         world_queue(601, 2);
         world_until(world.sink.work && world_status().held == 602);

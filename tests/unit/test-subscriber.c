@@ -128,7 +128,7 @@ static void test_one_pull_hangs_when_empty(void **state) {
 /* With nothing to do but to wait for that pull, it sleeps. */
 static void test_sleeps_when_empty(void **state) {
         world_start(false);
-        world_until(fixture_hanging(&world.service) == 1 && world_status().checked);
+        world_until(fixture_hanging(&world.service) == 1 && world_subscription().checked);
         fixture_settle(&world.service, 300 * USEC_PER_MSEC);
         world.changes = 0;
         fixture_settle(&world.service, 700 * USEC_PER_MSEC);
@@ -149,7 +149,7 @@ static void test_backlog_takes_more_pulls(void **state) {
 static void test_no_pull_while_the_sink_is_away(void **state) {
         world.sink.ready = false;
         world_start(false);
-        world_until(world_status().checked);
+        world_until(world_subscription().checked);
         fixture_settle(&world.service, 50 * USEC_PER_MSEC);
         assert_int_equal(fixture_calls(&world.service, CALL_PULL), 0);
         assert_true(world_status().paused);
@@ -402,7 +402,7 @@ static void test_once(void **state) {
         world_queue(1, 3);
         world_queue(4, 1);
         world_start(true);
-        world_until(world_status().checked);
+        world_until(world_subscription().checked);
         fixture_settle(&world.service, 50 * USEC_PER_MSEC);
         assert_int_equal(fixture_calls(&world.service, CALL_PULL), 0); /* not before it is told to begin */
         assert_false(subscriber_is_drained(world.subscriber, &complete));
@@ -422,7 +422,7 @@ static void test_once_without_a_trial(void **state) {
         world_queue(1, 1);
         world_queue(2, 3);
         world_start(true);
-        world_until(world_status().checked);
+        world_until(world_subscription().checked);
         fixture_settle(&world.service, 50 * USEC_PER_MSEC);
         assert_int_equal(fixture_calls(&world.service, CALL_PULL), 0);
         subscriber_begin(world.subscriber);
