@@ -19,7 +19,7 @@ bool bisect_is_judging(const Bisect *b) {
 }
 
 void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows) {
-        *ret_after = bisect_is_judging(b) ? b->apart[0].id - 1 : b->after;
+        *ret_after = bisect_is_judging(b) ? b->apart[0] - 1 : b->after;
         *ret_rows = bisect_is_judging(b) ? 1 : b->window;
 }
 
@@ -41,12 +41,12 @@ void bisect_accepted(Bisect *b, int64_t last) {
         b->put_off = false;
 }
 
-static void bisect_set_apart(Bisect *b, BisectApart apart) {
+void bisect_set_apart(Bisect *b, int64_t id) {
         if (b->n_apart < BISECT_APART_MAX)
-                b->apart[b->n_apart++] = apart;
+                b->apart[b->n_apart++] = id;
         else
                 b->passed_over = true;
-        b->after = apart.id;
+        b->after = id;
         b->bad_end = 0;
 }
 
@@ -60,14 +60,10 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n) {
                 return BISECT_GO_ON;
         }
 
-        bisect_set_apart(b, (BisectApart){ .id = last });
+        bisect_set_apart(b, last);
         b->window = 1; /* one message as a probe: it is cheap, and shows whether the topic or the message is at fault */
         b->probes++;
         return b->probes >= BISECT_PROBES_MAX ? BISECT_REST : BISECT_GO_ON;
-}
-
-void bisect_too_large(Bisect *b, int64_t id) {
-        bisect_set_apart(b, (BisectApart){ .id = id, .too_large = true });
 }
 
 void bisect_put_off(Bisect *b) {
@@ -90,7 +86,7 @@ void bisect_forgotten(Bisect *b) {
 void bisect_judged(Bisect *b) {
         assert(b->n_apart > 0);
         b->n_apart--;
-        memmove(&b->apart[0], &b->apart[1], b->n_apart * sizeof(BisectApart));
+        memmove(&b->apart[0], &b->apart[1], b->n_apart * sizeof(b->apart[0]));
         if (b->n_apart > 0)
                 return;
         b->judging = false;

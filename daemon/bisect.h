@@ -21,19 +21,14 @@
 #define BISECT_APART_MAX 256   /* as many are remembered; more are skipped, and tried again later */
 #define BISECT_PROBES_MAX 16   /* if so many messages in a row are refused, the topic is at fault */
 
-typedef struct BisectApart {
-        int64_t id;
-        bool too_large; /* too large for any request: it cannot be sent */
-} BisectApart;
-
 typedef struct Bisect {
         int64_t after;   /* rows up to this id are deleted, set apart or skipped */
         int64_t bad_end; /* a row between `after` and this id was refused; 0: not known */
         size_t window;
         bool judging, put_off;
-        bool passed_over; /* some rows were skipped: there was no place to remember them */
-        unsigned probes;  /* messages refused alone since the topic last accepted one */
-        BisectApart apart[BISECT_APART_MAX];
+        bool passed_over;                /* some rows were skipped: there was no place to remember them */
+        unsigned probes;                 /* messages refused alone since the topic last accepted one */
+        int64_t apart[BISECT_APART_MAX]; /* ids */
         size_t n_apart;
 } Bisect;
 
@@ -58,7 +53,7 @@ typedef enum BisectVerdict {
 BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n);
 
 /* Call this when row *id*, the first one after `after`, is too large for any request. */
-void bisect_too_large(Bisect *b, int64_t id);
+void bisect_set_apart(Bisect *b, int64_t id);
 
 /* bisect_put_off(): the verdict on b->apart[0] cannot be stored now; other rows go first. It is judged again after the
  * next accepted request, or when bisect_take_up() is called, which returns true if such a verdict waits. */

@@ -331,7 +331,7 @@ static void publisher_reject(Publisher *p, const char *word, const char *detail)
 
         r = bytes_append_format(&reason, "%s: %s", word, detail);
         if (r == 0)
-                r = outbox_reject(p->spec.outbox, p->bisect.apart[0].id, reason.data);
+                r = outbox_reject(p->spec.outbox, p->bisect.apart[0], reason.data);
         if (r < 0) {
                 (void) publisher_note_disk(p, "written", r);
                 return bisect_put_off(&p->bisect);
@@ -495,7 +495,7 @@ static int publisher_at_end(Publisher *p) {
 
 /* Handles the row that was set apart, which is sent alone; *made* is the result of making its request. */
 static int publisher_judge(Publisher *p, int made) {
-        if (made == REQUEST_EMPTY || p->request.first_id != p->bisect.apart[0].id)
+        if (made == REQUEST_EMPTY || p->request.first_id != p->bisect.apart[0])
                 bisect_judged(&p->bisect); /* another process has removed it */
         else if (made == REQUEST_TOO_LARGE)
                 publisher_reject(p, "too_large", "larger than a publish request may be");
@@ -518,7 +518,7 @@ static int publisher_look(Publisher *p) {
                 return publisher_at_end(p);
         if (r == REQUEST_MADE)
                 return LOOK_FOUND;
-        bisect_too_large(&p->bisect, p->request.first_id);
+        bisect_set_apart(&p->bisect, p->request.first_id);
         request_done(&p->request);
         return LOOK_AGAIN;
 }
