@@ -138,22 +138,19 @@ static int directory_open(const char *directory, char **ret_path) {
         return cleanup_steal_fd(&fd);
 }
 
-static int file_sync(int directory, const char *name) {
-        _cleanup_close_ int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+static int new_file_sync(int directory) {
+        _cleanup_close_ int fd = openat(directory, FILE_NEW, O_RDONLY | O_CLOEXEC);
 
         if (fd < 0 || fsync(fd) < 0)
                 return err_errno();
         return 0;
 }
 
-static void unlink_with_logs(int directory, const char *name) {
-        static const char *const suffixes[] = { "", "-wal", "-shm" };
-        char file[256];
+static void new_file_unlink(int directory) {
+        static const char *const names[] = { FILE_NEW, FILE_NEW "-wal", FILE_NEW "-shm" };
 
-        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
-                (void) snprintf(file, sizeof(file), "%s%s", name, suffixes[i]);
-                (void) unlinkat(directory, file, 0);
-        }
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                (void) unlinkat(directory, names[i], 0);
 }
 
 /* -ENOSPC when the disk has no room for a copy; *ret_needed* gets the bytes that are needed. */
@@ -268,13 +265,13 @@ static int file_salvage(int directory, const char *path, int64_t last_id, Sql *o
         int r;
 
         service_working();
-        unlink_with_logs(directory, FILE_NEW); /* left by a start that was killed */
+        new_file_unlink(directory); /* left by a start that was killed */
         r = salvage_copy(directory, path, last_id, own, ret);
         if (r == 0)
-                r = file_sync(directory, FILE_NEW);
+                r = new_file_sync(directory);
         if (r == 0 && renameat(directory, FILE_NEW, directory, FILE_SALVAGED) < 0)
                 r = err_errno();
-        unlink_with_logs(directory, FILE_NEW);
+        new_file_unlink(directory);
         if (r == 0 && fsync(directory) < 0)
                 r = err_errno();
         if (r < 0)

@@ -65,13 +65,18 @@ int outbox_guest_waiting(OutboxGuest *guest, uint64_t *ret_rows) {
 
 /* ---- list ---- */
 
-#define LISTED "SELECT id, put_at, rejected_at, length(payload), key, source, type, device, reason, "
-#define NEXT " FROM rejected WHERE id > ?1 ORDER BY id LIMIT 1"
+/* *columns* are topic, key, type and device. */
+#define LISTED(table, at, columns, payload)                                                                            \
+        "SELECT id, " at ", length(payload), source, " columns ", reason, " payload " FROM " table                     \
+        " WHERE id > ?1 ORDER BY id LIMIT 1"
+#define REJECTED(payload) LISTED("rejected", "rejected_at", "'', key, type, device", payload)
+#define UNREAD(payload) LISTED("unreadable", "at", "topic, '', '', ''", payload)
 
 /* Reads and copies the next row. The read of the file ends here, so the caller may take its time. SQL_ROW or
  * SQL_DONE. */
-static int rejected_next(SqlStatement *s, int64_t after, OutboxRejected *row, Bytes *text) {
-        Slice *const parts[] = { &row->key, &row->source, &row->type, &row->device, &row->reason, &row->payload };
+static int listed_next(SqlStatement *s, int64_t after, OutboxRejected *row, Bytes *text) {
+        Slice *const parts[] = { &row->source, &row->topic, &row->key, &row->type, &row->device, &row->reason,
+                &row->payload };
         int r, copied = 0;
 
         sql_bind_int(s, 1, after);
@@ -79,27 +84,38 @@ static int rejected_next(SqlStatement *s, int64_t after, OutboxRejected *row, By
         if (r == SQL_ROW) {
                 *row = (OutboxRejected){
                         .id = sql_column_int(s, 0),
-                        .put_at = (usec_t) sql_column_int(s, 1),
-                        .rejected_at = (usec_t) sql_column_int(s, 2),
-                        .size = (size_t) sql_column_int(s, 3),
+                        .at = (usec_t) sql_column_int(s, 1),
+                        .size = (size_t) sql_column_int(s, 2),
                 };
-                copied = sql_copy_columns(s, 4, ELEMENTSOF(parts), parts, text);
+                copied = sql_copy_columns(s, 3, ELEMENTSOF(parts), parts, text);
         }
         sql_reset(s);
         return copied < 0 ? copied : r;
 }
 
-int outbox_rejected_each(OutboxGuest *guest, int64_t after, bool payloads,
+static int listed_each(OutboxGuest *guest, const char *query, int64_t after,
         int (*each)(void *userdata, const OutboxRejected *row), void *userdata) {
         _cleanup_(sql_finalizep) SqlStatement *s = NULL;
         _cleanup_bytes_ Bytes text = {};
         OutboxRejected row = { .id = after };
         int r;
 
-        r = outbox_sql_fault(sql_prepare(guest->sql, payloads ? LISTED "payload" NEXT : LISTED "''" NEXT, &s));
-        while (r == 0 && (r = rejected_next(s, row.id, &row, &text)) == SQL_ROW)
+        r = outbox_sql_fault(sql_prepare(guest->sql, query, &s));
+        while (r == 0 && (r = listed_next(s, row.id, &row, &text)) == SQL_ROW)
                 r = each(userdata, &row);
         return r;
+}
+
+int outbox_rejected_each(OutboxGuest *guest, int64_t after, bool payloads,
+        int (*each)(void *userdata, const OutboxRejected *row), void *userdata) {
+        return listed_each(guest, payloads ? REJECTED("payload") : REJECTED("''"), after, each, userdata);
+}
+
+int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
+        int (*each)(void *userdata, const OutboxRejected *row), void *userdata) {
+        if (guest->version == 1)
+                return 0;
+        return listed_each(guest, payloads ? UNREAD("payload") : UNREAD("''"), after, each, userdata);
 }
 
 /* ---- one of them ---- */
@@ -187,44 +203,6 @@ int outbox_rejected_drop(OutboxGuest *guest, int64_t id) {
 }
 
 /* ---- what sources could not read ---- */
-
-#define UNREAD "SELECT id, at, length(payload), source, topic, reason, "
-#define UNREAD_NEXT " FROM unreadable WHERE id > ?1 ORDER BY id LIMIT 1"
-
-/* Like rejected_next(). */
-static int unread_next(SqlStatement *s, int64_t after, OutboxUnread *row, Bytes *text) {
-        Slice *const parts[] = { &row->source, &row->topic, &row->reason, &row->payload };
-        int r, copied = 0;
-
-        sql_bind_int(s, 1, after);
-        r = outbox_sql_fault(sql_step(s));
-        if (r == SQL_ROW) {
-                *row = (OutboxUnread){
-                        .id = sql_column_int(s, 0),
-                        .at = (usec_t) sql_column_int(s, 1),
-                        .size = (size_t) sql_column_int(s, 2),
-                };
-                copied = sql_copy_columns(s, 3, ELEMENTSOF(parts), parts, text);
-        }
-        sql_reset(s);
-        return copied < 0 ? copied : r;
-}
-
-int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
-        int (*each)(void *userdata, const OutboxUnread *row), void *userdata) {
-        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
-        _cleanup_bytes_ Bytes text = {};
-        OutboxUnread row = { .id = after };
-        int r;
-
-        if (guest->version == 1)
-                return 0;
-        r = outbox_sql_fault(
-                sql_prepare(guest->sql, payloads ? UNREAD "payload" UNREAD_NEXT : UNREAD "''" UNREAD_NEXT, &s));
-        while (r == 0 && (r = unread_next(s, row.id, &row, &text)) == SQL_ROW)
-                r = each(userdata, &row);
-        return r;
-}
 
 int outbox_unread_each_dropped(
         OutboxGuest *guest, void (*each)(void *userdata, Slice source, uint64_t n), void *userdata) {

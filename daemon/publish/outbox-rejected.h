@@ -12,11 +12,13 @@
 
 typedef struct OutboxGuest OutboxGuest;
 
+/* A reading that Pub/Sub refused, or input of a source that could not become one, unchanged: *topic* is of the latter,
+ * *key*, *type* and *device* are of the former. */
 typedef struct OutboxRejected {
         int64_t id;
-        usec_t put_at, rejected_at; /* clock_wall() */
-        size_t size;                /* bytes of the payload */
-        Slice key, source, type, device, reason;
+        usec_t at;   /* when it was set apart; clock_wall() */
+        size_t size; /* bytes of the payload */
+        Slice source, topic, key, type, device, reason;
         Slice payload; /* empty unless requested */
 } OutboxRejected;
 
@@ -41,18 +43,9 @@ int outbox_rejected_replay(OutboxGuest *guest, int64_t id);
 /* Deletes one row permanently. -ENOENT: there is no such row. Durable on return. */
 int outbox_rejected_drop(OutboxGuest *guest, int64_t id);
 
-/* Input of a source that could not become a reading, unchanged. */
-typedef struct OutboxUnread {
-        int64_t id;
-        usec_t at;   /* clock_wall() */
-        size_t size; /* bytes of the payload */
-        Slice source, topic, reason;
-        Slice payload; /* empty unless requested */
-} OutboxUnread;
-
-/* Like outbox_rejected_each(). An outbox of schema 1 has no such rows. */
+/* The same for input that could not become a reading. An outbox of schema 1 has no such rows. */
 int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
-        int (*each)(void *userdata, const OutboxUnread *row), void *userdata);
+        int (*each)(void *userdata, const OutboxRejected *row), void *userdata);
 
 /* Calls *each* for every source of which more came than is kept; *n* were deleted. */
 int outbox_unread_each_dropped(

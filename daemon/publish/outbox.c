@@ -43,8 +43,8 @@ static const char *const statements[] = {
         [OLDEST] = "SELECT coalesce((SELECT put_at FROM readings ORDER BY id LIMIT 1), 0)",
         [INSERT] = "INSERT INTO readings (" COPIED ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         [LAST_ID] = "SELECT " OUTBOX_SQL_LAST_ID,
-        [PEEK] = "SELECT id, put_at, key, source, type, device, payload, labels FROM readings WHERE id > ?1 ORDER BY "
-                 "id LIMIT ?2",
+        [PEEK] = "SELECT id, key, source, type, device, payload, labels FROM readings WHERE id > ?1 ORDER BY id LIMIT "
+                 "?2",
         /* the id may be used: by the same reading, which waits again because an older copy of the file was put back */
         [REJECT] = "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT CASE WHEN id IN (SELECT id FROM "
                    "rejected) THEN (SELECT max(id) + 1 FROM rejected) ELSE id END, ?2, ?3, " COPIED
@@ -546,7 +546,7 @@ uint64_t outbox_dropped(Outbox *o, const char *source) {
 static int row_copy(OutboxRow *row, SqlStatement *s) {
         Slice *const parts[] = { &row->key, &row->source, &row->type, &row->device, &row->payload, &row->labels };
 
-        return sql_copy_columns(s, 2, ELEMENTSOF(parts), parts, &row->text);
+        return sql_copy_columns(s, 1, ELEMENTSOF(parts), parts, &row->text);
 }
 
 static int peek_row(OutboxRows *rows, SqlStatement *s) {
@@ -557,7 +557,7 @@ static int peek_row(OutboxRows *rows, SqlStatement *s) {
         if (r < 0)
                 return r;
         row = &rows->items[rows->n++];
-        *row = (OutboxRow){ .id = sql_column_int(s, 0), .put_at = (usec_t) sql_column_int(s, 1) };
+        *row = (OutboxRow){ .id = sql_column_int(s, 0) };
         return row_copy(row, s);
 }
 
@@ -570,7 +570,7 @@ static int peek_rows(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes
         sql_bind_int(s, 1, after);
         sql_bind_int(s, 2, (int64_t) max_rows);
         while ((r = outbox_sql_fault(sql_step(s))) == SQL_ROW) {
-                payload += sql_column(s, 6).size;
+                payload += sql_column(s, 5).size;
                 r = rows->n > 0 && payload > max_bytes ? 0 : peek_row(rows, s);
                 if (r < 0 || payload > max_bytes)
                         break;

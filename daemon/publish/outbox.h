@@ -21,7 +21,6 @@ typedef struct Outbox Outbox;
 
 typedef struct OutboxRow {
         int64_t id;
-        usec_t put_at; /* clock_wall() */
         Slice payload, key, source, type, device;
         Slice labels; /* for reading_labels_next() */
         Bytes text;   /* the memory of the slices */

@@ -135,7 +135,7 @@ static void outbox_print(Rejected *r, const OutboxRejected *row) {
                                .reason = row->reason,
                                .data = row->payload,
                                .size = row->size,
-                               .rejected_at = row->rejected_at,
+                               .rejected_at = row->at,
                                .attributes = attributes });
 }
 
@@ -178,7 +178,7 @@ static void rejected_in_outbox(Rejected *r) {
 
 /* ---- data that sources could not read ---- */
 
-static const char *unread_id(const OutboxUnread *row, char id[static SOURCE_ID_SIZE]) {
+static const char *unread_id(const OutboxRejected *row, char id[static SOURCE_ID_SIZE]) {
         (void) snprintf(
                 id, SOURCE_ID_SIZE, SOURCE_PREFIX "%.*s:%" PRIi64, (int) row->source.size, row->source.data, row->id);
         return id;
@@ -191,7 +191,7 @@ static int64_t unread_row_of(const char *id) {
         return strtoll(strrchr(id, ':') + 1, NULL, 10);
 }
 
-static void unread_print(Rejected *r, const OutboxUnread *row, const char *id) {
+static void unread_print(Rejected *r, const OutboxRejected *row, const char *id) {
         _cleanup_bytes_ Bytes attributes = {};
 
         if (bytes_append_format(&attributes, "source=%.*s topic=%.*s", (int) row->source.size, row->source.data,
@@ -215,7 +215,7 @@ static const SourceConfig *unread_source(const Rejected *r, Slice name) {
 
 /* Reads the payload again, with the source's `reading` of the present configuration. */
 static int unread_read(
-        const SourceConfig *source, const OutboxUnread *row, ReadingList *list, ShapeOutcome *ret_outcome) {
+        const SourceConfig *source, const OutboxRejected *row, ReadingList *list, ShapeOutcome *ret_outcome) {
         _cleanup_free_ char *topic = strndup(row->topic.data, row->topic.size);
         _cleanup_bytes_ Bytes labels = {};
         const ShapeOrigin origin = {
@@ -235,7 +235,7 @@ static int unread_read(
 }
 
 /* A row that is still unreadable is kept. So is one that gives no reading: the configuration may have a mistake. */
-static void unread_replay(Rejected *r, const OutboxUnread *row, const char *id) {
+static void unread_replay(Rejected *r, const OutboxRejected *row, const char *id) {
         const SourceConfig *source = unread_source(r, row->source);
         _cleanup_(reading_list_done) ReadingList list = {};
         ShapeOutcome outcome = {};
@@ -256,13 +256,13 @@ static void unread_replay(Rejected *r, const OutboxUnread *row, const char *id) 
         tell(r, id, k >= 0, k < 0 ? strerror(-k) : "is queued");
 }
 
-static void unread_drop(Rejected *r, const OutboxUnread *row, const char *id) {
+static void unread_drop(Rejected *r, const OutboxRejected *row, const char *id) {
         int k = outbox_unread_settle(r->outbox, row->id, NULL);
 
         tell(r, id, k >= 0, k < 0 ? strerror(-k) : "dropped");
 }
 
-static int unread_on_row(void *userdata, const OutboxUnread *row) {
+static int unread_on_row(void *userdata, const OutboxRejected *row) {
         char id[SOURCE_ID_SIZE];
         Rejected *r = userdata;
 

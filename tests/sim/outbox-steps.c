@@ -169,7 +169,7 @@ static int see_rejected(void *userdata, const OutboxRejected *row) {
         return 0;
 }
 
-static int see_unread(void *userdata, const OutboxUnread *row) {
+static int see_unread(void *userdata, const OutboxRejected *row) {
         Look *look = userdata;
 
         look->id = row->id;

@@ -118,7 +118,6 @@ static void test_put_peek_forget(void **state) {
         assert_true(slice_equal(rows.items[1].source, "home"));
         assert_true(slice_equal(rows.items[1].type, "nature_remo"));
         assert_true(slice_equal(rows.items[1].device, "d1"));
-        assert_int_equal(rows.items[1].put_at, rows.items[0].put_at);
         outbox_rows_done(&rows);
 
         /* P2: only what was named is forgotten */
@@ -196,7 +195,7 @@ static int remember_row(void *userdata, const OutboxRejected *row) {
         int64_t *id = userdata;
         assert_true(slice_equal(row->reason, "invalid_argument: no"));
         assert_true(slice_equal(row->device, "d1"));
-        assert_true(row->rejected_at >= row->put_at);
+        assert_true(row->at > 0);
         *id = row->id;
         return 0;
 }
