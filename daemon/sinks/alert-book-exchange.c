@@ -272,7 +272,6 @@ static int make_notices(const AlertBook *book, const Candidate *candidates, size
         AlertExchange *exchange) {
         size_t sealed = 0;
 
-        exchange->waiting = n;
         while (sealed < n && candidates[sealed].entry->seal[0] != '\0')
                 sealed++;
         if (n > sealed + ALERT_EXCHANGE_MAX)

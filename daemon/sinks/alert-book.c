@@ -422,7 +422,7 @@ static int pass_time(Pass *pass, AlertDevice *device, AlertSlot *slot) {
                         wake_in(pass, gate);
                 return 0;
         }
-        if (alert_judge_time(logic, &slot->state, wall, true) == ALERT_FIRED)
+        if (alert_judge_time(logic, &slot->state, wall) == ALERT_FIRED)
                 r = fire(pass->book, device, slot, wall);
         device->dirty = device->dirty || slot->state.phase != before;
         at = alert_judge_next(logic, &slot->state);

@@ -112,13 +112,13 @@ static bool is_silent(const AlertLogic *logic, const AlertState *state, usec_t n
         return logic->test == ALERT_STALE && state->heard > 0 && has_passed(state->heard, logic->stale, now);
 }
 
-AlertMove alert_judge_time(const AlertLogic *logic, AlertState *state, usec_t now, bool silence) {
+AlertMove alert_judge_time(const AlertLogic *logic, AlertState *state, usec_t now) {
         AlertPhase before = state->phase;
         AlertMove moved = ALERT_STAYS;
 
         if (before == PHASE_FIRING)
                 return ALERT_OLD;
-        if (silence && is_silent(logic, state, now))
+        if (is_silent(logic, state, now))
                 moved = hold(logic, state, state->heard + logic->stale, now);
         else if (before == PHASE_PENDING && (logic->test != ALERT_STALE || state->offline))
                 moved = hold(logic, state, state->since, now);

@@ -60,9 +60,8 @@ typedef struct AlertLife {
  * does. A firing for silence stays one, even when the device then says that it is offline. */
 AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const AlertLife *life, usec_t now);
 
-/* Time has passed until *now* without a message. Without *silence*, a silent device is not judged: we may have missed
- * its messages. */
-AlertMove alert_judge_time(const AlertLogic *logic, AlertState *state, usec_t now, bool silence);
+/* Time has passed until *now* without a message. */
+AlertMove alert_judge_time(const AlertLogic *logic, AlertState *state, usec_t now);
 
 /* Returns when alert_judge_time() may have something to do; USEC_INFINITY: not before a message. */
 usec_t alert_judge_next(const AlertLogic *logic, const AlertState *state);

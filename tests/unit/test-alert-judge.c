@@ -118,10 +118,10 @@ static void test_time(void **state) {
         assert_true(alert_judge_next(&logic, &s) == USEC_INFINITY);
         assert_int_equal(alert_judge_message(&logic, &s, START, ALERT_HOLDS), ALERT_STAYS);
         assert_true(alert_judge_next(&logic, &s) == START + 10 * MINUTE);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 10 * MINUTE - 1, true), ALERT_OLD);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 10 * MINUTE, true), ALERT_FIRED);
+        assert_int_equal(alert_judge_time(&logic, &s, START + 10 * MINUTE - 1), ALERT_OLD);
+        assert_int_equal(alert_judge_time(&logic, &s, START + 10 * MINUTE), ALERT_FIRED);
         assert_true(s.since == START);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 60 * MINUTE, true), ALERT_OLD);
+        assert_int_equal(alert_judge_time(&logic, &s, START + 60 * MINUTE), ALERT_OLD);
         assert_true(alert_judge_next(&logic, &s) == USEC_INFINITY);
 }
 
@@ -133,17 +133,13 @@ static void test_silence(void **state) {
         const AlertLogic logic = { .test = ALERT_STALE, .stale = 30 * MINUTE, .wait = 10 * MINUTE };
         AlertState s = {};
 
-        assert_int_equal(alert_judge_time(&logic, &s, START, true), ALERT_OLD); /* never heard of */
+        assert_int_equal(alert_judge_time(&logic, &s, START), ALERT_OLD); /* never heard of */
         assert_int_equal(live(&logic, &s, START, START), ALERT_STAYS);
         assert_true(alert_judge_next(&logic, &s) == START + 30 * MINUTE);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 31 * MINUTE, false), ALERT_OLD);
-        assert_int_equal(s.phase, PHASE_OK);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 31 * MINUTE, true), ALERT_STAYS);
+        assert_int_equal(alert_judge_time(&logic, &s, START + 31 * MINUTE), ALERT_STAYS);
         assert_int_equal(s.phase, PHASE_PENDING);
         assert_true(s.since == START + 30 * MINUTE);
-        /* it waits on while we cannot hear */
-        assert_int_equal(alert_judge_time(&logic, &s, START + 50 * MINUTE, false), ALERT_OLD);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 50 * MINUTE, true), ALERT_FIRED);
+        assert_int_equal(alert_judge_time(&logic, &s, START + 50 * MINUTE), ALERT_FIRED);
         /* old news is a sign of life, and not the end of the silence */
         assert_int_equal(live(&logic, &s, START + MINUTE, START + 51 * MINUTE), ALERT_STAYS);
         assert_int_equal(s.phase, PHASE_FIRING);
@@ -159,8 +155,7 @@ static void test_offline(void **state) {
         assert_int_equal(
                 alert_judge_life(&logic, &s, &(AlertLife){ START + MINUTE, 0, true }, START + MINUTE), ALERT_STAYS);
         assert_int_equal(s.phase, PHASE_PENDING);
-        /* time may speak, also where silence does not count */
-        assert_int_equal(alert_judge_time(&logic, &s, START + 6 * MINUTE, false), ALERT_FIRED);
+        assert_int_equal(alert_judge_time(&logic, &s, START + 6 * MINUTE), ALERT_FIRED);
         assert_int_equal(live(&logic, &s, START + 7 * MINUTE, START + 7 * MINUTE), ALERT_CEASED);
         assert_int_equal(alert_judge_life(&logic, &s, &(AlertLife){ START + 8 * MINUTE, 0, false }, START), ALERT_OLD);
 }
