@@ -16,10 +16,6 @@
 
 /* ---- rules that span sections, or look at the environment ---- */
 
-static const char *input_getenv(const ConfigInput *input, const char *name) {
-        return input->getenv ? input->getenv(name) : getenv(name);
-}
-
 /* Returns the state directory of the unit that runs this file, for a process outside of the unit: that of
  * sensorqd@NAME, which runs /etc/sensorqd/NAME.yaml, if that directory exists; else that of sensorqd.service. NULL: no
  * memory. */
@@ -42,10 +38,10 @@ char *config_state_dir(const char *path, const char *directory, const char *give
         return given && given[0] != '\0' ? strndup(given, strcspn(given, ":")) : unit_state_dir(path, directory);
 }
 
-static int rule_state_dir(const ConfigInput *input, const ConfigPlace *top, Config *config) {
+static int rule_state_dir(const ConfigPlace *top, Config *config) {
         if (config->state_dir)
                 return 0;
-        config->state_dir = config_state_dir(config->path, config->directory, input_getenv(input, "STATE_DIRECTORY"));
+        config->state_dir = config_state_dir(config->path, config->directory, getenv("STATE_DIRECTORY"));
         if (!config->state_dir)
                 return -ENOMEM;
         if (config->state_dir[0] != '/')
@@ -54,8 +50,8 @@ static int rule_state_dir(const ConfigInput *input, const ConfigPlace *top, Conf
         return 0;
 }
 
-static int rule_emulator(const ConfigInput *input, const ConfigPlace *top, Config *config) {
-        const char *host = input_getenv(input, "PUBSUB_EMULATOR_HOST");
+static int rule_emulator(const ConfigPlace *top, Config *config) {
+        const char *host = getenv("PUBSUB_EMULATOR_HOST");
         size_t size;
         char *url;
 
@@ -128,13 +124,13 @@ static int rule_page(const ConfigPlace *top, Config *config) {
                 &place, "subscription", "is not a subscription of this file; allowed: one that subscribe names");
 }
 
-static int apply_rules(const ConfigInput *input, const ConfigPlace *top, Config *config) {
+static int apply_rules(const ConfigPlace *top, Config *config) {
         int r;
 
-        r = rule_state_dir(input, top, config);
+        r = rule_state_dir(top, config);
         if (r < 0)
                 return r;
-        r = rule_emulator(input, top, config);
+        r = rule_emulator(top, config);
         if (r < 0)
                 return r;
         if (!config->publishes && config->n_subscriptions == 0)
@@ -285,7 +281,7 @@ int config_parse(const ConfigInput *input, const char *text, size_t size, Config
         r = parse_file(&reader, &root, config);
         if (r < 0)
                 return r;
-        r = apply_rules(input, &(ConfigPlace){ &reader, NULL, "", false, root }, config);
+        r = apply_rules(&(ConfigPlace){ &reader, NULL, "", false, root }, config);
         if (r < 0)
                 return r;
 

@@ -4,11 +4,10 @@
 
 #include "config.h"
 
-/* What reading depends on, apart from the content of the file. */
+/* What reading depends on, apart from the content of the file, and from $STATE_DIRECTORY and $PUBSUB_EMULATOR_HOST. */
 typedef struct ConfigInput {
         const char *path; /* name of the file */
         const ConfigTypes *types;
-        const char *(*getenv)(const char *name); /* NULL: getenv(3); used for $STATE_DIRECTORY, $PUBSUB_EMULATOR_HOST */
 } ConfigInput;
 
 /* -EBADMSG when the file is wrong (also when it is larger than YAML_SIZE_MAX): *errors*, which must be empty before,

@@ -221,7 +221,7 @@ static int daemon_prepare_reload(
         int r;
 
         error[0] = '\0'; /* it may still contain the error of an earlier reload */
-        r = config_load(&(ConfigInput){ d->config->path, &types_of_config, NULL }, &config, &errors);
+        r = config_load(&(ConfigInput){ d->config->path, &types_of_config }, &config, &errors);
         if (r < 0) {
                 config_errors_sum_up(&errors, error, STAGES_ERROR_MAX);
                 return r;

@@ -309,7 +309,7 @@ int main(int argc, char **argv) {
         if (takes_own_options(options.verb))
                 return end_without_handlers(verb_init(options.config_path, options.argc + 1, options.argv - 1));
 
-        r = config_load(&(ConfigInput){ options.config_path, &types_of_config, NULL }, &config, &errors);
+        r = config_load(&(ConfigInput){ options.config_path, &types_of_config }, &config, &errors);
         if (strcmp(options.verb, "status") == 0)
                 return end_of_output(verb_status(options.config_path, config, options.status));
         for (size_t i = 0; r < 0 && i < errors.n; i++)

@@ -438,7 +438,7 @@ int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors)
         r = init_draft_text(draft, true, &text);
         if (r < 0)
                 return r;
-        r = config_parse(&(ConfigInput){ draft->path, &types_of_config, NULL }, text.data, text.size, &config, errors);
+        r = config_parse(&(ConfigInput){ draft->path, &types_of_config }, text.data, text.size, &config, errors);
         if (r < 0)
                 return r;
         r = config_table_each_secret(&config_section, config, fill_in, &(Filling){ (InitDraft *) draft, errors });

@@ -2,6 +2,7 @@
 #include "verbs/init-text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/cleanup.h"
@@ -116,11 +117,11 @@ void init_text_print(bool japanese, InitText text, const char *first, const char
         (void) fflush(stdout);
 }
 
-bool init_text_is_japanese(const char *(*getenv_of)(const char *name)) {
+bool init_text_is_japanese(void) {
         static const char *const names[] = { "LC_ALL", "LC_MESSAGES", "LANG" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                const char *value = getenv_of(names[i]);
+                const char *value = getenv(names[i]);
 
                 if (value && *value)
                         return strncmp(value, "ja", 2) == 0 && (strcasestr(value, "utf") || !strchr(value, '.'));

@@ -60,4 +60,4 @@ const char *init_text(bool japanese, InitText text);
 void init_text_print(bool japanese, InitText text, const char *first, const char *second);
 
 /* Whether the user's language is Japanese in UTF-8, by $LC_ALL, else $LC_MESSAGES, else $LANG. */
-bool init_text_is_japanese(const char *(*getenv_of)(const char *name));
+bool init_text_is_japanese(void);

@@ -119,7 +119,7 @@ static int load_written(const Init *init, Config **ret) {
         _cleanup_(config_errors_done) ConfigErrors errors = {};
         int r;
 
-        r = config_load(&(ConfigInput){ init->draft->path, &types_of_config, NULL }, ret, &errors);
+        r = config_load(&(ConfigInput){ init->draft->path, &types_of_config }, ret, &errors);
         for (size_t i = 0; i < errors.n; i++)
                 printf("FAIL  config  %s\n", errors.texts[i]);
         return r == -EBADMSG ? EX_CONFIG : r < 0 ? EX_SOFTWARE : 0;
@@ -306,10 +306,6 @@ static int begin(Init *init, const char *path) {
         return r == 0 ? init_draft_set(&init->draft->state_dir, options->state_dir) : r;
 }
 
-static const char *environment(const char *name) {
-        return getenv(name);
-}
-
 int verb_init(const char *config_path, int argc, char **argv) {
         Init init = {};
         int r;
@@ -319,7 +315,7 @@ int verb_init(const char *config_path, int argc, char **argv) {
                 return r < 0 ? EX_OK : r;
         if (init.options.list)
                 return init_options_list(), EX_OK;
-        init.japanese = init_text_is_japanese(environment);
+        init.japanese = init_text_is_japanese();
         init.asks = isatty(STDIN_FILENO) && !init.options.yes;
         r = begin(&init, config_path);
         if (r == 0)

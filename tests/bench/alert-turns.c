@@ -20,10 +20,6 @@ typedef struct Text {
         WireMessage message;
 } Text;
 
-static const char *environment(const char *name) {
-        return NULL;
-}
-
 static Config *make_config(unsigned rules) {
         Bytes text = {};
         ConfigErrors errors = {};
@@ -38,8 +34,7 @@ static Config *make_config(unsigned rules) {
                         "}\n",
                         i, (const char *const[]){ "te", "hu", "il", "mo" }[i % 4], i % 2 ? "above" : "below",
                         i % 2 ? 900 + i : i);
-        if (config_parse(&(ConfigInput){ "bench.yaml", &types_of_config, environment }, text.data, text.size, &config,
-                    &errors) < 0)
+        if (config_parse(&(ConfigInput){ "bench.yaml", &types_of_config }, text.data, text.size, &config, &errors) < 0)
                 fprintf(stderr, "%s\n", errors.texts[0]);
         bytes_done(&text);
         return config;

@@ -7,10 +7,6 @@
 #include "config-file.h"
 #include "types.h"
 
-static const char *no_environment(const char *name) {
-        return NULL;
-}
-
 static void require_texts(const ConfigErrors *errors) {
         for (size_t i = 0; i < errors->n; i++)
                 require(errors->texts[i][0] != '\0' && bytes_is_utf8(errors->texts[i], strlen(errors->texts[i])));
@@ -28,7 +24,7 @@ static void require_same(const Config *a, const Config *b) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        const ConfigInput input = { "/etc/sensorqd/sensorqd.yaml", &types_of_config, no_environment };
+        const ConfigInput input = { "/etc/sensorqd/sensorqd.yaml", &types_of_config };
         ConfigErrors errors = {};
         Config *config = NULL, *again = NULL;
         int r = config_parse(&input, (const char *) data, size, &config, &errors);

@@ -36,7 +36,7 @@ static AlertBook *book_new(void) {
         ConfigErrors errors = {};
 
         if (!rules) {
-                const ConfigInput input = { "/c.yaml", &types_of_config, NULL };
+                const ConfigInput input = { "/c.yaml", &types_of_config };
 
                 require(config_parse(&input, config, strlen(config), &parsed, &errors) == 0);
                 require(alert_rules_new(parsed->subscriptions[0].keys, &rules) == 0);

@@ -56,7 +56,7 @@ static int live_through(void) {
         Daemon *daemon = NULL;
         int r;
 
-        if (config_load(&(ConfigInput){ plan_config_path(), &types_of_config, NULL }, &config, &errors) < 0)
+        if (config_load(&(ConfigInput){ plan_config_path(), &types_of_config }, &config, &errors) < 0)
                 world_fail("the configuration is refused: %s", errors.n > 0 ? errors.texts[0] : "");
         r = daemon_new(config, DAEMON_RUN, &daemon);
         config_unref(config);

@@ -21,8 +21,10 @@
 #define SUBSCRIBE "subscribe: [{subscription: sub, mongodb: " MONGODB "}]\n"
 #define PUBLISH "publish: {topic: top, sources: [" SOURCE "]}\n"
 
-static inline const char *env_none(const char *name) {
-        return NULL;
+/* The tests do not depend on the environment that they are run in. */
+__attribute__((constructor)) static inline void clear_environment(void) {
+        (void) unsetenv("STATE_DIRECTORY");
+        (void) unsetenv("PUBSUB_EMULATOR_HOST");
 }
 
 static inline void assert_contains(const char *text, const char *part) {
@@ -44,7 +46,7 @@ static inline Config *parse_as(const char *path, const char *text, size_t size, 
         ConfigErrors errors = {};
         Config *config = NULL;
 
-        if (config_parse(&(ConfigInput){ path, types, env_none }, text, size, &config, &errors) < 0)
+        if (config_parse(&(ConfigInput){ path, types }, text, size, &config, &errors) < 0)
                 fail_msg("%s in:\n%.*s", errors_text(&errors), (int) size, text);
         assert_int_equal(errors.n, 0);
         return config;
@@ -73,7 +75,7 @@ static inline void refuse_as(const char *text, const ConfigInput *input, const c
 }
 
 static inline void refuse(const char *text, const char *part) {
-        refuse_as(text, &(ConfigInput){ "c.yaml", &types_of_config, env_none }, part);
+        refuse_as(text, &(ConfigInput){ "c.yaml", &types_of_config }, part);
 }
 
 static inline Config *parse(const char *text) {

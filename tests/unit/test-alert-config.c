@@ -106,7 +106,7 @@ static void test_refused(void **state) {
                 _cleanup_free_ char *text = NULL;
 
                 assert_true(asprintf(&text, HEAD "        - %s\n", cases[i].rule) > 0);
-                refuse_as(text, &(ConfigInput){ "c.yaml", &types, env_none }, cases[i].said);
+                refuse_as(text, &(ConfigInput){ "c.yaml", &types }, cases[i].said);
         }
 }
 
@@ -114,7 +114,7 @@ static void test_keys_of_another_service(void **state) {
         refuse_as(PUBSUB
                 "subscribe: [{subscription: sub, alert: {targets: [{name: a, type: slack, url: 'https://h/'}], "
                 "rules: [{name: a, stale: 1h}]}}]\n",
-                &(ConfigInput){ "c.yaml", &types, env_none },
+                &(ConfigInput){ "c.yaml", &types },
                 "url: is not a key of type slack, which takes url_file; take it out");
 }
 
@@ -122,13 +122,13 @@ static void test_sizes(void **state) {
         _cleanup_bytes_ Bytes text = {};
 
         refuse_as(PUBSUB "subscribe: [{subscription: sub, alert: {rules: [{name: a, stale: 1h}]}}]\n",
-                &(ConfigInput){ "c.yaml", &types, env_none }, "alert.targets");
+                &(ConfigInput){ "c.yaml", &types }, "alert.targets");
         refuse_as(PUBSUB "subscribe: [{subscription: sub, alert: {targets: [{name: a, type: ntfy, topic: t}]}}]\n",
-                &(ConfigInput){ "c.yaml", &types, env_none }, "alert.rules");
+                &(ConfigInput){ "c.yaml", &types }, "alert.rules");
         assert_int_equal(bytes_append_text(&text, HEAD), 0);
         for (int i = 0; i <= ALERT_RULES_MAX; i++)
                 assert_int_equal(bytes_append_format(&text, "        - { name: r%d, field: t, above: 1 }\n", i), 0);
-        refuse_as(text.data, &(ConfigInput){ "c.yaml", &types, env_none }, "alert.rules");
+        refuse_as(text.data, &(ConfigInput){ "c.yaml", &types }, "alert.rules");
 }
 
 /* The same in `where`, which would match nothing. */

@@ -92,7 +92,7 @@ static void test_error_of_the_page(void **state) {
                 "pubsub:\n  project: p\npublish:\n  topic: top\n  sources:\n    - name: home\n      type: nature_remo\n"
                 "      token_file: t\n      interval: 5s\n";
         char *page = read_file(PAGE);
-        char *said = errors_of(text, strlen(text), &(ConfigInput){ CONFIG_FILE_DEFAULT, &types_of_config, env_none });
+        char *said = errors_of(text, strlen(text), &(ConfigInput){ CONFIG_FILE_DEFAULT, &types_of_config });
 
         assert_non_null(strstr(page, said));
         free(said);

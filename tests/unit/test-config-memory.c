@@ -72,8 +72,8 @@ static void test_without_memory(void **state) {
                 int r;
 
                 fails = ++n;
-                r = config_parse(&(ConfigInput){ "/etc/sensorqd/c.yaml", &types_of_config, env_none }, text,
-                        sizeof(text) - 1, &config, &errors);
+                r = config_parse(&(ConfigInput){ "/etc/sensorqd/c.yaml", &types_of_config }, text, sizeof(text) - 1,
+                        &config, &errors);
                 left = fails;
                 fails = 0;
                 if (r != 0 && r != -ENOMEM)

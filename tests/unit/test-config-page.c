@@ -16,7 +16,7 @@ static Config *parse_page(const char *page) {
 static void assert_refused(const char *page, const char *words) {
         char text[1000];
         int size = snprintf(text, sizeof(text), MOST "page: %s\n", page);
-        char *said = errors_of(text, (size_t) size, &(ConfigInput){ "page.yaml", &types_of_config, env_none });
+        char *said = errors_of(text, (size_t) size, &(ConfigInput){ "page.yaml", &types_of_config });
 
         assert_contains(said, words);
         free(said);
@@ -127,7 +127,7 @@ static void test_shared_address(void **state) {
                         config_unref(parse_as("page.yaml", text, (size_t) size, &types_of_config));
                         continue;
                 }
-                said = errors_of(text, (size_t) size, &(ConfigInput){ "page.yaml", &types_of_config, env_none });
+                said = errors_of(text, (size_t) size, &(ConfigInput){ "page.yaml", &types_of_config });
                 assert_contains(said, cases[i].words);
                 free(said);
         }

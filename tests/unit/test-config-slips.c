@@ -82,8 +82,8 @@ static void test_other_yaml(void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
-                _cleanup_free_ char *said = errors_of(
-                        texts[i][0], strlen(texts[i][0]), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                _cleanup_free_ char *said =
+                        errors_of(texts[i][0], strlen(texts[i][0]), &(ConfigInput){ "c.yaml", &types_of_config });
 
                 assert_string_equal(said, texts[i][1]);
         }
@@ -102,8 +102,7 @@ static void test_all_at_once(void **state) {
                                    "      uri: mongodb://localhost/\n"
                                    "     database: home\n"
                                    "      collection: readings\n";
-        _cleanup_free_ char *said =
-                errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config });
 
         assert_string_equal(said,
                 "c.yaml:2:10: there is no colon: write \"project: VALUE\"\n"
@@ -116,8 +115,7 @@ static void test_all_at_once(void **state) {
 /* A slip does not hide what else is wrong, where YAML can be read all the same. */
 static void test_slips_beside_errors(void **state) {
         static const char text[] = "pubsub:\n  project:my-project\nlog_level: loud\n" SUB;
-        _cleanup_free_ char *said =
-                errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config });
 
         assert_string_equal(said,
                 "c.yaml:2:10: there is no space after the colon: write \"project: VALUE\"\n"
@@ -176,8 +174,7 @@ static void test_no_false_alarm(void **state) {
                                    "    collection: c, date_fields: [ name, topic,\n"
                                    "project ]}\n"
                                    "- { subscription: other, mongodb: " MONGODB " }\n";
-        _cleanup_free_ char *said =
-                errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config });
         static const char *const words[] = { "there is", "indented", "must be", "opens here" };
 
         assert_contains(said, "c.yaml:8:12: log_level: ");
@@ -200,8 +197,8 @@ static void test_written_by_programs(void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
-                _cleanup_free_ char *said = errors_of(
-                        texts[i][0], strlen(texts[i][0]), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                _cleanup_free_ char *said =
+                        errors_of(texts[i][0], strlen(texts[i][0]), &(ConfigInput){ "c.yaml", &types_of_config });
 
                 assert_string_equal(said, texts[i][1]);
         }
@@ -217,7 +214,7 @@ static void test_many_dashes(void **state) {
         for (size_t i = 0; i < 200000; i += 2)
                 memcpy(text + i, "- ", 2);
         text[200000] = '\0';
-        said = errors_of(text, 200000, &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        said = errors_of(text, 200000, &(ConfigInput){ "c.yaml", &types_of_config });
         assert_non_null(said);
 }
 
@@ -226,8 +223,7 @@ static void test_addresses(void **state) {
         static const char text[] =
                 "pubsub:\n  project: p\npublish:\n  topic: top\n  sources:\n    - name: web\n      type: http_json\n"
                 "      urls:\n        - https://a/1\n        - ftp://a/2\n" SUB;
-        _cleanup_free_ char *said =
-                errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config });
 
         assert_contains(said, "c.yaml:10:11: publish.sources[].urls: ");
         assert_null(strchr(said, '\n'));
@@ -244,7 +240,7 @@ static void test_no_secret(void **state) {
                 char text[200];
 
                 (void) snprintf(text, sizeof(text), "pubsub:\n  endpoint: https://e\n  %s\n" SUB, lines[i]);
-                said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config });
                 if (strstr(said, "hunter2") && i != 8)
                         fail_msg("%s", said);
         }
@@ -260,7 +256,7 @@ static void test_codings(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 _cleanup_free_ char *said =
-                        errors_of(rows[i].text, rows[i].size, &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                        errors_of(rows[i].text, rows[i].size, &(ConfigInput){ "c.yaml", &types_of_config });
 
                 assert_string_equal(said, "c.yaml: the file is UTF-16; save it as UTF-8");
         }
@@ -270,7 +266,7 @@ static void test_codings(void **state) {
 /* What is behind the text is not looked at. */
 static void test_end_of_the_text(void **state) {
         static const char text[] = "pubsub:\n  project: p\nsubscribe:\n  -subscription:";
-        const ConfigInput input = { "c.yaml", &types_of_config, env_none };
+        const ConfigInput input = { "c.yaml", &types_of_config };
         _cleanup_free_ char *cut = errors_of(text, strlen(text) - 1, &input),
                             *whole = errors_of(text, strlen(text), &input);
 
@@ -298,7 +294,7 @@ static void test_every_line(void **state) {
                                 continue;
                         (void) snprintf(text, sizeof(text), "%.*s%s%s", (int) (c - good), good, colons[i], c + 2);
                         (void) snprintf(place, sizeof(place), "c.yaml:%u:", line);
-                        said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                        said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config });
                         if (strncmp(said, place, strlen(place)) != 0 || strchr(said, '\n'))
                                 fail_msg("line %u: %s", line, said);
                         n++;
@@ -313,7 +309,7 @@ static void test_any_damage(void **state) {
         static const char good[] =
                 "pubsub:\n  project: p\npublish:\n  topic: top\n  labels: { a: 'b' }\n  sources:\n    - name: home\n"
                 "      type: nature_remo\n      token_file: t\n" SUB;
-        const ConfigInput input = { "c.yaml", &types_of_config, env_none };
+        const ConfigInput input = { "c.yaml", &types_of_config };
         uint64_t random = 88172645463325252;
 
         for (unsigned i = 0; i < 3000; i++) {

@@ -170,7 +170,7 @@ static const ConfigSection *sink_at(size_t index) {
 }
 
 static const ConfigTypes types = { source_at, sink_at };
-static const ConfigInput input = { "c.yaml", &types, env_none };
+static const ConfigInput input = { "c.yaml", &types };
 
 #define HEAD "pubsub: {project: p}\n"
 #define TOPIC HEAD "publish:\n  topic: top\n  sources:\n"

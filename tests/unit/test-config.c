@@ -12,26 +12,10 @@
 #include "sinks/mongodb-config.h"
 #include "subscribe/payload.h"
 
-static const char *env_unit(const char *name) {
-        if (strcmp(name, "STATE_DIRECTORY") == 0)
-                return "/var/lib/one:/var/lib/two";
-        return strcmp(name, "PUBSUB_EMULATOR_HOST") == 0 ? "127.0.0.1:8085" : NULL;
-}
-
-static const char *env_odd_emulator(const char *name) {
-        return strcmp(name, "PUBSUB_EMULATOR_HOST") == 0 ? "ftp://127.0.0.1:8085" : NULL;
-}
-
-static const char *env_remote_emulator(const char *name) {
-        return strcmp(name, "PUBSUB_EMULATOR_HOST") == 0 ? "http://emulator.example:8085/" : NULL;
-}
-
-static const char *env_relative_state(const char *name) {
-        return strcmp(name, "STATE_DIRECTORY") == 0 ? "state" : "";
-}
-
-static void refuse_with(const char *text, const char *(*env)(const char *name), const char *part) {
-        refuse_as(text, &(ConfigInput){ "c.yaml", &types_of_config, env }, part);
+static void refuse_with(const char *variable, const char *value, const char *part) {
+        assert_int_equal(setenv(variable, value, true), 0);
+        refuse(PUBSUB SUBSCRIBE, part);
+        assert_int_equal(unsetenv(variable), 0);
 }
 
 static const MongodbConfig *mongodb_of(const Config *config) {
@@ -140,8 +124,10 @@ static void test_environment(void **state) {
         Config *config = NULL;
         ConfigErrors errors = {};
         static const char own[] = "state_dir: /own\npubsub: {project: p}\n" SUBSCRIBE;
-        ConfigInput input = { "c.yaml", &types_of_config, env_unit };
+        const ConfigInput input = { "c.yaml", &types_of_config };
 
+        assert_int_equal(setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two", true), 0);
+        assert_int_equal(setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:8085", true), 0);
         assert_int_equal(config_parse(&input, PUBSUB SUBSCRIBE, strlen(PUBSUB SUBSCRIBE), &config, &errors), 0);
         assert_string_equal(config->directory, ".");
         assert_string_equal(config->state_dir, "/var/lib/one");
@@ -150,14 +136,16 @@ static void test_environment(void **state) {
         assert_false(config->publishes);
         config_unref(config);
 
-        input.getenv = env_remote_emulator;
+        assert_int_equal(setenv("PUBSUB_EMULATOR_HOST", "http://emulator.example:8085/", true), 0);
         assert_int_equal(config_parse(&input, own, strlen(own), &config, &errors), 0);
         assert_string_equal(config->state_dir, "/own");
         assert_string_equal(config->pubsub.endpoint, "http://emulator.example:8085");
         config_unref(config);
 
-        refuse_with(PUBSUB SUBSCRIBE, env_odd_emulator, "c.yaml: pubsub.endpoint: $PUBSUB_EMULATOR_HOST");
-        refuse_with(PUBSUB SUBSCRIBE, env_relative_state, "c.yaml: state_dir: $STATE_DIRECTORY");
+        clear_environment();
+
+        refuse_with("PUBSUB_EMULATOR_HOST", "ftp://127.0.0.1:8085", "c.yaml: pubsub.endpoint: $PUBSUB_EMULATOR_HOST");
+        refuse_with("STATE_DIRECTORY", "state", "c.yaml: state_dir: $STATE_DIRECTORY");
 }
 
 static void test_two_subscriptions_may_share_a_collection(void **state) {
@@ -371,7 +359,7 @@ static void test_no_secret_in_errors(void **state) {
                 char text[400];
 
                 (void) snprintf(text, sizeof(text), PUBSUB "subscribe: [{subscription: sub, %s}]", lines[i]);
-                said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config });
                 if (strstr(said, "hunter2"))
                         fail_msg("%s", said);
         }
@@ -379,8 +367,7 @@ static void test_no_secret_in_errors(void **state) {
 
 static void test_endpoint_with_password_is_not_shown(void **state) {
         static const char text[] = "pubsub: {project: p, endpoint: 'https://u:hunter2@host'}\n" SUBSCRIBE;
-        _cleanup_free_ char *said =
-                errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config });
 
         assert_null(strstr(said, "hunter2"));
         assert_contains(said, "pubsub.endpoint: the value has a user in front of the host");
@@ -389,7 +376,7 @@ static void test_endpoint_with_password_is_not_shown(void **state) {
 /* ---- files ---- */
 
 static void assert_load(const char *path, int result, const char *part) {
-        const ConfigInput input = { path, &types_of_config, env_none };
+        const ConfigInput input = { path, &types_of_config };
         Config *config = NULL;
         ConfigErrors errors = {};
 
@@ -454,7 +441,7 @@ static void test_long_path_leaves_room(void **state) {
 
         memset(path, 'x', sizeof(path));
         path[sizeof(path) - 1] = '\0';
-        said = errors_of(PUBSUB, strlen(PUBSUB), &(ConfigInput){ path, &types_of_config, env_none });
+        said = errors_of(PUBSUB, strlen(PUBSUB), &(ConfigInput){ path, &types_of_config });
         assert_contains(said, "nothing to do");
         free(said);
 }

@@ -44,7 +44,7 @@ static char *yaml_of_the_page(const char *section, const char *head, const char 
 }
 
 static Config *config_of(const char *text) {
-        const ConfigInput input = { "extending.yaml", &types_of_config, NULL };
+        const ConfigInput input = { "extending.yaml", &types_of_config };
         ConfigErrors errors = {};
         Config *config = NULL;
 

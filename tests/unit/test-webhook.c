@@ -608,7 +608,7 @@ static void assert_refused(const char *section, const char *words) {
         char *said;
 
         (void) snprintf(text, sizeof(text), PUBSUB "subscribe: [{subscription: sub, webhook: {%s}}]\n", section);
-        said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config });
         assert_contains(said, words);
         free(said);
 }
