@@ -411,23 +411,22 @@ int process_start(Loop *loop, const ProcessSpec *spec, const ProcessCallbacks *c
         return 0;
 }
 
-int process_read(Process *process, char *buffer, size_t size, size_t *ret_n) {
-        ssize_t n = -1;
+size_t process_read(Process *process, char *buffer, size_t size) {
+        ssize_t n;
 
-        *ret_n = 0;
         if (process->out_fd < 0)
-                return PROCESS_EOF;
+                return 0;
         do
                 n = read(process->out_fd, buffer, size);
         while (n < 0 && errno == EINTR);
         if (n > 0)
-                *ret_n = (size_t) n;
-        if (n > 0 || (n < 0 && errno == EAGAIN))
-                return PROCESS_OPEN;
+                return (size_t) n;
+        if (n < 0 && errno == EAGAIN)
+                return 0;
         process->out = loop_drop(process->out);
         (void) close(process->out_fd);
         process->out_fd = -1;
-        return PROCESS_EOF;
+        return 0;
 }
 
 void process_hold(Process *process, bool hold) {

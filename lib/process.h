@@ -46,10 +46,8 @@ int process_start(Loop *loop, const ProcessSpec *spec, const ProcessCallbacks *c
 /* Checks that there is a program that process_start() could run. -ENOENT, -EACCES. */
 int process_find(const char *name, const char *const *environment);
 
-/* Reads at most *size* bytes of output; *ret_n* gets their number, 0 when none are there now. PROCESS_EOF when no more
- * will come. */
-enum { PROCESS_OPEN = 0, PROCESS_EOF = 1 };
-int process_read(Process *process, char *buffer, size_t size, size_t *ret_n);
+/* Reads at most *size* bytes of output. Returns their number; 0: none are there now. */
+size_t process_read(Process *process, char *buffer, size_t size);
 
 /* While held, on_readable is not called. */
 void process_hold(Process *process, bool hold);

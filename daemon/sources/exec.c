@@ -198,7 +198,7 @@ static size_t exec_read(Exec *exec, size_t most) {
         size_t n, lines = exec->lines;
         char chunk[CHUNK];
 
-        (void) process_read(exec->process, chunk, most < sizeof(chunk) ? most : sizeof(chunk), &n);
+        n = process_read(exec->process, chunk, most < sizeof(chunk) ? most : sizeof(chunk));
         exec->read += n;
         exec->arrived = clock_wall();
         exec_watch_flood(exec);
@@ -431,7 +431,7 @@ static void exec_read_rest(Exec *exec) {
         exec->arrived = clock_wall();
         do {
                 most = left < CHUNK ? left : CHUNK;
-                (void) process_read(exec->process, chunk, most, &n);
+                n = process_read(exec->process, chunk, most);
                 if (exec_split(exec, chunk, n) < 0)
                         exec_tell_lost(exec);
                 left -= n;

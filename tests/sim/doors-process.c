@@ -163,23 +163,22 @@ static void note_read(Process *process, const char *data, size_t size) {
                 note_line(process);
 }
 
-int process_read(Process *process, char *buffer, size_t size, size_t *ret_n) {
+size_t process_read(Process *process, char *buffer, size_t size) {
         size_t n = process->pipe.size < size ? process->pipe.size : size;
 
         check_on_disk(process);
         world_door("program read");
         if (n > 1 && !process->ended && draw_below(&world->chance, 8) == 0)
                 n = 1 + draw_below(&world->chance, n - 1);
-        *ret_n = n;
         if (n == 0)
-                return process->ended && !process->program.grandchild ? PROCESS_EOF : PROCESS_OPEN;
+                return 0;
         memcpy(buffer, process->pipe.data, n);
         memmove(process->pipe.data, process->pipe.data + n, process->pipe.size - n);
         process->pipe.size -= n;
         note_read(process, buffer, n);
         if (process->ended)
                 process->end.left -= n < process->end.left ? n : process->end.left;
-        return PROCESS_OPEN;
+        return n;
 }
 
 static void on_again(void *userdata) {
