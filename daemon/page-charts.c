@@ -383,52 +383,26 @@ void page_charts_add(PageCharts *charts, const char *subscription, const WireMes
                 loop_arm_in(charts->take_timer, TAKE_USEC);
 }
 
-/* Returns NULL, after an answer, when there is no room for the request. */
-static Asked *asked_new(PageCharts *charts, ListenRequest *request) {
-        Asked *asked = NULL;
+void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery *query, Bytes *figures) {
+        Asked *asked;
 
-        if (!charts->config || charts->resting || charts->stopping || charts->n_asked == ASKED_MAX) {
-                page_answer_error(request, 503, "too many ask at once; try again");
-                return NULL;
-        }
+        if (charts_begin(charts) < 0)
+                return figures ? page_answer_made(request, PAGE_METRICS_TYPE, (Slice){ figures->data, figures->size },
+                                         PAGE_CODING_PLAIN)
+                               : page_answer_error(request, 503, PAGE_THREAD_NO_CHARTS);
+        if (!charts->config || charts->resting || charts->stopping || charts->n_asked == ASKED_MAX)
+                return page_answer_error(request, 503, "too many ask at once; try again");
         asked = calloc(1, sizeof(*asked));
-        if (asked)
-                asked->request = request;
-        else
-                page_answer_error(request, 503, "out of memory");
-        return asked;
-}
-
-static void asked_put(PageCharts *charts, Asked *asked) {
+        if (!asked)
+                return page_answer_error(request, 503, "out of memory");
+        asked->request = request;
+        if (query)
+                asked->query = *query;
+        if (figures)
+                asked->figures = bytes_steal(figures);
         STAILQ_INSERT_TAIL(&charts->asked, asked, link);
         charts->n_asked++;
         charts_next(charts);
-}
-
-void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery *query) {
-        Asked *asked;
-
-        if (charts_begin(charts) < 0)
-                return page_answer_error(request, 503, PAGE_THREAD_NO_CHARTS);
-        asked = asked_new(charts, request);
-        if (!asked)
-                return;
-        if (query)
-                asked->query = *query;
-        asked_put(charts, asked);
-}
-
-void page_charts_ask_metrics(PageCharts *charts, ListenRequest *request, Bytes *figures) {
-        Asked *asked;
-
-        if (charts_begin(charts) < 0)
-                return page_answer_made(
-                        request, PAGE_METRICS_TYPE, (Slice){ figures->data, figures->size }, PAGE_CODING_PLAIN);
-        asked = asked_new(charts, request);
-        if (!asked)
-                return;
-        asked->figures = bytes_steal(figures);
-        asked_put(charts, asked);
 }
 
 void page_charts_forget(PageCharts *charts) {

@@ -108,7 +108,7 @@ static int answer_metrics(Page *page, ListenRequest *request) {
         r = page_metrics_figures(&figures, &text);
         if (r < 0)
                 return r;
-        page_charts_ask_metrics(page->charts, request, &text);
+        page_charts_ask(page->charts, request, NULL, &text);
         return 0;
 }
 
@@ -123,7 +123,7 @@ static void answer_values(Page *page, ListenRequest *request) {
         if (wrong)
                 page_answer_error(request, 400, wrong);
         else
-                page_charts_ask(page->charts, request, &query);
+                page_charts_ask(page->charts, request, &query, NULL);
 }
 
 static const PageFile *file_find(const char *path) {
@@ -146,7 +146,7 @@ static int page_route(Page *page, ListenRequest *request) {
         if (strcmp(path, "/metrics") == 0)
                 return answer_metrics(page, request);
         if (strcmp(path, "/api/series") == 0)
-                return page_charts_ask(page->charts, request, NULL), 0;
+                return page_charts_ask(page->charts, request, NULL, NULL), 0;
         if (strcmp(path, "/api/values") == 0)
                 return answer_values(page, request), 0;
         page_answer_text(request, 404, "There is nothing here.\n");
