@@ -15,7 +15,6 @@
 #define DEFAULT_NAME "pubsub-credential.json" /* what the scripts that sensorqd replaces used */
 #define GCLOUD_NAME "application_default_credentials.json"
 #define UNIVERSE "googleapis.com"
-#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors begin a text file with it */
 
 static void free_list(char **list) {
         for (char **text = list; text && *text; text++)
@@ -289,12 +288,6 @@ static int parse_file(const KeyFile *f, const char *text, size_t size) {
         const char *type;
         int r;
 
-        if (size >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
-                return fail(f->error, -EBADMSG, "%s: is in UTF-16: save it as UTF-8", f->path);
-        if (size >= strlen(BYTE_ORDER_MARK) && memcmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0) {
-                text += strlen(BYTE_ORDER_MARK);
-                size -= strlen(BYTE_ORDER_MARK);
-        }
         r = json_parse(text, size, &json);
         if (r < 0)
                 return fail(f->error, r, "%s: %s", f->path,
