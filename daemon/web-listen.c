@@ -105,11 +105,11 @@ int web_listen_try(Loop *loop, const WebListenTry *wanted) {
         return r < 0 ? r : untried ? WEB_LISTEN_UNTRIED : WEB_LISTEN_HELD;
 }
 
-static void on_failed(void *userdata, const char *address, int error) {
+static void on_failed(const char *address, int error) {
         log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_ERROR, web_listen_words(error) }),
                 "The certificate of %s from before is served on: %s.", address, web_listen_words(error));
 }
 
 void web_listen_renew(Listen *listen) {
-        listen_renew(listen, on_failed, NULL);
+        listen_renew(listen, on_failed);
 }

@@ -143,8 +143,6 @@ static bool request_set_message(HttpRequest *request, const HttpSpec *spec, cons
                 failed |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
                 failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) spec->body.size);
                 failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, spec->body.size > 0 ? spec->body.data : "");
-        } else if (strcmp(spec->method, "HEAD") == 0) {
-                failed |= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
         }
         failed |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);
         failed |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);

@@ -22,7 +22,7 @@ ListenRoute *listen_drop(ListenRoute *route) {
         return NULL;
 }
 
-void listen_renew(Listen *listen, void (*on_failed)(void *userdata, const char *address, int error), void *userdata) {}
+void listen_renew(Listen *listen, void (*on_failed)(const char *address, int error)) {}
 
 const char *listen_method(const ListenRequest *request) {
         return "";

@@ -333,14 +333,14 @@ static int server_renew(ListenServer *old) {
         return r;
 }
 
-void listen_renew(Listen *listen, void (*on_failed)(void *userdata, const char *address, int error), void *userdata) {
+void listen_renew(Listen *listen, void (*on_failed)(const char *address, int error)) {
         ListenServer *server;
         int r;
 
         LIST_FOREACH(server, &listen->servers, link) { /* a new server is inserted in front, so it is not visited */
                 r = server->leaving ? 0 : server_renew(server);
                 if (r < 0)
-                        on_failed(userdata, server->address, r);
+                        on_failed(server->address, r);
         }
 }
 

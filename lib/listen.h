@@ -53,7 +53,7 @@ ListenRoute *listen_drop(ListenRoute *route);
 /* Reads certificates and keys again and uses the changed ones for new connections; open requests are still answered.
  * *on_failed* is called for each address whose files cannot be used, with an error of listen_route(); the old ones stay
  * in use. */
-void listen_renew(Listen *listen, void (*on_failed)(void *userdata, const char *address, int error), void *userdata);
+void listen_renew(Listen *listen, void (*on_failed)(const char *address, int error));
 
 /* ---- a request; all texts are valid until it is answered ---- */
 

@@ -230,7 +230,7 @@ ListenRoute *listen_drop(ListenRoute *route) {
         return NULL;
 }
 
-void listen_renew(Listen *listen, void (*on_failed)(void *userdata, const char *address, int error), void *userdata) {}
+void listen_renew(Listen *listen, void (*on_failed)(const char *address, int error)) {}
 
 /* ---- what it says ---- */
 
