@@ -373,14 +373,14 @@ static int load(FileArchive *a, FileKeys *keys) {
 
 /* ---- old files ---- */
 
-static int drop(FileArchive *a, size_t index) {
+static int drop_oldest(FileArchive *a) {
         char name[NAME_SIZE];
 
         for (unsigned packed = 0; packed < 2; packed++)
-                if (unlinkat(a->lock_fd, name_of(&a->files[index], packed, name), 0) < 0 && errno != ENOENT)
+                if (unlinkat(a->lock_fd, name_of(&a->files[0], packed, name), 0) < 0 && errno != ENOENT)
                         return err_errno();
-        memmove(&a->files[index], &a->files[index + 1], (a->n - index - 1) * sizeof(File));
         a->n--;
+        memmove(&a->files[0], &a->files[1], a->n * sizeof(File));
         return 0;
 }
 
@@ -390,7 +390,7 @@ static int drop_old(FileArchive *a) {
 
         while (r == 0 && a->spec.keep > 0 && now > 0 && a->n > (a->fd >= 0) &&
                 (usec_t) (a->files[0].day + 1) * DAY_USEC + a->spec.keep <= now)
-                r = drop(a, 0);
+                r = drop_oldest(a);
         return r;
 }
 

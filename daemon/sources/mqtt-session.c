@@ -580,8 +580,8 @@ void mqtt_session_acknowledge(
         session_send(s, &packets);
 }
 
-void mqtt_session_reset(MqttSession *s, const char *detail) {
-        session_lose(s, MQTT_UNREACHABLE, detail);
+void mqtt_session_reset(MqttSession *s) {
+        session_lose(s, MQTT_UNREACHABLE, "out of memory");
 }
 
 void mqtt_session_hold(MqttSession *s, bool hold) {

@@ -308,7 +308,7 @@ static void on_message(void *userdata, const MqttPacket *packet, const char *ses
         if (r == 0 && packet->qos > 0)
                 r = mqtt_expect_ack(mqtt, packet, number);
         if (r < 0) /* a message without acknowledgement comes again, but only on a new connection */
-                mqtt_session_reset(mqtt->session, "out of memory");
+                mqtt_session_reset(mqtt->session);
 }
 
 static void on_batch(void *userdata) {

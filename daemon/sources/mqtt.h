@@ -127,6 +127,5 @@ uint64_t mqtt_session_connection(const MqttSession *session);
 /* While held, nothing is read: the broker keeps its messages. The connection is kept alive. */
 void mqtt_session_hold(MqttSession *session, bool hold);
 
-/* Closes the connection and connects again: messages that were not acknowledged come again. *detail* is the reason in
- * words. */
-void mqtt_session_reset(MqttSession *session, const char *detail);
+/* Closes the connection for want of memory, and connects again: messages that were not acknowledged come again. */
+void mqtt_session_reset(MqttSession *session);

@@ -84,14 +84,13 @@ static int likely_key(const Init *init, char **ret) {
         return 0;
 }
 
-static int absolute(char **path) {
+static void make_absolute(char **path) {
         char *real = **path == '/' ? NULL : realpath(*path, NULL);
 
         if (!real)
-                return 0;
+                return;
         free(*path);
         *path = real;
-        return 0;
 }
 
 static int ask_key(Init *init) {
@@ -111,10 +110,10 @@ static int ask_key(Init *init) {
         if (strcmp(path, "-") == 0)
                 return init_draft_drop_key(init->draft), 0;
         r = expand_home(&path);
-        if (r >= 0)
-                r = absolute(&path);
-        if (r >= 0)
-                r = take_key(init, path);
+        if (r < 0)
+                return r;
+        make_absolute(&path);
+        r = take_key(init, path);
         if (r != EX_DATAERR)
                 return r;
         return init->asks && !init->options.key_file ? ask_key(init) : EX_NOINPUT;

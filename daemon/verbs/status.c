@@ -118,10 +118,10 @@ static int64_t number_of(Json *json, const char *key) {
         return value;
 }
 
-static void print_trouble(Json *json, const char *flag, const char *word) {
+static void print_trouble(Json *json, const char *word) {
         const char *detail = json_get_string(json, "detail");
 
-        if (json_get_flag(json, flag))
+        if (json_get_flag(json, "failing"))
                 printf("              %s: %s\n", word, detail && *detail ? detail : "see the journal");
 }
 
@@ -141,7 +141,7 @@ static void print_source(Json *source) {
                 printf("source        %s: last reading %s, readings: %" PRIi64 "\n", text_of(source, "name"),
                         time_of(source, "last_reading", last), number_of(source, "readings"));
                 print_unreadable(source);
-                return print_trouble(source, "failing", "failing");
+                return print_trouble(source, "failing");
         }
         printf("source        %s: last good poll %s%s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
                 text_of(source, "name"), time_of(source, "last_poll", last),
@@ -153,7 +153,7 @@ static void print_source(Json *source) {
                 puts("              this machine's clock is wrong: look at timedatectl; readings get the source's "
                      "time");
         print_unreadable(source);
-        print_trouble(source, "failing", "failing");
+        print_trouble(source, "failing");
 }
 
 static void print_outbox(Json *json) {
@@ -171,7 +171,7 @@ static void print_outbox(Json *json) {
                         text_of(outbox, "detail"));
         printf("publisher     %" PRIi64 " published, last %s%s\n", number_of(publisher, "published"),
                 time_of(publisher, "last_publish", last), json_get_flag(publisher, "paused") ? ", paused" : "");
-        print_trouble(publisher, "failing", "failing");
+        print_trouble(publisher, "failing");
 }
 
 static const char *sink_state(Json *sink) {
@@ -205,7 +205,7 @@ static void print_subscription(Json *subscription) {
                 printf("              %" PRIi64
                        " can neither be stored nor set apart, the oldest published %s: see the journal\n",
                         number_of(subscription, "unkept"), time_of(subscription, "unkept_since", time));
-        print_trouble(subscription, "failing", "failing");
+        print_trouble(subscription, "failing");
         print_sink(json_get(subscription, "sink"));
 }
 
@@ -221,7 +221,7 @@ static void print_status(Json *json) {
         for (size_t i = 0; (item = json_at(json_get(json, "sources"), i)); i++)
                 print_source(item);
         print_outbox(json);
-        print_trouble(json_get(json, "token"), "failing", "token");
+        print_trouble(json_get(json, "token"), "token");
         for (size_t i = 0; (item = json_at(json_get(json, "subscriptions"), i)); i++)
                 print_subscription(item);
         if (page)
