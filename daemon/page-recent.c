@@ -12,7 +12,7 @@
 
 struct PageRecent {
         PageBucket *items;
-        size_t n, allocated, most;
+        size_t n, allocated;
         uint32_t *slots; /* index + 1; 0: empty */
         size_t n_slots;  /* a power of two, and more than 1.5 times n */
 };
@@ -58,7 +58,7 @@ static int slots_grow(PageRecent *recent) {
 static int bucket_new(PageRecent *recent, uint32_t series, uint32_t minute, PageBucket **ret) {
         int r;
 
-        if (recent->n == recent->most)
+        if (recent->n == PAGE_RECENT_MAX)
                 return PAGE_RECENT_FULL;
         r = array_reserve(&recent->items, &recent->allocated, recent->n + 1, sizeof(PageBucket));
         if (r < 0)
@@ -85,12 +85,7 @@ int page_recent_add(PageRecent *recent, uint32_t series, uint32_t minute, double
                 r = bucket_new(recent, series, minute, &bucket);
         if (r != 0)
                 return r;
-        if (bucket->count == 0 || value < bucket->low)
-                bucket->low = value;
-        if (bucket->count == 0 || value > bucket->high)
-                bucket->high = value;
-        bucket->total += value;
-        bucket->count++;
+        page_bucket_add(bucket, &(PageBucket){ .count = 1, .low = value, .total = value, .high = value });
         return PAGE_RECENT_ADDED;
 }
 
@@ -127,12 +122,9 @@ void page_recent_clear(PageRecent *recent) {
                 slots_fill(recent);
 }
 
-int page_recent_new(size_t most, PageRecent **ret) {
+int page_recent_new(PageRecent **ret) {
         *ret = calloc(1, sizeof(PageRecent));
-        if (!*ret)
-                return -ENOMEM;
-        (*ret)->most = most;
-        return 0;
+        return *ret ? 0 : -ENOMEM;
 }
 
 PageRecent *page_recent_free(PageRecent *recent) {

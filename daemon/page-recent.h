@@ -15,12 +15,24 @@ typedef struct PageBucket {
 
 typedef struct PageRecent PageRecent;
 
-/* It can hold *most* buckets. -ENOMEM. */
-int page_recent_new(size_t most, PageRecent **ret);
+/* Adds the values of *part* to those of *bucket*. */
+static inline void page_bucket_add(PageBucket *bucket, const PageBucket *part) {
+        if (bucket->count == 0 || part->low < bucket->low)
+                bucket->low = part->low;
+        if (bucket->count == 0 || part->high > bucket->high)
+                bucket->high = part->high;
+        bucket->total += part->total;
+        bucket->count += part->count;
+}
+
+#define PAGE_RECENT_MAX 65536 /* the most buckets in memory while the disk fails, 3 MiB */
+
+/* -ENOMEM. */
+int page_recent_new(PageRecent **ret);
 PageRecent *page_recent_free(PageRecent *recent);
 
 enum { PAGE_RECENT_ADDED = 0, PAGE_RECENT_FULL = 1 };
-/* Adds one value. PAGE_RECENT_FULL: it needs a new bucket, and there are *most* already. -ENOMEM. */
+/* Adds one value. PAGE_RECENT_FULL: it needs a new bucket, and there are PAGE_RECENT_MAX already. -ENOMEM. */
 int page_recent_add(PageRecent *recent, uint32_t series, uint32_t minute, double value);
 
 /* Returns all buckets, sorted by time and series; valid until the next call. */

@@ -11,7 +11,6 @@
 #define DAY INT64_C(1440) /* in minutes */
 #define MINUTE_MSEC INT64_C(60000)
 
-#define RECENT_MAX 65536  /* the most buckets in memory while the disk fails, 3 MiB */
 #define RECENT_FULL 16384 /* a save is due at this number */
 /* if the clock is set later than this after a start, it was right at the start */
 #define SET_RIGHT_USEC USEC_PER_HOUR
@@ -295,12 +294,7 @@ static void reading_add(void *userdata, const PageBucket *part) {
                 return;
         bucket = &reading->values->buckets[(row - 1) * reading->values->n +
                                            (size_t) ((part->minute - reading->from) / reading->width)];
-        if (bucket->count == 0 || part->low < bucket->low)
-                bucket->low = part->low;
-        if (bucket->count == 0 || part->high > bucket->high)
-                bucket->high = part->high;
-        bucket->total += part->total;
-        bucket->count += part->count;
+        page_bucket_add(bucket, part);
 }
 
 static void read_recent(const PageStore *store, Reading *reading) {
@@ -375,7 +369,7 @@ static int store_new(const char *directory, PageStore **ret) {
                 return -ENOMEM;
         r = page_series_new(&store->series);
         if (r == 0)
-                r = page_recent_new(RECENT_MAX, &store->recent);
+                r = page_recent_new(&store->recent);
         if (r == 0)
                 *ret = cleanup_steal(store);
         return r;
