@@ -144,6 +144,11 @@ static inline const char *bytes_find_special(const char *p, const char *end, uin
 
 /* Appends *text* as a JSON string with its quotes (RFC 8259: `"`, `\` and controls escaped). *text* must be UTF-8. */
 int bytes_append_json_string(Bytes *b, const char *text, size_t size);
+/* Appends a member of a JSON object, after a comma unless it is the first; *text* NULL: null. Both must be UTF-8. */
+static inline int bytes_append_json_member(Bytes *b, const char *name, const char *text) {
+        bytes_append_format(b, "%s\"%s\":", b->size > 0 && b->data[b->size - 1] != '{' ? "," : "", name);
+        return text ? bytes_append_json_string(b, text, strlen(text)) : bytes_append_text(b, "null");
+}
 
 /* Append base64: with padding (RFC 4648 section 4), or in the URL alphabet without padding (section 5). */
 int bytes_append_base64(Bytes *b, const void *data, size_t size);

@@ -308,16 +308,11 @@ int alert_book_give(const AlertBook *book, AlertExchange *exchange, const AlertM
 
 /* ---- figures ---- */
 
-static int append_member(Bytes *json, const char *name, const char *text) {
-        bytes_append_format(json, ",\"%s\":", name);
-        return !text ? bytes_append_text(json, "null") : bytes_append_json_string(json, text, strlen(text));
-}
-
 /* Appends a member with a number, or with a text in quotes: a number that was cut need not be one. */
 static int append_value(Bytes *json, const char *name, const char *value, bool number) {
         return number && value && json_is_whole((Slice){ value, strlen(value) }, 1, NULL)
                        ? bytes_append_format(json, ",\"%s\":%s", name, value)
-                       : append_member(json, name, text_or_null(value));
+                       : bytes_append_json_member(json, name, text_or_null(value));
 }
 
 static void append_firing(const AlertBook *book, const AlertDevice *device, const AlertSlot *slot, Bytes *json) {
@@ -332,7 +327,7 @@ static void append_firing(const AlertBook *book, const AlertDevice *device, cons
         bytes_append_format(
                 json, "%s{\"since\":\"%s\"", json->size > 1 ? "," : "", clock_format_rfc3339(slot->state.since, since));
         for (size_t i = 0; i < ELEMENTSOF(members); i++)
-                append_member(json, members[i].name, text_or_null(members[i].text));
+                bytes_append_json_member(json, members[i].name, text_or_null(members[i].text));
         append_value(json, "value", slot->value, number);
         append_value(json, "limit", watch->limit, number);
         bytes_append_text(json, "}");

@@ -232,19 +232,14 @@ const ConfigSection alert_config_section = {
 
 /* ---- thresholds for a chart ---- */
 
-static void add_member(Bytes *json, const char *name, const char *text) {
-        bytes_append_format(json, "%s\"%s\":", json->size > 1 ? "," : "", name);
-        bytes_append_json_string(json, text, strlen(text));
-}
-
 /* Makes a JSON object for match_test() with what is known of all messages of the device. */
 static int make_device(const SinkSeries *series, Bytes *json) {
         size_t labels = strlen(series->labels);
 
         bytes_append_text(json, "{");
-        add_member(json, "source", series->source);
-        add_member(json, "id", series->device);
-        add_member(json, "name", series->name);
+        bytes_append_json_member(json, "source", series->source);
+        bytes_append_json_member(json, "id", series->device);
+        bytes_append_json_member(json, "name", series->name);
         if (labels > strlen("{}"))
                 bytes_append_format(json, ",%.*s", (int) (labels - strlen("{}")), series->labels + 1);
         return bytes_append_text(json, "}");

@@ -8,16 +8,10 @@
 
 /* ---- status.json ---- */
 
-/* Appends `"KEY":` and the text or null, after a comma unless *first*. */
-static int add_text(Bytes *json, const char *key, const char *text, bool first) {
-        bytes_append_format(json, "%s\"%s\":", first ? "" : ",", key);
-        return text ? bytes_append_json_string(json, text, strlen(text)) : bytes_append_text(json, "null");
-}
-
 static void add_time(Bytes *json, const char *key, usec_t wall) {
         char buffer[CLOCK_RFC3339_SIZE];
 
-        add_text(json, key, wall > 0 ? clock_format_rfc3339(wall, buffer) : NULL, false);
+        bytes_append_json_member(json, key, wall > 0 ? clock_format_rfc3339(wall, buffer) : NULL);
 }
 
 static void add_count(Bytes *json, const char *key, uint64_t count) {
@@ -30,17 +24,17 @@ static usec_t wall_of(usec_t at) {
 
 static void add_target(Bytes *json, const AlertTargetStatus *target) {
         bytes_append_text(json, "{");
-        add_text(json, "name", target->name, true);
-        add_text(json, "service", target->service, false);
+        bytes_append_json_member(json, "name", target->name);
+        bytes_append_json_member(json, "service", target->service);
         add_count(json, "waiting", target->waiting);
         add_count(json, "sent", target->sent);
         add_count(json, "refused", target->refused);
         add_time(json, "last_sent", target->last_sent);
         add_time(json, "failing_since", trouble_since(&target->trouble));
         add_time(json, "retry_at", wall_of(target->next));
-        add_text(json, "detail", target->trouble.detail, false);
-        add_text(json, "kind", cause_kind(target->trouble.cause), false);
-        add_text(json, "remedy", cause_remedy(target->trouble.cause), false);
+        bytes_append_json_member(json, "detail", target->trouble.detail);
+        bytes_append_json_member(json, "kind", cause_kind(target->trouble.cause));
+        bytes_append_json_member(json, "remedy", cause_remedy(target->trouble.cause));
         bytes_append_text(json, "}");
 }
 

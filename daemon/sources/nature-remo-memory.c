@@ -106,10 +106,8 @@ int nature_remo_append_labels(Bytes *payload, const Bytes *labels) {
 
         if (labels)
                 rest = (Slice){ labels->data, labels->size };
-        while (reading_labels_next(&rest, &name, &value)) {
-                bytes_append_format(payload, ",\"%s\":", name.data);
-                bytes_append_json_string(payload, value.data, value.size);
-        }
+        while (reading_labels_next(&rest, &name, &value))
+                bytes_append_json_member(payload, name.data, value.data);
         return bytes_result(payload);
 }
 

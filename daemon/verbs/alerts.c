@@ -74,15 +74,10 @@ static void print_line(const SinkAlert *alert) {
                 printf("%s, last sent %s\n", line.data, time_text(alert->last_sent, sent));
 }
 
-static int add_member(Bytes *json, const char *key, const char *text) {
-        bytes_append_format(json, "%s\"%s\":", json->size > 1 ? "," : "", key);
-        return text && *text ? bytes_append_json_string(json, text, strlen(text)) : bytes_append_text(json, "null");
-}
-
 static int add_time(Bytes *json, const char *key, usec_t wall) {
         char buffer[CLOCK_RFC3339_SIZE];
 
-        return add_member(json, key, wall > 0 ? clock_format_rfc3339(wall, buffer) : NULL);
+        return bytes_append_json_member(json, key, wall > 0 ? clock_format_rfc3339(wall, buffer) : NULL);
 }
 
 static void print_object(const Alerts *a, const SinkAlert *alert) {
@@ -94,7 +89,8 @@ static void print_object(const Alerts *a, const SinkAlert *alert) {
 
         bytes_append_text(&json, "{");
         for (size_t i = 0; i < ELEMENTSOF(members); i++)
-                add_member(&json, members[i].key, members[i].text);
+                bytes_append_json_member(
+                        &json, members[i].key, members[i].text && *members[i].text ? members[i].text : NULL);
         add_time(&json, "since", alert->since);
         if (add_time(&json, "last_sent", alert->last_sent) == 0)
                 printf("%s%s}", a->found == 0 ? "" : ",\n", json.data);

@@ -206,6 +206,17 @@ static void check_json_string(const char *text, size_t size, const char *expecte
         assert_int_equal(b.size, strlen(expected));
 }
 
+static void test_json_member(void **state) {
+        _cleanup_bytes_ Bytes b = {};
+
+        bytes_append_json_member(&b, "bare", "1");
+        bytes_append_text(&b, ",\"in\":{");
+        bytes_append_json_member(&b, "a", "\"");
+        bytes_append_json_member(&b, "b", NULL);
+        assert_int_equal(bytes_append_text(&b, "}"), 0);
+        assert_string_equal(b.data, "\"bare\":\"1\",\"in\":{\"a\":\"\\\"\",\"b\":null}");
+}
+
 /* An empty Bytes or Slice has no memory. */
 static void test_nothing(void **state) {
         _cleanup_bytes_ Bytes b = {};
@@ -476,6 +487,7 @@ int main(void) {
                 cmocka_unit_test(test_format),
                 cmocka_unit_test(test_nothing),
                 cmocka_unit_test(test_json_string),
+                cmocka_unit_test(test_json_member),
                 cmocka_unit_test(test_base64),
                 cmocka_unit_test(test_base64_round_trip),
                 cmocka_unit_test(test_base64_refused),
