@@ -108,7 +108,5 @@ int alert_text_write(const AlertNotice *notice, AlertLanguage language, Bytes *r
 /* Appends the body by the template; NULL: the default, an object with every word. -ENOMEM. */
 int alert_text_write_body(const char *template, const AlertNotice *notice, AlertLanguage language, Bytes *ret);
 
-/* Returns one word for {state} ("firing"). Static. */
-const char *alert_text_state(AlertKind kind);
 /* Returns the title of a message ("Alert"). Static. */
 const char *alert_text_title(AlertKind kind, AlertLanguage language);

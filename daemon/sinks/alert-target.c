@@ -268,16 +268,15 @@ static void append_message(const AlertTarget *target, const char *key, Slice lin
 
 /* ---- bodies ---- */
 
-static int write_slack(const AlertTarget *target, Slice lines, Bytes *body) {
-        bytes_append_text(body, "{");
-        append_message(target, "text", lines, body);
-        return bytes_append_text(body, ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false}");
-}
+/* Without previews of links. */
+static int write_chat(const AlertTarget *target, Slice lines, Bytes *body) {
+        const bool for_discord = is_discord(target);
 
-static int write_discord(const AlertTarget *target, Slice lines, Bytes *body) {
         bytes_append_text(body, "{");
-        append_message(target, "content", lines, body);
-        return bytes_append_text(body, ",\"allowed_mentions\":{\"parse\":[]},\"flags\":4}"); /* no preview of links */
+        append_message(target, for_discord ? "content" : "text", lines, body);
+        return bytes_append_text(body, for_discord
+                                               ? ",\"allowed_mentions\":{\"parse\":[]},\"flags\":4}"
+                                               : ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false}");
 }
 
 static int write_line(const AlertTarget *target, Slice lines, Bytes *body) {
@@ -321,10 +320,8 @@ static int write_body(const AlertTarget *target, const AlertMessage *message, By
         if (r < 0)
                 return r;
         lines = (Slice){ text.data ?: "", text.size };
-        if (is_discord(target))
-                return write_discord(target, lines, body);
         if (target->type == ALERT_SLACK)
-                return write_slack(target, lines, body);
+                return write_chat(target, lines, body);
         if (target->type == ALERT_LINE)
                 return write_line(target, lines, body);
         return write_ntfy(target, message, lines, body);

@@ -162,6 +162,12 @@ static const char *name_of(const Writer *w) {
 
 /* Returns the text of a word that needs no conversion; NULL: there is none. */
 static const char *word_text(const Writer *w, Word word, char buffer[static TIME_SIZE]) {
+        static const char *const states[ALERT_KINDS] = { [ALERT_FIRING] = "firing",
+                [ALERT_REPEAT] = "firing",
+                [ALERT_RESOLVED] = "resolved",
+                [ALERT_ENDED] = "ended",
+                [ALERT_REMOVED] = "removed",
+                [ALERT_TEST] = "test" };
         const AlertNotice *n = w->notice;
 
         switch (word) {
@@ -188,7 +194,7 @@ static const char *word_text(const Writer *w, Word word, char buffer[static TIME
         case WORD_HEARD:
                 return time_text(n->span > 0 ? difference(n->since, n->span) : n->since, buffer);
         case WORD_STATE:
-                return alert_text_state(n->kind);
+                return states[n->kind];
         default:
                 return NULL;
         }
@@ -512,19 +518,6 @@ const ConfigType alert_text_body = { "JSON with {words}", "JSON with " TEXT_WORD
         CONFIG_TEXT, .text = check_body };
 const ConfigType alert_text_language = { "en or ja", "en or ja", CONFIG_INT,
         .words = (const char *const[]){ [ALERT_ENGLISH] = "en", [ALERT_JAPANESE] = "ja", NULL } };
-
-/* ---- words for states ---- */
-
-const char *alert_text_state(AlertKind kind) {
-        static const char *const states[ALERT_KINDS] = { [ALERT_FIRING] = "firing",
-                [ALERT_REPEAT] = "firing",
-                [ALERT_RESOLVED] = "resolved",
-                [ALERT_ENDED] = "ended",
-                [ALERT_REMOVED] = "removed",
-                [ALERT_TEST] = "test" };
-
-        return states[kind];
-}
 
 const char *alert_text_title(AlertKind kind, AlertLanguage language) {
         static const char *const titles[][3] = {

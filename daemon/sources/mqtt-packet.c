@@ -134,15 +134,11 @@ int mqtt_put_puback(Bytes *out, uint16_t packet_id) {
 }
 
 int mqtt_put_pingreq(Bytes *out) {
-        const char packet[] = { (char) (TYPE_PINGREQ << 4), 0 };
-
-        return bytes_append(out, packet, sizeof(packet));
+        return put_packet(out, TYPE_PINGREQ, 0, &(const Bytes){});
 }
 
 int mqtt_put_disconnect(Bytes *out) {
-        const char packet[] = { (char) (TYPE_DISCONNECT << 4), 0 };
-
-        return bytes_append(out, packet, sizeof(packet));
+        return put_packet(out, TYPE_DISCONNECT, 0, &(const Bytes){});
 }
 
 /* ---- reading ---- */
