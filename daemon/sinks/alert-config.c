@@ -253,7 +253,7 @@ static bool field_is(const char *field, const char *pointer) {
 void alert_config_limits(
         const void *keys, const SinkSeries *series, void (*each)(void *to, const SinkLimit *limit), void *to) {
         const AlertConfig *config = keys;
-        Bytes device = {};
+        _cleanup_bytes_ Bytes device = {};
 
         for (size_t i = 0; i < config->n_rules; i++) {
                 const AlertRule *rule = &config->rules[i];
@@ -267,5 +267,4 @@ void alert_config_limits(
                         each(to, &(SinkLimit){ rule->name, test == ALERT_ABOVE ? "above" : "below",
                                          test == ALERT_ABOVE ? rule->above : rule->below, rule->clear });
         }
-        bytes_done(&device);
 }

@@ -149,7 +149,7 @@ bool check_key(Session *session) {
 
 Grant check_grant(Session *session, const char *resource, const char *permission) {
         _cleanup_(json_freep) Json *json = NULL;
-        SessionReply reply;
+        _cleanup_(session_reply_done) SessionReply reply = {};
         char body[160];
         Grant grant = GRANT_UNKNOWN;
 
@@ -157,7 +157,6 @@ Grant check_grant(Session *session, const char *resource, const char *permission
         session_post(session, resource, ":testIamPermissions", body, &reply);
         if (reply.outcome == CLIENT_OK && json_parse(reply.body.data, reply.body.size, &json) >= 0)
                 grant = json_at(json_get(json, "permissions"), 0) ? GRANT_YES : GRANT_NO;
-        session_reply_done(&reply);
         return grant;
 }
 
@@ -167,7 +166,7 @@ Grant check_grant(Session *session, const char *resource, const char *permission
 static bool topic_has_subscription(Session *session, const char *topic) {
         _cleanup_(json_freep) Json *json = NULL;
         char resource[768];
-        SessionReply reply;
+        _cleanup_(session_reply_done) SessionReply reply = {};
         bool some = true;
 
         if (session->config->n_subscriptions > 0)
@@ -176,13 +175,12 @@ static bool topic_has_subscription(Session *session, const char *topic) {
         session_get(session, resource, &reply);
         if (reply.outcome == CLIENT_OK && json_parse(reply.body.data, reply.body.size, &json) >= 0)
                 some = json_at(json_get(json, "subscriptions"), 0) != NULL;
-        session_reply_done(&reply);
         return some;
 }
 
 static void check_topic(Session *session, const char *topic) {
         Grant grant = check_grant(session, topic, "pubsub.topics.publish");
-        SessionReply reply;
+        _cleanup_(session_reply_done) SessionReply reply = {};
 
         session_get(session, topic, &reply);
         if (reply.outcome == CLIENT_NOT_FOUND)
@@ -208,7 +206,6 @@ static void check_topic(Session *session, const char *topic) {
                 session_warn(session, topic,
                         "it has a message transform: its answer is published in place of the reading, and what it "
                         "answers null for is discarded");
-        session_reply_done(&reply);
 }
 
 /* ---- subscriptions ---- */
@@ -242,7 +239,7 @@ static bool check_settings(Session *session, const char *name, const Subscriptio
 static bool check_subscription(Session *session, const char *name) {
         Grant grant = check_grant(session, name, "pubsub.subscriptions.consume");
         SubscriptionSettings settings;
-        SessionReply reply;
+        _cleanup_(session_reply_done) SessionReply reply = {};
         bool on_topic = true;
 
         session_get(session, name, &reply);
@@ -261,7 +258,6 @@ static bool check_subscription(Session *session, const char *name) {
                 session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
         else
                 on_topic = check_settings(session, name, &settings);
-        session_reply_done(&reply);
         return on_topic;
 }
 

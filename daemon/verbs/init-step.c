@@ -102,7 +102,7 @@ static void say_refused(const Init *init, Session *session, const char *resource
 
 bool init_look_at(const Init *init, Session *session, const char *resource, const char *permission) {
         Grant grant = check_grant(session, resource, permission);
-        SessionReply reply;
+        _cleanup_(session_reply_done) SessionReply reply = {};
         bool good = true;
 
         session_get(session, resource, &reply);
@@ -118,6 +118,5 @@ bool init_look_at(const Init *init, Session *session, const char *resource, cons
                 say_refused(init, session, resource, reply.detail);
         else if (!good)
                 session_fail(session, resource, "%s", reply.detail);
-        session_reply_done(&reply);
         return good;
 }

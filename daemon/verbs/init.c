@@ -86,13 +86,12 @@ static int step_write(const Init *init) {
 /* ---- afterwards ---- */
 
 static bool lacks_subscription(Session *session) {
+        _cleanup_(session_reply_done) SessionReply reply = {};
         bool lacks = false;
-        SessionReply reply;
 
         for (size_t i = 0; session->remote && i < session->config->n_subscriptions; i++) {
                 session_get(session, session->config->subscriptions[i].subscription, &reply);
                 lacks = lacks || reply.outcome == CLIENT_NOT_FOUND;
-                session_reply_done(&reply);
         }
         return lacks;
 }

@@ -507,8 +507,8 @@ static bool store_replay(Rejected *r, const SubscriptionConfig *section, const W
 
 /* Returns false when the message was not stored; it is then kept. */
 static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
+        _cleanup_(rejected_message_done) RejectedMessage message = {};
         const SubscriptionConfig *section;
-        RejectedMessage message = {};
         bool stored = false;
         int k;
 
@@ -522,7 +522,6 @@ static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[
                         "configuration that has it (sensorqd -c FILE rejected replay ...)");
         else
                 stored = store_replay(r, section, &message.wire, text);
-        rejected_message_done(&message);
         return stored;
 }
 

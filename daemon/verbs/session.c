@@ -118,6 +118,7 @@ static void session_call(Session *session, ClientSpec spec, const char *body, Se
         ClientReply reply = {};
         int r;
 
+        session_reply_done(ret);
         *ret = (SessionReply){};
         spec.timeout = SESSION_TIMEOUT_USEC;
         spec.max_reply = CLIENT_REPLY_MAX;

@@ -49,7 +49,7 @@ typedef struct SessionReply {
 } SessionReply;
 
 /* Makes one call and waits for its end: GET, PUT, or POST with the *verb* of a method (":testIamPermissions"). *body*
- * is JSON text. Never fails: an error becomes an outcome. Call session_reply_done() in any case. */
+ * is JSON text. Never fails: an error becomes an outcome. *ret* is empty, or has an earlier reply, which is freed. */
 void session_get(Session *session, const char *resource, SessionReply *ret);
 void session_put(Session *session, const char *resource, const char *body, SessionReply *ret);
 void session_post(Session *session, const char *resource, const char *verb, const char *body, SessionReply *ret);

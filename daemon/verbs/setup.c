@@ -17,7 +17,7 @@ enum { SETUP_READ = 0, SETUP_ABSENT = 1, SETUP_UNKNOWN = 2 };
  * topic. SETUP_UNKNOWN, after a message: nothing is known. */
 static int setup_read(Session *session, const char *name, SubscriptionSettings *ret) {
         int outcome = SETUP_UNKNOWN;
-        SessionReply reply;
+        _cleanup_(session_reply_done) SessionReply reply = {};
 
         session_get(session, name, &reply);
         if (reply.outcome == CLIENT_OK && subscription_parse(reply.body.data, reply.body.size, ret) >= 0)
@@ -27,7 +27,6 @@ static int setup_read(Session *session, const char *name, SubscriptionSettings *
         else
                 session_fail(session, name, "cannot be looked at, so its topic is not made: %s",
                         reply.detail[0] ? reply.detail : "the answer cannot be read");
-        session_reply_done(&reply);
         return outcome;
 }
 
@@ -79,7 +78,7 @@ static bool setup_is_there(Session *session, const SessionReply *reply, const ch
 
 /* This function and the next return false when Pub/Sub does not answer. */
 static bool setup_make_topic(Session *session, const char *topic) {
-        SessionReply reply;
+        _cleanup_(session_reply_done) SessionReply reply = {};
 
         session_put(session, topic, "{}", &reply);
         if (reply.outcome == CLIENT_OK)
@@ -88,15 +87,13 @@ static bool setup_make_topic(Session *session, const char *topic) {
                 session_ok(session, topic, "exists");
         else
                 session_fail(session, topic, "cannot be created: %s", reply.detail);
-        session_reply_done(&reply);
         return reply.answered;
 }
 
 static bool setup_topic(Session *session, const char *topic) {
-        SessionReply reply;
+        _cleanup_(session_reply_done) SessionReply reply = {};
 
         session_get(session, topic, &reply);
-        session_reply_done(&reply);
         if (!reply.answered)
                 session_fail(session, topic, "cannot be looked at: %s", reply.detail);
         if (!reply.answered || (reply.outcome == CLIENT_NOT_FOUND && !setup_topic_is_safe(session, topic)))
@@ -126,7 +123,7 @@ static void setup_tell_settings(Session *session, const char *name, const Subscr
 /* *known*: the subscription is known to exist. */
 static bool setup_tell_existing(Session *session, const char *name, bool known) {
         SubscriptionSettings settings;
-        SessionReply reply;
+        _cleanup_(session_reply_done) SessionReply reply = {};
 
         session_get(session, name, &reply);
         if (reply.outcome == CLIENT_OK && subscription_parse(reply.body.data, reply.body.size, &settings) >= 0)
@@ -141,7 +138,6 @@ static bool setup_tell_existing(Session *session, const char *name, bool known) 
                         "it there, with another client");
         else
                 session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
-        session_reply_done(&reply);
         return reply.answered;
 }
 
@@ -159,14 +155,12 @@ static void setup_create_subscription(
                 session_put(session, subscription, body, ret);
                 if (ret->outcome != CLIENT_INVALID)
                         return;
-                if (i + 1 < ELEMENTSOF(retentions))
-                        session_reply_done(ret);
         }
 }
 
 static bool setup_subscription(Session *session, const SubscriptionConfig *section) {
         const char *name = section->subscription;
-        SessionReply reply;
+        _cleanup_(session_reply_done) SessionReply reply = {};
 
         if (!session->config->topic)
                 return setup_tell_existing(session, name, false);
@@ -178,7 +172,6 @@ static bool setup_subscription(Session *session, const SubscriptionConfig *secti
                 (void) setup_tell_existing(session, name, true);
         else
                 session_fail(session, name, "cannot be created: %s", reply.detail);
-        session_reply_done(&reply);
         return reply.answered;
 }
 
