@@ -121,8 +121,9 @@ static int daemon_report(Daemon *d) {
 
 /* Nothing depends on the report: a full disk or lack of memory must not stop the readings. But this is logged, because
  * a reader of an old report would think that the daemon is dead. */
-static void daemon_report_or_tell(Daemon *d) {
+static void daemon_report_or_tell(void *userdata) {
         char span[CLOCK_SPAN_SIZE];
+        Daemon *d = userdata;
         int r;
 
         r = daemon_report(d);
@@ -134,10 +135,6 @@ static void daemon_report_or_tell(Daemon *d) {
                         "readings go on. %s.",
                         status_directory(d), d->unwritten.detail,
                         err_is_want(r) ? "Look " CAUSE_MEMORY_PLACES : "Make room there");
-}
-
-static void on_report(void *userdata) {
-        daemon_report_or_tell(userdata);
 }
 
 static void on_watch(void *userdata) {
@@ -331,7 +328,7 @@ static int daemon_add_timers(Daemon *d) {
         r = loop_add_defer(loop, on_settle, d, &d->settle);
         if (r < 0)
                 return r;
-        r = loop_add_timer(loop, LOOP_RELAXED, on_report, d, &d->report);
+        r = loop_add_timer(loop, LOOP_RELAXED, daemon_report_or_tell, d, &d->report);
         if (r < 0)
                 return r;
         r = loop_add_timer(loop, LOOP_LAZY, on_watch, d, &d->watch);

@@ -336,13 +336,11 @@ static void webhook_write(void *self, SinkWork *work) {
         webhook_go_on(w);
 }
 
-static void probe_end(Webhook *w) {
+static void probe_end(void *userdata) {
+        Webhook *w = userdata;
+
         w->stream = stream_free(w->stream);
         sink_host_answer(w->host);
-}
-
-static void on_open(void *userdata) {
-        probe_end(userdata);
 }
 
 static void on_lost(void *userdata, const char *detail) {
@@ -355,7 +353,7 @@ static void on_lost(void *userdata, const char *detail) {
 /* Only connects and sends nothing: some servers would act on a request without documents. */
 static void webhook_probe(void *self, SinkAnswer *answer) {
         Webhook *w = self;
-        const StreamCallbacks callbacks = { .on_open = on_open, .on_lost = on_lost, .userdata = w };
+        const StreamCallbacks callbacks = { .on_open = probe_end, .on_lost = on_lost, .userdata = w };
         StreamSpec spec;
         int r;
 

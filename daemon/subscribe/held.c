@@ -133,11 +133,7 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
                         held->host->subscription, n);
 }
 
-static void held_acknowledge(Held *held);
-
-static void on_retry(void *userdata) {
-        held_acknowledge(userdata);
-}
+static void held_acknowledge(void *userdata);
 
 static void held_give_up_acks(Held *held) {
         held->host->on_left(held->host->userdata, held->n_ids, 0);
@@ -153,7 +149,7 @@ static void held_retry_later(Held *held, usec_t retry_after) {
 
         if (!lease_is_live(held->lease, now))
                 return held_give_up_acks(held);
-        if (!held->timer && loop_add_timer(held->host->loop, LOOP_EXACT, on_retry, held, &held->timer) < 0)
+        if (!held->timer && loop_add_timer(held->host->loop, LOOP_EXACT, held_acknowledge, held, &held->timer) < 0)
                 return held_give_up_acks(held);
         loop_arm(held->timer, now + backoff_next_at_least(&held->backoff, retry_after, loop_random()));
 }
@@ -203,7 +199,8 @@ static void on_acknowledged(void *userdata, const AckResult *result) {
         held_end_if_idle(held);
 }
 
-static void held_acknowledge(Held *held) {
+static void held_acknowledge(void *userdata) {
+        Held *held = userdata;
         int r;
 
         r = ack_start(&(AckSpec){ .client = held->host->client,
