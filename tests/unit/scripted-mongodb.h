@@ -55,6 +55,7 @@ typedef struct Server {
         const char *command_text;               /* and with these words */
         int update_code, list_code, index_code; /* the command fails with it; 0: it is carried out */
         bool list_names;                        /* the list may be had of names only */
+        const char *status;                     /* the answer to connectionStatus, in JSON; NULL: it says nothing */
         const char *kind;                       /* of the collection: "capped", "timeseries", "view"; NULL: plain */
         const char *duplicate_text; /* errmsg of duplicates, without a keyPattern; NULL: as a server of today */
         atomic_uint msec_per_100k;  /* how long a line this slow takes for what is sent */
@@ -98,6 +99,13 @@ static void write_reply(int fd, int32_t op, int32_t request, const bson_t *reply
         if (send(fd, buffer, 16 + extra, MSG_NOSIGNAL) < 0 ||
                 send(fd, bson_get_data(reply), reply->len, MSG_NOSIGNAL) < 0)
                 (void) shutdown(fd, SHUT_RDWR);
+}
+
+static void answer_json(const char *json, bson_t *reply) {
+        bson_t *answer = bson_new_from_json((const uint8_t *) json, -1, NULL);
+
+        require(answer && bson_concat(reply, answer));
+        bson_destroy(answer);
 }
 
 static void answer_error(int code, const char *text, bson_t *reply) {
@@ -360,6 +368,8 @@ static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *rep
                 answer_find(server, &command, reply);
         else if (strcmp(bson_iter_key(&iter), "listCollections") == 0)
                 answer_list(server, &command, reply);
+        else if (strcmp(bson_iter_key(&iter), "connectionStatus") == 0 && server->status)
+                answer_json(server->status, reply);
         else if (strcmp(bson_iter_key(&iter), "createIndexes") == 0 && server->index_code > 0)
                 answer_error(server->index_code, "not authorized on d to execute command", reply);
         else if (strcmp(bson_iter_key(&iter), "update") == 0)

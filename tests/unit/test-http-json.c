@@ -475,6 +475,10 @@ static void test_configuration(void **state) {
                 { "      url: https://a/\n      auth: { type: oauth2, token_url: http://a.lan/, client_id: x, refresh_token_file: r }\n",
                         "token_url" },
                 { "      url: https://a/\n      paging: { next: next }\n", "is not a JSON pointer" },
+                { "      url: https://a/\n      reading: { thousands: '.', numbers: [v] }\n", "thousands" },
+                { "      url: https://a/\n      reading: { thousands: ',' }\n", "and there are no numbers" },
+                { "      url: https://a/\n      reading: { time_format: unix }\n", "and there is no time" },
+                { "      url: https://a/\n      reading: { once_per: measurement }\n", "measurement needs time" },
                 { "      url: https://a/\n      ok: { /a/*: 1 }\n", "is not a JSON pointer" },
                 { "      url: https://a/\n      auth: { type: oauth2, token_url: https://a/, client_id: x, refresh_token_file: r }\n"
                   "    - name: other\n      type: http_json\n      url: https://b/\n      auth: { type: oauth2, token_url: https://a/, client_id: x, refresh_token_file: r }\n",

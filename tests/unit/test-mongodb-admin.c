@@ -188,6 +188,50 @@ static void test_login_that_is_not_told(void **state) {
         open_as(w, "", NULL);
 }
 
+/* What the server says that the user may do: in the collection, in its database, or everywhere; what is missing is
+ * named. */
+static void test_privileges(void **state) {
+#define ON(db, collection, actions)                                                                                    \
+        "{\"resource\":{\"db\":\"" db "\",\"collection\":\"" collection "\"},\"actions\":[" actions "]}"
+#define BOTH "\"find\",\"insert\""
+        static const struct {
+                const char *privileges, *lacks;
+        } rows[] = {
+                { ON("", "", BOTH), NULL },
+                { "{\"resource\":{\"anyResource\":true},\"actions\":[\"anyAction\"]}", NULL },
+                { ON("home", "", BOTH), NULL },
+                { ON("home", "c", BOTH) "," ON("home", "c_rejected", BOTH), NULL },
+                { ON("home", "c", BOTH), "may not insert in home.c_rejected" },
+                { ON("home", "c", "\"insert\"") "," ON("home", "c_rejected", BOTH), "may not find in home.c" },
+                { ON("other", "", BOTH), "may not insert in home.c" },
+                { "{\"resource\":{\"cluster\":true},\"actions\":[" BOTH "]}", "may not insert in home.c" },
+        };
+        Server *server = calloc(1, sizeof(*server));
+        char text[SINK_ADMIN_TEXT_MAX], database[] = "home", status[600];
+        World *w = *state;
+
+        assert_non_null(server);
+        server_start(server);
+        w->self = admin->close(w->self);
+        (void) snprintf(w->uri, sizeof(w->uri), "mongodb://127.0.0.1:%d/?serverSelectionTimeoutMS=2000", server->port);
+        w->mongodb.database = database;
+        assert_int_equal(admin->open(&w->config, &w->self, text), 0);
+        server->status = status;
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                (void) snprintf(status, sizeof(status),
+                        "{\"ok\":1,\"authInfo\":{\"authenticatedUsers\":[{\"user\":\"u\",\"db\":\"admin\"}],"
+                        "\"authenticatedUserPrivileges\":[%s]}}",
+                        rows[i].privileges);
+                ask(w, admin->check);
+                assert_line(w, 0, rows[i].lacks ? SINK_GRADE_FAIL : SINK_GRADE_OK,
+                        rows[i].lacks ? rows[i].lacks : "logged in as u of admin; may insert and read in home.c");
+        }
+        w->self = admin->close(w->self);
+        server_stop(server);
+        free(server);
+        open_as(w, "", NULL);
+}
+
 /* ---- rejected ---- */
 
 static void put_rejected(World *w, const char *id, const char *data, const char *reason, const char *detail) {
@@ -356,6 +400,7 @@ int main(void) {
                 cmocka_unit_test(test_setup_without_privilege),
                 cmocka_unit_test(test_login_broken_off),
                 cmocka_unit_test(test_login_that_is_not_told),
+                cmocka_unit_test(test_privileges),
                 cmocka_unit_test(test_rejected),
                 cmocka_unit_test(test_of_another_subscription),
                 cmocka_unit_test(test_users),
