@@ -118,6 +118,35 @@ static void test_keys_of_another_service(void **state) {
                 "url: is not a key of type slack, which takes url_file; take it out");
 }
 
+/* P10: no secret without TLS to another machine; and an address and a recipient that the service can have. */
+static void test_targets_refused(void **state) {
+        static const struct {
+                const char *target, *said;
+        } cases[] = {
+                { "type: ntfy, topic: t, token_file: k, url: 'http://pi.lan'", "url: would send a secret unencrypted" },
+                { "type: line, token_file: k, recipient: U1, url: 'http://pi.lan'",
+                        "url: would send a secret unencrypted" },
+                { "type: webhook, url: 'http://pi.lan/x', auth: { type: bearer, token_file: k }",
+                        "url: would send a secret unencrypted" },
+                { "type: webhook", "needs one of url and url_file" },
+                { "type: webhook, url: 'https://h/', url_file: u", "url_file: stands beside url" },
+                { "type: ntfy, topic: t, url: 'https://h/t'", "url: has a path" },
+                { "type: ntfy, topic: 'a b'", "holds a character that a topic of ntfy cannot have" },
+                { "type: line, token_file: k, recipient: X1", "is not the id of a user, group or room" },
+                { "type: line, token_file: k, recipient: U-1", "is not the id of a user, group or room" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *text = NULL;
+
+                assert_true(asprintf(&text,
+                                    PUBSUB "subscribe: [{subscription: sub, alert: {targets: [{name: a, %s}], rules: "
+                                           "[{name: a, stale: 1h}]}}]\n",
+                                    cases[i].target) > 0);
+                refuse_as(text, &(ConfigInput){ "c.yaml", &types }, cases[i].said);
+        }
+}
+
 static void test_sizes(void **state) {
         _cleanup_bytes_ Bytes text = {};
 
@@ -252,6 +281,7 @@ int main(void) {
                 cmocka_unit_test(test_what_is_not_said),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_keys_of_another_service),
+                cmocka_unit_test(test_targets_refused),
                 cmocka_unit_test(test_sizes),
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_words_of_conditions),
