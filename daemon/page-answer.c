@@ -10,7 +10,6 @@
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "          \
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-#define TEXT "text/plain; charset=utf-8"
 #define HEADERS_MAX 24
 #define FILE_MAX ((size_t) 1024 * 1024)
 
@@ -43,21 +42,17 @@ static void answer(ListenRequest *request, int status, const char *type, Headers
                 &(ListenAnswer){ .status = status, .content_type = type, .headers = headers->texts, .body = body });
 }
 
-static void answer_text_with(ListenRequest *request, int status, Headers *headers, const char *text) {
-        answer(request, status, TEXT, headers, (Slice){ text, strlen(text) });
-}
-
 void page_answer_text(ListenRequest *request, int status, const char *text) {
         Headers headers = headers_of_page("no-store");
 
-        answer_text_with(request, status, &headers, text);
+        listen_answer_text(request, status, headers.texts, text);
 }
 
 void page_answer_login(ListenRequest *request) {
         Headers headers = headers_of_page("no-store");
 
         headers_add(&headers, "WWW-Authenticate", "Basic realm=\"sensorqd\", charset=\"UTF-8\"");
-        answer_text_with(request, 401, &headers, "This page has a password; any user name goes with it.\n");
+        listen_answer_text(request, 401, headers.texts, "This page has a password; any user name goes with it.\n");
 }
 
 void page_answer_wait(ListenRequest *request, unsigned seconds) {
@@ -66,14 +61,15 @@ void page_answer_wait(ListenRequest *request, unsigned seconds) {
 
         (void) snprintf(text, sizeof(text), "%u", seconds);
         headers_add(&headers, "Retry-After", text);
-        answer_text_with(request, 429, &headers, "Too many wrong passwords came from this address. Wait a little.\n");
+        listen_answer_text(
+                request, 429, headers.texts, "Too many wrong passwords came from this address. Wait a little.\n");
 }
 
 void page_answer_method(ListenRequest *request) {
         Headers headers = headers_of_page("no-store");
 
         headers_add(&headers, "Allow", "GET, HEAD");
-        answer_text_with(request, 405, &headers, "This page is read only: GET and HEAD.\n");
+        listen_answer_text(request, 405, headers.texts, "This page is read only: GET and HEAD.\n");
 }
 
 /* Reads Accept-Encoding as browsers write it (RFC 9110 section 12.5.3): a list of codings; one with q=0 is refused. */

@@ -76,12 +76,6 @@ void listen_answer(ListenRequest *request, const ListenAnswer *answer) {
         loop_wake(server->again);
 }
 
-static void answer_text(ListenRequest *request, int status, const char *text) {
-        listen_answer(request, &(ListenAnswer){ .status = status,
-                                       .content_type = "text/plain; charset=utf-8",
-                                       .body = { text, strlen(text) } });
-}
-
 static enum MHD_Result request_queue(ListenRequest *request) {
         const ListenLibrary *library = listen_server_library(request->connection->server);
 
@@ -93,7 +87,7 @@ static enum MHD_Result request_queue(ListenRequest *request) {
 
 void listen_request_give_up(ListenRequest *request) {
         if (request->state == LISTEN_REQUEST_WAITING)
-                answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, "This address is being closed.\n");
+                listen_answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "This address is being closed.\n");
 }
 
 /* ---- requests ---- */
@@ -122,11 +116,11 @@ static void request_look_at_header(ListenRequest *request) {
         ListenRoute *route = route_find(request->connection->server, request->path);
 
         if (!host || !listen_host_is_ours(host, route ? (const char *const *) route->hosts : NULL))
-                return answer_text(request, MHD_HTTP_FORBIDDEN,
+                return listen_answer_text(request, MHD_HTTP_FORBIDDEN, NULL,
                         "This server does not know the name in Host. Add it to `hosts`.\n");
         request->route = route;
         if (!route)
-                return answer_text(request, MHD_HTTP_NOT_FOUND, "There is nothing here.\n");
+                return listen_answer_text(request, MHD_HTTP_NOT_FOUND, NULL, "There is nothing here.\n");
         if (request->route->handler.on_header) {
                 request->state = LISTEN_REQUEST_ASKING;
                 request->route->handler.on_header(request->route->handler.userdata, request);
@@ -135,7 +129,7 @@ static void request_look_at_header(ListenRequest *request) {
         }
         request->state = LISTEN_REQUEST_READING;
         if (length && strtoull(length, NULL, 10) > request->route->max_body)
-                answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large.\n");
+                listen_answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "The body is too large.\n");
 }
 
 /* Appends a piece of the body. A body without a length, or with a wrong one, may be too long: the rest is then read and
@@ -152,9 +146,10 @@ static void request_take(ListenRequest *request, const char *data, size_t size) 
 
 static void request_hand_over(ListenRequest *request) {
         if (!request->route)
-                return answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, "This address is being closed.\n");
+                return listen_answer_text(
+                        request, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "This address is being closed.\n");
         if (request->too_large)
-                return answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large.\n");
+                return listen_answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "The body is too large.\n");
         request->state = LISTEN_REQUEST_ASKING;
         request->connection->owed = true;
         request->route->handler.on_request(request->route->handler.userdata, request);

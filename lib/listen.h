@@ -76,3 +76,9 @@ typedef struct ListenAnswer {
 } ListenAnswer;
 /* Answers the request and frees it. Without memory the connection is closed. */
 void listen_answer(ListenRequest *request, const ListenAnswer *answer);
+/* The same with words for a person; *headers* as in ListenAnswer. */
+static inline void listen_answer_text(
+        ListenRequest *request, int status, const char *const *headers, const char *text) {
+        listen_answer(request,
+                &(ListenAnswer){ status, "text/plain; charset=utf-8", headers, .body = { text, strlen(text) } });
+}

@@ -58,30 +58,14 @@ typedef struct Push {
 
 /* ---- answers ---- */
 
-static void answer_words(ListenRequest *request, int status, const char *words) {
-        listen_answer(request, &(ListenAnswer){ .status = status,
-                                       .content_type = "text/plain; charset=utf-8",
-                                       .body = { words, strlen(words) } });
-}
-
 static void answer_busy(ListenRequest *request) {
-        static const char words[] = "The disk or the outbox is full: nothing is taken now. Try again later.\n";
-
-        listen_answer(request, &(ListenAnswer){ .status = 503,
-                                       .content_type = "text/plain; charset=utf-8",
-                                       .headers = (const char *const[]){ "Retry-After", RETRY_AFTER_SEC, NULL },
-                                       .body = { words, strlen(words) } });
+        listen_answer_text(request, 503, (const char *const[]){ "Retry-After", RETRY_AFTER_SEC, NULL },
+                "The disk or the outbox is full: nothing is taken now. Try again later.\n");
 }
 
 static void answer_unknown(ListenRequest *request) {
-        static const char words[] =
-                "Who are you? Send the token: Authorization: Bearer TOKEN, or Basic with it as password.\n";
-
-        listen_answer(request,
-                &(ListenAnswer){ .status = 401,
-                        .content_type = "text/plain; charset=utf-8",
-                        .headers = (const char *const[]){ "WWW-Authenticate", "Basic realm=\"sensorqd\"", NULL },
-                        .body = { words, strlen(words) } });
+        listen_answer_text(request, 401, (const char *const[]){ "WWW-Authenticate", "Basic realm=\"sensorqd\"", NULL },
+                "Who are you? Send the token: Authorization: Bearer TOKEN, or Basic with it as password.\n");
 }
 
 static void answer_stored(const Push *push, ListenRequest *request, size_t n) {
@@ -143,13 +127,14 @@ static void on_header(void *userdata, ListenRequest *request) {
         Push *push = userdata;
 
         if (listen_header(request, "Origin"))
-                return answer_words(request, 403, "A page in a browser may not send readings.\n");
+                return listen_answer_text(request, 403, NULL, "A page in a browser may not send readings.\n");
         if (!request_is_known(push, request))
                 return answer_unknown(request);
         if (strcmp(listen_method(request), "POST") != 0)
-                return answer_words(request, 405, "Send readings with POST.\n");
+                return listen_answer_text(request, 405, NULL, "Send readings with POST.\n");
         if (!content_type_is(request, "application/json") && !content_type_is(request, "application/x-ndjson"))
-                return answer_words(request, 415, "Content-Type is application/json or application/x-ndjson.\n");
+                return listen_answer_text(
+                        request, 415, NULL, "Content-Type is application/json or application/x-ndjson.\n");
         if (push->held)
                 answer_busy(request);
 }
@@ -226,7 +211,7 @@ static void push_wait(Push *push, ListenRequest *request, size_t n) {
 
         push->put++;
         if (!waiting) /* the body is stored anyway: with a key, the client may send it again */
-                return answer_words(request, 500, "Out of memory.\n");
+                return listen_answer_text(request, 500, NULL, "Out of memory.\n");
         waiting->request = request;
         waiting->ticket = push->put;
         waiting->n = n;
@@ -244,9 +229,9 @@ static void on_request(void *userdata, ListenRequest *request) {
         if (push->held)
                 return answer_busy(request);
         if (!body_check(push, listen_body(request), lines, words, &status))
-                return answer_words(request, status, words);
+                return listen_answer_text(request, status, NULL, words);
         if (body_take(push, request, lines, &n) < 0)
-                return answer_words(request, 500, "Out of memory.\n");
+                return listen_answer_text(request, 500, NULL, "Out of memory.\n");
         push_wait(push, request, n);
         (void) source_put(push->context.source, &none, push->put); /* for an empty body too; needs no memory */
 }
