@@ -32,15 +32,15 @@ int process_find(const char *name, const char *const *environment) {
         return 0;
 }
 
-int process_read(Process *process, char *buffer, size_t size, size_t *ret_n) {
-        size_t most = run.sizes.size > 0 ? (uint8_t) run.sizes.data[run.piece++ % run.sizes.size] : size;
+size_t process_read(Process *process, char *buffer, size_t size) {
+        size_t most = run.sizes.size > 0 ? (uint8_t) run.sizes.data[run.piece++ % run.sizes.size] : size, n;
 
         most = most < size ? most : size;
-        *ret_n = most < run.output.size ? most : run.output.size;
-        if (*ret_n > 0)
-                memcpy(buffer, run.output.data, *ret_n);
-        run.output = (Slice){ run.output.data + *ret_n, run.output.size - *ret_n };
-        return *ret_n == 0 ? PROCESS_EOF : PROCESS_OPEN;
+        n = most < run.output.size ? most : run.output.size;
+        if (n > 0)
+                memcpy(buffer, run.output.data, n);
+        run.output = (Slice){ run.output.data + n, run.output.size - n };
+        return n;
 }
 
 void process_hold(Process *process, bool hold) {}
@@ -114,7 +114,7 @@ static const SourceConfig *exec_config(bool stream) {
         ConfigErrors errors = {};
 
         if (!parsed[stream])
-                require(config_parse(&(ConfigInput){ "/c.yaml", &types, NULL }, texts[stream], strlen(texts[stream]),
+                require(config_parse(&(ConfigInput){ "/c.yaml", &types }, texts[stream], strlen(texts[stream]),
                                 &parsed[stream], &errors) == 0);
         return parsed[stream]->sources;
 }

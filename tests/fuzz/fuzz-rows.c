@@ -248,8 +248,8 @@ static const AlertConfig *alert_keys(void) {
         ConfigErrors errors = {};
 
         if (!parsed)
-                require(config_parse(&(ConfigInput){ "/c.yaml", &types_of_config, NULL }, config, strlen(config),
-                                &parsed, &errors) == 0);
+                require(config_parse(&(ConfigInput){ "/c.yaml", &types_of_config }, config, strlen(config), &parsed,
+                                &errors) == 0);
         return parsed->subscriptions[0].keys;
 }
 
@@ -424,15 +424,7 @@ static void outbox_peek_all(Outbox *outbox, bool whole) {
         require(outbox_peek(outbox, 0, 10, 100, &rows) == 0 && rows.n == 0);
 }
 
-static int on_outbox_rejected(void *userdata, const OutboxRejected *row) {
-        int64_t *id = userdata;
-
-        require(*id < row->id);
-        *id = row->id;
-        return 0;
-}
-
-static int on_unread(void *userdata, const OutboxUnread *row) {
+static int on_outbox_row(void *userdata, const OutboxRejected *row) {
         int64_t *id = userdata;
 
         require(*id < row->id);
@@ -464,8 +456,8 @@ static void outbox_use(bool typed, bool whole) {
         outbox_close(outbox);
 
         require(outbox_guest_open(directory, &guest) == OUTBOX_OK);
-        require(outbox_rejected_each(guest, INT64_MIN, true, on_outbox_rejected, &rejected) == 0);
-        require(outbox_unread_each(guest, INT64_MIN, true, on_unread, &unread) == 0);
+        require(outbox_rejected_each(guest, INT64_MIN, true, on_outbox_row, &rejected) == 0);
+        require(outbox_unread_each(guest, INT64_MIN, true, on_outbox_row, &unread) == 0);
         (void) outbox_unread_each_dropped(guest, on_dropped, NULL);
         if (rejected > 0 && outbox_rejected_replay(guest, rejected) == 0)
                 require(outbox_guest_waiting(guest, &waiting) == 0 && waiting == 1);
