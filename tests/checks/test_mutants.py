@@ -1,0 +1,15 @@
+"""Each mutant of tests/sim/mutants still changes the line that it is about: a simulation that does not find it is told by a run of all only."""
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+ROWS = [line.split("\t") for line in (REPO / "tests" / "sim" / "mutants").read_text().splitlines() if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("name, file, expression", ROWS, ids=[row[0] for row in ROWS])
+def test_changes_its_file(name, file, expression):
+    path = REPO / file
+    changed = subprocess.run(["sed", "-E", expression, path], capture_output=True, text=True, check=True).stdout
+    assert changed != path.read_text(), f"{name} of tests/sim/mutants changes nothing in {file}"
