@@ -138,24 +138,61 @@ static void test_kills_over_schema_2(void **state) {
         upgrade_with_kills(*state, 2);
 }
 
+static int on_row(void *userdata, const OutboxRejected *row) {
+        unsigned *n = userdata;
+
+        assert_string_equal(row->reason.data, row->topic.size > 0 ? "not JSON" : "no");
+        assert_int_equal(row->payload.size, row->size);
+        (*n)++;
+        return 0;
+}
+
+static void on_dropped(void *userdata, Slice source, uint64_t n) {
+        assert_true(slice_equal(source, "bus") && n == 7);
+        (*(unsigned *) userdata)++;
+}
+
+/* What sources could not read: schema 1 has no place for it. Returns how many readings it queued. */
+static unsigned look_at_unread(OutboxFixture *f, OutboxGuest *guest, unsigned version) {
+        _cleanup_(reading_list_done) ReadingList list = {};
+        unsigned unread = 0, dropped = 0, n = version == 1 ? 0 : 1;
+
+        if (version > 1)
+                fixture_exec(f, "INSERT INTO dropped VALUES ('bus', 7)");
+        fixture_add(&list, "bus", 1, NULL, NULL);
+        assert_int_equal(outbox_unread_each(guest, 0, true, on_row, &unread), 0);
+        assert_int_equal(unread, n);
+        assert_int_equal(outbox_unread_settle(guest, 1, &list), n == 1 ? 0 : -ENOENT);
+        assert_int_equal(outbox_unread_settle(guest, 1, NULL), -ENOENT);
+        assert_int_equal(outbox_unread_each_dropped(guest, on_dropped, &dropped), 0);
+        assert_int_equal(outbox_unread_forget_dropped(guest), 0);
+        assert_int_equal(outbox_unread_each_dropped(guest, on_dropped, &dropped), 0);
+        assert_int_equal(dropped, n);
+        return n;
+}
+
 /* The verb beside a daemon that was not restarted yet: its tables stay, and count all that waits. */
 static void look_in(OutboxFixture *f, unsigned version) {
         OutboxGuest *guest;
         uint64_t waiting;
+        unsigned rejected = 0, queued;
 
         make[version](f, 5);
         assert_int_equal(outbox_guest_open(f->directory, &guest), OUTBOX_OK);
         assert_int_equal(outbox_guest_waiting(guest, &waiting), 0);
         assert_int_equal(waiting, 5);
+        assert_int_equal(outbox_rejected_each(guest, 0, true, on_row, &rejected), 0);
+        assert_int_equal(rejected, 1);
         assert_int_equal(outbox_rejected_replay(guest, 1), 0);
         assert_int_equal(outbox_rejected_drop(guest, 1), -ENOENT);
         assert_int_equal(outbox_guest_waiting(guest, &waiting), 0);
         assert_int_equal(waiting, 6);
+        queued = look_at_unread(f, guest, version);
         outbox_guest_close(guest);
         assert_int_equal(fixture_query(f, "PRAGMA user_version"), version);
-        assert_int_equal(fixture_query(f, "SELECT n FROM counts WHERE name = 'readings'"), 6);
+        assert_int_equal(fixture_query(f, "SELECT n FROM counts WHERE name = 'readings'"), 6 + queued);
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
-        assert_int_equal(fixture_waiting(f->outbox), 6);
+        assert_int_equal(fixture_waiting(f->outbox), 6 + queued);
 }
 
 static void test_guest_of_schema_1(void **state) {
