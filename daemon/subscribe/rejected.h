@@ -20,7 +20,8 @@ typedef struct RejectedKeeper {
         SinkKept said;
 } RejectedKeeper;
 
-/* As SinkType.set_apart: keeps all messages of *work* or none, and logs them as sink_said_kept(). */
+/* As SinkType.set_apart: keeps all messages of *work* or none, and logs them as sink_said_kept(). Blocks: for the disk,
+ * and up to five seconds for another subscription's commit. */
 void rejected_keep(RejectedKeeper *keeper, SinkWork *work);
 
 /* ---- for the verbs, with or without a running daemon ---- */
