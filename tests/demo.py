@@ -80,7 +80,7 @@ class Demo:
         self.collection = self.client["home"]["readings"]
         self.seen = set()
         self.past = []
-        self.began = datetime.datetime.now(datetime.timezone.utc)
+        self.began = datetime.datetime.now(datetime.UTC)
         self.process = None
         self.page = page or page_address()
         self.hook = HttpServer(self.on_alert)

@@ -69,7 +69,7 @@ class Side:
         stage.enter_context(stack.Daemon(bench.build, service.port, subscribe=sections(name, self.proxy.port, self.told))).start()
 
     def send(self, serial, room, value):
-        at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         data = json.dumps({"id": room, "source": "home", "request_at": at, "t": value})
         now = time.monotonic()
         message = {"data": stack.base64_text(data), "attributes": {"idempotency_key": f"{at}:{serial}"}}

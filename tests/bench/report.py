@@ -52,7 +52,7 @@ def table(rows):
 
 def write(path, rows, options, load):
     data = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": {"cores": len(os.sched_getaffinity(0)), "kernel": platform.release(), "cpu": _cpu()},
         "options": options,

@@ -123,7 +123,7 @@ def test_type_is_known_in_its_own_files(kind, name):
             code = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
             found = re.search(rf'\b(?:{kind}_type_)?{name}(?:_\w+)?\(|"{name}"|\b{camel}(?:Config)?\b|"{kind}s/{stem}[^"]*\.h"', code)
             assert not found or name in ("exec", "file") or f"{relative(path)}: {found[0]}" in NAMESAKES, f"{relative(path)}: {found[0]}"
-    page, test = REPO / "docs" / f"{kind}s" / f"{stem}.md", [path for path in (REPO / "tests" / "unit").glob(f"test-{stem}*.c")]
+    page, test = REPO / "docs" / f"{kind}s" / f"{stem}.md", list((REPO / "tests" / "unit").glob(f"test-{stem}*.c"))
     assert test, f"no tests/unit/test-{stem}.c"
     assert page.exists() or name in UNWRITTEN, f"no {relative(page)}"
 

@@ -43,7 +43,7 @@ def test_words_for_programs_are_documented_and_in_both_languages():
     rows = re.findall(r'\[CAUSE_\w+\] = \{ "([a-z-]+)", (?:"([a-z-]+)"|NULL) \}', (REPO / "daemon" / "cause.c").read_text())
     assert len(rows) > 30
     manual = (REPO / "docs" / "sensorqd.8.scd").read_text()
-    told = {kind: line for kind, line in re.findall(r"^\*([a-z]+)\*\n\t(.*)$", manual, re.M)}
+    told = dict(re.findall(r"^\*([a-z]+)\*\n\t(.*)$", manual, re.M))
     assert [(kind, remedy) for kind, remedy in rows if remedy and f"_{remedy}_" not in told[kind]] == []
     assert "other" in told
     english, japanese = (REPO / "daemon" / "page" / "causes.js").read_text().split("export const japanese")

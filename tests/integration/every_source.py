@@ -7,7 +7,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import datetime, UTC
 
 from harness import wait_until
 from services import mosquitto
@@ -65,7 +65,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
         points, token = self.server.page(int(query["from"]), int(query["to"]), int(query.get("page", 0)))
-        body = json.dumps({"next": token, "points": [{"at": datetime.fromtimestamp(at, timezone.utc).isoformat(), "n": n} for at, n in points]}).encode()
+        body = json.dumps({"next": token, "points": [{"at": datetime.fromtimestamp(at, UTC).isoformat(), "n": n} for at, n in points]}).encode()
         self.send_response(503 if self.server.down else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -43,7 +43,7 @@ def make(sensorqd, services, targets=TARGETS, **alert):
 
 
 def say(feed, name, te, key=None):
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     reading = {"id": name, "name": name, "source": "home", "request_at": now, "te": te}
     feed.publish((json.dumps(reading).encode(), {"idempotency_key": key or f"{now}:{name}:{te}", "source": "home", "device": name}))
 

@@ -130,7 +130,7 @@ def all_stored_with_true_times(stack):
     wait_until(lambda: stack.count() >= len(stack.remo.served()), "everything is stored")
     documents = stack.readings()
     assert len(documents) == len(stack.remo.served())
-    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     for document in documents:
         assert abs((document["request_at"] - now).total_seconds()) < 300, document
 

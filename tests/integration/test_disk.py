@@ -1,6 +1,5 @@
 """P1, P7: the disk under the outbox is full, read-only, damaged, or holds the file of a later version."""
 import contextlib
-import json
 import os
 import re
 import shutil

@@ -188,7 +188,7 @@ def test_exactly_once_results_for_each_id(make_feed, wire_mongo):
         permanent.append(ids[7])
         rest = [ack_id for ack_id in ids if ack_id not in transient + permanent]
         feed.store.acknowledge(SUBSCRIPTION, rest)
-        return per_id({**{ack_id: "TRANSIENT_FAILURE_SERVICE_UNAVAILABLE" for ack_id in transient}, ids[7]: "PERMANENT_FAILURE_INVALID_ACK_ID"})
+        return per_id({**dict.fromkeys(transient, "TRANSIENT_FAILURE_SERVICE_UNAVAILABLE"), ids[7]: "PERMANENT_FAILURE_INVALID_ACK_ID"})
 
     requests = picky(feed, refuse)
     ids = feed.publish(*numbered(20))

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-START = datetime.datetime(2026, 11, 1, tzinfo=datetime.timezone.utc)
+START = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 MINUTES = 3 * 24 * 60
 # source: its interval in minutes, and what only its documents have
 SOURCES = {"home": (1, "te"), "co2": (1, "ppm"), "power": (5, "watt"), "outside": (60, "wind"), "water": (24 * 60, "litres")}
@@ -74,7 +74,7 @@ def test_usual_questions(collection):
         {"$group": {"_id": {"$dateToString": {"date": "$request_at", "format": "%Y-%m-%d"}}, "mean": {"$avg": "$te"}, "n": {"$sum": 1}}},
         {"$sort": {"_id": 1}}]))
     assert [(day["_id"], day["n"], day["mean"]) for day in days] == [("2026-11-02", 1440, 1440 + 719.5), ("2026-11-03", 1440, 2880 + 719.5)]
-    latest = {row["_id"]: row["at"].replace(tzinfo=datetime.timezone.utc) for row in collection.aggregate([{"$group": {"_id": "$source", "at": {"$max": "$request_at"}}}])}
+    latest = {row["_id"]: row["at"].replace(tzinfo=datetime.UTC) for row in collection.aggregate([{"$group": {"_id": "$source", "at": {"$max": "$request_at"}}}])}
     assert latest == {source: START + datetime.timedelta(minutes=(MINUTES - 1) // interval * interval) for source, (interval, _) in SOURCES.items()}
 
 

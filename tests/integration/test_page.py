@@ -28,7 +28,7 @@ def now_ms():
 
 
 def reading(device, at_ms, te, hu=None, **more):
-    at = datetime.datetime.fromtimestamp(at_ms / 1000, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    at = datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     events = {"te": {"val": te, "created_at": at}, **({"hu": {"val": hu, "created_at": at}} if hu is not None else {})}
     body = {"id": device, "name": f"Room {device}", "source": "home", "request_at": at, "newest_events": events, **more}
     return json.dumps(body).encode(), {"idempotency_key": f"{at}:home:{device}", "source": "home", "device": device}

@@ -8,7 +8,6 @@ import json
 import os
 import sqlite3
 import threading
-import time
 
 import pytest
 from bson import Int64

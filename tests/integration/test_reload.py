@@ -1,7 +1,6 @@
 """SIGHUP: what changes, what stays, and what a bad file does."""
 import json
 import os
-import re
 import subprocess
 import threading
 import time

@@ -89,7 +89,7 @@ def feed(sensorqd, target):
 
 def say(feed, name, value, age=0):
     """A reading of now, as sensorqd publishes it. Returns the message."""
-    at = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    at = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     message = (json.dumps({"name": name, "id": f"id-{name}", "source": "home", "request_at": at, "t": value}).encode(),
                {"idempotency_key": f"{at}:home:{name}:{value}", "source": "home", "type": "nature_remo", "device": f"id-{name}"})
     feed.publish(message)

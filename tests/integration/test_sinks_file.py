@@ -62,7 +62,7 @@ def test_what_cannot_be_stored(archive):
     assert re.search(r"^ok +file archive +.*can be written to, \d+ MiB free", archive.run("check").stdout, re.M)
     listed = archive.run("rejected", "list")
     assert listed.returncode == 0 and listed.stdout.count("not_json") == 2
-    names = {name for name in re.findall(r"^(\S+)  ", listed.stdout, re.M)}
+    names = set(re.findall(r"^(\S+)  ", listed.stdout, re.M))
     python = next(name for name in names if "{'v': 2}" in archive.run("rejected", "show", name).stdout)
     assert archive.run("rejected", "replay", python).returncode == 69
     archive.config["subscribe"][0]["payload"] = "python"

@@ -424,8 +424,8 @@ def test_status_of_a_daemon_that_is_gone(made):
     report = wait_until(lambda: file.exists() and json.loads(file.read_text()), "a report")
     assert made.daemon.stop() == 0
     assert not file.exists() and made.daemon.run("status").returncode == 69
-    for time, arguments in (("2026-01-01T00:00:00.000Z", ["status"]), ("2096-01-01T00:00:00.000Z", ["status", "--json"])):
-        file.write_text(json.dumps({**report, "time": time}))  # as after a kill; and the clock was set back since
+    for at, arguments in (("2026-01-01T00:00:00.000Z", ["status"]), ("2096-01-01T00:00:00.000Z", ["status", "--json"])):
+        file.write_text(json.dumps({**report, "time": at}))  # as after a kill; and the clock was set back since
         done = made.daemon.run(*arguments)
         assert done.returncode == 69 and "does not run any more" in done.stderr and report["version"] in done.stdout
     assert made.daemon.run("once").returncode == 0

@@ -205,7 +205,7 @@ class Api:
         """Exactly-once subscriptions say which ids had no effect; others never do."""
         _, config = self._store.subscription(name)
         if failed and config.get("enableExactlyOnceDelivery"):
-            metadata = {ack_id: "PERMANENT_FAILURE_INVALID_ACK_ID" for ack_id in failed}
+            metadata = dict.fromkeys(failed, "PERMANENT_FAILURE_INVALID_ACK_ID")
             raise ApiError(400, "Some acknowledgement ids in the request were invalid. This could be because the acknowledgement ids have"
                            " expired or the acknowledgement ids were malformed.", "INVALID_ARGUMENT",
                            [error_info("EXACTLY_ONCE_ACKID_FAILURE", metadata)])

@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime, timezone
+from datetime import datetime, UTC
 
 from services.protojson import seconds
 
@@ -453,7 +453,7 @@ class Store:
 
 def timestamp(seconds_):
     """RFC 3339 UTC with milliseconds, as Pub/Sub writes publishTime."""
-    return datetime.fromtimestamp(seconds_, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(seconds_ * 1000) % 1000:03d}Z"
+    return datetime.fromtimestamp(seconds_, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(seconds_ * 1000) % 1000:03d}Z"
 
 
 def _message_id(seq):

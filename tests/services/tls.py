@@ -22,7 +22,7 @@ def make(directory):
     """Writes the files; returns their paths: ca, other_ca, server, expired, wrong_host, client (each pair with .cert, .key, .both)."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     ca_key, ca = _authority("sensorqd test CA", now)
     _, other = _authority("another test CA", now)
     (directory / "ca.pem").write_bytes(_pem(ca))
