@@ -127,15 +127,10 @@ def acknowledged(service, name):
     return {message["id"]: event["mono"] for event in service.log.since(0, "ack") if event["subscription"] == full for message in event["messages"]}
 
 
-def check(true, text):
-    if not true:
-        raise stack.Broken(text)
-
-
 def spans(began, ended, what):
     """Milliseconds, in order."""
     missing = set(began) - set(ended)
-    check(not missing, f"{what}: {len(missing)} of {len(began)} never came")
+    stack.check(not missing, f"{what}: {len(missing)} of {len(began)} never came")
     return sorted((ended[name] - at) * 1000 for name, at in began.items())
 
 
@@ -146,7 +141,7 @@ def p99(values):
 def wait_for(condition, what, patience=stack.PATIENCE):
     deadline = time.monotonic() + patience
     while not condition():
-        check(time.monotonic() < deadline, f"did not come: {what}")
+        stack.check(time.monotonic() < deadline, f"did not come: {what}")
         time.sleep(0.05)
 
 
@@ -164,7 +159,7 @@ def neighbours(bench):
         alone.proxy.set_mode("blackhole")
         sender.run(down / 2)
         waiting = alone.backlog("mongodb")
-        check(waiting >= len(alone.sent), f"MongoDB was not down: {waiting} messages wait")
+        stack.check(waiting >= len(alone.sent), f"MongoDB was not down: {waiting} messages wait")
         alone.proxy.set_mode("pass")
         alone.proxy.cut()
         for side in sender.sides:

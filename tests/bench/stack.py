@@ -35,6 +35,11 @@ class Broken(Exception):
     """A process did not do what the figure needs; the text has the end of its log."""
 
 
+def check(true, text):
+    if not true:
+        raise Broken(text)
+
+
 class Build:
     """An optimised build as a distribution makes it."""
 

@@ -34,7 +34,7 @@ def test_options_of_programs_exist():
         source = REPO / f"{program}.py" if (REPO / f"{program}.py").exists() else REPO / program
         assert f'"{option}"' in source.read_text(), f"{program} {option}"
     state = re.search(r"canned.py ([\w-]+)`", CONTRIBUTING)[1]
-    assert f'"{state}": (' in (REPO / "tests" / "page" / "canned.py").read_text()
+    assert f'"{state}": (' in (REPO / "tests" / "page" / "states.py").read_text()
 
 
 def test_the_exposure_is_the_one_that_is_tested():

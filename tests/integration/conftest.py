@@ -220,6 +220,15 @@ def make_stack(sensorqd):
 
 
 @pytest.fixture
+def bare(make_stack, own_queue, shared_mongodb, remo):
+    """The service over TLS with OAuth; nothing created yet; one poll for each start."""
+    stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=0)
+    stack.daemon.config["publish"]["sources"][0]["interval"] = "24h"
+    stack.daemon.write_config()
+    return stack
+
+
+@pytest.fixture
 def make_feed(sensorqd):
     """A queue of the test's own with a daemon behind it: make_feed(server, ...)."""
     made = []

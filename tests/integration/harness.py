@@ -20,6 +20,8 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 PATIENCE = float(os.environ.get("SENSORQD_TEST_PATIENCE", "60"))  # seconds to wait for an event; larger under sanitizers and valgrind
 
+GOOD = {"ackDeadlineSeconds": 60, "messageRetentionDuration": "604800s"}  # settings of a subscription that `check` has nothing to say about
+
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\dT[\d:.]+Z) (\w+): (.*?)(?: \[((?:[A-Z0-9_]+=.*)?)\])?$")
 _FIELD = re.compile(r"([A-Z][A-Z0-9_]*)=(.*?)(?= [A-Z][A-Z0-9_]*=|$)")
 

@@ -8,6 +8,7 @@ import pytest
 import test_main_job
 import test_poison
 import test_verbs
+from harness import GOOD
 from services import ferretdb
 
 pytestmark = pytest.mark.timeout(300, func_only=True)  # whoever comes first builds it
@@ -44,7 +45,7 @@ def queue(own_queue):
 
 @pytest.fixture
 def made(make_stack, own_queue, shared_mongodb, remo):
-    own_queue.create(**test_verbs.GOOD)
+    own_queue.create(**GOOD)
     return make_stack(own_queue, shared_mongodb, remo, interval_msec=None)
 
 

@@ -3,10 +3,8 @@ import base64
 import json
 
 import pytest
-from harness import wait_until
+from harness import GOOD, wait_until
 from terminal import Terminal
-
-GOOD = {"ackDeadlineSeconds": 60, "messageRetentionDuration": "604800s"}
 
 
 @pytest.fixture

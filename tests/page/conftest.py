@@ -18,6 +18,7 @@ expect.set_options(timeout=60_000)
 PICTURES = Path(os.environ.get("SENSORQD_PAGE_PICTURES", "/var/tmp/sensorqd-page"))
 NOON = f"Etc/GMT{time.gmtime().tm_hour - 12:+d}"  # a zone where it is about noon: what was an hour ago was today, whenever the tests run
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+DRAWN = ".plot .mean"
 # Reports of the policy become console messages that a test cannot miss.
 WATCH = "document.addEventListener('securitypolicyviolation', event => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));"
 
@@ -98,3 +99,27 @@ def picture(page, name, top="body"):
 def assert_accessible(page):
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
+
+
+def look(page):
+    """The next look of the page, at once."""
+    with page.expect_response("**/api/series"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def wait_drawn(page):
+    page.locator(".card").first.scroll_into_view_if_needed()
+    page.wait_for_selector(f".card:first-child {DRAWN}")
+
+
+def wait_asked(canned, low, high, until=lambda: float("inf")):
+    """Until values of so many hours were asked for last, that end before a time."""
+    end, hours = time.monotonic() + 60, None
+    while time.monotonic() < end:
+        asked = [path for path in canned.server.answers.asked if path.startswith("/api/values")] or ["?from=0&to=0"]
+        parts = dict(part.split("=") for part in asked[-1].split("?")[1].split("&"))
+        hours = (int(parts["to"]) - int(parts["from"])) / 3_600_000
+        if low <= hours <= high and int(parts["to"]) < until():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{hours} hours")

@@ -10,7 +10,7 @@ import pytest
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 sys.path.insert(0, str(BENCH))
 
-import benchmarks  # noqa: E402
+import drain  # noqa: E402
 import measure  # noqa: E402
 import stack  # noqa: E402
 
@@ -56,7 +56,7 @@ def bench(monkeypatch):
 ])
 def test_peer_that_ends(bench, command, words):
     began = time.monotonic()
-    row = benchmarks.drain_peer(bench, MESSAGES, command, None)
+    row = drain.drain_peer(bench, MESSAGES, command, None)
     assert time.monotonic() - began < 60
     assert row.note.startswith(f"0 of {MESSAGES} documents are there: {words}"), row.note
     assert row.rate == 0 and row.cpu >= 0 and row.rss >= 0
@@ -66,9 +66,9 @@ def test_peer_that_never_ends_is_ended(bench, monkeypatch):
     peers = []
     start = stack.Peer
     monkeypatch.setattr(stack, "Peer", lambda *arguments: peers.append(start(*arguments)) or peers[-1])
-    wait = benchmarks.wait_for_peer
-    monkeypatch.setattr(benchmarks, "wait_for_peer", lambda tap, peer: wait(tap, peer, patience=0.3))
-    row = benchmarks.drain_peer(bench, MESSAGES, "sleep 600", None)
+    wait = drain.wait_for_peer
+    monkeypatch.setattr(drain, "wait_for_peer", lambda tap, peer: wait(tap, peer, patience=0.3))
+    row = drain.drain_peer(bench, MESSAGES, "sleep 600", None)
     assert "it still runs" in row.note
     assert peers[0].process.returncode is not None and measure.group(peers[0].process.pid) == []
 

@@ -1,0 +1,183 @@
+"""The charts: ranges, looking closer by mouse, touch and keys, devices, axes and gaps, in a real browser over canned answers."""
+import re
+
+import pytest
+from conftest import DRAWN, PHONE, assert_accessible, picture, wait_asked, wait_drawn
+from playwright.sync_api import expect
+
+
+def shown_range(page):
+    return page.inner_text("#ranges .shown")
+
+
+@pytest.mark.parametrize("name,hours", [("24 hours", 24), ("7 days", 168), ("31 days", 744), ("1 year", 8784)])
+def test_ranges(view, canned, name, hours):
+    page = view("well")
+    wait_drawn(page)
+    button = page.get_by_role("button", name=name)
+    button.click()
+    wait_asked(canned, hours - 0.1, hours + 0.1)
+    assert button.get_attribute("aria-pressed") == "true"
+    expect(page.locator(DRAWN).first).to_have_attribute("d", re.compile("M.*M"))  # the gap is a gap
+    assert page.locator(".limit text").first.text_content().replace("\u2068", "").replace("\u2069", "") == "above 28\u00a0°C: hot"
+    picture(page, f"range-{hours}h", "#charts-section")
+    assert_accessible(page)
+
+
+def test_dragging_looks_closer_and_back_goes_back(view, canned):
+    page = view("well")
+    wait_drawn(page)
+    before = shown_range(page)
+    box = page.locator(".plot").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 90, steps=4)
+    expect(page.locator(".over .mark")).to_have_count(1)
+    picture(page, "dragging", "#charts-section")
+    page.mouse.up()
+    wait_asked(canned, 6, 9.5)
+    assert shown_range(page) != before
+    page.get_by_role("button", name="Back").click()
+    wait_asked(canned, 23.9, 24.1)
+
+
+def test_touch_drags_sideways(view, canned):
+    page = view("well", **PHONE)
+    wait_drawn(page)
+    page.locator(".plot").first.scroll_into_view_if_needed()
+    box = page.locator(".plot").first.bounding_box()
+    touch = page.context.new_cdp_session(page)
+
+    def send(kind, share):
+        points = [] if share is None else [{"x": box["x"] + box["width"] * share, "y": box["y"] + 90}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    send("touchStart", 0.3)
+    for step in range(1, 6):
+        send("touchMove", 0.3 + 0.1 * step)
+    send("touchEnd", None)
+    wait_asked(canned, 8, 18)
+
+
+def tab_to(page, name):
+    """Presses Tab until something whose name begins so has the focus; the names on the way."""
+    names = []
+    while len(names) < 60 and not (names and names[-1].startswith(name)):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"))
+    return names
+
+
+def test_keyboard_alone(view, canned):
+    page = view("well")
+    wait_drawn(page)
+    names = tab_to(page, "Chart of")
+    assert names[0] == "24 hours" and "1 year" in names and names[-1] == "Chart of Temperature (°C)"
+    for _ in range(30):
+        page.keyboard.press("ArrowLeft")
+    assert "Study" in page.locator(".card p[aria-live]").first.text_content()  # said aloud
+    page.keyboard.down("Shift")
+    for _ in range(3):
+        page.keyboard.press("PageUp")
+    page.keyboard.up("Shift")
+    picture(page, "keyboard", "#charts-section")
+    page.keyboard.press("Enter")
+    wait_asked(canned, 6, 9)
+    page.keyboard.press("-")
+    wait_asked(canned, 12, 18)
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Escape")
+    expect(page.locator(".over .cursor")).to_have_count(0)
+    tab_to(page, "As a table")
+    page.keyboard.press("Enter")
+    table = page.locator(".table table").first
+    table.wait_for()
+    assert table.locator("tbody tr").count() > 50
+    assert table.locator("thead th").all_inner_texts() == ["Time", "Bedroom", "Study", "居間"]
+    assert_accessible(page)
+
+
+def test_devices_are_left_out_and_come_back(view):
+    page = view("well")
+    wait_drawn(page)
+    card = page.locator(".card").first
+    expect(card.locator(".line")).to_have_count(3)
+    card.get_by_role("button", name="Study").click()
+    expect(card.locator(".line")).to_have_count(2)
+    card.get_by_role("button", name="Study").click()
+    expect(card.locator(".line")).to_have_count(3)
+
+
+def test_fifty_devices(view):
+    page = view("fifty")
+    assert page.locator(".device").count() == 50
+    wait_drawn(page)
+    card = page.locator(".card").first
+    expect(card.locator(".line")).to_have_count(8)
+    card.get_by_role("button", name="Show all 50").click()
+    expect(card.locator(".line")).to_have_count(50)
+    picture(page, "fifty-all", "#charts-section")
+
+
+def test_ticks_and_gaps(view):
+    """Midnight is midnight when the clocks change; a sensor's own rhythm is no gap."""
+    page = view("well", timezone_id="Europe/Berlin")
+    ticks, odd, slow, few = page.evaluate("""async () => {
+        const { timeTicks, pieces } = await import('/chart.js');
+        const from = Date.UTC(2026, 2, 27), minutes = n => Array.from({ length: n }, (_, i) => i * 60000);
+        return [timeTicks(from, from + 4 * 86400000, 5).map(tick => new Date(tick.time).getHours()),
+            pieces([...minutes(10), ...minutes(10).map(t => t + 3600000)], 60000), pieces(minutes(20).map(t => t * 30), 60000),
+            pieces([...minutes(3), ...minutes(3).map(t => t + 3600000)], 60000)];
+    }""")
+    assert len(ticks) == 4 and set(ticks) == {0}
+    assert odd == [[0, 9], [10, 19]]
+    assert slow == [[0, 19]]
+    assert few == [[0, 2], [3, 5]], "of few values, too"
+
+
+def test_ticks_where_an_hour_comes_twice(view):
+    """The second time, too, a close look has its times."""
+    ticks = view("well", timezone_id="Europe/Berlin").evaluate("""async () => {
+        const { timeTicks } = await import('/chart.js');
+        const from = Date.UTC(2026, 9, 25, 1, 10);
+        return timeTicks(from, from + 20 * 60000, 5).map(tick => [(tick.time - from) / 60000, tick.text]);
+    }""")
+    assert ticks == [[0, "02:10"], [5, "02:15"], [10, "02:20"], [15, "02:25"], [20, "02:30"]]
+
+
+@pytest.mark.parametrize("low,high,first,last", [(0, 0, "0.0", "1.0"), (12_345_600, 12_345_900, "12,300,000", "12,380,000"), (1e290, 1e290, "9.96E289", "1.004E290"),
+                                                 (1e-9, 1e-9, "0.0", "0.000001")])
+def test_values_of_the_axis_are_whole(view, low, high, first, last):
+    """Of a rain gauge in a dry year, and of a meter that has counted for long, no digit is cut off."""
+    shown = view("well").evaluate("""async values => {
+        const { Chart } = await import('/chart.js');
+        const chart = new Chart({});
+        const line = { slot: 0, time: [1, 2], minimum: values, mean: values, maximum: values };
+        document.querySelector('main').append(chart.element);
+        chart.show({ from: 0, to: 4, bucket: 1, unit: '', digits: 0, lines: [line], limits: [] });
+        return [...chart.element.querySelectorAll('.value')].map(text => [text.textContent, text.getBBox().x]);
+    }""", [low, high])
+    assert min(x for _, x in shown) >= 0, shown
+    assert (shown[0][0], shown[-1][0]) == (first, last), shown
+
+
+def test_five_minutes_of_what_is_kept_by_the_hour(view):
+    """The middle of that hour is beyond them."""
+    drawn = view("well").evaluate("""async () => {
+        const { Chart } = await import('/chart.js');
+        const chart = new Chart({}), hour = 3600000, from = 10 * hour + 300000;
+        const line = { slot: 0, time: [10.5 * hour], minimum: [1], mean: [2], maximum: [3] };
+        chart.show({ from, to: from + 300000, bucket: hour, unit: '', digits: 0, lines: [line], limits: [] });
+        return chart.element.querySelector('.mean').getAttribute('d');
+    }""")
+    assert re.fullmatch(r"M54\.0 [\d.]+L588\.0 [\d.]+", drawn), drawn
+
+
+def test_small_values_are_not_zero(view):
+    """What nothing is known of shows its first digits; and no zero has a sign."""
+    shown = view("well").evaluate("""async () => {
+        const { fieldOf, number } = await import('/words.js');
+        const { digits } = fieldOf({ field: '/formaldehyde' });
+        return [number(0.0034, digits), number(0.034, digits), number(0.126, digits), number(21.5, digits), number(-0.04, 1)];
+    }""")
+    assert shown == ["0.0034", "0.034", "0.13", "21.5", "0.0"]
