@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Turns docs/configuration.md into the source of sensorqd.yaml(5) for scdoc, so that the reference has one text. Knows the Markdown that the page uses,
-and nothing else: headings, paragraphs, fenced code, lists, tables of two columns, `code`, **bold**, *italic*, [links](...)."""
+"""Turns docs/configuration.md into the source of sensorqd.yaml(5) for scdoc, so that the reference has one text. Knows
+the Markdown that the page uses, and nothing else: headings, paragraphs, fenced code, lists, tables of two columns,
+`code`, **bold**, *italic*, [links](...)."""
+
 import re
 import sys
 
@@ -31,7 +33,9 @@ def inline(text):
     for part in re.split(r"(`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*|\[[^\]]+\]\([^)]+\))", text):
         link = re.fullmatch(r"\[([^\]]+)\]\(([^)]+)\)", part)
         if link:
-            out.append(escape(link[1]) + (f" ({escape(link[2])})" if "://" in link[2] and link[1] not in link[2] else ""))
+            out.append(
+                escape(link[1]) + (f" ({escape(link[2])})" if "://" in link[2] and link[1] not in link[2] else "")
+            )
         elif len(part) > 2 and part[0] == part[-1] == "`":
             out.append(f"*{escape(part[1:-1])}*")
         elif part.startswith("**"):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes docs/MESSAGES.md and docs/ja/MESSAGES.md of daemon/events.h and the catalogs in systemd/, so that the journal and the pages
-have one text. `--check` writes nothing, and ends with 1 where a page is not what it would write."""
+"""Makes docs/MESSAGES.md and docs/ja/MESSAGES.md of daemon/events.h and the catalogs in systemd/, so that the journal
+and the pages have one text. `--check` writes nothing, and ends with 1 where a page is not what it would write."""
+
 import re
 import sys
 from pathlib import Path
@@ -39,13 +40,22 @@ def marked(text):
     text = re.sub(r"@(\w+)@", r"`\1`", text)
     text = re.sub(rf'"({COMMAND})"', r"`\1`", text)
     text = re.sub(rf"「({COMMAND})」", r" `\1` ", text)
-    text = re.sub(r"(?<=[\n 、。（])  *(`(?:sensorqd|systemctl|journalctl|sudo) )|(` )(?=[\n、。（）])",  # no space at a line's ends and beside punctuation
-                  lambda found: found[1] or "`", text)
+    text = re.sub(
+        # no space at a line's ends and beside punctuation
+        r"(?<=[\n 、。（])  *(`(?:sensorqd|systemctl|journalctl|sudo) )|(` )(?=[\n、。（）])",
+        lambda found: found[1] or "`",
+        text,
+    )
     return re.sub(r"(?m)^    `(\w+)`$", r"    \1", text)  # a block of code by itself
 
 
 def page(catalog):
-    names = {number: name for name, number in re.findall(r'^#define EVENT_(\w+) "([0-9a-f]{32})"', (REPO / "daemon" / "events.h").read_text(), re.M)}
+    names = {
+        number: name
+        for name, number in re.findall(
+            r'^#define EVENT_(\w+) "([0-9a-f]{32})"', (REPO / "daemon" / "events.h").read_text(), re.M
+        )
+    }
     contents, entries = [], []
     for part in re.split(r"^-- ", (REPO / "systemd" / catalog).read_text(), flags=re.M)[1:]:
         head, body = part.strip().split("\n\n", 1)

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Makes the pictures of README.md and docs/page.md: the demo's page in a real browser, light and dark.
 
-docs/pictures.py --sensorqd BUILD/daemon/sensorqd [--directory docs/pictures]. Needs what tests/demo and the step `page` of tests/run install;
-run it with that Python: /var/tmp/sensorqd-venv/bin/python docs/pictures.py ...
+docs/pictures.py --sensorqd BUILD/daemon/sensorqd [--directory docs/pictures]. Needs what tests/demo and the step `page`
+of tests/run install; run it with that Python: /var/tmp/sensorqd-venv/bin/python docs/pictures.py ...
 """
+
 import argparse
 import contextlib
 import os
@@ -71,7 +72,11 @@ def main():
     args.directory.mkdir(parents=True, exist_ok=True)
     os.environ["TZ"] = ZONE  # of the rooms, too: it is cold there in the morning
     time.tzset()
-    with tempfile.TemporaryDirectory(prefix="sensorqd-pictures-") as state, contextlib.ExitStack() as stack, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory(prefix="sensorqd-pictures-") as state,
+        contextlib.ExitStack() as stack,
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         demo = Demo(args.sensorqd, state, stack, emulator=False)
         stack.callback(demo.end)

@@ -1,16 +1,40 @@
-"""Builds and runs the C tests where users are and this machine is not: Debian 13, a 32-bit processor, a Raspberry Pi's two.
+"""Builds and runs the C tests where users are and this machine is not: Debian 13, a 32-bit processor, a Raspberry Pi's
+two.
 
-arm64 and armhf are cross-built, their tests run under qemu-user, and the main job runs there against the services on this machine.
+arm64 and armhf are cross-built, their tests run under qemu-user, and the main job runs there against the services on
+this machine.
 """
+
 import json
 
 from roots import CACHE, QEMU, Root, copy_sources
 
-PLACES = {"debian-13": ("trixie", "amd64"), "i386": ("bookworm", "i386"), "arm64": ("bookworm", "arm64"), "armhf": ("bookworm", "armhf")}
+PLACES = {
+    "debian-13": ("trixie", "amd64"),
+    "i386": ("bookworm", "i386"),
+    "arm64": ("bookworm", "arm64"),
+    "armhf": ("bookworm", "armhf"),
+}
 NO_SERVER = {"mongodb-admin", "sink"}  # want the MongoDB server of tests/requirements.txt, which is not in there
-# What measures time or asks the kernel of a connection (TCP_INFO), what starts a program of the other processor, and what takes an hour there.
-NOT_EMULATED = {"exec", "extending", "http2", "literals", "outbox", "outbox-source", "publisher", "replay", "salvage", "sim-disk"}
-NOT_32_BIT = {"subscriber", "subscriber-faults", "webhook"}  # move the clock under libsystemd, which was built with another struct timespec there
+# What measures time or asks the kernel of a connection (TCP_INFO), what starts a program of the other processor, and
+# what takes an hour there.
+NOT_EMULATED = {
+    "exec",
+    "extending",
+    "http2",
+    "literals",
+    "outbox",
+    "outbox-source",
+    "publisher",
+    "replay",
+    "salvage",
+    "sim-disk",
+}
+NOT_32_BIT = {
+    "subscriber",
+    "subscriber-faults",
+    "webhook",
+}  # move the clock under libsystemd, which was built with another struct timespec there
 
 
 class Place:
@@ -31,15 +55,23 @@ class Place:
         for report in self.reports():
             report.unlink()
         tests = json.loads((self.directory / "meson-info" / "intro-tests.json").read_text())
-        left_out = NO_SERVER | (NOT_EMULATED if self.root.cross else set()) | (NOT_32_BIT if self.root.machine in ("i386", "armhf") else set())
+        left_out = (
+            NO_SERVER
+            | (NOT_EMULATED if self.root.cross else set())
+            | (NOT_32_BIT if self.root.machine in ("i386", "armhf") else set())
+        )
         names = sorted({test["name"] for test in tests} - left_out)
-        self.root.run(f"meson test -C /build --no-rebuild --print-errorlogs --num-processes 2 --timeout-multiplier 10 {' '.join(names)}", *self._binds)
+        self.root.run(
+            f"meson test -C /build --no-rebuild --print-errorlogs --num-processes 2 --timeout-multiplier 10 {' '.join(names)}",
+            *self._binds,
+        )
 
     def reports(self):
         return sorted((self.directory / "meson-logs").glob("*.junit.xml"))
 
     def daemon(self):
-        """The daemon of the tests as a program of this machine: the same path as everywhere, and qemu-user where that is needed."""
+        """The daemon of the tests as a program of this machine: the same path as everywhere, and qemu-user where that
+        is needed."""
         program = CACHE / f"run-{self.root.machine}" / "tests" / "daemon" / "sensorqd"
         program.parent.mkdir(parents=True, exist_ok=True)
         real = self.directory / "tests" / "daemon" / "sensorqd"

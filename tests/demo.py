@@ -1,8 +1,11 @@
-"""Nature Remo service, CO2 sensor -> sensorqd -> Pub/Sub -> sensorqd -> MongoDB on loopback, with MongoDB away for a while in the middle, and
-sensorqd's page to watch it on. A week of readings is published first, so that the charts have something to show.
+"""Nature Remo service, CO2 sensor -> sensorqd -> Pub/Sub -> sensorqd -> MongoDB on loopback, with MongoDB away for a
+while in the middle, and sensorqd's page to watch it on. A week of readings is published first, so that the charts have
+something to show.
 
-Ends after --seconds N or with Ctrl-C; the exit status says whether every reading that was served is in MongoDB exactly once.
+Ends after --seconds N or with Ctrl-C; the exit status says whether every reading that was served is in MongoDB exactly
+once.
 """
+
 import argparse
 import base64
 import contextlib
@@ -31,12 +34,14 @@ from services.mongodb import MongoDB  # noqa: E402
 from services.pubsub import PubSub  # noqa: E402
 from services.tls import make as make_certificates  # noqa: E402
 
-INTERVAL = 10     # seconds between polls, the shortest that the configuration takes
-OUTAGE_AT = 15    # MongoDB stops
-OUTAGE_FOR = 17   # and stays away: at least one poll falls into it
-RULES = [{"name": "stuffy", "where": {"source": "co2"}, "field": "co2", "above": 1000, "clear": 900},
-         {"name": "too warm", "field": "/newest_events/te/val", "above": 25.0, "clear": 24.5}]
-GRACE = 30        # at the end, for what is under way
+INTERVAL = 10  # seconds between polls, the shortest that the configuration takes
+OUTAGE_AT = 15  # MongoDB stops
+OUTAGE_FOR = 17  # and stays away: at least one poll falls into it
+RULES = [
+    {"name": "stuffy", "where": {"source": "co2"}, "field": "co2", "above": 1000, "clear": 900},
+    {"name": "too warm", "field": "/newest_events/te/val", "above": 25.0, "clear": 24.5},
+]
+GRACE = 30  # at the end, for what is under way
 PAGE_PORT = 8480  # or any other, when it is taken
 TESTS = Path(__file__).resolve().parent
 
@@ -58,18 +63,30 @@ def page_address():
 def open_browser(url):
     """In the browser of whoever called sudo."""
     user = os.environ.get("SUDO_USER")
-    command = (["sudo", "-u", user, "--preserve-env=DISPLAY,WAYLAND_DISPLAY,XAUTHORITY,XDG_RUNTIME_DIR,DBUS_SESSION_BUS_ADDRESS"] if user else []) + ["xdg-open", url]
+    command = (
+        [
+            "sudo",
+            "-u",
+            user,
+            "--preserve-env=DISPLAY,WAYLAND_DISPLAY,XAUTHORITY,XDG_RUNTIME_DIR,DBUS_SESSION_BUS_ADDRESS",
+        ]
+        if user
+        else []
+    ) + ["xdg-open", url]
     if shutil.which("xdg-open") is None:
         say(f"xdg-open is not installed: open {url} in a browser")
         return
-    subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 class Demo:
     """The whole local stack and one daemon."""
 
     def __init__(self, sensorqd, directory, stack, emulator=True, rules=RULES, page=None):
-        """emulator: False is for who needs the faults of the project's own Pub/Sub. rules: of the alerts. page: its address."""
+        """emulator: False is for who needs the faults of the project's own Pub/Sub. rules: of the alerts. page: its
+        address."""
         self.sensorqd, self.directory = sensorqd, Path(directory)
         self.environment = dict(os.environ)
         self.remo = stack.enter_context(Rooms(limit=100000))
@@ -95,13 +112,20 @@ class Demo:
             self.environment["PUBSUB_EMULATOR_HOST"] = emulator.host
             self.queue_url = emulator.url
             return {"project": "demo-project"}
-        say(f"Pub/Sub: tests/services/pubsub.py over TLS with OAuth (Google's emulator {'is not installed' if emulator else 'has no faults'})")
+        say(
+            f"Pub/Sub: tests/services/pubsub.py over TLS with OAuth (Google's emulator {'is not installed' if emulator else 'has no faults'})"
+        )
         certificates = make_certificates(self.directory / "tls")
         self.pubsub = stack.enter_context(PubSub(cert=certificates.server.cert, key=certificates.server.key, auth=True))
         key_file = self.directory / "pubsub-credential.json"
         self.pubsub.write_service_account(str(key_file))
         self.queue_url = self.pubsub.url
-        return {"project": "my-project", "endpoint": self.pubsub.url, "credentials_file": str(key_file), "ca_file": str(certificates.ca)}
+        return {
+            "project": "my-project",
+            "endpoint": self.pubsub.url,
+            "credentials_file": str(key_file),
+            "ca_file": str(certificates.ca),
+        }
 
     def on_alert(self, request):
         """Where alerts are sent to."""
@@ -111,26 +135,68 @@ class Demo:
     def write_files(self, rules):
         (self.directory / "state").mkdir()
         (self.directory / "nature-remo.token").write_text(self.remo.token + "\n")
-        (self.directory / "sensorqd.yaml").write_text(json.dumps({
-            "state_dir": str(self.directory / "state"),
-            "pubsub": self.pubsub_section,
-            "publish": {"topic": "sensor-data", "sources": [
-                {"name": "home", "type": "nature_remo", "interval": f"{INTERVAL}s", "token_file": "nature-remo.token", "url": self.remo.url},
-                {"name": "co2", "type": "exec", "interval": f"{INTERVAL}s", "command": [sys.executable, str(TESTS / "demo_rooms.py")],
-                 "reading": {"id": "co2", "name": "Kitchen"}}]},
-            "subscribe": [{"subscription": "sensor-data-mongodb", "mongodb": {
-                "uri": self.mongodb.uri, "database": "home", "collection": "readings", "backoff": {"initial": "1s", "max": "5s"}}},
-                {"subscription": "sensor-data-alerts", "alert": {
-                    "targets": [{"name": "demo", "type": "webhook", "url": f"http://127.0.0.1:{self.hook.port}/alert"}], "rules": rules}}],
-            "page": {"listen": self.page},
-        }, indent=2))
+        (self.directory / "sensorqd.yaml").write_text(
+            json.dumps(
+                {
+                    "state_dir": str(self.directory / "state"),
+                    "pubsub": self.pubsub_section,
+                    "publish": {
+                        "topic": "sensor-data",
+                        "sources": [
+                            {
+                                "name": "home",
+                                "type": "nature_remo",
+                                "interval": f"{INTERVAL}s",
+                                "token_file": "nature-remo.token",
+                                "url": self.remo.url,
+                            },
+                            {
+                                "name": "co2",
+                                "type": "exec",
+                                "interval": f"{INTERVAL}s",
+                                "command": [sys.executable, str(TESTS / "demo_rooms.py")],
+                                "reading": {"id": "co2", "name": "Kitchen"},
+                            },
+                        ],
+                    },
+                    "subscribe": [
+                        {
+                            "subscription": "sensor-data-mongodb",
+                            "mongodb": {
+                                "uri": self.mongodb.uri,
+                                "database": "home",
+                                "collection": "readings",
+                                "backoff": {"initial": "1s", "max": "5s"},
+                            },
+                        },
+                        {
+                            "subscription": "sensor-data-alerts",
+                            "alert": {
+                                "targets": [
+                                    {
+                                        "name": "demo",
+                                        "type": "webhook",
+                                        "url": f"http://127.0.0.1:{self.hook.port}/alert",
+                                    }
+                                ],
+                                "rules": rules,
+                            },
+                        },
+                    ],
+                    "page": {"listen": self.page},
+                },
+                indent=2,
+            )
+        )
 
     def command(self, verb):
         return [self.sensorqd, "-c", str(self.directory / "sensorqd.yaml"), verb]
 
     def setup(self):
         say("$ sensorqd setup")
-        run = subprocess.run(self.command("setup"), env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        run = subprocess.run(
+            self.command("setup"), env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         print(run.stdout, end="")
         if run.returncode != 0:
             raise SystemExit(f"setup failed with exit code {run.returncode}")
@@ -140,16 +206,32 @@ class Demo:
         self.past = past_messages(time.time())
         headers = {"Authorization": f"Bearer {self.pubsub.oauth.issue('demo')}"} if self.pubsub else {}
         for i in range(0, len(self.past), 1000):
-            messages = [{"data": base64.b64encode(json.dumps(payload).encode()).decode(), "attributes": attributes} for payload, attributes in self.past[i:i + 1000]]
-            reply = requests.post(f"{self.queue_url}/v1/projects/{self.pubsub_section['project']}/topics/sensor-data:publish", json={"messages": messages},
-                                  headers=headers, verify=self.pubsub_section.get("ca_file", True), timeout=60)
+            messages = [
+                {"data": base64.b64encode(json.dumps(payload).encode()).decode(), "attributes": attributes}
+                for payload, attributes in self.past[i : i + 1000]
+            ]
+            reply = requests.post(
+                f"{self.queue_url}/v1/projects/{self.pubsub_section['project']}/topics/sensor-data:publish",
+                json={"messages": messages},
+                headers=headers,
+                verify=self.pubsub_section.get("ca_file", True),
+                timeout=60,
+            )
             reply.raise_for_status()
-        say(f"{len(self.past)} readings of the last seven days are on the topic, so that the charts have something to show")
+        say(
+            f"{len(self.past)} readings of the last seven days are on the topic, so that the charts have something to show"
+        )
 
     def start(self):
         say("$ sensorqd run")
-        self.process = subprocess.Popen(self.command("run"), env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        start_new_session=True)
+        self.process = subprocess.Popen(
+            self.command("run"),
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         threading.Thread(target=self.copy_log, daemon=True).start()
 
     def copy_log(self):
@@ -160,8 +242,13 @@ class Demo:
         for document in self.collection.find({"request_at": {"$gte": self.began}}).sort("stored_at", 1):
             if document["_id"] not in self.seen:
                 self.seen.add(document["_id"])
-                events = {name: event["val"] for name, event in (document.get("newest_events") or {"co2": {"val": document.get("co2")}}).items()}
-                say(f"MongoDB <- {document.get('name', '').strip()}: {events or 'no sensor'}, asked {document['request_at']:%H:%M:%S}, _id {document['_id']}")
+                events = {
+                    name: event["val"]
+                    for name, event in (document.get("newest_events") or {"co2": {"val": document.get("co2")}}).items()
+                }
+                say(
+                    f"MongoDB <- {document.get('name', '').strip()}: {events or 'no sensor'}, asked {document['request_at']:%H:%M:%S}, _id {document['_id']}"
+                )
 
     def tick(self, seconds):
         end = time.monotonic() + seconds
@@ -216,14 +303,18 @@ def run(demo, seconds, show):
         say("Ctrl-C")
     served, stored = demo.stop_polling_and_count()
     demo.end()
-    say(f"readings served by the source: {served}, documents in MongoDB: {stored}: {'complete' if served == stored else 'NOT COMPLETE'}")
+    say(
+        f"readings served by the source: {served}, documents in MongoDB: {stored}: {'complete' if served == stored else 'NOT COMPLETE'}"
+    )
     return 0 if served == stored else 1
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sensorqd", required=True, metavar="FILE", help="the binary")
-    options.add_argument("--seconds", type=float, default=float("inf"), help="end after so many seconds (default: Ctrl-C)")
+    options.add_argument(
+        "--seconds", type=float, default=float("inf"), help="end after so many seconds (default: Ctrl-C)"
+    )
     options.add_argument("--open", action="store_true", help="open the page in a browser")
     args = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,4 +1,6 @@
-"""What a test has failed, for fixtures that show then what is needed to understand it: `request.node.stash.get(FAILED, False)`."""
+"""What a test has failed, for fixtures that show then what is needed to understand it: `request.node.stash.get(FAILED,
+False)`."""
+
 import pytest
 
 FAILED = pytest.StashKey()

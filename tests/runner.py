@@ -1,11 +1,14 @@
 """Runs every test of the project and says so in one closing line. Started by tests/run, which installs what this needs.
 
-Exit status: 0 when everything passed; 1 on any failure, and on a skip of something that is installed here: a test may skip only with a reason
-that begins with "not installed:" (a program that a user's machine may lack) or "not possible here:" (the kernel refuses).
+Exit status: 0 when everything passed; 1 on any failure, and on a skip of something that is installed here: a test may
+skip only with a reason that begins with "not installed:" (a program that a user's machine may lack) or "not possible
+here:" (the kernel refuses).
 
-Most tests wait for somebody most of the time. So what only computes (compilers, fuzzers, the simulation) runs beside them, with the lowest
-claim to the processor, and takes what they leave. With --only or --long the steps run one after the other.
+Most tests wait for somebody most of the time. So what only computes (compilers, fuzzers, the simulation) runs beside
+them, with the lowest claim to the processor, and takes what they leave. With --only or --long the steps run one after
+the other.
 """
+
 import argparse
 import os
 import re
@@ -42,6 +45,7 @@ class Totals:
 
 class Lane(threading.local):
     """The thread that runs a step: *prefix* stands before each of its commands."""
+
     prefix = ()
 
 
@@ -56,8 +60,15 @@ def shell(log, *command, timeout=1500, env=None, cwd=builds.REPO):
     log.flush()
     start = log.tell()
     try:
-        code = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=cwd,
-                              timeout=timeout, env={**os.environ, **(env or {})}).returncode
+        code = subprocess.run(
+            list(map(str, command)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            timeout=timeout,
+            env={**os.environ, **(env or {})},
+        ).returncode
     except subprocess.TimeoutExpired:
         code = f"none after {timeout} s"
     if code != 0:
@@ -72,7 +83,9 @@ BUILDING = {name: threading.Lock() for name in ("gcc", "asan", "clang", "fuzz", 
 def setup(log, name, *options, env=None, target=None):
     """A build directory for these meson options, with everything in it built, or one target."""
     with BUILDING[name]:
-        directory = builds.prepare(WORK / name, ["-Dwerror=true", *options], lambda *command, env: shell(log, *command, env=env), env)
+        directory = builds.prepare(
+            WORK / name, ["-Dwerror=true", *options], lambda *command, env: shell(log, *command, env=env), env
+        )
         shell(log, "ninja", "-C", directory, *([target] if target else []))
     return directory
 
@@ -87,8 +100,21 @@ def unit(log, directory, *arguments, env=None):
     for old in (directory / "meson-logs").glob("*.junit.xml"):
         old.unlink()
     try:
-        shell(log, "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", "--num-processes", UNIT_PROCESSES, "--timeout-multiplier", "3", *arguments,
-              env={"SENSORQD_VENV": os.environ.get("SENSORQD_VENV", ""), **(env or {})})
+        shell(
+            log,
+            "meson",
+            "test",
+            "-C",
+            directory,
+            "--no-rebuild",
+            "--print-errorlogs",
+            "--num-processes",
+            UNIT_PROCESSES,
+            "--timeout-multiplier",
+            "3",
+            *arguments,
+            env={"SENSORQD_VENV": os.environ.get("SENSORQD_VENV", ""), **(env or {})},
+        )
     finally:
         for report in (directory / "meson-logs").glob("*.junit.xml"):  # named after the wrapper, where there is one
             count(report)
@@ -103,8 +129,27 @@ def pytest(log, name, *arguments, env=None, workers=PYTEST_WORKERS, timeout=1500
     report = WORK / f"{name}.xml"
     report.unlink(missing_ok=True)
     try:
-        shell(log, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-n", workers, "--dist", "load", "--maxschedchunk", "1",
-              "-o", f"junit_suite_name={name}", *arguments, env=env, timeout=timeout)
+        shell(
+            log,
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={report}",
+            "-n",
+            workers,
+            "--dist",
+            "load",
+            "--maxschedchunk",
+            "1",
+            "-o",
+            f"junit_suite_name={name}",
+            *arguments,
+            env=env,
+            timeout=timeout,
+        )
     finally:
         if report.exists():
             count(report)
@@ -127,6 +172,7 @@ def count(report):
 
 
 # ---- steps ----
+
 
 def step_checks(log, long):
     """Layout, include directions, sizes, tables against documents, units."""
@@ -158,24 +204,45 @@ def step_sanitizers(log, long):
 
 def step_fuzz(log, long):
     """Each fuzzer for a short while, from its corpus."""
-    directory = setup(log, "fuzz", "-Dfuzzers=true", "-Dtests=false", "-Db_sanitize=address,undefined", "-Db_lundef=false",
-                      "-Dc_args=-fsanitize=fuzzer-no-link", env={"CC": "clang"})
+    directory = setup(
+        log,
+        "fuzz",
+        "-Dfuzzers=true",
+        "-Dtests=false",
+        "-Db_sanitize=address,undefined",
+        "-Db_lundef=false",
+        "-Dc_args=-fsanitize=fuzzer-no-link",
+        env={"CC": "clang"},
+    )
     seconds = 120 if long else 4
     for fuzzer in sorted((directory / "tests" / "fuzz").glob("fuzz-*")):
         if fuzzer.is_file() and os.access(fuzzer, os.X_OK):
             corpus = WORK / "corpus" / fuzzer.name
             corpus.mkdir(parents=True, exist_ok=True)
             seeds = TESTS / "fuzz" / "corpus" / fuzzer.name.removeprefix("fuzz-")
-            shell(log, fuzzer, f"-max_total_time={seconds}", "-max_len=65536", "-timeout=30", "-rss_limit_mb=2048", "-print_final_stats=1",
-                  f"-artifact_prefix={WORK}/", corpus, *([seeds] if seeds.is_dir() else []))
+            shell(
+                log,
+                fuzzer,
+                f"-max_total_time={seconds}",
+                "-max_len=65536",
+                "-timeout=30",
+                "-rss_limit_mb=2048",
+                "-print_final_stats=1",
+                f"-artifact_prefix={WORK}/",
+                corpus,
+                *([seeds] if seeds.is_dir() else []),
+            )
             one_passed()
 
 
 def step_prepare(log, long):
-    """What later steps run and is made once: FerretDB, mongosh, the small Debian, the package, the compilers' work for sanitizers and benchmarks."""
+    """What later steps run and is made once: FerretDB, mongosh, the small Debian, the package, the compilers' work for
+    sanitizers and benchmarks."""
     code = "import sys; sys.path[:0] = sys.argv[1:]; "
-    for what in ("from services import ferretdb, mongosh; ferretdb.obstacle() or ferretdb.build(); mongosh.obstacle() or mongosh.program()",
-                 "import machine, package; machine.obstacle() or (machine.base_tree(), package.build())"):
+    for what in (
+        "from services import ferretdb, mongosh; ferretdb.obstacle() or ferretdb.build(); mongosh.obstacle() or mongosh.program()",
+        "import machine, package; machine.obstacle() or (machine.base_tree(), package.build())",
+    ):
         shell(log, sys.executable, "-c", code + what, TESTS, TESTS / "system")
     sanitized(log)
     shell(log, sys.executable, TESTS / "bench" / "run", "--only-build")
@@ -189,20 +256,38 @@ def step_services(log, long):
 def step_integration(log, long):
     """The daemon, linked with the tests' doors, against real peers and their faults."""
     directory = plain(log, DAEMON)
-    pytest(log, "integration", TESTS / "integration", *LONG_FIXTURES, env={"SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": "1" if long else ""})
+    pytest(
+        log,
+        "integration",
+        TESTS / "integration",
+        *LONG_FIXTURES,
+        env={"SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": "1" if long else ""},
+    )
 
 
 def step_main(log, long):
     """The main job alone, on the daemon of the tests."""
     directory = plain(log, DAEMON)
-    pytest(log, "main", TESTS / "integration" / "test_main_job.py", env={"SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": ""})
+    pytest(
+        log,
+        "main",
+        TESTS / "integration" / "test_main_job.py",
+        env={"SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": ""},
+    )
 
 
 def step_dist(log, long):
     """The tarball of a release builds, and its C tests pass, by itself."""
     directory = plain(log)
-    shell(log, "meson", "dist", "-C", directory, "--allow-dirty", env={
-        "SENSORQD_VENV": os.environ.get("SENSORQD_VENV", ""), "MESON_TESTTHREADS": UNIT_PROCESSES})
+    shell(
+        log,
+        "meson",
+        "dist",
+        "-C",
+        directory,
+        "--allow-dirty",
+        env={"SENSORQD_VENV": os.environ.get("SENSORQD_VENV", ""), "MESON_TESTTHREADS": UNIT_PROCESSES},
+    )
     one_passed()
 
 
@@ -210,9 +295,20 @@ def step_integration_sanitized(log, long):
     """The main integration tests (all of them with --long) under AddressSanitizer and UndefinedBehaviorSanitizer."""
     directory = sanitized(log, DAEMON)
     marks = [] if long else ["-m", "main"]
-    pytest(log, "integration-sanitized", TESTS / "integration", *marks, env={
-        "SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": "", "SENSORQD_SANITIZED": "1", "SENSORQD_TEST_PATIENCE": "90",
-        "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:verify_asan_link_order=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
+    pytest(
+        log,
+        "integration-sanitized",
+        TESTS / "integration",
+        *marks,
+        env={
+            "SENSORQD": str(directory / DAEMON),
+            "SENSORQD_LONG": "",
+            "SENSORQD_SANITIZED": "1",
+            "SENSORQD_TEST_PATIENCE": "90",
+            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:verify_asan_link_order=0",
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        },
+    )
 
 
 def step_system(log, long):
@@ -233,13 +329,21 @@ def step_page(log, long):
 
 
 def fresh_seed():
-    """New with each commit, and the same wherever that is tested: what fails once fails again. Without git, of the time."""
-    done = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=builds.REPO, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    """New with each commit, and the same wherever that is tested: what fails once fails again. Without git, of the
+    time."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--short=7", "HEAD"],
+        cwd=builds.REPO,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     return 10**6 + (int(done.stdout, 16) if done.returncode == 0 else int(time.time()) % 2**28)
 
 
 def step_simulation(log, long):
-    """The daemon in virtual time, through seeds of faults, kills and power cuts (fresh ones with each commit, and all that ever failed)."""
+    """The daemon in virtual time, through seeds of faults, kills and power cuts (fresh ones with each commit, and all
+    that ever failed)."""
     simulate(log, "--minutes", "20", *([] if long else ["--count", "40"]))
 
 
@@ -249,7 +353,17 @@ def step_minute(log, long):
 
 
 def simulate(log, *much):
-    shell(log, sys.executable, TESTS / "sim" / "run", "--sim", plain(log, "tests/sim/sim") / "tests" / "sim" / "sim", "--fresh", fresh_seed(), *much, timeout=2400)
+    shell(
+        log,
+        sys.executable,
+        TESTS / "sim" / "run",
+        "--sim",
+        plain(log, "tests/sim/sim") / "tests" / "sim" / "sim",
+        "--fresh",
+        fresh_seed(),
+        *much,
+        timeout=2400,
+    )
     one_passed()
 
 
@@ -259,7 +373,17 @@ def step_power(log, long):
     for line in (TESTS / "sim" / "worlds.txt").read_text().splitlines():
         if not line.startswith("#"):
             shell(log, program, "--world", line.split()[0])
-    shell(log, program, "--seed", fresh_seed(), "--cuts", "1000000" if long else "20000", "--jobs", str(os.cpu_count() or 1), timeout=3000)
+    shell(
+        log,
+        program,
+        "--seed",
+        fresh_seed(),
+        "--cuts",
+        "1000000" if long else "20000",
+        "--jobs",
+        str(os.cpu_count() or 1),
+        timeout=3000,
+    )
     one_passed()
 
 
@@ -276,11 +400,24 @@ def step_bench(log, long):
 
 
 def step_threads(log, long):
-    """What has threads under ThreadSanitizer; everything of the C tests under valgrind. Here they compute: one for each core."""
+    """What has threads under ThreadSanitizer; everything of the C tests under valgrind. Here they compute: one for each
+    core."""
     at_once = ("--num-processes", str(os.cpu_count()))
     directory = setup(log, "tsan", "-Db_sanitize=thread", "-Db_lundef=false", env={"CC": "clang"})
-    unit(log, directory, "worker", "http-loop", "subscriber", "mongodb", "mongodb-write", "sink", "--timeout-multiplier", "10", *at_once,
-         env={"TSAN_OPTIONS": f"suppressions={TESTS / 'unit' / 'tsan.supp'}"})
+    unit(
+        log,
+        directory,
+        "worker",
+        "http-loop",
+        "subscriber",
+        "mongodb",
+        "mongodb-write",
+        "sink",
+        "--timeout-multiplier",
+        "10",
+        *at_once,
+        env={"TSAN_OPTIONS": f"suppressions={TESTS / 'unit' / 'tsan.supp'}"},
+    )
     valgrind = f"valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --suppressions={TESTS / 'unit' / 'valgrind.supp'}"
     unit(log, plain(log), "--wrap", valgrind, "--timeout-multiplier", "20", *at_once)
 
@@ -307,8 +444,13 @@ def at_place(log, name):
         for report in place.reports():
             count(report)
     if place.root.cross:
-        pytest(log, f"arch-{place.root.machine}", TESTS / "integration" / "test_main_job.py", workers="2",
-               env={"SENSORQD": str(place.daemon()), "SENSORQD_TEST_PATIENCE": "300"})
+        pytest(
+            log,
+            f"arch-{place.root.machine}",
+            TESTS / "integration" / "test_main_job.py",
+            workers="2",
+            env={"SENSORQD": str(place.daemon()), "SENSORQD_TEST_PATIENCE": "300"},
+        )
 
 
 def step_soak(log, long):
@@ -317,15 +459,39 @@ def step_soak(log, long):
     one_passed()
 
 
-STEPS = [("checks", step_checks, False), ("gcc", step_gcc, False), ("clang", step_clang, False), ("sanitizers", step_sanitizers, False),
-         ("fuzz", step_fuzz, False), ("services", step_services, False), ("integration", step_integration, False),
-         ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("page", step_page, False),
-         ("simulation", step_simulation, False), ("power", step_power, False), ("models", step_models, False), ("bench", step_bench, False),
-         ("arch", step_arch, True), ("debian-13", step_debian_13, True), ("threads", step_threads, True), ("dist", step_dist, True), ("soak", step_soak, True)]
-KNOWN = {**{name: function for name, function, _ in STEPS}, "prepare": step_prepare, "main": step_main, "minute": step_minute}
+STEPS = [
+    ("checks", step_checks, False),
+    ("gcc", step_gcc, False),
+    ("clang", step_clang, False),
+    ("sanitizers", step_sanitizers, False),
+    ("fuzz", step_fuzz, False),
+    ("services", step_services, False),
+    ("integration", step_integration, False),
+    ("integration-sanitized", step_integration_sanitized, False),
+    ("system", step_system, False),
+    ("page", step_page, False),
+    ("simulation", step_simulation, False),
+    ("power", step_power, False),
+    ("models", step_models, False),
+    ("bench", step_bench, False),
+    ("arch", step_arch, True),
+    ("debian-13", step_debian_13, True),
+    ("threads", step_threads, True),
+    ("dist", step_dist, True),
+    ("soak", step_soak, True),
+]
+KNOWN = {
+    **{name: function for name, function, _ in STEPS},
+    "prepare": step_prepare,
+    "main": step_main,
+    "minute": step_minute,
+}
 # What runs beside each other. The first lane waits more than it computes; the others compute, and give way to it.
 WAITING = ["checks", "gcc", "services", "integration", "page", "system", "sanitizers", "integration-sanitized", "bench"]
-LANES = [WAITING, ["prepare", "clang", *(name for name, _, only_long in STEPS if not only_long and name not in [*WAITING, "clang"])]]
+LANES = [
+    WAITING,
+    ["prepare", "clang", *(name for name, _, only_long in STEPS if not only_long and name not in [*WAITING, "clang"])],
+]
 QUICK = [["gcc"], ["main"], ["checks", "minute"]]  # after each change
 
 
@@ -341,7 +507,10 @@ def run_step(name, long):
         except Exception:  # a fault of this program: the lanes beside go on, and it is told
             error = traceback.format_exc()
     with Totals.lock:
-        print(f"{name:24} {'FAILED' if error else 'ok'} after {time.monotonic() - began:.0f} s: {KNOWN[name].__doc__.splitlines()[0]}", flush=True)
+        print(
+            f"{name:24} {'FAILED' if error else 'ok'} after {time.monotonic() - began:.0f} s: {KNOWN[name].__doc__.splitlines()[0]}",
+            flush=True,
+        )
         if error:
             print(error, flush=True)
             Totals.broken.append(name)
@@ -355,7 +524,10 @@ def run_lane(names, prefix, long):
 
 def run_lanes(lanes, long):
     """Side by side; all but the first give way."""
-    threads = [threading.Thread(target=run_lane, args=(names, LOW if number else (), long)) for number, names in enumerate(lanes)]
+    threads = [
+        threading.Thread(target=run_lane, args=(names, LOW if number else (), long))
+        for number, names in enumerate(lanes)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -364,8 +536,16 @@ def run_lanes(lanes, long):
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--long", action="store_true", help="every matrix whole, sanitizers over everything, threads, valgrind (over an hour)")
-    parser.add_argument("--quick", action="store_true", help="checks, gcc with the C tests, the main job, a minute of simulation: under 3 minutes")
+    parser.add_argument(
+        "--long",
+        action="store_true",
+        help="every matrix whole, sanitizers over everything, threads, valgrind (over an hour)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="checks, gcc with the C tests, the main job, a minute of simulation: under 3 minutes",
+    )
     parser.add_argument("--only", metavar="STEP,...", help="these steps only")
     parser.add_argument("--list", action="store_true", help="list the steps")
     args = parser.parse_args()
@@ -392,8 +572,10 @@ def main():
     for skip in Totals.bad_skips:
         print(f"skipped although it should run here: {skip}")
     good = not Totals.broken and not Totals.failed and not Totals.bad_skips
-    print(f"tests/run: {'PASSED' if good else 'FAILED'}: {Totals.passed} passed, {Totals.failed} failed, {Totals.skipped} skipped"
-          f"{', broken steps: ' + ', '.join(Totals.broken) if Totals.broken else ''} in {(time.monotonic() - began) / 60:.1f} min")
+    print(
+        f"tests/run: {'PASSED' if good else 'FAILED'}: {Totals.passed} passed, {Totals.failed} failed, {Totals.skipped} skipped"
+        f"{', broken steps: ' + ', '.join(Totals.broken) if Totals.broken else ''} in {(time.monotonic() - began) / 60:.1f} min"
+    )
     return 0 if good else 1
 
 

@@ -1,9 +1,13 @@
-"""Hundreds of devices and another publisher on one side, MongoDB on the other, and for some minutes everything between them breaks at random:
-the daemon, MongoDB and the queue are killed and stopped, connections are refused, cut, stalled and black-holed, every kind of request answers
-errors or half a reply. Then all is healed, and every reading must be in MongoDB exactly once, none acknowledged before it was durable.
+"""Hundreds of devices and another publisher on one side, MongoDB on the other, and for some minutes everything between
+them breaks at random:
+the daemon, MongoDB and the queue are killed and stopped, connections are refused, cut, stalled and black-holed, every
+kind of request answers errors or half a reply. Then all is healed, and every reading must be in MongoDB exactly once,
+none acknowledged before it was durable.
 
-Exit status 0 when the ledger balances and the daemon's anonymous memory stayed within its limit. A failed run keeps its directory.
+Exit status 0 when the ledger balances and the daemon's anonymous memory stayed within its limit. A failed run keeps its
+directory.
 """
+
 import argparse
 import collections
 import contextlib
@@ -25,7 +29,16 @@ from world import Remotes, World  # noqa: E402
 
 MEMORY_LIMIT = 24 * 1024 * 1024  # RssAnon of the daemon
 DEVICES, INTERVAL_MSEC = 200, 2000
-CALLS = [":publish$", ":publish$", ":publish$", ":pull$", ":acknowledge$", ":modifyAckDeadline$", "/token$", "GET /v1/.*/subscriptions/"]
+CALLS = [
+    ":publish$",
+    ":publish$",
+    ":publish$",
+    ":pull$",
+    ":acknowledge$",
+    ":modifyAckDeadline$",
+    "/token$",
+    "GET /v1/.*/subscriptions/",
+]
 
 
 class Soak:
@@ -42,11 +55,36 @@ class Soak:
     def run(self):
         self.world.start()
         self.world.foreign.start()
-        loops = [threading.Thread(target=self._loop, args=(name, actions, pauses)) for name, actions, pauses in (
-            ("daemon", (self.kill, self.kill, self.crash, self.crash, self.stop, self.reload), (4, 20)),
-            ("mongodb", (self.mongodb_kill, self.mongodb_suspend, self.mongodb_fail_point, self.mongodb_network, self.mongodb_network), (2, 10)),
-            ("queue", (self.queue_kill, self.queue_faults, self.queue_faults, self.queue_faults, self.queue_network, self.queue_network), (2, 10)),
-            ("source", (self.source_faults,), (2, 12)))]
+        loops = [
+            threading.Thread(target=self._loop, args=(name, actions, pauses))
+            for name, actions, pauses in (
+                ("daemon", (self.kill, self.kill, self.crash, self.crash, self.stop, self.reload), (4, 20)),
+                (
+                    "mongodb",
+                    (
+                        self.mongodb_kill,
+                        self.mongodb_suspend,
+                        self.mongodb_fail_point,
+                        self.mongodb_network,
+                        self.mongodb_network,
+                    ),
+                    (2, 10),
+                ),
+                (
+                    "queue",
+                    (
+                        self.queue_kill,
+                        self.queue_faults,
+                        self.queue_faults,
+                        self.queue_faults,
+                        self.queue_network,
+                        self.queue_network,
+                    ),
+                    (2, 10),
+                ),
+                ("source", (self.source_faults,), (2, 12)),
+            )
+        ]
         loops += [threading.Thread(target=self._watch), threading.Thread(target=self._tell)]
         for loop in loops:
             loop.start()
@@ -76,7 +114,9 @@ class Soak:
 
     def _watch(self):
         """Anonymous memory, and that the daemon ends only when it was made to."""
-        while self.world.daemon.process is not None and not (self.over.is_set() and self.world.daemon.process.poll() is not None):
+        while self.world.daemon.process is not None and not (
+            self.over.is_set() and self.world.daemon.process.poll() is not None
+        ):
             with contextlib.suppress(OSError, TypeError):
                 self.peak = max(self.peak, self.world.daemon.memory())
             time.sleep(0.2)
@@ -84,9 +124,12 @@ class Soak:
     def _tell(self):
         began = time.monotonic()
         while not self.over.wait(60):
-            print(f"{(time.monotonic() - began) / 60:4.0f} min: {self.faults()} faults, {self.kills()} kills, "
-                  f"{self.world.remo.served()[-1]['seq']} readings served, {self.world.foreign.answered} published by others, "
-                  f"memory at most {self.peak / 2**20:.1f} MiB", flush=True)
+            print(
+                f"{(time.monotonic() - began) / 60:4.0f} min: {self.faults()} faults, {self.kills()} kills, "
+                f"{self.world.remo.served()[-1]['seq']} readings served, {self.world.foreign.answered} published by others, "
+                f"memory at most {self.peak / 2**20:.1f} MiB",
+                flush=True,
+            )
 
     def faults(self):
         return sum(self.counts.values())
@@ -99,7 +142,9 @@ class Soak:
     def alive(self):
         code = self.world.daemon.process.poll()
         if code is not None:
-            self.problem(f"sensorqd ended by itself with exit code {code}:\n" + "\n".join(self.world.daemon.log.lines[-30:]))
+            self.problem(
+                f"sensorqd ended by itself with exit code {code}:\n" + "\n".join(self.world.daemon.log.lines[-30:])
+            )
         return code is None
 
     def kill(self, rng):
@@ -153,10 +198,19 @@ class Soak:
         self.remotes.mongodb.resume()
 
     def mongodb_fail_point(self, rng):
-        data = rng.choice([
-            {"closeConnection": True}, {"errorCode": 10107, "errorLabels": ["RetryableWriteError"]}, {"errorCode": 91}, {"errorCode": 11600},
-            {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}, {"writeConcernError": {"code": 91, "errmsg": "shutdown"}},
-            {"errorCode": 13}, {"errorCode": 50}, {"blockConnection": True, "blockTimeMS": rng.randrange(100, 3000)}])
+        data = rng.choice(
+            [
+                {"closeConnection": True},
+                {"errorCode": 10107, "errorLabels": ["RetryableWriteError"]},
+                {"errorCode": 91},
+                {"errorCode": 11600},
+                {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}},
+                {"writeConcernError": {"code": 91, "errmsg": "shutdown"}},
+                {"errorCode": 13},
+                {"errorCode": 50},
+                {"blockConnection": True, "blockTimeMS": rng.randrange(100, 3000)},
+            ]
+        )
         commands = rng.choice([["insert"], ["insert", "find"], ["find"], ["ping", "hello"]])
         self.remotes.mongodb.fail_point(times=rng.randrange(1, 6), failCommands=commands, **data)
         self.counts["MongoDB error"] += 1
@@ -173,8 +227,15 @@ class Soak:
         self.remotes.pubsub.start()
 
     def queue_faults(self, rng):
-        rules = [{"match": rng.choice(CALLS), "times": rng.randrange(1, 12), "after": rng.randrange(3), "action": self.queue_action(rng)}
-                 for _ in range(rng.randrange(1, 4))]
+        rules = [
+            {
+                "match": rng.choice(CALLS),
+                "times": rng.randrange(1, 12),
+                "after": rng.randrange(3),
+                "action": self.queue_action(rng),
+            }
+            for _ in range(rng.randrange(1, 4))
+        ]
         self.world.pubsub_faults(rules)
         self.counts["queue error"] += len(rules)
         self.pause(rng, 1, 8)
@@ -182,15 +243,24 @@ class Soak:
 
     def queue_action(self, rng):
         applied = rng.random() < 0.5
-        return rng.choice([
-            {"type": "status", "status": rng.choice([408, 429, 499, 500, 502, 503, 504]), "applied": applied},
-            {"type": "status", "status": 503, "body": "<html>Bad Gateway</html>", "applied": applied},
-            {"type": "status", "status": 429, "headers": {"Retry-After": "2"}, "retry_info": "1s"},
-            {"type": "status", "status": 401}, {"type": "revoke"}, {"type": "cut", "when": rng.choice(["before", "mid", "after"]), "reset": applied},
-            {"type": "truncate"}, {"type": "stall", "seconds": rng.uniform(0.5, 8), "applied": applied}, {"type": "delay", "seconds": rng.uniform(0.1, 4)},
-            {"type": "slow", "bytes_per_second": 20000}, {"type": "duplicate"}, {"type": "partial", "messages": rng.randrange(1, 5)},
-            {"type": "id_count", "delta": rng.choice([-1, 1])},
-            {"type": "status", "status": rng.choice([400, 403, 404]) if rng.random() < 0.2 else 503}])
+        return rng.choice(
+            [
+                {"type": "status", "status": rng.choice([408, 429, 499, 500, 502, 503, 504]), "applied": applied},
+                {"type": "status", "status": 503, "body": "<html>Bad Gateway</html>", "applied": applied},
+                {"type": "status", "status": 429, "headers": {"Retry-After": "2"}, "retry_info": "1s"},
+                {"type": "status", "status": 401},
+                {"type": "revoke"},
+                {"type": "cut", "when": rng.choice(["before", "mid", "after"]), "reset": applied},
+                {"type": "truncate"},
+                {"type": "stall", "seconds": rng.uniform(0.5, 8), "applied": applied},
+                {"type": "delay", "seconds": rng.uniform(0.1, 4)},
+                {"type": "slow", "bytes_per_second": 20000},
+                {"type": "duplicate"},
+                {"type": "partial", "messages": rng.randrange(1, 5)},
+                {"type": "id_count", "delta": rng.choice([-1, 1])},
+                {"type": "status", "status": rng.choice([400, 403, 404]) if rng.random() < 0.2 else 503},
+            ]
+        )
 
     def queue_network(self, rng):
         self.network(rng, self.world.pubsub_proxy, "queue network")
@@ -199,10 +269,17 @@ class Soak:
 
     def network(self, rng, proxy, name):
         direction = rng.choice(["request", "reply"])
-        what = rng.choice([
-            lambda: proxy.cut(reset=rng.random() < 0.5), lambda: proxy.cut_after(direction, rng.randrange(1, 200000), times=rng.randrange(1, 4)),
-            lambda: proxy.shape(direction, stall=True), lambda: proxy.shape(direction, delay=rng.uniform(0.05, 1)),
-            lambda: proxy.shape(direction, chunk=rng.randrange(1, 2000), pause=0.002), lambda: proxy.set_mode("refuse"), lambda: proxy.set_mode("blackhole")])
+        what = rng.choice(
+            [
+                lambda: proxy.cut(reset=rng.random() < 0.5),
+                lambda: proxy.cut_after(direction, rng.randrange(1, 200000), times=rng.randrange(1, 4)),
+                lambda: proxy.shape(direction, stall=True),
+                lambda: proxy.shape(direction, delay=rng.uniform(0.05, 1)),
+                lambda: proxy.shape(direction, chunk=rng.randrange(1, 2000), pause=0.002),
+                lambda: proxy.set_mode("refuse"),
+                lambda: proxy.set_mode("blackhole"),
+            ]
+        )
         what()
         self.counts[name] += 1
         self.pause(rng, 0.5, 8)
@@ -210,11 +287,17 @@ class Soak:
 
     def source_faults(self, rng):
         """Only such that tell clearly whether the whole body went out."""
-        action = rng.choice([
-            {"type": "status", "status": rng.choice([500, 502, 503])}, {"type": "status", "status": 429, "headers": {"Retry-After": "2"}},
-            {"type": "cut", "when": rng.choice(["before", "mid", "after"]), "reset": rng.random() < 0.5}, {"type": "truncate"},
-            {"type": "stall", "seconds": rng.uniform(0.5, 4)}, {"type": "slow", "bytes_per_second": 200000},
-            {"type": "body", "body": rng.choice(["{", "[{]", "<html>"])}])
+        action = rng.choice(
+            [
+                {"type": "status", "status": rng.choice([500, 502, 503])},
+                {"type": "status", "status": 429, "headers": {"Retry-After": "2"}},
+                {"type": "cut", "when": rng.choice(["before", "mid", "after"]), "reset": rng.random() < 0.5},
+                {"type": "truncate"},
+                {"type": "stall", "seconds": rng.uniform(0.5, 4)},
+                {"type": "slow", "bytes_per_second": 200000},
+                {"type": "body", "body": rng.choice(["{", "[{]", "<html>"])},
+            ]
+        )
         self.world.remo.faults.add({"match": "GET /1/devices", "times": rng.randrange(1, 3), "action": action})
         self.counts["source error"] += 1
 
@@ -237,10 +320,17 @@ def report(soak, result):
     print(f"lost {len(result.lost)}, doubled {len(result.doubled)}, acknowledged-before-durable {len(result.early)}")
     for line in (result.lost + result.doubled + result.early + result.wrong)[:20]:
         print(f"  {line}")
-    print(f"readings {result.readings}: {result.fetched} from the source, {result.foreign} from another publisher; {result.cut_off} more were on their way "
-          f"when the daemon ended; {result.rejected} messages rejected as they should be; {result.acknowledged} acknowledgements")
-    print(f"faults {soak.faults()}, kills {soak.kills()}: " + ", ".join(f"{name} {count}" for name, count in sorted(soak.counts.items())))
-    print(f"daemon: peak anonymous memory {soak.peak / 2**20:.1f} MiB (limit {MEMORY_LIMIT // 2**20} MiB), slowest stop {soak.slowest_stop:.1f} s")
+    print(
+        f"readings {result.readings}: {result.fetched} from the source, {result.foreign} from another publisher; {result.cut_off} more were on their way "
+        f"when the daemon ended; {result.rejected} messages rejected as they should be; {result.acknowledged} acknowledgements"
+    )
+    print(
+        f"faults {soak.faults()}, kills {soak.kills()}: "
+        + ", ".join(f"{name} {count}" for name, count in sorted(soak.counts.items()))
+    )
+    print(
+        f"daemon: peak anonymous memory {soak.peak / 2**20:.1f} MiB (limit {MEMORY_LIMIT // 2**20} MiB), slowest stop {soak.slowest_stop:.1f} s"
+    )
     good = result.good and memory_good and not soak.problems
     print(f"soak: {'PASSED' if good else 'FAILED'}: {soak.minutes:g} minutes, --seed {soak.seed}", flush=True)
     return good
@@ -249,7 +339,9 @@ def report(soak, result):
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--minutes", type=float, required=True, metavar="N")
-    options.add_argument("--seed", default=str(random.SystemRandom().randrange(10**9)), help="of all random choices (default: a new one)")
+    options.add_argument(
+        "--seed", default=str(random.SystemRandom().randrange(10**9)), help="of all random choices (default: a new one)"
+    )
     options.add_argument("--directory", help="work there and keep it")
     args = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -258,8 +350,19 @@ def main():
     good = False
     try:
         with contextlib.closing(Remotes(directory, time_scale=1, pull_hang=10)) as remotes:
-            with contextlib.closing(World(remotes, directory, random.Random(f"{args.seed} world"), "soak", DEVICES, INTERVAL_MSEC, proxied=True,
-                                          log_level="info", foreign={"pause": 0.7, "batch": 10})) as world:
+            with contextlib.closing(
+                World(
+                    remotes,
+                    directory,
+                    random.Random(f"{args.seed} world"),
+                    "soak",
+                    DEVICES,
+                    INTERVAL_MSEC,
+                    proxied=True,
+                    log_level="info",
+                    foreign={"pause": 0.7, "batch": 10},
+                )
+            ) as world:
                 soak = Soak(world, remotes, args.seed, args.minutes)
                 try:
                     good = report(soak, soak.run())

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Turns docs/RECIPES.md into the table of daemon/verbs/init-draft.h, and the example configuration into a text, so that `sensorqd init` writes
-what the page shows. Comments of the page say which recipes it offers and what it asks for each:
+"""Turns docs/RECIPES.md into the table of daemon/verbs/init-draft.h, and the example configuration into a text, so that
+`sensorqd init` writes what the page shows. Comments of the page say which recipes it offers and what it asks for each:
 
     <!-- init: TITLE IN JAPANESE -->                        it is offered
     <!-- page NAME -->                                      it is of the page, under this name
@@ -11,6 +11,7 @@ what the page shows. Comments of the page say which recipes it offers and what i
     <!-- optional secret FILE: ENGLISH | JAPANESE -->       its line goes where there is none
     <!-- failed: ENGLISH | JAPANESE -->                     said where the remote end refuses
 """
+
 import json
 import re
 import sys
@@ -34,7 +35,9 @@ def pair(text):
 def marked(block, key, text, mark):
     """The block with the mark in place of a text."""
     behind_key = re.compile(rf"(?m)^(\s*{re.escape(key)}: ){re.escape(text)}$")
-    found = behind_key.sub(lambda match: match[1] + mark, block) if behind_key.search(block) else block.replace(text, mark)
+    found = (
+        behind_key.sub(lambda match: match[1] + mark, block) if behind_key.search(block) else block.replace(text, mark)
+    )
     assert found != block, f"{text} is not in:\n{block}"
     return found
 
@@ -58,14 +61,18 @@ def recipe(title, section):
     if not source:
         block = block.replace(TOPIC, TOPIC_MARK)
     failed = re.search(r"<!-- failed: (.*?) -->", section)
-    return (f"{{ INIT_{'SOURCE' if source else 'PAGE' if page else 'SINK'}, {c_text(name)}, {{ {c_text(title)}, {c_text(offered[1])} }},\n"
-            f"  {pair(failed[1]) if failed else '{ NULL, NULL }'},\n"
-            f"  {c_text(block)},\n  {{ {', '.join(questions) or '{}'} }} }},\n")
+    return (
+        f"{{ INIT_{'SOURCE' if source else 'PAGE' if page else 'SINK'}, {c_text(name)}, {{ {c_text(title)}, {c_text(offered[1])} }},\n"
+        f"  {pair(failed[1]) if failed else '{ NULL, NULL }'},\n"
+        f"  {c_text(block)},\n  {{ {', '.join(questions) or '{}'} }} }},\n"
+    )
 
 
 def main():
     page, example = (open(path, encoding="utf-8").read() for path in sys.argv[1:3])
-    print(f"/* Made by {json.dumps(sys.argv[0].rpartition('/')[2])} from docs/RECIPES.md and the example configuration. */")
+    print(
+        f"/* Made by {json.dumps(sys.argv[0].rpartition('/')[2])} from docs/RECIPES.md and the example configuration. */"
+    )
     print('#include <stddef.h>\n\n#include "verbs/init-draft.h"\n\nconst InitRecipe init_recipes[] = {')
     for section in re.split(r"^## ", page, flags=re.M)[1:]:
         title, rest = section.split("\n", 1)

@@ -1,9 +1,12 @@
-"""What a person waits for: the page in a real Chromium, from the navigation until the chain, the latest values and the charts are drawn."""
+"""What a person waits for: the page in a real Chromium, from the navigation until the chain, the latest values and the
+charts are drawn."""
+
 import contextlib
 import shutil
 import statistics
 
-# Marks the moments, seen from inside: the first frame in which the chain and the values stand, and the first with lines in every chart.
+# Marks the moments, seen from inside: the first frame in which the chain and the values stand, and the first with lines
+# in every chart.
 WATCH = """
 window.marks = {};
 const mark = (name, there) => { if (!(name in marks) && there()) requestAnimationFrame(() => { marks[name] ??= performance.now(); }); };
@@ -13,7 +16,8 @@ new MutationObserver(() => {
 }).observe(document, { childList: true, subtree: true });
 """
 DRAWN = "() => 'charts' in marks"
-# Of that, from the first request of a batch to the last byte of its answers: the page, its files, how things stand, the values.
+# Of that, from the first request of a batch to the last byte of its answers: the page, its files, how things stand, the
+# values.
 SERVED = """() => {
     const all = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')];
     const batches = [one => one.entryType === 'navigation', one => /\\.(js|css)$/.test(one.name), one => /api\\/s/.test(one.name), one => /api\\/v/.test(one.name)];
@@ -49,8 +53,8 @@ def chromium():
 
 
 def first_views(browser, url, runs):
-    """Medians in ms: chain and values drawn, charts of a day drawn, of the two what passed between asking and answer, charts of a year drawn after its
-    button; and how many charts there are."""
+    """Medians in ms: chain and values drawn, charts of a day drawn, of the two what passed between asking and answer,
+    charts of a year drawn after its button; and how many charts there are."""
     times = {"now": [], "charts": [], "now_asked": [], "charts_asked": [], "year": []}
     for _ in range(runs + 1):  # the first one is the browser's own
         context = browser.new_context(viewport={"width": 1280, "height": 4000}, locale="en-GB")

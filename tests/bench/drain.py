@@ -1,4 +1,6 @@
-"""A backlog into MongoDB or into files: messages a second, CPU and memory; beside it a bare client and other programs."""
+"""A backlog into MongoDB or into files: messages a second, CPU and memory; beside it a bare client and other
+programs."""
+
 import contextlib
 import time
 from statistics import median
@@ -10,16 +12,23 @@ from report import Row
 
 
 def drain_replay(bench, n, tls=False, **section):
-    """Drains n prepared messages into the server that counts; what it took. With tls both ends speak that, by a front before each server."""
+    """Drains n prepared messages into the server that counts; what it took. With tls both ends speak that, by a front
+    before each server."""
     build = bench.build
     with contextlib.ExitStack() as stage:
         pubsub = stage.enter_context(stack.Tool(build, "replay-pubsub", "--backlog", n))
         mongo = stage.enter_context(stack.Tool(build, "replay-mongo", "--expect", n))
-        ports, fronts, tls = [pubsub.port, mongo.port], [], stage.enter_context(stack.Tls(build, pubsub.port)) if tls else None
+        ports, fronts, tls = (
+            [pubsub.port, mongo.port],
+            [],
+            stage.enter_context(stack.Tls(build, pubsub.port)) if tls else None,
+        )
         if tls:
             fronts = [stage.enter_context(tls.front(port)) for port in ports]
             ports = [front.port for front in fronts]
-        daemon = stage.enter_context(stack.Daemon(build, ports[0], subscribe=stack.subscribe_section(ports[1], tls=tls, **section), tls=tls))
+        daemon = stage.enter_context(
+            stack.Daemon(build, ports[0], subscribe=stack.subscribe_section(ports[1], tls=tls, **section), tls=tls)
+        )
         daemon.start()
         span = measure.Span(daemon.pid)
         try:
@@ -33,23 +42,43 @@ def drain_replay(bench, n, tls=False, **section):
         connections = sum(front.stop()["connections"] for front in fronts)
         documents = mongo.stop()["documents"]
     stack.check(code == 0, f"sensorqd ended with {code}")
-    stack.check(documents == n and stats["acknowledged"] == n and stats["unknown"] == 0, f"{n} messages, {documents} documents, {stats}")
+    stack.check(
+        documents == n and stats["acknowledged"] == n and stats["unknown"] == 0,
+        f"{n} messages, {documents} documents, {stats}",
+    )
     seconds = max(1, stats["last_ack"] - stats["first_pull"]) / 1e6
-    return SimpleNamespace(rate=n / seconds, cpu=span.cpu / n * 1e6, rss=span.rss, anonymous=span.anonymous, servers=servers / n * 1e6,
-                           life=daemon.cpu - span.before, connections=connections)
+    return SimpleNamespace(
+        rate=n / seconds,
+        cpu=span.cpu / n * 1e6,
+        rss=span.rss,
+        anonymous=span.anonymous,
+        servers=servers / n * 1e6,
+        life=daemon.cpu - span.before,
+        connections=connections,
+    )
 
 
 def drain_file(bench):
     """The same into files: each batch is synced before it is acknowledged."""
     n, runs = bench.sizes.file, [drain_file_run(bench, bench.sizes.file) for _ in range(bench.sizes.runs)]
-    yield Row("file", f"drain of {n} messages, median", "/s", median(run.rate for run in runs), (">=", 100_000), f"of {len(runs)} runs")
+    yield Row(
+        "file",
+        f"drain of {n} messages, median",
+        "/s",
+        median(run.rate for run in runs),
+        (">=", 100_000),
+        f"of {len(runs)} runs",
+    )
     yield Row("file", "CPU a message, pull and acknowledgement included, median", "us", median(run.cpu for run in runs))
     yield Row("file", "peak RSS", "MiB", max(run.rss for run in runs))
 
 
 def drain_file_run(bench, n):
     section = {"subscription": stack.SUBSCRIPTION, "file": {"directory": "archive", "compress": "none"}}
-    with stack.Tool(bench.build, "replay-pubsub", "--backlog", n) as pubsub, stack.Daemon(bench.build, pubsub.port, subscribe=section) as daemon:
+    with (
+        stack.Tool(bench.build, "replay-pubsub", "--backlog", n) as pubsub,
+        stack.Daemon(bench.build, pubsub.port, subscribe=section) as daemon,
+    ):
         daemon.start()
         span = measure.Span(daemon.pid)
         try:
@@ -60,20 +89,38 @@ def drain_file_run(bench, n):
         stats, code = pubsub.stats(), daemon.stop()
         found = sum(text.count(b"\n") for text in (path.read_bytes() for path in daemon.state.glob("archive/*.ndjson")))
     stack.check(code == 0 and found == n, f"{n} messages, {found} lines, exit code {code}, {stats}")
-    return SimpleNamespace(rate=n / (max(1, stats["last_ack"] - stats["first_pull"]) / 1e6), cpu=span.cpu / n * 1e6, rss=span.rss)
+    return SimpleNamespace(
+        rate=n / (max(1, stats["last_ack"] - stats["first_pull"]) / 1e6), cpu=span.cpu / n * 1e6, rss=span.rss
+    )
 
 
 def fill(bench, n):
     real = bench.real.start()
     topic, subscription, collection = real.fresh()
-    stack.run_tool(bench.build, "bench-client", "publish", "--pubsub", real.pubsub_port, "--topic", f"projects/{stack.PROJECT}/topics/{topic}", "--count", n)
+    stack.run_tool(
+        bench.build,
+        "bench-client",
+        "publish",
+        "--pubsub",
+        real.pubsub_port,
+        "--topic",
+        f"projects/{stack.PROJECT}/topics/{topic}",
+        "--count",
+        n,
+    )
     return real, subscription, collection
 
 
 def drain_emulator(bench, n):
     real, subscription, collection = fill(bench, n)
-    with stack.Tool(bench.build, "mongo-tap", "--server", real.mongo_port, "--expect", n) as tap, \
-            stack.Daemon(bench.build, real.pubsub_port, subscribe=stack.subscribe_section(tap.port, collection, subscription=subscription)) as daemon:
+    with (
+        stack.Tool(bench.build, "mongo-tap", "--server", real.mongo_port, "--expect", n) as tap,
+        stack.Daemon(
+            bench.build,
+            real.pubsub_port,
+            subscribe=stack.subscribe_section(tap.port, collection, subscription=subscription),
+        ) as daemon,
+    ):
         daemon.start()
         span = measure.Span(daemon.pid)
         try:
@@ -90,8 +137,21 @@ def drain_emulator(bench, n):
 def drain_bare(bench, n):
     real, subscription, collection = fill(bench, n)
     with stack.Tool(bench.build, "mongo-tap", "--server", real.mongo_port) as tap:
-        told = stack.run_tool(bench.build, "bench-client", "carry", "--pubsub", real.pubsub_port, "--mongo", tap.port, "--count", n, "--collection", collection,
-                              "--subscription", f"projects/{stack.PROJECT}/subscriptions/{subscription}")
+        told = stack.run_tool(
+            bench.build,
+            "bench-client",
+            "carry",
+            "--pubsub",
+            real.pubsub_port,
+            "--mongo",
+            tap.port,
+            "--count",
+            n,
+            "--collection",
+            collection,
+            "--subscription",
+            f"projects/{stack.PROJECT}/subscriptions/{subscription}",
+        )
     return SimpleNamespace(rate=n / told["usec"] * 1e6, cpu=told["cpu_usec"] / n)
 
 
@@ -114,8 +174,17 @@ def drain_peer(bench, n, command, target):
     real, subscription, collection = fill(bench, n)
     database, collection = target.split(".", 1) if target else ("bench", collection)
     with stack.Tool(bench.build, "mongo-tap", "--server", real.mongo_port, "--expect", n) as tap:
-        peer = stack.Peer(command, {"emulator": f"127.0.0.1:{real.pubsub_port}", "project": stack.PROJECT, "subscription": subscription,
-                                    "mongodb": f"mongodb://127.0.0.1:{tap.port}/?directConnection=true", "database": database, "collection": collection})
+        peer = stack.Peer(
+            command,
+            {
+                "emulator": f"127.0.0.1:{real.pubsub_port}",
+                "project": stack.PROJECT,
+                "subscription": subscription,
+                "mongodb": f"mongodb://127.0.0.1:{tap.port}/?directConnection=true",
+                "database": database,
+                "collection": collection,
+            },
+        )
         began = time.monotonic()
         confirmed = wait_for_peer(tap, peer)
         wall = time.monotonic() - began
@@ -133,7 +202,14 @@ def drain(bench):
     runs = [drain_replay(bench, bench.sizes.drain) for _ in range(bench.sizes.runs)]
     servers = median(r.servers for r in runs)
     yield Row("drain", "replay, readings a second", "/s", median(r.rate for r in runs), (">=", 50_000))
-    yield Row("drain", "replay, CPU a reading", "us", median(r.cpu for r in runs), ("<=", 12), f"the servers beside it: {servers:.1f} us")
+    yield Row(
+        "drain",
+        "replay, CPU a reading",
+        "us",
+        median(r.cpu for r in runs),
+        ("<=", 12),
+        f"the servers beside it: {servers:.1f} us",
+    )
     yield Row("drain", "peak RSS", "MiB", max(r.rss for r in runs), ("<=", 32))
     yield Row("drain", "peak anonymous memory", "MiB", max(r.anonymous for r in runs), ("<=", 14))
     try:
@@ -148,18 +224,42 @@ def drain_tls(bench):
     for pulls in (2, 16):
         runs = [drain_replay(bench, bench.sizes.drain, tls=True, pulls=pulls) for _ in range(bench.sizes.runs)]
         name = f"replay over TLS, {pulls} pulls"
-        yield Row("drain", f"{name}, CPU a reading", "us", median(r.cpu for r in runs), ("<=", 12) if pulls == 2 else None, f"{median(r.rate for r in runs):.0f}/s")
-        yield Row("drain", f"{name}, peak RSS", "MiB", max(r.rss for r in runs), ("<=", 32) if pulls == 2 else None,
-                  f"anonymous {max(r.anonymous for r in runs):.1f} MiB, {max(r.connections for r in runs)} connections")
+        yield Row(
+            "drain",
+            f"{name}, CPU a reading",
+            "us",
+            median(r.cpu for r in runs),
+            ("<=", 12) if pulls == 2 else None,
+            f"{median(r.rate for r in runs):.0f}/s",
+        )
+        yield Row(
+            "drain",
+            f"{name}, peak RSS",
+            "MiB",
+            max(r.rss for r in runs),
+            ("<=", 32) if pulls == 2 else None,
+            f"anonymous {max(r.anonymous for r in runs):.1f} MiB, {max(r.connections for r in runs)} connections",
+        )
 
 
 def drain_real(bench):
     n = bench.sizes.drain_emulator
     drain_bare(bench, min(n, 3000))  # the emulator's Java compiles what it runs often
     runs = [(drain_emulator(bench, n), drain_bare(bench, n)) for _ in range(bench.sizes.runs)]
-    ours, bare = (SimpleNamespace(rate=median(r.rate for r in side), cpu=median(r.cpu for r in side)) for side in zip(*runs))
-    yield Row("drain", "emulator + SecantusDB, readings a second", "/s", ours.rate, (">=", 1_540), f"bare client: {bare.rate:.0f}/s")
-    yield Row("drain", "emulator + SecantusDB, CPU a reading", "us", ours.cpu, ("<=", 15), f"bare client: {bare.cpu:.1f} us")
+    ours, bare = (
+        SimpleNamespace(rate=median(r.rate for r in side), cpu=median(r.cpu for r in side)) for side in zip(*runs)
+    )
+    yield Row(
+        "drain",
+        "emulator + SecantusDB, readings a second",
+        "/s",
+        ours.rate,
+        (">=", 1_540),
+        f"bare client: {bare.rate:.0f}/s",
+    )
+    yield Row(
+        "drain", "emulator + SecantusDB, CPU a reading", "us", ours.cpu, ("<=", 15), f"bare client: {bare.cpu:.1f} us"
+    )
     yield Row("drain", "emulator + SecantusDB, peak RSS", "MiB", max(run.rss for run, _ in runs), ("<=", 32))
     for command, target in bench.peers:
         peer = drain_peer(bench, n, command, target)

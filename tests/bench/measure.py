@@ -1,4 +1,5 @@
 """What /proc says about a process: CPU time, memory with its peak, wake-ups of each thread."""
+
 import os
 import threading
 import time
@@ -12,7 +13,8 @@ def _stat(pid):
 
 
 def foreign_load(before=None):
-    """Without an argument a mark; with one the cores that programs other than this one and its ended children have used since."""
+    """Without an argument a mark; with one the cores that programs other than this one and its ended children have used
+    since."""
     with open("/proc/stat") as text:
         fields = [int(field) for field in text.readline().split()[1:9]]
     busy = (sum(fields) - fields[3] - fields[4]) / _TICK
@@ -29,7 +31,8 @@ def tasks(pid):
 
 
 def cpu_seconds(pid):
-    """User and system time of all threads, ended ones too: to the nanosecond while no thread has ended, else in clock ticks."""
+    """User and system time of all threads, ended ones too: to the nanosecond while no thread has ended, else in clock
+    ticks."""
     fields = _stat(pid)
     ticks = (int(fields[11]) + int(fields[12])) / _TICK
     exact = 0
@@ -45,7 +48,10 @@ def cpu_seconds(pid):
 def memory(pid):
     """MiB: rss, anonymous, and rss's peak."""
     values = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return {name: int(values[key].split()[0]) / 1024 for name, key in (("rss", "VmRSS"), ("anonymous", "RssAnon"), ("peak", "VmHWM"))}
+    return {
+        name: int(values[key].split()[0]) / 1024
+        for name, key in (("rss", "VmRSS"), ("anonymous", "RssAnon"), ("peak", "VmHWM"))
+    }
 
 
 def wakeups(pid):
@@ -103,7 +109,7 @@ class Sampler:
                 return
             at = text.find(b"RssAnon:")
             if at >= 0:
-                self.peak = max(self.peak, int(text[at + 8:text.index(b"kB", at)]) / 1024)
+                self.peak = max(self.peak, int(text[at + 8 : text.index(b"kB", at)]) / 1024)
 
     def stop(self):
         self._stop.set()

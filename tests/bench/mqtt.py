@@ -1,4 +1,6 @@
-"""Benchmarks of messages from an MQTT broker (Debian's mosquitto): how fast they are kept, what is lost and doubled over kills; other programs in the same run."""
+"""Benchmarks of messages from an MQTT broker (Debian's mosquitto): how fast they are kept, what is lost and doubled
+over kills; other programs in the same run."""
+
 import contextlib
 import re
 import signal
@@ -20,7 +22,12 @@ from services import mosquitto
 from services.service import wait_until
 from sources import daemon_of, stored, wait_stored
 
-LINES = ["autosave_on_changes false", "autosave_interval 3600", "max_inflight_messages 1000", "max_queued_messages 200000"]
+LINES = [
+    "autosave_on_changes false",
+    "autosave_interval 3600",
+    "max_inflight_messages 1000",
+    "max_queued_messages 200000",
+]
 
 
 def mqtt(bench):
@@ -31,13 +38,40 @@ def mqtt(bench):
         return
     with tempfile.TemporaryDirectory(prefix="bench-mqtt-") as folder:
         runs = [mqtt_run(bench, f"{folder}/{i}") for i in range(bench.sizes.runs)]
-        yield Row("mqtt", "durable rate, QoS 1, median", "/s", median(run.rate for run in runs), (">=", 20_000), f"of {len(runs)} runs")
-        yield Row("mqtt", "CPU a message, median", "us", median(run.cpu for run in runs), ("<=", 20), f"peak RSS {max(run.rss for run in runs):.1f} MiB")
+        yield Row(
+            "mqtt",
+            "durable rate, QoS 1, median",
+            "/s",
+            median(run.rate for run in runs),
+            (">=", 20_000),
+            f"of {len(runs)} runs",
+        )
+        yield Row(
+            "mqtt",
+            "CPU a message, median",
+            "us",
+            median(run.cpu for run in runs),
+            ("<=", 20),
+            f"peak RSS {max(run.rss for run in runs):.1f} MiB",
+        )
         for command, _ in bench.peers:
             runs = [peer_run(bench, f"{folder}/{name_of(command)}{i}", command) for i in range(bench.sizes.runs)]
-            yield Row("mqtt", f"rate of {name_of(command)}, median", "/s", median(run.rate for run in runs), None, f"of {len(runs)} runs, from its first to its last line")
-            yield Row("mqtt", f"CPU a message of {name_of(command)}, with start-up, median", "us", median(run.cpu for run in runs), None,
-                      f"peak RSS {max(run.rss for run in runs):.1f} MiB")
+            yield Row(
+                "mqtt",
+                f"rate of {name_of(command)}, median",
+                "/s",
+                median(run.rate for run in runs),
+                None,
+                f"of {len(runs)} runs, from its first to its last line",
+            )
+            yield Row(
+                "mqtt",
+                f"CPU a message of {name_of(command)}, with start-up, median",
+                "us",
+                median(run.cpu for run in runs),
+                None,
+                f"peak RSS {max(run.rss for run in runs):.1f} MiB",
+            )
 
 
 def name_of(command):
@@ -45,9 +79,13 @@ def name_of(command):
 
 
 def mqtt_run(bench, folder):
-    n = bench.sizes.mqtt  # below 65536: mosquitto_pub takes an early acknowledgement for its last one when packet identifiers come round
-    with contextlib.closing(mosquitto.Mosquitto(folder, LINES).start()) as broker, \
-            daemon_of(bench.build, type="mqtt", url=f"mqtt://127.0.0.1:{broker.port}", topics=["bench/{id}"]) as daemon:
+    n = (
+        bench.sizes.mqtt
+    )  # below 65536: mosquitto_pub takes an early acknowledgement for its last one when packet identifiers come round
+    with (
+        contextlib.closing(mosquitto.Mosquitto(folder, LINES).start()) as broker,
+        daemon_of(bench.build, type="mqtt", url=f"mqtt://127.0.0.1:{broker.port}", topics=["bench/{id}"]) as daemon,
+    ):
         daemon.start()
         wait_until(lambda: mosquitto.keeps_for(daemon.state, "bench"))
         broker.publish("bench/x", "1")
@@ -66,9 +104,12 @@ def mqtt_run(bench, folder):
 
 # ---- what both kinds of program are asked: start, what came, an end of each kind ----
 
+
 class Ours:
     def __init__(self, bench, broker, stack_):
-        self.daemon = stack_.enter_context(daemon_of(bench.build, type="mqtt", url=f"mqtt://127.0.0.1:{broker.port}", topics=["bench/{id}"]))
+        self.daemon = stack_.enter_context(
+            daemon_of(bench.build, type="mqtt", url=f"mqtt://127.0.0.1:{broker.port}", topics=["bench/{id}"])
+        )
         self.start = self.daemon.start
 
     def meet(self):
@@ -85,7 +126,9 @@ class Ours:
 
     def came(self):
         """How often each number came. What nobody publishes stays in the outbox."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.daemon.state}/outbox.sqlite?mode=ro", uri=True, timeout=10)) as outbox:
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.daemon.state}/outbox.sqlite?mode=ro", uri=True, timeout=10)
+        ) as outbox:
             return numbers(payload.decode() for (payload,) in outbox.execute("SELECT payload FROM readings"))
 
     def log(self):
@@ -161,8 +204,10 @@ def peer_run(bench, folder, command):
 
 # ---- kills ----
 
+
 def kills(bench):
-    """Messages of QoS 1, a thousand a second, over kill -9 at random moments: how many are lost, how many are there twice."""
+    """Messages of QoS 1, a thousand a second, over kill -9 at random moments: how many are lost, how many are there
+    twice."""
     reason = mosquitto.obstacle()
     if reason:
         yield Row("mqtt-kills", "lost", "", None, None, reason)
@@ -171,9 +216,21 @@ def kills(bench):
     with tempfile.TemporaryDirectory(prefix="bench-mqtt-") as folder:
         for command in (None, *(command for command, _ in bench.peers)):
             name = name_of(command) if command else "sensorqd"
-            with contextlib.closing(mosquitto.Mosquitto(f"{folder}/{name}").start()) as broker, contextlib.ExitStack() as stack_:
-                lost, doubled = kills_run(Theirs(command, broker, folder) if command else Ours(bench, broker, stack_), broker, n, rounds)
-            yield Row("mqtt-kills", f"lost by {name}", "", lost, None if command else ("<=", 0), f"of {n} messages over {rounds} kills")
+            with (
+                contextlib.closing(mosquitto.Mosquitto(f"{folder}/{name}").start()) as broker,
+                contextlib.ExitStack() as stack_,
+            ):
+                lost, doubled = kills_run(
+                    Theirs(command, broker, folder) if command else Ours(bench, broker, stack_), broker, n, rounds
+                )
+            yield Row(
+                "mqtt-kills",
+                f"lost by {name}",
+                "",
+                lost,
+                None if command else ("<=", 0),
+                f"of {n} messages over {rounds} kills",
+            )
             yield Row("mqtt-kills", f"doubled by {name}", "", doubled, None if command else ("<=", 0))
 
 
@@ -202,7 +259,11 @@ def kills_run(who, broker, n, rounds):
 
 def feed(broker, span):
     """A message every millisecond, or as fast as the broker takes them."""
-    with subprocess.Popen(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-t", "bench/x", "-l"], stdin=subprocess.PIPE, text=True) as publisher:
+    with subprocess.Popen(
+        ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-t", "bench/x", "-l"],
+        stdin=subprocess.PIPE,
+        text=True,
+    ) as publisher:
         for i in span:
             publisher.stdin.write(f'{{"n":{i}}}\n')
             publisher.stdin.flush()

@@ -1,7 +1,9 @@
 """Neighbours: whether files and alerts notice that MongoDB is down, all three on one topic in one daemon.
 
-Beside it runs a second one with the same load whose MongoDB is up all the time: what the machine does meanwhile meets both alike.
+Beside it runs a second one with the same load whose MongoDB is up all the time: what the machine does meanwhile meets
+both alike.
 """
+
 import contextlib
 import datetime
 import http.server
@@ -24,6 +26,7 @@ SINKS = ("mongodb", "file", "alert")
 
 class Told(http.server.ThreadingHTTPServer):
     """A target of alerts: when it was told which value."""
+
     daemon_threads = True
 
     def __init__(self):
@@ -48,10 +51,17 @@ class Teller(http.server.BaseHTTPRequestHandler):
 def sections(name, mongo_port, told):
     backoff = {"initial": "1s", "max": "5s"}
     rule = {"name": "hot", "field": "t", "where": {"id": "oven"}, "above": 0}
-    target = {"name": "me", "type": "webhook", "url": f"http://127.0.0.1:{told.server_port}/", "body": '{"value": {value}}'}
-    return [{**stack.subscribe_section(mongo_port, subscription=f"{name}-mongodb"), "backoff": backoff},
-            {"subscription": f"{name}-file", "backoff": backoff, "file": {"directory": "archive"}},
-            {"subscription": f"{name}-alert", "backoff": backoff, "alert": {"targets": [target], "rules": [rule]}}]
+    target = {
+        "name": "me",
+        "type": "webhook",
+        "url": f"http://127.0.0.1:{told.server_port}/",
+        "body": '{"value": {value}}',
+    }
+    return [
+        {**stack.subscribe_section(mongo_port, subscription=f"{name}-mongodb"), "backoff": backoff},
+        {"subscription": f"{name}-file", "backoff": backoff, "file": {"directory": "archive"}},
+        {"subscription": f"{name}-alert", "backoff": backoff, "alert": {"targets": [target], "rules": [rule]}},
+    ]
 
 
 class Side:
@@ -61,12 +71,16 @@ class Side:
         self.name, self.service, self.sent, self.flips, self.hot = name, service, {}, {}, False
         service.api.create_topic(TOPICS + name, b"{}")
         for sink in SINKS:
-            service.api.create_subscription(f"{SUBSCRIPTIONS}{name}-{sink}",
-                                            json.dumps({"topic": TOPICS + name, "ackDeadlineSeconds": 60, "expirationPolicy": {}}).encode())
+            service.api.create_subscription(
+                f"{SUBSCRIPTIONS}{name}-{sink}",
+                json.dumps({"topic": TOPICS + name, "ackDeadlineSeconds": 60, "expirationPolicy": {}}).encode(),
+            )
         mongo = stage.enter_context(stack.Tool(bench.build, "replay-mongo", "--expect", 1))
         self.proxy = stage.enter_context(Proxy(mongo.port))
         self.told = stage.enter_context(Told())
-        stage.enter_context(stack.Daemon(bench.build, service.port, subscribe=sections(name, self.proxy.port, self.told))).start()
+        stage.enter_context(
+            stack.Daemon(bench.build, service.port, subscribe=sections(name, self.proxy.port, self.told))
+        ).start()
 
     def send(self, serial, room, value):
         at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -76,7 +90,8 @@ class Side:
         self.sent.update(dict.fromkeys(self.service.store.publish(TOPICS + self.name, [message]), now))
 
     def flip(self, serial):
-        """The oven gets hot and cold by turns, once the target was told of the last one: what comes and goes at once is not told."""
+        """The oven gets hot and cold by turns, once the target was told of the last one: what comes and goes at once is
+        not told."""
         if not set(self.flips) <= set(self.told.at):
             return
         self.hot = not self.hot
@@ -92,7 +107,10 @@ class Side:
 
     def spans(self):
         """{what: milliseconds from the sending to the end, in order}."""
-        found = {f"{sink}, acknowledged": spans(self.sent, acknowledged(self.service, f"{self.name}-{sink}"), sink) for sink in SINKS[1:]}
+        found = {
+            f"{sink}, acknowledged": spans(self.sent, acknowledged(self.service, f"{self.name}-{sink}"), sink)
+            for sink in SINKS[1:]
+        }
         found["alert, the target is told"] = spans(self.flips, self.told.at, "alert")
         return found
 
@@ -124,7 +142,12 @@ class Sender:
 def acknowledged(service, name):
     """{message id: when}."""
     full = SUBSCRIPTIONS + name
-    return {message["id"]: event["mono"] for event in service.log.since(0, "ack") if event["subscription"] == full for message in event["messages"]}
+    return {
+        message["id"]: event["mono"]
+        for event in service.log.since(0, "ack")
+        if event["subscription"] == full
+        for message in event["messages"]
+    }
 
 
 def spans(began, ended, what):
@@ -146,7 +169,8 @@ def wait_for(condition, what, patience=stack.PATIENCE):
 
 
 def neighbours(bench):
-    """MongoDB of one side refuses connections, then is silent: until files and alerts have a message, and until a target is told, on both sides."""
+    """MongoDB of one side refuses connections, then is silent: until files and alerts have a message, and until a
+    target is told, on both sides."""
     down = bench.sizes.outage
     with contextlib.ExitStack() as stage:
         service = stage.enter_context(PubSub())
@@ -168,8 +192,20 @@ def neighbours(bench):
         for what, other in alone.spans().items():
             one = up[what]
             if not (one and other):
-                yield Row("neighbours", f"{what}: p99 while MongoDB is down", "ms", None, note="there was none in so short a time")
+                yield Row(
+                    "neighbours",
+                    f"{what}: p99 while MongoDB is down",
+                    "ms",
+                    None,
+                    note="there was none in so short a time",
+                )
                 continue
-            yield Row("neighbours", f"{what}: p99 while MongoDB is down", "ms", p99(other), ("<=", max(1.1 * p99(one), p99(one) + 5)),
-                      f"p99 {p99(one):.1f} ms in a daemon beside whose MongoDB is up; p50 {statistics.median(other):.1f} and "
-                      f"{statistics.median(one):.1f}; {len(other)} each in {down:.0f} s")
+            yield Row(
+                "neighbours",
+                f"{what}: p99 while MongoDB is down",
+                "ms",
+                p99(other),
+                ("<=", max(1.1 * p99(one), p99(one) + 5)),
+                f"p99 {p99(one):.1f} ms in a daemon beside whose MongoDB is up; p50 {statistics.median(other):.1f} and "
+                f"{statistics.median(one):.1f}; {len(other)} each in {down:.0f} s",
+            )

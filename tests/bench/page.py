@@ -1,4 +1,6 @@
-"""The page: how soon a view is there after a million messages, what the charts cost the disk and the memory, and whether viewers slow down storing."""
+"""The page: how soon a view is there after a million messages, what the charts cost the disk and the memory, and
+whether viewers slow down storing."""
+
 import contextlib
 import gzip
 import http.client
@@ -51,7 +53,14 @@ def daemon_with_page(build, backlog=0, expect=1, page=True):
     with contextlib.ExitStack() as stage:
         pubsub = stage.enter_context(stack.Tool(build, "replay-pubsub", "--backlog", backlog))
         mongo = stage.enter_context(stack.Tool(build, "replay-mongo", "--expect", expect))
-        daemon = stage.enter_context(stack.Daemon(build, pubsub.port, subscribe=stack.subscribe_section(mongo.port), page={"listen": f"127.0.0.1:{port}"} if page else None))
+        daemon = stage.enter_context(
+            stack.Daemon(
+                build,
+                pubsub.port,
+                subscribe=stack.subscribe_section(mongo.port),
+                page={"listen": f"127.0.0.1:{port}"} if page else None,
+            )
+        )
         yield SimpleNamespace(daemon=daemon, port=port, pubsub=pubsub)
 
 
@@ -72,18 +81,35 @@ def median_of(n, port, *paths):
 def first_view(bench):
     with daemon_with_page(bench.build) as one:
         filled = stack.run_tool(bench.build, "fill-page", one.daemon.state, bench.sizes.page)
-        cpu = [sum(stack.run_tool(bench.build, "fill-page", one.daemon.state, "ask", days)[part] for part in ("read", "render", "gzip")) for days in (1, 365)]
+        cpu = [
+            sum(
+                stack.run_tool(bench.build, "fill-page", one.daemon.state, "ask", days)[part]
+                for part in ("read", "render", "gzip")
+            )
+            for days in (1, 365)
+        ]
         one.daemon.start()
         wait_served(one.port, one.daemon)
         paths = views(one.port)
-        for what, limit, wanted, note in (("status and latest values", 50, paths.now, f"{bench.sizes.page} messages of six numbers in two years"),
-                                          ("charts of 24 h, 6 series", 100, [paths.day], f"{cpu[0]:.1f} ms of CPU"),
-                                          ("charts of a year, 6 series", 200, [paths.year], f"{cpu[1]:.1f} ms of CPU")):
+        for what, limit, wanted, note in (
+            ("status and latest values", 50, paths.now, f"{bench.sizes.page} messages of six numbers in two years"),
+            ("charts of 24 h, 6 series", 100, [paths.day], f"{cpu[0]:.1f} ms of CPU"),
+            ("charts of a year, 6 series", 200, [paths.year], f"{cpu[1]:.1f} ms of CPU"),
+        ):
             took, size = median_of(9, one.port, *wanted)
-            yield Row("page", f"{what}, median", "ms", took, ("<=", limit), f"{size / 1000:.1f} kB over the wire; {note}")
+            yield Row(
+                "page", f"{what}, median", "ms", took, ("<=", limit), f"{size / 1000:.1f} kB over the wire; {note}"
+            )
         files = ["/", *(f"/{path.name}" for path in PAGE.iterdir() if path.suffix in (".css", ".js"))]
         size = median_of(1, one.port, *files, *paths.now, paths.day)[1]
-        yield Row("page", "first view over the wire, gzip", "kB", size / 1000, ("<=", 60), f"{len(files)} files, how things stand, a day of 6 series")
+        yield Row(
+            "page",
+            "first view over the wire, gzip",
+            "kB",
+            size / 1000,
+            ("<=", 60),
+            f"{len(files)} files, how things stand, a day of 6 series",
+        )
         size = (one.daemon.state / "page.sqlite").stat().st_size
         yield Row("page", "page.sqlite after that", "MiB", size / 2**20, None, f"filled in {filled['seconds']:.1f} s")
 
@@ -98,9 +124,17 @@ def in_a_browser(bench):
         wait_served(one.port, one.daemon)
         times, cards = browser.first_views(chromium, f"http://127.0.0.1:{one.port}/", bench.sizes.runs * 3)
         for name, what in (("now", "chain and latest values drawn"), ("charts", "charts of 24 h drawn")):
-            yield Row("page", f"first view in Chromium: {what}, median", "ms", times[name], None,
-                      f"from the navigation; {bench.sizes.page} messages, {cards} charts; {times[name + '_asked']:.0f} ms of it between asking and the last byte")
-        yield Row("page", "a year instead, in Chromium: charts drawn, median", "ms", times["year"], None, "from the click")
+            yield Row(
+                "page",
+                f"first view in Chromium: {what}, median",
+                "ms",
+                times[name],
+                None,
+                f"from the navigation; {bench.sizes.page} messages, {cards} charts; {times[name + '_asked']:.0f} ms of it between asking and the last byte",
+            )
+        yield Row(
+            "page", "a year instead, in Chromium: charts drawn, median", "ms", times["year"], None, "from the click"
+        )
 
 
 def metrics(bench):
@@ -113,20 +147,33 @@ def metrics(bench):
         if sum(line.startswith("sensorqd_reading_value{") for line in lines) != 4 * DEVICES:
             raise stack.Broken(f"{len(lines)} lines, and not those of {DEVICES} devices")
         took, size = median_of(20, one.port, "/metrics")
-        yield Row("page", f"/metrics of {DEVICES} devices with four numbers, median", "ms", took, ("<=", 5), f"{size / 1000:.1f} kB over the wire")
+        yield Row(
+            "page",
+            f"/metrics of {DEVICES} devices with four numbers, median",
+            "ms",
+            took,
+            ("<=", 5),
+            f"{size / 1000:.1f} kB over the wire",
+        )
 
 
 def disk(bench):
     with tempfile.TemporaryDirectory(prefix="bench-page-", dir="/var/tmp") as folder:
         done = stack.run_tool(bench.build, "fill-page", folder, "hours", 24 if bench.sizes.page > 100_000 else 1)
-    yield Row("page", "written to the disk an hour, 20 series at 60 s", "kB", done["bytes_an_hour"] / 1000, ("<=", 1000))
+    yield Row(
+        "page", "written to the disk an hour, 20 series at 60 s", "kB", done["bytes_an_hour"] / 1000, ("<=", 1000)
+    )
 
 
 @contextlib.contextmanager
 def viewers(build, port, *paths):
     """Ten of them, without pause; what they got is known at the end."""
     told = SimpleNamespace(answered=0)
-    process = subprocess.Popen([str(build.tool("page-viewers")), str(port), str(VIEWERS), *paths], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [str(build.tool("page-viewers")), str(port), str(VIEWERS), *paths],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     try:
         yield told
     finally:
@@ -164,7 +211,11 @@ def drained(bench, watched, n):
     with daemon_with_page(bench.build, n, n) as one:
         paths = ["/", "/page.css", "/page.js", "/api/status", "/api/series", "/api/status", "/api/series"]
         one.daemon.start()
-        with viewers(bench.build, one.port, *paths) if watched else contextlib.nullcontext(SimpleNamespace(answered=0)) as told:
+        with (
+            viewers(bench.build, one.port, *paths)
+            if watched
+            else contextlib.nullcontext(SimpleNamespace(answered=0)) as told
+        ):
             one.pubsub.wait("acknowledged")
             stats = one.pubsub.stats()
         if one.daemon.stop() != 0:
@@ -180,8 +231,14 @@ def rate(bench):
         watched.append(value)
         answered += more
     share = 100 * statistics.median(watched) / statistics.median(alone)
-    yield Row("page", "storing rate while ten viewers reload", "%", share, (">=", 90),
-              f"of {statistics.median(alone):.0f}/s alone, page on; {answered} requests answered meanwhile")
+    yield Row(
+        "page",
+        "storing rate while ten viewers reload",
+        "%",
+        share,
+        (">=", 90),
+        f"of {statistics.median(alone):.0f}/s alone, page on; {answered} requests answered meanwhile",
+    )
 
 
 def page(bench):

@@ -1,4 +1,5 @@
 """The table and the JSON file of a run."""
+
 import datetime
 import json
 import os
@@ -27,8 +28,15 @@ class Row:
         return "-" if self.limit is None else f"{self.limit[0]} {number(self.limit[1])}"
 
     def json(self):
-        return {"bench": self.bench, "figure": self.figure, "unit": self.unit, "measured": self.value, "target": None if self.limit is None else list(self.limit),
-                "verdict": self.verdict, "note": self.note}
+        return {
+            "bench": self.bench,
+            "figure": self.figure,
+            "unit": self.unit,
+            "measured": self.value,
+            "target": None if self.limit is None else list(self.limit),
+            "verdict": self.verdict,
+            "note": self.note,
+        }
 
 
 def number(value):
@@ -42,8 +50,12 @@ def number(value):
 def table(rows):
     cells = [("figure", "target", "measured", "verdict")]
     for row in rows:
-        measured = row.note if row.value is None else f"{number(row.value)} {row.unit}{f' ({row.note})' if row.note else ''}"
-        cells.append((f"{row.bench}: {row.figure}", f"{row.target} {row.unit}" if row.limit else "-", measured, row.verdict))
+        measured = (
+            row.note if row.value is None else f"{number(row.value)} {row.unit}{f' ({row.note})' if row.note else ''}"
+        )
+        cells.append(
+            (f"{row.bench}: {row.figure}", f"{row.target} {row.unit}" if row.limit else "-", measured, row.verdict)
+        )
     widths = [max(len(line[i]) for line in cells) for i in range(4)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
@@ -66,9 +78,15 @@ def write(path, rows, options, load):
 
 def _cpu():
     with open("/proc/cpuinfo") as lines:
-        return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        return next(
+            (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+        )
 
 
 def _commit():
-    done = subprocess.run(["git", "-C", os.path.dirname(os.path.abspath(__file__)), "describe", "--always", "--dirty"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", os.path.dirname(os.path.abspath(__file__)), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+    )
     return done.stdout.strip() or None

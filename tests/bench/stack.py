@@ -1,4 +1,6 @@
-"""The processes of a benchmark: the daemon, the replay servers, Google's emulator with SecantusDB, other programs to compare with."""
+"""The processes of a benchmark: the daemon, the replay servers, Google's emulator with SecantusDB, other programs to
+compare with."""
+
 import base64
 import contextlib
 import json
@@ -49,23 +51,54 @@ class Build:
     def make(self):
         flags = self._flags()
         builds.prepare(self.directory, ["--buildtype=plain", "-Dtests=true"], self._run, flags)
-        self._run("ninja", "-C", self.directory, "daemon/sensorqd",
-                  *(f"tests/bench/{name}" for name in ("replay-pubsub", "replay-mongo", "mongo-tap", "tls-front", "bench-client", "fill-outbox", "fill-page", "page-viewers", "push-client")), env=flags)
+        self._run(
+            "ninja",
+            "-C",
+            self.directory,
+            "daemon/sensorqd",
+            *(
+                f"tests/bench/{name}"
+                for name in (
+                    "replay-pubsub",
+                    "replay-mongo",
+                    "mongo-tap",
+                    "tls-front",
+                    "bench-client",
+                    "fill-outbox",
+                    "fill-page",
+                    "page-viewers",
+                    "push-client",
+                )
+            ),
+            env=flags,
+        )
         return self
 
     @staticmethod
     def _flags():
         """Debian's own compiler flags where dpkg-dev is installed."""
-        known = {"CFLAGS": "-g -O2 -fstack-protector-strong -Wformat -Werror=format-security", "CPPFLAGS": "-D_FORTIFY_SOURCE=2", "LDFLAGS": "-Wl,-z,relro"}
+        known = {
+            "CFLAGS": "-g -O2 -fstack-protector-strong -Wformat -Werror=format-security",
+            "CPPFLAGS": "-D_FORTIFY_SOURCE=2",
+            "LDFLAGS": "-Wl,-z,relro",
+        }
         with contextlib.suppress(OSError, subprocess.CalledProcessError):
-            text = subprocess.run(["dpkg-buildflags", "--export=cmdline"], capture_output=True, text=True, check=True,
-                                  env={**os.environ, "DEB_BUILD_MAINT_OPTIONS": "hardening=+all"}, cwd="/").stdout
+            text = subprocess.run(
+                ["dpkg-buildflags", "--export=cmdline"],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, "DEB_BUILD_MAINT_OPTIONS": "hardening=+all"},
+                cwd="/",
+            ).stdout
             known.update(pair.split("=", 1) for pair in shlex.split(text) if pair.split("=", 1)[0] in known)
         return known
 
     @staticmethod
     def _run(*command, env):
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env={**os.environ, **env})
+        done = subprocess.run(
+            [str(part) for part in command], capture_output=True, text=True, env={**os.environ, **env}
+        )
         if done.returncode != 0:
             raise Broken(f"{command[0]} failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
 
@@ -87,7 +120,9 @@ class Tool:
 
     def __init__(self, build, name, *arguments):
         self._name, self._text = name, b""
-        self.process = subprocess.Popen([build.tool(name), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            [build.tool(name), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
         self.port = int(self.wait("listening", 10).split()[1])
 
     def wait(self, word, patience=PATIENCE):
@@ -173,7 +208,9 @@ class Daemon:
         (self.directory / "nature-remo.token").write_text("bench-token\n")
         config = {"state_dir": str(self.state), "log_level": "notice", "pubsub": {"project": PROJECT}}
         if tls:
-            config["pubsub"].update(endpoint=f"https://127.0.0.1:{pubsub_port}", ca_file=tls.ca, credentials_file=tls.account)
+            config["pubsub"].update(
+                endpoint=f"https://127.0.0.1:{pubsub_port}", ca_file=tls.ca, credentials_file=tls.account
+            )
         if publish:
             config["publish"] = publish
         if subscribe:
@@ -182,7 +219,11 @@ class Daemon:
             config["page"] = page
         (self.directory / "sensorqd.yaml").write_text(json.dumps(config, indent=1))
         self._command = [*wrapper, str(build.sensorqd), "-c", str(self.directory / "sensorqd.yaml"), "run"]
-        self._env = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(self.directory / "notify"), "MONGOC_DISABLE_SHM": "1"}
+        self._env = {
+            "PATH": os.environ["PATH"],
+            "NOTIFY_SOCKET": str(self.directory / "notify"),
+            "MONGOC_DISABLE_SHM": "1",
+        }
         if not tls:
             self._env["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{pubsub_port}"
         self.process = None
@@ -195,7 +236,9 @@ class Daemon:
             notify.bind(self._env["NOTIFY_SOCKET"])
             notify.settimeout(patience)
             began = time.monotonic()
-            self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env, cwd="/")
+            self.process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env, cwd="/"
+            )
             try:
                 while b"READY=1" not in notify.recv(65536):
                     pass
@@ -238,8 +281,15 @@ class Daemon:
 
 def subscribe_section(mongo_port, collection="readings", tls=None, **more):
     options = f"?directConnection=true&tls=true&tlsCAFile={tls.ca}" if tls else ""
-    return {"subscription": more.pop("subscription", SUBSCRIPTION),
-            "mongodb": {"uri": f"mongodb://127.0.0.1:{mongo_port}/{options}", "database": "bench", "collection": collection}, **more}
+    return {
+        "subscription": more.pop("subscription", SUBSCRIPTION),
+        "mongodb": {
+            "uri": f"mongodb://127.0.0.1:{mongo_port}/{options}",
+            "database": "bench",
+            "collection": collection,
+        },
+        **more,
+    }
 
 
 def base64_text(text):
@@ -247,12 +297,24 @@ def base64_text(text):
 
 
 def publish_section(api_port, interval="24h"):
-    return {"topic": TOPIC, "outbox": {"max_rows": 10000000, "max_bytes": "16384MiB"},
-            "sources": [{"name": "home", "type": "nature_remo", "interval": interval, "token_file": "nature-remo.token", "url": f"http://127.0.0.1:{api_port}"}]}
+    return {
+        "topic": TOPIC,
+        "outbox": {"max_rows": 10000000, "max_bytes": "16384MiB"},
+        "sources": [
+            {
+                "name": "home",
+                "type": "nature_remo",
+                "interval": interval,
+                "token_file": "nature-remo.token",
+                "url": f"http://127.0.0.1:{api_port}",
+            }
+        ],
+    }
 
 
 class RealStack:
-    """Google's emulator and SecantusDB, started once for all figures that need them; a topic, subscription and collection for each."""
+    """Google's emulator and SecantusDB, started once for all figures that need them; a topic, subscription and
+    collection for each."""
 
     def __init__(self):
         self._emulator = self._mongodb = None
@@ -282,12 +344,18 @@ class RealStack:
         self._n += 1
         topic, subscription = f"bench-{self._n}", f"bench-sub-{self._n}"
         self._put(f"topics/{topic}", {})
-        self._put(f"subscriptions/{subscription}", {"topic": f"projects/{PROJECT}/topics/{topic}", "ackDeadlineSeconds": 60})
+        self._put(
+            f"subscriptions/{subscription}", {"topic": f"projects/{PROJECT}/topics/{topic}", "ackDeadlineSeconds": 60}
+        )
         return topic, subscription, f"readings_{self._n}"
 
     def _put(self, name, body):
-        request = urllib.request.Request(f"{self._emulator.url}/v1/projects/{PROJECT}/{name}", json.dumps(body).encode(), {"Content-Type": "application/json"},
-                                         method="PUT")
+        request = urllib.request.Request(
+            f"{self._emulator.url}/v1/projects/{PROJECT}/{name}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+            method="PUT",
+        )
         with urllib.request.urlopen(request, timeout=30) as reply:
             reply.read()
 
@@ -310,20 +378,33 @@ class RealStack:
 
 
 class Peer:
-    """Another program on the same servers; its command may name {emulator} {project} {subscription} {mongodb} {database} {collection}, beside a broker {broker} {file}."""
+    """Another program on the same servers; its command may name {emulator} {project} {subscription} {mongodb}
+    {database} {collection}, beside a broker {broker} {file}."""
 
     def __init__(self, command, places):
         self._log = tempfile.NamedTemporaryFile(prefix="bench-peer-")
-        self.process = subprocess.Popen(["/bin/sh", "-c", command.format(**places)], stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-                                        start_new_session=True,
-                                        env={**os.environ, "PUBSUB_EMULATOR_HOST": places.get("emulator", ""),
-                                             **{f"BENCH_{key.upper()}": str(value) for key, value in places.items()}})
+        self.process = subprocess.Popen(
+            ["/bin/sh", "-c", command.format(**places)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            env={
+                **os.environ,
+                "PUBSUB_EMULATOR_HOST": places.get("emulator", ""),
+                **{f"BENCH_{key.upper()}": str(value) for key, value in places.items()},
+            },
+        )
 
     @staticmethod
     def understands(command):
         """Whether everything in braces is one of the names."""
         try:
-            command.format(**dict.fromkeys(("emulator", "project", "subscription", "mongodb", "database", "collection", "broker", "file"), ""))
+            command.format(
+                **dict.fromkeys(
+                    ("emulator", "project", "subscription", "mongodb", "database", "collection", "broker", "file"), ""
+                )
+            )
         except (LookupError, ValueError):
             return False
         return True

@@ -1,4 +1,6 @@
-"""The journal's vocabulary: each message id of daemon/events.h is explained in both catalogs and in sensorqd(8), and nothing else is."""
+"""The journal's vocabulary: each message id of daemon/events.h is explained in both catalogs and in sensorqd(8), and
+nothing else is."""
+
 import re
 import shutil
 import subprocess
@@ -38,18 +40,23 @@ def test_every_event_has_one_entry_and_nothing_else_has(catalog):
 def test_entries_are_complete(catalog):
     for message_id, headers, body in entries(catalog):
         assert list(headers) == ["Subject", "Defined-By", "Support", "Documentation"], message_id
-        assert headers["Defined-By"] == "sensorqd" and headers["Documentation"] == "man:sensorqd(8) man:sensorqd.yaml(5)"
+        assert (
+            headers["Defined-By"] == "sensorqd" and headers["Documentation"] == "man:sensorqd(8) man:sensorqd.yaml(5)"
+        )
         assert body.count("\n\n") >= 1, f"{message_id}: what happened, and what the reader can do"
         assert set(re.findall(r"@(\w+)@", headers["Subject"] + body)) <= FIELDS, message_id
 
 
 def test_both_languages_show_the_same_fields():
-    english, japanese = ({message_id: set(re.findall(r"@(\w+)@", body)) for message_id, _, body in entries(name)} for name in CATALOGS)
+    english, japanese = (
+        {message_id: set(re.findall(r"@(\w+)@", body)) for message_id, _, body in entries(name)} for name in CATALOGS
+    )
     assert english == japanese
 
 
 def log_calls():
-    """(event, the fields that it always carries) of each call; where a call is handed its fields or its event, those of the function count."""
+    """(event, the fields that it always carries) of each call; where a call is handed its fields or its event, those of
+    the function count."""
     names = dict(re.findall(r'^#define (FIELD_\w+) "(\w+)"', HEADER, re.M))
     for text in SOURCES:
         for function in re.findall(r"^[^\s#/].*?^}\n", text, re.M | re.S):
@@ -61,7 +68,10 @@ def log_calls():
 
 def test_entries_show_only_what_every_call_sends():
     """journalctl puts the field's name in the place of one that is not there."""
-    shown = {message_id: set(re.findall(r"@(\w+)@", headers["Subject"] + body)) for message_id, headers, body in entries(CATALOGS[0])}
+    shown = {
+        message_id: set(re.findall(r"@(\w+)@", headers["Subject"] + body))
+        for message_id, headers, body in entries(CATALOGS[0])
+    }
     calls = list(log_calls())
     assert {event for event, _ in calls} == set(EVENTS)
     assert [(event, missing) for event, sent in calls if (missing := shown[EVENTS[event]] - sent)] == []
@@ -77,9 +87,13 @@ def test_systemd_takes_the_catalogs(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     for name in CATALOGS:
         shutil.copy(REPO / "systemd" / name, tmp_path / "usr/lib/systemd/catalog")
-    update = subprocess.run(["journalctl", f"--root={tmp_path}", "--update-catalog"], capture_output=True, text=True, env={"LC_ALL": "C"})
+    update = subprocess.run(
+        ["journalctl", f"--root={tmp_path}", "--update-catalog"], capture_output=True, text=True, env={"LC_ALL": "C"}
+    )
     assert update.returncode == 0 and update.stdout + update.stderr == ""
-    dump = subprocess.run(["journalctl", f"--root={tmp_path}", "--list-catalog"], capture_output=True, text=True, env={"LC_ALL": "C"})
+    dump = subprocess.run(
+        ["journalctl", f"--root={tmp_path}", "--list-catalog"], capture_output=True, text=True, env={"LC_ALL": "C"}
+    )
     assert sorted(line.split()[0] for line in dump.stdout.splitlines()) == sorted(EVENTS.values())
 
 
@@ -103,5 +117,9 @@ def test_manual_lists_ids_and_fields():
 @pytest.mark.parametrize("name, field", re.findall(r'^#define (FIELD_\w+) "(\w+)"', HEADER, re.M))
 def test_every_field_is_sent_and_a_test_sees_it(name, field):
     assert any(re.search(rf"\b{name}\b", text) for text in SOURCES)
-    tests = [path for pattern in ("unit/*.[ch]", "integration/*.py", "system/*.py") for path in (REPO / "tests").glob(pattern)]
+    tests = [
+        path
+        for pattern in ("unit/*.[ch]", "integration/*.py", "system/*.py")
+        for path in (REPO / "tests").glob(pattern)
+    ]
     assert any(re.search(rf"\b({name}|{field})\b", path.read_text()) for path in tests)

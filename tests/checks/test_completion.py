@@ -1,4 +1,6 @@
-"""Completions of three shells: they can be read, offer what is typed most, and know every verb and option of the program."""
+"""Completions of three shells: they can be read, offer what is typed most, and know every verb and option of the
+program."""
+
 import re
 import shutil
 import subprocess
@@ -12,7 +14,11 @@ sys.path.append(str(REPO / "tests" / "integration"))
 
 from terminal import Terminal  # noqa: E402
 
-FILES = {"bash": REPO / "config" / "sensorqd.bash-completion", "zsh": REPO / "config" / "_sensorqd", "fish": REPO / "config" / "sensorqd.fish"}
+FILES = {
+    "bash": REPO / "config" / "sensorqd.bash-completion",
+    "zsh": REPO / "config" / "_sensorqd",
+    "fish": REPO / "config" / "sensorqd.fish",
+}
 MAIN = (REPO / "daemon" / "main.c").read_text()
 VERBS = re.findall(r'"(\w+)"', re.search(r"verbs\[\] = \{(.*?)\}", MAIN, re.S)[1])
 INIT = (REPO / "daemon" / "verbs" / "init-options.c").read_text()

@@ -1,4 +1,5 @@
 """docs/DELIVERY.md: each promise has a row, and every test, event and STATUS text that it names exists."""
+
 import re
 from pathlib import Path
 
@@ -6,8 +7,13 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 PAGE = (REPO / "docs" / "DELIVERY.md").read_text()
-PROMISES = {name: " ".join(tests.split()) for name, tests in re.findall(r"^- \*\*(P\d+)\.\*\* .*?^  - Tests: (.*?)(?=^\S|^$)", PAGE, re.M | re.S)}
-PYTHON = "\n".join(path.read_text() for folder in ("integration", "system") for path in (REPO / "tests" / folder).glob("test_*.py"))
+PROMISES = {
+    name: " ".join(tests.split())
+    for name, tests in re.findall(r"^- \*\*(P\d+)\.\*\* .*?^  - Tests: (.*?)(?=^\S|^$)", PAGE, re.M | re.S)
+}
+PYTHON = "\n".join(
+    path.read_text() for folder in ("integration", "system") for path in (REPO / "tests" / folder).glob("test_*.py")
+)
 
 
 def test_every_promise_has_a_row():

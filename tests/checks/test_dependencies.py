@@ -1,4 +1,5 @@
 """What meson looks for."""
+
 import json
 import re
 import subprocess
@@ -26,8 +27,12 @@ def set_up(tmp_path, left_out, **instead):
                 (directory / file.name).symlink_to(file)
     for name, text in instead.items():
         (directory / f"{name}.pc").write_text(text)
-    done = subprocess.run(["meson", "setup", "-Dtests=false", "-Dman=disabled", tmp_path / "build", REPO], capture_output=True, text=True,
-                          env={"PATH": "/usr/bin:/bin", "PKG_CONFIG_LIBDIR": str(directory)})
+    done = subprocess.run(
+        ["meson", "setup", "-Dtests=false", "-Dman=disabled", tmp_path / "build", REPO],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "PKG_CONFIG_LIBDIR": str(directory)},
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done.stdout
 
@@ -43,10 +48,13 @@ def test_mongo_c_driver_2_will_do(tmp_path):
     assert re.search(r"dependency mongoc2 found: YES 2\.5\.7", said)
 
 
-@pytest.mark.parametrize("version, place, restart", [("252", "/lib/systemd/system", "RestartSec=15"),
-                                                     ("257", "/usr/lib/systemd/system", "RestartSteps=6")])
+@pytest.mark.parametrize(
+    "version, place, restart",
+    [("252", "/lib/systemd/system", "RestartSec=15"), ("257", "/usr/lib/systemd/system", "RestartSteps=6")],
+)
 def test_unit_without_systemd_pc(tmp_path, version, place, restart):
-    """A container has none, nor has Debian 13 without systemd-dev: debian/build makes the package that it makes elsewhere."""
+    """A container has none, nor has Debian 13 without systemd-dev: debian/build makes the package that it makes
+    elsewhere."""
     set_up(tmp_path, "systemd", libsystemd=with_version("libsystemd", version))
     plan = json.loads((tmp_path / "build" / "meson-info" / "intro-install_plan.json").read_text())
     places = {Path(row["destination"]).name: row["destination"] for part in plan.values() for row in part.values()}

@@ -1,7 +1,9 @@
-"""How the pieces hang together: no circles, names that say where they are from, drawings that can be read and are true, interfaces that say what they do.
+"""How the pieces hang together: no circles, names that say where they are from, drawings that can be read and are true,
+interfaces that say what they do.
 
 Where the tree is not there yet, a list or a number here says how far it is from it. They only ever get shorter.
 """
+
 import collections
 import re
 from pathlib import Path
@@ -19,7 +21,10 @@ SILENT = 0  # prototypes without a comment
 MANY = 7  # functions with more than five parameters
 DEEP = 0  # functions nested deeper than three levels
 UNWRITTEN = {"mongodb"}  # types without a page
-NAMESAKES = {'daemon/sinks/alert-target-config.c: "webhook"', 'lib/log.c: "alert"'}  # a target of alerts, which is no sink; a level of syslog
+NAMESAKES = {
+    'daemon/sinks/alert-target-config.c: "webhook"',
+    'lib/log.c: "alert"',
+}  # a target of alerts, which is no sink; a level of syslog
 # Headers that one file alone includes: why the two are two. Ten, and not more.
 ALONE = {
     "daemon/bisect.h": "halving is pure, and tested against every pattern of refusals",
@@ -46,9 +51,13 @@ def within(found, limit, what):
 
 def blank(text):
     """Comments and texts become blanks and x; lines and columns stay where they are."""
+
     def cover(match):
         word = match[0]
-        return word[0] + re.sub(r"[^\n]", "x", word[1:-1]) + word[0] if word[0] in "\"'" else re.sub(r"[^\n]", " ", word)
+        return (
+            word[0] + re.sub(r"[^\n]", "x", word[1:-1]) + word[0] if word[0] in "\"'" else re.sub(r"[^\n]", " ", word)
+        )
+
     return re.sub(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", cover, text, flags=re.S)
 
 
@@ -58,13 +67,22 @@ def resolve(source, include):
 
 def includes():
     """{file: files of ours that it includes}."""
-    return {path: {there for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M) if (there := resolve(path, name))} for path in SOURCES}
+    return {
+        path: {
+            there
+            for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M)
+            if (there := resolve(path, name))
+        }
+        for path in SOURCES
+    }
 
 
 # ---- modules ----
 
+
 def circles(graph):
     """Groups of modules each of which reaches all the others."""
+
     def reach(start):
         seen, todo = set(), [start]
         while todo:
@@ -72,8 +90,13 @@ def circles(graph):
                 seen.add(other)
                 todo.append(other)
         return seen
+
     reached = {module: reach(module) for module in list(graph)}
-    rings = {frozenset(other for other in reached[module] if module in reached[other]) for module in graph if module in reached[module]}
+    rings = {
+        frozenset(other for other in reached[module] if module in reached[other])
+        for module in graph
+        if module in reached[module]
+    }
     return sorted(sorted(ring) for ring in rings)
 
 
@@ -94,13 +117,20 @@ def test_headers_have_clients():
     for path, others in includes().items():
         clients.update(other for other in others if other.with_suffix("") != path.with_suffix(""))
     alone = [relative(header) for header in HEADERS if clients[header] <= 1]
-    assert set(alone) == set(ALONE), f"one client, and no reason here, or a reason that is not needed any more: {sorted(set(alone) ^ set(ALONE))}"
+    assert set(alone) == set(ALONE), (
+        f"one client, and no reason here, or a reason that is not needed any more: {sorted(set(alone) ^ set(ALONE))}"
+    )
 
 
 @pytest.mark.parametrize("word", [r"sd-event\.h|\bsd_event", r"SENSORQD_TEST|CRASHPOINT"])
 def test_words_that_have_one_place(word):
-    """sd-event is behind lib/loop; what a test must replace is a door that it links its own version of (tests/daemon/)."""
-    found = [relative(path) for path in SOURCES if re.search(word, path.read_text()) and not (relative(path).startswith("lib/loop.") and "sd" in word)]
+    """sd-event is behind lib/loop; what a test must replace is a door that it links its own version of
+    (tests/daemon/)."""
+    found = [
+        relative(path)
+        for path in SOURCES
+        if re.search(word, path.read_text()) and not (relative(path).startswith("lib/loop.") and "sd" in word)
+    ]
     assert not found, f"{word}: {found}"
 
 
@@ -114,15 +144,20 @@ def types():
 
 @pytest.mark.parametrize("kind, name", [*types()])
 def test_type_is_known_in_its_own_files(kind, name):
-    """A type is its own files, one line in types.c, its test and its page: nothing else in the code has its name. meson.build has the files' names."""
+    """A type is its own files, one line in types.c, its test and its page: nothing else in the code has its name.
+    meson.build has the files' names."""
     stem, camel = name.replace("_", "-"), name.title().replace("_", "")
     own = f"daemon/{kind}s/{stem}"
     assert (REPO / f"{own}.c").exists()
     for path in SOURCES:
         if not relative(path).startswith((own, "daemon/types.")):
             code = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
-            found = re.search(rf'\b(?:{kind}_type_)?{name}(?:_\w+)?\(|"{name}"|\b{camel}(?:Config)?\b|"{kind}s/{stem}[^"]*\.h"', code)
-            assert not found or name in ("exec", "file") or f"{relative(path)}: {found[0]}" in NAMESAKES, f"{relative(path)}: {found[0]}"
+            found = re.search(
+                rf'\b(?:{kind}_type_)?{name}(?:_\w+)?\(|"{name}"|\b{camel}(?:Config)?\b|"{kind}s/{stem}[^"]*\.h"', code
+            )
+            assert not found or name in ("exec", "file") or f"{relative(path)}: {found[0]}" in NAMESAKES, (
+                f"{relative(path)}: {found[0]}"
+            )
     page, test = REPO / "docs" / f"{kind}s" / f"{stem}.md", list((REPO / "tests" / "unit").glob(f"test-{stem}*.c"))
     assert test, f"no tests/unit/test-{stem}.c"
     assert page.exists() or name in UNWRITTEN, f"no {relative(page)}"
@@ -130,15 +165,18 @@ def test_type_is_known_in_its_own_files(kind, name):
 
 # ---- interfaces ----
 
+
 def prototypes(header):
     """(name, parameters, line number) of each function that a header declares."""
     text = blank(header.read_text())
-    for match in re.finditer(r"^(?!static\b|typedef\b|#|\s|[A-Z_]+\(|\}|enum\b.*\{|struct \w+ \{)[^\n(;{}=]*?\b(\w+)\(", text, re.M):
+    for match in re.finditer(
+        r"^(?!static\b|typedef\b|#|\s|[A-Z_]+\(|\}|enum\b.*\{|struct \w+ \{)[^\n(;{}=]*?\b(\w+)\(", text, re.M
+    ):
         depth, at = 1, match.end()
         while depth and at < len(text):
             depth += {"(": 1, ")": -1}.get(text[at], 0)
             at += 1
-        inner = text[match.end():at - 1]
+        inner = text[match.end() : at - 1]
         while re.search(r"\([^()]*\)", inner):
             inner = re.sub(r"\([^()]*\)", "", inner)
         yield match[1], 0 if inner.strip() in ("", "void") else inner.count(",") + 1, text.count("\n", 0, match.start())
@@ -151,7 +189,11 @@ def test_names_carry_their_file():
         words = header.stem.split("-")
         allowed = ["_".join(words[:n]) for n in range(1, len(words) + 1)]
         allowed += [allowed[0] + "s", allowed[0].removesuffix("s")]
-        found += [f"{relative(header)}: {name}" for name, _, _ in prototypes(header) if not any(name == a or name.startswith(a + "_") for a in allowed)]
+        found += [
+            f"{relative(header)}: {name}"
+            for name, _, _ in prototypes(header)
+            if not any(name == a or name.startswith(a + "_") for a in allowed)
+        ]
     within(found, NAMES, "external names without their file's prefix")
 
 
@@ -162,7 +204,9 @@ def test_prototypes_are_explained():
         lines, bare = header.read_text().splitlines(), blank(header.read_text()).splitlines()
         for name, _, number in prototypes(header):
             above = number - 1
-            while above >= 0 and lines[above].strip() and bare[above].strip() and not bare[above].startswith(("#", "}")):
+            while (
+                above >= 0 and lines[above].strip() and bare[above].strip() and not bare[above].startswith(("#", "}"))
+            ):
                 above -= 1
             explained = above >= 0 and lines[above].strip() and not bare[above].strip()
             if not explained and not re.search(r"_(free|unref|done|drop|cancel)$", name):
@@ -181,7 +225,13 @@ def definitions(path):
 
 
 def test_few_functions_have_many_parameters():
-    found = [f"{relative(path)}: {name} {count}" for path in SOURCES if path.suffix == ".c" for name, count in definitions(path) if count > 5]
+    found = [
+        f"{relative(path)}: {name} {count}"
+        for path in SOURCES
+        if path.suffix == ".c"
+        for name, count in definitions(path)
+        if count > 5
+    ]
     within(found, MANY, "functions with more than five parameters")
 
 
@@ -200,7 +250,12 @@ def test_nesting_is_flat():
 
 
 def test_lines_fit():
-    found = [f"{relative(path)}:{number}" for path in SOURCES for number, line in enumerate(path.read_text().splitlines(), 1) if len(line.expandtabs(8)) > 120]
+    found = [
+        f"{relative(path)}:{number}"
+        for path in SOURCES
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line.expandtabs(8)) > 120
+    ]
     within(found, WIDE, "lines over 120 columns")
 
 
@@ -210,7 +265,8 @@ ARROW = r"-->|<--|--+\+|\+--+"
 
 
 def drawings(path):
-    """(first line, text, whether it stands between clang-format off and on) of each comment with arrows on two lines or more."""
+    """(first line, text, whether it stands between clang-format off and on) of each comment with arrows on two lines or
+    more."""
     text, fence = path.read_text(), []
     for match in re.finditer(r"/\* clang-format (off|on) \*/", text):
         fence.append((match.start(), match[1] == "off"))
@@ -223,14 +279,22 @@ def drawings(path):
 @pytest.mark.parametrize("path", [path for path in SOURCES if any(drawings(path))], ids=relative)
 def test_drawings_are_kept(path):
     """The formatter would fill their lines."""
-    assert all(fenced for _, _, fenced in drawings(path)), f"{relative(path)}: clang-format off above, on below the drawing"
+    assert all(fenced for _, _, fenced in drawings(path)), (
+        f"{relative(path)}: clang-format off above, on below the drawing"
+    )
 
 
 def machines(path):
-    """{state: states that it may move to} of each table of allowed moves of a file, without the prefix of the states."""
-    for table in re.findall(r"^(?:_asserted_ )?static const [\w ]*moves\[.*?\] = \{\n(.*?)^\};", path.read_text(), re.M | re.S):
+    """{state: states that it may move to} of each table of allowed moves of a file, without the prefix of the
+    states."""
+    for table in re.findall(
+        r"^(?:_asserted_ )?static const [\w ]*moves\[.*?\] = \{\n(.*?)^\};", path.read_text(), re.M | re.S
+    ):
         word = r"\b[A-Z]+(?:_[A-Z]+)*\b"
-        rows = {state: re.findall(word, moves) for state, moves in re.findall(r"^ {8}\[(\w+)\] = (.*?),\n(?= {8}\[|\Z)", table, re.M | re.S)}
+        rows = {
+            state: re.findall(word, moves)
+            for state, moves in re.findall(r"^ {8}\[(\w+)\] = (.*?),\n(?= {8}\[|\Z)", table, re.M | re.S)
+        }
         names = {*rows, *(move for moves in rows.values() for move in moves)}
         prefix = min(names).split("_")[0] + "_"
         size = len(prefix) if all(name.startswith(prefix) for name in names) else 0
@@ -248,15 +312,22 @@ def drawn_moves(text):
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if any(machines(path))], ids=relative)
 def test_drawings_are_true(path):
-    """Each state of a table of moves is in the drawing beside it, and each arrow from word to word is a move of a table."""
+    """Each state of a table of moves is in the drawing beside it, and each arrow from word to word is a move of a
+    table."""
     beside = [p for p in (path, path.with_suffix(".h")) if p.exists()]
     text = "\n".join(drawing for p in beside for _, drawing, _ in drawings(p))
-    text = text or "\n".join(re.findall(r"/\*.*?Moves:.*?\*/", beside[-1].read_text(), re.S))  # or each by its name, in a list
+    text = text or "\n".join(
+        re.findall(r"/\*.*?Moves:.*?\*/", beside[-1].read_text(), re.S)
+    )  # or each by its name, in a list
     assert text, f"{relative(path)} has a table of moves and no drawing of it"
     tables = list(machines(path))
     for state in set().union(*tables):
-        assert re.search(rf"\b{state}\b", text.replace("-", " "), re.I), f"{relative(path)}: {state} is not in the drawing"
+        assert re.search(rf"\b{state}\b", text.replace("-", " "), re.I), (
+            f"{relative(path)}: {state} is not in the drawing"
+        )
     for left, right in drawn_moves(text):
         for table in tables:
             if left in table and right in table:
-                assert right in table[left], f"{relative(path)}: the drawing moves from {left} to {right}, the table does not"
+                assert right in table[left], (
+                    f"{relative(path)}: the drawing moves from {left} to {right}, the table does not"
+                )

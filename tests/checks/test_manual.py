@@ -1,4 +1,5 @@
 """The manual pages as a terminal shows them."""
+
 import re
 import shutil
 import subprocess
@@ -14,7 +15,12 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 def source(request):
     if request.param == "sensorqd.8":
         return (DOCS / "sensorqd.8.scd").read_text()
-    return subprocess.run([sys.executable, DOCS / "man-from-page.py", DOCS / "configuration.md"], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, DOCS / "man-from-page.py", DOCS / "configuration.md"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 @pytest.fixture
@@ -30,12 +36,19 @@ def page(source, tmp_path):
 
 
 def shown(page):
-    return subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", page], capture_output=True, text=True, check=True,
-                          env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "MANPAGER": "cat", "PAGER": "cat"})
+    return subprocess.run(
+        ["man", "--warnings", "-E", "UTF-8", "-l", page],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "MANPAGER": "cat", "PAGER": "cat"},
+    )
 
 
 def test_it_is_formatted_without_a_warning(page):
-    warnings = [line for line in shown(page).stderr.splitlines() if not line.endswith("will not fit on one page")]  # a terminal has no pages
+    warnings = [
+        line for line in shown(page).stderr.splitlines() if not line.endswith("will not fit on one page")
+    ]  # a terminal has no pages
     assert not warnings
 
 
@@ -47,10 +60,15 @@ def test_names_to_be_copied_are_not_broken_by_a_hyphen(page):
 
 
 def test_a_terminal_of_80_columns_is_wide_enough(page, source):
-    """A cell of a table that does not fit is broken into a column of words: a list says it instead. Only examples may be wider."""
+    """A cell of a table that does not fit is broken into a column of words: a list says it instead. Only examples may
+    be wider."""
     rows = re.findall(r"^\|\[ (.*)\n:\[ (.*)$", source, re.M)
     assert [row for row in rows if len("".join(row)) > 66] == []
-    examples = {line.strip() for block in re.findall(r"^\t?```\n(.*?)^\t?```", source, re.M | re.S) for line in block.splitlines()}
+    examples = {
+        line.strip()
+        for block in re.findall(r"^\t?```\n(.*?)^\t?```", source, re.M | re.S)
+        for line in block.splitlines()
+    }
     text = re.sub(r".\x08", "", shown(page).stdout)
     wide = [line for line in text.splitlines() if len(line) > 80 and line.strip() not in examples]
     assert wide == []

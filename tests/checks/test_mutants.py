@@ -1,4 +1,6 @@
-"""Each mutant of tests/sim/mutants still changes the lines that it is about: a simulation that does not find it is told by a run of all only."""
+"""Each mutant of tests/sim/mutants still changes the lines that it is about: a simulation that does not find it is told
+by a run of all only."""
+
 import re
 import subprocess
 from pathlib import Path
@@ -6,7 +8,11 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-ROWS = [line.split("\t") for line in (REPO / "tests" / "sim" / "mutants").read_text().splitlines() if line and not line.startswith("#")]
+ROWS = [
+    line.split("\t")
+    for line in (REPO / "tests" / "sim" / "mutants").read_text().splitlines()
+    if line and not line.startswith("#")
+]
 
 
 @pytest.mark.parametrize("name, file, expression", ROWS, ids=[row[0] for row in ROWS])

@@ -1,4 +1,5 @@
 """What strangers' tools look at: licences (reuse), the workflow of the CI (actionlint), releases (debian/watch)."""
+
 import hashlib
 import http.server
 import os
@@ -49,10 +50,16 @@ def test_a_purge_of_another_root_leaves_this_machine_alone(tmp_path):
     own.symlink_to("../sensorqd@.service")
     (link.parent.parent / "sensorqd@.service").touch()
     for name in ("rm", "rmdir"):  # in place of those of the system: what this test is about would be done otherwise
-        (programs / name).write_text(f'#!/bin/sh\nfor a; do case $a in -*|{root}/*) ;; *) echo "{name} $a"; exit 0;; esac; done\nexec /bin/{name} "$@"\n')
+        (programs / name).write_text(
+            f'#!/bin/sh\nfor a; do case $a in -*|{root}/*) ;; *) echo "{name} $a"; exit 0;; esac; done\nexec /bin/{name} "$@"\n'
+        )
         (programs / name).chmod(0o755)
-    run = subprocess.run(["sh", REPO / "debian" / "sensorqd.postrm", "purge"], capture_output=True, text=True,
-                         env={"PATH": f"{programs}:{os.environ['PATH']}", "DPKG_ROOT": str(root)})
+    run = subprocess.run(
+        ["sh", REPO / "debian" / "sensorqd.postrm", "purge"],
+        capture_output=True,
+        text=True,
+        env={"PATH": f"{programs}:{os.environ['PATH']}", "DPKG_ROOT": str(root)},
+    )
     assert (run.returncode, run.stdout + run.stderr) == (0, "")
     assert not state.exists() and not (root / "etc/sensorqd").exists() and not link.is_symlink() and own.is_symlink()
 
@@ -60,11 +67,16 @@ def test_a_purge_of_another_root_leaves_this_machine_alone(tmp_path):
 def test_examples_of_all_releases_are_known():
     """`init` writes over them. Before a release its own stands in the list; the file changes after that."""
     news = re.findall(r"^## (\d+\.\d+\.\d+), (.*)", (REPO / "NEWS.md").read_text(), re.M)
-    known = dict(re.findall(r'\{ "([\d.]+)", "([0-9a-f]{64})" \}', (REPO / "daemon" / "verbs" / "init-write.c").read_text()))
+    known = dict(
+        re.findall(r'\{ "([\d.]+)", "([0-9a-f]{64})" \}', (REPO / "daemon" / "verbs" / "init-write.c").read_text())
+    )
     assert sorted(known) == sorted(version for version, date in news if date != "not yet released")
     if news[0][1] != "not yet released":
         assert known[news[0][0]] == hashlib.sha256((REPO / "config" / "sensorqd.yaml").read_bytes()).hexdigest()
-    assert known["0.1.0"] == hashlib.sha256((REPO / "tests" / "fuzz" / "corpus" / "yaml" / "example").read_bytes()).hexdigest()
+    assert (
+        known["0.1.0"]
+        == hashlib.sha256((REPO / "tests" / "fuzz" / "corpus" / "yaml" / "example").read_bytes()).hexdigest()
+    )
 
 
 def test_the_workflow_is_one():
@@ -72,7 +84,12 @@ def test_the_workflow_is_one():
         pytest.skip("not installed: go")
     program = CACHE / "actionlint"
     if not program.exists():
-        subprocess.run(["go", "install", ACTIONLINT], env={**os.environ, "GOBIN": str(CACHE), "GOFLAGS": "-mod=mod"}, check=True, timeout=300)
+        subprocess.run(
+            ["go", "install", ACTIONLINT],
+            env={**os.environ, "GOBIN": str(CACHE), "GOFLAGS": "-mod=mod"},
+            check=True,
+            timeout=300,
+        )
     run = subprocess.run([program, *(REPO / ".github" / "workflows").glob("*.yml")], capture_output=True, text=True)
     assert (run.returncode, run.stdout + run.stderr) == (0, "")
 
@@ -81,7 +98,12 @@ class _Tags(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b"".join(b'<a href="/sensorqd/sensorqd/archive/refs/tags/v%s.tar.gz">x</a>' % v for v in (b"0.1.0", b"9.10.0", b"9.9.1")))
+        self.wfile.write(
+            b"".join(
+                b'<a href="/sensorqd/sensorqd/archive/refs/tags/v%s.tar.gz">x</a>' % v
+                for v in (b"0.1.0", b"9.10.0", b"9.9.1")
+            )
+        )
 
     def log_message(self, *_):
         pass
@@ -94,9 +116,27 @@ def test_releases_are_found(tmp_path):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Tags)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     watch = tmp_path / "watch"
-    watch.write_text((REPO / "debian" / "watch").read_text().replace("https://github.com", f"http://127.0.0.1:{server.server_address[1]}"))
-    run = subprocess.run(["uscan", "--dehs", "--no-download", "--watchfile", watch, "--package", "sensorqd", "--upstream-version", "0.1.0"],
-                         capture_output=True, text=True, cwd=tmp_path)
+    watch.write_text(
+        (REPO / "debian" / "watch")
+        .read_text()
+        .replace("https://github.com", f"http://127.0.0.1:{server.server_address[1]}")
+    )
+    run = subprocess.run(
+        [
+            "uscan",
+            "--dehs",
+            "--no-download",
+            "--watchfile",
+            watch,
+            "--package",
+            "sensorqd",
+            "--upstream-version",
+            "0.1.0",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     server.shutdown()
     assert "<upstream-version>9.10.0</upstream-version>" in run.stdout, run.stdout + run.stderr
 
@@ -107,13 +147,16 @@ def test_one_version():
 
 
 def test_a_newer_tree_of_the_same_version_is_installed(tmp_path):
-    """`git pull && sudo debian/build --install`: apt tells two packages of one version apart by what they need and their size only."""
+    """`git pull && sudo debian/build --install`: apt tells two packages of one version apart by what they need and
+    their size only."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         pytest.skip("not installed: apt-get, dpkg-deb")
     control = "Package: sensorqd\nVersion: 0.2.0-1\nArchitecture: all\nMaintainer: A <a@b>\nInstalled-Size: 1\nDescription: a\n"
     (tmp_path / "tree" / "DEBIAN").mkdir(parents=True)
     (tmp_path / "tree" / "DEBIAN" / "control").write_text(control)
-    subprocess.run(["dpkg-deb", "--build", tmp_path / "tree", tmp_path / "sensorqd.deb"], check=True, capture_output=True)
+    subprocess.run(
+        ["dpkg-deb", "--build", tmp_path / "tree", tmp_path / "sensorqd.deb"], check=True, capture_output=True
+    )
     (tmp_path / "status").write_text(control.replace("Version", "Status: install ok installed\nVersion") + "\n")
     for directory in ("lists/partial", "cache/archives/partial"):
         (tmp_path / directory).mkdir(parents=True)
@@ -121,5 +164,7 @@ def test_a_newer_tree_of_the_same_version_is_installed(tmp_path):
     options = [f"-oDir::{name}={tmp_path / place}" for name, place in places.items()]
     options += ["-oDir::Etc::sourcelist=/dev/null", "-oDir::Etc::sourceparts=/dev/null", "-oDebug::NoLocking=1"]
     line = re.search(r'apt-get (install .*) "\$deb"', (REPO / "debian" / "build").read_text())[1]
-    done = subprocess.run(["apt-get", "--simulate", *options, *line.split(), tmp_path / "sensorqd.deb"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["apt-get", "--simulate", *options, *line.split(), tmp_path / "sensorqd.deb"], capture_output=True, text=True
+    )
     assert re.search(r"^Inst sensorqd ", done.stdout, re.M), done.stdout + done.stderr

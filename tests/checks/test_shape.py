@@ -1,7 +1,10 @@
-"""The shape of the code, as docs/ARCHITECTURE.md says: who may include whom, how long things may be, one door for each foreign library."""
+"""The shape of the code, as docs/ARCHITECTURE.md says: who may include whom, how long things may be, one door for each
+foreign library."""
+
 import re
 import statistics
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,27 @@ SOURCES = sorted([*REPO.glob("lib/*.[ch]"), *REPO.glob("daemon/**/*.[ch]")])
 # Left may not include right. Files not named stand where their folder's others do.
 LAYERS = [
     ["lib/"],
-    ["daemon/events", "daemon/config", "daemon/secret", "daemon/cause", "daemon/trouble", "daemon/auth", "daemon/bisect", "daemon/match", "daemon/web-listen", "daemon/web-place", "daemon/publish/reading"],
+    [
+        "daemon/events",
+        "daemon/config",
+        "daemon/secret",
+        "daemon/cause",
+        "daemon/trouble",
+        "daemon/auth",
+        "daemon/bisect",
+        "daemon/match",
+        "daemon/web-listen",
+        "daemon/web-place",
+        "daemon/publish/reading",
+    ],
     ["daemon/publish/shape"],
-    ["daemon/pubsub/wire", "daemon/sinks/document", "daemon/subscribe/batch", "daemon/subscribe/blame", "daemon/subscribe/payload"],
+    [
+        "daemon/pubsub/wire",
+        "daemon/sinks/document",
+        "daemon/subscribe/batch",
+        "daemon/subscribe/blame",
+        "daemon/subscribe/payload",
+    ],
     ["daemon/pubsub/credentials", "daemon/pubsub/token"],
     ["daemon/pubsub/client", "daemon/publish/outbox"],
     ["daemon/publish/", "daemon/subscribe/"],  # source, publisher, sink, lease, subscriber and what only they use
@@ -29,7 +50,14 @@ LAYERS = [
 ]
 
 DOORS = {
-    "curl/": ("lib/http", "lib/curl", "lib/stream"), "microhttpd.h": "lib/listen", "yaml.h": "lib/yaml", "openssl/": ("lib/jws", "lib/sha256"), "zlib.h": "lib/gzip", "sqlite3.h": "lib/sql", "json-c": "lib/json", "json.h": "lib/json",
+    "curl/": ("lib/http", "lib/curl", "lib/stream"),
+    "microhttpd.h": "lib/listen",
+    "yaml.h": "lib/yaml",
+    "openssl/": ("lib/jws", "lib/sha256"),
+    "zlib.h": "lib/gzip",
+    "sqlite3.h": "lib/sql",
+    "json-c": "lib/json",
+    "json.h": "lib/json",
 }
 
 
@@ -38,7 +66,12 @@ def relative(path):
 
 
 def layer(name):
-    matches = [(len(prefix), number) for number, layer_names in enumerate(LAYERS) for prefix in layer_names if name.startswith(prefix)]
+    matches = [
+        (len(prefix), number)
+        for number, layer_names in enumerate(LAYERS)
+        for prefix in layer_names
+        if name.startswith(prefix)
+    ]
     assert matches, f"{name} has no place in LAYERS"
     return max(matches)[1]
 
@@ -70,14 +103,20 @@ def test_foreign_libraries_have_one_door(source):
 
 
 def functions(path):
-    """(name, lines) of each function of a file: a body opens at the end of an unindented line and closes with an unindented brace."""
+    """(name, lines) of each function of a file: a body opens at the end of an unindented line and closes with an
+    unindented brace."""
     found, start, name = [], None, None
     for number, line in enumerate(path.read_text().splitlines()):
         if start is None:
             match = re.match(r"^[a-zA-Z_].*?\b(\w+)\(.*", line)
             if match:
                 name = match[1]
-            if name and line.endswith("{") and not line.startswith(("struct", "typedef", "enum", "union", "static const", "extern")) and "=" not in line:
+            if (
+                name
+                and line.endswith("{")
+                and not line.startswith(("struct", "typedef", "enum", "union", "static const", "extern"))
+                and "=" not in line
+            ):
                 start = number
             elif line.endswith(";"):
                 name = None
@@ -88,7 +127,9 @@ def functions(path):
 
 
 def test_functions_are_short():
-    all_lines = [(lines, name, relative(path)) for path in SOURCES if path.suffix == ".c" for name, lines in functions(path)]
+    all_lines = [
+        (lines, name, relative(path)) for path in SOURCES if path.suffix == ".c" for name, lines in functions(path)
+    ]
     lengths = [lines for lines, _, _ in all_lines]
     longest = max(all_lines)
     assert longest[0] <= 60, f"{longest[1]} in {longest[2]} has {longest[0]} lines"
@@ -121,8 +162,20 @@ def test_exit_is_called_in_main_only():
 
 
 def test_layout_is_clang_formats():
-    run = subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, [*SOURCES, *REPO.glob("tests/**/*.[ch]")])], capture_output=True, text=True)
+    run = subprocess.run(
+        ["clang-format", "--dry-run", "-Werror", *map(str, [*SOURCES, *REPO.glob("tests/**/*.[ch]")])],
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stderr[-4000:]
+
+
+@pytest.mark.parametrize("arguments", [["format", "--diff"], ["check"]], ids=" ".join)
+def test_python_is_as_ruff_wants_it(arguments):
+    run = subprocess.run(
+        [sys.executable, "-m", "ruff", *arguments, "--no-cache", "."], cwd=REPO, capture_output=True, text=True
+    )
+    assert run.returncode == 0, (run.stdout + run.stderr)[-4000:]
 
 
 def test_every_file_names_its_licence():

@@ -1,4 +1,5 @@
 """The unit and its template: understood by systemd without a warning, and confined."""
+
 import json
 import re
 import subprocess
@@ -13,8 +14,12 @@ EXPOSURE = 11  # tenths; Debian's redis-server has 12, tor 68, most daemons 96
 
 def restarts():
     """What meson.build writes for this machine's systemd."""
-    new, old = re.search(r"version_compare\('>= 254'\) \? \[(.*?)\] : \[(.*?)\]", (REPO / "systemd" / "meson.build").read_text(), re.S).groups()
-    version = int(re.match(r"systemd (\d+)", subprocess.run(["systemctl", "--version"], capture_output=True, text=True).stdout)[1])
+    new, old = re.search(
+        r"version_compare\('>= 254'\) \? \[(.*?)\] : \[(.*?)\]", (REPO / "systemd" / "meson.build").read_text(), re.S
+    ).groups()
+    version = int(
+        re.match(r"systemd (\d+)", subprocess.run(["systemctl", "--version"], capture_output=True, text=True).stdout)[1]
+    )
     return "\n".join(re.findall(r"'(.*?)'", new if version >= 254 else old))
 
 
@@ -26,7 +31,13 @@ def unit(request, tmp_path):
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     config, directory = UNITS[request.param]
-    values = {"bindir": str(program.parent), "sysconfdir": "/etc", "config": config, "directory": directory, "restart": restarts()}
+    values = {
+        "bindir": str(program.parent),
+        "sysconfdir": "/etc",
+        "config": config,
+        "directory": directory,
+        "restart": restarts(),
+    }
     text = (REPO / "systemd" / "sensorqd.service.in").read_text()
     path = tmp_path / request.param.replace("@.", "@second.")
     path.write_text(re.sub(r"@(\w+)@", lambda match: values[match[1]], text))
@@ -34,18 +45,29 @@ def unit(request, tmp_path):
 
 
 def test_systemd_understands_every_line(unit):
-    run = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)], capture_output=True, text=True)
+    run = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)], capture_output=True, text=True
+    )
     assert (run.returncode, run.stdout + run.stderr) == (0, "")
 
 
 def test_exposure_is_low(unit):
-    run = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager", f"--threshold={EXPOSURE}", str(unit)], capture_output=True, text=True)
+    run = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--no-pager", f"--threshold={EXPOSURE}", str(unit)],
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr
 
 
 def points_left(unit):
     """What `systemd-analyze security` still counts."""
-    run = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager", "--json=short", str(unit)], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--no-pager", "--json=short", str(unit)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return {row["name"]: row["exposure"] for row in json.loads(run.stdout) if row["exposure"]}
 
 
@@ -57,7 +79,11 @@ def test_each_point_left_has_a_reason(unit):
     sealed = re.sub(r"^(#.*|\[.*)\n", "", (REPO / "systemd" / "drop-ins" / "sealed.conf").read_text(), flags=re.M)
     unit.write_text(unit.read_text().replace("[Install]", f"{sealed}\n[Install]"))
     assert left.keys() - points_left(unit).keys() == {"RootDirectory=/RootImage="}
-    run = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=10", str(unit)], capture_output=True, text=True)
+    run = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=10", str(unit)],
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr
 
 

@@ -1,4 +1,5 @@
 """What the program says: whole sentences that a reader in a hurry can take in."""
+
 import re
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*REPO.glob("lib/*.c"), *REPO.glob("daemon/**/*.c")])
 LONGEST = 40  # words of one text
-ODD = re.compile(r"\b(?<!there )is no (?!longer\b)(?:\w+ )?\w+\b"  # "is not a number" is understood by more readers than "is no number"
-                 r"|\b(?i:mend|mended)\b|\bblanks?\b|\bin the clear\b")  # correct, repair or remove; space; unencrypted
+ODD = re.compile(
+    # "is not a number" is understood by more readers than "is no number"
+    r"\b(?<!there )is no (?!longer\b)(?:\w+ )?\w+\b"
+    r"|\b(?i:mend|mended)\b|\bblanks?\b|\bin the clear\b"
+)  # correct, repair or remove; space; unencrypted
 
 
 def texts(path):
@@ -18,7 +22,7 @@ def texts(path):
         text = "".join(re.findall(r'"((?:[^"\\\n]|\\.)*)"', match[0]))
         if not re.match(r"(CREATE|SELECT|INSERT|DELETE|UPDATE|WITH|PRAGMA) ", text):
             for part in text.split("\\n"):
-                yield code[:match.start()].count("\n") + 1, part
+                yield code[: match.start()].count("\n") + 1, part
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPO)))
@@ -30,8 +34,15 @@ def test_sentences_are_short_and_plain(path):
 
 # What the glossary has another word for: 送信箱, 測定値, デバイス, アラート, 秘密情報, 対応は不要です, 隔離
 FORMER = re.compile(r"アウトボックス|送信待ち|計測値|読み取り値|機器|警報|シークレットファイル|対処は不要|拒否用")
-JAPANESE = [REPO / "README.ja.md", *REPO.glob("docs/ja/*.md"), REPO / "systemd/sensorqd.ja.catalog", REPO / "daemon/page/texts.js",
-            REPO / "daemon/verbs/init-text.c", REPO / "daemon/sinks/alert-text.c", REPO / "docs/RECIPES.md"]
+JAPANESE = [
+    REPO / "README.ja.md",
+    *REPO.glob("docs/ja/*.md"),
+    REPO / "systemd/sensorqd.ja.catalog",
+    REPO / "daemon/page/texts.js",
+    REPO / "daemon/verbs/init-text.c",
+    REPO / "daemon/sinks/alert-text.c",
+    REPO / "docs/RECIPES.md",
+]
 
 
 @pytest.mark.parametrize("path", JAPANESE, ids=lambda path: str(path.relative_to(REPO)))

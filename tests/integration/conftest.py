@@ -1,4 +1,5 @@
 """Fixtures: servers, queues and daemons; everything started is stopped."""
+
 import contextlib
 import random
 import sys
@@ -63,16 +64,35 @@ def remo():
 
 
 class Queue:
-    """Pub/Sub as a test sees it, whichever server stands behind it: `env` is what the daemon needs, `section` its pubsub section."""
+    """Pub/Sub as a test sees it, whichever server stands behind it: `env` is what the daemon needs, `section` its
+    pubsub section."""
 
     def __init__(self, url, project, section, env, secrets, service=None):
-        self.url, self.project, self.section, self.env, self.secrets, self.service = url, project, section, env, secrets, service
+        self.url, self.project, self.section, self.env, self.secrets, self.service = (
+            url,
+            project,
+            section,
+            env,
+            secrets,
+            service,
+        )
         self.session = requests.Session()
         self.verify = True
 
     def call(self, method, resource, body=None):
-        headers = {"Authorization": f"Bearer {self.service.oauth.issue('test')}"} if self.service and self.service.auth else {}
-        reply = self.session.request(method, f"{self.url}/v1/projects/{self.project}/{resource}", json=body, headers=headers, verify=self.verify, timeout=120)
+        headers = (
+            {"Authorization": f"Bearer {self.service.oauth.issue('test')}"}
+            if self.service and self.service.auth
+            else {}
+        )
+        reply = self.session.request(
+            method,
+            f"{self.url}/v1/projects/{self.project}/{resource}",
+            json=body,
+            headers=headers,
+            verify=self.verify,
+            timeout=120,
+        )
         reply.raise_for_status()
         return reply.json()
 
@@ -83,13 +103,24 @@ class Queue:
             self.subscribe(topic, subscription, **options)
 
     def subscribe(self, topic, subscription, **options):
-        body = {"topic": f"projects/{self.project}/topics/{topic}", "ackDeadlineSeconds": 10, "expirationPolicy": {}, **options}
+        body = {
+            "topic": f"projects/{self.project}/topics/{topic}",
+            "ackDeadlineSeconds": 10,
+            "expirationPolicy": {},
+            **options,
+        }
         self.call("PUT", f"subscriptions/{subscription}", body)
 
     def publish(self, messages, topic="sensor-data"):
         """messages: [(data bytes, attributes)]; returns the ids."""
         import base64
-        body = {"messages": [{"data": base64.b64encode(data).decode(), "attributes": attributes or {}} for data, attributes in messages]}
+
+        body = {
+            "messages": [
+                {"data": base64.b64encode(data).decode(), "attributes": attributes or {}}
+                for data, attributes in messages
+            ]
+        }
         return self.call("POST", f"topics/{topic}:publish", body)["messageIds"]
 
     def is_empty(self, subscription="sensor-data-mongodb"):
@@ -118,7 +149,9 @@ def service_queue(service, directory, certificates=None):
 @pytest.fixture
 def pubsub(tmp_path, certificates):
     """The project's own service, over TLS, with OAuth."""
-    with PubSub(cert=certificates.server.cert, key=certificates.server.key, state_dir=str(tmp_path / "pubsub"), auth=True) as service:
+    with PubSub(
+        cert=certificates.server.cert, key=certificates.server.key, state_dir=str(tmp_path / "pubsub"), auth=True
+    ) as service:
         yield service
 
 
@@ -161,16 +194,47 @@ def sensorqd(tmp_path, request):
 class Stack:
     """Source, queue and MongoDB with one daemon between them, and a look at the collection."""
 
-    def __init__(self, make, queue, mongodb, remo, database=None, interval_msec=1000, name="daemon", options=None, **mongodb_options):
+    def __init__(
+        self,
+        make,
+        queue,
+        mongodb,
+        remo,
+        database=None,
+        interval_msec=1000,
+        name="daemon",
+        options=None,
+        **mongodb_options,
+    ):
         self.queue, self.mongodb, self.remo = queue, mongodb, remo
         self.database = database or "db" + uuid.uuid4().hex[:12]
         uri = mongodb_options.pop("uri", mongodb.uri)
         config = {"pubsub": queue.section}
         if remo:
-            config["publish"] = {"topic": "sensor-data", "sources": [
-                {"name": "home", "type": "nature_remo", "interval": "10s", "token_file": "nature-remo.token", "url": remo.url}]}
-        config["subscribe"] = [{"subscription": "sensor-data-mongodb", "mongodb": {
-            "uri": uri, "database": self.database, "collection": "readings", "backoff": {"initial": "1s", "max": "2s"}, **mongodb_options}}]
+            config["publish"] = {
+                "topic": "sensor-data",
+                "sources": [
+                    {
+                        "name": "home",
+                        "type": "nature_remo",
+                        "interval": "10s",
+                        "token_file": "nature-remo.token",
+                        "url": remo.url,
+                    }
+                ],
+            }
+        config["subscribe"] = [
+            {
+                "subscription": "sensor-data-mongodb",
+                "mongodb": {
+                    "uri": uri,
+                    "database": self.database,
+                    "collection": "readings",
+                    "backoff": {"initial": "1s", "max": "2s"},
+                    **mongodb_options,
+                },
+            }
+        ]
         config["subscribe"][0].update(options or {})
         secrets = {**queue.secrets, "nature-remo.token": (remo.token if remo else "none") + "\n"}
         env = {**queue.env, **({"SENSORQD_TEST_INTERVAL_MSEC": str(interval_msec)} if interval_msec else {})}
@@ -184,13 +248,18 @@ class Stack:
         return self._client[self.database][collection].count_documents({})
 
     def quiet(self):
-        """No more readings; what was served has reached the daemon and is on its disk: the poll after that has begun."""
+        """No more readings; what was served has reached the daemon and is on its disk: the poll after that has
+        begun."""
         self.remo.fall_silent()
         polls = self.remo.polls()
         wait_until(lambda: self.remo.polls() >= polls + 2, "two empty polls")
 
     def wait_count(self, n, collection="readings", patience=None):
-        return wait_until(lambda: self.count(collection) >= n, f"{n} documents in {collection} (log: {self.daemon.log.lines[-15:]})", patience)
+        return wait_until(
+            lambda: self.count(collection) >= n,
+            f"{n} documents in {collection} (log: {self.daemon.log.lines[-15:]})",
+            patience,
+        )
 
     def close(self):
         self._client.close()
@@ -269,7 +338,8 @@ def house(make_stack, own_queue, shared_mongodb, remo, broker, tmp_path):
         {"name": "run", "type": "exec", "interval": "10s", "command": ["sh", "-c", "echo 21.5"]},
         {"name": "stream", "type": "exec", "mode": "stream", "command": [str(program)]},
         {"name": "broker", "type": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "topics": ["home/{id}/{field}"]},
-        {"name": "push", "type": "http_push", "listen": f"127.0.0.1:{stack.port}"}]
+        {"name": "push", "type": "http_push", "listen": f"127.0.0.1:{stack.port}"},
+    ]
     with History() as stack.history:
         stack.daemon.config["publish"]["sources"].append(history_source(stack.history))
         stack.daemon.write_config()

@@ -1,4 +1,5 @@
 """A source of each kind for one daemon, and the peers behind them."""
+
 import http.server
 import json
 import threading
@@ -31,8 +32,11 @@ class Pusher(threading.Thread):
         n = 0
         while not self.ending:
             name = f"push:{n}"
-            request = urllib.request.Request(f"http://127.0.0.1:{self.port}/readings", json.dumps({"n": name}).encode(),
-                                             {"Content-Type": "application/json", "Idempotency-Key": name})
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{self.port}/readings",
+                json.dumps({"n": name}).encode(),
+                {"Content-Type": "application/json", "Idempotency-Key": name},
+            )
             try:
                 with urllib.request.urlopen(request, timeout=5) as reply:
                     assert json.load(reply) == {"stored": 1}
@@ -44,7 +48,9 @@ class Pusher(threading.Thread):
 
 
 class History(http.server.ThreadingHTTPServer):
-    """An API that keeps points: answers from a time to another, newest first, in pages; and one point lies in the far future."""
+    """An API that keeps points: answers from a time to another, newest first, in pages; and one point lies in the far
+    future."""
+
     daemon_threads = True
     PAGE = 40
 
@@ -57,15 +63,19 @@ class History(http.server.ThreadingHTTPServer):
         self.points.append((time.time() - late, f"history:{n}"))
 
     def page(self, since, until, token):
-        found = sorted((point for point in self.points if since <= point[0] <= until or point[0] > 2**31 - 1), reverse=True)
-        return found[token:token + self.PAGE], token + self.PAGE if token + self.PAGE < len(found) else None
+        found = sorted(
+            (point for point in self.points if since <= point[0] <= until or point[0] > 2**31 - 1), reverse=True
+        )
+        return found[token : token + self.PAGE], token + self.PAGE if token + self.PAGE < len(found) else None
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
         points, token = self.server.page(int(query["from"]), int(query["to"]), int(query.get("page", 0)))
-        body = json.dumps({"next": token, "points": [{"at": datetime.fromtimestamp(at, UTC).isoformat(), "n": n} for at, n in points]}).encode()
+        body = json.dumps(
+            {"next": token, "points": [{"at": datetime.fromtimestamp(at, UTC).isoformat(), "n": n} for at, n in points]}
+        ).encode()
         self.send_response(503 if self.server.down else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -76,12 +86,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def history_source(history):
-    return {"name": "history", "type": "http_json", "interval": "10s", "url": f"http://127.0.0.1:{history.server_port}/?from={{since:unix}}&to={{until:unix}}",
-            "since": {"overlap": "1h", "window": "2h"}, "paging": {"next": "/next", "parameter": "page"}, "reading": {"items": "/points", "time": "/at"}}
+    return {
+        "name": "history",
+        "type": "http_json",
+        "interval": "10s",
+        "url": f"http://127.0.0.1:{history.server_port}/?from={{since:unix}}&to={{until:unix}}",
+        "since": {"overlap": "1h", "window": "2h"},
+        "paging": {"next": "/next", "parameter": "page"},
+        "reading": {"items": "/points", "time": "/at"},
+    }
 
 
 def meet(stack, broker):
-    """The daemon has its session, and has seen how the broker counts: from then on it knows what comes again. Returns what was sent."""
+    """The daemon has its session, and has seen how the broker counts: from then on it knows what comes again. Returns
+    what was sent."""
     wait_until(lambda: mosquitto.keeps_for(stack.daemon.state, "broker"), "a session with the broker")
     for n in range(2):
         broker.publish("home/x/n", f"mqtt:hello:{n}")

@@ -1,5 +1,6 @@
-"""Queue and sink without a source: a test publishes, a daemon stores. The queue lives in the test's process, so that a test can put in what no client
-could publish (10 MB of data) and can read the queue's log without a request."""
+"""Queue and sink without a source: a test publishes, a daemon stores. The queue lives in the test's process, so that a
+test can put in what no client could publish (10 MB of data) and can read the queue's log without a request."""
+
 import base64
 import json
 import uuid
@@ -13,22 +14,53 @@ SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/sensor-data-mongodb"
 
 
 class Feed:
-    """server: services.mongodb.MongoDB or services.wire_mongo.WireMongo. settings: of the subscription in Pub/Sub; section: of it in the
-    configuration; service: options of PubSub; what is left: of the mongodb section."""
+    """server: services.mongodb.MongoDB or services.wire_mongo.WireMongo. settings: of the subscription in Pub/Sub;
+    section: of it in the configuration; service: options of PubSub; what is left: of the mongodb section."""
 
-    def __init__(self, make, server, settings=None, section=None, service=None, publish=None, database=None, uri=None, env=None, secrets=None, **mongodb):
+    def __init__(
+        self,
+        make,
+        server,
+        settings=None,
+        section=None,
+        service=None,
+        publish=None,
+        database=None,
+        uri=None,
+        env=None,
+        secrets=None,
+        **mongodb,
+    ):
         self.server = server
         self.database = database or "db" + uuid.uuid4().hex[:12]
         self.service = PubSub(**(service or {})).start()
         self.store = self.service.store
         self.service.api.create_topic(TOPIC, b"{}")
         self.subscribe(**(settings or {}))
-        config = {"pubsub": {"project": PROJECT}, "subscribe": [{"subscription": "sensor-data-mongodb", **(section or {}), "mongodb": {
-            "uri": uri or server.uri, "database": self.database, "collection": "readings", "backoff": {"initial": "1s", "max": "2s"}, **mongodb}}]}
+        config = {
+            "pubsub": {"project": PROJECT},
+            "subscribe": [
+                {
+                    "subscription": "sensor-data-mongodb",
+                    **(section or {}),
+                    "mongodb": {
+                        "uri": uri or server.uri,
+                        "database": self.database,
+                        "collection": "readings",
+                        "backoff": {"initial": "1s", "max": "2s"},
+                        **mongodb,
+                    },
+                }
+            ],
+        }
         if publish:
             config["publish"] = publish
-        self.daemon = make(config, secrets, name="feed" + uuid.uuid4().hex[:6],
-                           env={"PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self.service.port}", **(env or {})})
+        self.daemon = make(
+            config,
+            secrets,
+            name="feed" + uuid.uuid4().hex[:6],
+            env={"PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self.service.port}", **(env or {})},
+        )
         self._client = None
 
     def subscribe(self, name=SUBSCRIPTION, topic=TOPIC, **settings):
@@ -38,7 +70,9 @@ class Feed:
     def publish(self, *messages, topic=TOPIC):
         """messages: data, or (data, attributes); returns the message ids."""
         whole = [message if isinstance(message, tuple) else (message, {}) for message in messages]
-        return self.store.publish(topic, [{"data": base64.b64encode(data).decode(), "attributes": attributes} for data, attributes in whole])
+        return self.store.publish(
+            topic, [{"data": base64.b64encode(data).decode(), "attributes": attributes} for data, attributes in whole]
+        )
 
     # What happened in the queue
 
@@ -60,7 +94,11 @@ class Feed:
 
     def requests(self, part, since=0.0):
         """Requests whose line contains *part*, begun after *since* on the monotonic clock."""
-        return [event for event in self.events("http") if part in f"{event['method']} {event['target']}" and event["began"] >= since]
+        return [
+            event
+            for event in self.events("http")
+            if part in f"{event['method']} {event['target']}" and event["began"] >= since
+        ]
 
     # What is in the collections
 
@@ -82,7 +120,11 @@ class Feed:
         return {name.rpartition(":")[2]: document for name, document in self.documents("readings_rejected").items()}
 
     def wait_documents(self, n, collection="readings", patience=None):
-        wait_until(lambda: len(self.documents(collection)) >= n, f"{n} documents in {collection} (log: {self.daemon.log.lines[-15:]})", patience)
+        wait_until(
+            lambda: len(self.documents(collection)) >= n,
+            f"{n} documents in {collection} (log: {self.daemon.log.lines[-15:]})",
+            patience,
+        )
 
     def close(self):
         self.daemon.close()

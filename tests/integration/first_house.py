@@ -1,4 +1,5 @@
 """A machine before its first configuration, for `sensorqd init`."""
+
 import os
 import subprocess
 import uuid
@@ -24,9 +25,25 @@ class House:
         self.database = "db" + uuid.uuid4().hex[:12]
         self.key = self.home / "pubsub-credential.json"
         self.key.write_text(Path(queue.section["credentials_file"]).read_text())
-        self.env = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8", "MONGOC_DISABLE_SHM": "1", **queue.env}
-        self.options = ["--endpoint", queue.url, "--ca-file", queue.section["ca_file"], "--state-dir", str(self.directory / "state"),
-                        "--set", f"home.url={remo.url}", "--set", f"mongodb.database={self.database}"]
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "MONGOC_DISABLE_SHM": "1",
+            **queue.env,
+        }
+        self.options = [
+            "--endpoint",
+            queue.url,
+            "--ca-file",
+            queue.section["ca_file"],
+            "--state-dir",
+            str(self.directory / "state"),
+            "--set",
+            f"home.url={remo.url}",
+            "--set",
+            f"mongodb.database={self.database}",
+        ]
 
     def command(self, *arguments):
         return [binary(), "-c", str(self.etc / "sensorqd.yaml"), "init", *self.options, *arguments]
@@ -35,11 +52,24 @@ class House:
         return Terminal(self.command(*arguments), {**self.env, **env}, self.home)
 
     def run(self, *arguments, **env):
-        return subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180,
-                              env={**self.env, **env}, cwd=self.home)
+        return subprocess.run(
+            self.command(*arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            env={**self.env, **env},
+            cwd=self.home,
+        )
 
     def verb(self, *arguments):
-        return subprocess.run([binary(), "-c", str(self.etc / "sensorqd.yaml"), *arguments], capture_output=True, text=True, timeout=180, env=self.env)
+        return subprocess.run(
+            [binary(), "-c", str(self.etc / "sensorqd.yaml"), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=180,
+            env=self.env,
+        )
 
     def once(self):
         (self.directory / "state").mkdir(exist_ok=True)  # as the unit does

@@ -1,7 +1,10 @@
-"""One sensorqd under test: its directory, its configuration, its process, what it logs and what it tells the service manager.
+"""One sensorqd under test: its directory, its configuration, its process, what it logs and what it tells the service
+manager.
 
-The binary is $SENSORQD: tests/daemon/sensorqd of a build, whose doors shorten waits and die at crash points (tests/daemon/).
+The binary is $SENSORQD: tests/daemon/sensorqd of a build, whose doors shorten waits and die at crash points
+(tests/daemon/).
 """
+
 import contextlib
 import datetime
 import json
@@ -18,9 +21,14 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-PATIENCE = float(os.environ.get("SENSORQD_TEST_PATIENCE", "60"))  # seconds to wait for an event; larger under sanitizers and valgrind
+PATIENCE = float(
+    os.environ.get("SENSORQD_TEST_PATIENCE", "60")
+)  # seconds to wait for an event; larger under sanitizers and valgrind
 
-GOOD = {"ackDeadlineSeconds": 60, "messageRetentionDuration": "604800s"}  # settings of a subscription that `check` has nothing to say about
+GOOD = {
+    "ackDeadlineSeconds": 60,
+    "messageRetentionDuration": "604800s",
+}  # settings of a subscription that `check` has nothing to say about
 
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\dT[\d:.]+Z) (\w+): (.*?)(?: \[((?:[A-Z0-9_]+=.*)?)\])?$")
 _FIELD = re.compile(r"([A-Z][A-Z0-9_]*)=(.*?)(?= [A-Z][A-Z0-9_]*=|$)")
@@ -36,13 +44,15 @@ EVENTS = _event_ids()
 
 def binary():
     path = os.environ.get("SENSORQD", str(REPO / "build" / "tests" / "daemon" / "sensorqd"))
-    assert path.endswith("tests/daemon/sensorqd"), f"{path} is not the daemon of the tests: ninja -C BUILD tests/daemon/sensorqd"
+    assert path.endswith("tests/daemon/sensorqd"), (
+        f"{path} is not the daemon of the tests: ninja -C BUILD tests/daemon/sensorqd"
+    )
     return path
 
 
 def wait_until(condition, what, patience=None):
-    """The first true value of condition(); AssertionError naming *what* (a function is asked then) when it does not come. patience: where PATIENCE is
-    too short."""
+    """The first true value of condition(); AssertionError naming *what* (a function is asked then) when it does not
+    come. patience: where PATIENCE is too short."""
     deadline = time.monotonic() + max(patience or 0, PATIENCE)
     while True:
         value = condition()
@@ -61,7 +71,8 @@ def seed():
 
 
 class Entry:
-    """One line of the log with its fields. time: of the daemon's clock, like time.time(); None for what others wrote."""
+    """One line of the log with its fields. time: of the daemon's clock, like time.time(); None for what others
+    wrote."""
 
     def __init__(self, level, text, fields, stamp=None):
         self.level, self.text, self.fields = level, text, fields
@@ -81,7 +92,11 @@ class Log:
 
     def feed(self, line):
         match = _LINE.match(line)
-        entry = Entry(match[2], match[3], dict(_FIELD.findall(match[4] or "")), match[1]) if match else Entry("raw", line, {})
+        entry = (
+            Entry(match[2], match[3], dict(_FIELD.findall(match[4] or "")), match[1])
+            if match
+            else Entry("raw", line, {})
+        )
         with self._changed:
             self.lines.append(line)
             self.entries.append(entry)
@@ -94,9 +109,11 @@ class Log:
 
     def wait(self, name, count=1, patience=None, where=lambda entry: True):
         """Waits for the count-th entry of that event."""
+
         def enough():
             found = [entry for entry in self.events(name) if where(entry)]
             return found[count - 1] if len(found) >= count else None
+
         try:
             return wait_until(enough, f"event {name} x{count}", patience)
         except AssertionError as error:
@@ -126,12 +143,15 @@ class Notify:
 
     def wait(self, pattern, patience=None, since=0):
         """The first message from index *since* that matches."""
-        return wait_until(lambda: next((m for m in self.messages[since:] if re.search(pattern, m)), None),
-                          f"notification {pattern!r} (last: {self.messages[-3:]})", patience)
+        return wait_until(
+            lambda: next((m for m in self.messages[since:] if re.search(pattern, m)), None),
+            f"notification {pattern!r} (last: {self.messages[-3:]})",
+            patience,
+        )
 
     @property
     def status(self):
-        return next((m[len("STATUS="):] for m in reversed(self.messages) if m.startswith("STATUS=")), "")
+        return next((m[len("STATUS=") :] for m in reversed(self.messages) if m.startswith("STATUS=")), "")
 
     def close(self):
         self._socket.close()
@@ -166,9 +186,27 @@ class Sensorqd:
         return [*self.wrapper, binary(), "-c", str(self.config_file), *arguments]
 
     def environment(self, **more):
-        clean = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "JOURNAL_STREAM", "PUBSUB_EMULATOR_HOST", "CREDENTIALS_DIRECTORY",
-                                                                  "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "GOOGLE_APPLICATION_CREDENTIALS")}
-        return {**clean, "SENSORQD_LOG_FIELDS": "1", "MONGOC_DISABLE_SHM": "1", **self.env, **more}  # killed, it would leave its counters in /dev/shm
+        clean = {
+            k: v
+            for k, v in os.environ.items()
+            if k
+            not in (
+                "NOTIFY_SOCKET",
+                "JOURNAL_STREAM",
+                "PUBSUB_EMULATOR_HOST",
+                "CREDENTIALS_DIRECTORY",
+                "STATE_DIRECTORY",
+                "RUNTIME_DIRECTORY",
+                "GOOGLE_APPLICATION_CREDENTIALS",
+            )
+        }
+        return {
+            **clean,
+            "SENSORQD_LOG_FIELDS": "1",
+            "MONGOC_DISABLE_SHM": "1",
+            **self.env,
+            **more,
+        }  # killed, it would leave its counters in /dev/shm
 
     def start(self, *arguments, ready=True, **env):
         """Starts `run` (or the verb given) and waits for READY=1."""
@@ -176,16 +214,24 @@ class Sensorqd:
         if self.notify:
             self.notify.close()
         self.notify = Notify(self.directory / "notify.sock")
-        self.process = subprocess.Popen(self.command(*(arguments or ("run",))), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True, errors="replace",
-                                        env=self.environment(NOTIFY_SOCKET=self.notify.path, **env))
+        self.process = subprocess.Popen(
+            self.command(*(arguments or ("run",))),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=self.environment(NOTIFY_SOCKET=self.notify.path, **env),
+        )
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()
         if ready:
             try:
                 self.notify.wait("^READY=1")
             except AssertionError as error:
-                raise AssertionError(f"{error}; exit code {self.process.poll()}; log:\n" + "\n".join(self.log.lines[-40:])) from None
+                raise AssertionError(
+                    f"{error}; exit code {self.process.poll()}; log:\n" + "\n".join(self.log.lines[-40:])
+                ) from None
         return self
 
     def _read(self, stream):
@@ -194,8 +240,14 @@ class Sensorqd:
 
     def run(self, *arguments, timeout=180, **env):
         """Runs a verb to its end."""
-        return subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
-                              env=self.environment(**env))
+        return subprocess.run(
+            self.command(*arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environment(**env),
+        )
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -252,7 +304,9 @@ def small_disk(directory, size):
     if os.geteuid() != 0:
         pytest.skip("not possible here: mounting needs root")
     directory.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], capture_output=True, text=True
+    )
     if done.returncode != 0:
         pytest.skip(f"not possible here: {done.stderr.strip()}")
     try:

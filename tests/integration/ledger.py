@@ -5,11 +5,13 @@ In:   every reading that the source served (tests/services/nature_remo.py: each 
 Out:  every acknowledgement that the queue applied (same log), every `_id` that MongoDB confirmed as durable and when (witness.py), every
       document in both collections.
 
-Which readings must be there: those of every poll whose body was written whole to the socket, with one exception. The last such poll of
-a daemon that then ended (kill -9 or stop) may have been on its way: it counts as not fetched if the outbox, read after the death and
-before the next start, has not committed it. SQLite's sqlite_sequence tells: it moves only with a commit and never back, so a life of
-the daemon has committed either all that it was served, or all but the last poll. Anything else is a loss, also if a row vanished later.
+Which readings must be there: those of every poll whose body was written whole to the socket, with one exception. The
+last such poll of a daemon that then ended (kill -9 or stop) may have been on its way: it counts as not fetched if the
+outbox, read after the death and before the next start, has not committed it. SQLite's sqlite_sequence tells: it moves
+only with a commit and never back, so a life of the daemon has committed either all that it was served, or all but the
+last poll. Anything else is a loss, also if a row vanished later.
 """
+
 import collections
 import contextlib
 import json
@@ -24,7 +26,9 @@ class Result:
 
     def __init__(self):
         self.lost, self.doubled, self.early, self.wrong = [], [], [], []
-        self.served = self.fetched = self.cut_off = self.published = self.acknowledged = self.documents = self.rejected = 0
+        self.served = self.fetched = self.cut_off = self.published = self.acknowledged = self.documents = (
+            self.rejected
+        ) = 0
 
         self.foreign = 0
 
@@ -40,11 +44,14 @@ class Result:
     def __str__(self):
         counts = {name: value for name, value in vars(self).items() if isinstance(value, int)}
         text = f"lost {len(self.lost)}, doubled {len(self.doubled)}, acknowledged-before-durable {len(self.early)}, wrong {len(self.wrong)}; {counts}"
-        return "\n".join([text, *[f"  {line}" for kind in ("lost", "doubled", "early", "wrong") for line in getattr(self, kind)[:5]]])
+        return "\n".join(
+            [text, *[f"  {line}" for kind in ("lost", "doubled", "early", "wrong") for line in getattr(self, kind)[:5]]]
+        )
 
 
 class Life:
-    """One process of the daemon: the polls after `after` up to the next life's belong to it; what the outbox had committed around it."""
+    """One process of the daemon: the polls after `after` up to the next life's belong to it; what the outbox had
+    committed around it."""
 
     def __init__(self, after, committed_before):
         self.after, self.committed_before, self.committed = after, committed_before, None
@@ -54,7 +61,9 @@ def committed_rows(outbox):
     """How many readings this outbox file ever committed. From a copy: the next start shall find what the kill left."""
     outbox = Path(outbox)
     if not outbox.exists():
-        outbox = outbox.with_name(outbox.name + ".salvaged")  # a kill within the exchange of a damaged file for what was saved of it
+        outbox = outbox.with_name(
+            outbox.name + ".salvaged"
+        )  # a kill within the exchange of a damaged file for what was saved of it
     if not outbox.exists():
         return 0
     with tempfile.TemporaryDirectory(prefix="outbox-") as directory:
@@ -70,9 +79,22 @@ def committed_rows(outbox):
 
 
 class Ledger:
-    """topic, subscription: full names. collection, rejected: pymongo collections. remo: the NatureRemo service in this process."""
+    """topic, subscription: full names. collection, rejected: pymongo collections. remo: the NatureRemo service in this
+    process."""
 
-    def __init__(self, remo, outbox, events_file, witness, collection, rejected, topic, subscription, source="home", id_attribute="idempotency_key"):
+    def __init__(
+        self,
+        remo,
+        outbox,
+        events_file,
+        witness,
+        collection,
+        rejected,
+        topic,
+        subscription,
+        source="home",
+        id_attribute="idempotency_key",
+    ):
         self.remo, self.outbox, self.events_file, self.witness = remo, outbox, events_file, witness
         self.collection, self.rejected = collection, rejected
         self.topic, self.subscription, self.source, self.id_attribute = topic, subscription, source, id_attribute
@@ -85,7 +107,8 @@ class Ledger:
         self.lives.append(Life(self.remo.polls(), committed_rows(self.outbox)))
 
     def end_life(self):
-        """Call after each end of the daemon, before anything else touches its state. Waits until the source has done what the dead one asked for:
+        """Call after each end of the daemon, before anything else touches its state. Waits until the source has done
+        what the dead one asked for:
         it belongs to this life."""
         self.lives[-1].committed = committed_rows(self.outbox)
         self.remo.drain()
@@ -95,7 +118,9 @@ class Ledger:
         cut_off = set()
         for number, life in enumerate(self.lives):
             until = self.lives[number + 1].after if number + 1 < len(self.lives) else float("inf")
-            sizes = collections.Counter(entry["poll"] for entry in served if entry["complete"] and life.after < entry["poll"] <= until)
+            sizes = collections.Counter(
+                entry["poll"] for entry in served if entry["complete"] and life.after < entry["poll"] <= until
+            )
             if life.committed is None:
                 continue  # still alive: all of it must come
             missing = sum(sizes.values()) - (life.committed - life.committed_before)
@@ -103,8 +128,10 @@ class Ledger:
             if missing and missing == sizes[last]:
                 cut_off.add(last)
             elif missing:
-                result.lost.append(f"life {number + 1}: the source served {sum(sizes.values())} readings in {len(sizes)} polls, the outbox committed "
-                                   f"{life.committed - life.committed_before}, and the last poll had {sizes[last]}")
+                result.lost.append(
+                    f"life {number + 1}: the source served {sum(sizes.values())} readings in {len(sizes)} polls, the outbox committed "
+                    f"{life.committed - life.committed_before}, and the last poll had {sizes[last]}"
+                )
         return cut_off
 
     # The queue's log
@@ -112,7 +139,11 @@ class Ledger:
     def events(self):
         with contextlib.closing(sqlite3.connect(self.events_file)) as db:
             events = [json.loads(body) for (body,) in db.execute("SELECT body FROM events ORDER BY seq")]
-        return [event for event in events if event.get("topic") == self.topic or event.get("subscription") == self.subscription]
+        return [
+            event
+            for event in events
+            if event.get("topic") == self.topic or event.get("subscription") == self.subscription
+        ]
 
     # The check
 
@@ -124,9 +155,13 @@ class Ledger:
         self._check_ids(documents, result)
         self._check_ids(rejected, result)
         self._check_served(documents, result)
-        places = self._check_published(events, {d["_id"]: d for d in documents}, {d["_id"]: d for d in rejected}, result)
+        places = self._check_published(
+            events, {d["_id"]: d for d in documents}, {d["_id"]: d for d in rejected}, result
+        )
         self._check_acknowledged(events, places, result)
-        self._check_durable({(self.collection, d["_id"]) for d in documents} | {(self.rejected, d["_id"]) for d in rejected}, result)
+        self._check_durable(
+            {(self.collection, d["_id"]) for d in documents} | {(self.rejected, d["_id"]) for d in rejected}, result
+        )
         return result
 
     def _check_ids(self, documents, result):
@@ -152,28 +187,37 @@ class Ledger:
             if len(found) > 1:
                 result.doubled.append(f"poll {entry['poll']}, device {entry['device']}: {[d['_id'] for d in found]}")
             if wanted and not found:
-                result.lost.append(f"poll {entry['poll']} at {entry['mono']:.3f}, device {entry['device']}: served, not stored")
+                result.lost.append(
+                    f"poll {entry['poll']} at {entry['mono']:.3f}, device {entry['device']}: served, not stored"
+                )
             if found and not wanted:
                 result.wrong.append(f"poll {entry['poll']}, device {entry['device']}: stored, though not fetched")
-            if found and {name: event["val"] for name, event in found[0]["newest_events"].items()} != {n: e["val"] for n, e in events.items()}:
+            if found and {name: event["val"] for name, event in found[0]["newest_events"].items()} != {
+                n: e["val"] for n, e in events.items()
+            }:
                 result.wrong.append(f"poll {entry['poll']}, device {entry['device']}: other values than served")
         result.wrong += [f"{d['_id']}: nobody served that" for found in stored.values() for d in found]
 
     def _check_published(self, events, documents, rejected, result):
-        """Each published message has its place; returns message id -> (collection, _id). Attributes say what a message is: kind=bad can never
-        be stored, and among messages with one key and several variants one is stored and each other one rejected."""
+        """Each published message has its place; returns message id -> (collection, _id). Attributes say what a message
+        is: kind=bad can never be stored, and among messages with one key and several variants one is stored and each
+        other one rejected."""
         places, names, refused = {}, set(), set()
         for event in events:
             if event["kind"] != "publish":
                 continue
             if not event["subscriptions"]:
-                result.wrong.append(f"{len(event['messages'])} messages were published to a topic without a subscription")
+                result.wrong.append(
+                    f"{len(event['messages'])} messages were published to a topic without a subscription"
+                )
             for message in event["messages"]:
                 attributes, own = message["attributes"], f"{self.subscription}:{message['id']}"
                 name = attributes.get(self.id_attribute) or own
                 document = documents.get(name)
                 result.published += 1
-                if attributes.get("kind") == "bad" or (document and document.get("variant") != attributes.get("variant")):
+                if attributes.get("kind") == "bad" or (
+                    document and document.get("variant") != attributes.get("variant")
+                ):
                     refused.add(own)
                     places[message["id"]] = (self.rejected, own)
                     if own not in rejected:
@@ -182,7 +226,10 @@ class Ledger:
                     continue
                 places[message["id"]] = (self.collection, name)
                 if not document:
-                    result.lost.append(f"message {message['id']} {attributes}: published, not stored" + (" but rejected" if own in rejected else ""))
+                    result.lost.append(
+                        f"message {message['id']} {attributes}: published, not stored"
+                        + (" but rejected" if own in rejected else "")
+                    )
                 elif document["pubsub"]["attributes"] != attributes:
                     result.wrong.append(f"{name}: other attributes than published")
                 result.foreign += name not in names and attributes.get("source") != self.source
@@ -199,11 +246,16 @@ class Ledger:
                 durable = self.witness.durable.get((place.full_name, identity))
                 if durable is None or durable > event["mono"]:
                     late = "never" if durable is None else f"{durable - event['mono']:.3f} s later"
-                    result.early.append(f"message {message['id']} was acknowledged at {event['mono']:.3f}; {identity} was durable {late}")
+                    result.early.append(
+                        f"message {message['id']} was acknowledged at {event['mono']:.3f}; {identity} was durable {late}"
+                    )
 
     def _check_durable(self, present, result):
         """What MongoDB confirmed is still there, whatever was killed since."""
         present = {(collection.full_name, identity) for collection, identity in present}
         for namespace, identity in self.witness.durable:
-            if (namespace, identity) not in present and namespace in (self.collection.full_name, self.rejected.full_name):
+            if (namespace, identity) not in present and namespace in (
+                self.collection.full_name,
+                self.rejected.full_name,
+            ):
                 result.lost.append(f"{namespace} {identity}: MongoDB confirmed it, and has it no more")

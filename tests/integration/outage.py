@@ -1,4 +1,6 @@
-"""Source, token endpoint, Pub/Sub and MongoDB, each behind a proxy and each breakable in every way, and one daemon that knows the proxies only."""
+"""Source, token endpoint, Pub/Sub and MongoDB, each behind a proxy and each breakable in every way, and one daemon that
+knows the proxies only."""
+
 import contextlib
 import re
 import socket
@@ -58,18 +60,26 @@ class ScriptedMongo:
         return self._server.documents("home.readings")
 
     def refuse(self, code, name):
-        self.script.add({"match": "^(insert|ping|find)", "times": -1, "action": {"type": "error", "code": code, "codeName": name}})
+        self.script.add(
+            {"match": "^(insert|ping|find)", "times": -1, "action": {"type": "error", "code": code, "codeName": name}}
+        )
 
     def mend(self):
         self.script.clear()
 
     def commands(self, since, until):
         """How often each was asked for between two instants of time.monotonic()."""
-        return Counter(event["command"] for event in self._server.log.since(0, "command") if since <= event["mono"] <= until)
+        return Counter(
+            event["command"] for event in self._server.log.since(0, "command") if since <= event["mono"] <= until
+        )
 
     def first_hello(self, since):
         """When it first answered a monitor after that instant: from then on the driver can know that it is there."""
-        replies = [event["mono"] for event in self._server.log.since(0, "reply") if event["command"] == "hello" and event["ok"] and event["complete"]]
+        replies = [
+            event["mono"]
+            for event in self._server.log.since(0, "reply")
+            if event["command"] == "hello" and event["ok"] and event["complete"]
+        ]
         return next((mono for mono in replies if mono >= since), None)
 
 
@@ -81,7 +91,10 @@ class SecureMongo:
     def __init__(self, server, admin, certificates):
         self._admin, self._database = admin, "db" + uuid.uuid4().hex[:12]
         self._ca, self.port = certificates.ca, server.port
-        self.section, self.secrets = {"password_file": "mongodb.password", "database": self._database}, {"mongodb.password": PASSWORD}
+        self.section, self.secrets = (
+            {"password_file": "mongodb.password", "database": self._database},
+            {"mongodb.password": PASSWORD},
+        )
         self.mend()
 
     def uri(self, port):
@@ -106,42 +119,80 @@ class SecureMongo:
 @contextlib.contextmanager
 def secure_server(certificates):
     """(server, administrator's client) for SecureMongo."""
-    with MongoDB(user=("root", "root"), tls=certificates.server, tls_ca=certificates.ca) as server, contextlib.closing(server.client()) as admin:
+    with (
+        MongoDB(user=("root", "root"), tls=certificates.server, tls_ca=certificates.ca) as server,
+        contextlib.closing(server.client()) as admin,
+    ):
         admin.admin.command("createUser", "sensorqd", pwd=PASSWORD, roles=["root"])
         yield server, admin
 
 
 class House:
-    """All of it. connects: a Connects, or None where the kernel does not tell: then refused attempts do not count. secure: (server, administrator's client)
-    of secure_server(), or None for a scripted MongoDB."""
+    """All of it. connects: a Connects, or None where the kernel does not tell: then refused attempts do not count.
+    secure: (server, administrator's client) of secure_server(), or None for a scripted MongoDB."""
 
     def __init__(self, directory, certificates, make, stack, connects, secure=None):
         self.certificates, self.connects = certificates, connects
         server = certificates.server
         self.remo = stack.enter_context(NatureRemo(limit=10**6, cert=server.cert, key=server.key))
-        self.queue_service = stack.enter_context(TokenQueue(cert=server.cert, key=server.key, auth=True, pull_hang=PULL_HANG))
+        self.queue_service = stack.enter_context(
+            TokenQueue(cert=server.cert, key=server.key, auth=True, pull_hang=PULL_HANG)
+        )
         self.mongodb = SecureMongo(*secure, certificates) if secure else ScriptedMongo(stack)
         self.impostor = stack.enter_context(_Page(certificates.expired.cert, certificates.expired.key))
         self.noise = stack.enter_context(_Noise())
-        self._targets = {"source": self.remo.port, "token": self.queue_service.port, "pubsub": self.queue_service.port, "mongodb": self.mongodb.port}
+        self._targets = {
+            "source": self.remo.port,
+            "token": self.queue_service.port,
+            "pubsub": self.queue_service.port,
+            "mongodb": self.mongodb.port,
+        }
         self.proxies = {name: stack.enter_context(Proxy(port)) for name, port in self._targets.items()}
         self.queue_service.token_port = self.proxies["token"].port
         queue = service_queue(self.queue_service, directory / "keys", certificates)
         self._key_file = directory / "keys" / "pubsub-credential.json"
         queue.create(ackDeadlineSeconds=LEASE)
         queue.section["endpoint"] = f"https://127.0.0.1:{self.proxies['pubsub'].port}"
-        self.daemon = make(self._config(queue.section), {"nature-remo.token": self.remo.token, **self.mongodb.secrets},
-                           env={"SENSORQD_TEST_INTERVAL_MSEC": str(int(INTERVAL * 1000)), "SENSORQD_TEST_BACKOFF_MAX_MSEC": str(BACKOFF_MAX * 1000),
-                                "SENSORQD_TEST_PULL_TIMEOUT_MSEC": str(PULL_TIMEOUT * 1000)})
+        self.daemon = make(
+            self._config(queue.section),
+            {"nature-remo.token": self.remo.token, **self.mongodb.secrets},
+            env={
+                "SENSORQD_TEST_INTERVAL_MSEC": str(int(INTERVAL * 1000)),
+                "SENSORQD_TEST_BACKOFF_MAX_MSEC": str(BACKOFF_MAX * 1000),
+                "SENSORQD_TEST_PULL_TIMEOUT_MSEC": str(PULL_TIMEOUT * 1000),
+            },
+        )
         self.stops = 0
 
     def _config(self, pubsub):
-        return {"pubsub": pubsub, "publish": {"topic": "sensor-data", "sources": [{
-            "name": "home", "type": "nature_remo", "interval": "10s", "token_file": "nature-remo.token", "ca_file": self.certificates.ca,
-            "url": f"https://127.0.0.1:{self.proxies['source'].port}"}]},
-            "subscribe": [{"subscription": "sensor-data-mongodb", "mongodb": {
-                "uri": self.mongodb.uri(self.proxies["mongodb"].port), "database": "home", "collection": "readings",
-                "backoff": self.mongodb.backoff, **self.mongodb.section}}]}
+        return {
+            "pubsub": pubsub,
+            "publish": {
+                "topic": "sensor-data",
+                "sources": [
+                    {
+                        "name": "home",
+                        "type": "nature_remo",
+                        "interval": "10s",
+                        "token_file": "nature-remo.token",
+                        "ca_file": self.certificates.ca,
+                        "url": f"https://127.0.0.1:{self.proxies['source'].port}",
+                    }
+                ],
+            },
+            "subscribe": [
+                {
+                    "subscription": "sensor-data-mongodb",
+                    "mongodb": {
+                        "uri": self.mongodb.uri(self.proxies["mongodb"].port),
+                        "database": "home",
+                        "collection": "readings",
+                        "backoff": self.mongodb.backoff,
+                        **self.mongodb.section,
+                    },
+                }
+            ],
+        }
 
     # Faults
 
@@ -167,7 +218,9 @@ class House:
         elif remote == "token":
             self.queue_service.oauth.forget_keys()
         elif remote == "pubsub":
-            self.queue_service.faults.add({"match": "/v1/", "times": -1, "action": {"type": "status", "status": 403, "message": "not authorized"}})
+            self.queue_service.faults.add(
+                {"match": "/v1/", "times": -1, "action": {"type": "status", "status": 403, "message": "not authorized"}}
+            )
         else:
             self.mongodb.change_password()
             self.proxies[remote].cut()  # who is logged in stays so
@@ -176,7 +229,11 @@ class House:
         if remote == "mongodb":
             self.mongodb.refuse(91, "ShutdownInProgress")
             return
-        action = {"4xx": {"status": 404}, "5xx": {"status": 503}, "garbage": {"status": 200, "body": "<html>Welcome to the hotel</html>"}}[fault]
+        action = {
+            "4xx": {"status": 404},
+            "5xx": {"status": 503},
+            "garbage": {"status": 200, "body": "<html>Welcome to the hotel</html>"},
+        }[fault]
         match = {"source": "", "token": "/token", "pubsub": "/v1/"}[remote]
         service = self.remo if remote == "source" else self.queue_service
         service.faults.add({"match": match, "times": -1, "action": {"type": "status", **action}})
@@ -211,9 +268,14 @@ class House:
     # What the services saw
 
     def requests(self, since, until):
-        """Requests by what they ask for, begun between two instants of time.monotonic(): poll, token, publish, pull, acknowledge, ..."""
-        events = [(self.remo, event) for event in self.remo.log.since(0, "http")] + [(None, event) for event in self.queue_service.log.since(0, "http")]
-        return Counter("poll" if service else _subject(event) for service, event in events if since <= event["began"] <= until)
+        """Requests by what they ask for, begun between two instants of time.monotonic(): poll, token, publish, pull,
+        acknowledge, ..."""
+        events = [(self.remo, event) for event in self.remo.log.since(0, "http")] + [
+            (None, event) for event in self.queue_service.log.since(0, "http")
+        ]
+        return Counter(
+            "poll" if service else _subject(event) for service, event in events if since <= event["began"] <= until
+        )
 
     def attempts(self):
         """Connection attempts so far, by remote."""
@@ -231,14 +293,20 @@ class House:
 
 
 def _subject(event):
-    return re.sub(r".*[:/]", "", event["target"]) if ":" in event["target"] or event["target"] == "/token" else event["method"].lower()
+    return (
+        re.sub(r".*[:/]", "", event["target"])
+        if ":" in event["target"] or event["target"] == "/token"
+        else event["method"].lower()
+    )
 
 
 class _Page:
     """A web server that is not the one that is wanted."""
 
     def __init__(self, cert, key):
-        self._server = HttpServer(lambda _: Response(200, "<html>It works!</html>", content_type="text/html"), cert=cert, key=key)
+        self._server = HttpServer(
+            lambda _: Response(200, "<html>It works!</html>", content_type="text/html"), cert=cert, key=key
+        )
 
     def __enter__(self):
         self._server.start()

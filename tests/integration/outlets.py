@@ -1,4 +1,6 @@
-"""What a daemon's sinks reach, other than MongoDB: an archive of files, a webhook that takes arrays, services that tell people."""
+"""What a daemon's sinks reach, other than MongoDB: an archive of files, a webhook that takes arrays, services that tell
+people."""
+
 import contextlib
 import gzip
 import json
@@ -23,6 +25,7 @@ def archive_lines(directory):
 
 class _Server(ThreadingHTTPServer):
     """Knows how many connections are open."""
+
     daemon_threads = True
 
     def __init__(self, *arguments):
@@ -41,7 +44,8 @@ class _Server(ThreadingHTTPServer):
 
 
 class Receiver:
-    """A server that takes arrays. `mood()` says what becomes of a request: a status, or None: it is carried out, and never answered."""
+    """A server that takes arrays. `mood()` says what becomes of a request: a status, or None: it is carried out, and
+    never answered."""
 
     def __init__(self):
         self.lock, self.documents, self.bodies = threading.Lock(), {}, defaultdict(set)
@@ -74,7 +78,10 @@ class Receiver:
 
     def forget_bodies(self):
         """The sender is dead: what it sent needs no repeating. Waits until all that it asked for is done."""
-        with contextlib.suppress(OSError), socket.create_connection(self.server.server_address) as last:  # behind those that wait to be accepted
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(self.server.server_address) as last,
+        ):  # behind those that wait to be accepted
             last.shutdown(socket.SHUT_WR)
             last.recv(1)
         wait_until(lambda: not self.server.open, "the end of the dead one's connections")
@@ -105,10 +112,20 @@ ALERT_BODY = '{"state": "{state}", "name": {id}, "value": {value}}'
 
 def alert_section(services, **rule):
     """A target that knows nothing of keys, one that drops what it has by its key, one that is told the state."""
-    return {"targets": [{"name": "slack", "type": "slack", "url_file": "slack.url"},
-                        {"name": "line", "type": "line", "url": services.url, "token_file": "line.token", "recipient": "U4af4980629"},
-                        {"name": "hook", "type": "webhook", "url": services.url + alert_targets.HOOK, "body": ALERT_BODY}],
-            "rules": [{"name": "hot", "above": 28, "clear": 27, "message": "{id} fires", "resolved": "{id} over", **rule}]}
+    return {
+        "targets": [
+            {"name": "slack", "type": "slack", "url_file": "slack.url"},
+            {
+                "name": "line",
+                "type": "line",
+                "url": services.url,
+                "token_file": "line.token",
+                "recipient": "U4af4980629",
+            },
+            {"name": "hook", "type": "webhook", "url": services.url + alert_targets.HOOK, "body": ALERT_BODY},
+        ],
+        "rules": [{"name": "hot", "above": 28, "clear": 27, "message": "{id} fires", "resolved": "{id} over", **rule}],
+    }
 
 
 def alert_secrets(services):
@@ -116,7 +133,8 @@ def alert_secrets(services):
 
 
 class Told:
-    """What the services of alert_section() were told of one device, in order: `firing`, `repeat`, `resolved`, `ended`."""
+    """What the services of alert_section() were told of one device, in order: `firing`, `repeat`, `resolved`,
+    `ended`."""
 
     def __init__(self, services, device):
         seen = set()
@@ -126,7 +144,10 @@ class Told:
             if body["name"] == device and message.key not in seen:
                 self.hook.append(body["state"])
             seen.add(message.key)
-        self.line, self.slack = ([self.state(line) for line in services.texts(name) if re.search(rf"\b{device}\b", line)] for name in ("line", "slack"))
+        self.line, self.slack = (
+            [self.state(line) for line in services.texts(name) if re.search(rf"\b{device}\b", line)]
+            for name in ("line", "slack")
+        )
 
     @staticmethod
     def state(line):
@@ -134,7 +155,10 @@ class Told:
 
     def ends_as(self, hot):
         """Whether each target knows how things stand."""
-        return all((said[-1] in ("firing", "repeat")) == hot if said else not hot for said in (self.hook, self.line, self.slack))
+        return all(
+            (said[-1] in ("firing", "repeat")) == hot if said else not hot
+            for said in (self.hook, self.line, self.slack)
+        )
 
     def faults(self):
         """Sentences: what a target with keys was told twice, or out of turn, and an end without a beginning."""
@@ -146,11 +170,19 @@ class Told:
 
 
 def in_turn(said):
-    """A beginning, told again or not, and its end; or that it has been, where the beginning was not told. LINE's texts say `firing` again for a
-    repeat; a webhook's state tells the two apart."""
+    """A beginning, told again or not, and its end; or that it has been, where the beginning was not told. LINE's texts
+    say `firing` again for a repeat; a webhook's state tells the two apart."""
     believes, repeats = False, "repeat" in said
     for state in said:
-        if state in ("repeat", "resolved") and not believes or state == "ended" and believes or state == "firing" and believes and repeats:
+        if (
+            state in ("repeat", "resolved")
+            and not believes
+            or state == "ended"
+            and believes
+            or state == "firing"
+            and believes
+            and repeats
+        ):
             return False
         believes = state in ("firing", "repeat")
     return True

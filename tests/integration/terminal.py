@@ -1,4 +1,5 @@
 """A program at a terminal of its own, as a person sits before it: what is shown, what is typed."""
+
 import errno
 import os
 import pty
@@ -47,10 +48,12 @@ class Terminal:
     def expect(self, text, patience=None):
         """Waits until that text comes, behind what was expected before; what was shown up to its end is returned."""
         deadline = time.monotonic() + (patience or PATIENCE)
-        while text not in self.shown[self._seen:]:
-            assert time.monotonic() < deadline and self._read(deadline - time.monotonic()), f"{text!r} did not come: {self.shown[self._seen:]!r}"
+        while text not in self.shown[self._seen :]:
+            assert time.monotonic() < deadline and self._read(deadline - time.monotonic()), (
+                f"{text!r} did not come: {self.shown[self._seen :]!r}"
+            )
         begin, self._seen = self._seen, self.shown.index(text, self._seen) + len(text)
-        return self.shown[begin:self._seen]
+        return self.shown[begin : self._seen]
 
     def type(self, text):
         os.write(self.fd, text.encode())
@@ -69,7 +72,7 @@ class Terminal:
         """Waits for the end; the exit code, or minus the number of the signal."""
         deadline = time.monotonic() + (patience or PATIENCE)
         while self._read(deadline - time.monotonic()):
-            assert time.monotonic() < deadline, f"goes on: {self.shown[self._seen:]!r}"
+            assert time.monotonic() < deadline, f"goes on: {self.shown[self._seen :]!r}"
         _, status = os.waitpid(self.pid, 0)
         self.code = os.waitstatus_to_exitcode(status)
         return self.code

@@ -1,4 +1,5 @@
 """`check` and `setup` as a user meets them: what they print, what they create, how they end."""
+
 import email.utils
 import re
 import socket
@@ -48,19 +49,35 @@ def fails(found, name, *words):
 
 def test_check_says_that_all_is_well(made):
     found = check(made, 0)
-    sink = f"mongodb {made.database}.readings"  # which is warned of where the server is not known to keep what it confirms
+    sink = (
+        f"mongodb {made.database}.readings"  # which is warned of where the server is not known to keep what it confirms
+    )
     assert {word for name, entries in found.items() for word, _ in entries if name != sink} == {"ok"}, found
     assert found[sink][0][0] == "ok" and "MiB free" in found[str(made.daemon.state)][0][1]
-    assert {"config", str(made.daemon.state), "source home", made.queue.url, "clock", "token", TOPIC, SUBSCRIPTION, sink} == set(found)
+    assert {
+        "config",
+        str(made.daemon.state),
+        "source home",
+        made.queue.url,
+        "clock",
+        "token",
+        TOPIC,
+        SUBSCRIPTION,
+        sink,
+    } == set(found)
     assert made.count() == 0 and made.queue.is_empty()  # nothing was published, nothing stored
 
 
 def test_check_runs_programs(made):
     """Only when it is told so; as who, is tried in tests/system."""
-    made.daemon.config["publish"]["sources"].append({"name": "run", "type": "exec", "interval": "10s", "command": ["sh", "-c", "echo 21.5"]})
+    made.daemon.config["publish"]["sources"].append(
+        {"name": "run", "type": "exec", "interval": "10s", "command": ["sh", "-c", "echo 21.5"]}
+    )
     made.daemon.write_config()
     assert "sh is there; --run-programs runs it once" in made.daemon.run("check").stdout
-    assert re.search(r'^ok +source run .*for example \{"value":21\.5', made.daemon.run("check", "--run-programs").stdout, re.M)
+    assert re.search(
+        r'^ok +source run .*for example \{"value":21\.5', made.daemon.run("check", "--run-programs").stdout, re.M
+    )
 
 
 def test_check_wrong_source_token(made):
@@ -93,7 +110,11 @@ def test_check_names_every_missing_secret_at_once(made):
     made.daemon.write_config()
     found = check(made, 77)
     for name, file in {"credentials": "gone.json", "source home": "gone.token"}.items():
-        assert found[name][0][0] == "FAIL" and file in found[name][0][1] and f"{made.daemon.directory}/credentials" in found[name][0][1], found
+        assert (
+            found[name][0][0] == "FAIL"
+            and file in found[name][0][1]
+            and f"{made.daemon.directory}/credentials" in found[name][0][1]
+        ), found
     assert found[made.queue.url][0][0] == "ok" and found[f"mongodb {made.database}.readings"][0][0] == "ok"
     done = made.daemon.run("setup")
     assert done.returncode == 77 and lines(done)[f"mongodb {made.database}.readings"][0][0] == "ok"
@@ -105,7 +126,9 @@ def test_check_no_topic(bare):
     found = check(bare)
     assert "sensorqd setup" in found[TOPIC][0][1]
     assert found[SUBSCRIPTION][0][0] == "FAIL"
-    assert any("its topic was deleted" in text and "setup" in text for word, text in found[SUBSCRIPTION] if word == "warn")
+    assert any(
+        "its topic was deleted" in text and "setup" in text for word, text in found[SUBSCRIPTION] if word == "warn"
+    )
 
 
 def test_check_deleted_and_recreated_topic(made):
@@ -120,7 +143,11 @@ def test_check_deleted_and_recreated_topic(made):
 def test_check_warns_of_a_topic_that_transforms(made):
     made.queue.call("DELETE", "topics/sensor-data")
     made.queue.call("DELETE", "subscriptions/sensor-data-mongodb")
-    made.queue.call("PUT", "topics/sensor-data", {"messageTransforms": [{"javascriptUdf": {"functionName": "f", "code": "function f(m) { return null; }"}}]})
+    made.queue.call(
+        "PUT",
+        "topics/sensor-data",
+        {"messageTransforms": [{"javascriptUdf": {"functionName": "f", "code": "function f(m) { return null; }"}}]},
+    )
     made.queue.subscribe("sensor-data", "sensor-data-mongodb", **GOOD)
     assert any(word == "warn" and "message transform" in text for word, text in check(made, 0)[TOPIC])
 
@@ -130,31 +157,41 @@ def test_check_no_subscription(bare):
     fails(check(bare), SUBSCRIPTION, "sensorqd setup", "lost")
 
 
-@pytest.mark.parametrize("settings,word,remedy", [
-    ({"filter": 'attributes.type="nature_remo"'}, "ok", "filter"),
-    ({"expirationPolicy": {"ttl": "86400s"}}, "ok", "expirationPolicy {}"),
-    ({"messageRetentionDuration": "600s"}, "ok", "--message-retention-duration=7d"),
-    ({"pushConfig": {"pushEndpoint": "https://example.org/push"}}, "FAIL", "pushConfig"),
-    ({"detached": True}, "FAIL", "sensorqd setup"),
-    ({"bigqueryConfig": {"table": "p.d.t"}}, "FAIL", "another subscription"),
-    ({"messageTransforms": [{"javascriptUdf": {"functionName": "f"}}]}, "ok", "message transform"),
-    ({"enableExactlyOnceDelivery": True}, "ok", None),  # its endpoint is not Google's global one here
-    ({"topic": "projects/my-project/topics/other"}, "warn", "publish.topic"),  # and the topic has none then: FAIL
-])
+@pytest.mark.parametrize(
+    "settings,word,remedy",
+    [
+        ({"filter": 'attributes.type="nature_remo"'}, "ok", "filter"),
+        ({"expirationPolicy": {"ttl": "86400s"}}, "ok", "expirationPolicy {}"),
+        ({"messageRetentionDuration": "600s"}, "ok", "--message-retention-duration=7d"),
+        ({"pushConfig": {"pushEndpoint": "https://example.org/push"}}, "FAIL", "pushConfig"),
+        ({"detached": True}, "FAIL", "sensorqd setup"),
+        ({"bigqueryConfig": {"table": "p.d.t"}}, "FAIL", "another subscription"),
+        ({"messageTransforms": [{"javascriptUdf": {"functionName": "f"}}]}, "ok", "message transform"),
+        ({"enableExactlyOnceDelivery": True}, "ok", None),  # its endpoint is not Google's global one here
+        ({"topic": "projects/my-project/topics/other"}, "warn", "publish.topic"),  # and the topic has none then: FAIL
+    ],
+)
 def test_check_warns_of_settings(made, settings, word, remedy):
     real = made.queue.call("GET", "subscriptions/sensor-data-mongodb")
-    made.queue.service.faults.add({"match": "^GET .*subscriptions/", "action": {"type": "status", "status": 200, "body": {**real, **settings}}})
+    made.queue.service.faults.add(
+        {"match": "^GET .*subscriptions/", "action": {"type": "status", "status": 200, "body": {**real, **settings}}}
+    )
     found = check(made, 0 if word == "ok" else 69)
     assert found[SUBSCRIPTION][0][0] == word
     if remedy:
         assert any(entry == "warn" and remedy in text for entry, text in found[SUBSCRIPTION]), found
-    assert any(entry == "FAIL" and "no subscription of this configuration" in text for entry, text in found[TOPIC]) == (word == "warn")
+    assert any(entry == "FAIL" and "no subscription of this configuration" in text for entry, text in found[TOPIC]) == (
+        word == "warn"
+    )
 
 
-@pytest.mark.parametrize("granted,name,role", [
-    (["pubsub.subscriptions.consume"], TOPIC, "roles/pubsub.publisher"),
-    (["pubsub.topics.publish"], SUBSCRIPTION, "roles/pubsub.subscriber"),
-])
+@pytest.mark.parametrize(
+    "granted,name,role",
+    [
+        (["pubsub.subscriptions.consume"], TOPIC, "roles/pubsub.publisher"),
+        (["pubsub.topics.publish"], SUBSCRIPTION, "roles/pubsub.subscriber"),
+    ],
+)
 def test_check_missing_permission(made, granted, name, role):
     made.queue.service.grant = granted
     fails(check(made), name, role)
@@ -169,7 +206,9 @@ def test_check_with_the_least_permissions_is_content(made):
 
 def test_check_mongodb_cannot_be_reached(make_stack, own_queue, shared_mongodb, remo):
     own_queue.create(**GOOD)
-    stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=0, uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=1000")
+    stack = make_stack(
+        own_queue, shared_mongodb, remo, interval_msec=0, uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=1000"
+    )
     fails(check(stack), f"mongodb {stack.database}.readings", "check that it runs")
 
 
@@ -189,10 +228,23 @@ def test_check_mongodb_login(make_stack, own_queue, remo, tmp_path):
 def test_check_collection_that_takes_no_such_write(make_feed, wire_mongo):
     """The command is carried out, but its only write is refused, as a time-series collection does: that is not well."""
     feed = make_feed(wire_mongo)
-    [entry] = [line for line in feed.daemon.run("check").stdout.splitlines() if "  mongodb " in line and not line.startswith("warn ")]
+    [entry] = [
+        line
+        for line in feed.daemon.run("check").stdout.splitlines()
+        if "  mongodb " in line and not line.startswith("warn ")
+    ]
     assert entry.startswith("ok "), entry
-    wire_mongo.script.add({"match": "^update ", "action": {
-        "type": "reply", "extra": {"writeErrors": [{"index": 0, "code": 72, "errmsg": "Cannot update a time-series collection"}]}}})
+    wire_mongo.script.add(
+        {
+            "match": "^update ",
+            "action": {
+                "type": "reply",
+                "extra": {
+                    "writeErrors": [{"index": 0, "code": 72, "errmsg": "Cannot update a time-series collection"}]
+                },
+            },
+        }
+    )
     [entry] = [line for line in feed.daemon.run("check").stdout.splitlines() if "  mongodb " in line]
     assert entry.startswith("FAIL ") and "Cannot update a time-series collection (code 72)" in entry, entry
 
@@ -200,23 +252,42 @@ def test_check_collection_that_takes_no_such_write(make_feed, wire_mongo):
 @pytest.mark.parametrize("skew,word", [(7200, "behind"), (-7200, "ahead")])
 def test_check_clock(made, skew, word):
     date = email.utils.formatdate(time.time() + skew, usegmt=True)
-    made.queue.service.faults.add({"match": "^GET /$", "action": {"type": "status", "status": 404, "headers": {"Date": date}}})
+    made.queue.service.faults.add(
+        {"match": "^GET /$", "action": {"type": "status", "status": 404, "headers": {"Date": date}}}
+    )
     fails(check(made), "clock", word, "systemd-timesyncd")
 
 
 def test_check_offline_opens_no_secret(sensorqd):
     """ExecReload cannot read credentials, and the far ends are no matter of the file."""
-    daemon = sensorqd({
-        "pubsub": {"project": "my-project", "credentials_file": "/nowhere/key.json"},
-        "publish": {"topic": "sensor-data", "sources": [{"name": "home", "type": "nature_remo", "interval": "60s", "token_file": "/nowhere/token"}]},
-        "subscribe": [{"subscription": "sub", "mongodb": {"uri": "mongodb://u@127.0.0.1:9/", "password_file": "/nowhere/password", "database": "d",
-                                                        "collection": "c"}}]})
+    daemon = sensorqd(
+        {
+            "pubsub": {"project": "my-project", "credentials_file": "/nowhere/key.json"},
+            "publish": {
+                "topic": "sensor-data",
+                "sources": [{"name": "home", "type": "nature_remo", "interval": "60s", "token_file": "/nowhere/token"}],
+            },
+            "subscribe": [
+                {
+                    "subscription": "sub",
+                    "mongodb": {
+                        "uri": "mongodb://u@127.0.0.1:9/",
+                        "password_file": "/nowhere/password",
+                        "database": "d",
+                        "collection": "c",
+                    },
+                }
+            ],
+        }
+    )
     done = daemon.run("check", "--offline")
     assert (done.returncode, done.stdout) == (0, f"ok    config  {daemon.config_file}\n")
     daemon.write_config('{"pubsub": {}}')
     done = daemon.run("check", "--offline")
     assert done.returncode == 78
-    assert re.fullmatch(re.escape(f"FAIL  config  {daemon.config_file}") + r":1:\d+: pubsub\.project: .*\n", done.stdout), done.stdout
+    assert re.fullmatch(
+        re.escape(f"FAIL  config  {daemon.config_file}") + r":1:\d+: pubsub\.project: .*\n", done.stdout
+    ), done.stdout
     # the first step of `systemctl reload`, which alone knows $MAINPID
     done = daemon.run("check", "--offline", MAINPID="1")
     assert done.returncode == 78 and EVENTS["RELOAD_REFUSED"] in done.stderr and "stays in use" in done.stderr
@@ -258,16 +329,22 @@ def test_setup_tells_what_it_could_not_do(bare):
     bare.queue.service.faults.add({"match": "^PUT ", "times": -1, "action": {"type": "status", "status": 403}})
     done = bare.daemon.run("setup")
     assert done.returncode == 69
-    assert all(lines(done)[name][0][0] == "FAIL" and "no pubsub.editor role on the project" in lines(done)[name][0][1] for name in (TOPIC, SUBSCRIPTION))
+    assert all(
+        lines(done)[name][0][0] == "FAIL" and "no pubsub.editor role on the project" in lines(done)[name][0][1]
+        for name in (TOPIC, SUBSCRIPTION)
+    )
 
 
 @pytest.mark.parametrize("refused", ["^PUT ", "^(PUT|GET) "])
 def test_setup_with_the_least_privilege(bare, refused):
-    """Pub/Sub refuses to create what is there, too, where the account may not create (docs/OPERATIONS.md); without viewer it may not look either."""
+    """Pub/Sub refuses to create what is there, too, where the account may not create (docs/OPERATIONS.md); without
+    viewer it may not look either."""
     bare.queue.create(**GOOD)
     bare.queue.service.faults.add({"match": refused, "times": -1, "action": {"type": "status", "status": 403}})
     done = bare.daemon.run("setup")
-    assert done.returncode == 0 and "exists" in lines(done)[TOPIC][0][1] and "exists" in lines(done)[SUBSCRIPTION][0][1], done.stdout
+    assert (
+        done.returncode == 0 and "exists" in lines(done)[TOPIC][0][1] and "exists" in lines(done)[SUBSCRIPTION][0][1]
+    ), done.stdout
 
 
 def test_setup_without_a_topic_creates_no_subscription(bare):
@@ -292,16 +369,36 @@ def test_setup_without_a_topic_creates_no_subscription(bare):
 
 @pytest.mark.slow
 def test_silent_remote_ends_end_soon(sensorqd):
-    """`check` and `setup` where everything takes connections and says nothing: the times of the manual, and 30 s for the machine that runs this.
-    Pub/Sub is asked once (30 s), the source by `check` alone (30 s), and each MongoDB (10 s)."""
+    """`check` and `setup` where everything takes connections and says nothing: the times of the manual, and 30 s for
+    the machine that runs this. Pub/Sub is asked once (30 s), the source by `check` alone (30 s), and each MongoDB (10
+    s)."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        daemon = sensorqd({"pubsub": {"project": "my-project"},
-                           "publish": {"topic": "sensor-data", "sources": [{"name": "home", "type": "nature_remo", "token_file": "nature-remo.token",
-                                                                            "url": f"http://127.0.0.1:{port}"}]},
-                           "subscribe": [{"subscription": name, "mongodb": {"uri": f"mongodb://127.0.0.1:{port}/", "database": name, "collection": "c"}}
-                                         for name in ("one-of-two", "two-of-two")]},
-                          {"nature-remo.token": "t"}, env={"PUBSUB_EMULATOR_HOST": f"127.0.0.1:{port}"})
+        daemon = sensorqd(
+            {
+                "pubsub": {"project": "my-project"},
+                "publish": {
+                    "topic": "sensor-data",
+                    "sources": [
+                        {
+                            "name": "home",
+                            "type": "nature_remo",
+                            "token_file": "nature-remo.token",
+                            "url": f"http://127.0.0.1:{port}",
+                        }
+                    ],
+                },
+                "subscribe": [
+                    {
+                        "subscription": name,
+                        "mongodb": {"uri": f"mongodb://127.0.0.1:{port}/", "database": name, "collection": "c"},
+                    }
+                    for name in ("one-of-two", "two-of-two")
+                ],
+            },
+            {"nature-remo.token": "t"},
+            env={"PUBSUB_EMULATOR_HOST": f"127.0.0.1:{port}"},
+        )
 
         def timed(verb):
             began = time.monotonic()

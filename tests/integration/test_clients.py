@@ -1,4 +1,6 @@
-"""Independent clients: what sensorqd publishes, Google's own client reads; what that one publishes, sensorqd stores, and pymongo reads."""
+"""Independent clients: what sensorqd publishes, Google's own client reads; what that one publishes, sensorqd stores,
+and pymongo reads."""
+
 import json
 from datetime import datetime
 
@@ -20,6 +22,7 @@ def official(shared_emulator, monkeypatch):
 @pytest.fixture
 def emulated(make_stack, shared_emulator, shared_mongodb, remo):
     from conftest import emulator_queue
+
     queue = emulator_queue(shared_emulator)
     queue.create()
     return make_stack(queue, shared_mongodb, remo)
@@ -37,25 +40,38 @@ def test_the_official_client_reads_what_sensorqd_publishes(official, emulated):
         reading = json.loads(received.message.data)
         attributes = dict(received.message.attributes)
         assert list(reading)[:4] == ["name", "newest_events", "updated_at", "request_at"]
-        assert attributes["source"] == "home" and attributes["type"] == "nature_remo" and attributes["device"] == reading["id"]
-        stored = wait_until(lambda: emulated.readings(query={"_id": attributes["idempotency_key"]}), "the same reading in MongoDB")
+        assert (
+            attributes["source"] == "home"
+            and attributes["type"] == "nature_remo"
+            and attributes["device"] == reading["id"]
+        )
+        stored = wait_until(
+            lambda: emulated.readings(query={"_id": attributes["idempotency_key"]}), "the same reading in MongoDB"
+        )
         assert stored[0]["id"] == reading["id"]
 
 
 def test_sensorqd_stores_what_the_official_client_publishes(official, emulated):
     publisher, _ = official
     topic = publisher.topic_path(emulated.queue.project, "sensor-data")
-    keyed = publisher.publish(topic, json.dumps({"co2": 612, "nested": {"list": [1, None, "x"]}}).encode(), idempotency_key="co2:1").result(30)
+    keyed = publisher.publish(
+        topic, json.dumps({"co2": 612, "nested": {"list": [1, None, "x"]}}).encode(), idempotency_key="co2:1"
+    ).result(30)
     plain = publisher.publish(topic, b'{"any": "object"}').result(30)
     emulated.daemon.start()
     stored = wait_until(lambda: emulated.readings(query={"_id": "co2:1"}), "the keyed message")[0]
-    assert stored["co2"] == 612.0 and stored["nested"] == {"list": [1.0, None, "x"]} and stored["pubsub"]["message_id"] == keyed
+    assert (
+        stored["co2"] == 612.0
+        and stored["nested"] == {"list": [1.0, None, "x"]}
+        and stored["pubsub"]["message_id"] == keyed
+    )
     name = f"projects/{emulated.queue.project}/subscriptions/sensor-data-mongodb:{plain}"
     assert wait_until(lambda: emulated.readings(query={"_id": name}), "the plain message")[0]["any"] == "object"
 
 
 def test_the_old_subscribe_script_reads_what_sensorqd_publishes(official, emulated):
-    """As the script that sensorqd replaces does it: ten at most, and JSON made of the text by replacing in the whole of it."""
+    """As the script that sensorqd replaces does it: ten at most, and JSON made of the text by replacing in the whole of
+    it."""
     _, subscriber = official
     emulated.remo.devices = generate(3)
     emulated.queue.subscribe("sensor-data", "old-script")
@@ -79,9 +95,20 @@ def test_sensorqd_stores_what_the_old_publish_script_publishes(official, emulate
     emulated.daemon.config["subscribe"][0]["payload"] = "python"
     emulated.daemon.write_config()
     topic = publisher.topic_path(emulated.queue.project, "sensor-data")
-    readings = [{"name": name, "newest_events": events, "updated_at": "2021-03-25T06:08:42Z", "request_at": "2021-03-25T15:27:38Z"}
-                for name, events in (("居間", {"te": {"created_at": "2021-03-25T06:08:42Z", "val": 21.5}, "hu": {"val": 45}}), ("Ann's room", {}), ("None", None),
-                                     ('He said "it\'s on"\n', {"on": True, "off": False, "list": [1, None, -2.5e-07]}))]
+    readings = [
+        {
+            "name": name,
+            "newest_events": events,
+            "updated_at": "2021-03-25T06:08:42Z",
+            "request_at": "2021-03-25T15:27:38Z",
+        }
+        for name, events in (
+            ("居間", {"te": {"created_at": "2021-03-25T06:08:42Z", "val": 21.5}, "hu": {"val": 45}}),
+            ("Ann's room", {}),
+            ("None", None),
+            ('He said "it\'s on"\n', {"on": True, "off": False, "list": [1, None, -2.5e-07]}),
+        )
+    ]
     ids = [publisher.publish(topic, str(reading).encode()).result(30) for reading in readings]
     emulated.remo.scenario, emulated.remo.devices = "empty", None
     emulated.daemon.start()
@@ -94,5 +121,8 @@ def test_sensorqd_stores_what_the_old_publish_script_publishes(official, emulate
 def as_stored(value):
     """Dates as MongoDB has them, without a zone."""
     if isinstance(value, dict):
-        return {key: datetime(2021, 3, 25, 6, 8, 42) if key == "created_at" else as_stored(below) for key, below in value.items()}
+        return {
+            key: datetime(2021, 3, 25, 6, 8, 42) if key == "created_at" else as_stored(below)
+            for key, below in value.items()
+        }
     return value

@@ -1,4 +1,5 @@
 """A wall clock that is wrong or steps: only times that people read follow it, and request_at not even then."""
+
 import datetime
 import re
 import struct
@@ -13,7 +14,8 @@ from services.pubsub import PubSub
 
 HOUR = 3600
 
-# libfaketime shifts the loop's timers as well, which no step of a real clock does: a wall clock of our own, and nothing else.
+# libfaketime shifts the loop's timers as well, which no step of a real clock does: a wall clock of our own, and nothing
+# else.
 STEPPED = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -92,7 +94,9 @@ class Clock:
 def library(tmp_path_factory):
     directory = tmp_path_factory.mktemp("clock")
     (directory / "stepped.c").write_text(STEPPED)
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", directory / "stepped.so", directory / "stepped.c", "-ldl"], check=True)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O1", "-o", directory / "stepped.so", directory / "stepped.c", "-ldl"], check=True
+    )
     return directory / "stepped.so"
 
 
@@ -146,7 +150,9 @@ def test_steps_while_running(stack, clock):
         clock.step(step)
         stack.daemon.log.wait(event, seen + 1)
         polls(stack, 4)
-        assert stack.remo.polls() - before <= 2 * (time.monotonic() - began) + 3  # no burst of polls that a timer thought it had missed
+        assert (
+            stack.remo.polls() - before <= 2 * (time.monotonic() - began) + 3
+        )  # no burst of polls that a timer thought it had missed
         wait_until(lambda: stack.count() >= len(stack.remo.served()) - 3, "readings arrive")
     assert tokens(stack) == got
     assert stack.daemon.log.events("LEASE_LAPSED") == [] and stack.daemon.log.events("RETENTION_NEAR") == []
@@ -164,7 +170,10 @@ def in_seconds(entry):
 def test_outages_are_measured_by_the_clock_that_nobody_sets(stack, clock, step):
     stack.daemon.start()
     stack.wait_count(1)
-    for service, match, event in ((stack.queue.service, ":publish$", "PUBLISH_FAILING"), (stack.remo, "GET /1/devices", "SOURCE_FAILING")):
+    for service, match, event in (
+        (stack.queue.service, ":publish$", "PUBLISH_FAILING"),
+        (stack.remo, "GET /1/devices", "SOURCE_FAILING"),
+    ):
         service.faults.add({"match": match, "times": -1, "action": {"type": "status", "status": 503}})
         stack.daemon.log.wait(event)
     clock.step(step)
@@ -213,7 +222,8 @@ def test_token_is_renewed_by_its_age_not_by_the_wall_clock(make_stack, plain_que
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_start_with_an_unset_clock(stack, clock, ahead):
-    """No battery, no network time yet: 1970. Or a battery that ran wild. Readings flow all the same, with true times."""
+    """No battery, no network time yet: 1970. Or a battery that ran wild. Readings flow all the same, with true
+    times."""
     clock.step(3 * 365 * 24 * HOUR if ahead else -int(time.time()) + 60)
     stack.daemon.start()
     wrong = stack.daemon.log.wait("CLOCK_WRONG")
@@ -231,7 +241,8 @@ def test_start_with_an_unset_clock(stack, clock, ahead):
 
 
 def test_certificates_wait_for_the_clock(make_stack, own_queue, shared_mongodb, remo, clock):
-    """With a clock of 1970 no certificate is valid: polls go on, their times are true, and all of it follows once the clock is set."""
+    """With a clock of 1970 no certificate is valid: polls go on, their times are true, and all of it follows once the
+    clock is set."""
     own_queue.create(ackDeadlineSeconds=60)
     stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=500)
     stack.daemon.env.update(clock.env)

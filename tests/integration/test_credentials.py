@@ -1,4 +1,6 @@
-"""Where an access token may come from besides a key: an identity of another provider, and a service account spoken for."""
+"""Where an access token may come from besides a key: an identity of another provider, and a service account spoken
+for."""
+
 import json
 
 import pytest
@@ -9,8 +11,13 @@ AUDIENCE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPoo
 
 
 def external(pubsub, source, impersonate=False):
-    info = {"type": "external_account", "audience": AUDIENCE, "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-            "token_url": pubsub.token_url, "credential_source": source}
+    info = {
+        "type": "external_account",
+        "audience": AUDIENCE,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": pubsub.token_url,
+        "credential_source": source,
+    }
     if impersonate:
         info["service_account_impersonation_url"] = impersonation(pubsub)
     return info
@@ -28,12 +35,22 @@ def check(own_queue, pubsub, sensorqd, shared_mongodb):
     def run(info):
         with open(own_queue.section["credentials_file"], "w", encoding="utf-8") as file:
             json.dump(info, file)
-        daemon = sensorqd({"pubsub": own_queue.section, "subscribe": [{"subscription": "sensor-data-mongodb", "mongodb": {
-            "uri": shared_mongodb.uri, "database": "credentials", "collection": "c"}}]})
+        daemon = sensorqd(
+            {
+                "pubsub": own_queue.section,
+                "subscribe": [
+                    {
+                        "subscription": "sensor-data-mongodb",
+                        "mongodb": {"uri": shared_mongodb.uri, "database": "credentials", "collection": "c"},
+                    }
+                ],
+            }
+        )
         result = daemon.run("check")
         lines = [line for line in result.stdout.splitlines() if " token " in line]
         assert len(lines) == 1, result.stdout + result.stderr
         return result.returncode, lines[0]
+
     return run
 
 
@@ -41,7 +58,9 @@ def test_identity_in_a_file(check, pubsub, tmp_path):
     (tmp_path / "identity").write_text("eyJ.workload\n")
     info = external(pubsub, {"file": str(tmp_path / "identity")})
     returncode, line = check(info)
-    assert returncode == 69 and "invalid_grant" in line and "workload identity pool" in line and "eyJ.workload" not in line
+    assert (
+        returncode == 69 and "invalid_grant" in line and "workload identity pool" in line and "eyJ.workload" not in line
+    )
     pubsub.oauth.identities["eyJ.workload"] = "workload"
     returncode, line = check(info)
     assert returncode == 0 and line.startswith("ok")
@@ -50,8 +69,11 @@ def test_identity_in_a_file(check, pubsub, tmp_path):
 def test_identity_at_a_url_and_a_service_account(check, pubsub):
     with PubSub() as provider:  # on this machine: plain http will do
         provider.oauth.identities = pubsub.oauth.identities
-        source = {"url": f"{provider.url}/identity", "headers": {"X-Identity-Header": "please"},
-                  "format": {"type": "json", "subject_token_field_name": "id_token"}}
+        source = {
+            "url": f"{provider.url}/identity",
+            "headers": {"X-Identity-Header": "please"},
+            "format": {"type": "json", "subject_token_field_name": "id_token"},
+        }
         info = external(pubsub, source, impersonate=True)
         returncode, line = check(info)
         assert returncode == 69 and "roles/iam.serviceAccountTokenCreator" in line
@@ -63,6 +85,12 @@ def test_identity_at_a_url_and_a_service_account(check, pubsub):
 def test_a_login_that_speaks_for_a_service_account(check, pubsub, tmp_path):
     user = pubsub.write_authorized_user(tmp_path / "user.json")
     pubsub.oauth.impersonators.add(user["client_id"])
-    returncode, line = check({"type": "impersonated_service_account", "delegates": [], "service_account_impersonation_url": impersonation(pubsub),
-                              "source_credentials": user})
+    returncode, line = check(
+        {
+            "type": "impersonated_service_account",
+            "delegates": [],
+            "service_account_impersonation_url": impersonation(pubsub),
+            "source_credentials": user,
+        }
+    )
     assert returncode == 0 and line.startswith("ok")

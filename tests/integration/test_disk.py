@@ -1,4 +1,5 @@
 """P1, P7: the disk under the outbox is full, read-only, damaged, or holds the file of a later version."""
+
 import contextlib
 import os
 import re
@@ -74,7 +75,9 @@ def test_outbox_at_its_caps(stack, cap, devices):
     status = stack.daemon.notify.wait("STATUS=.*outbox full")
     assert "polling stopped" in status
     events = len(stack.daemon.log.entries)
-    wait_until(lambda: len(stack.daemon.log.entries) >= events + 1 or stack.remo.polls() > polled, "another try to publish", 90)
+    wait_until(
+        lambda: len(stack.daemon.log.entries) >= events + 1 or stack.remo.polls() > polled, "another try to publish", 90
+    )
     assert stack.remo.polls() == polled and len(stack.daemon.log.events("OUTBOX_FULL")) == 1
     publishing(stack, True)
     stack.daemon.log.wait("OUTBOX_DRAINED", patience=90)
@@ -113,7 +116,11 @@ def test_disk_full(stack):
         assert stack.remo.polls() == polled
         assert len([e for e in stack.daemon.log.events("OUTBOX_FAILING") if "SENSORQD_SOURCE" in e.fields]) == 1
         publishing(stack, True)  # what is forgotten then makes room, for a while
-        wait_until(lambda: len(stack.queue.service.log.since(0, "publish")) > 0, "what is on disk is published all the same", 90)
+        wait_until(
+            lambda: len(stack.queue.service.log.since(0, "publish")) > 0,
+            "what is on disk is published all the same",
+            90,
+        )
         filler.unlink()
         stack.daemon.log.wait("OUTBOX_RECOVERED", patience=90)
         wait_until(lambda: stack.remo.polls() >= polled + 2, "polls")
@@ -122,7 +129,8 @@ def test_disk_full(stack):
 
 
 def test_full_disk_and_room_in_the_file(stack):
-    """P7: where nothing is free, the room is used that the outbox has: rows that were forgotten leave theirs, and the log begins anew."""
+    """P7: where nothing is free, the room is used that the outbox has: rows that were forgotten leave theirs, and the
+    log begins anew."""
     with small_disk(stack.daemon.state, "16m") as disk:
         publishing(stack, False)
         stack.daemon.start()
@@ -134,7 +142,10 @@ def test_full_disk_and_room_in_the_file(stack):
         stack.remo.scenario = "default"
         stack.daemon.start()
         polled, stored = stack.remo.polls(), stack.count()
-        wait_until(lambda: stack.remo.polls() >= polled + 5 and stack.count() > stored, "a log of some size, and that publishing keeps up")
+        wait_until(
+            lambda: stack.remo.polls() >= polled + 5 and stack.count() > stored,
+            "a log of some size, and that publishing keeps up",
+        )
         filler, polled = fill_disk(disk), stack.remo.polls()
         wait_until(lambda: stack.remo.polls() >= polled + 20, "polls on a full disk", 60)
         assert not stack.daemon.log.events("OUTBOX_FAILING")
@@ -148,7 +159,8 @@ def pulls(stack):
 
 
 def test_full_disk_stops_sources_that_hold_nothing(stack):
-    """P7: a source whose polls brought no readings, so that it has none to store, is not polled either while the disk refuses another's."""
+    """P7: a source whose polls brought no readings, so that it has none to store, is not polled either while the disk
+    refuses another's."""
     with small_disk(stack.daemon.state, "16m") as disk, NatureRemo(limit=100000, devices=0) as barn:
         sources = stack.daemon.config["publish"]["sources"]
         (stack.daemon.directory / "credentials" / "barn.token").write_text(barn.token)
@@ -161,7 +173,11 @@ def test_full_disk_stops_sources_that_hold_nothing(stack):
         stack.daemon.log.wait("OUTBOX_FAILING")
         stack.daemon.notify.wait("STATUS=.*disk refuses the outbox, polling stopped")
         polled, pulled = barn.polls(), pulls(stack)
-        wait_until(lambda: pulls(stack) >= pulled + 3, "empty pulls, each of which hangs for longer than the interval of the polls", 90)
+        wait_until(
+            lambda: pulls(stack) >= pulled + 3,
+            "empty pulls, each of which hangs for longer than the interval of the polls",
+            90,
+        )
         assert barn.polls() <= polled + 1  # one may have been under way
         filler.unlink()
         publishing(stack, True)
@@ -177,7 +193,9 @@ def test_stop_while_the_disk_is_full_says_what_is_lost(stack):
         filler = fill_disk(disk)
         stack.daemon.log.wait("OUTBOX_FAILING")
         stop(stack)
-        stack.daemon.log.wait("OUTBOX_FAILING", where=lambda entry: "3 readings" in entry.text and "are lost" in entry.text)
+        stack.daemon.log.wait(
+            "OUTBOX_FAILING", where=lambda entry: "3 readings" in entry.text and "are lost" in entry.text
+        )
         filler.unlink()
         publishing(stack, True)
         stack.remo.scenario = "empty"
@@ -261,8 +279,8 @@ def test_file_that_is_no_database(queued):
 
 
 def spoil(daemon):
-    """Writes over the first page while the daemon is stopped, behind a log that somebody else has emptied: it must read that page
-    next. False where it was stopped in the middle of something, or where the log held nothing."""
+    """Writes over the first page while the daemon is stopped, behind a log that somebody else has emptied: it must read
+    that page next. False where it was stopped in the middle of something, or where the log held nothing."""
     path, log = (daemon.state / name for name in ("outbox.sqlite", "outbox.sqlite-wal"))
     daemon.signal(signal.SIGSTOP)
     os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED)
@@ -337,7 +355,9 @@ def test_full_disk_at_the_start(stack):
         assert stack.count() == len(stack.remo.served()) + 1
         said = lambda name: len(stack.daemon.log.events(name))
         # more than once where what was published meanwhile made room for a while
-        wait_until(lambda: said("OUTBOX_FAILING") == said("OUTBOX_RECOVERED"), "as often that it works as that it does not", 90)
+        wait_until(
+            lambda: said("OUTBOX_FAILING") == said("OUTBOX_RECOVERED"), "as often that it works as that it does not", 90
+        )
         assert stack.daemon.stop() == 0
 
 
@@ -352,7 +372,8 @@ def test_once_ends_on_a_full_disk(stack):
 
 
 def test_readings_that_nobody_publishes_are_told(queued):
-    """A17: at the start, in check and in STATUS, until they are gone: without the publish section, and with another state_dir."""
+    """A17: at the start, in check and in STATUS, until they are gone: without the publish section, and with another
+    state_dir."""
     waiting, config = rows(queued), queued.daemon.config
     publish = config.pop("publish")
     queued.daemon.write_config()
@@ -396,7 +417,8 @@ def test_a_lock_that_is_none_is_not_waited_for(queued):
 
 
 def test_readings_in_a_directory_of_ones_own_are_told(queued):
-    """A17: from one state_dir of one's own to another: the directory that the service manager gives has a note of the first."""
+    """A17: from one state_dir of one's own to another: the directory that the service manager gives has a note of the
+    first."""
     waiting, config = rows(queued), queued.daemon.config
     given = queued.daemon.directory / "given"
     given.mkdir()
@@ -462,10 +484,17 @@ def test_a_note_stays_until_its_directory_was_looked_into(queued):
 
 @pytest.mark.parametrize("verb", [["check", "--offline"], ["alerts"]])
 def test_nothing_of_the_driver_stays(sensorqd, verb):
-    """Its counters' file in /dev/shm, which it makes before main() and leaves where no exit handler runs: one for each minute of a cron job. Without
-    the variable that the harness sets."""
-    daemon = sensorqd({"pubsub": {"project": "my-project"}, "subscribe": [{"subscription": "sensor-data-archive", "file": {"directory": "archive"}}]})
+    """Its counters' file in /dev/shm, which it makes before main() and leaves where no exit handler runs: one for each
+    minute of a cron job. Without the variable that the harness sets."""
+    daemon = sensorqd(
+        {
+            "pubsub": {"project": "my-project"},
+            "subscribe": [{"subscription": "sensor-data-archive", "file": {"directory": "archive"}}],
+        }
+    )
     environment = {name: value for name, value in os.environ.items() if name != "MONGOC_DISABLE_SHM"}
-    with subprocess.Popen([binary(), "-c", daemon.config_file, *verb], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with subprocess.Popen(
+        [binary(), "-c", daemon.config_file, *verb], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         assert process.wait() == 0, process.stdout.read()
     assert not Path(f"/dev/shm/mongoc-{process.pid}").exists()

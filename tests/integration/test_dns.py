@@ -1,4 +1,5 @@
 """A resolver that does not answer holds up nothing but the requests that need it."""
+
 import subprocess
 import time
 
@@ -106,7 +107,9 @@ def preload(directory, source):
 def test_seed_list_of_mongodb_srv(make_stack, own_queue, shared_mongodb, remo, tmp_path):
     """The hosts come from DNS; a name that has none is an outage."""
     own_queue.create(ackDeadlineSeconds=60)
-    stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=200, uri="mongodb+srv://cluster.example.test/?tls=false")
+    stack = make_stack(
+        own_queue, shared_mongodb, remo, interval_msec=200, uri="mongodb+srv://cluster.example.test/?tls=false"
+    )
     port = str(shared_mongodb.port)
     stack.daemon.env.update({"LD_PRELOAD": str(preload(tmp_path, SEED_LIST)), "SEED_PORT": port})
     stack.daemon.start()

@@ -1,5 +1,6 @@
-"""The daemon and its verbs in the environments that they meet: a cron job's, which has next to nothing, and the unit's. The other tests' one is
-kinder than both."""
+"""The daemon and its verbs in the environments that they meet: a cron job's, which has next to nothing, and the unit's.
+The other tests' one is kinder than both."""
+
 import subprocess
 from pathlib import Path
 
@@ -25,9 +26,18 @@ def in_cron(stack, tmp_path):
 def in_unit(stack, tmp_path):
     """What systemd hands over for StateDirectory=, RuntimeDirectory= and LoadCredential=, and the unit's own line."""
     (tmp_path / "run").mkdir()
-    fixed = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "USER": "sensorqd", "LOGNAME": "sensorqd", "HOME": "/", "INVOCATION_ID": "0" * 32,
-             "STATE_DIRECTORY": str(stack.daemon.state), "RUNTIME_DIRECTORY": str(tmp_path / "run"),
-             "CREDENTIALS_DIRECTORY": str(stack.daemon.directory / "credentials"), "MONGOC_DISABLE_SHM": "1", **stack.daemon.env}
+    fixed = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
+        "USER": "sensorqd",
+        "LOGNAME": "sensorqd",
+        "HOME": "/",
+        "INVOCATION_ID": "0" * 32,
+        "STATE_DIRECTORY": str(stack.daemon.state),
+        "RUNTIME_DIRECTORY": str(tmp_path / "run"),
+        "CREDENTIALS_DIRECTORY": str(stack.daemon.directory / "credentials"),
+        "MONGOC_DISABLE_SHM": "1",
+        **stack.daemon.env,
+    }
     stack.daemon.environment = lambda **more: {**fixed, **more}
     del stack.daemon.config["state_dir"]
     stack.daemon.write_config()
@@ -36,11 +46,20 @@ def in_unit(stack, tmp_path):
 
 def run(daemon, *arguments):
     """(exit code, standard output, standard error); leaves nothing behind."""
-    process = subprocess.Popen(daemon.command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               env=daemon.environment(), cwd="/")
+    process = subprocess.Popen(
+        daemon.command(*arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=daemon.environment(),
+        cwd="/",
+    )
     shown, told = process.communicate(timeout=180)
     assert not Path(f"/dev/shm/mongoc-{process.pid}").exists(), arguments
-    told = "".join(line for line in told.splitlines(True) if "Falling back to malloc" not in line)  # of what another program left under this number
+    told = "".join(
+        line for line in told.splitlines(True) if "Falling back to malloc" not in line
+    )  # of what another program left under this number
     return process.returncode, shown, told
 
 
@@ -54,7 +73,14 @@ def test_once_in_cron(made, tmp_path):
 
 def test_verbs_in_cron(made, tmp_path):
     daemon = in_cron(made, tmp_path)
-    for arguments, expected in ((["check"], 0), (["setup"], 0), (["check", "--offline"], 0), (["rejected", "list"], 0), (["status"], 69), (["--help"], 0)):
+    for arguments, expected in (
+        (["check"], 0),
+        (["setup"], 0),
+        (["check", "--offline"], 0),
+        (["rejected", "list"], 0),
+        (["status"], 69),
+        (["--help"], 0),
+    ):
         code, shown, told = run(daemon, *arguments)
         assert code == expected, (arguments, shown, told)
         assert told == "" or arguments in (["rejected", "list"], ["status"]), (arguments, told)
@@ -74,7 +100,13 @@ def test_verbs_beside_the_unit(made, tmp_path):
     daemon.start()
     made.wait_count(1)
     wait_until(lambda: run(daemon, "status", "--check")[0] == 0, "all is well")
-    for arguments, expected in ((["check"], 0), (["status"], 0), (["status", "--json"], 0), (["rejected", "list"], 0), (["once"], 75)):
+    for arguments, expected in (
+        (["check"], 0),
+        (["status"], 0),
+        (["status", "--json"], 0),
+        (["rejected", "list"], 0),
+        (["once"], 75),
+    ):
         code, shown, told = run(daemon, *arguments)
         assert code == expected, (arguments, shown, told)
     assert daemon.stop() == 0

@@ -1,8 +1,10 @@
-"""One daemon with every kind of source into one topic, and four subscriptions from there into MongoDB, files, a webhook and alerts: each remote is
-away for a while, the disk is full, and the daemon is killed in some of that (P1, P3, P4, P6, P7, P11 to P14).
+"""One daemon with every kind of source into one topic, and four subscriptions from there into MongoDB, files, a webhook
+and alerts: each remote is away for a while, the disk is full, and the daemon is killed in some of that (P1, P3, P4, P6,
+P7, P11 to P14).
 
 SENSORQD_LONG=1 goes through it three times. SENSORQD_TEST_SEED=N repeats a run's random choices.
 """
+
 import contextlib
 import os
 import re
@@ -36,7 +38,12 @@ def outlets(house):
         house.daemon.config["subscribe"] += [
             {"subscription": "archive", "backoff": backoff, "file": {"directory": "archive", "max_size": "64KiB"}},
             {"subscription": "hook", "backoff": backoff, "webhook": {"url": receiver.url, "batch": 20}},
-            {"subscription": "alerts", "backoff": backoff, "alert": alert_section(people, field="t", where={"source": "broker"}, repeat="5s")}]
+            {
+                "subscription": "alerts",
+                "backoff": backoff,
+                "alert": alert_section(people, field="t", where={"source": "broker"}, repeat="5s"),
+            },
+        ]
         for name in SUBSCRIPTIONS[1:]:
             house.queue.subscribe("sensor-data", name)
         for name, text in alert_secrets(people).items():
@@ -63,33 +70,53 @@ def walls(outlets, broker, remo, chance):
         def turn(there):
             if there:
                 return faults.clear()
-            action = chance.choice([{"type": "status", "status": 503}, {"type": "status", "status": 503, "applied": True}, {"type": "cut", "when": "after"}])
+            action = chance.choice(
+                [
+                    {"type": "status", "status": 503},
+                    {"type": "status", "status": 503, "applied": True},
+                    {"type": "cut", "when": "after"},
+                ]
+            )
             faults.add({"match": match, "times": -1, "action": action})
+
         return turn
 
     def hook(there):
         outlets.receiver.mood = (lambda: 200) if there else (lambda: chance.choice([503, None]))
 
     def people(there):
-        outlets.people.moods = {} if there else dict.fromkeys(("slack", "line", "hook"), lambda: chance.choice([500, 429, 404]))
+        outlets.people.moods = (
+            {} if there else dict.fromkeys(("slack", "line", "hook"), lambda: chance.choice([500, 429, 404]))
+        )
 
     with contextlib.ExitStack() as stack:
-        proxies = {name: stack.enter_context(Proxy(int(re.search(r":(\d+)", url[url.index("//"):])[1])))
-                   for name, url in (("remo", remo.url), ("broker", sources["broker"]["url"]), ("mongodb", mongodb["uri"]))}
+        proxies = {
+            name: stack.enter_context(Proxy(int(re.search(r":(\d+)", url[url.index("//") :])[1])))
+            for name, url in (("remo", remo.url), ("broker", sources["broker"]["url"]), ("mongodb", mongodb["uri"]))
+        }
         sources["home"]["url"] = at_proxy(remo.url, proxies["remo"])
         sources["broker"]["url"] = at_proxy(sources["broker"]["url"], proxies["broker"])
         mongodb["uri"] = at_proxy(mongodb["uri"], proxies["mongodb"])
         outlets.daemon.env["SENSORQD_TEST_BACKOFF_MAX_MSEC"] = "500"
         outlets.daemon.write_config()
         disk = stack.enter_context(small_disk(outlets.daemon.state, "16m"))
-        yield {**{name: switch(proxy) for name, proxy in proxies.items()}, "publish": fails(":publish$"), "pull": fails(":pull$"), "acknowledge": fails(":acknowledge$"),
-               "history": lambda there: setattr(outlets.history, "down", not there), "hook": hook, "people": people,
-               "disk": lambda there: (disk / "filler").unlink() if there else fill_disk(disk)}
+        yield {
+            **{name: switch(proxy) for name, proxy in proxies.items()},
+            "publish": fails(":publish$"),
+            "pull": fails(":pull$"),
+            "acknowledge": fails(":acknowledge$"),
+            "history": lambda there: setattr(outlets.history, "down", not there),
+            "hook": hook,
+            "people": people,
+            "disk": lambda there: (disk / "filler").unlink() if there else fill_disk(disk),
+        }
 
 
 def waiting(house):
     """Readings in the outbox: in the file, not in a report of a moment ago."""
-    with contextlib.closing(sqlite3.connect(f"file:{house.daemon.state}/outbox.sqlite?mode=ro", uri=True, timeout=10)) as outbox:
+    with contextlib.closing(
+        sqlite3.connect(f"file:{house.daemon.state}/outbox.sqlite?mode=ro", uri=True, timeout=10)
+    ) as outbox:
         return outbox.execute("SELECT count(*) FROM readings").fetchone()[0]
 
 
@@ -126,19 +153,33 @@ class Story:
     def end(self):
         """Nothing comes any more: waits until all is where it belongs, and stops the daemon."""
         house = self.house
-        wait_until(lambda: set(self.published) <= set(numbers(house, "broker")), f"everything of the broker (log: {house.daemon.log.lines[-20:]})", patience=90)
+        wait_until(
+            lambda: set(self.published) <= set(numbers(house, "broker")),
+            f"everything of the broker (log: {house.daemon.log.lines[-20:]})",
+            patience=90,
+        )
         self.pusher.ending = True
         self.pusher.join()
-        wait_until(lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=90)
+        wait_until(
+            lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=90
+        )
         house.daemon.config["publish"]["sources"] = [history_source(house.history)]  # which has nothing new
         house.daemon.write_config()
         assert house.daemon.stop() == 0  # and with it the last line of the stream is in the outbox
         self.kills += 1  # for who has no keys: what was being told at the stop may be told again
         house.daemon.start()
         wait_until(lambda: waiting(house) == 0, "an empty outbox")
-        wait_until(lambda: all(house.queue.is_empty(name) for name in SUBSCRIPTIONS), f"empty subscriptions (log: {house.daemon.log.lines[-20:]})", patience=90)
+        wait_until(
+            lambda: all(house.queue.is_empty(name) for name in SUBSCRIPTIONS),
+            f"empty subscriptions (log: {house.daemon.log.lines[-20:]})",
+            patience=90,
+        )
         try:
-            wait_until(lambda: all(self.told(room).ends_as(hot) for room, hot in self.hot.items()), "all are told how things stand", patience=60)
+            wait_until(
+                lambda: all(self.told(room).ends_as(hot) for room, hot in self.hot.items()),
+                "all are told how things stand",
+                patience=60,
+            )
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.hot}, {[vars(self.told(room)) for room in ROOMS]}") from None
         assert house.daemon.stop() == 0
@@ -156,7 +197,9 @@ def check_sources(story):
     runs = {}
     for name in numbers(house, "stream"):
         runs.setdefault(name.split(":")[1], []).append(int(name.split(":")[2]))
-    assert runs and all(sorted(run) == list(range(len(run))) for run in runs.values()), "a line is missing between others of one run"
+    assert runs and all(sorted(run) == list(range(len(run))) for run in runs.values()), (
+        "a line is missing between others of one run"
+    )
     assert house.readings(query={"source": "home"}) and house.readings(query={"source": "run"})
 
 

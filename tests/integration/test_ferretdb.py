@@ -1,7 +1,9 @@
-"""The main job, an outage, redelivery and what is rejected on a second MongoDB, FerretDB: the same tests, with its servers in the place of SecantusDB's.
+"""The main job, an outage, redelivery and what is rejected on a second MongoDB, FerretDB: the same tests, with its
+servers in the place of SecantusDB's.
 
 It names no index in a duplicate key error, knows no replica set and turns -0.0 into 0.0 (tests/services/ferretdb.py).
 """
+
 import contextlib
 
 import pytest

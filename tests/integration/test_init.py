@@ -1,4 +1,5 @@
 """`sensorqd init` by options, where something is there already, and when it is interrupted."""
+
 import os
 import re
 import signal
@@ -19,8 +20,20 @@ def house(tmp_path, own_queue, remo, shared_mongodb):
 
 def by_options(house, *more):
     token = house.secret_file("token", house.remo.token + "\n")
-    return house.run("--yes", "--key-file", str(house.key), "--source", "home", "--sink", "mongodb", "--secret", f"nature-remo.token={token}",
-                     "--set", f"mongodb.uri={house.mongodb.uri}", *more)
+    return house.run(
+        "--yes",
+        "--key-file",
+        str(house.key),
+        "--source",
+        "home",
+        "--sink",
+        "mongodb",
+        "--secret",
+        f"nature-remo.token={token}",
+        "--set",
+        f"mongodb.uri={house.mongodb.uri}",
+        *more,
+    )
 
 
 def test_options_alone_make_the_same(house):
@@ -30,10 +43,13 @@ def test_options_alone_make_the_same(house):
 
 
 def test_a_machine_that_only_stores(house):
-    """What it says will be created is, though its file names no topic; where all is there, its account need not publish."""
+    """What it says will be created is, though its file names no topic; where all is there, its account need not
+    publish."""
     done = house.run("--yes", "--key-file", str(house.key), "--source", "none", "--sink", "file")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "does not exist yet" in done.stdout and f"ok    {TOPIC}  created" in done.stdout and "FAIL" not in done.stdout
+    assert (
+        "does not exist yet" in done.stdout and f"ok    {TOPIC}  created" in done.stdout and "FAIL" not in done.stdout
+    )
     assert "publish:" not in house.config() and house.verb("check").returncode == 0
     (house.etc / "sensorqd.yaml").unlink()
     house.queue.service.grant = ["pubsub.subscriptions.consume"]
@@ -51,7 +67,17 @@ def test_a_dry_run_writes_nothing(house):
 def test_what_is_refused_writes_nothing(house):
     house.remo.token = "another"
     token = house.secret_file("token", "wrong")
-    done = house.run("--yes", "--key-file", str(house.key), "--source", "home", "--sink", "file", "--secret", f"nature-remo.token={token}")
+    done = house.run(
+        "--yes",
+        "--key-file",
+        str(house.key),
+        "--source",
+        "home",
+        "--sink",
+        "file",
+        "--secret",
+        f"nature-remo.token={token}",
+    )
     assert done.returncode == 69 and "401" in done.stdout and house.written == []
 
 
@@ -64,10 +90,17 @@ def test_unchecked_asks_nobody(house):
 
 def test_every_recipe_can_be_had(house):
     listed = house.run("--list").stdout
-    sources, sinks, secrets = (re.findall(pattern, listed, re.M) for pattern in (r"^--source (\S+)", r"^--sink (\S+)", r"--secret (\S+)=FILE"))
+    sources, sinks, secrets = (
+        re.findall(pattern, listed, re.M) for pattern in (r"^--source (\S+)", r"^--sink (\S+)", r"--secret (\S+)=FILE")
+    )
     assert re.findall(r"^--page (\S+)", listed, re.M) == ["local", "network"]
     assert len(sources) >= 12 and sinks == ["mongodb", "file"]
-    options = [option for kind, names in (("--source", sources), ("--sink", sinks), ("--page", ["network"])) for name in names for option in (kind, name)]
+    options = [
+        option
+        for kind, names in (("--source", sources), ("--sink", sinks), ("--page", ["network"]))
+        for name in names
+        for option in (kind, name)
+    ]
     options += [option for name in secrets for option in ("--secret", f"{name}={house.secret_file(name, 'x' + name)}")]
     done = house.run("--yes", "--unchecked", "--key-file", str(house.key), *options)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -77,20 +110,47 @@ def test_every_recipe_can_be_had(house):
 
 def test_a_large_house(house):
     """A meter in each room: an entry each."""
-    secrets = [option for name in ("switchbot.token", "switchbot.secret") for option in ("--secret", f"{name}={house.secret_file(name, 'x' + name)}")]
-    done = house.run("--yes", "--unchecked", "--key-file", str(house.key), *["--source", "switchbot"] * 40, "--sink", "file", "--page", "local", *secrets)
+    secrets = [
+        option
+        for name in ("switchbot.token", "switchbot.secret")
+        for option in ("--secret", f"{name}={house.secret_file(name, 'x' + name)}")
+    ]
+    done = house.run(
+        "--yes",
+        "--unchecked",
+        "--key-file",
+        str(house.key),
+        *["--source", "switchbot"] * 40,
+        "--sink",
+        "file",
+        "--page",
+        "local",
+        *secrets,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "- name: switchbot-40\n" in house.config() and house.verb("check", "--offline").returncode == 0
 
 
-@pytest.mark.parametrize("arguments,word", [
-    (["--sorce", "home"], "unrecognized option"), (["--source", "nothing"], "no such recipe"), (["--sink", "home"], "no such recipe"),
-    (["--set", "home=1"], "RECIPE.KEY=TEXT"), (["--set", "home.uri=1"], "RECIPE.KEY=TEXT"), (["--secret", "home=1"], "NAME=FILE"), (["superfluous"], "superfluous"),
-    (["--key-file", "-"], "--project"), (["--source", "home"], "--secret nature-remo.token"),
-    (["--key-file", "/nonexistent"], "No such file"), (["--source", "none", "--sink", "none"], "nothing to do"),
-    (["--source", "none", "--sink", "none", "--page", "local"], "nothing to do"),
-    (["--sink", "file", "--set", "file.keep=long"], '"long" is not a number'), (["--set", "file.keep=30d"] * 65, "too often"),
-    (["--sink", "file", "--page", "local", "--page", "local"], "one page")])
+@pytest.mark.parametrize(
+    "arguments,word",
+    [
+        (["--sorce", "home"], "unrecognized option"),
+        (["--source", "nothing"], "no such recipe"),
+        (["--sink", "home"], "no such recipe"),
+        (["--set", "home=1"], "RECIPE.KEY=TEXT"),
+        (["--set", "home.uri=1"], "RECIPE.KEY=TEXT"),
+        (["--secret", "home=1"], "NAME=FILE"),
+        (["superfluous"], "superfluous"),
+        (["--key-file", "-"], "--project"),
+        (["--source", "home"], "--secret nature-remo.token"),
+        (["--key-file", "/nonexistent"], "No such file"),
+        (["--source", "none", "--sink", "none"], "nothing to do"),
+        (["--source", "none", "--sink", "none", "--page", "local"], "nothing to do"),
+        (["--sink", "file", "--set", "file.keep=long"], '"long" is not a number'),
+        (["--set", "file.keep=30d"] * 65, "too often"),
+        (["--sink", "file", "--page", "local", "--page", "local"], "one page"),
+    ],
+)
 def test_usage(house, arguments, word):
     key = [] if "--key-file" in arguments else ["--key-file", str(house.key)]
     done = house.run("--yes", "--unchecked", *key, *arguments)
@@ -100,9 +160,20 @@ def test_usage(house, arguments, word):
 
 def test_a_wrong_answer_that_is_kept(house):
     """It is the person's file now, but nothing is said to be well with it, and nothing is started."""
-    with house.terminal("--unchecked", "--enable", "--key-file", str(house.key), "--source", "none", "--page", "none") as terminal:
-        for prompt, answer in (("Project", ""), ("Topic", ""), ("Number 1-", "1"), ("Address with the user's name", "mongodb://localhost/"), ("Password", ""),
-                               ("Collection [readings]", "a$b"), ("Try again (a)", "k"), ("Another place", ""), ("Write these files?", "")):
+    with house.terminal(
+        "--unchecked", "--enable", "--key-file", str(house.key), "--source", "none", "--page", "none"
+    ) as terminal:
+        for prompt, answer in (
+            ("Project", ""),
+            ("Topic", ""),
+            ("Number 1-", "1"),
+            ("Address with the user's name", "mongodb://localhost/"),
+            ("Password", ""),
+            ("Collection [readings]", "a$b"),
+            ("Try again (a)", "k"),
+            ("Another place", ""),
+            ("Write these files?", ""),
+        ):
             terminal.answer(prompt, answer)
         assert terminal.end() == 78 and "Not all is well" in terminal.shown, terminal.shown
     assert house.verb("check", "--offline").returncode == 78
@@ -130,8 +201,24 @@ def test_the_example_of_a_fresh_machine_is_nobodys(house, example):
 
 def test_a_place_that_cannot_be_written(house):
     (house.directory / "file").write_text("")
-    done = subprocess.run([binary(), "-c", str(house.directory / "file" / "x.yaml"), "init", "--yes", "--unchecked", "--key-file", str(house.key), "--sink", "file"],
-                          capture_output=True, text=True, env=house.env, cwd=house.home)
+    done = subprocess.run(
+        [
+            binary(),
+            "-c",
+            str(house.directory / "file" / "x.yaml"),
+            "init",
+            "--yes",
+            "--unchecked",
+            "--key-file",
+            str(house.key),
+            "--sink",
+            "file",
+        ],
+        capture_output=True,
+        text=True,
+        env=house.env,
+        cwd=house.home,
+    )
     assert done.returncode == 73 and "cannot be written" in done.stderr
 
 
@@ -156,20 +243,35 @@ def test_a_secret_that_is_there_is_used_or_kept_beside(house):
         terminal.answer("Number 1-3", "3")
         terminal.answer("Write these files?")
         terminal.end()
-    assert (credentials / "mongodb.password").read_text() == "of another\n" and (credentials / "mongodb-2.password").read_text() == "mine"
-    assert "password_file: mongodb-2.password" in house.config() and (credentials / "nature-remo.token").read_text() == house.remo.token + "\n"
+    assert (credentials / "mongodb.password").read_text() == "of another\n" and (
+        credentials / "mongodb-2.password"
+    ).read_text() == "mine"
+    assert (
+        "password_file: mongodb-2.password" in house.config()
+        and (credentials / "nature-remo.token").read_text() == house.remo.token + "\n"
+    )
 
 
-@pytest.mark.parametrize("place,config,key", [("etc", "sensorqd.yaml", None), ("home", "../etc/sensorqd.yaml", None), ("home", "{etc}/sensorqd.yaml", "{link}")])
+@pytest.mark.parametrize(
+    "place,config,key",
+    [("etc", "sensorqd.yaml", None), ("home", "../etc/sensorqd.yaml", None), ("home", "{etc}/sensorqd.yaml", "{link}")],
+)
 def test_the_key_that_is_in_its_place_stays(house, place, config, key):
-    """Found there beside a configuration that is named by a path that begins elsewhere, or named by another way to it: there is no other copy."""
+    """Found there beside a configuration that is named by a path that begins elsewhere, or named by another way to it:
+    there is no other copy."""
     credentials, link = house.etc / "credentials", house.home / "link"
     credentials.mkdir(mode=0o700)
     house.key.rename(credentials / house.key.name)
     link.symlink_to(credentials)
     options = ["--key-file", key.format(link=link / house.key.name)] if key else []
-    done = subprocess.run([binary(), "-c", config.format(etc=house.etc), "init", "--yes", "--unchecked", "--sink", "file", *options],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, env=house.env, cwd=house.directory / place)
+    done = subprocess.run(
+        [binary(), "-c", config.format(etc=house.etc), "init", "--yes", "--unchecked", "--sink", "file", *options],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=house.env,
+        cwd=house.directory / place,
+    )
     assert done.returncode == 0 and "written" in done.stdout, done.stdout + done.stderr
     assert "Delete" not in done.stdout and house.written == ["credentials/pubsub-credential.json", "sensorqd.yaml"]
 
@@ -180,8 +282,19 @@ def test_the_key_that_is_in_its_place_stays(house, place, config, key):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_at_a_question(house, number):
     """Every prompt on the way: nothing is left, and the terminal shows what is typed again."""
-    prompts = [("Key file of the service account", ""), ("Project", ""), ("Topic", ""), ("Number 1-", "1"), ("Access token", house.remo.token),
-               ("Another sensor?", ""), ("Number 1-", "2"), ("How long files are kept", ""), ("Another place as well?", ""), ("Number 1-3", "1"), ("Write these files?", "")]
+    prompts = [
+        ("Key file of the service account", ""),
+        ("Project", ""),
+        ("Topic", ""),
+        ("Number 1-", "1"),
+        ("Access token", house.remo.token),
+        ("Another sensor?", ""),
+        ("Number 1-", "2"),
+        ("How long files are kept", ""),
+        ("Another place as well?", ""),
+        ("Number 1-3", "1"),
+        ("Write these files?", ""),
+    ]
     for stop in range(len(prompts)):
         with house.terminal() as terminal:
             for prompt, answer in prompts[:stop]:
@@ -220,14 +333,44 @@ def test_end_of_input(house, answers):
 
 
 def test_killed_while_it_writes(house):
-    """Whatever write, link or rename is the last: each file is whole or not there, the configuration comes last, and the next `init` goes on."""
-    whole = {"credentials/nature-remo.token": house.remo.token, "credentials/pubsub-credential.json": house.key.read_text()}
+    """Whatever write, link or rename is the last: each file is whole or not there, the configuration comes last, and
+    the next `init` goes on."""
+    whole = {
+        "credentials/nature-remo.token": house.remo.token,
+        "credentials/pubsub-credential.json": house.key.read_text(),
+    }
     token = house.secret_file("token", house.remo.token)
     seen = set()
     for call in range(1, 12):
-        command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject=linkat,fsync,fchmod:signal=SIGKILL:when={call}"]
-        subprocess.run([*command, *house.command("--yes", "--unchecked", "--key-file", str(house.key), "--source", "home", "--sink", "file",
-                                                 "--secret", f"nature-remo.token={token}")], capture_output=True, env=house.env, cwd=house.home)
+        command = [
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            f"inject=linkat,fsync,fchmod:signal=SIGKILL:when={call}",
+        ]
+        subprocess.run(
+            [
+                *command,
+                *house.command(
+                    "--yes",
+                    "--unchecked",
+                    "--key-file",
+                    str(house.key),
+                    "--source",
+                    "home",
+                    "--sink",
+                    "file",
+                    "--secret",
+                    f"nature-remo.token={token}",
+                ),
+            ],
+            capture_output=True,
+            env=house.env,
+            cwd=house.home,
+        )
         written = house.written
         seen.add(tuple(written))
         assert all((house.etc / name).read_text() == text for name, text in whole.items() if name in written)

@@ -1,8 +1,10 @@
-"""kill -9 of everything, everywhere: the daemon at each of its crash points and at random moments, MongoDB while it writes, the queue while it
-serves. After each the ledger must balance: nothing lost, nothing doubled, nothing acknowledged before it was durable (P1, P2, P3, P4, P5).
+"""kill -9 of everything, everywhere: the daemon at each of its crash points and at random moments, MongoDB while it
+writes, the queue while it serves. After each the ledger must balance: nothing lost, nothing doubled, nothing
+acknowledged before it was durable (P1, P2, P3, P4, P5).
 
 SENSORQD_LONG=1 kills several times as often. SENSORQD_TEST_SEED=N repeats a run's random choices.
 """
+
 import contextlib
 import hashlib
 import os
@@ -71,7 +73,13 @@ def test_the_ledger_notices(world):
     assert len(ledger.check().lost) == 1
 
 
-@pytest.mark.parametrize("point", [pytest.param(p, marks=pytest.mark.main if p in ("outbox-put-committed", "sink-bulk-done") else []) for p in RUNNING])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(p, marks=pytest.mark.main if p in ("outbox-put-committed", "sink-bulk-done") else [])
+        for p in RUNNING
+    ],
+)
 def test_daemon_dies_at(world, point):
     """P1..P4: at the first passing and at later ones, each time restarted on what was left."""
     world.foreign.start()
@@ -110,7 +118,10 @@ def damage(world):
     return rows
 
 
-@pytest.mark.parametrize("point, passing", [("outbox-salvage-copied", 1), ("outbox-salvage-complete", 1), *(("outbox-salvage-aside", n) for n in (1, 2, 3))])
+@pytest.mark.parametrize(
+    "point, passing",
+    [("outbox-salvage-copied", 1), ("outbox-salvage-complete", 1), *(("outbox-salvage-aside", n) for n in (1, 2, 3))],
+)
 def test_daemon_dies_while_it_mends_a_damaged_outbox(world, point, passing):
     """P7: what can still be read of a damaged file is carried over, wherever the mending is cut off."""
     world.publish([(b'{"serial":0}', {"idempotency_key": "co2:0"})])

@@ -1,4 +1,6 @@
-"""Leases and acknowledgements: what is held is held, what is let go comes back, and no outage wears a good message out (P3, P4, P5, P8)."""
+"""Leases and acknowledgements: what is held is held, what is let go comes back, and no outage wears a good message out
+(P3, P4, P5, P8)."""
+
 import base64
 import json
 import os
@@ -42,10 +44,13 @@ def numbered(count):
 
 @pytest.mark.parametrize("failing", [False, True], ids=["", "renewals-fail-at-first"])
 def test_sink_slower_than_the_deadline(make_feed, wire_mongo, failing):
-    """P4, P5: a write that takes longer than the ack deadline: leases are renewed, also when the first tries fail, and nothing comes twice."""
+    """P4, P5: a write that takes longer than the ack deadline: leases are renewed, also when the first tries fail, and
+    nothing comes twice."""
     feed = make_feed(wire_mongo)
     if failing:
-        feed.service.faults.add({"match": ":modifyAckDeadline", "times": 2, "action": {"type": "status", "status": 503}})
+        feed.service.faults.add(
+            {"match": ":modifyAckDeadline", "times": 2, "action": {"type": "status", "status": 503}}
+        )
     wire_mongo.script.add({"match": INSERT, "times": 2 if LONG else 1, "action": {"type": "reply", "delay": 13}})
     ids = feed.publish(*numbered(20))
     feed.daemon.start()
@@ -58,8 +63,8 @@ def test_sink_slower_than_the_deadline(make_feed, wire_mongo, failing):
 
 
 def test_outage_longer_than_the_longest_hold(make_feed, proxied):
-    """P5: MongoDB goes away while a pull hangs: what the pull brings is held and renewed, no other pull is made, no nack; after max_hold it is let go
-    and said; once MongoDB is back it comes again and is stored once."""
+    """P5: MongoDB goes away while a pull hangs: what the pull brings is held and renewed, no other pull is made, no
+    nack; after max_hold it is let go and said; once MongoDB is back it comes again and is stored once."""
     server, proxy = proxied
     feed = make_feed(server, uri=through(proxy), env={"SENSORQD_TEST_MAX_HOLD_MSEC": "12000"})
     feed.daemon.start()
@@ -86,12 +91,21 @@ def test_outage_longer_than_the_longest_hold(make_feed, proxied):
 def set_dead_letter_policy(feed):
     feed.service.api.create_topic(DEAD_TOPIC, b"{}")
     feed.subscribe(name=DEAD, topic=DEAD_TOPIC)
-    feed.service.api.patch_subscription(SUBSCRIPTION, json.dumps({"subscription": {
-        "deadLetterPolicy": {"deadLetterTopic": DEAD_TOPIC, "maxDeliveryAttempts": 5}}, "updateMask": "deadLetterPolicy"}).encode(), {})
+    feed.service.api.patch_subscription(
+        SUBSCRIPTION,
+        json.dumps(
+            {
+                "subscription": {"deadLetterPolicy": {"deadLetterTopic": DEAD_TOPIC, "maxDeliveryAttempts": 5}},
+                "updateMask": "deadLetterPolicy",
+            }
+        ).encode(),
+        {},
+    )
 
 
 def five_restarts(feed):
-    """Ends the daemon, by SIGTERM or kill -9 in turn, publishes and starts it again; yields (which one, when it was started)."""
+    """Ends the daemon, by SIGTERM or kill -9 in turn, publishes and starts it again; yields (which one, when it was
+    started)."""
     for restart in range(5):
         if restart % 2 == 0:
             assert feed.daemon.stop() == 0
@@ -104,7 +118,8 @@ def five_restarts(feed):
 
 
 def test_no_outage_puts_a_good_message_into_the_dead_letter_topic(make_feed, proxied):
-    """P5, P8: with a limit of five attempts, a MongoDB that stays away over five restarts of the daemon, by stop and by kill -9."""
+    """P5, P8: with a limit of five attempts, a MongoDB that stays away over five restarts of the daemon, by stop and by
+    kill -9."""
     server, proxy = proxied
     feed = make_feed(server, uri=through(proxy), service={"time_scale": 2})
     set_dead_letter_policy(feed)
@@ -124,13 +139,25 @@ def test_no_outage_puts_a_good_message_into_the_dead_letter_topic(make_feed, pro
     assert len(feed.documents()) == 35 and max(feed.deliveries(message) for message in ids) <= 4
 
 
-@pytest.mark.parametrize("action", [
-    {"type": "error", "code": 10107, "codeName": "NotWritablePrimary"},
-    {"type": "error", "code": 13, "codeName": "Unauthorized"},
-    {"type": "reply", "write_concern_error": {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out"}},
-], ids=["no-primary", "no-privilege", "no-majority"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"type": "error", "code": 10107, "codeName": "NotWritablePrimary"},
+        {"type": "error", "code": 13, "codeName": "Unauthorized"},
+        {
+            "type": "reply",
+            "write_concern_error": {
+                "code": 64,
+                "codeName": "WriteConcernFailed",
+                "errmsg": "waiting for replication timed out",
+            },
+        },
+    ],
+    ids=["no-primary", "no-privilege", "no-majority"],
+)
 def test_no_refused_write_puts_a_good_message_into_the_dead_letter_topic(make_feed, wire_mongo, action):
-    """P5, P8: the same with a MongoDB that answers pings and refuses every write: nothing is pulled before a write is known to work."""
+    """P5, P8: the same with a MongoDB that answers pings and refuses every write: nothing is pulled before a write is
+    known to work."""
     feed = make_feed(wire_mongo, service={"time_scale": 2})
     set_dead_letter_policy(feed)
     feed.publish(b'{"first":1}')
@@ -143,7 +170,9 @@ def test_no_refused_write_puts_a_good_message_into_the_dead_letter_topic(make_fe
     for restart, began in five_restarts(feed):
         feed.daemon.log.wait("SINK_DOWN", count=restart + 2)
         if action.get("code") == 13:  # no write can be tried without a message: one is pulled, and it pays for that
-            assert len(feed.requests(":pull", since=began)) <= 1 + (time.monotonic() - began) / 2  # one at each backoff.max
+            assert (
+                len(feed.requests(":pull", since=began)) <= 1 + (time.monotonic() - began) / 2
+            )  # one at each backoff.max
             if restart == 1:
                 break
         else:
@@ -172,12 +201,17 @@ def picky(feed, refuse):
 
 
 def per_id(fates):
-    return pubsub_api.ApiError(400, "Some acknowledgement ids in the request were invalid.", "INVALID_ARGUMENT",
-                               [pubsub_api.error_info("EXACTLY_ONCE_ACKID_FAILURE", fates)])
+    return pubsub_api.ApiError(
+        400,
+        "Some acknowledgement ids in the request were invalid.",
+        "INVALID_ARGUMENT",
+        [pubsub_api.error_info("EXACTLY_ONCE_ACKID_FAILURE", fates)],
+    )
 
 
 def test_exactly_once_results_for_each_id(make_feed, wire_mongo):
-    """P3, P4: of one request some ids succeed, some fail for a while, some for good: those again, these never; what comes back is known."""
+    """P3, P4: of one request some ids succeed, some fail for a while, some for good: those again, these never; what
+    comes back is known."""
     feed = make_feed(wire_mongo, settings={"enableExactlyOnceDelivery": True, "ackDeadlineSeconds": 60})
     transient, permanent = [], []
 
@@ -188,12 +222,19 @@ def test_exactly_once_results_for_each_id(make_feed, wire_mongo):
         permanent.append(ids[7])
         rest = [ack_id for ack_id in ids if ack_id not in transient + permanent]
         feed.store.acknowledge(SUBSCRIPTION, rest)
-        return per_id({**dict.fromkeys(transient, "TRANSIENT_FAILURE_SERVICE_UNAVAILABLE"), ids[7]: "PERMANENT_FAILURE_INVALID_ACK_ID"})
+        return per_id(
+            {
+                **dict.fromkeys(transient, "TRANSIENT_FAILURE_SERVICE_UNAVAILABLE"),
+                ids[7]: "PERMANENT_FAILURE_INVALID_ACK_ID",
+            }
+        )
 
     requests = picky(feed, refuse)
     ids = feed.publish(*numbered(20))
     feed.daemon.start()
-    wait_until(lambda: len(feed.acknowledged()) >= 19, f"those that did not fail for good (log: {feed.daemon.log.lines[-15:]})")
+    wait_until(
+        lambda: len(feed.acknowledged()) >= 19, f"those that did not fail for good (log: {feed.daemon.log.lines[-15:]})"
+    )
     feed.store.end_leases(SUBSCRIPTION)
     feed.wait_empty()
     assert len(feed.documents()) == 20 and not feed.rejected()
@@ -203,7 +244,8 @@ def test_exactly_once_results_for_each_id(make_feed, wire_mongo):
 
 
 def test_acknowledgement_that_is_partly_refused(make_feed, wire_mongo):
-    """P3, P6: one id spoils the request: the others are acknowledged all the same, in few requests, and nothing is stored twice."""
+    """P3, P6: one id spoils the request: the others are acknowledged all the same, in few requests, and nothing is
+    stored twice."""
     feed = make_feed(wire_mongo, settings={"ackDeadlineSeconds": 60})
     bad = []
 
@@ -225,17 +267,25 @@ def test_acknowledgement_that_is_partly_refused(make_feed, wire_mongo):
 
 
 def test_failed_acknowledgements_are_tried_again(make_feed, wire_mongo):
-    """P4: 503 for a while, a reply lost after the work was done, a torn reply: acknowledged in the end, delivered once."""
+    """P4: 503 for a while, a reply lost after the work was done, a torn reply: acknowledged in the end, delivered
+    once."""
     feed = make_feed(wire_mongo, settings={"ackDeadlineSeconds": 60})
-    feed.service.faults.add({"match": ":acknowledge", "times": 2, "action": {"type": "status", "status": 503}},
-                            {"match": ":acknowledge", "action": {"type": "cut", "when": "after"}},
-                            {"match": ":acknowledge", "action": {"type": "truncate", "missing": 1}})
+    feed.service.faults.add(
+        {"match": ":acknowledge", "times": 2, "action": {"type": "status", "status": 503}},
+        {"match": ":acknowledge", "action": {"type": "cut", "when": "after"}},
+        {"match": ":acknowledge", "action": {"type": "truncate", "missing": 1}},
+    )
     ids = feed.publish(*numbered(20))
     feed.daemon.start()
     feed.wait_empty()
     wait_until(lambda: len(feed.requests(":acknowledge")) >= 5, f"the last try (log: {feed.daemon.log.lines[-15:]})")
     assert all(feed.deliveries(message) == 1 for message in ids) and len(feed.documents()) == 20
-    wait_until(lambda: len(feed.daemon.log.events("SUBSCRIPTION_RECOVERED")) == len(feed.daemon.log.events("SUBSCRIPTION_FAILING")), "recovery")
+    wait_until(
+        lambda: (
+            len(feed.daemon.log.events("SUBSCRIPTION_RECOVERED")) == len(feed.daemon.log.events("SUBSCRIPTION_FAILING"))
+        ),
+        "recovery",
+    )
     assert len(feed.daemon.log.events("SUBSCRIPTION_FAILING")) <= 1
 
 
@@ -273,13 +323,16 @@ def answer_releases_late(feed):
 
 
 def test_stop_leaves_nothing_to_its_own_pulls(make_feed, wire_mongo):
-    """P8: what the stop releases is handed to the pulls of the same daemon that still hang: they are read, and give it back."""
+    """P8: what the stop releases is handed to the pulls of the same daemon that still hang: they are read, and give it
+    back."""
     feed = make_feed(wire_mongo, settings={"ackDeadlineSeconds": 600}, section={"pulls": 3})
     answer_releases_late(feed)
     wire_mongo.script.add({"match": INSERT, "times": -1, "action": {"type": "no_reply", "seconds": 2}})
     ids = feed.publish(*numbered(10))
     feed.daemon.start()
-    wait_until(lambda: [event for event in wire_mongo.log.since(0, "command") if event["command"] == "insert"], "a write")
+    wait_until(
+        lambda: [event for event in wire_mongo.log.since(0, "command") if event["command"] == "insert"], "a write"
+    )
     await_pull(feed)
     assert feed.daemon.stop() == 0
     released = [message["id"] for event in modacks(feed, extending=False) for message in event["messages"]]
@@ -292,24 +345,28 @@ def test_stop_leaves_nothing_to_its_own_pulls(make_feed, wire_mongo):
 
 
 def test_write_that_never_returns(make_feed, wire_mongo):
-    """P5: a call into the driver that outlasts all its time limits ends the process, and the next one goes on. The limit is shortened for the test
-    to less than the driver's own, which then cannot end the call."""
+    """P5: a call into the driver that outlasts all its time limits ends the process, and the next one goes on. The
+    limit is shortened for the test to less than the driver's own, which then cannot end the call."""
     feed = make_feed(wire_mongo, env={"SENSORQD_TEST_STUCK_TICK_MSEC": "300"}, service={"time_scale": 5})
     wire_mongo.script.add({"match": INSERT, "action": {"type": "no_reply"}})
     feed.publish(*numbered(10))
     feed.daemon.start()
     assert feed.daemon.wait() == -signal.SIGABRT
-    assert "has not returned from one call" in next(entry.text for entry in feed.daemon.log.entries if entry.level == "critical")
+    assert "has not returned from one call" in next(
+        entry.text for entry in feed.daemon.log.entries if entry.level == "critical"
+    )
     assert not feed.acknowledged()
-    del feed.daemon.env["SENSORQD_TEST_STUCK_TICK_MSEC"]  # a machine that stands still for three seconds is no reason to end this one
+    del feed.daemon.env[
+        "SENSORQD_TEST_STUCK_TICK_MSEC"
+    ]  # a machine that stands still for three seconds is no reason to end this one
     feed.daemon.start()
     feed.wait_empty()
     assert len(feed.documents()) == 10
 
 
 def test_duplicates_without_majority_reads(make_feed, wire_mongo):
-    """P3, P4: a server that has majority reads switched off (MongoDB before 5.0 can): duplicates are compared and settled all the same, readings and
-    rejected alike."""
+    """P3, P4: a server that has majority reads switched off (MongoDB before 5.0 can): duplicates are compared and
+    settled all the same, readings and rejected alike."""
     feed = make_feed(wire_mongo)
     wire_mongo.majority_reads = False
     good, odd = [(json.dumps({"n": n}).encode(), {"idempotency_key": f"k:{n}"}) for n in range(10)], b"no JSON"
@@ -319,7 +376,10 @@ def test_duplicates_without_majority_reads(make_feed, wire_mongo):
     feed.wait_empty()
     feed.publish(*good, (b'{"n":-1}', {"idempotency_key": "k:0"}))
     feed.wait_empty()
-    assert len(feed.documents()) == 10 and sorted(document["reason"] for document in feed.rejected().values()) == ["id_conflict", "not_json"]
+    assert len(feed.documents()) == 10 and sorted(document["reason"] for document in feed.rejected().values()) == [
+        "id_conflict",
+        "not_json",
+    ]
 
 
 def test_duplicate_deliveries(make_feed, wire_mongo):
@@ -341,4 +401,6 @@ def test_more_than_one_request_takes(make_feed, wire_mongo):
     feed.daemon.start()
     feed.wait_empty(patience=60)
     assert len(feed.documents()) == 3000 and feed.acknowledged() == set(ids)
-    assert all(event["status"] == 200 and event["request_bytes"] <= 512 * 1024 for event in feed.requests(":acknowledge"))
+    assert all(
+        event["status"] == 200 and event["request_bytes"] <= 512 * 1024 for event in feed.requests(":acknowledge")
+    )

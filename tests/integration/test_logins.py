@@ -1,4 +1,6 @@
-"""The ways to log in to MongoDB that the servers here can play: SCRAM-SHA-1, SCRAM-SHA-256, an X.509 certificate as the user, and one beside a password."""
+"""The ways to log in to MongoDB that the servers here can play: SCRAM-SHA-1, SCRAM-SHA-256, an X.509 certificate as the
+user, and one beside a password."""
+
 import contextlib
 
 import pytest
@@ -18,7 +20,11 @@ def wire(mechanism, user, **tls):
 def store(make_feed, server, options, good, **section):
     """One message is stored, or the login is refused and said so."""
     address = f"mongodb://{{}}127.0.0.1:{server.port}/?{options}"
-    feed = make_feed(server, uri=address.format("" if "X509" in options and section.get("secrets") is None else "sensorqd@"), **section)
+    feed = make_feed(
+        server,
+        uri=address.format("" if "X509" in options and section.get("secrets") is None else "sensorqd@"),
+        **section,
+    )
     feed.publish((b'{"a":1}', {"idempotency_key": "k"}))
     feed.daemon.start()
     if good:
@@ -33,18 +39,47 @@ def store(make_feed, server, options, good, **section):
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256"])
 def test_password(make_feed, mechanism, good):
     with wire(mechanism, USER) as server:
-        store(make_feed, server, f"authSource=admin&authMechanism={mechanism}", good, secrets={"p": USER[1] if good else "wrong"}, password_file="p")
+        store(
+            make_feed,
+            server,
+            f"authSource=admin&authMechanism={mechanism}",
+            good,
+            secrets={"p": USER[1] if good else "wrong"},
+            password_file="p",
+        )
 
 
 @pytest.mark.parametrize("good", [True, False], ids=["good", "bad"])
 def test_certificate_is_the_user(make_feed, certificates, good):
-    with wire("MONGODB-X509", ("CN=client" if good else "CN=somebody else", None), tls=certificates.server, tls_ca=certificates.ca) as server:
-        store(make_feed, server, f"tls=true&tlsCAFile={certificates.ca}&tlsCertificateKeyFile={certificates.client.both}&authMechanism=MONGODB-X509", good)
+    with wire(
+        "MONGODB-X509",
+        ("CN=client" if good else "CN=somebody else", None),
+        tls=certificates.server,
+        tls_ca=certificates.ca,
+    ) as server:
+        store(
+            make_feed,
+            server,
+            f"tls=true&tlsCAFile={certificates.ca}&tlsCertificateKeyFile={certificates.client.both}&authMechanism=MONGODB-X509",
+            good,
+        )
 
 
 def test_certificate_beside_a_password(make_feed, certificates, tmp_path):
     """A real server that asks for both."""
-    with MongoDB(storage=str(tmp_path / "mongodb"), user=USER, tls=certificates.server, tls_ca=certificates.ca, client=certificates.client) as server:
-        store(make_feed, server, f"authSource=admin&tls=true&tlsCAFile={certificates.ca}&tlsCertificateKeyFile={certificates.client.both}", True,
-              secrets={"p": USER[1]}, password_file="p")
+    with MongoDB(
+        storage=str(tmp_path / "mongodb"),
+        user=USER,
+        tls=certificates.server,
+        tls_ca=certificates.ca,
+        client=certificates.client,
+    ) as server:
+        store(
+            make_feed,
+            server,
+            f"authSource=admin&tls=true&tlsCAFile={certificates.ca}&tlsCertificateKeyFile={certificates.client.both}",
+            True,
+            secrets={"p": USER[1]},
+            password_file="p",
+        )
         server.kill()

@@ -1,11 +1,14 @@
 """The main job: Nature Remo -> Pub/Sub -> MongoDB, on real input, against both queues."""
+
 import datetime
 import json
 import time
 
 from harness import PATIENCE, wait_until
 
-SOON = 2.0 * max(1.0, PATIENCE / 60)  # seconds; more where the tests are told to be patient, as on an emulated processor
+SOON = 2.0 * max(
+    1.0, PATIENCE / 60
+)  # seconds; more where the tests are told to be patient, as on an emulated processor
 
 
 def test_poll_of_three_devices_soon_becomes_three_documents(stack):
@@ -15,8 +18,15 @@ def test_poll_of_three_devices_soon_becomes_three_documents(stack):
     def seconds_of_next_poll():
         polls = stack.remo.polls()
         first = wait_until(lambda: [entry for entry in stack.remo.served() if entry["poll"] > polls], "a poll")[0]
-        values = [entry["newest_events"]["te"]["val"] for entry in stack.remo.served() if entry["poll"] == first["poll"] and "te" in entry["newest_events"]]
-        wait_until(lambda: len(stack.readings(query={"newest_events.te.val": {"$in": values}})) == len(values) > 0, "its documents")
+        values = [
+            entry["newest_events"]["te"]["val"]
+            for entry in stack.remo.served()
+            if entry["poll"] == first["poll"] and "te" in entry["newest_events"]
+        ]
+        wait_until(
+            lambda: len(stack.readings(query={"newest_events.te.val": {"$in": values}})) == len(values) > 0,
+            "its documents",
+        )
         return time.monotonic() - first["mono"]
 
     wait_until(lambda: seconds_of_next_poll() < SOON, f"a poll that is stored within {SOON:g} seconds")
@@ -30,7 +40,9 @@ def of_device(device, events):
 def test_document_carries_what_the_source_served(stack):
     stack.daemon.start()
     stack.wait_count(3)
-    documents = {of_device(document["id"], document["newest_events"]): document for document in stack.readings()}  # a queue may change their order
+    documents = {
+        of_device(document["id"], document["newest_events"]): document for document in stack.readings()
+    }  # a queue may change their order
 
     def all_served():
         served = {of_device(entry["device"], entry["newest_events"]): entry for entry in stack.remo.served()}
@@ -68,18 +80,25 @@ def test_every_poll_is_stored_once(stack):
     stack.wait_count(15)
     stack.quiet()
     wait_until(lambda: stack.count() == len(stack.remo.served()), "everything stored after the restart")
-    assert values(d["newest_events"] for d in stack.readings()) == values(e["newest_events"] for e in stack.remo.served())
+    assert values(d["newest_events"] for d in stack.readings()) == values(
+        e["newest_events"] for e in stack.remo.served()
+    )
 
 
 def test_foreign_messages_are_stored(stack):
     """P3, P4: any JSON object of any publisher, with and without an idempotency key."""
-    stack.queue.publish([(json.dumps({"co2": 612, "room": "study"}).encode(), {"idempotency_key": "co2:1"}), (b'{"plain":true}', {})])
+    stack.queue.publish(
+        [(json.dumps({"co2": 612, "room": "study"}).encode(), {"idempotency_key": "co2:1"}), (b'{"plain":true}', {})]
+    )
     stack.daemon.start()
     wait_until(lambda: [d for d in stack.readings() if d.get("plain") is True], "the plain message")
     keyed = wait_until(lambda: stack.readings(query={"_id": "co2:1"}), "the keyed message")[0]
     assert keyed["co2"] == 612.0 and isinstance(keyed["co2"], float)
     plain = stack.readings(query={"plain": True})[0]
-    assert plain["_id"] == f"projects/{stack.queue.project}/subscriptions/sensor-data-mongodb:{plain['pubsub']['message_id']}"
+    assert (
+        plain["_id"]
+        == f"projects/{stack.queue.project}/subscriptions/sensor-data-mongodb:{plain['pubsub']['message_id']}"
+    )
 
 
 def test_mongodb_outage_costs_nothing(make_stack, queue, own_mongodb, remo):
@@ -103,13 +122,35 @@ def test_mongodb_outage_costs_nothing(make_stack, queue, own_mongodb, remo):
 
 def test_starts_while_everything_is_down(sensorqd, tmp_path):
     """P5: no network at all is no reason not to start."""
-    daemon = sensorqd({
-        "pubsub": {"project": "my-project", "endpoint": "http://127.0.0.1:9"},
-        "publish": {"topic": "sensor-data", "sources": [
-            {"name": "home", "type": "nature_remo", "interval": "10s", "token_file": "nature-remo.token", "url": "http://127.0.0.1:9"}]},
-        "subscribe": [{"subscription": "sensor-data-mongodb", "mongodb": {
-            "uri": "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=1000", "database": "d", "collection": "c"}}],
-    }, {"nature-remo.token": "t"}, env={"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"})
+    daemon = sensorqd(
+        {
+            "pubsub": {"project": "my-project", "endpoint": "http://127.0.0.1:9"},
+            "publish": {
+                "topic": "sensor-data",
+                "sources": [
+                    {
+                        "name": "home",
+                        "type": "nature_remo",
+                        "interval": "10s",
+                        "token_file": "nature-remo.token",
+                        "url": "http://127.0.0.1:9",
+                    }
+                ],
+            },
+            "subscribe": [
+                {
+                    "subscription": "sensor-data-mongodb",
+                    "mongodb": {
+                        "uri": "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=1000",
+                        "database": "d",
+                        "collection": "c",
+                    },
+                }
+            ],
+        },
+        {"nature-remo.token": "t"},
+        env={"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"},
+    )
     daemon.start()
     daemon.log.wait("SOURCE_FAILING")
     daemon.log.wait("SINK_DOWN")

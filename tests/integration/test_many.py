@@ -1,4 +1,5 @@
 """As much as one configuration may hold."""
+
 import contextlib
 import re
 from pathlib import Path
@@ -22,7 +23,8 @@ def count(daemon, what):
 
 
 def test_subscriptions_to_replica_sets(make_feed):
-    """P3, P13: each stores, and the unit's limits have room for their threads and connections, for those of larger sets, and for what else there may be."""
+    """P3, P13: each stores, and the unit's limits have room for their threads and connections, for those of larger
+    sets, and for what else there may be."""
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(WireMongo()) for _ in range(MEMBERS)]
         for server in servers:
@@ -32,16 +34,31 @@ def test_subscriptions_to_replica_sets(make_feed):
         section = feed.daemon.config["subscribe"].pop()
         for number in range(SUBSCRIPTIONS):
             feed.subscribe(f"projects/my-project/subscriptions/many-{number}")
-            feed.daemon.config["subscribe"].append({**section, "subscription": f"many-{number}", "mongodb": {**section["mongodb"], "collection": f"c{number}"}})
+            feed.daemon.config["subscribe"].append(
+                {
+                    **section,
+                    "subscription": f"many-{number}",
+                    "mongodb": {**section["mongodb"], "collection": f"c{number}"},
+                }
+            )
         feed.daemon.write_config()
         feed.publish((b'{"a":1}', {"idempotency_key": "k"}))
         feed.daemon.start()
-        wait_until(lambda: all(feed.documents(f"c{number}") for number in range(SUBSCRIPTIONS)), f"a document of each (log: {feed.daemon.log.lines[-15:]})", 120)
+        wait_until(
+            lambda: all(feed.documents(f"c{number}") for number in range(SUBSCRIPTIONS)),
+            f"a document of each (log: {feed.daemon.log.lines[-15:]})",
+            120,
+        )
 
         def threads():
             return -(-(count(feed.daemon, "task") - 1) // SUBSCRIPTIONS)
-        wait_until(lambda: threads() >= 1 + 2 * MEMBERS, "each member is watched by two threads")  # the second one of a secondary may come after the document
+
+        wait_until(
+            lambda: threads() >= 1 + 2 * MEMBERS, "each member is watched by two threads"
+        )  # the second one of a secondary may come after the document
         each = threads()
         assert SUBSCRIPTIONS * (each + 2 * (LARGEST - MEMBERS) + 1) + RESERVE <= limit("TasksMax")
-        assert count(feed.daemon, "fd") + SUBSCRIPTIONS * 3 * (LARGEST - MEMBERS) + SOURCES * EACH + LISTENED <= limit("LimitNOFILE")
+        assert count(feed.daemon, "fd") + SUBSCRIPTIONS * 3 * (LARGEST - MEMBERS) + SOURCES * EACH + LISTENED <= limit(
+            "LimitNOFILE"
+        )
         assert feed.daemon.stop() == 0

@@ -1,4 +1,5 @@
 """/metrics as Prometheus reads it, and what docs/monitoring.md offers over it."""
+
 import json
 import re
 import shutil
@@ -30,7 +31,10 @@ def stored(page, text):
     """The page has drawn it: two readings, one of them old, under names that need escapes."""
     page.daemon.start()
     page.daemon.queue.publish([reading('x"\\y', now_ms() - 2000, 21.25, 40), reading("old", now_ms() - 3600_000, 5)])
-    return wait_until(lambda: (found := metrics(page)).count("sensorqd_reading_timestamp_seconds{") >= 3 and text in found and found, "latest values")
+    return wait_until(
+        lambda: (found := metrics(page)).count("sensorqd_reading_timestamp_seconds{") >= 3 and text in found and found,
+        "latest values",
+    )
 
 
 def test_prometheus_reads_it(archive, tmp_path):  # noqa: F811
@@ -43,7 +47,11 @@ def test_prometheus_reads_it(archive, tmp_path):  # noqa: F811
     assert samples["sensorqd_reading_value" + fresh % TE] == "21.25"
     assert samples["sensorqd_reading_value" + fresh % HU] == "40"
     assert not any(name.startswith("sensorqd_reading_value") and "old" in name for name in samples)
-    assert [value for name, value in samples.items() if re.fullmatch(r'sensorqd_sink_stored_total\{subscription="[^"]*archive",sink="[^"]+"\}', name)] == ["2"]
+    assert [
+        value
+        for name, value in samples.items()
+        if re.fullmatch(r'sensorqd_sink_stored_total\{subscription="[^"]*archive",sink="[^"]+"\}', name)
+    ] == ["2"]
     assert samples["sensorqd_well"] == "1"
 
 
@@ -53,14 +61,27 @@ def test_prometheus_scrapes_it_and_its_rules_hold(archive, tmp_path):  # noqa: F
     shutil.copy(MONITORING / "rules.yml", tmp_path)
     (tmp_path / "prometheus.yml").write_text(
         "global: {scrape_interval: 1s, evaluation_interval: 500ms}\nrule_files: [rules.yml]\n"
-        f"scrape_configs: [{{job_name: sensorqd, scrape_timeout: 1s, static_configs: [{{targets: ['{archive.url[7:]}']}}]}}]\n")
-    subprocess.run([program("promtool"), "check", "config", tmp_path / "prometheus.yml"], check=True, capture_output=True)
-    server = subprocess.Popen([program("prometheus"), f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
-                               f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        f"scrape_configs: [{{job_name: sensorqd, scrape_timeout: 1s, static_configs: [{{targets: ['{archive.url[7:]}']}}]}}]\n"
+    )
+    subprocess.run(
+        [program("promtool"), "check", "config", tmp_path / "prometheus.yml"], check=True, capture_output=True
+    )
+    server = subprocess.Popen(
+        [
+            program("prometheus"),
+            f"--config.file={tmp_path}/prometheus.yml",
+            f"--storage.tsdb.path={tmp_path}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
     def ask(expression):
         try:
-            return requests.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": expression}, timeout=5).json()["data"]["result"]
+            return requests.get(
+                f"http://127.0.0.1:{port}/api/v1/query", params={"query": expression}, timeout=5
+            ).json()["data"]["result"]
         except (requests.RequestException, KeyError):
             return []
 
@@ -69,22 +90,37 @@ def test_prometheus_scrapes_it_and_its_rules_hold(archive, tmp_path):  # noqa: F
         dashboard = json.loads((MONITORING / "grafana.json").read_text())
         for panel in dashboard["panels"]:
             for target in panel["targets"]:
-                found = wait_until(lambda: ask(target["expr"]) or "sensorqd_source" in target["expr"] or "outbox" in target["expr"] or
-                                   "oldest_unsettled" in target["expr"], f"{panel['title']}: {target['expr']}")
+                found = wait_until(
+                    lambda: (
+                        ask(target["expr"])
+                        or "sensorqd_source" in target["expr"]
+                        or "outbox" in target["expr"]
+                        or "oldest_unsettled" in target["expr"]
+                    ),
+                    f"{panel['title']}: {target['expr']}",
+                )
                 assert found
 
         def rules():
-            return requests.get(f"http://127.0.0.1:{port}/api/v1/rules", timeout=20).json()["data"]["groups"][0]["rules"]
+            return requests.get(f"http://127.0.0.1:{port}/api/v1/rules", timeout=20).json()["data"]["groups"][0][
+                "rules"
+            ]
+
         assert len(rules()) == 5
-        wait_until(lambda: all(rule["health"] == "ok" and rule["state"] == "inactive" for rule in rules()), f"no rule that fires or cannot be judged: {rules()}")
+        wait_until(
+            lambda: all(rule["health"] == "ok" and rule["state"] == "inactive" for rule in rules()),
+            f"no rule that fires or cannot be judged: {rules()}",
+        )
     finally:
         server.terminate()
         server.wait(60)
 
 
 def test_rules_fire_over_what_nobody_has_pulled(tmp_path):
-    """A subscription that cannot be pulled for days holds nothing; a source that never spoke has no time of a last reading."""
-    (tmp_path / "tests.yml").write_text("""
+    """A subscription that cannot be pulled for days holds nothing; a source that never spoke has no time of a last
+    reading."""
+    (tmp_path / "tests.yml").write_text(
+        """
 rule_files: [%s]
 evaluation_interval: 10m
 tests:
@@ -101,14 +137,19 @@ tests:
           description: 'Bring its sink back, or lengthen messageRetentionDuration of the subscription, before that.'}}]}
       - {eval_time: 6d, alertname: SensorqdSourceSilent, exp_alerts: [{exp_labels: {source: mute, instance: i, severity: warning},
           exp_annotations: {summary: Source mute gives no readings, description: 'Look at: journalctl -u sensorqd SENSORQD_SOURCE=mute'}}]}
-""" % (MONITORING / "rules.yml"))
-    done = subprocess.run([program("promtool"), "test", "rules", tmp_path / "tests.yml"], capture_output=True, text=True)
+"""
+        % (MONITORING / "rules.yml")
+    )
+    done = subprocess.run(
+        [program("promtool"), "test", "rules", tmp_path / "tests.yml"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_rules_leave_a_sink_that_waits_for_its_first_message(tmp_path):
     """It is not ready, and nothing is wrong. A sensorqd of before, which does not tell it apart, is watched as ever."""
-    (tmp_path / "tests.yml").write_text("""
+    (tmp_path / "tests.yml").write_text(
+        """
 rule_files: [%s]
 evaluation_interval: 1m
 tests:
@@ -126,8 +167,12 @@ tests:
           description: 'Nothing is lost: Pub/Sub keeps the readings. Look at: journalctl -u sensorqd -p warning'}},
           {exp_labels: {subscription: s, sink: of 0.2.0, instance: i, severity: warning}, exp_annotations: {summary: of 0.2.0 behind s is down,
           description: 'Nothing is lost: Pub/Sub keeps the readings. Look at: journalctl -u sensorqd -p warning'}}]}
-""" % (MONITORING / "rules.yml"))
-    done = subprocess.run([program("promtool"), "test", "rules", tmp_path / "tests.yml"], capture_output=True, text=True)
+"""
+        % (MONITORING / "rules.yml")
+    )
+    done = subprocess.run(
+        [program("promtool"), "test", "rules", tmp_path / "tests.yml"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -144,6 +189,12 @@ def test_pages_name_what_there_is(archive):  # noqa: F811
         told |= {word if word.startswith("sensorqd_") else word for word in words}
     for name in names:
         parts = name.split("_")
-        assert name in told or any("_" + "_".join(parts[i:]) in told for i in range(2, len(parts))), f"{name} is not in docs/monitoring.md"
-    used = set(re.findall(r"sensorqd_[a-z_]+", (MONITORING / "rules.yml").read_text() + (MONITORING / "grafana.json").read_text()))
+        assert name in told or any("_" + "_".join(parts[i:]) in told for i in range(2, len(parts))), (
+            f"{name} is not in docs/monitoring.md"
+        )
+    used = set(
+        re.findall(
+            r"sensorqd_[a-z_]+", (MONITORING / "rules.yml").read_text() + (MONITORING / "grafana.json").read_text()
+        )
+    )
     assert used <= names | {"sensorqd_rules"}, used - names

@@ -1,4 +1,5 @@
 """What the pages give to mongosh is run by mongosh."""
+
 import contextlib
 import re
 from pathlib import Path
@@ -17,10 +18,14 @@ def snippets(page):
     text = page.read_text()
     found = [(match.start(), "test", match[1]) for match in BLOCK.finditer(text) if "db." in match[1]]
     found += [(match.start(), match[1], match[2]) for match in EVAL.finditer(text)]
-    return list(dict.fromkeys((database, script) for _, database, script in sorted(found)))  # some hints stand there in two languages
+    return list(
+        dict.fromkeys((database, script) for _, database, script in sorted(found))
+    )  # some hints stand there in two languages
 
 
-PAGES = {str(page.relative_to(REPO)): snippets(page) for page in [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]}
+PAGES = {
+    str(page.relative_to(REPO)): snippets(page) for page in [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +46,9 @@ def test_what_a_page_gives_to_mongosh(server, page, tmp_path):
             with contextlib.suppress(pymongo.errors.OperationFailure):
                 client.admin.command(command, "sensorqd")
         client.home.readings.replace_one({"_id": "one"}, {"name": "Living room"}, upsert=True)
-        printed = "".join(mongosh.run(f"{server.uri}{database}", script, home=tmp_path) for database, script in PAGES[page])
+        printed = "".join(
+            mongosh.run(f"{server.uri}{database}", script, home=tmp_path) for database, script in PAGES[page]
+        )
         makes, asks = (any(word in script for _, script in PAGES[page]) for word in ("createUser", "findOne"))
         assert not makes or [user["user"] for user in client.admin.command("usersInfo")["users"]] == ["sensorqd"]
     assert not asks or "Living room" in printed, printed
@@ -49,4 +56,6 @@ def test_what_a_page_gives_to_mongosh(server, page, tmp_path):
 
 
 def test_pages_have_some():
-    assert {"docs/FIRST-STEPS.md", "docs/ja/FIRST-STEPS.md", "docs/OPERATIONS.md"} <= {name for name, found in PAGES.items() if found}
+    assert {"docs/FIRST-STEPS.md", "docs/ja/FIRST-STEPS.md", "docs/OPERATIONS.md"} <= {
+        name for name, found in PAGES.items() if found
+    }

@@ -1,4 +1,6 @@
-"""P7: a topic without its subscription accepts and discards, so while it is missing, or stands on a deleted topic, nothing is published."""
+"""P7: a topic without its subscription accepts and discards, so while it is missing, or stands on a deleted topic,
+nothing is published."""
+
 import contextlib
 import sqlite3
 
@@ -20,7 +22,9 @@ def published(stack):
 
 
 def rows(stack):
-    with contextlib.closing(sqlite3.connect(f"file:{stack.daemon.state}/outbox.sqlite?mode=ro", uri=True, timeout=10)) as database:
+    with contextlib.closing(
+        sqlite3.connect(f"file:{stack.daemon.state}/outbox.sqlite?mode=ro", uri=True, timeout=10)
+    ) as database:
         return database.execute("SELECT count(*) FROM readings").fetchone()[0]
 
 
@@ -31,7 +35,11 @@ def waits_then_goes(stack, make_right):
     make_right()
     wait_until(lambda: published(stack), "publishing", 90)
     stack.remo.fall_silent()
-    wait_until(lambda: rows(stack) == 0 and stack.count() == len(stack.remo.served()), "every reading, also those from before it was there", 90)
+    wait_until(
+        lambda: rows(stack) == 0 and stack.count() == len(stack.remo.served()),
+        "every reading, also those from before it was there",
+        90,
+    )
     assert stack.daemon.stop() == 0
 
 
@@ -91,12 +99,19 @@ def test_subscriptions_of_other_topics_do_not_count(stack):
     stack.queue.subscribe("sensor-data", "sensor-data-mongodb")
     stack.queue.subscribe("other", "other")
     first = stack.daemon.config["subscribe"][0]
-    stack.daemon.config["subscribe"] += [{**first, "subscription": "other"}, {**first, "subscription": "projects/elsewhere/subscriptions/missing"}]
+    stack.daemon.config["subscribe"] += [
+        {**first, "subscription": "other"},
+        {**first, "subscription": "projects/elsewhere/subscriptions/missing"},
+    ]
     stack.daemon.write_config()
     stack.daemon.start()
     wait_until(lambda: stack.count() >= 9, "three polls stored")
     stack.queue.call("DELETE", "subscriptions/other", None)
-    stack.daemon.log.wait("SUBSCRIPTION_FAILING", where=lambda entry: entry.fields["SENSORQD_SUBSCRIPTION"].endswith("/other"), patience=90)
+    stack.daemon.log.wait(
+        "SUBSCRIPTION_FAILING",
+        where=lambda entry: entry.fields["SENSORQD_SUBSCRIPTION"].endswith("/other"),
+        patience=90,
+    )
     stored = stack.count()
     wait_until(lambda: stack.count() >= stored + 6, "two polls more")
     assert stack.daemon.stop() == 0
@@ -110,8 +125,12 @@ def test_a_missing_topic_is_a_reason_to_look(stack):
     stack.queue.call("DELETE", "topics/sensor-data", None)
     stack.daemon.log.wait("PUBLISH_FAILING")
     result = stack.daemon.run("setup")
-    assert result.returncode == 69 and "_deleted-topic_" in result.stdout and "subscriptions delete" in result.stdout, result.stdout
-    stack.queue.service.faults.add({"match": "^GET .*/subscriptions/sensor-data-mongodb", "times": -1, "action": {"type": "status", "status": 503}})
+    assert result.returncode == 69 and "_deleted-topic_" in result.stdout and "subscriptions delete" in result.stdout, (
+        result.stdout
+    )
+    stack.queue.service.faults.add(
+        {"match": "^GET .*/subscriptions/sensor-data-mongodb", "times": -1, "action": {"type": "status", "status": 503}}
+    )
     result = stack.daemon.run("setup")  # which cannot know where the subscription stands
     assert result.returncode == 69 and "cannot be looked at, so its topic is not made" in result.stdout, result.stdout
     stack.queue.service.faults.clear()
@@ -129,13 +148,18 @@ def test_a_missing_topic_is_a_reason_to_look(stack):
 
 
 def test_setup_without_any_subscription(stack):
-    """What nobody would get is not published, and no topic is made for it; the words name no subscription that there is not."""
+    """What nobody would get is not published, and no topic is made for it; the words name no subscription that there is
+    not."""
     stack.queue.call("DELETE", "topics/sensor-data", None)
     del stack.daemon.config["subscribe"]
     stack.daemon.config["publish"]["topic_has_other_subscribers"] = False
     stack.daemon.write_config()
     result = stack.daemon.run("setup")
-    assert result.returncode == 69 and "this configuration has no subscription" in result.stdout and "()" not in result.stdout
+    assert (
+        result.returncode == 69
+        and "this configuration has no subscription" in result.stdout
+        and "()" not in result.stdout
+    )
     del stack.daemon.config["publish"]["topic_has_other_subscribers"]
     stack.daemon.write_config()
     result = stack.daemon.run("setup")

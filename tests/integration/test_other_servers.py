@@ -1,5 +1,6 @@
-"""What MongoDB and servers like it answer to an insert, in the words that people reported: the remedy follows the words, and "something is there" is told by
-what is there (P3, P4)."""
+"""What MongoDB and servers like it answer to an insert, in the words that people reported: the remedy follows the
+words, and "something is there" is told by what is there (P3, P4)."""
+
 import pytest
 
 REFUSALS = {
@@ -18,7 +19,13 @@ TAKEN = {
 def test_atlas_says_it_in_words(make_feed, wire_mongo, errmsg, remedy):
     """B8: code 8000 is whatever its words say, and the remedy is the one that fits."""
     feed = make_feed(wire_mongo)
-    wire_mongo.script.add({"match": r"^insert .*\.readings$", "times": -1, "action": {"type": "error", "code": 8000, "codeName": "AtlasError", "errmsg": errmsg}})
+    wire_mongo.script.add(
+        {
+            "match": r"^insert .*\.readings$",
+            "times": -1,
+            "action": {"type": "error", "code": 8000, "codeName": "AtlasError", "errmsg": errmsg},
+        }
+    )
     feed.publish(b'{"n":1}')
     feed.daemon.start()
     down = feed.daemon.log.wait("SINK_DOWN")
@@ -36,8 +43,13 @@ def test_duplicates_in_any_words(make_feed, wire_mongo, words):
     feed.publish((b'{"te":21.5}', key))
     feed.daemon.start()
     feed.wait_empty()
-    wire_mongo.script.add({"match": r"^insert .*\.readings$", "times": -1, "action": {
-        "type": "reply", "write_errors": [{"index": 0, "code": 11000, "errmsg": words}]}})
+    wire_mongo.script.add(
+        {
+            "match": r"^insert .*\.readings$",
+            "times": -1,
+            "action": {"type": "reply", "write_errors": [{"index": 0, "code": 11000, "errmsg": words}]},
+        }
+    )
     feed.publish((b'{"te":21.5}', key))
     feed.wait_empty()
     assert not feed.rejected()
@@ -69,12 +81,22 @@ def test_message_ids_that_come_again(make_feed, wire_mongo):
 def test_old_scripts_text_is_stored(make_feed, wire_mongo):
     """13.4: what `str(dict)` published is read as Python writes it; what is neither that nor JSON is set apart."""
     feed = make_feed(wire_mongo, section={"payload": "python"})
-    reading = {"name": "Bob's 居間", "newest_events": {"te": {"created_at": "2021-03-25T06:08:42Z", "val": 23.5}}, "updated_at": None, "online": True}
+    reading = {
+        "name": "Bob's 居間",
+        "newest_events": {"te": {"created_at": "2021-03-25T06:08:42Z", "val": 23.5}},
+        "updated_at": None,
+        "online": True,
+    }
     one, two, bad = feed.publish(str(reading).encode(), b'{"te": true}', b"{'te': true}")
     feed.daemon.start()
     feed.wait_empty()
     documents = list(feed.documents().values())
     assert len(documents) == 2 and set(feed.rejected()) == {bad}
     script = next(document for document in documents if "name" in document)
-    assert script["name"] == "Bob's 居間" and script["newest_events"]["te"]["val"] == 23.5 and script["updated_at"] is None and script["online"] is True
+    assert (
+        script["name"] == "Bob's 居間"
+        and script["newest_events"]["te"]["val"] == 23.5
+        and script["updated_at"] is None
+        and script["online"] is True
+    )
     assert script["newest_events"]["te"]["created_at"].year == 2021

@@ -1,4 +1,5 @@
 """The page through the whole daemon: what was stored is drawn, whatever is down meanwhile (P5, P13)."""
+
 import contextlib
 import datetime
 import json
@@ -61,7 +62,10 @@ class Page:
         return sum(count for *_, count in self.values(entry, start, end, 2000).values()) if entry else 0
 
     def wait_count(self, key, start, end, wanted):
-        wait_until(lambda: self.count(key, start, end) == wanted, f"{wanted} values of {key} (log: {self.daemon.log.lines[-20:]})")
+        wait_until(
+            lambda: self.count(key, start, end) == wanted,
+            f"{wanted} values of {key} (log: {self.daemon.log.lines[-20:]})",
+        )
 
 
 def minute(at_ms):
@@ -73,23 +77,40 @@ def archive(sensorqd, own_queue):
     """A daemon that stores into files, and shows that."""
     port = free_port()
     own_queue.create(subscription="archive")
-    daemon = sensorqd({"pubsub": own_queue.section, "subscribe": [
-        {"subscription": "archive", "backoff": {"initial": "1s", "max": "2s"}, "file": {"directory": "archive"}}],
-        "page": {"listen": f"127.0.0.1:{port}", "series": {HU: "湿度"}}}, own_queue.secrets, env=own_queue.env)
+    daemon = sensorqd(
+        {
+            "pubsub": own_queue.section,
+            "subscribe": [
+                {"subscription": "archive", "backoff": {"initial": "1s", "max": "2s"}, "file": {"directory": "archive"}}
+            ],
+            "page": {"listen": f"127.0.0.1:{port}", "series": {HU: "湿度"}},
+        },
+        own_queue.secrets,
+        env=own_queue.env,
+    )
     daemon.queue = own_queue
     return Page(daemon, port)
 
 
 def test_what_is_stored_is_drawn(archive):
     daemon, start = archive.daemon, now_ms() - 3600_000
-    messages = [reading("a", start + n * 20_000, 20 + n / 10, 50 + n) for n in range(90)] + [reading("b", start, -3.5, extra={"co2": 612})]
+    messages = [reading("a", start + n * 20_000, 20 + n / 10, 50 + n) for n in range(90)] + [
+        reading("b", start, -3.5, extra={"co2": 612})
+    ]
     messages = messages[::-1] + messages[:30]  # out of order, and some twice
     daemon.start()
     daemon.queue.publish(messages)
     archive.wait_count(("a", TE), start, now_ms(), 90)
     wait_until(lambda: archive.series().keys() == {("a", TE), ("a", HU), ("b", TE), ("b", "/extra/co2")}, "four series")
     entry = archive.series()[("a", HU)]
-    assert (entry["source"], entry["name"], entry["labels"], entry["label"], entry["order"], entry["limits"]) == ("home", "Room a", {}, "湿度", 0, [])
+    assert (entry["source"], entry["name"], entry["labels"], entry["label"], entry["order"], entry["limits"]) == (
+        "home",
+        "Room a",
+        {},
+        "湿度",
+        0,
+        [],
+    )
     assert entry["from"] == start and entry["last"] == {"time": start + 89 * 20_000, "value": 139}
     expected = {}
     for n in range(90):
@@ -97,10 +118,18 @@ def test_what_is_stored_is_drawn(archive):
     found = archive.values(entry, start, now_ms())
     assert {at: (min(v), pytest.approx(sum(v) / len(v)), max(v), len(v)) for at, v in expected.items()} == found
 
-    status = wait_until(lambda: (s := archive.get("/api/status"))["subscriptions"][0]["sink"]["stored"] >= 91 and s, "a report of what is stored")
-    assert status["page"]["subscription"].endswith("/subscriptions/archive") and abs(status["page"]["time"] - now_ms()) < 60_000
+    status = wait_until(
+        lambda: (s := archive.get("/api/status"))["subscriptions"][0]["sink"]["stored"] >= 91 and s,
+        "a report of what is stored",
+    )
+    assert (
+        status["page"]["subscription"].endswith("/subscriptions/archive")
+        and abs(status["page"]["time"] - now_ms()) < 60_000
+    )
     assert status["subscriptions"][0]["sink"]["stored"] == 91
-    assert archive.get("/api/values", 404, series=999, **{"from": 0, "to": 1000}) == {"error": "there is no such series"}
+    assert archive.get("/api/values", 404, series=999, **{"from": 0, "to": 1000}) == {
+        "error": "there is no such series"
+    }
     assert "points" in archive.get("/api/values", 400, series=1, points="a", **{"from": 0, "to": 1000})["error"]
 
     assert daemon.stop() == 0  # a clean stop saves the rest
@@ -111,9 +140,17 @@ def test_what_is_stored_is_drawn(archive):
 def test_limits_of_alert_rules_are_told(archive):
     daemon = archive.daemon
     daemon.queue.call("PUT", "subscriptions/alerts", {"topic": f"projects/{daemon.queue.project}/topics/sensor-data"})
-    rules = [{"name": "暑い", "where": {"name": ["Room a", "Room c"]}, "field": TE, "above": 28, "clear": 27.5}, {"name": "dry", "where": {"site": "x"}, "field": HU, "below": 40},
-             {"name": "silent", "stale": "2h"}]
-    daemon.config["subscribe"].append({"subscription": "alerts", "alert": {"rules": rules, "targets": [{"name": "hook", "type": "webhook", "url": "http://127.0.0.1:9/"}]}})
+    rules = [
+        {"name": "暑い", "where": {"name": ["Room a", "Room c"]}, "field": TE, "above": 28, "clear": 27.5},
+        {"name": "dry", "where": {"site": "x"}, "field": HU, "below": 40},
+        {"name": "silent", "stale": "2h"},
+    ]
+    daemon.config["subscribe"].append(
+        {
+            "subscription": "alerts",
+            "alert": {"rules": rules, "targets": [{"name": "hook", "type": "webhook", "url": "http://127.0.0.1:9/"}]},
+        }
+    )
     daemon.write_config()
     daemon.start()
     now = now_ms()
@@ -176,7 +213,11 @@ def test_kills_cost_minutes_and_damage_costs_charts(archive):
     daemon.start()
     daemon.log.wait("PAGE_DAMAGED")
     assert archive.series() == {} and (daemon.state / "page.sqlite.damaged").exists()
-    lines = [json.loads(line) for path in (daemon.state / "archive").glob("*.ndjson") for line in path.read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for path in (daemon.state / "archive").glob("*.ndjson")
+        for line in path.read_text().splitlines()
+    ]
     assert Counter(document["_id"] for document in lines).most_common(1)[0][1] == 1 and len(lines) == 15
 
 
@@ -212,9 +253,14 @@ def test_full_disk_and_a_file_of_a_later_version(archive, tmp_path):
         daemon.config["page"] = section
         daemon.write_config()
         daemon.reload()
-        daemon.log.wait("PAGE_FAILING", where=lambda entry: "a later sensorqd made it" in entry.fields["SENSORQD_ERROR"])
+        daemon.log.wait(
+            "PAGE_FAILING", where=lambda entry: "a later sensorqd made it" in entry.fields["SENSORQD_ERROR"]
+        )
         daemon.queue.publish([reading("b", start + 60_000, 1)])
-        wait_until(lambda: archive.get("/api/status")["subscriptions"][0]["sink"]["stored"] == 12, "the next reading in the archive")
+        wait_until(
+            lambda: archive.get("/api/status")["subscriptions"][0]["sink"]["stored"] == 12,
+            "the next reading in the archive",
+        )
         assert archive.get("/api/series", 503)["error"].startswith("there are no charts now")
         assert "sensorqd_sink_stored_total{" in archive.session.get(f"{archive.url}/metrics", timeout=20).text
         assert daemon.stop() == 0
@@ -224,12 +270,26 @@ def test_full_disk_and_a_file_of_a_later_version(archive, tmp_path):
 
 
 def test_who_asks_too_much(archive):
-    """HEAD is GET without its body, nothing else is allowed; who takes all connections that an address may have shuts out nobody else."""
+    """HEAD is GET without its body, nothing else is allowed; who takes all connections that an address may have shuts
+    out nobody else."""
     daemon, address = archive.daemon, ("127.0.0.1", int(archive.url.rsplit(":", 1)[1]))
     daemon.start()
-    for path in ("/", "/page.js", "/api/status", "/api/series", "/metrics", "/healthz", "/nothing", "/api/values?series=1"):
+    for path in (
+        "/",
+        "/page.js",
+        "/api/status",
+        "/api/series",
+        "/metrics",
+        "/healthz",
+        "/nothing",
+        "/api/values?series=1",
+    ):
         head, whole = (archive.session.request(method, archive.url + path, timeout=20) for method in ("HEAD", "GET"))
-        assert head.status_code == whole.status_code and head.content == b"" and head.headers["Content-Type"] == whole.headers["Content-Type"]
+        assert (
+            head.status_code == whole.status_code
+            and head.content == b""
+            and head.headers["Content-Type"] == whole.headers["Content-Type"]
+        )
         assert int(head.headers["Content-Length"]) > 0
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"):
         assert archive.session.request(method, archive.url + "/api/status", data=b"x", timeout=20).status_code == 405
@@ -263,16 +323,33 @@ def test_who_asks_too_much(archive):
 def test_check_names_what_the_page_lacks(archive):
     daemon = archive.daemon
     assert re.search(rf"^ok +page +can be served on {archive.url[7:]}", daemon.run("check").stdout, re.M)
-    daemon.config["page"].update(password_file="page.password", tls={"certificate_file": "page.crt", "key_file": "page.key"})
+    daemon.config["page"].update(
+        password_file="page.password", tls={"certificate_file": "page.crt", "key_file": "page.key"}
+    )
     daemon.write_config()
     told = daemon.run("check")
-    assert told.returncode == 77 and "page.password" in told.stdout and "page.crt: No such file or directory" in told.stdout
+    assert (
+        told.returncode == 77
+        and "page.password" in told.stdout
+        and "page.crt: No such file or directory" in told.stdout
+    )
     assert daemon.run().returncode == 77
 
 
-@pytest.mark.parametrize("address, word", [("taken", "or this service, if state_dir was changed"), ("192.0.2.1:8480", "no such address"), ("free", None), ("unknown", "is served, or would be"), ("systemd:page", "not tried"), ("127.0.0.1:443", "not tried")])
+@pytest.mark.parametrize(
+    "address, word",
+    [
+        ("taken", "or this service, if state_dir was changed"),
+        ("192.0.2.1:8480", "no such address"),
+        ("free", None),
+        ("unknown", "is served, or would be"),
+        ("systemd:page", "not tried"),
+        ("127.0.0.1:443", "not tried"),
+    ],
+)
 def test_check_tries_the_address(sensorqd, own_queue, address, word):
-    """As no daemon runs, nothing else than that address tells whether the page can be served. Unknown: whether one runs cannot be told, and it may have that address."""
+    """As no daemon runs, nothing else than that address tells whether the page can be served. Unknown: whether one runs
+    cannot be told, and it may have that address."""
     if address == "127.0.0.1:443" and os.geteuid() != 0:
         pytest.skip("only root may")
     own_queue.create(subscription="archive")
@@ -280,9 +357,19 @@ def test_check_tries_the_address(sensorqd, own_queue, address, word):
         host, port = server.getsockname()
         if address == "free":
             server.close()
-        daemon = sensorqd({"pubsub": own_queue.section, "subscribe": [{"subscription": "archive", "file": {"directory": "archive"}}],
-                           "page": {"listen": address if ":" in address else f"{host}:{port}", "password_file": "p", "allow_plain": True}},
-                          {**own_queue.secrets, "p": "a-password"}, env=own_queue.env)
+        daemon = sensorqd(
+            {
+                "pubsub": own_queue.section,
+                "subscribe": [{"subscription": "archive", "file": {"directory": "archive"}}],
+                "page": {
+                    "listen": address if ":" in address else f"{host}:{port}",
+                    "password_file": "p",
+                    "allow_plain": True,
+                },
+            },
+            {**own_queue.secrets, "p": "a-password"},
+            env=own_queue.env,
+        )
         if address == "unknown":
             (daemon.state / "lock").mkdir()
         done = daemon.run("check")
@@ -310,12 +397,16 @@ def test_an_address_that_is_taken(archive):
 
 def serial(port, ca):
     """Of the certificate that is served there now."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as plain, ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname="localhost") as secure:
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
         return secure.getpeercert()["serialNumber"]
 
 
 def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
-    """Both have names of their own for Host; a certificate that was renewed is served after a reload, and what is open goes on."""
+    """Both have names of their own for Host; a certificate that was renewed is served after a reload, and what is open
+    goes on."""
     daemon, port = archive.daemon, int(archive.url.rsplit(":", 1)[1])
     pairs = [tls.make(tmp_path / name) for name in ("first", "second", "third")]
     files = {"certificate_file": str(tmp_path / "cert.pem"), "key_file": str(tmp_path / "key.pem")}
@@ -326,14 +417,21 @@ def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
 
     install(pairs[0])
     daemon.config["page"].update(tls=files, password_file="page.password", hosts=["page.example"])
-    daemon.config["publish"] = {"topic": "sensor-data", "sources": [{"name": "push", "type": "http_push", "listen": archive.url[7:], "hosts": ["push.example"], **files}]}
+    daemon.config["publish"] = {
+        "topic": "sensor-data",
+        "sources": [
+            {"name": "push", "type": "http_push", "listen": archive.url[7:], "hosts": ["push.example"], **files}
+        ],
+    }
     (daemon.directory / "credentials" / "page.password").write_text("secret")
     daemon.write_config()
     daemon.start()
     archive.url, archive.session.auth = archive.url.replace("http:", "https:"), ("", "secret")
 
     def push(verify, **more):
-        return archive.session.post(f"{archive.url}/readings", json={"id": "x", "co2": 400}, verify=verify, timeout=20, **more)
+        return archive.session.post(
+            f"{archive.url}/readings", json={"id": "x", "co2": 400}, verify=verify, timeout=20, **more
+        )
 
     archive.session.verify = pairs[0].ca
     assert archive.get("/api/status")["page"] and push(pairs[0].ca).json() == {"stored": 1}
@@ -356,7 +454,9 @@ def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
     # Over the connections that were open: no other certificate is there, so a new one would fail.
     last = archive.session.get(f"{archive.url}/healthz", headers={"Host": "page.example"}, timeout=20)
     assert last.status_code == 200 and last.headers["Connection"] == "close"
-    last = pusher.post(f"{archive.url}/readings", json={"id": "x", "co2": 402}, headers={"Host": "push.example"}, timeout=20)
+    last = pusher.post(
+        f"{archive.url}/readings", json={"id": "x", "co2": 402}, headers={"Host": "push.example"}, timeout=20
+    )
     assert last.json() == {"stored": 1} and last.headers["Connection"] == "close"
     pusher.close()
     archive.session.close()
@@ -367,7 +467,9 @@ def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
     install(pairs[2], key=pairs[0])
     checked = daemon.run("check")
     assert checked.returncode == 69
-    assert re.search(r"^FAIL +source push +.*certificate and key of tls do not fit", checked.stdout, re.M), checked.stdout
+    assert re.search(r"^FAIL +source push +.*certificate and key of tls do not fit", checked.stdout, re.M), (
+        checked.stdout
+    )
     assert re.search(r"^FAIL +page +.*certificate and key of tls do not fit", checked.stdout, re.M), checked.stdout
     daemon.reload()
     daemon.log.wait("CONFIG_WARNING", where=lambda entry: "certificate and key of tls do not fit" in entry.text)
@@ -399,8 +501,24 @@ def test_socket_of_the_service_manager(archive):
 def mongodb_page(sensorqd, own_queue, own_mongodb):
     """A daemon that stores into MongoDB; its page is switched on by the test."""
     own_queue.create()
-    daemon = sensorqd({"pubsub": own_queue.section, "subscribe": [{"subscription": "sensor-data-mongodb", "mongodb": {
-        "uri": own_mongodb.uri, "database": "home", "collection": "readings", "backoff": {"initial": "1s", "max": "2s"}}}]}, own_queue.secrets, env=own_queue.env)
+    daemon = sensorqd(
+        {
+            "pubsub": own_queue.section,
+            "subscribe": [
+                {
+                    "subscription": "sensor-data-mongodb",
+                    "mongodb": {
+                        "uri": own_mongodb.uri,
+                        "database": "home",
+                        "collection": "readings",
+                        "backoff": {"initial": "1s", "max": "2s"},
+                    },
+                }
+            ],
+        },
+        own_queue.secrets,
+        env=own_queue.env,
+    )
     daemon.queue, daemon.mongodb = own_queue, own_mongodb
     return Page(daemon, free_port())
 
@@ -408,15 +526,19 @@ def mongodb_page(sensorqd, own_queue, own_mongodb):
 def test_history_of_mongodb_once_and_charts_while_it_is_down(mongodb_page):
     page, daemon, start = mongodb_page, mongodb_page.daemon, now_ms() - 2 * 365 * 86400_000
     daemon.start()
-    old = [reading("a", start + n * 3600_000, n % 40, labels="x") for n in range(1500)] + [reading("b", start + n * 60_000, 1) for n in range(700)]
+    old = [reading("a", start + n * 3600_000, n % 40, labels="x") for n in range(1500)] + [
+        reading("b", start + n * 60_000, 1) for n in range(700)
+    ]
     for n in range(0, len(old), 500):
-        daemon.queue.publish(old[n:n + 500])
+        daemon.queue.publish(old[n : n + 500])
     with daemon.mongodb.client() as client:
         wait_until(lambda: client.home.readings.estimated_document_count() == 2200, "everything stored", 120)
     daemon.config["page"] = {"listen": page.url[7:]}
     daemon.write_config()
     daemon.reload()
-    wait_until(lambda: any("is in its charts" in line for line in daemon.log.lines), f"history (log: {daemon.log.lines[-20:]})")
+    wait_until(
+        lambda: any("is in its charts" in line for line in daemon.log.lines), f"history (log: {daemon.log.lines[-20:]})"
+    )
     daemon.queue.publish([reading("a", now_ms(), 50)])
     page.wait_count(("a", TE), start - 86400_000, now_ms() + 60_000, 1501)
     assert page.count(("b", TE), start - 86400_000, now_ms() + 60_000) == 700

@@ -1,5 +1,6 @@
-"""P1, P2, P3 as the kernel sees them. A run is traced; for each moment that matters, the outbox is rebuilt as a power cut would leave it: what was written
-before the last sync, and nothing else."""
+"""P1, P2, P3 as the kernel sees them. A run is traced; for each moment that matters, the outbox is rebuilt as a power
+cut would leave it: what was written before the last sync, and nothing else."""
+
 import codecs
 import contextlib
 import json
@@ -12,8 +13,10 @@ from conftest import service_queue
 from harness import wait_until
 from services.pubsub import PubSub
 
-CALLS = ("openat,close,dup,dup2,pwrite64,write,writev,fsync,fdatasync,ftruncate,unlink,unlinkat,connect,sendto,sendmsg,recvfrom,recvmsg,read,"
-         "epoll_wait,epoll_pwait,epoll_pwait2")
+CALLS = (
+    "openat,close,dup,dup2,pwrite64,write,writev,fsync,fdatasync,ftruncate,unlink,unlinkat,connect,sendto,sendmsg,recvfrom,recvmsg,read,"
+    "epoll_wait,epoll_pwait,epoll_pwait2"
+)
 FILES = ("outbox.sqlite", "outbox.sqlite-wal")
 _CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
 _RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
@@ -95,7 +98,8 @@ class Disk:
         self._changes.sort(key=lambda change: change[0].began)
 
     def keys(self, place, synced=True):
-        """The keys of the readings in it, had the power failed there; not synced: had the kernel written everything by itself."""
+        """The keys of the readings in it, had the power failed there; not synced: had the kernel written everything by
+        itself."""
         image = {name: bytearray() for name in FILES}
         waiting = {name: [] for name in FILES}
         for call, name in self._changes:
@@ -134,7 +138,7 @@ def _apply(image, changes):
         data, at = call.data, int(re.search(r", (\d+)\) += ", call.arguments)[1])
         assert call.result == len(data)
         image.extend(bytes(max(0, at - len(image))))
-        image[at:at + len(data)] = data
+        image[at : at + len(data)] = data
 
 
 class Exchange:
@@ -152,7 +156,7 @@ def exchanges(calls, marker):
         if not call.sends or marker not in call.data:
             continue
         request, replies = call.data, []
-        for later in calls[index + 1:]:
+        for later in calls[index + 1 :]:
             if later.fd != call.fd or later.thread != call.thread:
                 continue
             if later.receives:
@@ -180,11 +184,16 @@ def traced(tmp_path, make_stack, shared_mongodb, remo):
         queue.create(ackDeadlineSeconds=60)
         stack = make_stack(queue, shared_mongodb, remo, interval_msec=500)
         trace = tmp_path / "trace"
-        stack.daemon.env["ASAN_OPTIONS"] = "detect_leaks=0:abort_on_error=1"  # which looks for leaks by tracing, as strace does
+        stack.daemon.env["ASAN_OPTIONS"] = (
+            "detect_leaks=0:abort_on_error=1"  # which looks for leaks by tracing, as strace does
+        )
         stack.daemon.wrapper = ["strace", "-D", "-f", "-q", "-s", "200000", "-o", str(trace), "-e", f"trace={CALLS}"]
         stack.daemon.start()
         stack.wait_count(9, patience=60)
-        for kind, n in (("publish", 4), ("ack", 3)):  # of a slow machine some polls are published together; the answer to the last one may not be heard
+        for kind, n in (
+            ("publish", 4),
+            ("ack", 3),
+        ):  # of a slow machine some polls are published together; the answer to the last one may not be heard
             wait_until(lambda: len(service.log.since(0, kind)) >= n, f"{n} x {kind}")  # noqa: B023
         assert stack.daemon.stop() == 0
         wait_until(lambda: "+++ exited with 0 +++" in trace.read_text(errors="replace"), "the end of the trace")
@@ -198,7 +207,11 @@ def test_a_power_cut_finds_what_is_due_on_the_disk(traced):
     publishes = exchanges(calls, b":publish HTTP")
     answered = [publish for publish in publishes if b"messageIds" in publish.reply]
     assert len(answered) >= 3
-    syncs = [call for call, ours in descriptors(calls, "outbox.sqlite-wal") if ours and call.name == "fdatasync" and call.result == 0]
+    syncs = [
+        call
+        for call, ours in descriptors(calls, "outbox.sqlite-wal")
+        if ours and call.name == "fdatasync" and call.result == 0
+    ]
     returned = {}  # readings whose ids have come back, and when
     for publish in publishes:
         keys = set(_KEY.findall(publish.request))
@@ -208,15 +221,20 @@ def test_a_power_cut_finds_what_is_due_on_the_disk(traced):
         # P1: before the first byte leaves, the readings are there whatever happens
         assert keys <= disk.keys(publish.began), "published before it was synced"
         # what was forgotten is gone for good with the next put
-        assert not gone & disk.keys(publish.began), "a power cut brings back what was published, and the next readings have been put already"
+        assert not gone & disk.keys(publish.began), (
+            "a power cut brings back what was published, and the next readings have been put already"
+        )
         if publish in answered:
             # P2: until the ids are there nothing is forgotten, not even in what the kernel might write by itself
             assert keys <= disk.keys(publish.answered, synced=False), "forgotten before the ids came"
             returned.update(dict.fromkeys(keys, publish.answered))
     assert not returned.keys() & disk.keys(calls[-1].began + 1)
 
-    # of what the service manager is told of the outbox nothing is missing after a power cut; what was forgotten since the last put may be back
-    told = [(call, match) for call in calls if call.name in ("sendmsg", "sendto") and (match := _STATUS.search(call.data))]
+    # of what the service manager is told of the outbox nothing is missing after a power cut; what was forgotten since
+    # the last put may be back
+    told = [
+        (call, match) for call in calls if call.name in ("sendmsg", "sendto") and (match := _STATUS.search(call.data))
+    ]
     assert told
     for call, match in told:
         assert len(disk.keys(call.began, synced=False)) == int(match[1]), match[0]
@@ -224,11 +242,14 @@ def test_a_power_cut_finds_what_is_due_on_the_disk(traced):
 
 
 def test_one_sync_for_each_poll(traced):
-    """synchronous=FULL for what is put, which is synced before anything else is done; NORMAL for what is forgotten: the next put's sync covers it."""
+    """synchronous=FULL for what is put, which is synced before anything else is done; NORMAL for what is forgotten: the
+    next put's sync covers it."""
     unsynced, syncs, main = set(), 0, traced.calls[0].thread
     publishes = exchanges(traced.calls, b":publish HTTP")
     first, last = publishes[0].began, publishes[-1].began
-    polls = [poll for poll in exchanges(traced.calls, b"GET /1/devices") if poll.answered and first < poll.answered < last]
+    polls = [
+        poll for poll in exchanges(traced.calls, b"GET /1/devices") if poll.answered and first < poll.answered < last
+    ]
     for call, ours in descriptors(traced.calls, "outbox.sqlite-wal"):
         if ours and call.name == "pwrite64":
             unsynced |= set(_KEY.findall(call.data))
@@ -241,15 +262,25 @@ def test_one_sync_for_each_poll(traced):
 
 
 def test_acknowledged_after_the_journaled_majority(traced):
-    """P3: of each message that is acknowledged, MongoDB has confirmed the insert, with majority and journal, before the first byte."""
+    """P3: of each message that is acknowledged, MongoDB has confirmed the insert, with majority and journal, before the
+    first byte."""
     calls, names = traced.calls, {}
     for pull in exchanges(calls, b":pull HTTP"):
         if b"receivedMessages" in pull.reply:
-            names.update({received["ackId"]: received["message"]["attributes"]["idempotency_key"] for received in body(pull.reply)["receivedMessages"]})
+            names.update(
+                {
+                    received["ackId"]: received["message"]["attributes"]["idempotency_key"]
+                    for received in body(pull.reply)["receivedMessages"]
+                }
+            )
     confirmed = {}  # key -> place of the confirmation
     for insert in exchanges(calls, b"insert\0"):
         durable = b"w\0\x09\0\0\0majority\0" in insert.request and b"\x08j\0\x01" in insert.request
-        good = b"\x01ok\0\0\0\0\0\0\0\xf0?" in insert.reply and b"writeErrors" not in insert.reply and b"writeConcernError" not in insert.reply
+        good = (
+            b"\x01ok\0\0\0\0\0\0\0\xf0?" in insert.reply
+            and b"writeErrors" not in insert.reply
+            and b"writeConcernError" not in insert.reply
+        )
         if durable and good:
             confirmed.update({key.decode(): insert.answered for key in _KEY.findall(insert.request)})
     acknowledges = exchanges(calls, b":acknowledge HTTP")
@@ -265,5 +296,9 @@ def test_new_outbox_is_in_its_directory_before_anything_is_published(traced):
     """A file whose directory entry is not synced is gone after a power cut."""
     calls = traced.calls
     publish = exchanges(calls, b":publish HTTP")[0]
-    synced = [call for call, ours in descriptors(calls, str(traced.daemon.state)) if ours and call.name in ("fsync", "fdatasync") and call.result == 0]
+    synced = [
+        call
+        for call, ours in descriptors(calls, str(traced.daemon.state))
+        if ours and call.name in ("fsync", "fdatasync") and call.result == 0
+    ]
     assert synced and synced[0].began < publish.began

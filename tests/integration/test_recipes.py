@@ -1,4 +1,6 @@
-"""docs/RECIPES.md: every recipe in one daemon, its addresses led to this machine, each answered by something of its kind."""
+"""docs/RECIPES.md: every recipe in one daemon, its addresses led to this machine, each answered by something of its
+kind."""
+
 import base64
 import contextlib
 import json
@@ -16,29 +18,97 @@ if mosquitto.obstacle():
     pytest.skip(mosquitto.obstacle(), allow_module_level=True)
 
 PAGE = (REPO / "docs" / "RECIPES.md").read_text()
-BLOCKS = [block for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S) if block.startswith("    - name:")]  # the others are of `subscribe`
+BLOCKS = [
+    block for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S) if block.startswith("    - name:")
+]  # the others are of `subscribe`
 NAMES = [re.search(r"- name: (\S+)", block)[1] for block in BLOCKS]
 
 # What the remotes answer, by the beginning of the path.
 ANSWERS = {
-    "/1/devices": [{"id": "d1", "name": "Living room", "newest_events": {"te": {"val": 23.1, "created_at": "2023-11-14T22:13:20Z"}}}],
-    "/v1.1/devices/B0E9FE000001/status": {"statusCode": 100, "message": "success", "body": {
-        "deviceId": "B0E9FE000001", "deviceType": "MeterPlus", "temperature": 21.5, "humidity": 40, "battery": 100}},
+    "/1/devices": [
+        {
+            "id": "d1",
+            "name": "Living room",
+            "newest_events": {"te": {"val": 23.1, "created_at": "2023-11-14T22:13:20Z"}},
+        }
+    ],
+    "/v1.1/devices/B0E9FE000001/status": {
+        "statusCode": 100,
+        "message": "success",
+        "body": {
+            "deviceId": "B0E9FE000001",
+            "deviceType": "MeterPlus",
+            "temperature": 21.5,
+            "humidity": 40,
+            "battery": 100,
+        },
+    },
     "/oauth2/token": {"access_token": "a1", "refresh_token": "r1", "expires_in": 10800},
     "/token": {"access_token": "a2", "expires_in": 3600},
-    "/api/getstationsdata": {"status": "ok", "body": {"devices": [{
-        "_id": "70:ee:50:00:00:01", "module_name": "Indoor", "dashboard_data": {"time_utc": 1700000000, "Temperature": 21.1, "CO2": 500, "Humidity": 41},
-        "modules": [{"_id": "02:00:00:00:00:01", "module_name": "Outdoor", "dashboard_data": {"time_utc": 1700000001, "Temperature": 7.4}}]}]}},
-    "/data/2.5/weather": {"id": 1850144, "name": "Tokyo", "dt": 1700000000, "main": {"temp": 12.3, "humidity": 55, "pressure": 1013}},
-    "/v1/forecast": {"latitude": 35.7, "longitude": 139.6875, "utc_offset_seconds": 0, "current_units": {"time": "unixtime", "temperature_2m": "°C"}, "current": {
-        "time": 1700000000, "interval": 900, "temperature_2m": 9.8, "relative_humidity_2m": 61, "surface_pressure": 1011.2}},
+    "/api/getstationsdata": {
+        "status": "ok",
+        "body": {
+            "devices": [
+                {
+                    "_id": "70:ee:50:00:00:01",
+                    "module_name": "Indoor",
+                    "dashboard_data": {"time_utc": 1700000000, "Temperature": 21.1, "CO2": 500, "Humidity": 41},
+                    "modules": [
+                        {
+                            "_id": "02:00:00:00:00:01",
+                            "module_name": "Outdoor",
+                            "dashboard_data": {"time_utc": 1700000001, "Temperature": 7.4},
+                        }
+                    ],
+                }
+            ]
+        },
+    },
+    "/data/2.5/weather": {
+        "id": 1850144,
+        "name": "Tokyo",
+        "dt": 1700000000,
+        "main": {"temp": 12.3, "humidity": 55, "pressure": 1013},
+    },
+    "/v1/forecast": {
+        "latitude": 35.7,
+        "longitude": 139.6875,
+        "utc_offset_seconds": 0,
+        "current_units": {"time": "unixtime", "temperature_2m": "°C"},
+        "current": {
+            "time": 1700000000,
+            "interval": 900,
+            "temperature_2m": 9.8,
+            "relative_humidity_2m": 61,
+            "surface_pressure": 1011.2,
+        },
+    },
     "/api/states": [
-        {"entity_id": "sensor.study", "state": "21.5", "last_updated": "2023-11-14T22:13:20+00:00",
-         "attributes": {"device_class": "temperature", "unit_of_measurement": "°C", "friendly_name": "Study"}},
-        {"entity_id": "sensor.cellar", "state": "unavailable", "last_updated": "2023-11-14T22:13:20+00:00", "attributes": {"device_class": "temperature"}},
-        {"entity_id": "light.study", "state": "on", "last_updated": "2023-11-14T22:13:20+00:00", "attributes": {}}],
-    "/v4/users/me/dataTypes": {"dataPoints": [{"dataSource": {"platform": "FITBIT"}, "heartRate": {
-        "sampleTime": {"physicalTime": "2023-11-14T22:13:20Z", "utcOffset": "32400s"}, "beatsPerMinute": "61"}}]},
+        {
+            "entity_id": "sensor.study",
+            "state": "21.5",
+            "last_updated": "2023-11-14T22:13:20+00:00",
+            "attributes": {"device_class": "temperature", "unit_of_measurement": "°C", "friendly_name": "Study"},
+        },
+        {
+            "entity_id": "sensor.cellar",
+            "state": "unavailable",
+            "last_updated": "2023-11-14T22:13:20+00:00",
+            "attributes": {"device_class": "temperature"},
+        },
+        {"entity_id": "light.study", "state": "on", "last_updated": "2023-11-14T22:13:20+00:00", "attributes": {}},
+    ],
+    "/v4/users/me/dataTypes": {
+        "dataPoints": [
+            {
+                "dataSource": {"platform": "FITBIT"},
+                "heartRate": {
+                    "sampleTime": {"physicalTime": "2023-11-14T22:13:20Z", "utcOffset": "32400s"},
+                    "beatsPerMinute": "61",
+                },
+            }
+        ]
+    },
 }
 
 MESSAGES = {  # of the broker
@@ -46,23 +116,50 @@ MESSAGES = {  # of the broker
     "tele/plug/SENSOR": {"Time": "2023-11-14T22:13:20", "DS18B20": {"Temperature": 20.6}},
     "co2/sensor/ppm/state": 612,
     "shellies/shellyht-1/sensor/temperature": 19.5,
-    "shellyplusht-1/events/rpc": {"src": "shellyplusht-1", "method": "NotifyFullStatus", "params": {
-        "ts": 1700000000.62, "ble": {}, "humidity:0": {"id": 0, "rh": 58.9}, "temperature:0": {"id": 0, "tC": 19.8, "tF": 67.6}}},
-    "shellyplugsg3-1/events/rpc": {"src": "shellyplugsg3-1", "method": "NotifyStatus", "params": {"ts": 1700000001.5, "switch:0": {"id": 0, "apower": 4.2}}},
+    "shellyplusht-1/events/rpc": {
+        "src": "shellyplusht-1",
+        "method": "NotifyFullStatus",
+        "params": {
+            "ts": 1700000000.62,
+            "ble": {},
+            "humidity:0": {"id": 0, "rh": 58.9},
+            "temperature:0": {"id": 0, "tC": 19.8, "tF": 67.6},
+        },
+    },
+    "shellyplugsg3-1/events/rpc": {
+        "src": "shellyplugsg3-1",
+        "method": "NotifyStatus",
+        "params": {"ts": 1700000001.5, "switch:0": {"id": 0, "apower": 4.2}},
+    },
 }
 
-PUSHES = [("/house", {"id": "sensor.x", "value": 5}), ("/readings", {"id": "shed", "te": 21.5}),
-          ("/owntracks", {"_type": "location", "tid": "ab", "lat": 35.7, "lon": 139.7, "tst": 1700000000})]
+PUSHES = [
+    ("/house", {"id": "sensor.x", "value": 5}),
+    ("/readings", {"id": "shed", "te": 21.5}),
+    ("/owntracks", {"_type": "location", "tid": "ab", "lat": 35.7, "lon": 139.7, "tst": 1700000000}),
+]
 
 EXPECTED = {
     "home": {"id": "d1", "name": "Living room"},
     "switchbot": {"id": "B0E9FE000001", "name": "study", "temperature": 21.5},
     "netatmo": {"name": "Indoor", "co2": 500, "measured_at": "2023-11-14T22:13:20.000Z"},
     "weather": {"id": "1850144", "name": "Tokyo", "te": 12.3, "measured_at": "2023-11-14T22:13:20.000Z"},
-    "outside": {"id": "outside", "name": "Outside", "te": 9.8, "hu": 61, "pressure": 1011.2, "measured_at": "2023-11-14T22:13:20.000Z"},
+    "outside": {
+        "id": "outside",
+        "name": "Outside",
+        "te": 9.8,
+        "hu": 61,
+        "pressure": 1011.2,
+        "measured_at": "2023-11-14T22:13:20.000Z",
+    },
     "house": {"id": "sensor.study", "name": "Study", "value": 21.5, "unit": "°C"},
     "rest": {"id": "sensor.x", "value": 5},
-    "zigbee": {"id": "kitchen", "temperature": 21.5, "request_at": "2023-11-14T22:13:20.000Z", "measured_at": "2023-11-14T22:13:20.000Z"},
+    "zigbee": {
+        "id": "kitchen",
+        "temperature": 21.5,
+        "request_at": "2023-11-14T22:13:20.000Z",
+        "measured_at": "2023-11-14T22:13:20.000Z",
+    },
     "tasmota": {"id": "plug", "DS18B20": {"Temperature": 20.6}},
     "esphome": {"id": "co2", "ppm": 612},
     "shellies": {"id": "shellyht-1", "temperature": 19.5},
@@ -87,12 +184,17 @@ class Published:
         self._store, self._readings = store, []
 
     def of(self, source):
-        self._readings += [json.loads(base64.b64decode(received["message"]["data"])) for received in self._store.pull(SUBSCRIPTION, 1000, 0)]
+        self._readings += [
+            json.loads(base64.b64decode(received["message"]["data"]))
+            for received in self._store.pull(SUBSCRIPTION, 1000, 0)
+        ]
         return [reading for reading in self._readings if reading["source"] == source]
 
 
 # Google answers 400, INVALID_DATA_POINT_FILTER, to what is not one of these for its kind of data.
-FILTER = re.compile(r'heart_rate\.sample_time\.physical_time >= "[-\d]+T[\d:.]+Z" AND heart_rate\.sample_time\.physical_time < "[-\d]+T[\d:.]+Z"')
+FILTER = re.compile(
+    r'heart_rate\.sample_time\.physical_time >= "[-\d]+T[\d:.]+Z" AND heart_rate\.sample_time\.physical_time < "[-\d]+T[\d:.]+Z"'
+)
 
 
 def answer(request):
@@ -105,7 +207,11 @@ def answer(request):
 def localised(text, http, broker, push, program):
     """The recipes with their addresses led here."""
     text = re.sub(r"https://[a-z0-9.-]+(?=/|$)", http, text, flags=re.M)
-    text = text.replace("http://localhost:8123", http).replace("mqtt://localhost", f"mqtt://127.0.0.1:{broker}").replace("127.0.0.1:8427", f"127.0.0.1:{push}")
+    text = (
+        text.replace("http://localhost:8123", http)
+        .replace("mqtt://localhost", f"mqtt://127.0.0.1:{broker}")
+        .replace("127.0.0.1:8427", f"127.0.0.1:{push}")
+    )
     return re.sub(r"/usr/local/bin/\w+", str(program), text)
 
 
@@ -117,25 +223,40 @@ def test_every_recipe_gives_readings(make_feed, wire_mongo, tmp_path):
     secrets = {name: f"secret of {name}".replace(" ", "-") for name in re.findall(r"\w+_file: ([\w.-]+)", PAGE)}
     feed = make_feed(wire_mongo, secrets=secrets)
     push = ports.free_port()
-    with stopping(HttpServer(answer).start()) as http, contextlib.closing(Mosquitto(tmp_path / "mosquitto").start()) as broker:
+    with (
+        stopping(HttpServer(answer).start()) as http,
+        contextlib.closing(Mosquitto(tmp_path / "mosquitto").start()) as broker,
+    ):
         sources = localised("".join(BLOCKS), http.url, broker.port, push, program)
-        feed.daemon.write_config(f"state_dir: {feed.daemon.state}\npubsub:\n  project: {PROJECT}\npublish:\n  topic: sensor-data\n"
-                                 f"  topic_has_other_subscribers: true\n  sources:\n{sources}")
+        feed.daemon.write_config(
+            f"state_dir: {feed.daemon.state}\npubsub:\n  project: {PROJECT}\npublish:\n  topic: sensor-data\n"
+            f"  topic_has_other_subscribers: true\n  sources:\n{sources}"
+        )
         feed.daemon.start()
         for name in ("zigbee", "tasmota", "esphome", "shellies", "shelly"):
-            wait_until(lambda: mosquitto.keeps_for(feed.daemon.state, name), f"a session of {name} (log: {feed.daemon.log.lines[-20:]})")
+            wait_until(
+                lambda: mosquitto.keeps_for(feed.daemon.state, name),
+                f"a session of {name} (log: {feed.daemon.log.lines[-20:]})",
+            )
         for topic, payload in MESSAGES.items():
             broker.publish(topic, json.dumps(payload))
         for path, body in PUSHES:
-            request = urllib.request.Request(f"http://127.0.0.1:{push}{path}", json.dumps(body).encode(), {
-                "Content-Type": "application/json", "Authorization": f"Bearer {secrets['push.token']}"})
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{push}{path}",
+                json.dumps(body).encode(),
+                {"Content-Type": "application/json", "Authorization": f"Bearer {secrets['push.token']}"},
+            )
             with urllib.request.urlopen(request, timeout=10) as reply:
                 assert reply.status == 200
 
         published = Published(feed.store)
         for name in NAMES:
-            wait_until(lambda: any(EXPECTED[name].items() <= reading.items() for reading in published.of(name)),
-                       f"the reading of recipe {name}: {published.of(name)} (log: {feed.daemon.log.lines[-20:]})")
+            wait_until(
+                lambda: any(EXPECTED[name].items() <= reading.items() for reading in published.of(name)),
+                f"the reading of recipe {name}: {published.of(name)} (log: {feed.daemon.log.lines[-20:]})",
+            )
         assert {reading["id"] for reading in published.of("house")} == {"sensor.study"}
-        wait_until(lambda: any(reading.get("power_w") == 4.2 for reading in published.of("shelly")), "the reading of a plug")
+        wait_until(
+            lambda: any(reading.get("power_w") == 4.2 for reading in published.of("shelly")), "the reading of a plug"
+        )
     assert not any(secret in line for secret in secrets.values() for line in feed.daemon.log.lines)  # P10

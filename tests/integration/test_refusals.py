@@ -1,8 +1,9 @@
-"""Every insert is refused, whatever the code, by a command's `ok: 0` or document by document: nothing is rejected, nothing acknowledged, no delivery attempt spent, it
-is said once, and when it ends everything is stored (P11).
+"""Every insert is refused, whatever the code, by a command's `ok: 0` or document by document: nothing is rejected,
+nothing acknowledged, no delivery attempt spent, it is said once, and when it ends everything is stored (P11).
 
 SENSORQD_LONG=1 stays longer with each code.
 """
+
 import json
 import os
 import time
@@ -20,14 +21,56 @@ REFUSALS = 3  # inserts that are refused before a code is left
 
 # (code, its own words or None)
 CODES = [
-    (1, "attempt to write a readonly database (8)"), (2, "cannot use 'j' option when a host does not have journaling enabled"), (6, None), (8, "disk I/O error"),
-    (9, None), (13, None), (14, None), (20, None), (24, None), (50, None), (64, None), (70, None), (82, None), (90, None), (91, None), (112, None), (203, None),
-    (211, None), (215, None), (216, None), (249, None), (279, None), (301, None), (319, None), (355, None), (358, None), (402, None), (406, None), (407, None),
-    (412, None), (450, None), (453, None), (462, None), (8000, "you are over your space quota, using 513 MB of 512 MB"),
-    (8000, "user is not allowed to do action [insert] on [home.readings]"), (10107, None), (12501, "quota exceeded"), (14031, None),
-    (16500, "Error=16500, RetryAfterMs=8, TooManyRequests (429)"), (46841, None), (91331, None), (10045600, None), (4711, "nobody knows this one"),
+    (1, "attempt to write a readonly database (8)"),
+    (2, "cannot use 'j' option when a host does not have journaling enabled"),
+    (6, None),
+    (8, "disk I/O error"),
+    (9, None),
+    (13, None),
+    (14, None),
+    (20, None),
+    (24, None),
+    (50, None),
+    (64, None),
+    (70, None),
+    (82, None),
+    (90, None),
+    (91, None),
+    (112, None),
+    (203, None),
+    (211, None),
+    (215, None),
+    (216, None),
+    (249, None),
+    (279, None),
+    (301, None),
+    (319, None),
+    (355, None),
+    (358, None),
+    (402, None),
+    (406, None),
+    (407, None),
+    (412, None),
+    (450, None),
+    (453, None),
+    (462, None),
+    (8000, "you are over your space quota, using 513 MB of 512 MB"),
+    (8000, "user is not allowed to do action [insert] on [home.readings]"),
+    (10107, None),
+    (12501, "quota exceeded"),
+    (14031, None),
+    (16500, "Error=16500, RetryAfterMs=8, TooManyRequests (429)"),
+    (46841, None),
+    (91331, None),
+    (10045600, None),
+    (4711, "nobody knows this one"),
 ]
-OF_DOCUMENTS = [(121, "Document failed validation"), (10334, None), (16755, "Can't extract geo keys"), (17280, None)]  # a broken validator, index or limit refuses all alike
+OF_DOCUMENTS = [
+    (121, "Document failed validation"),
+    (10334, None),
+    (16755, "Can't extract geo keys"),
+    (17280, None),
+]  # a broken validator, index or limit refuses all alike
 
 
 def refusal(level, code, words):
@@ -49,8 +92,13 @@ def refuse(server, level, code, words):
 
 def wait_refused(server, since, code):
     """Until that was answered to some inserts."""
-    wait_until(lambda: sum(event["command"] == "insert" for event in server.log.since(0, "reply") if event["mono"] > since) >= REFUSALS,
-               f"{REFUSALS} refusals with {code}")
+    wait_until(
+        lambda: (
+            sum(event["command"] == "insert" for event in server.log.since(0, "reply") if event["mono"] > since)
+            >= REFUSALS
+        ),
+        f"{REFUSALS} refusals with {code}",
+    )
     if LONG:
         time.sleep(5)
 
@@ -85,18 +133,27 @@ def test_each_code_is_an_outage(make_feed, wire_mongo, level):
 
 
 def test_no_code_of_one_message_holds_up_others(make_feed, wire_mongo):
-    """P6: each code there is, for one message among others: those are stored, and those that come later, and nothing is held against it but by codes about it."""
+    """P6: each code there is, for one message among others: those are stored, and those that come later, and nothing is
+    held against it but by codes about it."""
     feed = make_feed(wire_mongo, env=QUICK, section={"pulls": 1})
     feed.daemon.start()
     odd, good = set(), set()
     for turn, (code, words) in enumerate(CODES):
-        wire_mongo.script.replace({"match": INSERT, "times": -1, "action": {"type": "reply", "odd": {"code": code, **({"errmsg": words} if words else {})}}})
+        wire_mongo.script.replace(
+            {
+                "match": INSERT,
+                "times": -1,
+                "action": {"type": "reply", "odd": {"code": code, **({"errmsg": words} if words else {})}},
+            }
+        )
         messages = numbered(turn * MESSAGES)
         messages[turn % MESSAGES] = (b'{"odd":%d}' % code, messages[turn % MESSAGES][1])
         ids = feed.publish(*messages)
         odd.add(ids[turn % MESSAGES])
         good |= set(ids) - odd
-        wait_until(lambda: good <= feed.acknowledged(), f"what stands beside {code} (log: {feed.daemon.log.lines[-15:]})")
+        wait_until(
+            lambda: good <= feed.acknowledged(), f"what stands beside {code} (log: {feed.daemon.log.lines[-15:]})"
+        )
     assert not feed.acknowledged() & odd and not feed.rejected() and feed.backlog() == len(odd)
     assert not feed.daemon.log.events("SINK_DOWN")
     wire_mongo.script.clear()

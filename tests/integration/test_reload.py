@@ -1,4 +1,5 @@
 """SIGHUP: what changes, what stays, and what a bad file does."""
+
 import json
 import os
 import subprocess
@@ -9,7 +10,6 @@ import pytest
 from harness import wait_until
 from services.nature_remo import NatureRemo
 from services.proxy import Proxy
-
 
 
 @pytest.fixture
@@ -25,7 +25,10 @@ def reload(stack, accepted=True):
     stack.daemon.write_config()
     stack.daemon.reload()
     log.wait("RELOADED" if accepted else "RELOAD_REFUSED", before[0 if accepted else 1] + 1)
-    assert (len(log.events("RELOADED")), len(log.events("RELOAD_REFUSED"))) == (before[0] + accepted, before[1] + (not accepted))
+    assert (len(log.events("RELOADED")), len(log.events("RELOAD_REFUSED"))) == (
+        before[0] + accepted,
+        before[1] + (not accepted),
+    )
 
 
 def polls(remo, more):
@@ -60,14 +63,19 @@ def test_source_is_added_and_removed(stack):
         polls(second, 4)
         assert stack.remo.polls() <= before + 1  # one may have been under way
         second.devices = []
-        wait_until(lambda: stack.count() == len(second.served()) + len(stack.remo.served()), "everything that was fetched is stored")
+        wait_until(
+            lambda: stack.count() == len(second.served()) + len(stack.remo.served()),
+            "everything that was fetched is stored",
+        )
 
 
 @pytest.mark.parametrize("change", ["none", "removed", "changed", "no publish section"])
 def test_reload_lets_a_poll_end(stack, change):
     """The reply of a poll that is under way is stored, whatever the reload makes of its source."""
     rest = threading.Event()
-    stack.remo.faults.add({"match": "^GET /1/devices", "times": 1, "after": 1, "action": {"type": "hold", "until": rest}})
+    stack.remo.faults.add(
+        {"match": "^GET /1/devices", "times": 1, "after": 1, "action": {"type": "hold", "until": rest}}
+    )
     stack.daemon.start()
     wait_until(lambda: stack.remo.polls() == 2 and stack.remo.under_way() == 1, "a poll of whose reply a half has come")
     publish = stack.daemon.config["publish"]
@@ -121,7 +129,10 @@ def test_topic_changes(stack):
     name = "projects/my-project/subscriptions/other-subscription"
     wait_until(lambda: stack.queue.service.store.stats()[name]["backlog"] >= 6, "readings on the new topic")
     stack.remo.scenario = "empty"
-    wait_until(lambda: stack.count() + stack.queue.service.store.stats()[name]["backlog"] == len(stack.remo.served()), "every reading once")
+    wait_until(
+        lambda: stack.count() + stack.queue.service.store.stats()[name]["backlog"] == len(stack.remo.served()),
+        "every reading once",
+    )
 
 
 def test_subscription_changes(stack):
@@ -131,9 +142,15 @@ def test_subscription_changes(stack):
     stack.wait_count(3)
     stack.daemon.config["subscribe"][0]["subscription"] = "second-subscription"
     reload(stack)
-    wait_until(lambda: any(d["pubsub"]["subscription"].endswith("second-subscription") for d in stack.readings()), "a message of the new one")
+    wait_until(
+        lambda: any(d["pubsub"]["subscription"].endswith("second-subscription") for d in stack.readings()),
+        "a message of the new one",
+    )
     stack.remo.scenario = "empty"
-    wait_until(lambda: stack.queue.is_empty("second-subscription") and stack.count() == len(stack.remo.served()), "everything is stored")
+    wait_until(
+        lambda: stack.queue.is_empty("second-subscription") and stack.count() == len(stack.remo.served()),
+        "everything is stored",
+    )
     ids = [d["_id"] for d in stack.readings()]
     assert len(ids) == len(set(ids))
 
@@ -174,7 +191,13 @@ def test_unchanged_subscription_keeps_its_pull_and_its_batch(make_stack, own_que
     """Neither a new pull nor a redelivery: the stage goes on as if nothing had been."""
     own_queue.create(ackDeadlineSeconds=60)
     with Proxy(shared_mongodb.port) as proxy:
-        stack = make_stack(own_queue, shared_mongodb, None, interval_msec=0, uri=f"mongodb://127.0.0.1:{proxy.port}/?socketTimeoutMS=60000")
+        stack = make_stack(
+            own_queue,
+            shared_mongodb,
+            None,
+            interval_msec=0,
+            uri=f"mongodb://127.0.0.1:{proxy.port}/?socketTimeoutMS=60000",
+        )
         stack.daemon.start()
         wait_until(lambda: own_queue.service.store.waiting == 1, "the hanging pull")
         pulls = len(requests(stack, ":pull"))
@@ -212,18 +235,27 @@ def test_bad_file_keeps_the_old_configuration(stack, tmp_path, damage):
         elif damage == "secret":
             stack.daemon.config["publish"]["sources"][0]["token_file"] = "nowhere"
         elif damage == "driver":  # which alone knows that these two do not go together
-            stack.daemon.config["subscribe"][0]["mongodb"]["uri"] = "mongodb://127.0.0.1:9/?tls=true&authMechanism=MONGODB-X509&authSource=admin"
+            stack.daemon.config["subscribe"][0]["mongodb"]["uri"] = (
+                "mongodb://127.0.0.1:9/?tls=true&authMechanism=MONGODB-X509&authSource=admin"
+            )
         else:
             (tmp_path / "elsewhere").mkdir()
             stack.daemon.config["state_dir"] = str(tmp_path / "elsewhere")
         reload(stack, accepted=False)
     refused = stack.daemon.log.events("RELOAD_REFUSED")[0]
     assert not stack.daemon.log.events("CONFIG_REJECTED"), "which would say that nothing was started"
-    words = {"syntax": "sensorqd.yaml:1:9: ", "key": "intervall", "secret": "nowhere", "state_dir": "need a restart",
-             "driver": "sensor-data-mongodb: mongodb.uri is not a connection"}
+    words = {
+        "syntax": "sensorqd.yaml:1:9: ",
+        "key": "intervall",
+        "secret": "nowhere",
+        "state_dir": "need a restart",
+        "driver": "sensor-data-mongodb: mongodb.uri is not a connection",
+    }
     assert words[damage] in refused.fields["SENSORQD_ERROR"] and words[damage] in refused.text
     assert words[damage] in stack.daemon.notify.wait(r"^STATUS=reload refused \d\d:\d\d:\d\d: ")
-    told = wait_until(lambda: json.loads((stack.daemon.state / "status.json").read_text()).get("reload_refused"), "a report of it")
+    told = wait_until(
+        lambda: json.loads((stack.daemon.state / "status.json").read_text()).get("reload_refused"), "a report of it"
+    )
     assert words[damage] in told["error"] and told["time"]
     polls(stack.remo, 2)
     stack.daemon.config = good
@@ -250,9 +282,14 @@ def test_hangup_before_the_daemon_listens(sensorqd, tmp_path):
         }""")
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "early.so", source, "-ldl"], check=True)
     mongodb = {"uri": "mongodb://127.0.0.1:9/", "database": "home", "collection": "readings"}
-    daemon = sensorqd({"pubsub": {"project": "my-project"}, "subscribe": [{"subscription": "sub", "mongodb": mongodb}]},
-                      env={"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"})
-    daemon.start(LD_PRELOAD=str(tmp_path / "early.so"), ASAN_OPTIONS="verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", ""))
+    daemon = sensorqd(
+        {"pubsub": {"project": "my-project"}, "subscribe": [{"subscription": "sub", "mongodb": mongodb}]},
+        env={"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"},
+    )
+    daemon.start(
+        LD_PRELOAD=str(tmp_path / "early.so"),
+        ASAN_OPTIONS="verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", ""),
+    )
     daemon.log.wait("RELOADED")
     assert daemon.stop() == 0
 

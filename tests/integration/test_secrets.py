@@ -1,4 +1,5 @@
 """P10: no secret in any text that sensorqd makes, whatever goes wrong."""
+
 import json
 import re
 import signal
@@ -28,7 +29,14 @@ class Watcher:
 
     def __init__(self, stack, key):
         self.stack, self.texts = stack, {}
-        self.secrets = {REMO, IN_URI, IN_FILE, key.get("private_key"), key.get("refresh_token"), key.get("client_secret")} - {None}
+        self.secrets = {
+            REMO,
+            IN_URI,
+            IN_FILE,
+            key.get("private_key"),
+            key.get("refresh_token"),
+            key.get("client_secret"),
+        } - {None}
         issue = stack.queue.service.oauth.issue
         stack.queue.service.oauth.issue = lambda subject: self.issued(issue(subject))
 
@@ -55,7 +63,9 @@ class Watcher:
         for name, text in self.texts.items():
             for secret in self.secrets:
                 for piece in pieces(secret):
-                    assert piece not in text, f"{name} holds a secret: ...{text[max(0, text.index(piece) - 300):text.index(piece) + 20]}"
+                    assert piece not in text, (
+                        f"{name} holds a secret: ...{text[max(0, text.index(piece) - 300) : text.index(piece) + 20]}"
+                    )
             assert "eyJ" not in text, f"{name} holds a signed assertion"
 
 
@@ -65,16 +75,31 @@ def watched(request, own_queue, make_stack, tmp_path, pubsub):
     own_queue.create()
     own_queue.subscribe("sensor-data", "second-subscription")
     path = own_queue.section["credentials_file"]
-    key = json.loads(Path(path).read_text()) if request.param == "service_account" else pubsub.write_authorized_user(path)
-    with MongoDB(storage=str(tmp_path / "mongodb"), user=("sensorqd", IN_FILE)) as server, NatureRemo(token=REMO, limit=100000) as remo:
+    key = (
+        json.loads(Path(path).read_text()) if request.param == "service_account" else pubsub.write_authorized_user(path)
+    )
+    with (
+        MongoDB(storage=str(tmp_path / "mongodb"), user=("sensorqd", IN_FILE)) as server,
+        NatureRemo(token=REMO, limit=100000) as remo,
+    ):
         client = server.client()
         client.admin.command("createUser", "other", pwd=IN_URI, roles=["root"])
         client.close()
-        stack = make_stack(own_queue, server, remo, interval_msec=500, password_file="mongodb.password",
-                           uri=f"mongodb://sensorqd@127.0.0.1:{server.port}/?authSource=admin")
+        stack = make_stack(
+            own_queue,
+            server,
+            remo,
+            interval_msec=500,
+            password_file="mongodb.password",
+            uri=f"mongodb://sensorqd@127.0.0.1:{server.port}/?authSource=admin",
+        )
         stack.daemon.directory.joinpath("credentials", "mongodb.password").write_text(IN_FILE + "\n")
         first = stack.daemon.config["subscribe"][0]
-        second = {**first["mongodb"], "uri": f"mongodb://other:{IN_URI}@127.0.0.1:{server.port}/?authSource=admin", "collection": "second"}
+        second = {
+            **first["mongodb"],
+            "uri": f"mongodb://other:{IN_URI}@127.0.0.1:{server.port}/?authSource=admin",
+            "collection": "second",
+        }
         del second["password_file"]
         stack.daemon.config["subscribe"].append({"subscription": "second-subscription", "mongodb": second})
         stack.daemon.env["SENSORQD_TEST_BACKOFF_MAX_MSEC"] = "1000"
@@ -90,11 +115,19 @@ def run_verbs(watcher):
 
 def provoke(service, remo):
     """Every status that a layer words on its own, web pages for JSON, and replies that break off."""
-    remo.faults.add({"match": "GET /1/devices", "times": 1, "action": {"type": "status", "status": 500, "body": HTML.format("no secret here")}},
-                    {"match": "GET /1/devices", "times": 1, "action": {"type": "cut", "when": "mid", "bytes": 40}})
+    remo.faults.add(
+        {
+            "match": "GET /1/devices",
+            "times": 1,
+            "action": {"type": "status", "status": 500, "body": HTML.format("no secret here")},
+        },
+        {"match": "GET /1/devices", "times": 1, "action": {"type": "cut", "when": "mid", "bytes": 40}},
+    )
     for match in (":publish$", ":pull$", ":acknowledge$", "^GET .*subscriptions", "/token"):
         for status in (401, 403, 500):
-            service.faults.add({"match": match, "action": {"type": "status", "status": status, "body": HTML.format(status)}})
+            service.faults.add(
+                {"match": match, "action": {"type": "status", "status": status, "body": HTML.format(status)}}
+            )
         service.faults.add({"match": match, "action": {"type": "cut", "when": "mid", "bytes": 20}})
 
 
@@ -141,16 +174,33 @@ def test_no_secret_in_any_text(watched):
     assert "FAIL" in wrong and re.search(r"warn  config  .*sensorqd.yaml:.*mongodb.uri: holds a password", wrong)
 
 
-@pytest.mark.parametrize("uri", [
-    f"mongodb://other:{IN_URI}@127.0.0.1:99999/", f"mongodb://other:{IN_URI}@[::1/", f"mongodb://other:{IN_URI}@127.0.0.1/?nonsense=1",
-    f"mongodb://other:{IN_URI}@127.0.0.1/?w=1", f"mongodb://other:{IN_URI}", f"http://other:{IN_URI}@127.0.0.1/", f"mongodb://o:t:{IN_URI}@127.0.0.1/",
-    f"mongodb://other:{IN_URI}%zz@127.0.0.1/", f"mongodb://other:a/{IN_URI}@127.0.0.1/", f"mongodb+srv://other:{IN_URI}@127.0.0.1/",
-    f"mongodb://127.0.0.1/?tlsCertificateKeyFilePassword={IN_URI}&tls=maybe",
-    f"mongodb://u@127.0.0.1/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:{IN_URI}&x=1"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"mongodb://other:{IN_URI}@127.0.0.1:99999/",
+        f"mongodb://other:{IN_URI}@[::1/",
+        f"mongodb://other:{IN_URI}@127.0.0.1/?nonsense=1",
+        f"mongodb://other:{IN_URI}@127.0.0.1/?w=1",
+        f"mongodb://other:{IN_URI}",
+        f"http://other:{IN_URI}@127.0.0.1/",
+        f"mongodb://o:t:{IN_URI}@127.0.0.1/",
+        f"mongodb://other:{IN_URI}%zz@127.0.0.1/",
+        f"mongodb://other:a/{IN_URI}@127.0.0.1/",
+        f"mongodb+srv://other:{IN_URI}@127.0.0.1/",
+        f"mongodb://127.0.0.1/?tlsCertificateKeyFilePassword={IN_URI}&tls=maybe",
+        f"mongodb://u@127.0.0.1/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:{IN_URI}&x=1",
+    ],
+)
 def test_uri_that_is_not_right(sensorqd, uri):
     """Whatever the parser trips over, it does not repeat."""
-    daemon = sensorqd({"pubsub": {"project": "my-project", "credentials_file": "/nowhere"}, "subscribe": [
-        {"subscription": "sensor-data-mongodb", "mongodb": {"uri": uri, "database": "d", "collection": "c"}}]})
+    daemon = sensorqd(
+        {
+            "pubsub": {"project": "my-project", "credentials_file": "/nowhere"},
+            "subscribe": [
+                {"subscription": "sensor-data-mongodb", "mongodb": {"uri": uri, "database": "d", "collection": "c"}}
+            ],
+        }
+    )
     done = daemon.run("check", "--offline")
     assert IN_URI not in done.stdout + done.stderr
     assert done.returncode in (0, 78), done.stdout + done.stderr  # some are found out only when they are used
@@ -159,11 +209,33 @@ def test_uri_that_is_not_right(sensorqd, uri):
 
 def test_secret_in_the_wrong_place(sensorqd, remo):
     """A token pasted where a file's name belongs, or a key file that is no JSON: neither is repeated in full."""
-    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\n-----END PRIVATE KEY-----\n"
-    daemon = sensorqd({"pubsub": {"project": "my-project", "credentials_file": "key.json"}, "publish": {"topic": "sensor-data", "sources": [
-        {"name": "home", "type": "nature_remo", "interval": "60s", "token_file": "token", "url": remo.url}]}}, {"key.json": key, "token": f"{REMO}\nx\n"})
-    for text in (key, json.dumps({"type": "service_account", "private_key": key, "client_email": "a@b", "token_uri": "https://127.0.0.1:9/token"}),
-                 json.dumps({"type": "authorized_user", "refresh_token": REMO, "client_secret": {"x": REMO}})):
+    key = (
+        "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\n-----END PRIVATE KEY-----\n"
+    )
+    daemon = sensorqd(
+        {
+            "pubsub": {"project": "my-project", "credentials_file": "key.json"},
+            "publish": {
+                "topic": "sensor-data",
+                "sources": [
+                    {"name": "home", "type": "nature_remo", "interval": "60s", "token_file": "token", "url": remo.url}
+                ],
+            },
+        },
+        {"key.json": key, "token": f"{REMO}\nx\n"},
+    )
+    for text in (
+        key,
+        json.dumps(
+            {
+                "type": "service_account",
+                "private_key": key,
+                "client_email": "a@b",
+                "token_uri": "https://127.0.0.1:9/token",
+            }
+        ),
+        json.dumps({"type": "authorized_user", "refresh_token": REMO, "client_secret": {"x": REMO}}),
+    ):
         daemon.directory.joinpath("credentials", "key.json").write_text(text)
         for verb in ("run", "check"):
             done = daemon.run(verb)
@@ -172,12 +244,20 @@ def test_secret_in_the_wrong_place(sensorqd, remo):
 
 
 def test_secret_that_the_disk_does_not_give(sensorqd):
-    """Nothing is wrong with it, so the unit may try again: not 77, after which it does not (RestartPreventExitStatus=)."""
+    """Nothing is wrong with it, so the unit may try again: not 77, after which it does not
+    (RestartPreventExitStatus=)."""
     silent = "/proc/self/mem"  # a regular file that answers a read of its beginning with EIO
     sources = [{"name": "home", "type": "nature_remo", "token_file": silent}]
-    for pubsub, token, env in (({"credentials_file": silent}, "token", {}), ({}, silent, {"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"})):
+    for pubsub, token, env in (
+        ({"credentials_file": silent}, "token", {}),
+        ({}, silent, {"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"}),
+    ):
         sources[0]["token_file"] = token
-        daemon = sensorqd({"pubsub": {"project": "my-project", **pubsub}, "publish": {"topic": "sensor-data", "sources": sources}}, {"token": "t"}, env=env)
+        daemon = sensorqd(
+            {"pubsub": {"project": "my-project", **pubsub}, "publish": {"topic": "sensor-data", "sources": sources}},
+            {"token": "t"},
+            env=env,
+        )
         for verb in ("run", "once"):
             done = daemon.run(verb)
             assert done.returncode == 71 and silent in done.stderr and "Input/output error" in done.stderr, done.stderr
@@ -189,19 +269,37 @@ def test_mongodb_that_repeats_the_password(make_feed):
     """Whatever it refuses, and whoever asks: the daemon, `check`, `setup` or `rejected`."""
     with WireMongo() as server:
         server.login = ("SCRAM-SHA-256", ("sensorqd", IN_FILE))
-        feed = make_feed(server, uri=f"mongodb://sensorqd@127.0.0.1:{server.port}/?authMechanism=SCRAM-SHA-256", secrets={"p": IN_FILE}, password_file="p")
+        feed = make_feed(
+            server,
+            uri=f"mongodb://sensorqd@127.0.0.1:{server.port}/?authMechanism=SCRAM-SHA-256",
+            secrets={"p": IN_FILE},
+            password_file="p",
+        )
         words = {"code": 4711, "errmsg": f"sensorqd:{IN_FILE} shall not have that"}
-        server.script.add({"match": r"^insert .*\.readings_rejected$", "times": -1, "action": {"type": "error", **words}})
+        server.script.add(
+            {"match": r"^insert .*\.readings_rejected$", "times": -1, "action": {"type": "error", **words}}
+        )
         feed.publish(b"{")
         feed.daemon.start()
         feed.daemon.log.wait("APART_FAILING")
-        server.script.add({"match": "^(insert|find|createIndexes|listIndexes|update|listCollections|connectionStatus|buildInfo|count) ", "times": -1,
-                           "action": {"type": "error", **words}})
+        server.script.add(
+            {
+                "match": "^(insert|find|createIndexes|listIndexes|update|listCollections|connectionStatus|buildInfo|count) ",
+                "times": -1,
+                "action": {"type": "error", **words},
+            }
+        )
         feed.publish(b'{"n":1}', b'{"n":2}')
         feed.daemon.log.wait("SINK_DOWN")
         wait_until(lambda: "4711" in (feed.daemon.state / "status.json").read_text(), "the words in status.json")
-        shown = [feed.daemon.run(*verb) for verb in (["check"], ["setup"], ["rejected", "list"], ["rejected", "show", "x"], ["rejected", "replay"])]
-        told = [done.stdout + done.stderr for done in shown] + ["\n".join(feed.daemon.log.lines), (feed.daemon.state / "status.json").read_text()]
+        shown = [
+            feed.daemon.run(*verb)
+            for verb in (["check"], ["setup"], ["rejected", "list"], ["rejected", "show", "x"], ["rejected", "replay"])
+        ]
+        told = [done.stdout + done.stderr for done in shown] + [
+            "\n".join(feed.daemon.log.lines),
+            (feed.daemon.state / "status.json").read_text(),
+        ]
         assert not [text for text in told if IN_FILE in text]
         assert all("[secret] shall not" in text for text in (told[2], told[-2], told[-1])) and "shall not" in told[0]
         assert sum("nor set apart" in line for line in feed.daemon.log.lines) == 1

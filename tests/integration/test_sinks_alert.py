@@ -1,5 +1,6 @@
-"""The alert sink through the real daemon: what is due is told once, over kills, a target that is down and a reload (P14); messages are acknowledged
-whatever the target does (P3, P13)."""
+"""The alert sink through the real daemon: what is due is told once, over kills, a target that is down and a reload
+(P14); messages are acknowledged whatever the target does (P3, P13)."""
+
 import contextlib
 import datetime
 import json
@@ -74,8 +75,13 @@ RULES = [{"name": "hot", "field": "t", "above": 28, "clear": 27, "repeat": "5s"}
 
 
 def section(target, rules):
-    return [{"subscription": "sensor-data-mongodb", "backoff": {"initial": "1s", "max": "1s"},
-             "alert": {"targets": [{"name": "me", "type": "webhook", "url": target.url, "body": BODY}], "rules": rules}}]
+    return [
+        {
+            "subscription": "sensor-data-mongodb",
+            "backoff": {"initial": "1s", "max": "1s"},
+            "alert": {"targets": [{"name": "me", "type": "webhook", "url": target.url, "body": BODY}], "rules": rules},
+        }
+    ]
 
 
 @pytest.fixture
@@ -89,9 +95,18 @@ def feed(sensorqd, target):
 
 def say(feed, name, value, age=0):
     """A reading of now, as sensorqd publishes it. Returns the message."""
-    at = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-    message = (json.dumps({"name": name, "id": f"id-{name}", "source": "home", "request_at": at, "t": value}).encode(),
-               {"idempotency_key": f"{at}:home:{name}:{value}", "source": "home", "type": "nature_remo", "device": f"id-{name}"})
+    at = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%f")[
+        :-3
+    ] + "Z"
+    message = (
+        json.dumps({"name": name, "id": f"id-{name}", "source": "home", "request_at": at, "t": value}).encode(),
+        {
+            "idempotency_key": f"{at}:home:{name}:{value}",
+            "source": "home",
+            "type": "nature_remo",
+            "device": f"id-{name}",
+        },
+    )
     feed.publish(message)
     return message
 
@@ -110,7 +125,7 @@ def test_fires_repeats_and_ends_over_kills(feed, target):
     feed.publish(hot)
     say(feed, "x", 20, age=3600)  # what is past changes nothing
     before = len(target.states())
-    wait_until(lambda: {"repeat", "firing"} & set(target.states()[max(1, before):]), "a repeat")
+    wait_until(lambda: {"repeat", "firing"} & set(target.states()[max(1, before) :]), "a repeat")
     repeats = target.states()[1:]
     assert set(repeats) <= {"repeat", "firing"}
     feed.daemon.kill()
@@ -121,25 +136,46 @@ def test_fires_repeats_and_ends_over_kills(feed, target):
     feed.daemon.log.wait("ALERT_RESOLVED")
     assert target.states().count("resolved") == 1
     with target.lock:
-        assert target.told[0] == {"state": "firing", "rule": "hot", "name": "x", "value": 30} and target.told[-1]["value"] == 26
+        assert (
+            target.told[0] == {"state": "firing", "rule": "hot", "name": "x", "value": 30}
+            and target.told[-1]["value"] == 26
+        )
     assert feed.daemon.stop() == 0
 
 
 def test_who_is_meant(feed, target):
-    """In the log and in `alerts`: the device whose time is not believed, and a rule's wait for a device that never comes."""
-    rules = [*RULES, {"name": "silent", "stale": "1h"}, {"name": "gone", "where": {"source": "nowhere"}, "stale": "10s"}]
+    """In the log and in `alerts`: the device whose time is not believed, and a rule's wait for a device that never
+    comes."""
+    rules = [
+        *RULES,
+        {"name": "silent", "stale": "1h"},
+        {"name": "gone", "where": {"source": "nowhere"}, "stale": "10s"},
+    ]
     feed.daemon.config["subscribe"] = section(target, rules)
     feed.daemon.write_config()
     feed.service.pull_hang = 2  # an empty answer is what proves silence
     feed.daemon.start()
     say(feed, "x", 20, age=-3600)
-    feed.publish(b'{"id": "bare", "t": 20}', b'{"id": "7", "name": "Shed", "t": 20}', b'{"name": "Attic", "t": 20}')  # as others may publish
+    feed.publish(
+        b'{"id": "bare", "t": 20}', b'{"id": "7", "name": "Shed", "t": 20}', b'{"name": "Attic", "t": 20}'
+    )  # as others may publish
     odd = feed.daemon.log.wait("READING_ODD")
-    assert (odd.fields["SENSORQD_SOURCE"], odd.fields["SENSORQD_DEVICE"]) == ("home", "id-x") and "device id-x, source home" in odd.text
+    assert (odd.fields["SENSORQD_SOURCE"], odd.fields["SENSORQD_DEVICE"]) == (
+        "home",
+        "id-x",
+    ) and "device id-x, source home" in odd.text
     listed = lambda: [line.split(":")[0] for line in feed.daemon.run("alerts").stdout.splitlines()]
-    wait_until(lambda: sorted(line for line in listed() if line != "firing   gone") == [
-        f"ok       {rule}, {device}" for rule in ("hot", "silent") for device in ("Attic", "Shed (7)", "bare", "x (home id-x)")],
-               "devices, and no rule that waits for one")  # its wait may be over already
+    wait_until(
+        lambda: (
+            sorted(line for line in listed() if line != "firing   gone")
+            == [
+                f"ok       {rule}, {device}"
+                for rule in ("hot", "silent")
+                for device in ("Attic", "Shed (7)", "bare", "x (home id-x)")
+            ]
+        ),
+        "devices, and no rule that waits for one",
+    )  # its wait may be over already
     fired = feed.daemon.log.wait("ALERT_FIRING", patience=60)
     assert "no device at all" in fired.text and fired.text.endswith(": nothing was heard for 10 s")
     wait_until(lambda: listed()[:1] == ["firing   gone"], "the rule without a device")
@@ -147,7 +183,8 @@ def test_who_is_meant(feed, target):
 
 
 def test_once_tells_what_is_due(feed, target):
-    """At the end of `once` nothing is on its way: what would be held back, since it may be over in a moment, is how things stand."""
+    """At the end of `once` nothing is on its way: what would be held back, since it may be over in a moment, is how
+    things stand."""
     say(feed, "x", 30, age=600)
     assert feed.daemon.run("once").returncode == 0
     assert target.states() == ["firing"]
@@ -170,7 +207,9 @@ def test_a_target_that_is_down(feed, target):
     say(feed, "x", 20)
     feed.wait_empty()
     tries = target.requests
-    wait_until(lambda: target.requests >= tries + 2, "a try that began after that")  # what was on its way before may say that x fires
+    wait_until(
+        lambda: target.requests >= tries + 2, "a try that began after that"
+    )  # what was on its way before may say that x fires
     feed.daemon.kill()
     feed.daemon.start()
     target.status = lambda: 200
@@ -234,7 +273,9 @@ def rows(path):
 
 
 def test_a_reload_while_it_is_told(feed, target):
-    """The answer that is on its way counts, whatever became of the rule and the target meanwhile; a new name is a new target."""
+    """The answer that is on its way counts, whatever became of the rule and the target meanwhile; a new name is a new
+    target."""
+
     def beside(name):
         return {"name": name, "type": "webhook", "url": target.url, "body": BODY.replace("{rule}", f'"{name}"')}
 
@@ -246,15 +287,23 @@ def test_a_reload_while_it_is_told(feed, target):
     target.before = answer.wait
     feed.daemon.start()
     say(feed, "x", 30)
-    wait_until(lambda: path.exists() and sum(seal != "" for seal, _ in rows(path)) == 2, "one for each target on its way")
-    feed.daemon.config["subscribe"] = section(target, [{"name": "hot", "field": "t", "above": 28, "clear": 27, "to": ["me", "heir"]}])
+    wait_until(
+        lambda: path.exists() and sum(seal != "" for seal, _ in rows(path)) == 2, "one for each target on its way"
+    )
+    feed.daemon.config["subscribe"] = section(
+        target, [{"name": "hot", "field": "t", "above": 28, "clear": 27, "to": ["me", "heir"]}]
+    )
     feed.daemon.config["subscribe"][0]["alert"]["targets"].append(beside("heir"))
     feed.daemon.write_config()
     feed.daemon.reload()
     answer.set()
     told = lambda: sorted((body["state"], body["rule"]) for body in list(target.told))
-    # `me` and `twin` of both rules, as far as they were on their way; `me` of the end of what it was told of `warm`; `heir` of what fires
-    wait_until(lambda: {("firing", "hot"), ("firing", "heir")} <= set(told()) and not any(seal for seal, _ in rows(path)), "the heir")
+    # `me` and `twin` of both rules, as far as they were on their way; `me` of the end of what it was told of `warm`;
+    # `heir` of what fires
+    wait_until(
+        lambda: {("firing", "hot"), ("firing", "heir")} <= set(told()) and not any(seal for seal, _ in rows(path)),
+        "the heir",
+    )
     say(feed, "x", 20)
     wait_until(lambda: {("resolved", "hot"), ("resolved", "heir")} <= set(told()), "the end for two")
     feed.wait_empty()
@@ -281,7 +330,11 @@ def test_nothing_is_lost_over_kills(feed, target, chance):
     ends = {20: ("resolved", "ended"), 30: ("firing",)}
 
     def is_told():
-        return all((not target.states(name) and value == 20) or (target.states(name) or [""])[-1] in ends[value] for name, value in last.items())
+        return all(
+            (not target.states(name) and value == 20) or (target.states(name) or [""])[-1] in ends[value]
+            for name, value in last.items()
+        )
+
     wait_until(is_told, f"how things stand, {last}")
     for name in last:  # beginnings and ends take turns; what has a key is told once
         believes = False

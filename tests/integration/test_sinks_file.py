@@ -1,4 +1,6 @@
-"""Files as a sink, through the whole daemon (P3, P4, P6): the ledger over kills, what cannot be stored, the page's lines."""
+"""Files as a sink, through the whole daemon (P3, P4, P6): the ledger over kills, what cannot be stored, the page's
+lines."""
+
 import json
 import re
 import resource
@@ -19,9 +21,20 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "sinks" / "file.md"
 def archive(sensorqd, own_queue):
     """A daemon that only stores, into state/archive."""
     own_queue.create(subscription="archive")
-    daemon = sensorqd({"pubsub": own_queue.section, "subscribe": [
-        {"subscription": "archive", "backoff": {"initial": "1s", "max": "2s"}, "file": {"directory": "archive", "max_size": "64KiB"}}]},
-        own_queue.secrets, env=own_queue.env)
+    daemon = sensorqd(
+        {
+            "pubsub": own_queue.section,
+            "subscribe": [
+                {
+                    "subscription": "archive",
+                    "backoff": {"initial": "1s", "max": "2s"},
+                    "file": {"directory": "archive", "max_size": "64KiB"},
+                }
+            ],
+        },
+        own_queue.secrets,
+        env=own_queue.env,
+    )
     daemon.queue, daemon.archive = own_queue, daemon.state / "archive"
     return daemon
 
@@ -31,8 +44,23 @@ def lines(daemon):
 
 
 def publish(daemon, numbers):
-    daemon.queue.publish([(json.dumps({"id": f"d{n % 3}", "name": "居間", "request_at": f"2026-11-24T06:27:{n % 60:02}.000Z", "n": n,
-                                       "newest_events": {"te": {"val": 20 + n / 10}}}).encode(), {"idempotency_key": f"k{n}"}) for n in numbers])
+    daemon.queue.publish(
+        [
+            (
+                json.dumps(
+                    {
+                        "id": f"d{n % 3}",
+                        "name": "居間",
+                        "request_at": f"2026-11-24T06:27:{n % 60:02}.000Z",
+                        "n": n,
+                        "newest_events": {"te": {"val": 20 + n / 10}},
+                    }
+                ).encode(),
+                {"idempotency_key": f"k{n}"},
+            )
+            for n in numbers
+        ]
+    )
 
 
 def test_nothing_is_lost_or_doubled_over_kills(archive, chance):
@@ -43,7 +71,9 @@ def test_nothing_is_lost_or_doubled_over_kills(archive, chance):
         time.sleep(chance.uniform(0, 0.2))
         archive.kill()
         archive.start()
-    wait_until(lambda: archive.queue.is_empty("archive"), f"an empty queue (log: {archive.log.lines[-20:]})", patience=60)
+    wait_until(
+        lambda: archive.queue.is_empty("archive"), f"an empty queue (log: {archive.log.lines[-20:]})", patience=60
+    )
     assert archive.stop() == 0
     found = lines(archive)
     assert Counter(document["_id"] for document in found) == Counter(f"k{n}" for n in range(1800))
@@ -54,7 +84,13 @@ def test_nothing_is_lost_or_doubled_over_kills(archive, chance):
 
 
 def test_what_cannot_be_stored(archive):
-    archive.queue.publish([(b"not json", {"idempotency_key": "x"}), (b'{"v": 1}', {"idempotency_key": "y"}), (b"{'v': 2}", {"idempotency_key": "z"})])
+    archive.queue.publish(
+        [
+            (b"not json", {"idempotency_key": "x"}),
+            (b'{"v": 1}', {"idempotency_key": "y"}),
+            (b"{'v': 2}", {"idempotency_key": "z"}),
+        ]
+    )
     archive.start()
     archive.log.wait("READING_REJECTED", count=2)
     wait_until(lambda: archive.queue.is_empty("archive"), "an empty queue")
@@ -76,7 +112,8 @@ def test_what_cannot_be_stored(archive):
 
 
 def test_rejected_after_a_rename(archive):
-    """What an earlier name of the subscription left is listed, shown and dropped; replayed with a configuration that has that name."""
+    """What an earlier name of the subscription left is listed, shown and dropped; replayed with a configuration that
+    has that name."""
     archive.queue.publish([(b"{'v': 2}", {"idempotency_key": "z"}), (b"not json", {"idempotency_key": "x"})])
     archive.start()
     archive.log.wait("READING_REJECTED", count=2)
@@ -92,7 +129,11 @@ def test_rejected_after_a_rename(archive):
     assert len(names) == 2
     python, text = sorted(names, key=lambda name: "not json" in archive.run("rejected", "show", name).stdout)
     replayed = archive.run("rejected", "replay", python)
-    assert replayed.returncode == 69 and "has that name any more" in replayed.stdout and "sensorqd -c FILE" in replayed.stdout
+    assert (
+        replayed.returncode == 69
+        and "has that name any more" in replayed.stdout
+        and "sensorqd -c FILE" in replayed.stdout
+    )
     assert archive.run("-c", str(before), "rejected", "replay", python).returncode == 0
     assert [document["v"] for document in lines(archive)] == [2]
     assert archive.run("rejected", "drop", text).returncode == 0
@@ -102,7 +143,11 @@ def test_rejected_after_a_rename(archive):
 def is_told(archive, **environment):
     """What `check` says of a directory that two sinks have."""
     done = archive.run("check", "--offline", **environment)
-    said = [word for word, words in (("refused", "is the directory of line"), ("warned of", "written in another way")) if words in done.stderr + done.stdout]
+    said = [
+        word
+        for word, words in (("refused", "is the directory of line"), ("warned of", "written in another way"))
+        if words in done.stderr + done.stdout
+    ]
     assert (done.returncode == 78) == (said == ["refused"])
     return said[-1] if said else "free"
 
@@ -111,9 +156,17 @@ def test_one_directory_one_sink(archive):
     """However it is written; in two ways 0.2.0 took it, and who upgrades keeps what ran."""
     state = archive.config["state_dir"]
     archive.config["subscribe"].append({"subscription": "other", "file": {}})
-    for directory, told in (("archive", "refused"), ("archive//", "refused"), ("./archive", "warned of"), (".//archive/.", "warned of"),
-                            (f"{state}/archive", "warned of"), (f"/{state}//./archive/", "warned of"),
-                            ("archive/x", "free"), (".archive", "free"), ("/archive", "free")):
+    for directory, told in (
+        ("archive", "refused"),
+        ("archive//", "refused"),
+        ("./archive", "warned of"),
+        (".//archive/.", "warned of"),
+        (f"{state}/archive", "warned of"),
+        (f"/{state}//./archive/", "warned of"),
+        ("archive/x", "free"),
+        (".archive", "free"),
+        ("/archive", "free"),
+    ):
         archive.config["subscribe"][1]["file"]["directory"] = directory
         archive.write_config()
         assert is_told(archive) == told, directory
@@ -137,7 +190,9 @@ def test_one_directory_in_two_ways(archive):
         wait_until(lambda: archive.queue.is_empty("archive") and archive.queue.is_empty("others"), "empty queues")
         assert archive.stop() == 0
         archive.start()
-    assert Counter(document["_id"] for document in lines(archive)) == Counter(f"{topic}{n}" for topic in "ko" for n in range(30))
+    assert Counter(document["_id"] for document in lines(archive)) == Counter(
+        f"{topic}{n}" for topic in "ko" for n in range(30)
+    )
 
 
 @pytest.fixture
@@ -158,7 +213,11 @@ def test_duckdb_reads_it(written):
     duckdb = pytest.importorskip("duckdb", reason="not installed: duckdb")
     query = code_of_page("sql").replace("archive/", f"{written.archive}/")
     found = dict(duckdb.connect().execute(query).fetchall())
-    assert sorted(found) == ["d0", "d1", "d2"] and [str(found[name])[14:19] for name in sorted(found)] == ["27:27", "27:28", "27:29"]
+    assert sorted(found) == ["d0", "d1", "d2"] and [str(found[name])[14:19] for name in sorted(found)] == [
+        "27:27",
+        "27:28",
+        "27:29",
+    ]
 
 
 def test_pandas_reads_it(written):
@@ -178,7 +237,8 @@ def test_jq_reads_it(written):
 
 
 def test_what_cannot_go_to_work_is_tried_again(archive):
-    """After a reload the new sink waits for the old one's end, and then there is no descriptor for it. Nothing else moves in this daemon."""
+    """After a reload the new sink waits for the old one's end, and then there is no descriptor for it. Nothing else
+    moves in this daemon."""
     rest = threading.Event()
     archive.queue.service.faults.add({"match": ":acknowledge", "times": 1, "action": {"type": "hold", "until": rest}})
     publish(archive, [1])

@@ -1,5 +1,6 @@
-"""The webhook sink through the real daemon: what a server answered 2xx for is acknowledged, and nothing else (P3); one message that it refuses holds
-nobody up (P6); all of it over kills and a server that breaks off."""
+"""The webhook sink through the real daemon: what a server answered 2xx for is acknowledged, and nothing else (P3); one
+message that it refuses holds nobody up (P6); all of it over kills and a server that breaks off."""
+
 import contextlib
 import json
 import re
@@ -22,9 +23,21 @@ def receiver():
 
 @pytest.fixture
 def feed(sensorqd, receiver):
-    feed = Feed(sensorqd, None, uri="mongodb://localhost/", database="none", service={"time_scale": 5}, secrets={"hook.token": TOKEN + "\n"})
-    feed.daemon.config["subscribe"] = [{"subscription": "sensor-data-mongodb", "backoff": {"initial": "1s", "max": "1s"},
-                                        "webhook": {"url": receiver.url, "batch": 20, "auth": {"type": "bearer", "token_file": "hook.token"}}}]
+    feed = Feed(
+        sensorqd,
+        None,
+        uri="mongodb://localhost/",
+        database="none",
+        service={"time_scale": 5},
+        secrets={"hook.token": TOKEN + "\n"},
+    )
+    feed.daemon.config["subscribe"] = [
+        {
+            "subscription": "sensor-data-mongodb",
+            "backoff": {"initial": "1s", "max": "1s"},
+            "webhook": {"url": receiver.url, "batch": 20, "auth": {"type": "bearer", "token_file": "hook.token"}},
+        }
+    ]
     feed.daemon.write_config()
     with contextlib.closing(feed):
         yield feed
@@ -43,7 +56,9 @@ def test_nothing_is_lost_over_kills(feed, receiver, chance):
     feed.daemon.start()
     serial = 0
     for _ in range(5):
-        feed.publish(*[(json.dumps({"n": n}).encode(), {"idempotency_key": f"n{n}"}) for n in range(serial, serial + 100)])
+        feed.publish(
+            *[(json.dumps({"n": n}).encode(), {"idempotency_key": f"n{n}"}) for n in range(serial, serial + 100)]
+        )
         serial += 100
         time.sleep(chance.uniform(0.1, 0.6))
         feed.daemon.kill()
@@ -52,11 +67,15 @@ def test_nothing_is_lost_over_kills(feed, receiver, chance):
     receiver.mood = lambda: 200
     feed.publish((b'{"poison": 1}', {"idempotency_key": "bad"}), (b"not json", {}))
     wait_until(lambda: receiver.refused, "the bad one at the server")
-    feed.publish((json.dumps({"n": serial}).encode(), {"idempotency_key": f"n{serial}"}))  # taken: so it is not the server
+    feed.publish(
+        (json.dumps({"n": serial}).encode(), {"idempotency_key": f"n{serial}"})
+    )  # taken: so it is not the server
     serial += 1
     feed.wait_empty(patience=60)
     assert set(receiver.documents) == {f"n{n}" for n in range(serial)}
-    assert receiver.documents["n7"]["n"] == 7 and receiver.documents["n7"]["pubsub"]["attributes"] == {"idempotency_key": "n7"}
+    assert receiver.documents["n7"]["n"] == 7 and receiver.documents["n7"]["pubsub"]["attributes"] == {
+        "idempotency_key": "n7"
+    }
     assert rejected(feed) == 2
     assert all(len(bodies) == 1 for bodies in receiver.bodies.values())
     listed = feed.daemon.run("rejected", "list").stdout
@@ -78,7 +97,11 @@ def test_an_outage_is_said_and_ends(feed, receiver):
     entry = feed.daemon.log.wait("SINK_DOWN")
     assert "HTTP 404" in entry.text and "revoked or mistyped" in entry.text
     assert not feed.acknowledged() and rejected(feed) == 0
-    assert receiver.proofs == {f"Bearer {TOKEN}"} and "you said" in entry.text and TOKEN not in "\n".join(feed.daemon.log.lines)
+    assert (
+        receiver.proofs == {f"Bearer {TOKEN}"}
+        and "you said" in entry.text
+        and TOKEN not in "\n".join(feed.daemon.log.lines)
+    )
     receiver.mood = lambda: 200
     feed.wait_empty()
     feed.daemon.log.wait("SINK_UP")
@@ -87,8 +110,8 @@ def test_an_outage_is_said_and_ends(feed, receiver):
 
 @pytest.mark.parametrize("code", [400, 413, 422])
 def test_an_outage_within_a_write(feed, receiver, code):
-    """P11: everything is refused with a code that speaks of documents, from the middle of a write to the middle of another, again and again: no good one
-    is set apart for it, and a bad one is, as soon as it is known."""
+    """P11: everything is refused with a code that speaks of documents, from the middle of a write to the middle of
+    another, again and again: no good one is set apart for it, and a bad one is, as soon as it is known."""
     feed.daemon.config["subscribe"][0]["webhook"]["batch"] = 5
     feed.daemon.write_config()
     receiver.mood = lambda: 200 if receiver.requests % 16 < 4 else code

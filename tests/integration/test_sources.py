@@ -1,4 +1,6 @@
-"""Every kind of source in one daemon, into one topic, over kills: what a peer was told is kept, is kept, and each of it once (P1, P4, P12)."""
+"""Every kind of source in one daemon, into one topic, over kills: what a peer was told is kept, is kept, and each of it
+once (P1, P4, P12)."""
+
 import contextlib
 import http.server
 import json
@@ -28,11 +30,16 @@ def test_each_kind_is_stored(house, broker):
     wait_until(lambda: mosquitto.keeps_for(house.daemon.state, "broker"), "a session with the broker")
     broker.publish("home/kitchen/temperature", "21.5")
     for source in ("home", "run", "stream", "broker", "push", "history"):
-        wait_until(lambda: house.readings(query={"source": source}), f"a document of {source} (log: {house.daemon.log.lines[-20:]})")
+        wait_until(
+            lambda: house.readings(query={"source": source}),
+            f"a document of {source} (log: {house.daemon.log.lines[-20:]})",
+        )
     pusher.ending = True
     document = house.readings(query={"source": "broker"})[0]
     assert document["temperature"] == 21.5 and document["id"] == "kitchen" and document["site"] == "nakano"
-    assert document["pubsub"]["attributes"]["device"] == "kitchen" and document["pubsub"]["attributes"]["site"] == "nakano"
+    assert (
+        document["pubsub"]["attributes"]["device"] == "kitchen" and document["pubsub"]["attributes"]["site"] == "nakano"
+    )
     assert house.readings(query={"source": "run"})[0]["value"] == 21.5
     assert not house.daemon.log.events("SOURCE_FAILING")
 
@@ -59,15 +66,23 @@ def test_nothing_is_lost_or_doubled_over_kills(house, broker, chance):
     pusher.ending = True
     pusher.join()
     wait_until(lambda: set(pusher.stored) <= set(numbers(house, "push")), "everything that was pushed")
-    wait_until(lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=60)
+    wait_until(
+        lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=60
+    )
     for source in ("broker", "push", "history"):
         doubled = {name: n for name, n in numbers(house, source).items() if n > 1}
         assert not doubled
     assert house.daemon.stop() == 0
 
 
-CHANGES = {"home": lambda n: {"interval": f"{10 + n}s"}, "run": lambda n: {"timeout": f"{20 + n}s"}, "stream": lambda n: {"environment": {"ROUND": str(n)}},
-           "broker": lambda n: {"reading": {"name": f"round {n}"}}, "push": lambda n: {"max_body": f"{1 + n}MiB"}, "history": lambda n: {"interval": f"{10 + n}s"}}
+CHANGES = {
+    "home": lambda n: {"interval": f"{10 + n}s"},
+    "run": lambda n: {"timeout": f"{20 + n}s"},
+    "stream": lambda n: {"environment": {"ROUND": str(n)}},
+    "broker": lambda n: {"reading": {"name": f"round {n}"}},
+    "push": lambda n: {"max_body": f"{1 + n}MiB"},
+    "history": lambda n: {"interval": f"{10 + n}s"},
+}
 
 
 def stream_runs(house):
@@ -79,8 +94,8 @@ def stream_runs(house):
 
 
 def test_each_kind_is_replaced_while_it_works(house, broker):
-    """A reload that changes every source: what holds the broker's session, the listener and the program goes from the old one to the new one,
-    and nothing is lost or doubled on the way (P1, P4, P9, P12)."""
+    """A reload that changes every source: what holds the broker's session, the listener and the program goes from the
+    old one to the new one, and nothing is lost or doubled on the way (P1, P4, P9, P12)."""
     house.daemon.start()
     published = meet(house, broker)
     pusher = Pusher(house.port)
@@ -105,23 +120,35 @@ def test_each_kind_is_replaced_while_it_works(house, broker):
     pusher.ending = True
     pusher.join()
     wait_until(lambda: set(pusher.stored) <= set(numbers(house, "push")), "everything that was pushed")
-    wait_until(lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=60)
+    wait_until(
+        lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=60
+    )
     for source in ("broker", "push", "history", "stream"):
         assert not {name: n for name, n in numbers(house, source).items() if n > 1}
     assert len(stream_runs(house)) >= 6  # a process for each configuration
     # What was pulled at the same time may be stored in another order.
-    wait_until(lambda: all(lines == set(range(len(lines))) for lines in stream_runs(house).values()), "no line is missing between others of one run")
+    wait_until(
+        lambda: all(lines == set(range(len(lines))) for lines in stream_runs(house).values()),
+        "no line is missing between others of one run",
+    )
     assert not house.daemon.log.events("SOURCE_FAILING")
     assert house.daemon.stop() == 0
 
 
 @pytest.mark.parametrize("counts", [False, True], ids=["lowest", "counts"])
 def test_same_again_over_kills(sensorqd, own_queue, counts):
-    """Messages that say the same, and what the broker has not heard of. P12: of a broker that uses identifiers again at once none is lost;
-    P4: of one that counts none is there twice."""
+    """Messages that say the same, and what the broker has not heard of. P12: of a broker that uses identifiers again at
+    once none is lost; P4: of one that counts none is there twice."""
     with contextlib.closing(Broker(counts)) as broker:
-        config = {"pubsub": own_queue.section, "publish": {"topic": "sensor-data", "sources": [
-            {"name": "broker", "type": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "topics": ["{id}/t"]}]}}
+        config = {
+            "pubsub": own_queue.section,
+            "publish": {
+                "topic": "sensor-data",
+                "sources": [
+                    {"name": "broker", "type": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "topics": ["{id}/t"]}
+                ],
+            },
+        }
         daemon = sensorqd(config, own_queue.secrets, env=own_queue.env)
         daemon.start()
         wait_until(lambda: broker.subscribed, "the subscription")
@@ -144,7 +171,8 @@ def test_same_again_over_kills(sensorqd, own_queue, counts):
 
 
 def test_history_is_fetched_later(make_stack, own_queue, shared_mongodb, remo, chance):
-    """What an API kept while the daemon was dead, or the API itself was down, is there once, however late it came in (P1, P4)."""
+    """What an API kept while the daemon was dead, or the API itself was down, is there once, however late it came in
+    (P1, P4)."""
     own_queue.create()
     stack = make_stack(own_queue, shared_mongodb, remo)
     with History() as history:
@@ -177,7 +205,11 @@ class Rotating(http.server.BaseHTTPRequestHandler):
         self.server.used += good
         self.server.asked.set()
         time.sleep(0.5)
-        body = json.dumps({"access_token": "access", "expires_in": 10800, "refresh_token": f"refresh-{self.server.used}"} if good else {"error": "invalid_grant"}).encode()
+        body = json.dumps(
+            {"access_token": "access", "expires_in": 10800, "refresh_token": f"refresh-{self.server.used}"}
+            if good
+            else {"error": "invalid_grant"}
+        ).encode()
         self.send_response(200 if good else 400)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -193,9 +225,26 @@ def test_stop_keeps_the_new_refresh_token(sensorqd, own_queue):
         server.used, server.asked = 0, threading.Event()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        config = {"pubsub": own_queue.section, "publish": {"topic": "sensor-data", "sources": [
-            {"name": "home", "type": "http_json", "interval": "10s", "url": f"{url}/x",
-             "auth": {"type": "oauth2", "token_url": f"{url}/token", "client_id": "me", "refresh_token_file": "home.refresh"}}]}}
+        config = {
+            "pubsub": own_queue.section,
+            "publish": {
+                "topic": "sensor-data",
+                "sources": [
+                    {
+                        "name": "home",
+                        "type": "http_json",
+                        "interval": "10s",
+                        "url": f"{url}/x",
+                        "auth": {
+                            "type": "oauth2",
+                            "token_url": f"{url}/token",
+                            "client_id": "me",
+                            "refresh_token_file": "home.refresh",
+                        },
+                    }
+                ],
+            },
+        }
         daemon = sensorqd(config, {**own_queue.secrets, "home.refresh": "refresh-0"}, env=own_queue.env)
         daemon.start()
         assert server.asked.wait(60)
@@ -218,17 +267,39 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def test_socket_of_the_page(sensorqd, own_queue):
-    """The page's socket unit and its source fit together: what comes through the socket is on disk when it is answered."""
-    unit = dict(re.findall(r"^(\w+)=(.+)$", re.search(r"^\[Socket\]\n(.*?)\n\n", PAGE.read_text(), re.M | re.S)[1], re.M))
+    """The page's socket unit and its source fit together: what comes through the socket is on disk when it is
+    answered."""
+    unit = dict(
+        re.findall(r"^(\w+)=(.+)$", re.search(r"^\[Socket\]\n(.*?)\n\n", PAGE.read_text(), re.M | re.S)[1], re.M)
+    )
     listen = re.search(r"^ +listen: (systemd:\S+)", PAGE.read_text(), re.M)[1]
-    assert listen == f"systemd:{unit['FileDescriptorName']}" and unit["ListenStream"].isdigit() and unit["Service"] == "sensorqd.service"
+    assert (
+        listen == f"systemd:{unit['FileDescriptorName']}"
+        and unit["ListenStream"].isdigit()
+        and unit["Service"] == "sensorqd.service"
+    )
     port = ports.free_port()
-    config = {"pubsub": own_queue.section, "publish": {"topic": "sensor-data", "sources": [
-        {"name": "push", "type": "http_push", "listen": listen, "token_file": "push.token", "allow_plain": True}]}}
-    daemon = sensorqd(config, {**own_queue.secrets, "push.token": "a-secret-of-push"}, env=own_queue.env,
-                      wrapper=[sys.executable, "-c", HANDS_OVER, str(port), unit["FileDescriptorName"]])
+    config = {
+        "pubsub": own_queue.section,
+        "publish": {
+            "topic": "sensor-data",
+            "sources": [
+                {"name": "push", "type": "http_push", "listen": listen, "token_file": "push.token", "allow_plain": True}
+            ],
+        },
+    }
+    daemon = sensorqd(
+        config,
+        {**own_queue.secrets, "push.token": "a-secret-of-push"},
+        env=own_queue.env,
+        wrapper=[sys.executable, "-c", HANDS_OVER, str(port), unit["FileDescriptorName"]],
+    )
     daemon.start()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/readings", b'{"co2":612}', {"Content-Type": "application/json", "Authorization": "Bearer a-secret-of-push"})
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/readings",
+        b'{"co2":612}',
+        {"Content-Type": "application/json", "Authorization": "Bearer a-secret-of-push"},
+    )
     with urllib.request.urlopen(request, timeout=20) as reply:
         assert json.load(reply) == {"stored": 1}
     assert daemon.stop() == 0

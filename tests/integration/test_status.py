@@ -1,4 +1,6 @@
-"""What watches a daemon: `status --check` for a timer, `status --watch` for a person; and verbs that ask, or keep silent."""
+"""What watches a daemon: `status --check` for a timer, `status --watch` for a person; and verbs that ask, or keep
+silent."""
+
 import base64
 import json
 
@@ -30,13 +32,19 @@ def test_check_says_what_is_not_well(made):
     made.remo.token = "another"
     made.daemon.start()
     made.daemon.log.wait("SOURCE_FAILING")
-    done = wait_until(lambda: (d := made.daemon.run("status", "--check")).returncode == 69 and "failing" in d.stdout and d, "a report of it")
+    done = wait_until(
+        lambda: (d := made.daemon.run("status", "--check")).returncode == 69 and "failing" in d.stdout and d,
+        "a report of it",
+    )
     assert done.stdout.startswith("home failing since ") and done.stdout.count("\n") == 1
 
 
 def test_an_instance_is_named(made):
     """Nobody is sent to another instance's unit."""
-    for file, unit in (("/etc/sensorqd/no-such.garden.yaml", "sensorqd@no-such.garden"), ("/no-such/garden.yaml", "sensorqd")):
+    for file, unit in (
+        ("/etc/sensorqd/no-such.garden.yaml", "sensorqd@no-such.garden"),
+        ("/no-such/garden.yaml", "sensorqd"),
+    ):
         done = made.daemon.run("-c", file, "status")  # the last option counts
         assert done.returncode == 69 and f"See: systemctl status {unit}\n" in done.stderr, done.stderr
 
@@ -65,6 +73,7 @@ def test_a_status_that_cannot_be_written(made):
 
     def said(words):
         return [line for line in made.daemon.log.lines if f"{runtime}/status.json {words}" in line]
+
     wait_until(lambda: said("cannot be written: No such file"), "the reason")
     made.wait_count(3)
     runtime.mkdir()
@@ -89,7 +98,9 @@ def test_unreadable_ones_that_are_gone(make_stack, own_queue, shared_mongodb, re
     program = tmp_path / "noise"
     program.write_text("#!/bin/sh\nseq -f '{\"n\": %g' 1005\n")
     program.chmod(0o755)
-    stack.daemon.config["publish"]["sources"].append({"name": "noise", "type": "exec", "command": [str(program)], "interval": "1h"})
+    stack.daemon.config["publish"]["sources"].append(
+        {"name": "noise", "type": "exec", "command": [str(program)], "interval": "1h"}
+    )
     stack.daemon.write_config()
     stack.daemon.start()
 
@@ -98,6 +109,7 @@ def test_unreadable_ones_that_are_gone(make_stack, own_queue, shared_mongodb, re
 
     def noise():
         return next((source for source in status().get("sources", []) if source["name"] == "noise"), {"dropped": -1})
+
     wait_until(lambda: noise()["dropped"] == 5, "five that are gone")
     assert noise()["unreadable"] == 1005 and ", 5 unreadable gone" in status()["status"]
     assert "5 that could not become readings are gone" in stack.daemon.run("status").stdout
@@ -106,7 +118,9 @@ def test_unreadable_ones_that_are_gone(make_stack, own_queue, shared_mongodb, re
     stack.daemon.start()
     wait_until(lambda: noise()["dropped"] == 5, "the number of before")
     assert stack.daemon.run("rejected", "drop", "--all").returncode == 0
-    wait_until(lambda: noise()["dropped"] == 0 and "gone" not in status()["status"], "nothing is gone that nobody has seen")
+    wait_until(
+        lambda: noise()["dropped"] == 0 and "gone" not in status()["status"], "nothing is gone that nobody has seen"
+    )
 
 
 def test_watch_shows_it_again_and_again(made):

@@ -1,4 +1,5 @@
 """The other verbs, and all of them in common: what they print, what they change, how they end."""
+
 import base64
 import json
 import re
@@ -35,7 +36,14 @@ def test_once_stores_everything(made):
 
 def test_once_while_mongodb_is_down_leaves_it_in_the_queue(make_stack, own_queue, shared_mongodb, remo):
     own_queue.create(**GOOD)
-    down = make_stack(own_queue, shared_mongodb, remo, interval_msec=0, uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=1000", name="down")
+    down = make_stack(
+        own_queue,
+        shared_mongodb,
+        remo,
+        interval_msec=0,
+        uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=1000",
+        name="down",
+    )
     assert down.daemon.run("once", timeout=120).returncode == 75
     up = make_stack(own_queue, shared_mongodb, remo, interval_msec=0, name="up")
     remo.scenario = "empty"
@@ -48,13 +56,19 @@ def test_once_while_mongodb_is_silent_ends_soon(make_stack, own_queue, shared_mo
     """10 s, says the manual; more only for the machine that runs this."""
     own_queue.create(**GOOD)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=0, uri=f"mongodb://127.0.0.1:{silent.getsockname()[1]}/")
+        stack = make_stack(
+            own_queue, shared_mongodb, remo, interval_msec=0, uri=f"mongodb://127.0.0.1:{silent.getsockname()[1]}/"
+        )
         began = time.monotonic()
         done = stack.daemon.run("once", timeout=120)
         assert done.returncode == 75
         assert time.monotonic() - began < 40
     left = next(line for line in done.stderr.splitlines() if "Not everything is stored" in line)
-    assert "0 readings wait in the outbox" in left and f"MongoDB is down for {SUBSCRIPTION}" in left and "for the next run" in left
+    assert (
+        "0 readings wait in the outbox" in left
+        and f"MongoDB is down for {SUBSCRIPTION}" in left
+        and "for the next run" in left
+    )
 
 
 def test_once_while_the_queue_is_down_leaves_it_in_the_outbox(made):
@@ -75,13 +89,25 @@ def test_status(made):
     assert made.daemon.run("status").returncode == 69
     made.daemon.start()
     made.wait_count(3)
-    report = wait_until(lambda: (r := made.daemon.status()) and r["subscriptions"][0]["sink"]["stored"] >= 3 and not r["outbox"]["rows"] and r,
-                        "a report that counts what was stored")
+    report = wait_until(
+        lambda: (
+            (r := made.daemon.status())
+            and r["subscriptions"][0]["sink"]["stored"] >= 3
+            and not r["outbox"]["rows"]
+            and r
+        ),
+        "a report that counts what was stored",
+    )
     assert report["sources"][0]["name"] == "home" and report["sources"][0]["readings"] == 3
     assert report["outbox"]["rows"] == 0 and report["subscriptions"][0]["subscription"] == SUBSCRIPTION
     done = made.daemon.run("status")
     assert done.returncode == 0
-    for word in ("source        home", "outbox        0 readings", f"subscription  {SUBSCRIPTION}", "MongoDB: up, 3 stored"):
+    for word in (
+        "source        home",
+        "outbox        0 readings",
+        f"subscription  {SUBSCRIPTION}",
+        "MongoDB: up, 3 stored",
+    ):
         assert word in done.stdout, done.stdout
 
 
@@ -97,7 +123,10 @@ def test_status_is_that_of_the_configuration(made, sensorqd):
     assert done.returncode == 69 and not done.stdout and str(other.config_file) in done.stderr
     other.write_config("{")  # nor when the file cannot be read
     assert other.run("status", RUNTIME_DIRECTORY=str(runtime)).returncode == 69
-    shown = wait_until(lambda: "last good poll" in (s := made.daemon.run("status", RUNTIME_DIRECTORY=str(runtime)).stdout) and s, "a report of the poll")
+    shown = wait_until(
+        lambda: "last good poll" in (s := made.daemon.run("status", RUNTIME_DIRECTORY=str(runtime)).stdout) and s,
+        "a report of the poll",
+    )
     told = json.loads(made.daemon.run("status", "--json", RUNTIME_DIRECTORY=str(runtime)).stdout)
     assert told["config"] == str(made.daemon.config_file.resolve())
     assert "T" not in re.search(r"last good poll (\S+)", shown)[1] and not re.search(r"\d\dZ\b", shown), shown
@@ -127,7 +156,13 @@ def test_status_before_mongodb_was_tried(make_feed, wire_mongo):
     report = wait_until(daemon.status, "a report")["subscriptions"][0]["sink"]
     assert (report["ready"], report["down_since"]) == (False, None)
     assert "MongoDB: not reached yet" in daemon.run("status").stdout
-    wire_mongo.script.add({"match": "^(ping|update|insert)", "times": -1, "action": {"type": "error", "code": 91, "codeName": "ShutdownInProgress"}})
+    wire_mongo.script.add(
+        {
+            "match": "^(ping|update|insert)",
+            "times": -1,
+            "action": {"type": "error", "code": 91, "codeName": "ShutdownInProgress"},
+        }
+    )
     wire_mongo.script.drop("^hello")
     daemon.log.wait("SINK_DOWN")
     wait_until(lambda: re.search("MongoDB: DOWN.*\n +down since 20", daemon.run("status").stdout), "that it is down")
@@ -151,11 +186,19 @@ def test_rejected_in_the_collection(made):
     shown = made.daemon.run("rejected", "show", text)
     assert shown.returncode == 0 and "no json" in shown.stdout.splitlines()
     with open("/dev/full", "w") as full:
-        unsaved = subprocess.run(made.daemon.command("rejected", "show", text), stdout=full, stderr=subprocess.PIPE, text=True, env=made.daemon.environment())
+        unsaved = subprocess.run(
+            made.daemon.command("rejected", "show", text),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=made.daemon.environment(),
+        )
     assert unsaved.returncode == 74 and "could not be written" in unsaved.stderr
     assert made.daemon.run("rejected", "show", text + "0").returncode == 69
 
-    assert made.daemon.run("rejected", "replay", conflict).returncode == 69  # its _id is still taken by the other payload
+    assert (
+        made.daemon.run("rejected", "replay", conflict).returncode == 69
+    )  # its _id is still taken by the other payload
     assert made.count("readings_rejected") == 3
     with made.mongodb.client() as client:
         client[made.database]["readings"].delete_one({"_id": "k"})
@@ -166,9 +209,13 @@ def test_rejected_in_the_collection(made):
     assert made.daemon.run("rejected", "drop", text).returncode == 0
     assert made.count("readings_rejected") == 1
     with made.mongodb.client() as client:
-        (rejected := client[made.database]["readings_rejected"]).insert_many([{**rejected.find_one(), "_id": i} for i in ("x\x1b]0;\x07\nok    forged", 7)])
+        (rejected := client[made.database]["readings_rejected"]).insert_many(
+            [{**rejected.find_one(), "_id": i} for i in ("x\x1b]0;\x07\nok    forged", 7)]
+        )
     dropped = made.daemon.run("rejected", "drop", "--all")
-    assert dropped.returncode == 0 and "\x1b" not in dropped.stdout and len(dropped.stdout.splitlines()) == 2  # who writes there steers no terminal
+    assert (
+        dropped.returncode == 0 and "\x1b" not in dropped.stdout and len(dropped.stdout.splitlines()) == 2
+    )  # who writes there steers no terminal
     assert made.readings("readings_rejected")[0]["_id"] == 7  # which is not ours
     for arguments in (["list"], ["replay", "--all"], ["drop", "--all"]):
         done = made.daemon.run("rejected", *arguments)
@@ -176,7 +223,8 @@ def test_rejected_in_the_collection(made):
 
 
 def test_rejected_of_another_subscription_is_left_alone(made):
-    """Two subscriptions may share a rejected collection: a daemon shows, replays and drops only what its own subscriptions left there."""
+    """Two subscriptions may share a rejected collection: a daemon shows, replays and drops only what its own
+    subscriptions left there."""
     made.queue.publish([(b"no json", {}), (b"[]", {})])
     assert made.daemon.run("once").returncode == 0
     before = made.readings("readings_rejected")
@@ -187,10 +235,12 @@ def test_rejected_of_another_subscription_is_left_alone(made):
     made.daemon.config["subscribe"] = [{**section, "subscription": "another"}]
     made.daemon.write_config()
     assert made.daemon.run("once").returncode == 0
-    mine, = [d["_id"] for d in made.readings("readings_rejected") if d not in before]
+    (mine,) = [d["_id"] for d in made.readings("readings_rejected") if d not in before]
     listing = made.daemon.run("rejected", "list")
     assert re.findall(r"^projects\S+", listing.stdout, re.M) == [mine]
-    assert "does not name" in listing.stderr and listing.stderr.endswith("dropped:\n" + before[0]["pubsub"]["subscription"] + "\n")
+    assert "does not name" in listing.stderr and listing.stderr.endswith(
+        "dropped:\n" + before[0]["pubsub"]["subscription"] + "\n"
+    )
     for action in ("show", "replay", "drop"):
         done = made.daemon.run("rejected", action, before[0]["_id"])
         assert done.returncode == 69 and "no rejected reading of that name" in done.stdout, done.stdout
@@ -211,6 +261,7 @@ def test_rejected_in_the_outbox(made):
     def refuse(name, body):
         if any("Meter" in base64.b64decode(m["data"]).decode() for m in json.loads(body)["messages"]):
             from services import pubsub_api
+
             raise pubsub_api.ApiError(400, "refused", "INVALID_ARGUMENT")
         return publish(name, body)
 
@@ -220,7 +271,9 @@ def test_rejected_in_the_outbox(made):
     made.daemon.start()
     made.daemon.log.wait("READING_REJECTED", patience=60)
     made.quiet()
-    wait_until(lambda: made.daemon.status()["outbox"]["rows"] <= 1 and made.queue.is_empty(), "everything else is stored")  # the last one waits for its judgement
+    wait_until(
+        lambda: made.daemon.status()["outbox"]["rows"] <= 1 and made.queue.is_empty(), "everything else is stored"
+    )  # the last one waits for its judgement
     assert made.daemon.stop() == 0
     service.api.publish = publish
     ids = re.findall(r"^(outbox:\d+) ", made.daemon.run("rejected", "list").stdout, re.M)
@@ -231,7 +284,10 @@ def test_rejected_in_the_outbox(made):
     for slip in (ids[0] + "x", ids[0].replace(":", ": "), ids[0].replace(":", ":0")):
         assert made.daemon.run("rejected", "drop", slip).returncode == 69
     assert ids[0] in made.daemon.run("rejected", "list").stdout
-    wait_until(lambda: service.store.waiting == 0, "the end of the stopped daemon's pull, which would swallow messages until their ack deadline")
+    wait_until(
+        lambda: service.store.waiting == 0,
+        "the end of the stopped daemon's pull, which would swallow messages until their ack deadline",
+    )
     # a daemon that only publishes hears of it at once, without a poll that would take its next look
     made.daemon.config["publish"]["sources"][0]["interval"] = "24h"
     subscribe = made.daemon.config.pop("subscribe")
@@ -257,7 +313,10 @@ def test_rejected_in_the_outbox(made):
 def test_rejected_of_a_source(made):
     """What could not become a reading is one after its section was corrected."""
     program = {"name": "program", "type": "exec", "command": ["/bin/echo", "[[5,6]]"], "interval": "24h"}
-    made.daemon.config["publish"]["sources"] = [program, {"name": "hook", "type": "http_push", "listen": "127.0.0.1:8427"}]
+    made.daemon.config["publish"]["sources"] = [
+        program,
+        {"name": "hook", "type": "http_push", "listen": "127.0.0.1:8427"},
+    ]
     made.daemon.write_config()
     assert "Source hook sends when it wants to, so `once` leaves it out" in made.daemon.run("once").stderr
     assert made.daemon.run("rejected", "replay", "source:program:1").returncode == 69
@@ -275,9 +334,25 @@ def test_rejected_of_a_source(made):
 # how it ends
 
 
-@pytest.mark.parametrize("arguments", [
-    ["fly"], ["--fly"], ["run", "now"], ["run", "--offline"], ["check", "--json"], ["once", "--all"], ["-c"], ["setup", "x"],
-    ["rejected"], ["rejected", "list", "x"], ["rejected", "show"], ["rejected", "replay"], ["rejected", "drop", "x", "--all"], ["rejected", "eat", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fly"],
+        ["--fly"],
+        ["run", "now"],
+        ["run", "--offline"],
+        ["check", "--json"],
+        ["once", "--all"],
+        ["-c"],
+        ["setup", "x"],
+        ["rejected"],
+        ["rejected", "list", "x"],
+        ["rejected", "show"],
+        ["rejected", "replay"],
+        ["rejected", "drop", "x", "--all"],
+        ["rejected", "eat", "x"],
+    ],
+)
 def test_usage_errors(sensorqd, arguments):
     """They come before the configuration, which is no good here."""
     daemon = sensorqd({})
@@ -303,11 +378,15 @@ def test_help_and_version(sensorqd, tmp_path):
 def test_config_error_names_the_place(sensorqd, verb):
     """P9."""
     daemon = sensorqd({})
-    daemon.write_config("pubsub:\n  project: my-project\npublish:\n  topic: sensor-data\n  sources:\n    - name: Home!\n")
+    daemon.write_config(
+        "pubsub:\n  project: my-project\npublish:\n  topic: sensor-data\n  sources:\n    - name: Home!\n"
+    )
     arguments = [verb] if verb != "rejected" else [verb, "list"]
     done = daemon.run(*arguments)
     assert done.returncode == 78
-    assert re.search(re.escape(str(daemon.config_file)) + r":6:\d+: publish\.sources\S*name: ", done.stderr), done.stderr
+    assert re.search(re.escape(str(daemon.config_file)) + r":6:\d+: publish\.sources\S*name: ", done.stderr), (
+        done.stderr
+    )
     assert EVENTS["CONFIG_REJECTED"] in done.stderr
     daemon.config_file.unlink()
     assert daemon.run(*arguments).returncode == 78
@@ -350,14 +429,17 @@ def test_verbs_end_77_for_an_unreadable_secret(made, verb):
 
 
 def test_service_manager_hears_of_start_reload_and_stop(made):
-    """What `systemctl` waits for, in its order: READY=1; RELOADING=1 with the time (v253), and READY=1 again; STOPPING=1."""
+    """What `systemctl` waits for, in its order: READY=1; RELOADING=1 with the time (v253), and READY=1 again;
+    STOPPING=1."""
     made.daemon.start()
     made.daemon.reload()
     made.daemon.log.wait("RELOADED")
     assert made.daemon.stop() == 0
     made.daemon.notify.wait("^STOPPING=1")
     words = [message for message in made.daemon.notify.messages if not message.startswith(("STATUS=", "WATCHDOG="))]
-    assert [word.split("=")[0] for word in words] == ["READY", "RELOADING", "MONOTONIC_USEC", "READY", "STOPPING"], words
+    assert [word.split("=")[0] for word in words] == ["READY", "RELOADING", "MONOTONIC_USEC", "READY", "STOPPING"], (
+        words
+    )
 
 
 def test_second_instance(made):
@@ -380,9 +462,25 @@ def test_unwritable_state_directory(made):
 
 def test_closed_standard_error(sensorqd):
     """Log lines go nowhere then, and not into the file or connection that got its number."""
-    daemon = sensorqd({"pubsub": {"project": "my-project", "endpoint": "http://127.0.0.1:9"}, "publish": {"topic": "sensor-data", "sources": [
-        {"name": "home", "type": "nature_remo", "token_file": "nature-remo.token", "url": "http://127.0.0.1:9"}]}},
-        {"nature-remo.token": "t"}, env={"GCE_METADATA_HOST": "127.0.0.1:9"}, wrapper=["sh", "-c", 'exec "$@" 2>&-', "sh"])
+    daemon = sensorqd(
+        {
+            "pubsub": {"project": "my-project", "endpoint": "http://127.0.0.1:9"},
+            "publish": {
+                "topic": "sensor-data",
+                "sources": [
+                    {
+                        "name": "home",
+                        "type": "nature_remo",
+                        "token_file": "nature-remo.token",
+                        "url": "http://127.0.0.1:9",
+                    }
+                ],
+            },
+        },
+        {"nature-remo.token": "t"},
+        env={"GCE_METADATA_HOST": "127.0.0.1:9"},
+        wrapper=["sh", "-c", 'exec "$@" 2>&-', "sh"],
+    )
     daemon.start()
     assert daemon.stop() == 0
     assert (daemon.state / "lock").stat().st_size == 0

@@ -1,9 +1,10 @@
 """A witness between sensorqd and MongoDB: forwards every byte, and notes when which `_id` was confirmed as durable.
 
-An `_id` counts as durable from the moment at which a reply passes that confirms it (stored, or 11000: present already) to an insert with
-`writeConcern: {w: "majority", j: true}`, without a write concern error. It is noted before the reply is sent on, so whatever the daemon
-does with it comes later on the same clock.
+An `_id` counts as durable from the moment at which a reply passes that confirms it (stored, or 11000: present already)
+to an insert with `writeConcern: {w: "majority", j: true}`, without a write concern error. It is noted before the reply
+is sent on, so whatever the daemon does with it comes later on the same clock.
 """
+
 import contextlib
 import socket
 import struct
@@ -35,7 +36,7 @@ def _documents(data, at, end):
     """The documents that lie between two offsets."""
     while at < end:
         size = struct.unpack_from("<i", data, at)[0]
-        yield bson.decode(data[at:at + size])
+        yield bson.decode(data[at : at + size])
         at += size
 
 
@@ -47,10 +48,10 @@ def _parse(message):
         kind = message[at]
         size = struct.unpack_from("<i", message, at + 1)[0]
         if kind == 0:
-            command.update(bson.decode(message[at + 1:at + 1 + size]))
+            command.update(bson.decode(message[at + 1 : at + 1 + size]))
         else:
             zero = message.index(b"\0", at + 5)
-            command[message[at + 5:zero].decode()] = list(_documents(message, zero + 1, at + 1 + size))
+            command[message[at + 5 : zero].decode()] = list(_documents(message, zero + 1, at + 1 + size))
         at += 1 + size
     return command
 
@@ -65,7 +66,8 @@ def confirmed(command, reply):
 
 
 class Witness:
-    """Listens on `port`, forwards to 127.0.0.1:target. `durable`: {(namespace, _id): CLOCK_MONOTONIC of its first confirmation}."""
+    """Listens on `port`, forwards to 127.0.0.1:target. `durable`: {(namespace, _id): CLOCK_MONOTONIC of its first
+    confirmation}."""
 
     def __init__(self, target):
         self.target = target
@@ -94,8 +96,12 @@ class Witness:
             for sock in (client, server):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             inserts = {}
-            threading.Thread(target=self._pump, args=(client, server, lambda m, i=inserts: self._request(m, i)), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, lambda m, i=inserts: self._reply(m, i)), daemon=True).start()
+            threading.Thread(
+                target=self._pump, args=(client, server, lambda m, i=inserts: self._request(m, i)), daemon=True
+            ).start()
+            threading.Thread(
+                target=self._pump, args=(server, client, lambda m, i=inserts: self._reply(m, i)), daemon=True
+            ).start()
 
     def _pump(self, source, sink, look):
         with contextlib.suppress(OSError, EOFError):
@@ -117,7 +123,11 @@ class Witness:
         command = inserts.pop(struct.unpack_from("<i", message, 8)[0], None)
         if command is None:
             return
-        ids, now, namespace = confirmed(command, _parse(message)), time.monotonic(), f"{command['$db']}.{command['insert']}"
+        ids, now, namespace = (
+            confirmed(command, _parse(message)),
+            time.monotonic(),
+            f"{command['$db']}.{command['insert']}",
+        )
         with self._lock:
             self.inserts += 1
             for identity in ids:

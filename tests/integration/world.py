@@ -1,4 +1,6 @@
-"""Everything around one daemon for the tests that kill: source, queue (its own process), MongoDB behind a witness, a foreign publisher, ledger."""
+"""Everything around one daemon for the tests that kill: source, queue (its own process), MongoDB behind a witness, a
+foreign publisher, ledger."""
+
 import base64
 import json
 import random
@@ -22,8 +24,9 @@ BAD = [b"\xff\xfe", b"{", b"[1]", b'{"a":NaN}', b'{"a":1,"a":2}', b'"text"', b'{
 
 
 class ForeignPublisher(threading.Thread):
-    """Somebody else who publishes to the topic: keyed and plain readings, some that can never be stored, some whose key is taken. Repeats a batch
-    with keys until the queue has answered, as any good publisher does, so that the same key may be published more than once."""
+    """Somebody else who publishes to the topic: keyed and plain readings, some that can never be stored, some whose key
+    is taken. Repeats a batch with keys until the queue has answered, as any good publisher does, so that the same key
+    may be published more than once."""
 
     def __init__(self, world, rng, pause=0.1, batch=4):
         super().__init__(daemon=True)
@@ -50,7 +53,12 @@ class ForeignPublisher(threading.Thread):
                 messages.append((self.rng.choice(BAD), {"kind": "bad"}))
             elif draw < 0.06 and self.serial > 10:
                 key = f"co2:{self.serial - 1}"
-                messages.append((json.dumps({**body, "variant": f"v{self.serial}"}).encode(), {"idempotency_key": key, "variant": f"v{self.serial}"}))
+                messages.append(
+                    (
+                        json.dumps({**body, "variant": f"v{self.serial}"}).encode(),
+                        {"idempotency_key": key, "variant": f"v{self.serial}"},
+                    )
+                )
             elif draw < 0.3:
                 messages.append((json.dumps(body).encode(), {"kind": "plain"}))
             else:
@@ -76,15 +84,33 @@ class Remotes:
         self.certificates = make_certificates(directory / "tls")
         self.key_file = directory / "pubsub-credential.json"
         self.events_file = directory / "pubsub" / "pubsub.sqlite"
-        self.pubsub = ServiceProcess("pubsub", "--state", directory / "pubsub", "--auth", "--service-account", self.key_file, "--pull-hang", pull_hang,
-                                     "--time-scale", time_scale, "--tls-cert", self.certificates.server.cert, "--tls-key", self.certificates.server.key)
+        self.pubsub = ServiceProcess(
+            "pubsub",
+            "--state",
+            directory / "pubsub",
+            "--auth",
+            "--service-account",
+            self.key_file,
+            "--pull-hang",
+            pull_hang,
+            "--time-scale",
+            time_scale,
+            "--tls-cert",
+            self.certificates.server.cert,
+            "--tls-key",
+            self.certificates.server.key,
+        )
         self.mongodb = MongoDB(storage=str(directory / "mongodb"))
         self.start()
         self.witness = Witness(self.mongodb.port)
 
     def start(self):
         """Starts what does not run."""
-        parts = [part for part, running in ((self.pubsub, self.pubsub.process), (self.mongodb, self.mongodb.child.process)) if not running]
+        parts = [
+            part
+            for part, running in ((self.pubsub, self.pubsub.process), (self.mongodb, self.mongodb.child.process))
+            if not running
+        ]
         threads = [threading.Thread(target=part.start) for part in parts]
         for thread in threads:
             thread.start()
@@ -101,7 +127,18 @@ class World:
     """A daemon between remotes, with topic, subscription and database of its own, named *name*.
     proxied: network faults can be put before MongoDB and the queue (`mongodb_proxy`, `pubsub_proxy`)."""
 
-    def __init__(self, remotes, directory, rng, name="w", devices=20, interval_msec=150, proxied=False, log_level="debug", foreign=None):
+    def __init__(
+        self,
+        remotes,
+        directory,
+        rng,
+        name="w",
+        devices=20,
+        interval_msec=150,
+        proxied=False,
+        log_level="debug",
+        foreign=None,
+    ):
         self.remotes, self.rng, self.devices = remotes, rng, devices
         self.pubsub, self.mongodb, self.witness = remotes.pubsub, remotes.mongodb, remotes.witness
         self.topic, self.subscription, self.database = f"readings-{name}", f"store-{name}", f"home-{name}"
@@ -115,14 +152,29 @@ class World:
         self.session.verify = remotes.certificates.ca
         self.token = None
         self.call("PUT", f"topics/{self.topic}", {})
-        self.call("PUT", f"subscriptions/{self.subscription}",
-                  {"topic": f"projects/{PROJECT}/topics/{self.topic}", "ackDeadlineSeconds": 10, "expirationPolicy": {}})
+        self.call(
+            "PUT",
+            f"subscriptions/{self.subscription}",
+            {"topic": f"projects/{PROJECT}/topics/{self.topic}", "ackDeadlineSeconds": 10, "expirationPolicy": {}},
+        )
         self.client = self.mongodb.client()
-        self.daemon = Sensorqd(directory / "daemon", {"log_level": log_level, **self._config()}, {"nature-remo.token": self.remo.token + "\n"},
-                               env={"SENSORQD_TEST_INTERVAL_MSEC": str(interval_msec), "SENSORQD_TEST_PULL_TIMEOUT_MSEC": "20000"})
+        self.daemon = Sensorqd(
+            directory / "daemon",
+            {"log_level": log_level, **self._config()},
+            {"nature-remo.token": self.remo.token + "\n"},
+            env={"SENSORQD_TEST_INTERVAL_MSEC": str(interval_msec), "SENSORQD_TEST_PULL_TIMEOUT_MSEC": "20000"},
+        )
         database = self.client[self.database]
-        self.ledger = Ledger(self.remo, self.daemon.state / "outbox.sqlite", remotes.events_file, self.witness,
-                             database["readings"], database["readings_rejected"], f"projects/{PROJECT}/topics/{self.topic}", self.subscription_name)
+        self.ledger = Ledger(
+            self.remo,
+            self.daemon.state / "outbox.sqlite",
+            remotes.events_file,
+            self.witness,
+            database["readings"],
+            database["readings_rejected"],
+            f"projects/{PROJECT}/topics/{self.topic}",
+            self.subscription_name,
+        )
         self.foreign = ForeignPublisher(self, random.Random(rng.random()), **(foreign or {}))
         self.kills = 0
 
@@ -130,18 +182,44 @@ class World:
         port = (self.pubsub_proxy or self.pubsub).port
         mongodb = (self.mongodb_proxy or self.witness).port
         return {
-            "pubsub": {"project": PROJECT, "endpoint": f"https://127.0.0.1:{port}", "credentials_file": str(self.remotes.key_file),
-                       "ca_file": self.remotes.certificates.ca},
-            "publish": {"topic": self.topic, "sources": [
-                {"name": "home", "type": "nature_remo", "interval": "10s", "token_file": "nature-remo.token", "url": self.remo.url}]},
-            "subscribe": [{"subscription": self.subscription, "mongodb": {
-                "uri": f"mongodb://127.0.0.1:{mongodb}/", "database": self.database, "collection": "readings", "backoff": {"initial": "1s", "max": "2s"}}}]}
+            "pubsub": {
+                "project": PROJECT,
+                "endpoint": f"https://127.0.0.1:{port}",
+                "credentials_file": str(self.remotes.key_file),
+                "ca_file": self.remotes.certificates.ca,
+            },
+            "publish": {
+                "topic": self.topic,
+                "sources": [
+                    {
+                        "name": "home",
+                        "type": "nature_remo",
+                        "interval": "10s",
+                        "token_file": "nature-remo.token",
+                        "url": self.remo.url,
+                    }
+                ],
+            },
+            "subscribe": [
+                {
+                    "subscription": self.subscription,
+                    "mongodb": {
+                        "uri": f"mongodb://127.0.0.1:{mongodb}/",
+                        "database": self.database,
+                        "collection": "readings",
+                        "backoff": {"initial": "1s", "max": "2s"},
+                    },
+                }
+            ],
+        }
 
     # The queue, as another client sees it
 
     def call(self, method, resource, body=None):
         headers = {"Authorization": f"Bearer {self._token()}"}
-        reply = self.session.request(method, f"{self.pubsub.url}/v1/projects/{PROJECT}/{resource}", json=body, headers=headers, timeout=20)
+        reply = self.session.request(
+            method, f"{self.pubsub.url}/v1/projects/{PROJECT}/{resource}", json=body, headers=headers, timeout=20
+        )
         if reply.status_code == 401:
             self.token = None
         reply.raise_for_status()
@@ -156,8 +234,15 @@ class World:
         return self.token
 
     def publish(self, messages):
-        return self.call("POST", f"topics/{self.topic}:publish", {"messages": [
-            {"data": base64.b64encode(data).decode(), "attributes": attributes} for data, attributes in messages]})["messageIds"]
+        return self.call(
+            "POST",
+            f"topics/{self.topic}:publish",
+            {
+                "messages": [
+                    {"data": base64.b64encode(data).decode(), "attributes": attributes} for data, attributes in messages
+                ]
+            },
+        )["messageIds"]
 
     def backlog(self):
         reply = self.session.get(f"{self.pubsub.url}/_control/stats", timeout=20).json()
@@ -167,7 +252,9 @@ class World:
         """Replaces the queue's fault rules."""
         self.session.delete(f"{self.pubsub.url}/_control/faults", timeout=20)
         if rules:
-            self.session.post(f"{self.pubsub.url}/_control/faults", json={"rules": rules}, timeout=20).raise_for_status()
+            self.session.post(
+                f"{self.pubsub.url}/_control/faults", json={"rules": rules}, timeout=20
+            ).raise_for_status()
 
     # The daemon
 
@@ -177,7 +264,9 @@ class World:
 
     def died(self, code):
         """Notes an end that came; the exit code must be this one."""
-        assert self.daemon.process.returncode == code, f"exit code {self.daemon.process.returncode}; log:\n" + "\n".join(self.daemon.log.lines[-40:])
+        assert self.daemon.process.returncode == code, (
+            f"exit code {self.daemon.process.returncode}; log:\n" + "\n".join(self.daemon.log.lines[-40:])
+        )
         self.ledger.end_life()
 
     def kill(self):
@@ -199,7 +288,8 @@ class World:
     # The end
 
     def settle(self, patience=90, check_every=0.3):
-        """No more input; waits until everything is where it belongs, stops the daemon, and returns the ledger's result."""
+        """No more input; waits until everything is where it belongs, stops the daemon, and returns the ledger's
+        result."""
         if self.foreign.is_alive():
             self.foreign.end()
         self.remo.devices = []

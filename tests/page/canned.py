@@ -2,6 +2,7 @@
 
 python tests/page/canned.py [STATE] serves one state on http://127.0.0.1:8481/ to look at by hand.
 """
+
 import contextlib
 import copy
 import gzip
@@ -16,8 +17,10 @@ from states import DAY, HOUR, STATES, SUBSCRIPTION, now, value, values
 
 PAGE = Path(__file__).resolve().parents[2] / "daemon" / "page"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-          "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 class Answers:
@@ -63,10 +66,16 @@ class Handler(BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query))
         answers = self.server.answers
-        made = {"/api/status": answers.status, "/api/series": answers.series_list, "/api/values": answers.values}.get(url.path)
+        made = {"/api/status": answers.status, "/api/series": answers.series_list, "/api/values": answers.values}.get(
+            url.path
+        )
         if made:
             answers.asked.append(self.path)
-            return self.send(200, "application/json", json.dumps(made(query)).encode()) if not self.server.mute else self.send(503, "application/json", b"{}")
+            return (
+                self.send(200, "application/json", json.dumps(made(query)).encode())
+                if not self.server.mute
+                else self.send(503, "application/json", b"{}")
+            )
         path = PAGE / (url.path[1:] or "page.html")
         if path.parent != PAGE or path.suffix not in TYPES or not path.is_file():
             return self.send(404, "text/plain", b"not found\n")
@@ -76,9 +85,18 @@ class Handler(BaseHTTPRequestHandler):
         body = gzip.compress(body)
         self.server.sent += len(body)
         self.send_response(status)
-        for name, text in (("Content-Type", type_), ("Content-Length", str(len(body))), ("Content-Encoding", "gzip"), ("Content-Security-Policy", POLICY),
-                           ("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer"), ("X-Content-Type-Options", "nosniff"),
-                           ("Cross-Origin-Opener-Policy", "same-origin"), ("Cross-Origin-Resource-Policy", "same-origin"), ("Cache-Control", "no-cache")):
+        for name, text in (
+            ("Content-Type", type_),
+            ("Content-Length", str(len(body))),
+            ("Content-Encoding", "gzip"),
+            ("Content-Security-Policy", POLICY),
+            ("X-Frame-Options", "DENY"),
+            ("Referrer-Policy", "no-referrer"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cross-Origin-Opener-Policy", "same-origin"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Cache-Control", "no-cache"),
+        ):
             self.send_header(name, text)
         self.end_headers()
         with contextlib.suppress(ConnectionError):  # a browser that is closed reads no more

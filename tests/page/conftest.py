@@ -1,4 +1,6 @@
-"""A real Chromium before the page. Every view must end without a console error, a report of the content security policy, or a script's error."""
+"""A real Chromium before the page. Every view must end without a console error, a report of the content security
+policy, or a script's error."""
+
 import os
 import shutil
 import sys
@@ -16,7 +18,8 @@ from playwright.sync_api import expect, sync_playwright  # noqa: E402
 expect.set_options(timeout=60_000)
 
 PICTURES = Path(os.environ.get("SENSORQD_PAGE_PICTURES", "/var/tmp/sensorqd-page"))
-NOON = f"Etc/GMT{time.gmtime().tm_hour - 12:+d}"  # a zone where it is about noon: what was an hour ago was today, whenever the tests run
+# a zone where it is about noon: what was an hour ago was today, whenever the tests run
+NOON = f"Etc/GMT{time.gmtime().tm_hour - 12:+d}"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 DRAWN = ".plot .mean"
 # Reports of the policy become console messages that a test cannot miss.
@@ -29,7 +32,9 @@ def chromium():
     if path is None:
         pytest.skip("not installed: chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])  # no sandbox: the tests may run as root
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )  # no sandbox: the tests may run as root
         yield browser
         browser.close()
 
@@ -54,13 +59,22 @@ class Viewer:
         self.browser, self.complaints, self.contexts, self.expected = browser, [], [], None
 
     def open(self, url, **options):
-        options = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", "timezone_id": NOON, "reduced_motion": "reduce", **options}
+        options = {
+            "viewport": {"width": 1280, "height": 900},
+            "locale": "en-GB",
+            "timezone_id": NOON,
+            "reduced_motion": "reduce",
+            **options,
+        }
         context = self.browser.new_context(**options)
         self.contexts.append(context)
         context.add_init_script(WATCH)
         page = context.new_page()
         page.set_default_timeout(60_000)
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None,
+        )
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.goto(url)
@@ -77,15 +91,19 @@ def viewer(chromium):
     viewer = Viewer(chromium)
     yield viewer
     viewer.close()
-    assert [complaint for complaint in viewer.complaints if not viewer.expected or viewer.expected not in complaint] == []
+    assert [
+        complaint for complaint in viewer.complaints if not viewer.expected or viewer.expected not in complaint
+    ] == []
 
 
 @pytest.fixture
 def view(viewer, canned):
     """view(state, ...): the page over canned answers."""
+
     def open_state(state, **options):
         canned.use(state)
         return viewer.open(canned.url, **options)
+
     return open_state
 
 

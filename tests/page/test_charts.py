@@ -1,4 +1,6 @@
-"""The charts: ranges, looking closer by mouse, touch and keys, devices, axes and gaps, in a real browser over canned answers."""
+"""The charts: ranges, looking closer by mouse, touch and keys, devices, axes and gaps, in a real browser over canned
+answers."""
+
 import re
 
 import pytest
@@ -19,7 +21,10 @@ def test_ranges(view, canned, name, hours):
     wait_asked(canned, hours - 0.1, hours + 0.1)
     assert button.get_attribute("aria-pressed") == "true"
     expect(page.locator(DRAWN).first).to_have_attribute("d", re.compile("M.*M"))  # the gap is a gap
-    assert page.locator(".limit text").first.text_content().replace("\u2068", "").replace("\u2069", "") == "above 28\u00a0°C: hot"
+    assert (
+        page.locator(".limit text").first.text_content().replace("\u2068", "").replace("\u2069", "")
+        == "above 28\u00a0°C: hot"
+    )
     picture(page, f"range-{hours}h", "#charts-section")
     assert_accessible(page)
 
@@ -64,7 +69,9 @@ def tab_to(page, name):
     names = []
     while len(names) < 60 and not (names and names[-1].startswith(name)):
         page.keyboard.press("Tab")
-        names.append(page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"))
+        names.append(
+            page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent")
+        )
     return names
 
 
@@ -145,18 +152,28 @@ def test_ticks_where_an_hour_comes_twice(view):
     assert ticks == [[0, "02:10"], [5, "02:15"], [10, "02:20"], [15, "02:25"], [20, "02:30"]]
 
 
-@pytest.mark.parametrize("low,high,first,last", [(0, 0, "0.0", "1.0"), (12_345_600, 12_345_900, "12,300,000", "12,380,000"), (1e290, 1e290, "9.96E289", "1.004E290"),
-                                                 (1e-9, 1e-9, "0.0", "0.000001")])
+@pytest.mark.parametrize(
+    "low,high,first,last",
+    [
+        (0, 0, "0.0", "1.0"),
+        (12_345_600, 12_345_900, "12,300,000", "12,380,000"),
+        (1e290, 1e290, "9.96E289", "1.004E290"),
+        (1e-9, 1e-9, "0.0", "0.000001"),
+    ],
+)
 def test_values_of_the_axis_are_whole(view, low, high, first, last):
     """Of a rain gauge in a dry year, and of a meter that has counted for long, no digit is cut off."""
-    shown = view("well").evaluate("""async values => {
+    shown = view("well").evaluate(
+        """async values => {
         const { Chart } = await import('/chart.js');
         const chart = new Chart({});
         const line = { slot: 0, time: [1, 2], minimum: values, mean: values, maximum: values };
         document.querySelector('main').append(chart.element);
         chart.show({ from: 0, to: 4, bucket: 1, unit: '', digits: 0, lines: [line], limits: [] });
         return [...chart.element.querySelectorAll('.value')].map(text => [text.textContent, text.getBBox().x]);
-    }""", [low, high])
+    }""",
+        [low, high],
+    )
     assert min(x for _, x in shown) >= 0, shown
     assert (shown[0][0], shown[-1][0]) == (first, last), shown
 

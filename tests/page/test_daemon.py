@@ -1,4 +1,6 @@
-"""The daemon's own page: what a person sees while each part of the real chain is cut off, one after the other, and comes back."""
+"""The daemon's own page: what a person sees while each part of the real chain is cut off, one after the other, and
+comes back."""
+
 import contextlib
 import os
 import re
@@ -12,7 +14,9 @@ from playwright.sync_api import expect
 from services import ports
 
 PATIENCE = 60_000  # ms
-RULES = [{"name": "warm", "where": {"name": "Living room"}, "field": "/newest_events/te/val", "above": 10}]  # fires at once
+RULES = [
+    {"name": "warm", "where": {"name": "Living room"}, "field": "/newest_events/te/val", "above": 10}
+]  # fires at once
 SENSORQD = os.environ.get("SENSORQD", "")
 
 
@@ -21,7 +25,14 @@ def demo(tmp_path_factory):
     if not SENSORQD:
         pytest.fail("SENSORQD names no daemon")
     with contextlib.ExitStack() as stack:
-        demo = Demo(SENSORQD, tmp_path_factory.mktemp("demo"), stack, emulator=False, rules=RULES, page=f"127.0.0.1:{ports.free_port()}")
+        demo = Demo(
+            SENSORQD,
+            tmp_path_factory.mktemp("demo"),
+            stack,
+            emulator=False,
+            rules=RULES,
+            page=f"127.0.0.1:{ports.free_port()}",
+        )
         demo.environment["SENSORQD_TEST_INTERVAL_MSEC"] = "1000"
         demo.setup()
         demo.publish_past()
@@ -66,11 +77,17 @@ def test_charts_of_a_week(page):
     page.get_by_role("button", name="7 days").click()
     page.locator(".card").first.scroll_into_view_if_needed()
     expect(page.locator(".card").first.locator(".mean")).to_have_count(3, timeout=PATIENCE)
-    expect(page.locator(".card").first.locator(".mean").first).to_have_attribute("d", re.compile(r"(L[^L]*){250}"), timeout=PATIENCE)
-    expect(page.locator(".card h3")).to_have_text(["Temperature (°C)", "Humidity (%)", "CO₂ (ppm)", "Light", "Movement"])
+    expect(page.locator(".card").first.locator(".mean").first).to_have_attribute(
+        "d", re.compile(r"(L[^L]*){250}"), timeout=PATIENCE
+    )
+    expect(page.locator(".card h3")).to_have_text(
+        ["Temperature (°C)", "Humidity (%)", "CO₂ (ppm)", "Light", "Movement"]
+    )
     picture(page, "daemon-week", "#charts-section")
     expect(page.locator(".limit text").first).to_contain_text("above 10")
-    expect(page.locator("#alerts")).to_contain_text(re.compile(r"Living room\W+Temperature\W+is [\d.]+\W+C \(limit 10"), timeout=PATIENCE)
+    expect(page.locator("#alerts")).to_contain_text(
+        re.compile(r"Living room\W+Temperature\W+is [\d.]+\W+C \(limit 10"), timeout=PATIENCE
+    )
     assert_accessible(page)
 
 

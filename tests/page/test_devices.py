@@ -1,4 +1,5 @@
 """What the page makes of devices: their names, their ages, who is silent, offline or gone."""
+
 import re
 
 import pytest
@@ -43,8 +44,14 @@ def test_unplugged_remos(view):
     page = view("old-remos")
     said = page.inner_text("#verdict").replace("\u2068", "").replace("\u2069", "")
     assert "居間 is offline" in said and "Study gives old values" in said and "Hall" not in said
-    assert page.locator(".part.waiting .says").first.text_content().replace("\u2068", "").replace("\u2069", "") == "Silent: Study, 居間"
-    ages = {name: page.locator(".device", has_text=name).locator(".age").text_content() for name in ("居間", "Study", "Hall", "Bedroom")}
+    assert (
+        page.locator(".part.waiting .says").first.text_content().replace("\u2068", "").replace("\u2069", "")
+        == "Silent: Study, 居間"
+    )
+    ages = {
+        name: page.locator(".device", has_text=name).locator(".age").text_content()
+        for name in ("居間", "Study", "Hall", "Bedroom")
+    }
     for name in ("Hall", "Bedroom"):  # about 20: status and series are answers of two moments
         assert re.fullmatch(r"\d+ sec ago", ages.pop(name))
     assert ages == {"居間": "Offline: last change 5 hr ago", "Study": "Old values: last change 19 days ago"}
@@ -52,11 +59,19 @@ def test_unplugged_remos(view):
         assert name.bounding_box()["height"] < 40, "a short name is on one line"
     hall = page.locator(".device", has_text="Hall")
     assert hall.locator("dd").all_text_contents()[1].endswith("unchanged for 3 days")
-    assert hall.locator("dt").all_text_contents()[2] == "Last movement" and hall.locator(".value").all_text_contents()[2] == "9 hr ago"
+    assert (
+        hall.locator("dt").all_text_contents()[2] == "Last movement"
+        and hall.locator(".value").all_text_contents()[2] == "9 hr ago"
+    )
 
 
-@pytest.mark.parametrize("locale,note,age", [("en-GB", "1 device has been silent for more than 30 days.", "Last seen 45 days ago"),
-                                             ("ja-JP", "1 台のデバイスは 30 日以上、値が届いていません。", "最後の値は 45 日前")])
+@pytest.mark.parametrize(
+    "locale,note,age",
+    [
+        ("en-GB", "1 device has been silent for more than 30 days.", "Last seen 45 days ago"),
+        ("ja-JP", "1 台のデバイスは 30 日以上、値が届いていません。", "最後の値は 45 日前"),
+    ],
+)
 def test_a_device_that_was_taken_away(view, locale, note, age):
     """It stays in the list, last, and spoils nothing."""
     page = view("gone", locale=locale)

@@ -1,4 +1,5 @@
 """What a person sees and does on the page, in a real browser over canned answers of the API."""
+
 import json
 import re
 import time
@@ -41,14 +42,31 @@ SEEN = {
 
 # state -> what to do, in English and Japanese
 TODO = {
-    "source-down": ("put a valid token or secret into its file, and restart sensorqd", "有効なトークンまたはシークレットをファイルに入れ、sensorqd を再起動してください"),
+    "source-down": (
+        "put a valid token or secret into its file, and restart sensorqd",
+        "有効なトークンまたはシークレットをファイルに入れ、sensorqd を再起動してください",
+    ),
     "missing-subscription": ("sensorqd setup", "sensorqd setup"),
-    "no-token": ("check the service account and its key; a new key needs a restart of sensorqd",
-                 "サービスアカウントと鍵を確認してください。鍵を替えたら sensorqd を再起動してください"),
-    "pubsub-down": ("look at this machine's network and name resolution", "このマシンのネットワークと名前解決を確認してください"),
-    "mongodb-down": ("see whether MongoDB runs, and whether its address in the configuration is right", "MongoDB が動いているか、設定のアドレスが正しいかを確認してください"),
-    "disk-refuses": ("free space on this machine's disk; it goes on by itself", "このマシンのディスクを空けてください。自動的に再開します"),
-    "alert-target-down": ("wait until the quota begins anew, or raise it", "割り当てが戻るまで待つか、割り当てを増やしてください"),
+    "no-token": (
+        "check the service account and its key; a new key needs a restart of sensorqd",
+        "サービスアカウントと鍵を確認してください。鍵を替えたら sensorqd を再起動してください",
+    ),
+    "pubsub-down": (
+        "look at this machine's network and name resolution",
+        "このマシンのネットワークと名前解決を確認してください",
+    ),
+    "mongodb-down": (
+        "see whether MongoDB runs, and whether its address in the configuration is right",
+        "MongoDB が動いているか、設定のアドレスが正しいかを確認してください",
+    ),
+    "disk-refuses": (
+        "free space on this machine's disk; it goes on by itself",
+        "このマシンのディスクを空けてください。自動的に再開します",
+    ),
+    "alert-target-down": (
+        "wait until the quota begins anew, or raise it",
+        "割り当てが戻るまで待つか、割り当てを増やしてください",
+    ),
 }
 
 
@@ -80,7 +98,9 @@ def test_dark_phone_and_japanese(view, state, look_of):
     if look_of == "ja":
         assert page.get_attribute("html", "lang") == "ja"
         assert state not in TODO or words(page.locator(".todo")) == [f"対処: {TODO[state][1]}"]
-        assert {"well": "すべて正常です", "mongodb-down": "MongoDB に接続できません"}.get(state, "届きません") in page.inner_text("#verdict").replace("\u2068", "").replace("\u2069", "")
+        assert {"well": "すべて正常です", "mongodb-down": "MongoDB に接続できません"}.get(
+            state, "届きません"
+        ) in page.inner_text("#verdict").replace("\u2068", "").replace("\u2069", "")
 
 
 def test_japanese_has_every_word(view):
@@ -95,6 +115,7 @@ def test_japanese_has_every_word(view):
 
 # ---- as time goes on ----
 
+
 def test_follows_by_itself_and_rests_while_hidden(view, canned):
     page = view("well")
     begun, ended = [], []
@@ -103,7 +124,9 @@ def test_follows_by_itself_and_rests_while_hidden(view, canned):
         page.on(event, lambda request: ended.append(request) if request in begun else None)
     with page.expect_response("**/api/status"):
         pass  # five seconds later, by itself
-    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))")
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', { value: true, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))"
+    )
     seen = -1
     while seen < len(begun) or len(ended) < len(begun):  # what it had begun to ask for goes on
         seen = len(begun)
@@ -272,7 +295,10 @@ def test_nothing_is_promised_beyond_the_retention(viewer, canned):
     expect(page.locator("#verdict")).not_to_contain_text("Nothing is lost")
 
 
-@pytest.mark.parametrize("retention,said", [(2678400, "Nothing is lost."), (600, "They may be lost"), (None, "unless its retention was changed")])
+@pytest.mark.parametrize(
+    "retention,said",
+    [(2678400, "Nothing is lost."), (600, "They may be lost"), (None, "unless its retention was changed")],
+)
 def test_nothing_is_promised_of_what_pubsub_keeps(view, canned, retention, said):
     """Where nothing is published, it is Pub/Sub that keeps all; what its retention is need not be known."""
     page = view("subscriber-cut-off")
@@ -287,8 +313,15 @@ def test_nothing_is_promised_of_what_pubsub_keeps(view, canned, retention, said)
 def test_a_full_outbox_promises_nothing(view):
     page = view("outbox-full")
     said = page.inner_text("#verdict")
-    assert "New readings are lost" in said and "takes no more readings. Those in it are not lost." in said and "Nothing is lost" not in said
-    assert page.locator(".verdict strong").all_inner_texts() == ["Google Pub/Sub cannot be reached", "The outbox is full"], "the cause first"
+    assert (
+        "New readings are lost" in said
+        and "takes no more readings. Those in it are not lost." in said
+        and "Nothing is lost" not in said
+    )
+    assert page.locator(".verdict strong").all_inner_texts() == [
+        "Google Pub/Sub cannot be reached",
+        "The outbox is full",
+    ], "the cause first"
 
 
 def words(locator):
@@ -298,8 +331,12 @@ def words(locator):
 def test_rules_that_fire_are_no_breakdown(view):
     page = view("alerts")
     said = words(page.locator("#alerts strong"))
-    assert said == ["Bedroom: Temperature is 29.4\u00a0°C (limit 28\u00a0°C)", "Study: CO₂ is 1,640\u00a0ppm (limit 1,500\u00a0ppm)",
-                    "Kitchen: Water leak is true", "Attic: silent or offline"]
+    assert said == [
+        "Bedroom: Temperature is 29.4\u00a0°C (limit 28\u00a0°C)",
+        "Study: CO₂ is 1,640\u00a0ppm (limit 1,500\u00a0ppm)",
+        "Kitchen: Water leak is true",
+        "Attic: silent or offline",
+    ]
     assert page.locator(".failing").count() == 0 and "fires" not in page.inner_text("main")
     assert re.search(r", since \d\d:\d\d \(25 min\)", page.locator("#alerts p").first.inner_text())
     assert page.title().startswith("! Bedroom: ")
@@ -314,14 +351,17 @@ def test_says_what_to_do_in_japanese(view, state):
 
 def test_every_kind_of_failure_has_a_title(view):
     page = view("each-kind")
-    titles = page.evaluate("""async kinds => {
+    titles = page.evaluate(
+        """async kinds => {
         const { partsOf, verdicts } = await import('/chain.js');
         const status = await (await fetch('/api/status')).json();
         return kinds.map(kind => {
             const one = { ...status, sources: status.sources.filter(source => source.kind === kind) };
             return verdicts(one, partsOf(one, one.page.time))[0].says[0];
         });
-    }""", [kind for kind, _ in KINDS])
+    }""",
+        [kind for kind, _ in KINDS],
+    )
     assert titles == [f"is_{kind}" if kind != "other" else "sourceDown" for kind, _ in KINDS]
 
 
@@ -335,7 +375,10 @@ def test_what_is_lost_is_told_as_loss(view):
 def test_since_when_the_disk_refuses(view):
     page = view("disk-refuses")
     assert re.search(r"since \d\d:\d\d:\d\d \(5 min\)", page.inner_text("#verdict"))
-    assert "since" in page.locator(".stage.outbox .since").first.inner_text() and "No space left" in page.locator(".stage.outbox .detail").inner_text()
+    assert (
+        "since" in page.locator(".stage.outbox .since").first.inner_text()
+        and "No space left" in page.locator(".stage.outbox .detail").inner_text()
+    )
 
 
 @pytest.mark.parametrize("state", ["no-token", "pubsub-down", "missing-subscription"])
@@ -352,7 +395,9 @@ def test_a_target_that_fails_is_behind_the_alerts(view):
 def test_a_device_has_one_colour(view):
     page = view("well")
     wait_drawn(page)
-    found = page.eval_on_selector_all(".legend button", "buttons => buttons.map(b => [b.querySelector('bdi').textContent, b.className])")
+    found = page.eval_on_selector_all(
+        ".legend button", "buttons => buttons.map(b => [b.querySelector('bdi').textContent, b.className])"
+    )
     colours = {name: {colour for other, colour in found if other == name} for name, _ in found}
     assert len(found) > len(colours) and all(len(each) == 1 for each in colours.values())
     assert len({colour for _, colour in found}) == len(colours)
@@ -406,14 +451,22 @@ def test_a_password_that_was_changed_is_no_silence(viewer, canned):
     canned.use("well")
     page = viewer.open(canned.url)
     viewer.expected = "429"
-    page.evaluate("() => { const later = setTimeout; window.pauses = []; window.setTimeout = (act, ms) => (window.pauses.push(ms), later(act, ms)); }")
-    page.route("**/api/*", lambda route: route.fulfill(status=429, body="Too many wrong passwords came from this address. Wait a little.\n"))
+    page.evaluate(
+        "() => { const later = setTimeout; window.pauses = []; window.setTimeout = (act, ms) => (window.pauses.push(ms), later(act, ms)); }"
+    )
+    page.route(
+        "**/api/*",
+        lambda route: route.fulfill(
+            status=429, body="Too many wrong passwords came from this address. Wait a little.\n"
+        ),
+    )
     expect(page.locator("#verdict strong")).to_have_text("sensorqd refuses access")
     expect(page.locator(".todo")).to_have_text("What to do: load this page again and enter its password")
     page.wait_for_function("() => window.pauses.includes(60_000)")  # others at this address want to try theirs
 
 
 # ---- what comes from outside is text ----
+
 
 def test_names_are_only_text(view):
     page = view("nasty")
@@ -422,7 +475,9 @@ def test_names_are_only_text(view):
     assert page.title().startswith("✕ <img")
     assert page.locator("main img, main script, main b, main i").count() == 0
     shown = page.locator(".device h3 bdi").all_text_contents()
-    assert sorted(shown) == sorted(NASTY[:2] + [name.translate({0x202e: " ", 0x202d: " ", 0x2067: " "}).strip() for name in NASTY[2:]])
+    assert sorted(shown) == sorted(
+        NASTY[:2] + [name.translate({0x202E: " ", 0x202D: " ", 0x2067: " "}).strip() for name in NASTY[2:]]
+    )
     assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067") & set(page.inner_text("body"))
 
 
@@ -431,6 +486,8 @@ def test_first_view_is_small(view, canned):
     page = view("well")
     wait_drawn(page)
     page.wait_for_load_state("networkidle")
-    files = page.evaluate("performance.getEntries().filter(e => !e.name.includes('/api/') && e.encodedBodySize).reduce((sum, e) => sum + e.encodedBodySize, 0)")
+    files = page.evaluate(
+        "performance.getEntries().filter(e => !e.name.includes('/api/') && e.encodedBodySize).reduce((sum, e) => sum + e.encodedBodySize, 0)"
+    )
     print(json.dumps({"files": files, "with the first answers": canned.server.sent}))
     assert files < 40_000

@@ -1,4 +1,6 @@
-"""Slack, Discord, ntfy, LINE and a plain webhook on one HTTP server, as strict as the real ones about what they take."""
+"""Slack, Discord, ntfy, LINE and a plain webhook on one HTTP server, as strict as the real ones about what they
+take."""
+
 import json
 import re
 import threading
@@ -24,12 +26,16 @@ class Message:
 
 
 def as_read(content):
-    """What Discord shows of markdown: a backslash goes, and what it does not stand before is marked, when it would become bold, a list or a link."""
-    return re.sub(r"\\([^0-9A-Za-z\s])|([*_~|`\[\]<>]|^#)", lambda match: match[1] or f"MARKDOWN {match[2]}", content, flags=re.M)
+    """What Discord shows of markdown: a backslash goes, and what it does not stand before is marked, when it would
+    become bold, a list or a link."""
+    return re.sub(
+        r"\\([^0-9A-Za-z\s])|([*_~|`\[\]<>]|^#)", lambda match: match[1] or f"MARKDOWN {match[2]}", content, flags=re.M
+    )
 
 
 class AlertTargets:
-    """`moods[service]()`: None, as the service would answer; a status; "page" for 200 with a web page. faults: a services.faults.FaultScript."""
+    """`moods[service]()`: None, as the service would answer; a status; "page" for 200 with a web page. faults: a
+    services.faults.FaultScript."""
 
     def __init__(self, faults=None):
         self.lock = threading.Lock()
@@ -51,22 +57,39 @@ class AlertTargets:
     def texts(self, service):
         """Lines of what the service accepted, in order."""
         with self.lock:
-            return [line for message in self.accepted if message.service == service for line in message.text.split("\n")]
+            return [
+                line for message in self.accepted if message.service == service for line in message.text.split("\n")
+            ]
 
     def _handle(self, request):
         if request.method == "GET":
             right = request.headers.get("authorization") == f"Bearer {LINE_TOKEN}"
-            return Response.json({"userId": "U0"} if right else {"message": "Authentication failed"}, 200 if right else 401)
+            return Response.json(
+                {"userId": "U0"} if right else {"message": "Authentication failed"}, 200 if right else 401
+            )
         path = re.sub("^/api/v10/", "/api/", request.path)
-        service = {SLACK: "slack", DISCORD.removesuffix("/slack"): "discord", LINE: "line", HOOK: "hook", "/": "ntfy"}.get(path)
+        service = {
+            SLACK: "slack",
+            DISCORD.removesuffix("/slack"): "discord",
+            LINE: "line",
+            HOOK: "hook",
+            "/": "ntfy",
+        }.get(path)
         if service is None:
             return Response(404, "no_service", content_type="text/plain")
         with self.lock:
             self.tried.append(service)
             mood = self.moods.get(service, lambda: None)()
         if isinstance(mood, int):
-            unit = 1000 if request.path.startswith("/api/webhooks/") else 1  # of Discord's API before version 8, which is that of an address without one
-            return Response(mood, "as you wish", {"Retry-After": str(self.retry_after * unit)} if self.retry_after else {}, "text/plain")
+            unit = (
+                1000 if request.path.startswith("/api/webhooks/") else 1
+            )  # of Discord's API before version 8, which is that of an address without one
+            return Response(
+                mood,
+                "as you wish",
+                {"Retry-After": str(self.retry_after * unit)} if self.retry_after else {},
+                "text/plain",
+            )
         if mood == "page":
             return Response(200, "<!DOCTYPE html><title>Log in</title>", content_type="text/html")
         return getattr(self, "_" + service)(request, json.loads(request.body))

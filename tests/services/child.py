@@ -1,4 +1,5 @@
 """Foreign servers (not written in Python, or not ours) as child processes: a log file, an orderly end."""
+
 import os
 import signal
 import subprocess
@@ -9,7 +10,8 @@ from services.service import EndSignal, wait_until
 
 
 class Child:
-    """A process in its own process group; its output goes to a file. Start raises RuntimeError with the output's end if it fails."""
+    """A process in its own process group; its output goes to a file. Start raises RuntimeError with the output's end if
+    it fails."""
 
     def __init__(self, log_file):
         self.log_file = Path(log_file)
@@ -18,8 +20,14 @@ class Child:
     def start(self, command, answers, timeout, env=None):
         """Starts it and waits until answers() is true."""
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                                            env={**os.environ, **(env or {})})
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **(env or {})},
+            )
         try:
             wait_until(lambda: self.process.poll() is not None or answers(), timeout, 0.05)
         except TimeoutError:

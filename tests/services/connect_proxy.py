@@ -1,4 +1,5 @@
 """An HTTP proxy on loopback that knows CONNECT only, counts, and finds every host on this machine."""
+
 import contextlib
 import select
 import socket
@@ -14,7 +15,10 @@ class _Handler(socketserver.StreamRequestHandler):
         if method != "CONNECT":
             self.wfile.write(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
             return
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(target.rpartition(":")[2]))) as there:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", int(target.rpartition(":")[2]))) as there,
+        ):
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             self.server.proxy.connects += 1
             self._carry(there)

@@ -1,4 +1,6 @@
-"""Counts what tries to connect to loopback ports, as the kernel sees it: refused attempts reach no server that could count them."""
+"""Counts what tries to connect to loopback ports, as the kernel sees it: refused attempts reach no server that could
+count them."""
+
 import collections
 import ctypes
 import socket
@@ -6,7 +8,8 @@ import struct
 import threading
 
 _SO_ATTACH_FILTER = 26
-# Classic BPF over the IP packet: TCP flags at 33 (loopback sends no IP options); SYN without ACK passes with its headers, all else is dropped.
+# Classic BPF over the IP packet: TCP flags at 33 (loopback sends no IP options); SYN without ACK passes with its
+# headers, all else is dropped.
 _FILTER = [(0x30, 0, 0, 33), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 64), (0x06, 0, 0, 0)]
 _PORT_AT = 22
 
@@ -18,7 +21,9 @@ class Connects:
         self._counts = collections.Counter()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
         program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _FILTER))
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(_FILTER), ctypes.addressof(program)))
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(_FILTER), ctypes.addressof(program))
+        )
         self._socket.settimeout(0.5)  # close() wakes no recv()
         threading.Thread(target=self._read, daemon=True, name="connects").start()
 

@@ -1,8 +1,9 @@
 """Google's own Pub/Sub emulator, where it is installed: find it, start it on a free port, stop it.
 
-Sought in this order: $SENSORQD_EMULATOR_JAR, the component folder of `gcloud`, the usual places of the Google Cloud CLI.
-Exit code 3 when it, or java, is not installed.
+Sought in this order: $SENSORQD_EMULATOR_JAR, the component folder of `gcloud`, the usual places of the Google Cloud
+CLI. Exit code 3 when it, or java, is not installed.
 """
+
 import argparse
 import glob
 import os
@@ -19,10 +20,21 @@ if __package__ in (None, ""):
 from services import child, ports  # noqa: E402
 
 _JARS = "platform/pubsub-emulator/lib/*pubsub-emulator*.jar"
-_ROOTS = ("/usr/lib/google-cloud-sdk", "/usr/local/google-cloud-sdk", "/opt/google-cloud-sdk", "/opt/google-cloud-cli",
-          "~/google-cloud-sdk", "/snap/google-cloud-cli/current", "/snap/google-cloud-sdk/current",
-          "/usr/local/Caskroom/google-cloud-sdk/latest/google-cloud-sdk")
-_JAVAS = ("/usr/lib/jvm/*/bin/java", "/usr/lib/google-cloud-sdk/platform/bundledpythonunix/bin/java", "/opt/java/*/bin/java")
+_ROOTS = (
+    "/usr/lib/google-cloud-sdk",
+    "/usr/local/google-cloud-sdk",
+    "/opt/google-cloud-sdk",
+    "/opt/google-cloud-cli",
+    "~/google-cloud-sdk",
+    "/snap/google-cloud-cli/current",
+    "/snap/google-cloud-sdk/current",
+    "/usr/local/Caskroom/google-cloud-sdk/latest/google-cloud-sdk",
+)
+_JAVAS = (
+    "/usr/lib/jvm/*/bin/java",
+    "/usr/lib/google-cloud-sdk/platform/bundledpythonunix/bin/java",
+    "/opt/java/*/bin/java",
+)
 
 
 def find():
@@ -47,7 +59,9 @@ def _ask_gcloud(gcloud):
     if not gcloud:
         return None
     try:
-        reply = subprocess.run([gcloud, "info", "--format=value(installation.sdk_root)"], capture_output=True, text=True, timeout=30)
+        reply = subprocess.run(
+            [gcloud, "info", "--format=value(installation.sdk_root)"], capture_output=True, text=True, timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = sorted(glob.glob(os.path.join(reply.stdout.strip() or "/nonexistent", _JARS)))
@@ -87,7 +101,9 @@ class Emulator:
             raise FileNotFoundError("Google's Pub/Sub emulator or java is not installed")
         java, jar = found
         self.port = self.port or ports.free_port()
-        self.child.start([java, "-Xmx1g", "-jar", jar, "--host=127.0.0.1", f"--port={self.port}"], self._answers, timeout=60)
+        self.child.start(
+            [java, "-Xmx1g", "-jar", jar, "--host=127.0.0.1", f"--port={self.port}"], self._answers, timeout=60
+        )
         return self
 
     def _answers(self):

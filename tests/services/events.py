@@ -1,10 +1,12 @@
 """The ordered event log of a test service: what a ledger test compares with the other end."""
+
 import threading
 import time
 
 
 class EventLog:
-    """Events are dicts with `seq` (from 1, no gaps), `mono` (CLOCK_MONOTONIC, comparable between processes), `wall` and `kind`."""
+    """Events are dicts with `seq` (from 1, no gaps), `mono` (CLOCK_MONOTONIC, comparable between processes), `wall` and
+    `kind`."""
 
     def __init__(self):
         self._events = []
@@ -18,7 +20,10 @@ class EventLog:
         mono, wall = time.monotonic(), time.time()
         with self._changed:
             first = len(self._events) + 1
-            fresh = [{"seq": first + i, "mono": mono, "wall": wall, "kind": kind, **fields} for i, (kind, fields) in enumerate(entries)]
+            fresh = [
+                {"seq": first + i, "mono": mono, "wall": wall, "kind": kind, **fields}
+                for i, (kind, fields) in enumerate(entries)
+            ]
             self._events += fresh
             self._changed.notify_all()
         return fresh

@@ -16,6 +16,7 @@ A rule is a dict:
     hold      until: a threading.Event of the same process; the first half of the reply goes out, the rest when that is set
     and those which the service itself carries out, see its --help: duplicate, partial, id_count, revoke, body, ...
 """
+
 import json
 import random
 import re
@@ -23,9 +24,19 @@ import threading
 
 from services.httpd import Response
 
-_STATUS_NAMES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ABORTED",
-                 429: "RESOURCE_EXHAUSTED", 499: "CANCELLED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE",
-                 504: "DEADLINE_EXCEEDED"}
+_STATUS_NAMES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
 _TYPES = {"status", "stall", "delay", "cut", "truncate", "slow", "hold"}
 
 
@@ -57,12 +68,20 @@ class Rule:
         return True
 
     def describe(self):
-        return {"match": self.pattern.pattern, "times": self.times, "after": self.after, "probability": self.probability,
-                "action": self.action, "seen": self.seen, "fired": self.fired}
+        return {
+            "match": self.pattern.pattern,
+            "times": self.times,
+            "after": self.after,
+            "probability": self.probability,
+            "action": self.action,
+            "seen": self.seen,
+            "fired": self.fired,
+        }
 
 
 class FaultScript:
-    """Rules in order; the first that takes a request decides. own_types: fault types that the service carries out itself."""
+    """Rules in order; the first that takes a request decides. own_types: fault types that the service carries out
+    itself."""
 
     def __init__(self, own_types=(), seed=1):
         self._own_types = own_types
@@ -113,7 +132,12 @@ class FaultScript:
             return Response(status, body, action.get("headers"), action.get("content_type", "text/html; charset=UTF-8"))
         if body is None:
             body = google_error(status, action.get("message", "injected fault"), details=_retry_info(action))
-        return Response(status, json.dumps(body), action.get("headers"), action.get("content_type", "application/json; charset=UTF-8"))
+        return Response(
+            status,
+            json.dumps(body),
+            action.get("headers"),
+            action.get("content_type", "application/json; charset=UTF-8"),
+        )
 
 
 def google_error(code, message, status=None, details=()):

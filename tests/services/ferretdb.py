@@ -1,10 +1,13 @@
 """FerretDB as a second MongoDB server: start, stop, kill -9, restart on the same port and storage.
 
-It is built where Go is installed, once for each version of what goes into it, from the Go module proxy: the program's source and the pinned versions are
-in ferretdb-server/. It is kept in $SENSORQD_TEST_BUILD; what the build needed beside it (1 GB) is removed.
+It is built where Go is installed, once for each version of what goes into it, from the Go module proxy: the program's
+source and the pinned versions are in ferretdb-server/. It is kept in $SENSORQD_TEST_BUILD; what the build needed beside
+it (1 GB) is removed.
 
-Unlike MongoDB it names no index in a duplicate key error, is no replica set, turns -0.0 into 0.0, and has no validators, fail points or logins here.
+Unlike MongoDB it names no index in a duplicate key error, is no replica set, turns -0.0 into 0.0, and has no
+validators, fail points or logins here.
 """
+
 import argparse
 import contextlib
 import fcntl
@@ -39,8 +42,11 @@ def obstacle():
 
 
 def build():
-    """The server's program; a minute and a half of one core when it is not there yet. RuntimeError with the compiler's words when it fails."""
-    key = hashlib.sha256(b"".join((SOURCE / name).read_bytes() for name in ("main.go", "go.mod", "go.sum"))).hexdigest()[:12]
+    """The server's program; a minute and a half of one core when it is not there yet. RuntimeError with the compiler's
+    words when it fails."""
+    key = hashlib.sha256(
+        b"".join((SOURCE / name).read_bytes() for name in ("main.go", "go.mod", "go.sum"))
+    ).hexdigest()[:12]
     program = CACHE / f"ferretdb-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w") as lock:
@@ -52,9 +58,20 @@ def build():
 
 
 def _compile(scratch, program):
-    env = {**os.environ, "GOMODCACHE": str(scratch / "modules"), "GOCACHE": str(scratch / "cache"), "GOFLAGS": "-modcacherw -mod=readonly -trimpath"}
-    done = subprocess.run(["go", "build", "-ldflags=-s -w", "-o", scratch / "ferretdb", "."], cwd=SOURCE, env=env, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True)
+    env = {
+        **os.environ,
+        "GOMODCACHE": str(scratch / "modules"),
+        "GOCACHE": str(scratch / "cache"),
+        "GOFLAGS": "-modcacherw -mod=readonly -trimpath",
+    }
+    done = subprocess.run(
+        ["go", "build", "-ldflags=-s -w", "-o", scratch / "ferretdb", "."],
+        cwd=SOURCE,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode != 0:
         raise RuntimeError(f"FerretDB cannot be built:\n{done.stderr[-4000:]}")
     (scratch / "ferretdb").rename(program)
@@ -95,10 +112,14 @@ class FerretDB:
     def client(self, **options):
         """A pymongo client; the caller closes it."""
         import pymongo
-        return pymongo.MongoClient("127.0.0.1", self.port, **{"serverSelectionTimeoutMS": 30000, "directConnection": True, **options})
+
+        return pymongo.MongoClient(
+            "127.0.0.1", self.port, **{"serverSelectionTimeoutMS": 30000, "directConnection": True, **options}
+        )
 
     def _answers(self):
         import pymongo
+
         with contextlib.closing(self.client(serverSelectionTimeoutMS=500)) as client:
             try:
                 return client.admin.command("ping")["ok"] == 1

@@ -1,8 +1,9 @@
 """A small threaded HTTP/1.1 server that can misbehave on purpose.
 
-One thread a connection, keep-alive, optional TLS. Fault rules (services.faults) act on the bytes of a reply, which is why this is not
-built on http.server: a test needs to cut, truncate, stall or trickle at a chosen byte.
+One thread a connection, keep-alive, optional TLS. Fault rules (services.faults) act on the bytes of a reply, which is
+why this is not built on http.server: a test needs to cut, truncate, stall or trickle at a chosen byte.
 """
+
 import contextlib
 import gzip
 import json
@@ -44,9 +45,12 @@ class Request:
 
 
 class Response:
-    """What a handler returns. `on_sent(complete)` is called after the last byte went to the kernel, or after the attempt failed."""
+    """What a handler returns. `on_sent(complete)` is called after the last byte went to the kernel, or after the
+    attempt failed."""
 
-    def __init__(self, status=200, body=b"", headers=None, content_type="application/json; charset=UTF-8", on_sent=None):
+    def __init__(
+        self, status=200, body=b"", headers=None, content_type="application/json; charset=UTF-8", on_sent=None
+    ):
         self.status = status
         self.body = body.encode() if isinstance(body, str) else body
         self.headers = {"Content-Type": content_type, **(headers or {})}
@@ -119,7 +123,8 @@ class HttpServer:
             _shut(connection)
 
     def drain(self, timeout=60):
-        """Returns when all is done that a client has asked for which is dead meanwhile: no connection is open any more."""
+        """Returns when all is done that a client has asked for which is dead meanwhile: no connection is open any
+        more."""
         with socket.create_connection((HOST, self.port), timeout) as last:  # behind those that wait to be accepted
             last.shutdown(socket.SHUT_WR)
             last.settimeout(timeout)
@@ -212,7 +217,9 @@ class HttpServer:
         except Exception:  # a bug in a test service must be seen, and must not look like a fault of the network
             if not self.stopping.is_set():
                 traceback.print_exc(file=sys.stderr)
-            return Response.json({"error": {"code": 500, "message": "bug in the test service", "status": "INTERNAL"}}, 500)
+            return Response.json(
+                {"error": {"code": 500, "message": "bug in the test service", "status": "INTERNAL"}}, 500
+            )
 
     def _send(self, sock, request, response):
         """Writes the reply as the fault wants it; returns (keep the connection, whole reply written)."""
@@ -223,13 +230,13 @@ class HttpServer:
         complete = False
         try:
             if fault.get("type") == "cut" and fault.get("when") == "mid":
-                _send_all(sock, data[:fault.get("bytes", head_size + len(body) // 2)])
+                _send_all(sock, data[: fault.get("bytes", head_size + len(body) // 2)])
             elif fault.get("type") == "truncate":
-                _send_all(sock, data[:head_size + max(0, len(body) - fault.get("missing", 1 + len(body) // 2))])
+                _send_all(sock, data[: head_size + max(0, len(body) - fault.get("missing", 1 + len(body) // 2))])
             elif fault.get("type") == "hold":
-                _send_all(sock, data[:len(data) // 2])
+                _send_all(sock, data[: len(data) // 2])
                 fault["until"].wait()
-                _send_all(sock, data[len(data) // 2:])
+                _send_all(sock, data[len(data) // 2 :])
                 complete = True
             elif fault.get("type") == "slow":
                 self._trickle(sock, data, fault.get("bytes_per_second", 1000))
@@ -248,7 +255,7 @@ class HttpServer:
     def _trickle(self, sock, data, rate):
         step = max(1, int(rate / 20))
         for start in range(0, len(data), step):
-            sock.sendall(data[start:start + step])
+            sock.sendall(data[start : start + step])
             if self.stopping.wait(step / rate):
                 raise _Hangup
 
@@ -326,15 +333,21 @@ def _head(status, headers, length):
         reason = HTTPStatus(status).phrase
     except ValueError:
         reason = "Unknown"
-    fields = {"Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()), **headers, "Content-Length": str(length)}
-    lines = [f"HTTP/1.1 {status} {reason}"] + [f"{name}: {value}" for name, value in fields.items() if value is not None]
+    fields = {
+        "Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()),
+        **headers,
+        "Content-Length": str(length),
+    }
+    lines = [f"HTTP/1.1 {status} {reason}"] + [
+        f"{name}: {value}" for name, value in fields.items() if value is not None
+    ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 def _send_all(sock, data):
     view = memoryview(data)
     for start in range(0, len(view), SEND_CHUNK):
-        sock.sendall(view[start:start + SEND_CHUNK])
+        sock.sendall(view[start : start + SEND_CHUNK])
 
 
 def _shut(sock):

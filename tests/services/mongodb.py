@@ -1,7 +1,9 @@
 """SecantusDB as MongoDB server: start, stop, kill -9, restart on the same port and storage, users, TLS, fail points.
 
-The server's program `secantusd-py` comes with tests/requirements.txt; it is sought beside this Python, then on the path.
+The server's program `secantusd-py` comes with tests/requirements.txt; it is sought beside this Python, then on the
+path.
 """
+
 import argparse
 import contextlib
 import os
@@ -26,12 +28,24 @@ def find():
 class MongoDB:
     """One server. storage: directory, kept over restarts (default: a temporary one, removed by close()).
 
-    user: (name, password), created before the server asks for logins. tls: an object with .cert and .key (services.tls);
-    tls_ca then is what clients should trust. client: one with .both; clients then need a certificate that tls_ca has signed, and this is ours. sync_on_commit: acknowledged writes survive kill -9. fail_points: allow fail_point().
+    user: (name, password), created before the server asks for logins. tls: an object with .cert and .key
+    (services.tls); tls_ca then is what clients should trust. client: one with .both; clients then need a certificate
+    that tls_ca has signed, and this is ours. sync_on_commit: acknowledged writes survive kill -9. fail_points: allow
+    fail_point().
     """
 
-    def __init__(self, port=0, storage=None, user=None, tls=None, tls_ca=None, sync_on_commit=True, standalone=False, fail_points=True,
-                 client=None):
+    def __init__(
+        self,
+        port=0,
+        storage=None,
+        user=None,
+        tls=None,
+        tls_ca=None,
+        sync_on_commit=True,
+        standalone=False,
+        fail_points=True,
+        client=None,
+    ):
         self._temporary = None if storage else tempfile.TemporaryDirectory(prefix="mongodb-")
         self.storage = str(storage or os.path.join(self._temporary.name, "data"))
         self.port = port
@@ -39,8 +53,15 @@ class MongoDB:
         self.tls = tls
         self.tls_ca = tls_ca
         self.client_certificate = client
-        self._flags = [flag for flag, on in (("--sync-on-commit", sync_on_commit), ("--standalone", standalone),
-                                             ("--enable-test-commands", fail_points)) if on]
+        self._flags = [
+            flag
+            for flag, on in (
+                ("--sync-on-commit", sync_on_commit),
+                ("--standalone", standalone),
+                ("--enable-test-commands", fail_points),
+            )
+            if on
+        ]
         self._user_made = False
         self.child = child.Child(self.storage.rstrip("/") + ".log")
 
@@ -85,6 +106,7 @@ class MongoDB:
     def client(self, login=True, **options):
         """A pymongo client, logged in if there is a user and login is true; the caller closes it."""
         import pymongo
+
         settings = {"serverSelectionTimeoutMS": 30000, "directConnection": True}
         if self.tls:
             settings.update(tls=True, tlsCAFile=self.tls_ca)
@@ -95,7 +117,8 @@ class MongoDB:
         return pymongo.MongoClient("127.0.0.1", self.port, **{**settings, **options})
 
     def fail_point(self, mode=None, times=None, **data):
-        """Arms failCommand: fail_point(times=3, failCommands=["insert"], closeConnection=True); mode="off" disarms it."""
+        """Arms failCommand: fail_point(times=3, failCommands=["insert"], closeConnection=True); mode="off" disarms
+        it."""
         if mode is None:
             mode = {"times": times} if times else "alwaysOn"
         with contextlib.closing(self.client()) as client:
@@ -105,7 +128,16 @@ class MongoDB:
         program = find()
         if program is None:
             raise FileNotFoundError("secantusd-py is not installed (tests/requirements.txt)")
-        command = [program, "--host", "127.0.0.1", "--port", str(self.port), "--storage-path", self.storage, *self._flags]
+        command = [
+            program,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--storage-path",
+            self.storage,
+            *self._flags,
+        ]
         if auth:
             command.append("--auth")
         if self.tls:
@@ -116,6 +148,7 @@ class MongoDB:
 
     def _answers(self, auth):
         import pymongo
+
         with contextlib.closing(self.client(login=auth, serverSelectionTimeoutMS=500)) as client:
             try:
                 return client.admin.command("ping")["ok"] == 1

@@ -1,4 +1,5 @@
 """A broker of MQTT 5 with one session, that a test steers: how it gives out packet identifiers, and what it hears."""
+
 import contextlib
 import socket
 import struct
@@ -10,8 +11,8 @@ CONNECT, PUBACK, SUBSCRIBE, PINGREQ = 1, 4, 8, 12
 
 
 class Broker:
-    """With `counts` identifiers count up, as mosquitto does it; else the lowest that is free is taken. What is published while nobody is
-    connected is as if it had been lost on its way: it comes with DUP."""
+    """With `counts` identifiers count up, as mosquitto does it; else the lowest that is free is taken. What is
+    published while nobody is connected is as if it had been lost on its way: it comes with DUP."""
 
     def __init__(self, counts, grants=1):
         self.counts, self.grants, self.deaf = counts, grants, False  # deaf: to acknowledgements

@@ -1,16 +1,19 @@
 """The Nature Remo cloud API: GET /1/devices with bearer token, rate limit headers and a ledger of what was served.
 
-Scenarios: default (a Remo 3, a mini, an E lite), edge (every quirk known: null and missing fields, unknown keys, blanks and Japanese in
-names, a nano, integers and floats, offline, null sensor), null (the body is `null`), empty (`[]`), or N devices (--devices N).
-In each served body te.val differs from all earlier ones, so that a reading can be told from every other one.
+Scenarios: default (a Remo 3, a mini, an E lite), edge (every quirk known: null and missing fields, unknown keys, blanks
+and Japanese in names, a nano, integers and floats, offline, null sensor), null (the body is `null`), empty (`[]`), or N
+devices (--devices N). In each served body te.val differs from all earlier ones, so that a reading can be told from
+every other one.
 
 Control API under /_control/ (no token, no faults): faults and log as in services/service.py, and
   GET   served    {"served": [{seq, poll, mono, wall, device, newest_events, complete}]}, ?since=SEQ; complete says whether the whole body
                   went out on the wire
   POST  options   change at run time: token, scenario, limit, window, date_skew, rate_headers
   POST  devices   {"devices": [...]}: serve exactly this list, or {"generate": N}
-Fault types of its own: body (status, content_type, body: string or JSON, repeat: so many times), e.g. garbage or a huge reply with 200.
+Fault types of its own: body (status, content_type, body: string or JSON, repeat: so many times), e.g. garbage or a huge
+reply with 200.
 """
+
 import json
 import sys
 import threading
@@ -35,8 +38,19 @@ class NatureRemo(service.HttpService):
 
     fault_types = ("body",)
 
-    def __init__(self, port=0, cert=None, key=None, token=DEFAULT_TOKEN, scenario="default", devices=None, limit=30, window=300.0,
-                 date_skew=0.0, rate_headers=True):
+    def __init__(
+        self,
+        port=0,
+        cert=None,
+        key=None,
+        token=DEFAULT_TOKEN,
+        scenario="default",
+        devices=None,
+        limit=30,
+        window=300.0,
+        date_skew=0.0,
+        rate_headers=True,
+    ):
         super().__init__(port, cert, key)
         self.token = token
         self.scenario = scenario
@@ -69,7 +83,8 @@ class NatureRemo(service.HttpService):
             return self._under_way
 
     def fall_silent(self):
-        """No more readings: from when this returns, the ledger has all that there will be until `devices` or `scenario` say otherwise."""
+        """No more readings: from when this returns, the ledger has all that there will be until `devices` or `scenario`
+        say otherwise."""
         self.scenario, self.devices = "empty", None
         service.wait_until(lambda: self.under_way() == 0, 60)
 
@@ -77,8 +92,13 @@ class NatureRemo(service.HttpService):
         remaining, reset = self._count()
         headers = {"Date": formatdate(time.time() + self.date_skew, usegmt=True)}
         if self.rate_headers:
-            headers.update({"X-Rate-Limit-Limit": str(self.limit), "X-Rate-Limit-Remaining": str(max(0, remaining)),
-                            "X-Rate-Limit-Reset": str(int(reset))})
+            headers.update(
+                {
+                    "X-Rate-Limit-Limit": str(self.limit),
+                    "X-Rate-Limit-Remaining": str(max(0, remaining)),
+                    "X-Rate-Limit-Reset": str(int(reset)),
+                }
+            )
         fault = request.fault or {}
         if fault.get("type") == "body":
             return _fault_body(fault, headers)
@@ -106,8 +126,13 @@ class NatureRemo(service.HttpService):
             self._under_way += 1
             poll = self._polls
         devices = self._body(poll)
-        entries = [{"poll": poll, "device": device.get("id"), "newest_events": device.get("newest_events")} for device in devices or []]
-        return Response.json(devices, headers=headers, indent=None, on_sent=lambda complete: self._record(entries, complete))
+        entries = [
+            {"poll": poll, "device": device.get("id"), "newest_events": device.get("newest_events")}
+            for device in devices or []
+        ]
+        return Response.json(
+            devices, headers=headers, indent=None, on_sent=lambda complete: self._record(entries, complete)
+        )
 
     def _body(self, poll):
         if self.devices is not None:
@@ -144,12 +169,17 @@ class NatureRemo(service.HttpService):
 
 
 def evolve(template, poll, index):
-    """The device as it looks at this poll: te.val is new at each poll, hu, il and mo change now and then, each with its own time."""
+    """The device as it looks at this poll: te.val is new at each poll, hu, il and mo change now and then, each with its
+    own time."""
     device = json.loads(json.dumps(template))
     events = device.get("newest_events")
     now = int(time.time())
-    steps = {"te": (1, lambda n: _number(15 + index + n / 1000)), "hu": (3, lambda n: 40 + n % 30),
-             "il": (2, lambda n: round(n * 1.7 % 200, 1)), "mo": (7, lambda n: 1)}
+    steps = {
+        "te": (1, lambda n: _number(15 + index + n / 1000)),
+        "hu": (3, lambda n: 40 + n % 30),
+        "il": (2, lambda n: round(n * 1.7 % 200, 1)),
+        "mo": (7, lambda n: 1),
+    }
     for name, event in (events or {}).items():
         if name in steps and isinstance(event, dict) and event.get("val") == "auto":
             period, value = steps[name]
@@ -161,7 +191,13 @@ def evolve(template, poll, index):
 def default_devices():
     """The three models of a usual household."""
     return [
-        device("Living room", "Remo/1.14.8", {"te": AUTO, "hu": AUTO, "il": AUTO, "mo": AUTO}, online=True, temperature_offset=-1),
+        device(
+            "Living room",
+            "Remo/1.14.8",
+            {"te": AUTO, "hu": AUTO, "il": AUTO, "mo": AUTO},
+            online=True,
+            temperature_offset=-1,
+        ),
         device("Bedroom", "Remo-mini/1.4.9", {"te": AUTO}),
         device("Meter", "Remo-E-lite/1.7.2", {}, online=True),
     ]
@@ -176,7 +212,10 @@ def edge_devices():
     no_events = device("No events", "Remo/1.14.8", {})
     del no_events["newest_events"]
     stale = {"te": {"val": 21.5, "created_at": "2023-04-11T01:02:03Z"}}
-    numbers = {name: {"val": value, "created_at": _utc(0)} for name, value in (("te", 24.0), ("hu", -0.0), ("il", 1e-7), ("mo", 1))}
+    numbers = {
+        name: {"val": value, "created_at": _utc(0)}
+        for name, value in (("te", 24.0), ("hu", -0.0), ("il", 1e-7), ("mo", 1))
+    }
     return [
         device("Master Bedroom ", "Remo-mini/1.4.9", {"te": AUTO}),
         device("寝室のリモ🌡", "Remo/1.14.8", full),
@@ -184,14 +223,20 @@ def edge_devices():
         device("Nano", "Remo-nano/1.0.0", {}),
         device("Null events", "Remo/1.14.8", None),
         device("Null sensor", "Remo/1.14.8", {"te": AUTO, "hu": None}),
-        device("Null offsets", "Remo/1.14.8", full, temperature_offset=None, humidity_offset=None, online=None, users=None),
+        device(
+            "Null offsets", "Remo/1.14.8", full, temperature_offset=None, humidity_offset=None, online=None, users=None
+        ),
         device("Unknown field", "Remo/3.0.0", full, floor={"level": 2, "tags": ["a", {"b": None}]}),
-        device("Unknown events", "Remo/3.0.0", {"te": AUTO, "co2": {"val": 612, "created_at": _utc(0), "unit": "ppm"},
-                                                "x.y$z": {"val": True}}),
+        device(
+            "Unknown events",
+            "Remo/3.0.0",
+            {"te": AUTO, "co2": {"val": 612, "created_at": _utc(0), "unit": "ppm"}, "x.y$z": {"val": True}},
+        ),
         device("Offline for ever", "Remo/1.0.77", stale, online=False),
         device("Numbers", "Remo/1.14.8", numbers),
         device("", "Remo/1.14.8", {}),
-        missing, no_events,
+        missing,
+        no_events,
     ]
 
 
@@ -207,11 +252,21 @@ def device(name, firmware, events, **fields):
     """One element of the reply, with every field that the API documents."""
     identity = uuid.uuid5(_NAMESPACE, name)
     tail = identity.hex[:6]
-    return {"name": name, "id": str(identity), "created_at": "2021-03-24T04:13:15Z", "updated_at": "2021-03-24T09:10:11Z",
-            "mac_address": ":".join(["24", "0a", "c4", tail[:2], tail[2:4], tail[4:]]), "bt_mac_address": None,
-            "serial_number": "1W3" + tail.upper(), "firmware_version": firmware, "temperature_offset": 0, "humidity_offset": 0,
-            "users": [{"id": str(uuid.uuid5(_NAMESPACE, "user")), "nickname": "Test User", "superuser": True}],
-            "newest_events": events, **fields}
+    return {
+        "name": name,
+        "id": str(identity),
+        "created_at": "2021-03-24T04:13:15Z",
+        "updated_at": "2021-03-24T09:10:11Z",
+        "mac_address": ":".join(["24", "0a", "c4", tail[:2], tail[2:4], tail[4:]]),
+        "bt_mac_address": None,
+        "serial_number": "1W3" + tail.upper(),
+        "firmware_version": firmware,
+        "temperature_offset": 0,
+        "humidity_offset": 0,
+        "users": [{"id": str(uuid.uuid5(_NAMESPACE, "user")), "nickname": "Test User", "superuser": True}],
+        "newest_events": events,
+        **fields,
+    }
 
 
 def _number(value):
@@ -231,7 +286,9 @@ def _error(code, message, headers):
 def _fault_body(fault, headers):
     body = fault.get("body", "{")
     text = body if isinstance(body, str) else json.dumps(body)
-    return Response(fault.get("status", 200), text * fault.get("repeat", 1), headers, fault.get("content_type", "application/json"))
+    return Response(
+        fault.get("status", 200), text * fault.get("repeat", 1), headers, fault.get("content_type", "application/json")
+    )
 
 
 def main(argv=None):
@@ -240,12 +297,26 @@ def main(argv=None):
     options.add_argument("--scenario", choices=SCENARIOS, default="default")
     options.add_argument("--devices", type=int, metavar="N", help="serve N generated devices instead of a scenario")
     options.add_argument("--limit", type=int, default=30, help="requests in a window (default 30)")
-    options.add_argument("--window", type=float, default=300, metavar="SECONDS", help="length of a window (default 300)")
+    options.add_argument(
+        "--window", type=float, default=300, metavar="SECONDS", help="length of a window (default 300)"
+    )
     options.add_argument("--date-skew", type=float, default=0, metavar="SECONDS", help="added to the Date header")
     options.add_argument("--no-rate-headers", action="store_true")
     args = options.parse_args(argv)
-    return service.run(NatureRemo(args.port, args.tls_cert, args.tls_key, args.token, args.scenario, args.devices, args.limit, args.window,
-                                  args.date_skew, not args.no_rate_headers))
+    return service.run(
+        NatureRemo(
+            args.port,
+            args.tls_cert,
+            args.tls_key,
+            args.token,
+            args.scenario,
+            args.devices,
+            args.limit,
+            args.window,
+            args.date_skew,
+            not args.no_rate_headers,
+        )
+    )
 
 
 if __name__ == "__main__":

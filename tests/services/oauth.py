@@ -1,9 +1,11 @@
 """Google's token endpoint and the GCE metadata server: issues access tokens and judges them.
 
-Grants: jwt-bearer (a service account's signed assertion), refresh_token, and token-exchange (an identity of another provider, which is
-answered here as well); and tokens in a service account's name (IAM Service Account Credentials API). State (keys, clients, live tokens, assertions seen) is in
-SQLite, so tokens survive a kill -9 of the service as they survive a restart of Google's.
+Grants: jwt-bearer (a service account's signed assertion), refresh_token, and token-exchange (an identity of another
+provider, which is answered here as well); and tokens in a service account's name (IAM Service Account Credentials API).
+State (keys, clients, live tokens, assertions seen) is in SQLite, so tokens survive a kill -9 of the service as they
+survive a restart of Google's.
 """
+
 import json
 import os
 import secrets
@@ -27,8 +29,10 @@ GOOGLE_TOKEN_URL = "https://oauth2.googleapis.com/token"
 SCOPES = {"https://www.googleapis.com/auth/pubsub", "https://www.googleapis.com/auth/cloud-platform"}
 CLOCK_SKEW = 30  # seconds that iat may lie in the future
 DEFAULT_EMAIL = "sensorqd@my-project.iam.gserviceaccount.com"
-_TIMEFRAME = ("Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in"
-              " the JWT claim.")
+_TIMEFRAME = (
+    "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in"
+    " the JWT claim."
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys(email TEXT, kid TEXT, pem TEXT, PRIMARY KEY(email, kid)) WITHOUT ROWID;
@@ -60,8 +64,11 @@ class TokenService:
         self._lock = threading.Lock()
         if state_dir:
             os.makedirs(state_dir, exist_ok=True)
-        self._db = sqlite3.connect(os.path.join(state_dir, "oauth.sqlite") if state_dir else ":memory:", check_same_thread=False,
-                                   isolation_level=None)
+        self._db = sqlite3.connect(
+            os.path.join(state_dir, "oauth.sqlite") if state_dir else ":memory:",
+            check_same_thread=False,
+            isolation_level=None,
+        )
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
@@ -129,15 +136,22 @@ class TokenService:
 
     def metadata(self, request):
         """The GCE metadata server's paths; None for any other path."""
-        answers = {"/": lambda: Response(200, "computeMetadata/\n", content_type="application/text"),
-                   "/computeMetadata/v1/project/project-id": lambda: Response(200, self.project, content_type="application/text"),
-                   "/computeMetadata/v1/instance/service-accounts/default/token": lambda: self._token_response("metadata")}
+        answers = {
+            "/": lambda: Response(200, "computeMetadata/\n", content_type="application/text"),
+            "/computeMetadata/v1/project/project-id": lambda: Response(
+                200, self.project, content_type="application/text"
+            ),
+            "/computeMetadata/v1/instance/service-accounts/default/token": lambda: self._token_response("metadata"),
+        }
         answer = answers.get(request.path)
         if answer is None:
             return None
         if request.path != "/" and request.headers.get("metadata-flavor") != "Google":
-            response = Response(403, "<!DOCTYPE html><title>Error 403 (Forbidden)!!1</title>Missing Metadata-Flavor:Google header.\n",
-                                content_type="text/html; charset=UTF-8")
+            response = Response(
+                403,
+                "<!DOCTYPE html><title>Error 403 (Forbidden)!!1</title>Missing Metadata-Flavor:Google header.\n",
+                content_type="text/html; charset=UTF-8",
+            )
         else:
             response = answer()
         response.headers.update({"Metadata-Flavor": "Google", "Server": "Metadata Server for VM"})
@@ -154,17 +168,35 @@ class TokenService:
     def impersonate(self, request):
         """POST /v1/projects/-/serviceAccounts/EMAIL:generateAccessToken"""
         with self._lock:
-            row = self._db.execute("SELECT subject FROM tokens WHERE token=?", (request.headers.get("authorization", "")[7:],)).fetchone()
+            row = self._db.execute(
+                "SELECT subject FROM tokens WHERE token=?", (request.headers.get("authorization", "")[7:],)
+            ).fetchone()
         if row is None or row[0] not in self.impersonators:
-            return Response.json({"error": {"code": 403, "status": "PERMISSION_DENIED",
-                                            "message": "Permission 'iam.serviceAccounts.getAccessToken' denied on resource."}}, 403)
+            return Response.json(
+                {
+                    "error": {
+                        "code": 403,
+                        "status": "PERMISSION_DENIED",
+                        "message": "Permission 'iam.serviceAccounts.getAccessToken' denied on resource.",
+                    }
+                },
+                403,
+            )
         expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.token_lifetime))
-        return Response.json({"accessToken": self.issue(request.path.rpartition("/")[2].partition(":")[0]), "expireTime": expires})
+        return Response.json(
+            {"accessToken": self.issue(request.path.rpartition("/")[2].partition(":")[0]), "expireTime": expires}
+        )
 
     def _token_response(self, subject):
         lifetime = max(1, int(self.token_lifetime) - 1)
-        return Response.json({"access_token": self.issue(subject), "expires_in": str(lifetime) if self.expires_as_string else lifetime,
-                              "token_type": "Bearer"}, indent=None)
+        return Response.json(
+            {
+                "access_token": self.issue(subject),
+                "expires_in": str(lifetime) if self.expires_as_string else lifetime,
+                "token_type": "Bearer",
+            },
+            indent=None,
+        )
 
     def _grant(self, form, own_url):
         """Who the form's grant is for; _Refused when it is no good."""
@@ -179,7 +211,10 @@ class TokenService:
 
     def _check_identity(self, form):
         subject = self.identities.get(form.get("subject_token"))
-        if not form.get("audience", "").startswith("//iam.googleapis.com/") or form.get("subject_token_type") != "urn:ietf:params:oauth:token-type:jwt":
+        if (
+            not form.get("audience", "").startswith("//iam.googleapis.com/")
+            or form.get("subject_token_type") != "urn:ietf:params:oauth:token-type:jwt"
+        ):
             raise _Refused("invalid_request", "Invalid value for audience or subject_token_type.")
         if subject is None:
             raise _Refused("invalid_grant", "The given subject token was not issued by a known provider.")
@@ -187,8 +222,9 @@ class TokenService:
 
     def _check_refresh(self, form):
         with self._lock:
-            row = self._db.execute("SELECT client_id, client_secret FROM clients WHERE refresh_token=?",
-                                   (form.get("refresh_token", ""),)).fetchone()
+            row = self._db.execute(
+                "SELECT client_id, client_secret FROM clients WHERE refresh_token=?", (form.get("refresh_token", ""),)
+            ).fetchone()
         if row is None:
             raise _Refused("invalid_grant", "Token has been expired or revoked.")
         if row != (form.get("client_id"), form.get("client_secret")):
@@ -230,26 +266,44 @@ class TokenService:
             self._db.execute(sql, args)
 
 
-def write_service_account(path, token_uri, service=None, email=DEFAULT_EMAIL, project="my-project", pkcs1=False, bits=2048):
+def write_service_account(
+    path, token_uri, service=None, email=DEFAULT_EMAIL, project="my-project", pkcs1=False, bits=2048
+):
     """Writes a service account's JSON with a new RSA key (PKCS#8, or PKCS#1) and returns it as a dict.
 
-    service: the TokenService that shall accept it; without one, hand the result's public_key to the control API (`keys`)."""
+    service: the TokenService that shall accept it; without one, hand the result's public_key to the control API
+    (`keys`)."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     form = serialization.PrivateFormat.TraditionalOpenSSL if pkcs1 else serialization.PrivateFormat.PKCS8
     pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
-    info = {"type": "service_account", "project_id": project, "private_key_id": secrets.token_hex(20), "private_key": pem,
-            "client_email": email, "client_id": "103000000000000000001", "auth_uri": "https://accounts.google.com/o/oauth2/auth",
-            "token_uri": token_uri, "universe_domain": "googleapis.com"}
+    info = {
+        "type": "service_account",
+        "project_id": project,
+        "private_key_id": secrets.token_hex(20),
+        "private_key": pem,
+        "client_email": email,
+        "client_id": "103000000000000000001",
+        "auth_uri": "https://accounts.google.com/o/oauth2/auth",
+        "token_uri": token_uri,
+        "universe_domain": "googleapis.com",
+    }
     _write_secret(path, info)
     if service:
         service.register_file(path)
     return {**info, "public_key": _public_pem(key)}
 
 
-def write_authorized_user(path, service=None, client_id="test-client.apps.googleusercontent.com", token_uri=None, quota_project=None):
+def write_authorized_user(
+    path, service=None, client_id="test-client.apps.googleusercontent.com", token_uri=None, quota_project=None
+):
     """Writes an authorized_user file, as `gcloud auth application-default login` does, and returns it as a dict."""
-    info = {"type": "authorized_user", "client_id": client_id, "client_secret": secrets.token_urlsafe(16),
-            "refresh_token": "1//" + secrets.token_urlsafe(40), "universe_domain": "googleapis.com"}
+    info = {
+        "type": "authorized_user",
+        "client_id": client_id,
+        "client_secret": secrets.token_urlsafe(16),
+        "refresh_token": "1//" + secrets.token_urlsafe(40),
+        "universe_domain": "googleapis.com",
+    }
     if token_uri:
         info["token_uri"] = token_uri
     if quota_project:
@@ -268,7 +322,11 @@ def _write_secret(path, info):
 
 
 def _public_pem(key):
-    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    return (
+        key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
 
 
 def _decode_jwt(text):

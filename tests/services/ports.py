@@ -1,11 +1,14 @@
 """Ports of loopback for the services.
 
-A service that is killed and started again needs its old port. From the kernel's ephemeral range (32768 and up on Linux) any outgoing
-connection may take it meanwhile, even the client's own next try, which then connects to itself; so free ports are drawn below it.
+A service that is killed and started again needs its old port. From the kernel's ephemeral range (32768 and up on Linux)
+any outgoing connection may take it meanwhile, even the client's own next try, which then connects to itself; so free
+ports are drawn below it.
 
-Whoever drew a port keeps it while its process lives, bound or not: no other process that draws here, of these tests or of others beside
-them, is given the same. So a server may be down for a while, and a daemon may bind later what its test drew.
+Whoever drew a port keeps it while its process lives, bound or not: no other process that draws here, of these tests or
+of others beside them, is given the same. So a server may be down for a while, and a daemon may bind later what its test
+drew.
 """
+
 import fcntl
 import os
 import random

@@ -1,8 +1,10 @@
-"""Reads JSON request bodies by proto3 rules: camelCase or snake_case names, unknown names refused, null means absent, numbers as strings.
+"""Reads JSON request bodies by proto3 rules: camelCase or snake_case names, unknown names refused, null means absent,
+numbers as strings.
 
-A schema maps camelCase names to a type: "string", "bool", "int32", "bytes", "duration", "map" (string to string), "any" (kept as it is),
-a nested schema (dict), or a one-element list for a repeated field.
+A schema maps camelCase names to a type: "string", "bool", "int32", "bytes", "duration", "map" (string to string), "any"
+(kept as it is), a nested schema (dict), or a one-element list for a repeated field.
 """
+
 import base64
 import binascii
 import json
@@ -78,7 +80,7 @@ def _bool(value, where):
 
 def _int32(value, where):
     try:
-        if isinstance(value, (bool, list, dict)) or int(value) != float(value) or not -2**31 <= int(value) < 2**31:
+        if isinstance(value, (bool, list, dict)) or int(value) != float(value) or not -(2**31) <= int(value) < 2**31:
             raise ValueError
         return int(value)
     except (ValueError, OverflowError):
@@ -94,13 +96,17 @@ def _bytes(value, where):
     try:
         data = base64.b64decode(bare.replace("-", "+").replace("_", "/") + "=" * (-len(bare) % 4))
     except binascii.Error:
-        raise InvalidJson(f"Invalid value at '{where}' (TYPE_BYTES), Base64 decoding failed for \"{text[:40]}\"") from None
+        raise InvalidJson(
+            f"Invalid value at '{where}' (TYPE_BYTES), Base64 decoding failed for \"{text[:40]}\""
+        ) from None
     return base64.b64encode(data).decode()
 
 
 def _duration(value, where):
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        raise InvalidJson(f"Invalid value at '{where}' (type.googleapis.com/google.protobuf.Duration), {json.dumps(value)[:80]}")
+        raise InvalidJson(
+            f"Invalid value at '{where}' (type.googleapis.com/google.protobuf.Duration), {json.dumps(value)[:80]}"
+        )
     return value
 
 
@@ -119,4 +125,12 @@ def camel(name):
     return head + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
-_SCALARS = {"string": _string, "bool": _bool, "int32": _int32, "bytes": _bytes, "duration": _duration, "map": _map, "any": _any}
+_SCALARS = {
+    "string": _string,
+    "bool": _bool,
+    "int32": _int32,
+    "bytes": _bytes,
+    "duration": _duration,
+    "map": _map,
+    "any": _any,
+}

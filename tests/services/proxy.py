@@ -1,17 +1,20 @@
 """A TCP proxy on loopback that breaks connections on command.
 
-Directions: "request" (client to server) and "reply" (server to client). As a program it prints `ready http://127.0.0.1:PORT control URL`.
+Directions: "request" (client to server) and "reply" (server to client). As a program it prints `ready
+http://127.0.0.1:PORT control URL`.
 
 Control API under /_control/:
   POST  mode     {"mode": "pass" | "refuse" | "blackhole"}: forward; answer connects with a reset; accept and forward nothing, either way
   POST  cut      {} cuts every connection now; {"direction": D, "bytes": N, "times": T} cuts the connection that carries the N-th byte in
-                 that direction from now on, T times (default 1); {"reset": true} ends them with a reset instead of an end of file
+                 that direction from now on, T times (default 1); {"reset": true} ends them with a reset instead of an
+                 end of file
   POST  shape    {"direction": D, "stall": bool, "delay": SECONDS, "chunk": BYTES, "pause": SECONDS}: hold back all bytes; add delay; send
                  chunk bytes at a time with a pause after each (chunk 1: byte by byte)
   POST  clear    {}: back to pass, nothing stalled, shaped or armed
   POST  abandon  {}: connections that are open now carry nothing more, and do not end; new ones are not touched
   GET   stats    connections (accepted so far), open, cuts, bytes {request, reply}
 """
+
 import contextlib
 import socket
 import struct
@@ -123,7 +126,8 @@ class Proxy:
                 link.dead = True
 
     def cut_after(self, direction, count, times=1, reset=False):
-        """Ends the connection that carries the count-th byte in this direction from now on; then counts anew, `times` times."""
+        """Ends the connection that carries the count-th byte in this direction from now on; then counts anew, `times`
+        times."""
         with self._changed:
             shape = self._shapes[direction]
             shape.cut_after, shape.cut_every, shape.cut_times, self._reset = count, count, times, reset
@@ -148,8 +152,13 @@ class Proxy:
 
     def stats(self):
         with self._lock:
-            return {"connections": self.accepted, "open": len(self._links), "cuts": self.cuts, "mode": self._mode,
-                    "bytes": {direction: shape.total for direction, shape in self._shapes.items()}}
+            return {
+                "connections": self.accepted,
+                "open": len(self._links),
+                "cuts": self.cuts,
+                "mode": self._mode,
+                "bytes": {direction: shape.total for direction, shape in self._shapes.items()},
+            }
 
     # Inside
 
@@ -197,8 +206,13 @@ class Proxy:
     def _await_turn(self, link, direction):
         """Waits while this direction is held back; False when the link ended meanwhile."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or link.ended or not (
-                link.dead or self._mode == "blackhole" or self._shapes[direction].stall))
+            self._changed.wait_for(
+                lambda: (
+                    self._closed
+                    or link.ended
+                    or not (link.dead or self._mode == "blackhole" or self._shapes[direction].stall)
+                )
+            )
             delay = self._shapes[direction].delay
             if delay:
                 self._changed.wait_for(lambda: self._closed or link.ended, delay)
@@ -242,7 +256,9 @@ class _Link:
             return
         for sock in (self._client, server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=self._pump, args=("reply", server, self._client), daemon=True, name="proxy-reply").start()
+        threading.Thread(
+            target=self._pump, args=("reply", server, self._client), daemon=True, name="proxy-reply"
+        ).start()
         self._pump("request", self._client, server)
 
     def cut(self, reset):
@@ -273,7 +289,7 @@ class _Link:
         at = 0
         while at < len(data):
             size, pause, cut = self._proxy._next_piece(direction, len(data) - at)
-            sink.sendall(data[at:at + size])
+            sink.sendall(data[at : at + size])
             at += size
             if cut:
                 self.cut(self._proxy._reset)
@@ -296,8 +312,14 @@ class _ProxyControls(service.Controls):
     def __init__(self, proxy):
         super().__init__(EventLog(), FaultScript())
         self._proxy = proxy
-        self.controls = {"mode": self._mode, "cut": self._cut, "shape": self._shape, "clear": self._clear, "abandon": self._abandon,
-                         "stats": self._stats}
+        self.controls = {
+            "mode": self._mode,
+            "cut": self._cut,
+            "shape": self._shape,
+            "clear": self._clear,
+            "abandon": self._abandon,
+            "stats": self._stats,
+        }
 
     def _mode(self, request):
         self._proxy.set_mode(**request.json())

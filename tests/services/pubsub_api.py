@@ -1,8 +1,9 @@
 """The rules of the Pub/Sub REST API: request schemas, limits, defaults, and the texts of the errors.
 
-Where a rule comes from: google/pubsub/v1/pubsub.proto and the service's quota page; error texts are as production words them, as far as
-they are known.
+Where a rule comes from: google/pubsub/v1/pubsub.proto and the service's quota page; error texts are as production words
+them, as far as they are known.
 """
+
 import re
 
 from services import protojson
@@ -21,17 +22,47 @@ RETENTION = (600, 31 * 86400)
 MIN_EXPIRATION = 86400
 
 _NAME = re.compile(r"projects/[^/]+/(topics|subscriptions)/(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
-_TOPIC = {"name": "string", "labels": "map", "messageStoragePolicy": "any", "kmsKeyName": "string", "schemaSettings": "any",
-          "satisfiesPzs": "bool", "messageRetentionDuration": "duration", "state": "any", "tags": "map", "messageTransforms": "any"}
+_TOPIC = {
+    "name": "string",
+    "labels": "map",
+    "messageStoragePolicy": "any",
+    "kmsKeyName": "string",
+    "schemaSettings": "any",
+    "satisfiesPzs": "bool",
+    "messageRetentionDuration": "duration",
+    "state": "any",
+    "tags": "map",
+    "messageTransforms": "any",
+}
 _SUBSCRIPTION = {
-    "name": "string", "topic": "string", "pushConfig": "any", "bigqueryConfig": "any", "cloudStorageConfig": "any",
-    "ackDeadlineSeconds": "int32", "retainAckedMessages": "bool", "messageRetentionDuration": "duration", "labels": "map",
-    "enableMessageOrdering": "bool", "expirationPolicy": {"ttl": "duration"}, "filter": "string",
+    "name": "string",
+    "topic": "string",
+    "pushConfig": "any",
+    "bigqueryConfig": "any",
+    "cloudStorageConfig": "any",
+    "ackDeadlineSeconds": "int32",
+    "retainAckedMessages": "bool",
+    "messageRetentionDuration": "duration",
+    "labels": "map",
+    "enableMessageOrdering": "bool",
+    "expirationPolicy": {"ttl": "duration"},
+    "filter": "string",
     "deadLetterPolicy": {"deadLetterTopic": "string", "maxDeliveryAttempts": "int32"},
-    "retryPolicy": {"minimumBackoff": "duration", "maximumBackoff": "duration"}, "detached": "bool",
-    "enableExactlyOnceDelivery": "bool", "topicMessageRetentionDuration": "duration", "state": "any", "messageTransforms": "any",
-    "tags": "map"}
-_MESSAGE = {"data": "bytes", "attributes": "map", "messageId": "string", "publishTime": "string", "orderingKey": "string"}
+    "retryPolicy": {"minimumBackoff": "duration", "maximumBackoff": "duration"},
+    "detached": "bool",
+    "enableExactlyOnceDelivery": "bool",
+    "topicMessageRetentionDuration": "duration",
+    "state": "any",
+    "messageTransforms": "any",
+    "tags": "map",
+}
+_MESSAGE = {
+    "data": "bytes",
+    "attributes": "map",
+    "messageId": "string",
+    "publishTime": "string",
+    "orderingKey": "string",
+}
 _PUBLISH = {"messages": [_MESSAGE]}
 _PULL = {"maxMessages": "int32", "returnImmediately": "bool"}
 _ACK = {"ackIds": ["string"]}
@@ -52,11 +83,18 @@ class ApiError(Exception):
 
 
 def error_response(error):
-    return Response.json(google_error(error.code, error.message, error.status, error.details), error.code, error.headers)
+    return Response.json(
+        google_error(error.code, error.message, error.status, error.details), error.code, error.headers
+    )
 
 
 def error_info(reason, metadata, domain="pubsub.googleapis.com"):
-    return {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": domain, "metadata": metadata}
+    return {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": reason,
+        "domain": domain,
+        "metadata": metadata,
+    }
 
 
 def check_token(request, oauth):
@@ -67,11 +105,20 @@ def check_token(request, oauth):
     headers = {"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/", error="invalid_token"'}
     service = {"service": "pubsub.googleapis.com"}
     if not token:
-        raise ApiError(401, "Request is missing required authentication credential." + _EXPECTED, "UNAUTHENTICATED",
-                       [error_info("CREDENTIALS_MISSING", service, "googleapis.com")],
-                       {"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/"'})
-    raise ApiError(401, "Request had invalid authentication credentials." + _EXPECTED, "UNAUTHENTICATED",
-                   [error_info("ACCESS_TOKEN_EXPIRED", service, "googleapis.com")], headers)
+        raise ApiError(
+            401,
+            "Request is missing required authentication credential." + _EXPECTED,
+            "UNAUTHENTICATED",
+            [error_info("CREDENTIALS_MISSING", service, "googleapis.com")],
+            {"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/"'},
+        )
+    raise ApiError(
+        401,
+        "Request had invalid authentication credentials." + _EXPECTED,
+        "UNAUTHENTICATED",
+        [error_info("ACCESS_TOKEN_EXPIRED", service, "googleapis.com")],
+        headers,
+    )
 
 
 def check_size(request, verb):
@@ -110,15 +157,24 @@ class Api:
         self._store.topic(name)
         messages = _parse(body, _PUBLISH).get("messages", [])
         if not messages:
-            raise ApiError(400, "The value for message_count is too small. You passed 0 in the request, but the minimum value is 1.")
+            raise ApiError(
+                400,
+                "The value for message_count is too small. You passed 0 in the request, but the minimum value is 1.",
+            )
         if len(messages) > MAX_PUBLISH:
-            raise ApiError(400, f"The value for message_count is too large. You passed {len(messages)} in the request, but the maximum"
-                           f" value is {MAX_PUBLISH}.")
+            raise ApiError(
+                400,
+                f"The value for message_count is too large. You passed {len(messages)} in the request, but the maximum"
+                f" value is {MAX_PUBLISH}.",
+            )
         for message in messages:
             _check_message(message)
         if len({message.get("orderingKey", "") for message in messages}) > 1:
-            raise ApiError(400, "In a single publish request, all messages must have no ordering key or they must all have the same"
-                           " ordering key.")
+            raise ApiError(
+                400,
+                "In a single publish request, all messages must have no ordering key or they must all have the same"
+                " ordering key.",
+            )
         return self._store.publish(name, messages)
 
     def create_subscription(self, name, body):
@@ -132,8 +188,13 @@ class Api:
 
     def get_subscription(self, name):
         topic, config = self._store.subscription(name)
-        return {"name": name, "topic": topic, "pushConfig": {}, **{k: v for k, v in config.items() if v not in (False, "", 0)},
-                "state": "ACTIVE"}
+        return {
+            "name": name,
+            "topic": topic,
+            "pushConfig": {},
+            **{k: v for k, v in config.items() if v not in (False, "", 0)},
+            "state": "ACTIVE",
+        }
 
     def patch_subscription(self, name, body, query):
         request = _parse(body, _PATCH if b'"subscription"' in body else _SUBSCRIPTION)
@@ -141,11 +202,17 @@ class Api:
         mask = request.get("updateMask") or query.get("updateMask") or ""
         fields = [protojson.camel(part.split(".")[0]) for part in mask.split(",") if part]
         if not fields:
-            raise ApiError(400, "The update_mask in the UpdateSubscriptionRequest must be set, and must contain a non-empty paths list.")
+            raise ApiError(
+                400,
+                "The update_mask in the UpdateSubscriptionRequest must be set, and must contain a non-empty paths list.",
+            )
         for field in fields:
             if field not in _SUBSCRIPTION or field in _IMMUTABLE:
-                raise ApiError(400, f"Invalid update_mask provided in the UpdateSubscriptionRequest: '{field}' is not a known updatable"
-                               " Subscription field.")
+                raise ApiError(
+                    400,
+                    f"Invalid update_mask provided in the UpdateSubscriptionRequest: '{field}' is not a known updatable"
+                    " Subscription field.",
+                )
         _, config = self._store.subscription(name)
         for field in fields:
             config.pop(field, None)
@@ -159,7 +226,10 @@ class Api:
         request = _parse(body, _PULL)
         limit = request.get("maxMessages", 0)
         if limit < 1:
-            raise ApiError(400, f"The value for max_messages is too small. You passed {limit} in the request, but the minimum value is 1.")
+            raise ApiError(
+                400,
+                f"The value for max_messages is too small. You passed {limit} in the request, but the minimum value is 1.",
+            )
         _, config = self._store.subscription(name)
         if (config.get("pushConfig") or {}).get("pushEndpoint"):
             raise ApiError(400, "This method is not supported for push subscriptions.", "FAILED_PRECONDITION")
@@ -206,9 +276,13 @@ class Api:
         _, config = self._store.subscription(name)
         if failed and config.get("enableExactlyOnceDelivery"):
             metadata = dict.fromkeys(failed, "PERMANENT_FAILURE_INVALID_ACK_ID")
-            raise ApiError(400, "Some acknowledgement ids in the request were invalid. This could be because the acknowledgement ids have"
-                           " expired or the acknowledgement ids were malformed.", "INVALID_ARGUMENT",
-                           [error_info("EXACTLY_ONCE_ACKID_FAILURE", metadata)])
+            raise ApiError(
+                400,
+                "Some acknowledgement ids in the request were invalid. This could be because the acknowledgement ids have"
+                " expired or the acknowledgement ids were malformed.",
+                "INVALID_ARGUMENT",
+                [error_info("EXACTLY_ONCE_ACKID_FAILURE", metadata)],
+            )
 
     def _complete(self, config):
         """Checks a subscription's settings and fills in the defaults."""
@@ -216,12 +290,17 @@ class Api:
         config.setdefault("messageRetentionDuration", DEFAULT_RETENTION)
         config.setdefault("expirationPolicy", {"ttl": DEFAULT_EXPIRATION})
         if not 10 <= config["ackDeadlineSeconds"] <= 600:
-            raise ApiError(400, f"Invalid ack deadline given (ack_deadline_seconds={config['ackDeadlineSeconds']}). The ack deadline must"
-                           " be between 10 and 600 seconds.")
+            raise ApiError(
+                400,
+                f"Invalid ack deadline given (ack_deadline_seconds={config['ackDeadlineSeconds']}). The ack deadline must"
+                " be between 10 and 600 seconds.",
+            )
         _check_retention(config["messageRetentionDuration"])
         ttl = config["expirationPolicy"].get("ttl")
         if ttl and (seconds(ttl) < MIN_EXPIRATION or seconds(ttl) < seconds(config["messageRetentionDuration"])):
-            raise ApiError(400, "Invalid expiration_policy.ttl: at least 1 day and not shorter than message_retention_duration.")
+            raise ApiError(
+                400, "Invalid expiration_policy.ttl: at least 1 day and not shorter than message_retention_duration."
+            )
         self._check_dead_letter(config.get("deadLetterPolicy"))
         _check_retry(config.get("retryPolicy"))
 
@@ -249,13 +328,18 @@ def _bad(what, value):
 def _check_message(message):
     attributes = message.get("attributes", {})
     if not message.get("data") and not attributes:
-        raise ApiError(400, "One or more messages in the publish request is empty. Each message must contain either non-empty data, or"
-                       " at least one attribute.")
+        raise ApiError(
+            400,
+            "One or more messages in the publish request is empty. Each message must contain either non-empty data, or"
+            " at least one attribute.",
+        )
     if len(attributes) > MAX_ATTRIBUTES:
         raise ApiError(400, f"A message has too many attributes: {len(attributes)}, the maximum is {MAX_ATTRIBUTES}.")
     for key, value in attributes.items():
         if not key or len(key.encode()) > MAX_KEY or key.lower().startswith("goog"):
-            raise ApiError(400, f"Invalid attribute key: {key[:80]!r}. It must have 1 to {MAX_KEY} bytes and not begin with goog.")
+            raise ApiError(
+                400, f"Invalid attribute key: {key[:80]!r}. It must have 1 to {MAX_KEY} bytes and not begin with goog."
+            )
         if len(value.encode()) > MAX_VALUE:
             raise ApiError(400, f"The value of attribute {key!r} is longer than {MAX_VALUE} bytes.")
     if len(message.get("orderingKey", "").encode()) > MAX_ORDERING_KEY:
@@ -264,7 +348,9 @@ def _check_message(message):
 
 def _check_retention(duration):
     if duration is not None and not RETENTION[0] <= seconds(duration) <= RETENTION[1]:
-        raise ApiError(400, f"Invalid message_retention_duration {duration}: it must be between 10 minutes and 31 days.")
+        raise ApiError(
+            400, f"Invalid message_retention_duration {duration}: it must be between 10 minutes and 31 days."
+        )
 
 
 def _check_retry(policy):

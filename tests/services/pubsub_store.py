@@ -1,11 +1,14 @@
-"""The state of the Pub/Sub service: topics, subscriptions, messages, leases. One SQLite database, one lock, one transaction a call.
+"""The state of the Pub/Sub service: topics, subscriptions, messages, leases. One SQLite database, one lock, one
+transaction a call.
 
-Every call has committed when it returns, so a kill -9 of the service afterwards loses nothing. Event log entries belong to the same
-transaction as the change that they report.
+Every call has committed when it returns, so a kill -9 of the service afterwards loses nothing. Event log entries belong
+to the same transaction as the change that they report.
 
-A delivery row is one message waiting in one subscription. `gen` counts how often it was handed out; an ack id names (subscription, seq,
-gen) and works while gen >= min_gen, which each redelivery raises, and a duplicate delivery does not.
+A delivery row is one message waiting in one subscription. `gen` counts how often it was handed out; an ack id names
+(subscription, seq, gen) and works while gen >= min_gen, which each redelivery raises, and a duplicate delivery does
+not.
 """
+
 import contextlib
 import hashlib
 import json
@@ -19,8 +22,8 @@ from datetime import datetime, UTC
 
 from services.protojson import seconds
 
-PULL_BYTES = 20_000_000   # data handed out by one pull, at most
-ACK_ID_BYTES = 135        # 180 characters, as long as production's
+PULL_BYTES = 20_000_000  # data handed out by one pull, at most
+ACK_ID_BYTES = 135  # 180 characters, as long as production's
 SWEEP_SECONDS = 0.1
 FIRST_MESSAGE_ID = 2 * 10**19  # beyond 64 bits: a client that parses ids as integers shall notice
 DELETED_TOPIC = "_deleted-topic_"
@@ -51,7 +54,8 @@ class Exists(Exception):
 
 
 class Store:
-    """All calls are safe from any thread. time_scale divides ack deadlines and retry backoffs, retention_scale retention and expiry."""
+    """All calls are safe from any thread. time_scale divides ack deadlines and retry backoffs, retention_scale
+    retention and expiry."""
 
     def __init__(self, log, state_dir=None, time_scale=1.0, retention_scale=1.0, late_ack=True):
         self.log = log
@@ -113,8 +117,10 @@ class Store:
             if self._one("SELECT 1 FROM subscriptions WHERE name=?", name):
                 raise Exists(name)
             self._topic_or_raise(topic)
-            self._db.execute("INSERT INTO subscriptions(name, topic, config, active) VALUES(?,?,?,?)",
-                             (name, topic, json.dumps(config), time.time()))
+            self._db.execute(
+                "INSERT INTO subscriptions(name, topic, config, active) VALUES(?,?,?,?)",
+                (name, topic, json.dumps(config), time.time()),
+            )
 
     def subscription(self, name):
         """Its topic and config."""
@@ -148,15 +154,21 @@ class Store:
             data = message.get("data", "")
             attributes = json.dumps(message.get("attributes", {}))
             size = len(data) * 3 // 4 + len(attributes)
-            row = self._db.execute("INSERT INTO messages(data, size, attributes, ordering_key, published) VALUES(?,?,?,?,?)",
-                                   (data, size, attributes, message.get("orderingKey", ""), now))
+            row = self._db.execute(
+                "INSERT INTO messages(data, size, attributes, ordering_key, published) VALUES(?,?,?,?,?)",
+                (data, size, attributes, message.get("orderingKey", ""), now),
+            )
             seq = row.lastrowid
             self._db.executemany("INSERT INTO deliveries(seq, sub) VALUES(?,?)", [(seq, uid) for uid in subs])
             if not subs:
                 self._db.execute("DELETE FROM messages WHERE seq=?", (seq,))
             ids.append(_message_id(seq))
-        self._event("publish", topic=topic, subscriptions=len(subs),
-                    messages=[{"id": mid, "attributes": m.get("attributes", {})} for mid, m in zip(ids, messages)])
+        self._event(
+            "publish",
+            topic=topic,
+            subscriptions=len(subs),
+            messages=[{"id": mid, "attributes": m.get("attributes", {})} for mid, m in zip(ids, messages)],
+        )
         return ids
 
     # Pull
@@ -188,7 +200,8 @@ class Store:
         rows = self._db.execute(  # +ready: by the index in order of seq, without sorting the backlog
             "SELECT seq, gen, min_gen, data, size, attributes, ordering_key, published FROM deliveries JOIN messages USING(seq)"
             " WHERE sub=? AND " + ("1" if duplicate else "leased=0 AND +ready<=?") + " ORDER BY seq LIMIT ?",
-            (uid, limit) if duplicate else (uid, now, limit))
+            (uid, limit) if duplicate else (uid, now, limit),
+        )
         taken, updates, entries, size = [], [], [], 0
         until = now + self.lease_seconds(config["ackDeadlineSeconds"])
         for seq, gen, min_gen, data, bytes_, attributes, key, published in rows:
@@ -208,7 +221,11 @@ class Store:
 
     def _next_ready(self, name):
         """Seconds until a message of this subscription may become deliverable by itself."""
-        row = self._one("SELECT min(ready) FROM deliveries JOIN subscriptions ON sub=uid WHERE name=? AND ready>?", name, time.time())
+        row = self._one(
+            "SELECT min(ready) FROM deliveries JOIN subscriptions ON sub=uid WHERE name=? AND ready>?",
+            name,
+            time.time(),
+        )
         return max(0.001, row[0] - time.time()) if row[0] else 3600
 
     # Acknowledge and modifyAckDeadline
@@ -222,9 +239,17 @@ class Store:
             self._remove(uid, done.values())
             self._db.execute("UPDATE subscriptions SET acked=acked+? WHERE uid=?", (len(set(done.values())), uid))
             if done:
-                self._event("ack", subscription=name, messages=[{"id": _message_id(seq), "ack_id": a} for a, seq in done.items()])
+                self._event(
+                    "ack",
+                    subscription=name,
+                    messages=[{"id": _message_id(seq), "ack_id": a} for a, seq in done.items()],
+                )
             if failed:
-                self._event("ack_ignored", subscription=name, messages=[{"id": self.message_id_of(a), "ack_id": a} for a in failed])
+                self._event(
+                    "ack_ignored",
+                    subscription=name,
+                    messages=[{"id": self.message_id_of(a), "ack_id": a} for a in failed],
+                )
         return failed
 
     def modify_deadline(self, name, ack_ids, deadline):
@@ -236,12 +261,18 @@ class Store:
             seqs = list(dict.fromkeys(done.values()))
             if deadline:
                 until = time.time() + self.lease_seconds(deadline)
-                self._db.executemany("UPDATE deliveries SET leased=1, ready=? WHERE seq=? AND sub=?", [(until, s, uid) for s in seqs])
+                self._db.executemany(
+                    "UPDATE deliveries SET leased=1, ready=? WHERE seq=? AND sub=?", [(until, s, uid) for s in seqs]
+                )
             else:
                 self._release(uid, name, config, seqs)
             if done:
-                self._event("modack", subscription=name, seconds=deadline,
-                            messages=[{"id": _message_id(seq), "ack_id": a} for a, seq in done.items()])
+                self._event(
+                    "modack",
+                    subscription=name,
+                    seconds=deadline,
+                    messages=[{"id": _message_id(seq), "ack_id": a} for a, seq in done.items()],
+                )
         return failed
 
     def end_leases(self, name):
@@ -282,18 +313,28 @@ class Store:
     def _remove(self, uid, seqs):
         seqs = list(seqs)
         self._db.executemany("DELETE FROM deliveries WHERE seq=? AND sub=?", [(seq, uid) for seq in seqs])
-        self._db.executemany("DELETE FROM messages WHERE seq=?1 AND NOT EXISTS(SELECT 1 FROM deliveries WHERE seq=?1)",
-                             [(seq,) for seq in seqs])
+        self._db.executemany(
+            "DELETE FROM messages WHERE seq=?1 AND NOT EXISTS(SELECT 1 FROM deliveries WHERE seq=?1)",
+            [(seq,) for seq in seqs],
+        )
 
     def _release(self, uid, name, config, seqs):
-        """Ends leases without an ack: back to the backlog, later if there is a retry policy, or to the dead-letter topic."""
+        """Ends leases without an ack: back to the backlog, later if there is a retry policy, or to the dead-letter
+        topic."""
         self._wake = True
         now, policy = time.time(), config.get("deadLetterPolicy")
         for seq in seqs:
             gen = self._one("SELECT gen FROM deliveries WHERE seq=? AND sub=?", seq, uid)[0]
-            if policy and gen >= (policy.get("maxDeliveryAttempts") or 5) and self._dead_letter(uid, name, policy, seq, gen):
+            if (
+                policy
+                and gen >= (policy.get("maxDeliveryAttempts") or 5)
+                and self._dead_letter(uid, name, policy, seq, gen)
+            ):
                 continue
-            self._db.execute("UPDATE deliveries SET leased=0, ready=? WHERE seq=? AND sub=?", (now + self._backoff(config, gen), seq, uid))
+            self._db.execute(
+                "UPDATE deliveries SET leased=0, ready=? WHERE seq=? AND sub=?",
+                (now + self._backoff(config, gen), seq, uid),
+            )
 
     def _backoff(self, config, gen):
         policy = config.get("retryPolicy")
@@ -307,13 +348,27 @@ class Store:
         topic = policy["deadLetterTopic"]
         if not self._one("SELECT 1 FROM topics WHERE name=?", topic):
             return False
-        data, attributes, key, published = self._one("SELECT data, attributes, ordering_key, published FROM messages WHERE seq=?", seq)
+        data, attributes, key, published = self._one(
+            "SELECT data, attributes, ordering_key, published FROM messages WHERE seq=?", seq
+        )
         _, project, _, short = name.split("/")
-        extra = {"DeliveryCount": str(gen), "Subscription": short, "SubscriptionProject": project, "TopicPublishTime": timestamp(published)}
+        extra = {
+            "DeliveryCount": str(gen),
+            "Subscription": short,
+            "SubscriptionProject": project,
+            "TopicPublishTime": timestamp(published),
+        }
         extra = {"CloudPubSubDeadLetterSource" + name_: value for name_, value in extra.items()}
         ids = self._put(topic, [{"data": data, "attributes": {**json.loads(attributes), **extra}, "orderingKey": key}])
         self._remove(uid, [seq])
-        self._event("dead_letter", subscription=name, topic=topic, attempts=gen, message_id=_message_id(seq), new_message_id=ids[0])
+        self._event(
+            "dead_letter",
+            subscription=name,
+            topic=topic,
+            attempts=gen,
+            message_id=_message_id(seq),
+            new_message_id=ids[0],
+        )
         return True
 
     # Time
@@ -326,17 +381,27 @@ class Store:
 
     def _sweep_leases(self):
         """Leases whose deadline has passed end."""
-        rows = self._db.execute("SELECT uid, name, config FROM subscriptions WHERE EXISTS(SELECT 1 FROM deliveries"
-                                " WHERE sub=uid AND leased=1 AND ready<=?)", (time.time(),)).fetchall()
+        rows = self._db.execute(
+            "SELECT uid, name, config FROM subscriptions WHERE EXISTS(SELECT 1 FROM deliveries"
+            " WHERE sub=uid AND leased=1 AND ready<=?)",
+            (time.time(),),
+        ).fetchall()
         for uid, name, config in rows:
-            seqs = [s for (s,) in self._db.execute("SELECT seq FROM deliveries WHERE sub=? AND leased=1 AND ready<=?", (uid, time.time()))]
+            seqs = [
+                s
+                for (s,) in self._db.execute(
+                    "SELECT seq FROM deliveries WHERE sub=? AND leased=1 AND ready<=?", (uid, time.time())
+                )
+            ]
             self._event("expire", subscription=name, message_ids=[_message_id(seq) for seq in seqs])
             self._release(uid, name, json.loads(config), seqs)
 
     def _sweep_age(self):
         """Messages beyond their retention and subscriptions without activity go."""
         now = time.time()
-        for uid, name, topic, config, active in self._db.execute("SELECT uid, name, topic, config, active FROM subscriptions").fetchall():
+        for uid, name, topic, config, active in self._db.execute(
+            "SELECT uid, name, topic, config, active FROM subscriptions"
+        ).fetchall():
             config = json.loads(config)
             ttl = config.get("expirationPolicy", {}).get("ttl")
             if ttl and active + seconds(ttl) / self.retention_scale < now:
@@ -345,16 +410,25 @@ class Store:
                 continue
             limit = now - self._retention(topic, config) / self.retention_scale
             if self._oldest(uid) < limit:
-                seqs = [s for (s,) in self._db.execute(
-                    "SELECT seq FROM deliveries JOIN messages USING(seq) WHERE sub=? AND published<? LIMIT 1000", (uid, limit))]
+                seqs = [
+                    s
+                    for (s,) in self._db.execute(
+                        "SELECT seq FROM deliveries JOIN messages USING(seq) WHERE sub=? AND published<? LIMIT 1000",
+                        (uid, limit),
+                    )
+                ]
                 self._remove(uid, seqs)
                 self._event("retention", subscription=name, message_ids=[_message_id(seq) for seq in seqs])
 
     def _oldest(self, uid):
         """When the oldest message of a subscription was published; infinity when there is none."""
-        row = self._one("SELECT published FROM messages WHERE seq=(SELECT min(seq) FROM"
-                        " (SELECT min(seq) AS seq FROM deliveries WHERE sub=? AND leased=0 UNION"
-                        " SELECT min(seq) FROM deliveries WHERE sub=? AND leased=1))", uid, uid)
+        row = self._one(
+            "SELECT published FROM messages WHERE seq=(SELECT min(seq) FROM"
+            " (SELECT min(seq) AS seq FROM deliveries WHERE sub=? AND leased=0 UNION"
+            " SELECT min(seq) FROM deliveries WHERE sub=? AND leased=1))",
+            uid,
+            uid,
+        )
         return row[0] if row else float("inf")
 
     def _retention(self, topic, config):
@@ -365,22 +439,33 @@ class Store:
     # Control
 
     def stats(self):
-        """Per subscription: backlog (all that is not acknowledged), leased, acked, oldest (publish time of the oldest, or None)."""
+        """Per subscription: backlog (all that is not acknowledged), leased, acked, oldest (publish time of the oldest,
+        or None)."""
         result = {}
         with self._lock:
-            for uid, name, topic, acked in self._db.execute("SELECT uid, name, topic, acked FROM subscriptions").fetchall():
-                backlog, leased = self._one("SELECT count(*), coalesce(sum(leased), 0) FROM deliveries WHERE sub=?", uid)
+            for uid, name, topic, acked in self._db.execute(
+                "SELECT uid, name, topic, acked FROM subscriptions"
+            ).fetchall():
+                backlog, leased = self._one(
+                    "SELECT count(*), coalesce(sum(leased), 0) FROM deliveries WHERE sub=?", uid
+                )
                 oldest = self._oldest(uid)
-                result[name] = {"topic": topic, "backlog": backlog, "leased": leased, "acked": acked,
-                                "oldest": timestamp(oldest) if backlog else None,
-                                "oldest_age": time.time() - oldest if backlog else 0}
+                result[name] = {
+                    "topic": topic,
+                    "backlog": backlog,
+                    "leased": leased,
+                    "acked": acked,
+                    "oldest": timestamp(oldest) if backlog else None,
+                    "oldest_age": time.time() - oldest if backlog else 0,
+                }
         return result
 
     # Helpers
 
     @contextlib.contextmanager
     def _transaction(self):
-        """All or nothing; events recorded inside reach the log only with the commit. Wakes the waiting pulls if _wake was set."""
+        """All or nothing; events recorded inside reach the log only with the commit. Wakes the waiting pulls if _wake
+        was set."""
         with self._changed:
             self._db.execute("BEGIN IMMEDIATE")
             self._pending, self._wake = [], False
@@ -396,8 +481,10 @@ class Store:
     def _commit(self):
         if self._pending:
             stamp = {"mono": time.monotonic(), "wall": time.time()}
-            self._db.executemany("INSERT INTO events(body) VALUES(?)",
-                                 [(json.dumps({**stamp, "kind": kind, **fields}),) for kind, fields in self._pending])
+            self._db.executemany(
+                "INSERT INTO events(body) VALUES(?)",
+                [(json.dumps({**stamp, "kind": kind, **fields}),) for kind, fields in self._pending],
+            )
         self._db.execute("COMMIT")
         if self._pending:
             self.log.extend(self._pending)

@@ -1,4 +1,5 @@
-"""What every HTTP test service shares: start and stop, the control API, the command line, and running one as a child process.
+"""What every HTTP test service shares: start and stop, the control API, the command line, and running one as a child
+process.
 
 Control API, under /_control/, never faulted and never authenticated:
   POST   faults    {"rules": [...]} or [...] or one rule: append fault rules (services/faults.py)
@@ -6,6 +7,7 @@ Control API, under /_control/, never faulted and never authenticated:
   DELETE faults    drop all rules
   GET    log       {"events": [...], "next": N}; ?since=N, ?kind=K, ?wait=SECONDS blocks until an event of that kind is there
 """
+
 import argparse
 import json
 import os
@@ -37,7 +39,7 @@ class Controls:
 
     def control(self, request):
         """Answers one request to /_control/NAME."""
-        control = self.controls.get(request.path[len("/_control/"):])
+        control = self.controls.get(request.path[len("/_control/") :])
         if control is None:
             return Response.json({"error": "no such control", "controls": sorted(self.controls)}, 404)
         try:
@@ -109,8 +111,16 @@ class HttpService(Controls):
     def _observe(self, request, status, complete, began):
         if request.path.startswith("/_control/"):
             return
-        self.log.add("http", method=request.method, target=request.target, status=status, complete=complete,
-                     request_bytes=len(request.body), began=began, fault=request.fault and request.fault["type"])
+        self.log.add(
+            "http",
+            method=request.method,
+            target=request.target,
+            status=status,
+            complete=complete,
+            request_bytes=len(request.body),
+            began=began,
+            fault=request.fault and request.fault["type"],
+        )
 
 
 def parser(description, tls=True):
@@ -118,7 +128,9 @@ def parser(description, tls=True):
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--port", type=int, default=0, help="0 (default) takes a free port")
     if not tls:
-        options.add_argument("--control-port", type=int, default=0, help="port of the control API; 0 (default) takes a free one")
+        options.add_argument(
+            "--control-port", type=int, default=0, help="port of the control API; 0 (default) takes a free one"
+        )
         return options
     options.add_argument("--tls-cert", metavar="FILE", help="serve https with this certificate (PEM)")
     options.add_argument("--tls-key", metavar="FILE")
@@ -126,7 +138,8 @@ def parser(description, tls=True):
 
 
 def run(service, prepare=lambda: None):
-    """Runs a service as a program: starts it, calls prepare(), prints the ready line, ends on SIGTERM or SIGINT with code 0."""
+    """Runs a service as a program: starts it, calls prepare(), prints the ready line, ends on SIGTERM or SIGINT with
+    code 0."""
     end = EndSignal()
     service.start()
     prepare()
@@ -137,7 +150,8 @@ def run(service, prepare=lambda: None):
 
 
 class EndSignal:
-    """Catches SIGTERM and SIGINT from now on. The handler takes no lock: setting a threading.Event in one can deadlock its waiter."""
+    """Catches SIGTERM and SIGINT from now on. The handler takes no lock: setting a threading.Event in one can deadlock
+    its waiter."""
 
     def __init__(self):
         self._reader, self._writer = socket.socketpair()
@@ -152,12 +166,16 @@ class EndSignal:
 
 
 def run_with_control(server, controls, control_port):
-    """Like run(), for a server that does not speak HTTP itself: `ready URL control URL`, the second for the control API."""
+    """Like run(), for a server that does not speak HTTP itself: `ready URL control URL`, the second for the control
+    API."""
     http = HttpServer(controls.control, control_port)
-    pair = SimpleNamespace(url=None, start=lambda: (server.start(), http.start()), stop=lambda: (http.stop(), server.stop()))
+    pair = SimpleNamespace(
+        url=None, start=lambda: (server.start(), http.start()), stop=lambda: (http.stop(), server.stop())
+    )
 
     def name():
         pair.url = f"{server.url} control {http.url}"
+
     return run(pair, name)
 
 
@@ -178,8 +196,16 @@ class ServiceProcess:
     def start(self, timeout=60):
         """Starts it and waits for its ready line; RuntimeError when there is none (its standard error is ours)."""
         self.port = self.port or ports.free_port()  # ours, not the child's: it is kept over a restart
-        command = [sys.executable, str(TESTS_DIR / "services" / f"{self.name}.py"), "--port", str(self.port), *self.args]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+        command = [
+            sys.executable,
+            str(TESTS_DIR / "services" / f"{self.name}.py"),
+            "--port",
+            str(self.port),
+            *self.args,
+        ]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        )
         timer = threading.Timer(timeout, self.process.kill)
         timer.start()
         line = self.process.stdout.readline()
@@ -231,8 +257,12 @@ class ServiceProcess:
 def control(url, name, body=None, method=None, context=None):
     """One call of a control API: GET without a body, POST with one."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{url}/_control/{name}", data, {"Content-Type": "application/json"},
-                                     method=method or ("GET" if body is None else "POST"))
+    request = urllib.request.Request(
+        f"{url}/_control/{name}",
+        data,
+        {"Content-Type": "application/json"},
+        method=method or ("GET" if body is None else "POST"),
+    )
     with urllib.request.urlopen(request, timeout=60, context=context) as reply:
         return json.load(reply)
 

@@ -1,4 +1,5 @@
 """The token endpoint and the metadata server."""
+
 import json
 import time
 from base64 import urlsafe_b64encode
@@ -25,7 +26,14 @@ def pubsub():
 def assertion(info, **changes):
     """A signed JWT for this service account; a change to None leaves a claim out, a function is called."""
     now = int(time.time())
-    claims = {"iss": info["client_email"], "scope": SCOPE, "aud": info["token_uri"], "iat": now, "exp": now + 3600, **changes}
+    claims = {
+        "iss": info["client_email"],
+        "scope": SCOPE,
+        "aud": info["token_uri"],
+        "iat": now,
+        "exp": now + 3600,
+        **changes,
+    }
     head = {"alg": "RS256", "typ": "JWT", "kid": info["private_key_id"]}
     parts = [head, {key: value() if callable(value) else value for key, value in claims.items() if value is not None}]
     signed = b".".join(urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
@@ -71,7 +79,11 @@ def test_without_a_live_token_the_api_says_401(pubsub, tmp_path):
 
 def test_a_token_expires(pubsub, tmp_path):
     info = pubsub.write_service_account(tmp_path / "sa.json")
-    for lifetime in (0.5, 5, 50):  # the longer ones where the machine is so slow that the token is dead before it is tried
+    for lifetime in (
+        0.5,
+        5,
+        50,
+    ):  # the longer ones where the machine is so slow that the token is dead before it is tried
         pubsub.oauth.token_lifetime = lifetime
         token = exchange(pubsub, assertion(info, exp=int(time.time()) + 3600 - int(lifetime))).json()["access_token"]
         if get_topic(pubsub, token).status_code == 404:
@@ -85,12 +97,20 @@ def in_seconds(seconds):
     return lambda: int(time.time()) + seconds
 
 
-@pytest.mark.parametrize("changes, error", [
-    ({"aud": "https://example.org/token"}, "invalid_grant"), ({"exp": in_seconds(90000)}, "invalid_grant"),
-    ({"iat": in_seconds(-7300), "exp": in_seconds(-3700)}, "invalid_grant"), ({"iat": in_seconds(600)}, "invalid_grant"),
-    ({"iss": "nobody@example.org"}, "invalid_grant"), ({"scope": None}, "invalid_scope"), ({"scope": "openid"}, "invalid_scope"),
-    ({"iat": None}, "invalid_grant"), ({"exp": "soon"}, "invalid_grant"),
-])
+@pytest.mark.parametrize(
+    "changes, error",
+    [
+        ({"aud": "https://example.org/token"}, "invalid_grant"),
+        ({"exp": in_seconds(90000)}, "invalid_grant"),
+        ({"iat": in_seconds(-7300), "exp": in_seconds(-3700)}, "invalid_grant"),
+        ({"iat": in_seconds(600)}, "invalid_grant"),
+        ({"iss": "nobody@example.org"}, "invalid_grant"),
+        ({"scope": None}, "invalid_scope"),
+        ({"scope": "openid"}, "invalid_scope"),
+        ({"iat": None}, "invalid_grant"),
+        ({"exp": "soon"}, "invalid_grant"),
+    ],
+)
 def test_a_wrong_claim_is_refused(pubsub, tmp_path, changes, error):
     info = pubsub.write_service_account(tmp_path / "sa.json")
     reply = exchange(pubsub, assertion(info, **changes))
@@ -100,7 +120,10 @@ def test_a_wrong_claim_is_refused(pubsub, tmp_path, changes, error):
 def test_signature_reuse_and_nonsense_are_refused(pubsub, tmp_path):
     info = pubsub.write_service_account(tmp_path / "sa.json")
     stranger = write_service_account(tmp_path / "other.json", pubsub.token_url)
-    assert exchange(pubsub, assertion({**stranger, "private_key_id": info["private_key_id"]})).json()["error"] == "invalid_grant"
+    assert (
+        exchange(pubsub, assertion({**stranger, "private_key_id": info["private_key_id"]})).json()["error"]
+        == "invalid_grant"
+    )
     once = assertion(info)
     assert exchange(pubsub, once).status_code == 200
     assert exchange(pubsub, once).json()["error"] == "invalid_grant"
@@ -109,12 +132,18 @@ def test_signature_reuse_and_nonsense_are_refused(pubsub, tmp_path):
     assert requests.get(pubsub.token_url, timeout=10).status_code == 405
     assert requests.post(pubsub.token_url, json={"grant_type": JWT_GRANT}, timeout=10).status_code == 400
     requests.post(f"{pubsub.url}/_control/revoke", json={"keys": True}, timeout=10)
-    assert exchange(pubsub, assertion(info, exp=int(time.time()) + 60)).json()["error_description"] == "Invalid grant: account not found"
+    assert (
+        exchange(pubsub, assertion(info, exp=int(time.time()) + 60)).json()["error_description"]
+        == "Invalid grant: account not found"
+    )
 
 
 def test_refresh_token_grant(pubsub, tmp_path):
     info = pubsub.write_authorized_user(tmp_path / "user.json", quota_project="p")
-    form = {"grant_type": "refresh_token", **{key: info[key] for key in ("client_id", "client_secret", "refresh_token")}}
+    form = {
+        "grant_type": "refresh_token",
+        **{key: info[key] for key in ("client_id", "client_secret", "refresh_token")},
+    }
     token = requests.post(pubsub.token_url, data=form, timeout=10).json()["access_token"]
     assert get_topic(pubsub, token).status_code == 404
     wrong = requests.post(pubsub.token_url, data={**form, "client_secret": "x"}, timeout=10)
@@ -139,10 +168,13 @@ def test_google_auth_accepts_the_files(pubsub, tmp_path):
     service_account = pytest.importorskip("google.oauth2.service_account")
     from google.auth.transport.requests import Request
     from google.oauth2.credentials import Credentials
+
     pubsub.write_service_account(tmp_path / "sa.json")
     pubsub.write_authorized_user(tmp_path / "user.json")
-    for made in (service_account.Credentials.from_service_account_file(str(tmp_path / "sa.json"), scopes=[SCOPE]),
-                 Credentials.from_authorized_user_info({**json.loads((tmp_path / "user.json").read_text())})):
+    for made in (
+        service_account.Credentials.from_service_account_file(str(tmp_path / "sa.json"), scopes=[SCOPE]),
+        Credentials.from_authorized_user_info({**json.loads((tmp_path / "user.json").read_text())}),
+    ):
         if isinstance(made, Credentials):
             made._token_uri = pubsub.token_url
         made.refresh(Request())

@@ -1,4 +1,6 @@
-"""The benchmark's --peer: another program that ends at once, fails or cannot be started is reported, and holds nothing up."""
+"""The benchmark's --peer: another program that ends at once, fails or cannot be started is reported, and holds nothing
+up."""
+
 import os
 import sys
 import time
@@ -39,21 +41,29 @@ class Tap:
 @pytest.fixture
 def bench(monkeypatch):
     """Servers that no peer reaches."""
-    real = SimpleNamespace(pubsub_port=9, mongo_port=9, fresh=lambda: ("topic", "subscription", "collection"), count=lambda *_: 0)
+    real = SimpleNamespace(
+        pubsub_port=9, mongo_port=9, fresh=lambda: ("topic", "subscription", "collection"), count=lambda *_: 0
+    )
     real.start = lambda: real
     monkeypatch.setattr(stack, "Tool", Tap)
     monkeypatch.setattr(stack, "run_tool", lambda *_: None)
     return SimpleNamespace(build=None, real=real)
 
 
-@pytest.mark.parametrize("command, words", [
-    ("true", "it ended with exit code 0"),
-    ("exit 3", "it ended with exit code 3"),
-    ("echo cannot log in to {mongodb} >&2; exit 1", "it ended with exit code 1 cannot log in to mongodb://127.0.0.1:9/"),
-    ("/nowhere/no-such-program", "it ended with exit code 127"),
-    ("kill -9 $$", "it ended with exit code -9"),
-    ("sleep 600 & exit 5", "it ended with exit code 5"),
-])
+@pytest.mark.parametrize(
+    "command, words",
+    [
+        ("true", "it ended with exit code 0"),
+        ("exit 3", "it ended with exit code 3"),
+        (
+            "echo cannot log in to {mongodb} >&2; exit 1",
+            "it ended with exit code 1 cannot log in to mongodb://127.0.0.1:9/",
+        ),
+        ("/nowhere/no-such-program", "it ended with exit code 127"),
+        ("kill -9 $$", "it ended with exit code -9"),
+        ("sleep 600 & exit 5", "it ended with exit code 5"),
+    ],
+)
 def test_peer_that_ends(bench, command, words):
     began = time.monotonic()
     row = drain.drain_peer(bench, MESSAGES, command, None)

@@ -1,4 +1,5 @@
 """The Pub/Sub service: does it behave as production does?"""
+
 import base64
 import os
 import re
@@ -32,7 +33,8 @@ class Client:
         return reply.json()
 
     def create(self, **settings):
-        """Topic and subscription; ackDeadlineSeconds=600 where no lease shall expire during the test (12 s of its scaled time)."""
+        """Topic and subscription; ackDeadlineSeconds=600 where no lease shall expire during the test (12 s of its
+        scaled time)."""
         self.call("PUT", TOPIC, {})
         return self.ok("PUT", SUBSCRIPTION, {"topic": TOPIC, **settings})
 
@@ -48,7 +50,9 @@ class Client:
         return self.call("POST", f"{SUBSCRIPTION}:acknowledge", {"ackIds": ack_ids})
 
     def modify(self, seconds, *ack_ids):
-        return self.call("POST", f"{SUBSCRIPTION}:modifyAckDeadline", {"ackIds": ack_ids, "ackDeadlineSeconds": seconds})
+        return self.call(
+            "POST", f"{SUBSCRIPTION}:modifyAckDeadline", {"ackIds": ack_ids, "ackDeadlineSeconds": seconds}
+        )
 
 
 @pytest.fixture
@@ -85,13 +89,18 @@ def test_publish_pull_acknowledge(pubsub, client):
 
 
 def test_settings_come_back_with_defaults(client):
-    made = client.create(filter="attributes.a = \"b\"", pushConfig={}, enableExactlyOnceDelivery=True)
+    made = client.create(filter='attributes.a = "b"', pushConfig={}, enableExactlyOnceDelivery=True)
     assert made["ackDeadlineSeconds"] == 10 and made["messageRetentionDuration"] == "604800s"
     assert made["expirationPolicy"] == {"ttl": "2678400s"} and made["state"] == "ACTIVE" and made["filter"]
-    body = {"subscription": {"ackDeadlineSeconds": 60, "expirationPolicy": {}}, "updateMask": "ackDeadlineSeconds,expirationPolicy"}
+    body = {
+        "subscription": {"ackDeadlineSeconds": 60, "expirationPolicy": {}},
+        "updateMask": "ackDeadlineSeconds,expirationPolicy",
+    }
     patched = client.ok("PATCH", SUBSCRIPTION, body)
     assert patched["ackDeadlineSeconds"] == 60 and patched["expirationPolicy"] == {}
-    assert client.call("PATCH", SUBSCRIPTION, {"subscription": {"filter": ""}, "updateMask": "filter"}).status_code == 400
+    assert (
+        client.call("PATCH", SUBSCRIPTION, {"subscription": {"filter": ""}, "updateMask": "filter"}).status_code == 400
+    )
 
 
 def test_names_and_missing_things(client):
@@ -106,17 +115,34 @@ def test_names_and_missing_things(client):
     assert reply.status_code == 404 and reply.text.startswith("<!DOCTYPE html>")
 
 
-@pytest.mark.parametrize("body", [
-    b"{", b"[]", b'{"messages":[]}', b"{}", b'{"messages":[{}]}', b'{"messages":[{"data":""}]}', b'{"messages":[{"data":"a b="}]}',
-    b'{"messages":[{"data":"A"}]}', b'{"messages":[{"data":"YQ==","x":1}]}', b'{"messages":[{"attributes":{"a":1}}]}',
-    b'{"messages":[{"attributes":{"googx":"1"}}]}', b'{"messages":[{"attributes":{"":"1"}}]}', b'{"messages":[{"data":"\xff"}]}',
-    b'{"messages":[{"attributes":{"%s":"1"}}]}' % (b"k" * 257), b'{"messages":[{"attributes":{"k":"%s"}}]}' % (b"v" * 1025),
-    b'{"messages":[{"data":"YQ=="},{"data":"YQ","attributes":{%s}}]}' % b",".join(b'"k%d":"v"' % i for i in range(101)),
-    b'{"messages":[%s]}' % b",".join([b'{"data":"YQ=="}'] * 1001),
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'{"messages":[]}',
+        b"{}",
+        b'{"messages":[{}]}',
+        b'{"messages":[{"data":""}]}',
+        b'{"messages":[{"data":"a b="}]}',
+        b'{"messages":[{"data":"A"}]}',
+        b'{"messages":[{"data":"YQ==","x":1}]}',
+        b'{"messages":[{"attributes":{"a":1}}]}',
+        b'{"messages":[{"attributes":{"googx":"1"}}]}',
+        b'{"messages":[{"attributes":{"":"1"}}]}',
+        b'{"messages":[{"data":"\xff"}]}',
+        b'{"messages":[{"attributes":{"%s":"1"}}]}' % (b"k" * 257),
+        b'{"messages":[{"attributes":{"k":"%s"}}]}' % (b"v" * 1025),
+        b'{"messages":[{"data":"YQ=="},{"data":"YQ","attributes":{%s}}]}'
+        % b",".join(b'"k%d":"v"' % i for i in range(101)),
+        b'{"messages":[%s]}' % b",".join([b'{"data":"YQ=="}'] * 1001),
+    ],
+)
 def test_a_bad_publish_publishes_nothing(client, body):
     client.create()
-    reply = client.session.post(f"{client.url}/v1/{TOPIC}:publish", data=body, headers={"Content-Type": "application/json"}, timeout=10)
+    reply = client.session.post(
+        f"{client.url}/v1/{TOPIC}:publish", data=body, headers={"Content-Type": "application/json"}, timeout=10
+    )
     assert error_of(reply) == (400, "INVALID_ARGUMENT")
     assert client.pull(now=True) == []
 
@@ -167,7 +193,9 @@ def test_an_aborted_pull_steals_messages_until_the_deadline(pubsub, client):
     client.create(ackDeadlineSeconds=100)
     body = b'{"maxMessages":10}'
     with socket.create_connection(("127.0.0.1", pubsub.port)) as sock:
-        sock.sendall(b"POST /v1/%s:pull HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (SUBSCRIPTION.encode(), len(body), body))
+        sock.sendall(
+            b"POST /v1/%s:pull HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (SUBSCRIPTION.encode(), len(body), body)
+        )
         wait_until(lambda: pubsub.store.waiting == 1)
     client.publish("stolen")
     assert pubsub.log.wait(lambda event: event["kind"] == "deliver", 10)
@@ -241,7 +269,10 @@ def test_dead_letters_after_the_last_attempt(pubsub, client):
         client.modify(0, got["ackId"])
     assert client.pull(now=True) == []
     forwarded = client.ok("POST", f"{keeper}:pull", {"maxMessages": 1})["receivedMessages"][0]["message"]
-    assert forwarded["attributes"]["CloudPubSubDeadLetterSourceDeliveryCount"] == "5" and forwarded["attributes"]["a"] == "b"
+    assert (
+        forwarded["attributes"]["CloudPubSubDeadLetterSourceDeliveryCount"] == "5"
+        and forwarded["attributes"]["a"] == "b"
+    )
     assert pubsub.log.since(kind="dead_letter")[0]["attempts"] == 5
 
 
@@ -261,14 +292,26 @@ def test_retention_and_expiry(pubsub, client):
     client.publish("x")
     assert pubsub.log.wait(lambda event: event["kind"] == "retention", 30)
     assert client.pull(now=True) == []
-    client.ok("PATCH", SUBSCRIPTION, {"subscription": {"expirationPolicy": {"ttl": "86400s"}}, "updateMask": "expirationPolicy"})
+    client.ok(
+        "PATCH",
+        SUBSCRIPTION,
+        {"subscription": {"expirationPolicy": {"ttl": "86400s"}}, "updateMask": "expirationPolicy"},
+    )
     pubsub.store.retention_scale = 86400 * 5
     assert pubsub.log.wait(lambda event: event["kind"] == "subscription_expired", 30)
     assert client.call("GET", SUBSCRIPTION).status_code == 404
-    for bad in ({"messageRetentionDuration": "599s"}, {"messageRetentionDuration": "2678401s"}, {"expirationPolicy": {"ttl": "60s"}},
-                {"ackDeadlineSeconds": 9}, {"ackDeadlineSeconds": 601}):
+    for bad in (
+        {"messageRetentionDuration": "599s"},
+        {"messageRetentionDuration": "2678401s"},
+        {"expirationPolicy": {"ttl": "60s"}},
+        {"ackDeadlineSeconds": 9},
+        {"ackDeadlineSeconds": 601},
+    ):
         assert client.call("PUT", SUBSCRIPTION, {"topic": TOPIC, **bad}).status_code == 400
-    assert client.create(messageRetentionDuration="2678400s", expirationPolicy={})["messageRetentionDuration"] == "2678400s"
+    assert (
+        client.create(messageRetentionDuration="2678400s", expirationPolicy={})["messageRetentionDuration"]
+        == "2678400s"
+    )
 
 
 def test_deleted_topic_keeps_the_backlog(client):
@@ -302,8 +345,10 @@ def test_duplicate_partial_and_id_count_faults(pubsub, client):
     client.ack(first[0]["ackId"], second[1]["ackId"])
     assert pubsub.store.stats()[SUBSCRIPTION]["backlog"] == 0
     client.publish("a", "b", "c")
-    pubsub.faults.add({"match": ":pull", "action": {"type": "partial", "messages": 2}},
-                      {"match": ":publish", "action": {"type": "id_count", "delta": -1}})
+    pubsub.faults.add(
+        {"match": ":pull", "action": {"type": "partial", "messages": 2}},
+        {"match": ":publish", "action": {"type": "id_count", "delta": -1}},
+    )
     assert len(client.pull()) == 2
     assert len(client.publish("a", "b")) == 1
 
@@ -316,6 +361,7 @@ def test_grpc_free_official_client(pubsub):
     from google.pubsub_v1.services.publisher.transports.rest import PublisherRestTransport
     from google.pubsub_v1.services.subscriber.transports.rest import SubscriberRestTransport
     from google.pubsub_v1 import PublisherClient, SubscriberClient
+
     assert pubsub_v1 and ClientOptions
     where = {"host": f"127.0.0.1:{pubsub.port}", "credentials": AnonymousCredentials(), "url_scheme": "http"}
     publisher = PublisherClient(transport=PublisherRestTransport(**where))
@@ -331,8 +377,17 @@ def test_grpc_free_official_client(pubsub):
 
 
 def test_state_survives_kill(tmp_path):
-    process = ServiceProcess("pubsub", "--state", tmp_path / "state", "--pull-hang", "1", "--service-account", tmp_path / "sa.json",
-                             "--time-scale", "20")
+    process = ServiceProcess(
+        "pubsub",
+        "--state",
+        tmp_path / "state",
+        "--pull-hang",
+        "1",
+        "--service-account",
+        tmp_path / "sa.json",
+        "--time-scale",
+        "20",
+    )
     with process:
         client = Client(process.url)
         client.create(ackDeadlineSeconds=600)
@@ -347,7 +402,10 @@ def test_state_survives_kill(tmp_path):
         kinds = [event["kind"] for event in process.control("log")["events"] if event["kind"] != "http"]
         assert kinds == ["publish", "deliver", "ack", "ack", "deliver"]
         assert process.control("stats")[SUBSCRIPTION]["acked"] == 10
-    assert re.search("private_key", (tmp_path / "sa.json").read_text()) and os.stat(tmp_path / "sa.json").st_mode & 0o77 == 0
+    assert (
+        re.search("private_key", (tmp_path / "sa.json").read_text())
+        and os.stat(tmp_path / "sa.json").st_mode & 0o77 == 0
+    )
 
 
 def test_many_waiting_pulls_share_the_messages(pubsub, client):
@@ -364,6 +422,7 @@ def test_many_waiting_pulls_share_the_messages(pubsub, client):
                 seen.extend(m["message"]["messageId"] for m in got)
             if got:
                 mine.ack(*[m["ackId"] for m in got])
+
     threads = [threading.Thread(target=drain) for _ in range(8)]
     for thread in threads:
         thread.start()

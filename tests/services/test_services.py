@@ -1,4 +1,5 @@
 """The fault engine, Nature Remo, the proxy, TLS, MongoDB, the scripted MongoDB and the emulator."""
+
 import contextlib
 import json
 import os
@@ -14,8 +15,15 @@ import urllib.request
 import pymongo
 import pytest
 import requests
-from pymongo.errors import (AutoReconnect, BulkWriteError, DocumentTooLarge, NotPrimaryError, OperationFailure, PyMongoError,
-                            ServerSelectionTimeoutError)
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    DocumentTooLarge,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 from pymongo.write_concern import WriteConcern
 
 from services import emulator, ferretdb, mongodb, ports, tls
@@ -45,10 +53,13 @@ def completeness(service):
 
 # Faults
 
+
 def test_rules_count_skip_and_run_out():
     script = FaultScript()
     cut, slow = {"type": "cut"}, {"type": "slow"}
-    script.add({"match": ":pull$", "after": 1, "times": 2, "action": cut}, {"match": "^POST", "times": -1, "action": slow})
+    script.add(
+        {"match": ":pull$", "after": 1, "times": 2, "action": cut}, {"match": "^POST", "times": -1, "action": slow}
+    )
     assert [script.pick("POST", "/s:pull") for _ in range(4)] == [slow, cut, cut, slow]
     assert script.pick("GET", "/s") is None
     script.clear()
@@ -59,9 +70,11 @@ def test_rules_count_skip_and_run_out():
 
 
 def test_status_faults_have_every_shape_of_body(remo):
-    remo.faults.add({"action": {"type": "status", "status": 429, "headers": {"Retry-After": "7"}, "retry_info": "3s"}},
-                    {"action": {"type": "status", "status": 502, "body": "<html>Bad Gateway</html>"}},
-                    {"action": {"type": "status", "status": 503, "body": {"odd": [1]}}})
+    remo.faults.add(
+        {"action": {"type": "status", "status": 429, "headers": {"Retry-After": "7"}, "retry_info": "3s"}},
+        {"action": {"type": "status", "status": 502, "body": "<html>Bad Gateway</html>"}},
+        {"action": {"type": "status", "status": 503, "body": {"odd": [1]}}},
+    )
     limited, html, odd = poll(remo), poll(remo), poll(remo)
     assert limited.headers["Retry-After"] == "7" and limited.json()["error"]["details"][0]["retryDelay"] == "3s"
     assert html.status_code == 502 and html.headers["Content-Type"].startswith("text/html")
@@ -70,8 +83,10 @@ def test_status_faults_have_every_shape_of_body(remo):
 
 
 def test_cuts_before_after_and_in_the_middle(remo):
-    remo.faults.add(*({"action": {"type": "cut", "when": when, "reset": when == "mid"}} for when in ("before", "after", "mid")),
-                    {"action": {"type": "truncate"}})
+    remo.faults.add(
+        *({"action": {"type": "cut", "when": when, "reset": when == "mid"}} for when in ("before", "after", "mid")),
+        {"action": {"type": "truncate"}},
+    )
     for _ in range(4):
         with pytest.raises(requests.RequestException):
             poll(remo)
@@ -82,8 +97,11 @@ def test_cuts_before_after_and_in_the_middle(remo):
 
 
 def test_stall_delay_and_slow(remo):
-    remo.faults.add({"action": {"type": "stall", "seconds": 30}}, {"action": {"type": "delay", "seconds": 0.2}},
-                    {"action": {"type": "slow", "bytes_per_second": 10000}})
+    remo.faults.add(
+        {"action": {"type": "stall", "seconds": 30}},
+        {"action": {"type": "delay", "seconds": 0.2}},
+        {"action": {"type": "slow", "bytes_per_second": 10000}},
+    )
     with pytest.raises(requests.Timeout):
         poll(remo, timeout=0.2)
     wait_until(lambda: remo.faults.describe()[0]["fired"])  # by that one, not by the next
@@ -114,9 +132,14 @@ def test_control_api(remo):
 
 def test_http_details(remo):
     with contextlib.closing(requests.Session()) as session:
-        chunked = session.post(remo.url + "/_control/options", data=iter([b"{", b"}"]), headers={"Expect": "100-continue"}, timeout=10)
+        chunked = session.post(
+            remo.url + "/_control/options", data=iter([b"{", b"}"]), headers={"Expect": "100-continue"}, timeout=10
+        )
         assert chunked.json()["limit"] == 1000
-        assert session.get(remo.url + "/1/devices", headers={**BEARER, "Connection": "close"}, timeout=10).status_code == 200
+        assert (
+            session.get(remo.url + "/1/devices", headers={**BEARER, "Connection": "close"}, timeout=10).status_code
+            == 200
+        )
 
 
 def test_a_held_reply_waits_for_its_test(remo):
@@ -143,18 +166,26 @@ def test_drain_waits_for_what_the_dead_asked_for(remo):
 
 def test_a_drawn_port_is_nobody_elses():
     """Also while nobody listens there, and until the process that drew it ends."""
-    port, take = ports.free_port(), "import sys; from services import ports; print(ports._drawn.take(int(sys.argv[1])), flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", take, str(port)], cwd=TESTS_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    port, take = (
+        ports.free_port(),
+        "import sys; from services import ports; print(ports._drawn.take(int(sys.argv[1])), flush=True); sys.stdin.read()",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", take, str(port)], cwd=TESTS_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.communicate("")[0] == "False\n"
     port = 10**6 + os.getpid()  # given back, one of the range might be drawn by others
     assert ports._drawn.take(port)
     ports._drawn.give_back(port)
-    with subprocess.Popen([sys.executable, "-c", take, str(port)], cwd=TESTS_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", take, str(port)], cwd=TESTS_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout.readline() == "True\n" and not ports._drawn.take(port)
     assert ports._drawn.take(port)
 
 
 # Nature Remo
+
 
 def test_default_devices_and_ledger(remo):
     first = poll(remo).json()
@@ -191,7 +222,9 @@ def test_scenarios_date_skew_and_bodies(remo):
     assert len(poll(remo).json()) == 200
     remo.date_skew = -86400 * 366
     assert poll(remo).headers["Date"].split()[3] < time.strftime("%Y", time.gmtime())
-    remo.faults.add({"action": {"type": "body", "body": "[{\"id\":"}}, {"action": {"type": "body", "body": " ", "repeat": 1 << 20}})
+    remo.faults.add(
+        {"action": {"type": "body", "body": '[{"id":'}}, {"action": {"type": "body", "body": " ", "repeat": 1 << 20}}
+    )
     with pytest.raises(ValueError):
         poll(remo).json()
     assert len(poll(remo).content) == 1 << 20
@@ -208,10 +241,21 @@ def test_as_a_process():
     assert process.kill() == -9
 
 
-@pytest.mark.parametrize("name, args", [
-    ("pubsub", ["--auth", "--pkcs1", "--service-account", "sa.json", "--authorized-user", "user.json"]),
-    ("nature_remo", ["--scenario", "edge"]), ("proxy", ["--target", "9"]), ("wire_mongo", ["--standalone"]), ("mongodb", []),
-    pytest.param("emulator", [], marks=pytest.mark.skipif(emulator.find() is None, reason="Google's emulator is not installed"))])
+@pytest.mark.parametrize(
+    "name, args",
+    [
+        ("pubsub", ["--auth", "--pkcs1", "--service-account", "sa.json", "--authorized-user", "user.json"]),
+        ("nature_remo", ["--scenario", "edge"]),
+        ("proxy", ["--target", "9"]),
+        ("wire_mongo", ["--standalone"]),
+        ("mongodb", []),
+        pytest.param(
+            "emulator",
+            [],
+            marks=pytest.mark.skipif(emulator.find() is None, reason="Google's emulator is not installed"),
+        ),
+    ],
+)
 def test_each_program_starts_and_ends(name, args, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     process = ServiceProcess(name, *args).start(timeout=60)
@@ -224,6 +268,7 @@ def test_each_program_starts_and_ends(name, args, tmp_path, monkeypatch):
 
 # TLS
 
+
 def test_certificates(tmp_path):
     made = tls.make(tmp_path)
 
@@ -232,6 +277,7 @@ def test_certificates(tmp_path):
             request = urllib.request.Request(f"{service.url}/1/devices", headers=BEARER)
             with urllib.request.urlopen(request, timeout=10, context=ssl.create_default_context(cafile=ca)) as reply:
                 return reply.status
+
     assert get(made.server, made.ca) == 200
     for pair, ca in ((made.expired, made.ca), (made.wrong_host, made.ca), (made.server, made.other_ca)):
         with pytest.raises(urllib.error.URLError, match="certificate verify failed"):
@@ -239,6 +285,7 @@ def test_certificates(tmp_path):
 
 
 # Proxy
+
 
 @pytest.fixture
 def proxy(remo):
@@ -259,8 +306,11 @@ def test_pass_refuse_and_target(remo, proxy):
 
 
 def test_blackhole_and_stall_hold_bytes_back(proxy):
-    for begin, end in ((lambda: proxy.set_mode("blackhole"), lambda: proxy.set_mode("pass")),
-                       (lambda: proxy.shape("reply", stall=True), proxy.clear), (lambda: proxy.shape("request", stall=True), proxy.clear)):
+    for begin, end in (
+        (lambda: proxy.set_mode("blackhole"), lambda: proxy.set_mode("pass")),
+        (lambda: proxy.shape("reply", stall=True), proxy.clear),
+        (lambda: proxy.shape("request", stall=True), proxy.clear),
+    ):
         begin()
         with pytest.raises(requests.Timeout):
             poll(proxy, timeout=0.2)
@@ -315,6 +365,7 @@ def test_proxy_as_a_process(remo):
 
 # Scripted MongoDB
 
+
 @pytest.fixture
 def wire():
     with WireMongo() as server:
@@ -336,7 +387,9 @@ def test_insert_find_and_duplicates(wire):
     readings.insert_many([{"_id": i, "v": "x"} for i in range(5)], ordered=False)
     with pytest.raises(BulkWriteError) as caught:
         readings.insert_many([{"_id": i} for i in (4, 5)], ordered=False)
-    assert [(e["index"], e["code"], e["keyPattern"]) for e in caught.value.details["writeErrors"]] == [(0, 11000, {"_id": 1})]
+    assert [(e["index"], e["code"], e["keyPattern"]) for e in caught.value.details["writeErrors"]] == [
+        (0, 11000, {"_id": 1})
+    ]
     assert [d["_id"] for d in readings.find({"_id": {"$in": [5, 0, 99]}})] == [5, 0]
     assert len(list(readings.find({}, batch_size=2))) == 6
     durable = [event["ids"] for event in wire.log.since(kind="durable")]
@@ -370,16 +423,32 @@ def test_standalone_has_no_retries():
 def test_scripted_errors(wire):
     readings = collection(wire)
     errors = [{"index": 1, "code": 121}, {"index": 2, "code": 64}]
-    wire.script.add({"match": "^insert ", "action": {"type": "reply", "write_errors": errors, "write_concern_error": {"code": 64},
-                                                     "extra": {"unknown": 1}, "chunk": 1}})
+    wire.script.add(
+        {
+            "match": "^insert ",
+            "action": {
+                "type": "reply",
+                "write_errors": errors,
+                "write_concern_error": {"code": 64},
+                "extra": {"unknown": 1},
+                "chunk": 1,
+            },
+        }
+    )
     with pytest.raises(BulkWriteError) as caught:
         readings.insert_many([{"_id": i} for i in range(4)], ordered=False)
     details = caught.value.details
     assert [e["code"] for e in details["writeErrors"]] == [121, 64] and details["writeConcernErrors"][0]["code"] == 64
     assert stored(wire) == [0, 3] and wire.log.since(kind="durable") == []
-    wire.script.add({"match": "^insert ", "times": 2, "action": {"type": "error", "code": 10107, "labels": ["RetryableWriteError"]}},
-                    {"match": "^insert ", "action": {"type": "error", "code": 22, "errmsg": "bad BSON"}},
-                    {"match": "^insert ", "action": {"type": "reply", "n": 7, "delay": 0.05, "doubles": True}})
+    wire.script.add(
+        {
+            "match": "^insert ",
+            "times": 2,
+            "action": {"type": "error", "code": 10107, "labels": ["RetryableWriteError"]},
+        },
+        {"match": "^insert ", "action": {"type": "error", "code": 22, "errmsg": "bad BSON"}},
+        {"match": "^insert ", "action": {"type": "reply", "n": 7, "delay": 0.05, "doubles": True}},
+    )
     with pytest.raises(NotPrimaryError):
         readings.insert_one({"_id": 9})
     with pytest.raises(OperationFailure, match="bad BSON"):
@@ -423,6 +492,7 @@ def test_wire_mongo_as_a_process():
 
 # SecantusDB
 
+
 def test_mongodb_survives_kill_and_obeys_fail_points():
     server = mongodb.MongoDB()
     try:
@@ -450,7 +520,11 @@ def test_mongodb_survives_kill_and_obeys_fail_points():
 def test_mongodb_with_login_and_tls(tmp_path):
     made = tls.make(tmp_path / "tls")
     server = mongodb.MongoDB(storage=tmp_path / "data", user=("sensorqd", "p:/@ä"), tls=made.server, tls_ca=made.ca)
-    with server, contextlib.closing(server.client()) as client, contextlib.closing(server.client(login=False)) as stranger:
+    with (
+        server,
+        contextlib.closing(server.client()) as client,
+        contextlib.closing(server.client(login=False)) as stranger,
+    ):
         client.home.readings.insert_one({"_id": 1})
         with pytest.raises(OperationFailure):
             stranger.home.readings.insert_one({"_id": 2})
@@ -460,19 +534,25 @@ def test_mongodb_with_login_and_tls(tmp_path):
 
 # Emulator
 
+
 @pytest.mark.skipif(emulator.find() is None, reason="Google's Pub/Sub emulator is not installed")
 def test_emulator():
     with emulator.Emulator() as service:
         url = f"{service.url}/v1/projects/p/topics/readings"
         assert requests.put(url, json={}, timeout=60).json() == {"name": "projects/p/topics/readings"}
-        assert requests.post(f"{url}:publish", data=json.dumps({"messages": [{"data": "YQ=="}]}), timeout=60,
-                             headers={"Content-Type": "application/json"}).json() == {"messageIds": ["1"]}
+        assert requests.post(
+            f"{url}:publish",
+            data=json.dumps({"messages": [{"data": "YQ=="}]}),
+            timeout=60,
+            headers={"Content-Type": "application/json"},
+        ).json() == {"messageIds": ["1"]}
         pid = service.child.process.pid
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
 
 
 # FerretDB
+
 
 @pytest.mark.timeout(900)  # it may have to be built
 @pytest.mark.skipif(ferretdb.obstacle() is not None, reason=str(ferretdb.obstacle()))

@@ -1,8 +1,10 @@
 """A certificate authority for one test run: good, expired and wrong-host server certificates for services on loopback.
 
-make(directory) writes ca.pem, server.pem/.key (127.0.0.1 and localhost), expired.pem/.key, wrong-host.pem/.key (example.org),
-other-ca.pem (a CA that signed none of them) and client.pem/.key, and each pair joined as NAME-both.pem (MongoDB wants one file).
+make(directory) writes ca.pem, server.pem/.key (127.0.0.1 and localhost), expired.pem/.key, wrong-host.pem/.key
+(example.org), other-ca.pem (a CA that signed none of them) and client.pem/.key, and each pair joined as NAME-both.pem
+(MongoDB wants one file).
 """
+
 import argparse
 import datetime
 import ipaddress
@@ -19,7 +21,8 @@ _DAY = datetime.timedelta(days=1)
 
 
 def make(directory):
-    """Writes the files; returns their paths: ca, other_ca, server, expired, wrong_host, client (each pair with .cert, .key, .both)."""
+    """Writes the files; returns their paths: ca, other_ca, server, expired, wrong_host, client (each pair with .cert,
+    .key, .both)."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
@@ -27,10 +30,21 @@ def make(directory):
     _, other = _authority("another test CA", now)
     (directory / "ca.pem").write_bytes(_pem(ca))
     (directory / "other-ca.pem").write_bytes(_pem(other))
-    local = [x509.DNSName("localhost"), x509.DNSName("pubsub.example"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    pairs = {"server": (local, now - _DAY, now + 30 * _DAY), "expired": (local, now - 30 * _DAY, now - _DAY),
-             "wrong-host": ([x509.DNSName("example.org")], now - _DAY, now + 30 * _DAY), "client": (local, now - _DAY, now + 30 * _DAY)}
-    paths = {name.replace("-", "_"): _write_pair(directory, name, *_leaf(name, ca, ca_key, *spec)) for name, spec in pairs.items()}
+    local = [
+        x509.DNSName("localhost"),
+        x509.DNSName("pubsub.example"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
+    pairs = {
+        "server": (local, now - _DAY, now + 30 * _DAY),
+        "expired": (local, now - 30 * _DAY, now - _DAY),
+        "wrong-host": ([x509.DNSName("example.org")], now - _DAY, now + 30 * _DAY),
+        "client": (local, now - _DAY, now + 30 * _DAY),
+    }
+    paths = {
+        name.replace("-", "_"): _write_pair(directory, name, *_leaf(name, ca, ca_key, *spec))
+        for name, spec in pairs.items()
+    }
     return SimpleNamespace(ca=str(directory / "ca.pem"), other_ca=str(directory / "other-ca.pem"), **paths)
 
 
@@ -52,27 +66,50 @@ def _leaf(name, ca, ca_key, alternatives, begin, end):
     builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
     purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-    builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+    builder = builder.add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+    )
     return key, builder.sign(ca_key, hashes.SHA256())
 
 
 def _builder(subject, issuer, public_key, begin, end):
     def named(text):
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-    return x509.CertificateBuilder(issuer_name=named(issuer), subject_name=named(subject), public_key=public_key,
-                                   serial_number=x509.random_serial_number(), not_valid_before=begin, not_valid_after=end)
+
+    return x509.CertificateBuilder(
+        issuer_name=named(issuer),
+        subject_name=named(subject),
+        public_key=public_key,
+        serial_number=x509.random_serial_number(),
+        not_valid_before=begin,
+        not_valid_after=end,
+    )
 
 
 def _usage(**on):
-    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
-             "crl_sign", "encipher_only", "decipher_only")
+    names = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+        "encipher_only",
+        "decipher_only",
+    )
     return x509.KeyUsage(**{name: on.get(name, False) for name in names})
 
 
 def _write_pair(directory, name, key, cert):
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    paths = SimpleNamespace(cert=str(directory / f"{name}.pem"), key=str(directory / f"{name}.key"),
-                            both=str(directory / f"{name}-both.pem"))
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    paths = SimpleNamespace(
+        cert=str(directory / f"{name}.pem"),
+        key=str(directory / f"{name}.key"),
+        both=str(directory / f"{name}-both.pem"),
+    )
     for path, data in ((paths.cert, _pem(cert)), (paths.key, secret), (paths.both, secret + _pem(cert))):
         Path(path).touch(mode=0o600)
         Path(path).write_bytes(data)

@@ -1,5 +1,7 @@
-"""Logins of the scripted MongoDB server, as its side of the protocol: SCRAM-SHA-1, SCRAM-SHA-256 (RFC 5802, with MongoDB's digest of the password for the
-first), and MONGODB-X509, where the subject of the client's certificate is the user."""
+"""Logins of the scripted MongoDB server, as its side of the protocol: SCRAM-SHA-1, SCRAM-SHA-256 (RFC 5802, with
+MongoDB's digest of the password for the first), and MONGODB-X509, where the subject of the client's certificate is the
+user."""
+
 import base64
 import hashlib
 import hmac
@@ -15,7 +17,8 @@ class Refused(Exception):
 
 
 class Login:
-    """The login of one connection. user: (name, password); of MONGODB-X509: (subject, None). subject: of the client's certificate, or None."""
+    """The login of one connection. user: (name, password); of MONGODB-X509: (subject, None). subject: of the client's
+    certificate, or None."""
 
     def __init__(self, mechanism, user, subject=None):
         self.mechanism, self.user, self.subject = mechanism, user, subject
@@ -63,7 +66,11 @@ class Login:
 
     def _password(self):
         name, password = self.user
-        return hashlib.md5(f"{name}:mongo:{password}".encode()).hexdigest() if self.mechanism == "SCRAM-SHA-1" else password
+        return (
+            hashlib.md5(f"{name}:mongo:{password}".encode()).hexdigest()
+            if self.mechanism == "SCRAM-SHA-1"
+            else password
+        )
 
 
 def _fields(text):

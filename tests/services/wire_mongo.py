@@ -1,24 +1,28 @@
-"""A scripted MongoDB server: the wire protocol with a small store in memory, for replies that a real server cannot be made to give.
+"""A scripted MongoDB server: the wire protocol with a small store in memory, for replies that a real server cannot be
+made to give.
 
-Speaks OP_MSG (and OP_QUERY for the first hello). Commands: hello, ping, buildInfo, insert, update (of nothing), find (by _id, {"_id": {"$in": [...]}}, or all),
-getMore, killCursors, count, createIndexes, listIndexes, listCollections, connectionStatus, endSessions. Inserts keep _id unique; with
-retryable writes a repeated (lsid, txnNumber) answers the first result. As a program it prints `ready http://127.0.0.1:PORT control URL`.
+Speaks OP_MSG (and OP_QUERY for the first hello). Commands: hello, ping, buildInfo, insert, update (of nothing), find
+(by _id, {"_id": {"$in": [...]}}, or all), getMore, killCursors, count, createIndexes, listIndexes, listCollections,
+connectionStatus, endSessions. Inserts keep _id unique; with retryable writes a repeated (lsid, txnNumber) answers the
+first result. As a program it prints `ready http://127.0.0.1:PORT control URL`.
 
-A script is a list of rules as in services/faults.py, matched against "COMMAND DB.COLLECTION" (e.g. "^insert home.readings$", "^hello",
-"^saslStart"); a hello of any age is called hello. Action types:
+A script is a list of rules as in services/faults.py, matched against "COMMAND DB.COLLECTION" (e.g. "^insert
+home.readings$", "^hello", "^saslStart"); a hello of any age is called hello. Action types:
   drop        close the connection, nothing applied
   drop_reply  apply, then close without a reply
   no_reply    apply if applied is true, then never answer (seconds: close after so long)
   error       command failure: code, codeName, errmsg, labels ([...]); applied: true applies first
   reply       apply and answer, with any of: delay SECONDS, write_errors [{index, code, errmsg, ...}] (those documents are not stored),
               odd {code, errmsg, ...} (the write error of each document that has a field `odd`),
-              write_concern_error {code, errmsg, ...}, n (a wrong count), doubles true (all numbers as doubles), chunk BYTES (reply in small
-              writes), labels [...], extra {...} (more fields)
+              write_concern_error {code, errmsg, ...}, n (a wrong count), doubles true (all numbers as doubles), chunk
+              BYTES (reply in small writes), labels [...], extra {...} (more fields)
 
-Control API under /_control/: faults and log as in services/service.py, and GET documents?ns=DB.COLLECTION (extended JSON).
-Events of the log: command (command, ns, ids, txn, read: the read preference), applied (ns, ids), durable (ns, ids: the journaled majority reply that confirms these
-_ids as stored or present is about to be sent), reply (command, ns, ok, complete).
+Control API under /_control/: faults and log as in services/service.py, and GET documents?ns=DB.COLLECTION (extended
+JSON). Events of the log: command (command, ns, ids, txn, read: the read preference), applied (ns, ids), durable (ns,
+ids: the journaled majority reply that confirms these _ids as stored or present is about to be sent), reply (command,
+ns, ok, complete).
 """
+
 import contextlib
 import itertools
 import socket
@@ -55,14 +59,23 @@ class _Drop(Exception):
 
 
 class WireMongo:
-    """The server. Attributes may be changed while it runs: max_write_batch_size, max_bson_object_size, standalone, retry_aware,
-    majority_reads (False: finds with that read concern fail, as with enableMajorityReadConcern=false before MongoDB 5.0), members (ports of a
-    replica set, the first of them the primary's; each then answers a monitor's hello only when the monitor's patience ends, as MongoDB 4.4 does),
-    login ((mechanism, (user, password)): who has not logged in so is refused, see wire_login). tls: an object with .cert and .key (services.tls); tls_ca:
+    """The server. Attributes may be changed while it runs: max_write_batch_size, max_bson_object_size, standalone,
+    retry_aware, majority_reads (False: finds with that read concern fail, as with enableMajorityReadConcern=false
+    before MongoDB 5.0), members (ports of a replica set, the first of them the primary's; each then answers a monitor's
+    hello only when the monitor's patience ends, as MongoDB 4.4 does), login ((mechanism, (user, password)): who has not
+    logged in so is refused, see wire_login). tls: an object with .cert and .key (services.tls); tls_ca:
     clients need a certificate that this has signed."""
 
-    def __init__(self, port=0, standalone=False, max_write_batch_size=100000, max_bson_object_size=16 * 1024 * 1024, retry_aware=True, tls=None,
-                 tls_ca=None):
+    def __init__(
+        self,
+        port=0,
+        standalone=False,
+        max_write_batch_size=100000,
+        max_bson_object_size=16 * 1024 * 1024,
+        retry_aware=True,
+        tls=None,
+        tls_ca=None,
+    ):
         self.log = EventLog()
         self.script = FaultScript(("drop", "drop_reply", "no_reply", "error", "reply"))
         self.standalone = standalone
@@ -145,7 +158,9 @@ class WireMongo:
         try:
             if self._tls:
                 sock = self._tls.wrap_socket(sock, server_side=True)
-            login = self.login and wire_login.Login(*self.login, wire_login.subject_of(sock.getpeercert()) if self._tls else None)
+            login = self.login and wire_login.Login(
+                *self.login, wire_login.subject_of(sock.getpeercert()) if self._tls else None
+            )
             while True:
                 self._serve_one(sock, login, *_read_message(sock))
         except (OSError, _Drop, EOFError):
@@ -162,15 +177,23 @@ class WireMongo:
         namespace = f"{command.get('$db', 'admin')}.{command.get('collection', target)}"
         documents = command.get("documents", []) if name == "insert" else []
         ids = [document["_id"] for document in documents]
-        self.log.add("command", command=name, ns=namespace, ids=ids, txn=command.get("txnNumber"),
-                     read=command.get("$readPreference", {}).get("mode", "primary"))
+        self.log.add(
+            "command",
+            command=name,
+            ns=namespace,
+            ids=ids,
+            txn=command.get("txnNumber"),
+            read=command.get("$readPreference", {}).get("mode", "primary"),
+        )
         action = self.script.pick(name, namespace) or {"type": "reply"}
         reply = _ask_login(login, name, command) or self._perform(name, namespace, command, action)
         confirmed = _confirmed(reply, ids, command)
         if confirmed:
             self.log.add("durable", ns=namespace, ids=confirmed)
         if wants_reply:
-            self._send(sock, request_id, opcode, _doubled(reply) if action.get("doubles") else reply, action.get("chunk"))
+            self._send(
+                sock, request_id, opcode, _doubled(reply) if action.get("doubles") else reply, action.get("chunk")
+            )
         self.log.add("reply", command=name, ns=namespace, ok=reply["ok"], complete=wants_reply)
 
     def _perform(self, name, namespace, command, action):
@@ -183,8 +206,12 @@ class WireMongo:
         if kind == "error":
             if action.get("applied"):
                 self._execute(name, namespace, command, {})
-            return _failure(action.get("code", 8000), action.get("errmsg", "scripted failure"), action.get("codeName"),
-                            action.get("labels"))
+            return _failure(
+                action.get("code", 8000),
+                action.get("errmsg", "scripted failure"),
+                action.get("codeName"),
+                action.get("labels"),
+            )
         if kind != "no_reply" or action.get("applied"):
             reply = self._execute(name, namespace, command, action)
         if kind == "no_reply":
@@ -203,7 +230,7 @@ class WireMongo:
         data = struct.pack("<iiii", 16 + len(body), next(self._request_ids), request_id, opcode) + body
         step = chunk or len(data)
         for at in range(0, len(data), step):
-            sock.sendall(data[at:at + step])
+            sock.sendall(data[at : at + step])
 
     # Commands
 
@@ -215,18 +242,43 @@ class WireMongo:
             return handler(namespace, command, action)
 
     def _do_hello(self, _namespace, _command, _action):
-        reply = {"helloOk": True, "ismaster": True, "isWritablePrimary": True, "maxBsonObjectSize": self.max_bson_object_size,
-                 "maxMessageSizeBytes": 48000000, "maxWriteBatchSize": self.max_write_batch_size, "minWireVersion": 0, "maxWireVersion": 21,
-                 "readOnly": False, "connectionId": 1, "localTime": _now(), "logicalSessionTimeoutMinutes": 30, "ok": 1.0}
+        reply = {
+            "helloOk": True,
+            "ismaster": True,
+            "isWritablePrimary": True,
+            "maxBsonObjectSize": self.max_bson_object_size,
+            "maxMessageSizeBytes": 48000000,
+            "maxWriteBatchSize": self.max_write_batch_size,
+            "minWireVersion": 0,
+            "maxWireVersion": 21,
+            "readOnly": False,
+            "connectionId": 1,
+            "localTime": _now(),
+            "logicalSessionTimeoutMinutes": 30,
+            "ok": 1.0,
+        }
         if not self.standalone:
             me = f"{HOST}:{self._port}"
-            reply.update(setName="scripted", setVersion=1, hosts=[me], me=me, primary=me, secondary=False,
-                         electionId=bson.ObjectId("7fffffff0000000000000001"))
+            reply.update(
+                setName="scripted",
+                setVersion=1,
+                hosts=[me],
+                me=me,
+                primary=me,
+                secondary=False,
+                electionId=bson.ObjectId("7fffffff0000000000000001"),
+            )
         if self.members:
             hosts = [f"{HOST}:{port}" for port in self.members]
             primary = self._port == self.members[0]
-            reply.update(hosts=hosts, primary=hosts[0], isWritablePrimary=primary, ismaster=primary, secondary=not primary,
-                         topologyVersion={"processId": bson.ObjectId("7fffffff0000000000000002"), "counter": bson.Int64(1)})
+            reply.update(
+                hosts=hosts,
+                primary=hosts[0],
+                isWritablePrimary=primary,
+                ismaster=primary,
+                secondary=not primary,
+                topologyVersion={"processId": bson.ObjectId("7fffffff0000000000000002"), "counter": bson.Int64(1)},
+            )
         return reply
 
     def _do_ping(self, *_):
@@ -235,10 +287,18 @@ class WireMongo:
     _do_endSessions = _do_killCursors = _do_ping
 
     def _do_buildInfo(self, *_):
-        return {"version": "7.0.0", "versionArray": [7, 0, 0, 0], "maxBsonObjectSize": self.max_bson_object_size, "ok": 1.0}
+        return {
+            "version": "7.0.0",
+            "versionArray": [7, 0, 0, 0],
+            "maxBsonObjectSize": self.max_bson_object_size,
+            "ok": 1.0,
+        }
 
     def _do_connectionStatus(self, *_):
-        return {"authInfo": {"authenticatedUsers": [], "authenticatedUserRoles": [], "authenticatedUserPrivileges": []}, "ok": 1.0}
+        return {
+            "authInfo": {"authenticatedUsers": [], "authenticatedUserRoles": [], "authenticatedUserPrivileges": []},
+            "ok": 1.0,
+        }
 
     def _do_insert(self, namespace, command, action):
         transaction = self._transaction(command)
@@ -246,12 +306,21 @@ class WireMongo:
             return dict(self._transactions[transaction])
         documents = command.get("documents", [])
         if not 1 <= len(documents) <= self.max_write_batch_size:
-            return _failure(16, f"Write batch sizes must be between 1 and {self.max_write_batch_size}. Got {len(documents)} operations.",
-                            "InvalidLength")
-        scripted = {error["index"]: {"errmsg": "scripted write error", **error} for error in action.get("write_errors", [])}
+            return _failure(
+                16,
+                f"Write batch sizes must be between 1 and {self.max_write_batch_size}. Got {len(documents)} operations.",
+                "InvalidLength",
+            )
+        scripted = {
+            error["index"]: {"errmsg": "scripted write error", **error} for error in action.get("write_errors", [])
+        }
         errors, stored = [], []
         for index, document in enumerate(documents):
-            odd = {"errmsg": "scripted write error", **action["odd"], "index": index} if "odd" in action and "odd" in document else None
+            odd = (
+                {"errmsg": "scripted write error", **action["odd"], "index": index}
+                if "odd" in action and "odd" in document
+                else None
+            )
             error = odd or scripted.get(index) or self._store(namespace, index, document)
             if error:
                 errors.append(error)
@@ -279,14 +348,23 @@ class WireMongo:
         key = bson.encode({"": document["_id"]})
         collection = self._collections.setdefault(namespace, {})
         if key in collection:
-            return {"index": index, "code": 11000, "keyPattern": {"_id": 1}, "keyValue": {"_id": document["_id"]},
-                    "errmsg": f"E11000 duplicate key error collection: {namespace} index: _id_ dup key: {{ _id: {document['_id']!r} }}"}
+            return {
+                "index": index,
+                "code": 11000,
+                "keyPattern": {"_id": 1},
+                "keyValue": {"_id": document["_id"]},
+                "errmsg": f"E11000 duplicate key error collection: {namespace} index: _id_ dup key: {{ _id: {document['_id']!r} }}",
+            }
         collection[key] = raw
         return None
 
     def _do_find(self, namespace, command, _action):
         if not self.majority_reads and (command.get("readConcern") or {}).get("level") == "majority":
-            return _failure(148, "Majority read concern requested, but it is not supported by the storage engine.", "ReadConcernMajorityNotEnabled")
+            return _failure(
+                148,
+                "Majority read concern requested, but it is not supported by the storage engine.",
+                "ReadConcernMajorityNotEnabled",
+            )
         query = command.get("filter") or {}
         if set(query) - {"_id"}:
             return _failure(2, "this server finds by _id only", "BadValue")
@@ -295,9 +373,15 @@ class WireMongo:
         if "_id" in query:
             wanted = query["_id"]
             wanted = list(wanted["$in"]) if isinstance(wanted, dict | RawBSONDocument) and "$in" in wanted else [wanted]
-            found = [collection[key] for key in dict.fromkeys(bson.encode({"": value}) for value in wanted) if key in collection]
-        found = found[:abs(command.get("limit", 0)) or None]
-        return self._batch(namespace, found, command.get("batchSize", _FIRST_BATCH), "firstBatch", command.get("singleBatch"))
+            found = [
+                collection[key]
+                for key in dict.fromkeys(bson.encode({"": value}) for value in wanted)
+                if key in collection
+            ]
+        found = found[: abs(command.get("limit", 0)) or None]
+        return self._batch(
+            namespace, found, command.get("batchSize", _FIRST_BATCH), "firstBatch", command.get("singleBatch")
+        )
 
     def _do_getMore(self, namespace, command, _action):
         if command["getMore"] not in self._cursors:
@@ -312,7 +396,7 @@ class WireMongo:
             if taken and size > _REPLY_BYTES:
                 break
             taken.append(RawBSONDocument(raw))
-        rest = found[len(taken):]
+        rest = found[len(taken) :]
         cursor = next(self._cursor_ids) if rest and not single else 0
         if cursor:
             self._cursors[cursor] = rest
@@ -327,16 +411,30 @@ class WireMongo:
     def _do_createIndexes(self, namespace, command, _action):
         before = 1 if namespace in self._collections else 0
         self._collections.setdefault(namespace, {})
-        return {"numIndexesBefore": 1, "numIndexesAfter": 1 + len(command.get("indexes", [])), "createdCollectionAutomatically": not before,
-                "ok": 1.0}
+        return {
+            "numIndexesBefore": 1,
+            "numIndexesAfter": 1 + len(command.get("indexes", [])),
+            "createdCollectionAutomatically": not before,
+            "ok": 1.0,
+        }
 
     def _do_listIndexes(self, namespace, _command, _action):
-        return {"cursor": {"id": bson.Int64(0), "ns": namespace, "firstBatch": [{"v": 2, "key": {"_id": 1}, "name": "_id_"}]}, "ok": 1.0}
+        return {
+            "cursor": {
+                "id": bson.Int64(0),
+                "ns": namespace,
+                "firstBatch": [{"v": 2, "key": {"_id": 1}, "name": "_id_"}],
+            },
+            "ok": 1.0,
+        }
 
     def _do_listCollections(self, namespace, command, _action):
         names = [ns.split(".", 1)[1] for ns in self._collections if ns.startswith(command["$db"] + ".")]
         listed = [{"name": name, "type": "collection", "options": {}} for name in names]
-        return {"cursor": {"id": bson.Int64(0), "ns": f"{command['$db']}.$cmd.listCollections", "firstBatch": listed}, "ok": 1.0}
+        return {
+            "cursor": {"id": bson.Int64(0), "ns": f"{command['$db']}.$cmd.listCollections", "firstBatch": listed},
+            "ok": 1.0,
+        }
 
 
 def _tls_context(tls, tls_ca):
@@ -384,7 +482,7 @@ def _read_sections(body, at, end):
             continue
         stop = at + struct.unpack_from("<i", body, at)[0]
         zero = body.index(b"\0", at + 4)
-        name, at = body[at + 4:zero].decode(), zero + 1
+        name, at = body[at + 4 : zero].decode(), zero + 1
         sequences[name] = []
         while at < stop:
             raw = _slice(body, at)
@@ -395,7 +493,7 @@ def _read_sections(body, at, end):
 
 def _slice(body, at):
     """The BSON document that begins there."""
-    return bytes(body[at:at + struct.unpack_from("<i", body, at)[0]])
+    return bytes(body[at : at + struct.unpack_from("<i", body, at)[0]])
 
 
 def _inflate(document):
@@ -413,9 +511,16 @@ def _read(sock, size):
 
 
 def _confirmed(reply, ids, command):
-    """The _ids that this reply confirms as durable: stored or present already, under majority and journal, without a concern error."""
+    """The _ids that this reply confirms as durable: stored or present already, under majority and journal, without a
+    concern error."""
     concern = command.get("writeConcern") or {}
-    if not ids or not reply["ok"] or "writeConcernError" in reply or concern.get("w") != "majority" or not concern.get("j"):
+    if (
+        not ids
+        or not reply["ok"]
+        or "writeConcernError" in reply
+        or concern.get("w") != "majority"
+        or not concern.get("j")
+    ):
         return []
     refused = {int(error["index"]) for error in reply.get("writeErrors", []) if error["code"] != 11000}
     return [identity for index, identity in enumerate(ids) if index not in refused]
@@ -479,7 +584,9 @@ def main(argv=None):
     options.add_argument("--max-bson-object-size", type=int, default=16 * 1024 * 1024)
     options.add_argument("--naive-retries", action="store_true", help="apply a repeated retryable write again")
     args = options.parse_args(argv)
-    server = WireMongo(args.port, args.standalone, args.max_write_batch_size, args.max_bson_object_size, not args.naive_retries)
+    server = WireMongo(
+        args.port, args.standalone, args.max_write_batch_size, args.max_bson_object_size, not args.naive_retries
+    )
     return service.run_with_control(server, _WireControls(server), args.control_port)
 
 

@@ -1,4 +1,5 @@
 """Fixtures: the package, machines that have it or not, and what stands around them."""
+
 import contextlib
 import os
 import sys

@@ -1,7 +1,10 @@
-"""What stands around the machine under test, on the loopback that it shares: Nature Remo, Pub/Sub with TLS and OAuth, MongoDB with a login.
+"""What stands around the machine under test, on the loopback that it shares: Nature Remo, Pub/Sub with TLS and OAuth,
+MongoDB with a login.
 
-The ledger compares both ends: every reading that was served completely and every message that was published is one document.
+The ledger compares both ends: every reading that was served completely and every message that was published is one
+document.
 """
+
 import base64
 import contextlib
 import json
@@ -24,14 +27,16 @@ CA_FILE = "/etc/sensorqd/pubsub-ca.pem"
 
 
 class House:
-    """All of it, with a database of its own. devices: how many the source serves. deadline_scale: how many times as fast leases end: what was
-    handed to a daemon just before its end comes back after 10 s / deadline_scale."""
+    """All of it, with a database of its own. devices: how many the source serves. deadline_scale: how many times as
+    fast leases end: what was handed to a daemon just before its end comes back after 10 s / deadline_scale."""
 
     def __init__(self, directory, certificates, mongodb, devices=5, deadline_scale=5):
         self.certificates, self.mongodb = certificates, mongodb
         self.database = "db" + uuid.uuid4().hex[:12]
         self.remo = NatureRemo(limit=100000, devices=devices)
-        self.pubsub = PubSub(cert=certificates.server.cert, key=certificates.server.key, auth=True, time_scale=deadline_scale)
+        self.pubsub = PubSub(
+            cert=certificates.server.cert, key=certificates.server.key, auth=True, time_scale=deadline_scale
+        )
         self.key_file = Path(directory) / "pubsub-credential.json"
         self.published = Counter()
         self.stops = []  # (began, ended): polls in flight may be lost there
@@ -45,7 +50,11 @@ class House:
         self.pubsub.write_service_account(str(self.key_file))
         self._client = self.mongodb.client()
         self.call("PUT", f"topics/{TOPIC}", {})
-        self.call("PUT", f"subscriptions/{SUBSCRIPTION}", {"topic": f"projects/{PROJECT}/topics/{TOPIC}", "ackDeadlineSeconds": 10, "expirationPolicy": {}})
+        self.call(
+            "PUT",
+            f"subscriptions/{SUBSCRIPTION}",
+            {"topic": f"projects/{PROJECT}/topics/{TOPIC}", "ackDeadlineSeconds": 10, "expirationPolicy": {}},
+        )
         return self
 
     def __exit__(self, *_):
@@ -60,20 +69,39 @@ class House:
         config = {"pubsub": {"project": PROJECT, "endpoint": self.pubsub.url, "ca_file": CA_FILE}}
         if publishes:
             config["publish"] = {"topic": TOPIC, "sources": [self.source("home")]}
-        config["subscribe"] = [{"subscription": SUBSCRIPTION, **options, "mongodb": {
-            "uri": self.mongodb_uri(), "password_file": "mongodb.password", "database": self.database, "collection": "readings",
-            "backoff": {"initial": "1s", "max": "2s"}}}]
+        config["subscribe"] = [
+            {
+                "subscription": SUBSCRIPTION,
+                **options,
+                "mongodb": {
+                    "uri": self.mongodb_uri(),
+                    "password_file": "mongodb.password",
+                    "database": self.database,
+                    "collection": "readings",
+                    "backoff": {"initial": "1s", "max": "2s"},
+                },
+            }
+        ]
         return config
 
     def source(self, name):
-        return {"name": name, "type": "nature_remo", "interval": "10s", "token_file": "nature-remo.token", "url": self.remo.url}
+        return {
+            "name": name,
+            "type": "nature_remo",
+            "interval": "10s",
+            "token_file": "nature-remo.token",
+            "url": self.remo.url,
+        }
 
     def mongodb_uri(self):
         return f"mongodb://{self.mongodb.user[0]}@127.0.0.1:{self.mongodb.port}/?authSource=admin"
 
     def secrets(self):
-        return {"nature-remo.token": self.remo.token + "\n", "mongodb.password": self.mongodb.user[1] + "\n",
-                "pubsub-credential.json": self.key_file.read_text()}
+        return {
+            "nature-remo.token": self.remo.token + "\n",
+            "mongodb.password": self.mongodb.user[1] + "\n",
+            "pubsub-credential.json": self.key_file.read_text(),
+        }
 
     def move_in(self, machine, config=None, **options):
         """Configures the machine's sensorqd."""
@@ -83,8 +111,14 @@ class House:
     # The queue
 
     def call(self, method, resource, body=None):
-        reply = self._session.request(method, f"{self.pubsub.url}/v1/projects/{PROJECT}/{resource}", json=body, verify=self.certificates.ca, timeout=120,
-                                      headers={"Authorization": f"Bearer {self.pubsub.oauth.issue('test')}"})
+        reply = self._session.request(
+            method,
+            f"{self.pubsub.url}/v1/projects/{PROJECT}/{resource}",
+            json=body,
+            verify=self.certificates.ca,
+            timeout=120,
+            headers={"Authorization": f"Bearer {self.pubsub.oauth.issue('test')}"},
+        )
         reply.raise_for_status()
         return reply.json()
 
@@ -92,8 +126,13 @@ class House:
         """So many messages of somebody else's, each with a key of its own."""
         while count > 0:
             keys = [f"test:{len(self.published) + i}" for i in range(min(count, 500))]
-            messages = [{"data": base64.b64encode(json.dumps({"key": key, "padding": "x" * padding}).encode()).decode(), "attributes": {"idempotency_key": key}}
-                        for key in keys]
+            messages = [
+                {
+                    "data": base64.b64encode(json.dumps({"key": key, "padding": "x" * padding}).encode()).decode(),
+                    "attributes": {"idempotency_key": key},
+                }
+                for key in keys
+            ]
             self.call("POST", f"topics/{TOPIC}:publish", {"messages": messages})
             self.published.update(keys)
             count -= len(keys)
@@ -143,10 +182,16 @@ class House:
 
     @contextlib.contextmanager
     def kill_of(self):
-        """The block kills one: also a poll that was answered just before may not have come to the disk. What was answered until now is stored."""
+        """The block kills one: also a poll that was answered just before may not have come to the disk. What was
+        answered until now is stored."""
         began = time.monotonic()
-        wait_until(lambda: not self._counted(entry for entry in self._served() if entry["complete"] and entry["mono"] < began) - self._stored(),
-                   "everything that was served is stored")
+        wait_until(
+            lambda: (
+                not self._counted(entry for entry in self._served() if entry["complete"] and entry["mono"] < began)
+                - self._stored()
+            ),
+            "everything that was served is stored",
+        )
         try:
             yield
         finally:
@@ -161,7 +206,11 @@ class House:
         return self.collection().count_documents(query or {})
 
     def wait_count(self, count, query=None, patience=None):
-        return wait_until(lambda: self.count(query) >= count, lambda: f"{count} documents like {query or 'any'} ({self.count(query)} are there)", patience)
+        return wait_until(
+            lambda: self.count(query) >= count,
+            lambda: f"{count} documents like {query or 'any'} ({self.count(query)} are there)",
+            patience,
+        )
 
     # The ledger
 
@@ -174,14 +223,18 @@ class House:
         return self.remo.served(self._first)
 
     def settle(self, patience=None, rejected=0):
-        """Ends polling, waits until everything is stored, and checks that it is stored once and that so many are set apart. Returns how many documents
-        there are."""
+        """Ends polling, waits until everything is stored, and checks that it is stored once and that so many are set
+        apart. Returns how many documents there are."""
         self.remo.devices = []
         wait_until(lambda: self.remo.under_way() == 0, "the end of the polls that were answered before")
         due = [entry for entry in self._served() if entry["complete"] and not self._may_be_lost(entry)]
         expected = self._counted(due) + Counter(self.published.keys())
         excusable = self._counted(entry for entry in self._served() if self._may_be_lost(entry))
-        wait_until(lambda: not expected - self._stored(), lambda: f"missing: {list((expected - self._stored()).items())[:5]}", patience)
+        wait_until(
+            lambda: not expected - self._stored(),
+            lambda: f"missing: {list((expected - self._stored()).items())[:5]}",
+            patience,
+        )
         stored = self._stored()
         assert not stored - expected - excusable, f"too many: {list((stored - expected - excusable).items())[:5]}"
         assert max(stored.values()) == 1, "stored twice"
@@ -193,7 +246,10 @@ class House:
         return Counter(_reading(entry["device"], entry["newest_events"]) for entry in entries)
 
     def _stored(self):
-        return Counter(document.get("key") or _reading(document["id"], document["newest_events"]) for document in self.collection().find())
+        return Counter(
+            document.get("key") or _reading(document["id"], document["newest_events"])
+            for document in self.collection().find()
+        )
 
     def _may_be_lost(self, entry):
         return any(began <= entry["mono"] <= ended for began, ended in self.stops)
@@ -207,5 +263,9 @@ def _reading(device, events):
 def listening(machine, pid):
     """Addresses of TCP and UDP sockets of a process that wait for others."""
     inodes = set(re.findall(r"socket:\[(\d+)\]", machine.run("sh", "-c", f"ls -l /proc/{pid}/fd").stdout))
-    rows = [line.split() for table in ("tcp", "tcp6") for line in machine.run("cat", f"/proc/{pid}/net/{table}").stdout.splitlines()[1:]]
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in machine.run("cat", f"/proc/{pid}/net/{table}").stdout.splitlines()[1:]
+    ]
     return [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]

@@ -1,8 +1,10 @@
 """A small Debian booted by systemd-nspawn: its own systemd, journal and files, this machine's network.
 
-The tree is made by debootstrap once and kept; each container writes into a layer of its own above it, which survives its reboots and goes
-with the test. The overlay is mounted in a mount namespace that ends with the container, so that nothing is left mounted.
+The tree is made by debootstrap once and kept; each container writes into a layer of its own above it, which survives
+its reboots and goes with the test. The overlay is mounted in a mount namespace that ends with the container, so that
+nothing is left mounted.
 """
+
 import contextlib
 import hashlib
 import json
@@ -20,12 +22,34 @@ sys.path.append(str(REPO / "tests" / "integration"))
 from harness import EVENTS, wait_until  # noqa: E402
 from package import CACHE, SUITE, locked, run  # noqa: E402
 
-LIBRARIES = {"bookworm": ["libcurl4", "libmicrohttpd12", "libmongoc-1.0-0", "libssl3"],
-             "trixie": ["libcurl4t64", "libmicrohttpd12t64", "libmongoc-1.0-0t64", "libssl3t64"]}
-PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "libjson-c5", "libsqlite3-0", "libsystemd0", "libyaml-0-2", "zlib1g", "sqlite3", *LIBRARIES[SUITE]]
+LIBRARIES = {
+    "bookworm": ["libcurl4", "libmicrohttpd12", "libmongoc-1.0-0", "libssl3"],
+    "trixie": ["libcurl4t64", "libmicrohttpd12t64", "libmongoc-1.0-0t64", "libssl3t64"],
+}
+PACKAGES = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "ca-certificates",
+    "libjson-c5",
+    "libsqlite3-0",
+    "libsystemd0",
+    "libyaml-0-2",
+    "zlib1g",
+    "sqlite3",
+    *LIBRARIES[SUITE],
+]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
 DEVICES = Path("/sys/fs/cgroup/devices")
-ALONE = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]  # mounts of its own; ends with the tests
+ALONE = [
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "unshare",
+    "--mount",
+    "--propagation",
+    "private",
+]  # mounts of its own; ends with the tests
 MOUNT = """set -eu
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 shift; root=$1/root; shift
@@ -41,8 +65,20 @@ def base_tree():
         if not tree.exists():
             making = CACHE / "root.making"
             shutil.rmtree(making, ignore_errors=True)
-            run("unshare", "--mount", "--propagation", "private", "debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, making)
-            (making / "etc/machine-id").write_text("")  # each container draws its own; "uninitialized" would ask the questions of a first boot
+            run(
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                "debootstrap",
+                "--variant=minbase",
+                f"--include={','.join(PACKAGES)}",
+                SUITE,
+                making,
+            )
+            (making / "etc/machine-id").write_text(
+                ""
+            )  # each container draws its own; "uninitialized" would ask the questions of a first boot
             shutil.rmtree(making / "var/cache/apt", ignore_errors=True)
             making.rename(tree)
     return tree
@@ -80,11 +116,19 @@ class Container:
         lower = ":".join(map(str, self.layers))
         options = [] if network else ["--private-network"]
         with open(self.directory / "console.log", "ab") as log:
-            self.process = subprocess.Popen([*ALONE, "sh", "-c", MOUNT, "sh", lower, str(self.directory), *options],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                [*ALONE, "sh", "-c", MOUNT, "sh", lower, str(self.directory), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         self.leader = wait_until(self._find_leader, f"a container: {self._console()}", 120)
-        wait_until(lambda: self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded"),
-                   f"the end of the boot: {self._console()}", 180)
+        wait_until(
+            lambda: self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded"),
+            f"the end of the boot: {self._console()}",
+            180,
+        )
         return self
 
     def _console(self):
@@ -126,10 +170,23 @@ class Container:
 
     def run(self, *command, check=True, timeout=300, user=None):
         """Runs a command inside, as root or as another user. Its output and error output are both in .stdout."""
-        inside = [*(["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups"] if user else []), *map(str, command)]
-        done = subprocess.run(["nsenter", "-t", str(self.leader), "-a", "--", *inside], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, env=ENVIRONMENT)
-        assert not check or done.returncode == 0, f"{' '.join(inside)}: exit code {done.returncode}\n{done.stdout[-4000:]}\n{self.last_log()}"
+        inside = [
+            *(["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups"] if user else []),
+            *map(str, command),
+        ]
+        done = subprocess.run(
+            ["nsenter", "-t", str(self.leader), "-a", "--", *inside],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env=ENVIRONMENT,
+        )
+        assert not check or done.returncode == 0, (
+            f"{' '.join(inside)}: exit code {done.returncode}\n{done.stdout[-4000:]}\n{self.last_log()}"
+        )
         return done
 
     def systemctl(self, *arguments, check=True, **options):
@@ -169,8 +226,9 @@ class Container:
             self.write(f"/etc/sensorqd/credentials/{secret}", text, 0o600)
 
     def can_refuse_devices(self):
-        """Lets DeviceAllow= have its effect: systemd-nspawn mounts the hierarchy of devices read-only, and systemd asks at its start what it may
-        use. False where there is none (cgroup v2 alone): systemd would load a BPF program, which systemd-nspawn lets no container do."""
+        """Lets DeviceAllow= have its effect: systemd-nspawn mounts the hierarchy of devices read-only, and systemd asks
+        at its start what it may use. False where there is none (cgroup v2 alone): systemd would load a BPF program,
+        which systemd-nspawn lets no container do."""
         if not DEVICES.is_dir():
             return False
         self.cgroups = set(DEVICES.rglob("*/"))
@@ -185,34 +243,49 @@ class Container:
     # Journal
 
     def journal(self, event=None, unit="sensorqd", **fields):
-        """Entries of a unit, as dicts; those of one EVENT_ name when it is given. unit=None: of any, which is for the last words of a process: the journal
-        asks for the unit when it reads them, and knows none if the process has ended by then."""
+        """Entries of a unit, as dicts; those of one EVENT_ name when it is given. unit=None: of any, which is for the
+        last words of a process: the journal asks for the unit when it reads them, and knows none if the process has
+        ended by then."""
         wanted = {**({"MESSAGE_ID": EVENTS[event]} if event else {}), **fields}
         of_unit = ["-u", unit] if unit else []
-        text = self.run("journalctl", *of_unit, "-o", "json", "--no-pager", *[f"{k}={v}" for k, v in wanted.items()]).stdout
+        text = self.run(
+            "journalctl", *of_unit, "-o", "json", "--no-pager", *[f"{k}={v}" for k, v in wanted.items()]
+        ).stdout
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def wait_event(self, event, count=1, unit="sensorqd", patience=None):
         """The count-th entry of that event."""
         try:
-            return wait_until(lambda: self.journal(event, unit)[count - 1:count], f"{event} x{count} of {unit}", patience)[0]
+            return wait_until(
+                lambda: self.journal(event, unit)[count - 1 : count], f"{event} x{count} of {unit}", patience
+            )[0]
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.last_log()}") from None
 
     def last_log(self):
-        done = subprocess.run(["nsenter", "-t", str(self.leader), "-a", "--", "journalctl", "-n", "40", "--no-pager", "-o", "short"],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=ENVIRONMENT)
+        done = subprocess.run(
+            ["nsenter", "-t", str(self.leader), "-a", "--", "journalctl", "-n", "40", "--no-pager", "-o", "short"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=ENVIRONMENT,
+        )
         return done.stdout
 
     def status(self, name="sensorqd", user=None):
         """`sensorqd status --json`."""
-        return json.loads(self.run("sensorqd", "-c", f"/etc/sensorqd/{name}.yaml", "status", "--json", user=user).stdout)
+        return json.loads(
+            self.run("sensorqd", "-c", f"/etc/sensorqd/{name}.yaml", "status", "--json", user=user).stdout
+        )
 
     def wait_status_text(self, pattern, patience=None):
         """Waits until the Status: line of `systemctl status` matches."""
+
         def look():
             text = self.show("StatusText")
             return text if re.search(pattern, text) else None
+
         try:
             return wait_until(look, f"STATUS= like {pattern!r}", patience)
         except AssertionError as error:
@@ -228,5 +301,9 @@ def obstacle():
             return f"not installed: {program}"
     with tempfile.TemporaryDirectory() as directory:
         script = f"cd {directory} && mkdir a b c d && mount -t overlay overlay -o lowerdir=a,upperdir=b,workdir=c d"
-        probe = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--ipc", "--uts", "--net", "sh", "-c", script], capture_output=True, text=True)
+        probe = subprocess.run(
+            ["unshare", "--mount", "--pid", "--fork", "--ipc", "--uts", "--net", "sh", "-c", script],
+            capture_output=True,
+            text=True,
+        )
     return None if probe.returncode == 0 else f"not possible here: no namespaces or no overlay: {probe.stderr.strip()}"

@@ -2,6 +2,7 @@
 
 $SENSORQD_TEST_SUITE says for which Debian: bookworm, this machine's, or trixie, where a tree of its own builds it.
 """
+
 import fcntl
 import hashlib
 import os
@@ -14,8 +15,26 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 SUITE = os.environ.get("SENSORQD_TEST_SUITE", "bookworm")
 CACHE = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests")) / "system"
-PARTS = ["lib", "daemon", "config", "systemd", "docs", "debian", "meson.build", "meson_options.txt", "tests/meson.build", "README.md", "README.ja.md", "CONTRIBUTING.md", "SECURITY.md", "NEWS.md", "LICENSE"]
-PARTS += [f"tests/{name}" for name in re.findall(r"^subdir\('(\w+)'\)", (REPO / "tests" / "meson.build").read_text(), re.M)]  # read without the tests, too
+PARTS = [
+    "lib",
+    "daemon",
+    "config",
+    "systemd",
+    "docs",
+    "debian",
+    "meson.build",
+    "meson_options.txt",
+    "tests/meson.build",
+    "README.md",
+    "README.ja.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "NEWS.md",
+    "LICENSE",
+]
+PARTS += [
+    f"tests/{name}" for name in re.findall(r"^subdir\('(\w+)'\)", (REPO / "tests" / "meson.build").read_text(), re.M)
+]  # read without the tests, too
 KEPT = 3  # builds, newest first
 RELEASES = {"0.1.0": "ffa12abc43", "0.2.0": "0cefeffb65"}  # the commits that were these
 
@@ -40,8 +59,15 @@ class locked:
 
 def run(*command, **options):
     """Output of a command that must succeed."""
-    done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                          **options)
+    done = subprocess.run(
+        list(map(str, command)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        **options,
+    )
     assert done.returncode == 0, f"{command[0]}: exit code {done.returncode}\n{done.stdout[-6000:]}"
     return done.stdout
 
@@ -49,7 +75,11 @@ def run(*command, **options):
 def _files():
     for part in PARTS:
         path = REPO / part
-        yield from sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts) if path.is_dir() else [path]
+        yield from (
+            sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+            if path.is_dir()
+            else [path]
+        )
 
 
 def _digest():
@@ -69,7 +99,9 @@ def _build(directory):
     if SUITE == "bookworm":
         run(source / "debian" / "build", directory, env={**os.environ, **options})
     else:
-        Root(SUITE, "amd64").make().run("/source/debian/build /target", (source, "/source"), (directory, "/target"), environment=options)
+        Root(SUITE, "amd64").make().run(
+            "/source/debian/build /target", (source, "/source"), (directory, "/target"), environment=options
+        )
     shutil.rmtree(source)
 
 
@@ -95,7 +127,12 @@ def release(number):
     """The package of an earlier version as it was, built of the history; None in a tree without it."""
     commit = RELEASES[number]
     directory = CACHE / f"release-{SUITE}-{commit}"
-    if subprocess.run(["git", "-C", REPO, "cat-file", "-e", f"{commit}^{{commit}}"], stderr=subprocess.DEVNULL).returncode != 0:
+    if (
+        subprocess.run(
+            ["git", "-C", REPO, "cat-file", "-e", f"{commit}^{{commit}}"], stderr=subprocess.DEVNULL
+        ).returncode
+        != 0
+    ):
         return None
     with locked("release"):
         if not directory.exists():
@@ -107,22 +144,31 @@ def release(number):
             if SUITE == "bookworm":
                 run("dpkg-buildpackage", "-b", "-us", "-uc", cwd=making / "source", env={**os.environ, **options})
             else:
-                Root(SUITE, "amd64").make().run("cd /making/source && dpkg-buildpackage -b -us -uc", (making, "/making"), environment=options)
+                Root(SUITE, "amd64").make().run(
+                    "cd /making/source && dpkg-buildpackage -b -us -uc", (making, "/making"), environment=options
+                )
             shutil.rmtree(making / "source")
             making.rename(directory)
     return next(directory.glob("sensorqd_*.deb"))
 
 
 def stand_in(deb, directory):
-    """This program in the clothes of 0.1.0, where the history is not there: a dynamic user, and the configuration as a conffile that the next
-    version changes."""
+    """This program in the clothes of 0.1.0, where the history is not there: a dynamic user, and the configuration as a
+    conffile that the next version changes."""
+
     def as_it_was(tree):
         for unit in tree.glob("**/systemd/system/sensorqd*.service"):
-            unit.write_text(unit.read_text().replace("User=sensorqd", "DynamicUser=yes").replace("StateDirectoryMode=0750", "StateDirectoryMode=0700"))
+            unit.write_text(
+                unit.read_text()
+                .replace("User=sensorqd", "DynamicUser=yes")
+                .replace("StateDirectoryMode=0750", "StateDirectoryMode=0700")
+            )
         (tree / "usr/lib/sysusers.d/sensorqd.conf").unlink()
         postinst = tree / "DEBIAN" / "postinst"
         postinst.write_text(re.sub(r"systemd-sysusers .*", ":", postinst.read_text()))
-        (tree / "etc/sensorqd/sensorqd.yaml").write_text("# of 0.1.0\n" + (tree / "usr/share/sensorqd/sensorqd.yaml").read_text())
+        (tree / "etc/sensorqd/sensorqd.yaml").write_text(
+            "# of 0.1.0\n" + (tree / "usr/share/sensorqd/sensorqd.yaml").read_text()
+        )
         (tree / "DEBIAN" / "conffiles").write_text("/etc/sensorqd/sensorqd.yaml\n")
 
     return with_version(deb, "0.0.9-1", directory, as_it_was)

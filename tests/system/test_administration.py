@@ -1,4 +1,5 @@
 """What docs/OPERATIONS.md tells an administrator to do, done."""
+
 import contextlib
 import json
 import re
@@ -12,7 +13,9 @@ from services import ports
 from services.connect_proxy import ConnectProxy
 from services.mongodb import MongoDB
 
-PAGE = re.sub(r" \\\n +", " ", (Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md").read_text())  # commands as one line
+PAGE = re.sub(
+    r" \\\n +", " ", (Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md").read_text()
+)  # commands as one line
 
 
 def block(mark):
@@ -37,7 +40,9 @@ class LeastPrivileged:
 
     def __init__(self, server, database):
         self.server, self.user = server, ("sensorqd", "least")
-        role = json.loads(re.search(r"createRole\((\{.*?\n\})\)", block("role"), re.S)[1].replace('"home"', json.dumps(database)))
+        role = json.loads(
+            re.search(r"createRole\((\{.*?\n\})\)", block("role"), re.S)[1].replace('"home"', json.dumps(database))
+        )
         with contextlib.closing(server.client()) as client:
             client.admin.command("createRole", role["role"], privileges=role["privileges"], roles=role["roles"])
             client.admin.command("createUser", self.user[0], pwd=self.user[1], roles=[role["role"]])
@@ -63,10 +68,16 @@ def test_least_privilege_in_mongodb(machine, tmp_path, certificates, strict_mong
         machine.systemctl("start", "sensorqd")
         house.wait_count(5)
         house.settle()
-        house.call("POST", "topics/sensor-data:publish", {"messages": [{"data": "W10=", "attributes": {"idempotency_key": "no-object"}}]})  # []
+        house.call(
+            "POST",
+            "topics/sensor-data:publish",
+            {"messages": [{"data": "W10=", "attributes": {"idempotency_key": "no-object"}}]},
+        )  # []
         rejected = machine.wait_event("READING_REJECTED")
         assert rejected["SENSORQD_REASON"]
-        wait_until(lambda: house.collection("readings_rejected").count_documents({}) == 1, "the message that is no object")
+        wait_until(
+            lambda: house.collection("readings_rejected").count_documents({}) == 1, "the message that is no object"
+        )
         assert re.search(r"^warn .*createIndex", machine.run("sensorqd", "setup").stdout, re.M)
         grant(strict_mongodb, house.database, "readings", "createIndex")
         assert re.search(r"^ok +mongodb .*indexes of .* 4 created", machine.run("sensorqd", "setup").stdout, re.M)
@@ -115,7 +126,9 @@ def test_a_verb_sees_an_encrypted_credential(machine, house):
     """By the page's line; without it `check` says that the secret is missing."""
     house.move_in(machine)
     machine.run("systemd-creds", "setup", check=False)
-    machine.run("sh", "-ec", "\n".join(commands("systemd-creds encrypt")[:-1]).replace("--name", "--with-key=host --name"))
+    machine.run(
+        "sh", "-ec", "\n".join(commands("systemd-creds encrypt")[:-1]).replace("--name", "--with-key=host --name")
+    )
     assert machine.run("sensorqd", "check", check=False).returncode == 77
     [line] = commands("systemd-run")
     shown = machine.run("sh", "-ec", line, check=False)
@@ -127,13 +140,30 @@ def test_alarm_by_mail(running, house):
     house.wait_count(5)
     running.write("/usr/local/bin/mail", "#!/bin/sh\ncat >/root/mail-$2\n")
     running.run("chmod", "755", "/usr/local/bin/mail")
-    running.run("sh", "-ec", block("alarm").replace("sudo ", "").replace("sleep 60", "sleep 1").replace('"sensorqd: something is wrong"', "alarm"))
+    running.run(
+        "sh",
+        "-ec",
+        block("alarm")
+        .replace("sudo ", "")
+        .replace("sleep 60", "sleep 1")
+        .replace('"sensorqd: something is wrong"', "alarm"),
+    )
     assert running.systemctl("is-active", "sensorqd-watch.timer").stdout.strip() == "active"
-    wait_until(lambda: running.systemctl("start", "sensorqd-watch", check=False).returncode == 0, "a look at a machine where all is well")
+    wait_until(
+        lambda: running.systemctl("start", "sensorqd-watch", check=False).returncode == 0,
+        "a look at a machine where all is well",
+    )
     running.systemctl("stop", "sensorqd")
     running.run("rm", "-f", "/root/mail-alarm")  # it may not have been well at once
     running.systemctl("start", "sensorqd-watch", check=False)
-    mail = wait_until(lambda: running.path("/root/mail-alarm").exists() and "no status of a daemon" in (text := running.read("/root/mail-alarm")) and text, "the mail")
+    mail = wait_until(
+        lambda: (
+            running.path("/root/mail-alarm").exists()
+            and "no status of a daemon" in (text := running.read("/root/mail-alarm"))
+            and text
+        ),
+        "the mail",
+    )
     assert "Active: inactive" in mail
 
 
@@ -141,10 +171,19 @@ def test_behind_a_proxy(machine, house):
     """Both ways of the page, through a proxy that is the only way."""
     with ConnectProxy() as proxy:
         config = house.config()
-        config["pubsub"]["endpoint"] = house.pubsub.url.replace("127.0.0.1", "pubsub.example")  # a name that only the proxy knows
+        config["pubsub"]["endpoint"] = house.pubsub.url.replace(
+            "127.0.0.1", "pubsub.example"
+        )  # a name that only the proxy knows
         house.move_in(machine, config)
-        lines = block("proxy").replace("sudo ", "").replace("proxy.lan:3128", f"127.0.0.1:{proxy.port}").replace(" no_proxy=localhost,127.0.0.1", "")
-        [check] = [line.replace("sudo ", "env ") for line in commands("https_proxy=http://proxy.lan:3128 sensorqd check")]
+        lines = (
+            block("proxy")
+            .replace("sudo ", "")
+            .replace("proxy.lan:3128", f"127.0.0.1:{proxy.port}")
+            .replace(" no_proxy=localhost,127.0.0.1", "")
+        )
+        [check] = [
+            line.replace("sudo ", "env ") for line in commands("https_proxy=http://proxy.lan:3128 sensorqd check")
+        ]
         shown = machine.run("sh", "-ec", check.replace("proxy.lan:3128", f"127.0.0.1:{proxy.port}"), check=False)
         assert "FAIL" not in shown.stdout and proxy.connects > 0, shown.stdout
         before = proxy.connects
@@ -154,18 +193,23 @@ def test_behind_a_proxy(machine, house):
 
 
 def test_socket_of_systemd(running, house, deb):
-    """The page's unit and lines beside a service that runs; what is pushed arrives, also after a removal and another installation."""
+    """The page's unit and lines beside a service that runs; what is pushed arrives, also after a removal and another
+    installation."""
     port = ports.free_port()
     page = (Path(__file__).resolve().parents[2] / "docs" / "sources" / "http-push.md").read_text()
     name, unit = re.search(r"^```ini\n# (\S+\.socket)\n(.*?)```", page, re.M | re.S).groups()
     running.write(name, unit.replace("ListenStream=8427", f"ListenStream=127.0.0.1:{port}"))
     config = house.config()
-    config["publish"]["sources"].append({"name": "push", "type": "http_push", "listen": "systemd:push", "token_file": "push.token", "allow_plain": True})
+    config["publish"]["sources"].append(
+        {"name": "push", "type": "http_push", "listen": "systemd:push", "token_file": "push.token", "allow_plain": True}
+    )
     running.configure(config, {"push.token": "a-secret-of-push"})
 
     def push():
         headers = {"Authorization": "Bearer a-secret-of-push"}
-        assert requests.post(f"http://127.0.0.1:{port}/readings", json={"co2": 612}, headers=headers, timeout=60).json() == {"stored": 1}
+        assert requests.post(
+            f"http://127.0.0.1:{port}/readings", json={"co2": 612}, headers=headers, timeout=60
+        ).json() == {"stored": 1}
 
     running.run("sh", "-ec", re.search(r"<!-- socket: .*?-->\n```sh\n(.*?)```", page, re.S)[1].replace("sudo ", ""))
     push()
@@ -176,15 +220,21 @@ def test_socket_of_systemd(running, house, deb):
 
 
 def test_missing_credentials_directory_is_243(machine, house):
-    """systemd gives up before sensorqd begins; an install of the directory mends it, without another start. Until then the journal grows slowly."""
+    """systemd gives up before sensorqd begins; an install of the directory mends it, without another start. Until then
+    the journal grows slowly."""
     house.move_in(machine)
     grows = machine.show("RestartUSec") != "15s"  # to 5 min: test_pauses_between_restarts_grow
     machine.drop_in("[Service]\nRestartSec=1\n" + ("RestartSteps=0\n" if grows else ""))
     machine.run("mv", "/etc/sensorqd/credentials", "/root/credentials")
     assert machine.systemctl("start", "sensorqd", check=False).returncode != 0
-    wait_until(lambda: "243/CREDENTIALS" in machine.run("journalctl", "-u", "sensorqd", "--no-pager").stdout, "the reason in the journal")
+    wait_until(
+        lambda: "243/CREDENTIALS" in machine.run("journalctl", "-u", "sensorqd", "--no-pager").stdout,
+        "the reason in the journal",
+    )
     wait_until(lambda: int(machine.show("NRestarts")) >= 4, "four more tries")
-    lines = machine.run("journalctl", "-u", "sensorqd", "-o", "cat", "--no-pager").stdout.count("\n") / (1 + int(machine.show("NRestarts")))
+    lines = machine.run("journalctl", "-u", "sensorqd", "-o", "cat", "--no-pager").stdout.count("\n") / (
+        1 + int(machine.show("NRestarts"))
+    )
     assert lines * 3600 / (300 if grows else 15) < 2500, f"{lines} lines a try"  # some of them are of the CPU time
     machine.run("mv", "/root/credentials", "/etc/sensorqd/credentials")
     wait_until(lambda: machine.show("ActiveState") == "active", "the next try")
@@ -205,7 +255,8 @@ def test_outbox_in_another_place(running, house):
 
 
 def test_backup_of_the_outbox(running, house):
-    """What waits is in a copy that is taken while the service runs, and is stored once after it is put back elsewhere (P4)."""
+    """What waits is in a copy that is taken while the service runs, and is stored once after it is put back elsewhere
+    (P4)."""
     house.wait_count(5)
     house.pubsub.faults.add({"match": ":publish", "times": -1, "action": {"type": "status", "status": 503}})
     running.wait_event("PUBLISH_FAILING")
@@ -217,11 +268,16 @@ def test_backup_of_the_outbox(running, house):
     stored = house.count()
     with house.stop_of():
         running.run("sh", "-ec", "\n".join(commands("chown --reference")))
-    wait_until(lambda: running.status()["subscriptions"][0]["sink"]["duplicates"] >= 5, "the copies that are there already")
+    wait_until(
+        lambda: running.status()["subscriptions"][0]["sink"]["duplicates"] >= 5, "the copies that are there already"
+    )
     assert house.count() == stored
     house.settle()
     before = running.run("sh", "-c", "ls -d /var/lib/sensorqd/before-*").stdout.strip()
-    back = [line.replace("cp /root/outbox.sqlite", f"cp -a {before}/outbox.sqlite*") for line in commands("chown --reference")]
+    back = [
+        line.replace("cp /root/outbox.sqlite", f"cp -a {before}/outbox.sqlite*")
+        for line in commands("chown --reference")
+    ]
     with house.stop_of():
         running.run("sh", "-ec", "\n".join(back))  # the one that was there before, in the same way
     assert len(running.run("sh", "-c", "ls -d /var/lib/sensorqd/before-*").stdout.splitlines()) == 2
@@ -229,16 +285,22 @@ def test_backup_of_the_outbox(running, house):
 
 
 def test_what_the_service_may_not_use(running, house):
-    """P9: an outbox that root has put back, a configuration that root has written with a umask of 077: `check` says so before a start fails."""
+    """P9: an outbox that root has put back, a configuration that root has written with a umask of 077: `check` says so
+    before a start fails."""
     house.wait_count(5)
     assert "the service runs as" not in running.run("sensorqd", "check", check=False).stdout
     running.systemctl("stop", "sensorqd")
     running.run("chown", "root:root", "/var/lib/sensorqd/outbox.sqlite")
     running.run("chmod", "600", "/etc/sensorqd/sensorqd.yaml")
     shown = running.run("sensorqd", "check", check=False).stdout
-    assert re.findall(r"^warn +(\S+)  the service runs as sensorqd, who may not", shown, re.M) == ["/etc/sensorqd/sensorqd.yaml", "/var/lib/sensorqd/outbox.sqlite"]
+    assert re.findall(r"^warn +(\S+)  the service runs as sensorqd, who may not", shown, re.M) == [
+        "/etc/sensorqd/sensorqd.yaml",
+        "/var/lib/sensorqd/outbox.sqlite",
+    ]
     running.run("chmod", "644", "/etc/sensorqd/sensorqd.yaml")
-    assert running.systemctl("start", "sensorqd", check=False).returncode != 0 and "73" in running.show("ExecMainStatus")
+    assert running.systemctl("start", "sensorqd", check=False).returncode != 0 and "73" in running.show(
+        "ExecMainStatus"
+    )
     running.run("chown", "--reference=/var/lib/sensorqd", "/var/lib/sensorqd/outbox.sqlite")
     running.systemctl("start", "sensorqd")
 

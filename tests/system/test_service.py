@@ -1,4 +1,5 @@
 """The service as people operate it: configure, start, look, reload, break, stop."""
+
 import re
 import time
 from pathlib import Path
@@ -13,10 +14,14 @@ from services.ports import free_port
 def test_edited_example_runs(machine, house):
     """Only the shipped file and the secret files are edited; then everything that is polled lands in MongoDB."""
     text = machine.read("/etc/sensorqd/sensorqd.yaml")
-    for old, new in (("#endpoint: https://pubsub.googleapis.com", f"endpoint: {house.pubsub.url}"),
-                     ("#ca_file: /etc/ssl/certs/proxy.pem", f"ca_file: {CA_FILE}"),
-                     ("#interval: 60s", "interval: 10s"), ("#url: https://api.nature.global", f"url: {house.remo.url}"),
-                     ("mongodb://sensorqd@localhost:27017/?authSource=admin", house.mongodb_uri()), ("database: home", f"database: {house.database}")):
+    for old, new in (
+        ("#endpoint: https://pubsub.googleapis.com", f"endpoint: {house.pubsub.url}"),
+        ("#ca_file: /etc/ssl/certs/proxy.pem", f"ca_file: {CA_FILE}"),
+        ("#interval: 60s", "interval: 10s"),
+        ("#url: https://api.nature.global", f"url: {house.remo.url}"),
+        ("mongodb://sensorqd@localhost:27017/?authSource=admin", house.mongodb_uri()),
+        ("database: home", f"database: {house.database}"),
+    ):
         assert old in text, old
         text = text.replace(old, new, 1)
     house.move_in(machine)
@@ -34,25 +39,37 @@ def test_edited_example_runs(machine, house):
 
 
 def test_nothing_listens_and_nothing_is_handed_down(running, house):
-    """Without http_push and page there is no socket that waits for others. From systemd come an empty input and the journal, and no more: each file
-    that is open is the service's own."""
+    """Without http_push and page there is no socket that waits for others. From systemd come an empty input and the
+    journal, and no more: each file that is open is the service's own."""
     house.wait_count(5)
     pid = running.show("MainPID")
     assert listening(running, pid) == []
-    links = dict(line.split(" ", 1) for line in running.run("sh", "-c", f"cd /proc/{pid}/fd; for fd in *; do echo $fd $(readlink $fd); done").stdout.splitlines())
+    links = dict(
+        line.split(" ", 1)
+        for line in running.run(
+            "sh", "-c", f"cd /proc/{pid}/fd; for fd in *; do echo $fd $(readlink $fd); done"
+        ).stdout.splitlines()
+    )
     assert links["0"] == "/dev/null" and links["1"] == links["2"] and links["1"].startswith("socket:")
     assert "LISTEN_FDS" not in running.read(f"/proc/{pid}/environ")
-    assert {link for link in links.values() if not re.match(r"socket:|pipe:|anon_inode:|/dev/null$|/var/lib/sensorqd/", link)} == set()
+    assert {
+        link
+        for link in links.values()
+        if not re.match(r"socket:|pipe:|anon_inode:|/dev/null$|/var/lib/sensorqd/", link)
+    } == set()
 
 
 def test_status_in_words_and_numbers(running, house):
-    """`systemctl status` has one line in words; `sensorqd status` is for everybody on the machine, from the start on."""
+    """`systemctl status` has one line in words; `sensorqd status` is for everybody on the machine, from the start
+    on."""
     assert running.status(user="nobody")["stopping"] is False
     house.wait_count(5)
     line = running.wait_status_text(r"home polled \d\d:\d\d:\d\d.*last stored \d\d:\d\d:\d\d")
     wait_until(lambda: "Status: " in running.systemctl("status", "sensorqd").stdout, "the line in systemctl status")
     assert re.search(r"Status: .*home polled", running.systemctl("status", "sensorqd").stdout), line
-    wait_until(lambda: running.status(user="nobody")["subscriptions"][0]["sink"]["stored"] >= 5, "the count of what is stored")
+    wait_until(
+        lambda: running.status(user="nobody")["subscriptions"][0]["sink"]["stored"] >= 5, "the count of what is stored"
+    )
     assert running.status(user="nobody")["sources"][0]["name"] == "home"
     assert "home" in running.run("sensorqd", "status", user="nobody").stdout
 
@@ -72,10 +89,20 @@ def test_secrets_are_nowhere_to_be_seen(running, house):
     assert running.status()["sources"]
     secrets = [house.remo.token, house.mongodb.user[1], "PRIVATE KEY"]
     pid = running.show("MainPID")
-    seen = [running.read(f"/proc/{pid}/cmdline"), running.read(f"/proc/{pid}/environ"), running.run("journalctl", "--no-pager", "-o", "export").stdout,
-            running.systemctl("show", "sensorqd").stdout, running.run("sensorqd", "status", "--json").stdout]
+    seen = [
+        running.read(f"/proc/{pid}/cmdline"),
+        running.read(f"/proc/{pid}/environ"),
+        running.run("journalctl", "--no-pager", "-o", "export").stdout,
+        running.systemctl("show", "sensorqd").stdout,
+        running.run("sensorqd", "status", "--json").stdout,
+    ]
     assert not [secret for secret in secrets for text in seen if secret in text]
-    assert running.run("cat", "/run/credentials/sensorqd.service/sensorqd_mongodb.password", check=False, user="nobody").returncode != 0
+    assert (
+        running.run(
+            "cat", "/run/credentials/sensorqd.service/sensorqd_mongodb.password", check=False, user="nobody"
+        ).returncode
+        != 0
+    )
 
 
 def test_reload_takes_a_good_file(running, house):
@@ -97,7 +124,8 @@ def test_reload_takes_a_good_file(running, house):
 
 
 def test_page_in_the_hardened_unit(running, house, certificates):
-    """The server, its TLS library, the charts' thread and their file do with the calls and the memory that the unit allows."""
+    """The server, its TLS library, the charts' thread and their file do with the calls and the memory that the unit
+    allows."""
     config, port = house.config(), free_port()
     pair = {"certificate_file": "/etc/sensorqd/page.crt", "key_file": "/etc/sensorqd/page.key"}
     for name, there in (("cert", pair["certificate_file"]), ("key", pair["key_file"])):
@@ -113,15 +141,31 @@ def test_page_in_the_hardened_unit(running, house, certificates):
         return requests.get(f"https://127.0.0.1:{port}{path}", verify=certificates.ca, timeout=20, **more)
 
     series = wait_until(lambda: get("/api/series").json()["series"], "values of what was polled")
-    found = get("/api/values", params={"series": series[0]["id"], "from": series[0]["last"]["time"] - 3_600_000, "to": series[0]["last"]["time"] + 60_000, "points": 10}).json()
-    assert found["series"][0]["count"] and "sensorqd_reading_timestamp_seconds{" in get("/metrics").text and "<title>sensorqd" in get("/").text
+    found = get(
+        "/api/values",
+        params={
+            "series": series[0]["id"],
+            "from": series[0]["last"]["time"] - 3_600_000,
+            "to": series[0]["last"]["time"] + 60_000,
+            "points": 10,
+        },
+    ).json()
+    assert (
+        found["series"][0]["count"]
+        and "sensorqd_reading_timestamp_seconds{" in get("/metrics").text
+        and "<title>sensorqd" in get("/").text
+    )
     running.systemctl("reload", "sensorqd")
     running.wait_event("RELOADED", 2)
     assert get("/healthz").status_code in (200, 503)
     running.systemctl("stop", "sensorqd")
     assert running.show("Result", "NRestarts") == {"Result": "success", "NRestarts": "0"}
     assert running.run("test", "-s", "/var/lib/sensorqd/page.sqlite", check=False).returncode == 0
-    assert not [line for line in running.run("journalctl", "-u", "sensorqd", "--no-pager").stdout.splitlines() if "PAGE" in line or "SIGSYS" in line]
+    assert not [
+        line
+        for line in running.run("journalctl", "-u", "sensorqd", "--no-pager").stdout.splitlines()
+        if "PAGE" in line or "SIGSYS" in line
+    ]
 
 
 def test_reload_refuses_a_bad_file(running, house):
@@ -165,7 +209,9 @@ def test_mongodb_outage(machine, tmp_path, certificates, own_mongodb):
         wait_until(lambda: "MongoDB down" not in machine.show("StatusText"), "a status without the outage")
         assert len(machine.journal("SINK_DOWN")) == len(machine.journal("SINK_UP")) == 1
         text = machine.run("journalctl", "-x", "-u", "sensorqd", "--no-pager").stdout
-        assert re.search(r"Subject: Messages of \S+ cannot be stored", text) and re.search(r"Subject: Messages of \S+ are stored again", text)
+        assert re.search(r"Subject: Messages of \S+ cannot be stored", text) and re.search(
+            r"Subject: Messages of \S+ are stored again", text
+        )
 
 
 def test_watchdog_ends_a_daemon_that_hangs(machine, house):
@@ -177,7 +223,10 @@ def test_watchdog_ends_a_daemon_that_hangs(machine, house):
     pid = machine.show("MainPID")
     with house.kill_of():
         machine.run("sh", "-c", f"kill -STOP {pid}")
-        wait_until(lambda: machine.show("NRestarts") != "0" and machine.show("ActiveState") == "active", "a restart by the watchdog")
+        wait_until(
+            lambda: machine.show("NRestarts") != "0" and machine.show("ActiveState") == "active",
+            "a restart by the watchdog",
+        )
     assert machine.show("MainPID") not in ("0", pid)
     assert "Watchdog timeout" in machine.run("journalctl", "-u", "sensorqd", "--no-pager").stdout
     house.publish(50)
@@ -240,9 +289,19 @@ def test_what_only_a_person_can_mend_is_not_retried(machine, house, what):
     machine.configure(config, secrets)
     assert machine.systemctl("start", "sensorqd", check=False).returncode != 0
     state = machine.show("ActiveState", "NRestarts", "ExecMainStatus", "Result")
-    assert state == {"ActiveState": "failed", "NRestarts": "0", "Result": "exit-code", "ExecMainStatus": "78" if what == "configuration" else "77"}
+    assert state == {
+        "ActiveState": "failed",
+        "NRestarts": "0",
+        "Result": "exit-code",
+        "ExecMainStatus": "78" if what == "configuration" else "77",
+    }
     message = machine.wait_event("CONFIG_REJECTED", unit=None)["MESSAGE"]
-    assert re.search(r"sensorqd\.yaml:\d+:\d+: .*intervall" if what == "configuration" else "credentials|mongodb.password|nature-remo.token", message)
+    assert re.search(
+        r"sensorqd\.yaml:\d+:\d+: .*intervall"
+        if what == "configuration"
+        else "credentials|mongodb.password|nature-remo.token",
+        message,
+    )
     house.move_in(machine)
     machine.systemctl("start", "sensorqd")
     house.wait_count(5)
@@ -254,14 +313,21 @@ def test_pauses_between_restarts_grow(machine):
     machine.drop_in("[Service]\nExecStart=\nExecStart=/bin/false\n")
     machine.systemctl("start", "sensorqd", check=False)
     if version < 254:
-        assert machine.show("RestartUSec", "StartLimitIntervalUSec") == {"RestartUSec": "15s", "StartLimitIntervalUSec": "0"}
+        assert machine.show("RestartUSec", "StartLimitIntervalUSec") == {
+            "RestartUSec": "15s",
+            "StartLimitIntervalUSec": "0",
+        }
         return
     wait_until(lambda: machine.show("NRestarts") == "3", "three restarts", 60)
     entries = machine.journal(None, CODE_FUNC="service_enter_restart")
     assert len(entries) == 3, entries
     moments = [int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6 for entry in entries]
     assert machine.show("RestartUSec", "RestartSteps", "RestartMaxDelayUSec", "StartLimitIntervalUSec") == {
-        "RestartUSec": "5s", "RestartSteps": "6", "RestartMaxDelayUSec": "5min", "StartLimitIntervalUSec": "0"}
+        "RestartUSec": "5s",
+        "RestartSteps": "6",
+        "RestartMaxDelayUSec": "5min",
+        "StartLimitIntervalUSec": "0",
+    }
     pauses = [later - earlier for earlier, later in zip(moments, moments[1:])]
     assert 9 < pauses[0] and 18 < pauses[1], pauses  # how much longer is the machine's affair
 
@@ -273,10 +339,15 @@ def test_three_instances_share_a_subscription(machine, house):
     for name in names:
         machine.configure(house.config(publishes=False, max_messages=20), {}, name=name)
     machine.systemctl("start", *[f"sensorqd@{name}" for name in names])
-    wait_until(lambda: house.pubsub.store.waiting >= len(names), "a pull of each")  # else two may be through before the third has begun
+    wait_until(
+        lambda: house.pubsub.store.waiting >= len(names), "a pull of each"
+    )  # else two may be through before the third has begun
     house.publish(1500)
     stored = house.settle()
-    wait_until(lambda: sum(machine.status(name)["subscriptions"][0]["sink"]["stored"] for name in names) == stored, "three counts that add up")
+    wait_until(
+        lambda: sum(machine.status(name)["subscriptions"][0]["sink"]["stored"] for name in names) == stored,
+        "three counts that add up",
+    )
     assert all(machine.status(name)["subscriptions"][0]["sink"]["stored"] > 0 for name in names)
     for name in names:
         assert machine.path(f"/var/lib/sensorqd-{name}").is_dir()
@@ -284,11 +355,18 @@ def test_three_instances_share_a_subscription(machine, house):
 
 
 def test_verbs_of_an_instance_leave_others_alone(running, house):
-    """What one instance has set apart is neither listed nor dropped by the verbs of another one, whose file names no state_dir either."""
+    """What one instance has set apart is neither listed nor dropped by the verbs of another one, whose file names no
+    state_dir either."""
     running.configure(house.config(publishes=False), {}, name="second")
     running.systemctl("start", "sensorqd@second")
     house.wait_count(5)
-    running.run("sqlite3", "-cmd", ".timeout 10000", "/var/lib/sensorqd/outbox.sqlite", "INSERT INTO unreadable (source, size, at, topic, reason, payload) VALUES ('home', 1, 1, '', 'odd', x'7b')")
+    running.run(
+        "sqlite3",
+        "-cmd",
+        ".timeout 10000",
+        "/var/lib/sensorqd/outbox.sqlite",
+        "INSERT INTO unreadable (source, size, at, topic, reason, payload) VALUES ('home', 1, 1, '', 'odd', x'7b')",
+    )
     apart = running.run("sensorqd", "rejected", "list").stdout
     assert "source:home:" in apart
     second = "sensorqd", "-c", "/etc/sensorqd/second.yaml", "rejected"
@@ -300,7 +378,10 @@ def test_verbs_of_an_instance_leave_others_alone(running, house):
     running.wait_event("PUBLISH_FAILING")
     with house.stop_of():
         running.systemctl("stop", "sensorqd")
-    assert "readings wait in" not in running.run("sensorqd", "-c", "/etc/sensorqd/second.yaml", "check", check=False).stdout  # what waits is not its own
+    assert (
+        "readings wait in"
+        not in running.run("sensorqd", "-c", "/etc/sensorqd/second.yaml", "check", check=False).stdout
+    )  # what waits is not its own
     house.pubsub.faults.clear()
     running.systemctl("start", "sensorqd")
     house.settle()

@@ -1,5 +1,6 @@
-"""lib/python.c against Python itself: what repr() writes of 10 000 values comes out as json says, and of as many damaged texts nothing is
-read that ast.literal_eval() does not read, or differently."""
+"""lib/python.c against Python itself: what repr() writes of 10 000 values comes out as json says, and of as many
+damaged texts nothing is read that ast.literal_eval() does not read, or differently."""
+
 import ast
 import json
 import random
@@ -11,9 +12,68 @@ import warnings
 COUNT = 10000
 REFUSED = 0xFFFFFFFF
 CHARACTERS = "abz '\"\\{}[]():,#%\n\r\t\0\x1b\x7f\x85\xa0é居間\u2028😀\U0010ffff_09.-+eEjJxuNrb"
-WORDS = ["te", "val", "created_at", "newest_events", "None", "True", "居間", "it's", '"', "", "2021-03-25T06:08:42Z", "a" * 70]
-PIECES = ["'", '"', "{", "}", "[", "]", "(", ")", ",", ":", " ", "\n", "#", "\\", "0", "1", "_", ".", "e5", "-", "+", "j", "0x", "0b1", "0o7", "b'", "r'",
-          "u'", "f'", "'''", "None", "True", "nan", "\\x41", "\\u00e9", "\\ud800", "\\N{DASH}", "\\101", "1_000", "00", ".5", "5.", "\t", "é", "...", "*"]
+WORDS = [
+    "te",
+    "val",
+    "created_at",
+    "newest_events",
+    "None",
+    "True",
+    "居間",
+    "it's",
+    '"',
+    "",
+    "2021-03-25T06:08:42Z",
+    "a" * 70,
+]
+PIECES = [
+    "'",
+    '"',
+    "{",
+    "}",
+    "[",
+    "]",
+    "(",
+    ")",
+    ",",
+    ":",
+    " ",
+    "\n",
+    "#",
+    "\\",
+    "0",
+    "1",
+    "_",
+    ".",
+    "e5",
+    "-",
+    "+",
+    "j",
+    "0x",
+    "0b1",
+    "0o7",
+    "b'",
+    "r'",
+    "u'",
+    "f'",
+    "'''",
+    "None",
+    "True",
+    "nan",
+    "\\x41",
+    "\\u00e9",
+    "\\ud800",
+    "\\N{DASH}",
+    "\\101",
+    "1_000",
+    "00",
+    ".5",
+    "5.",
+    "\t",
+    "é",
+    "...",
+    "*",
+]
 
 
 def text(r):
@@ -21,7 +81,18 @@ def text(r):
 
 
 def number(r):
-    return r.choice([r.randrange(-100, 100), r.randrange(-2**70, 2**70), r.random() * 100, r.uniform(-1e300, 1e300), 0.1 + r.random(), -0.0, 1e22, 5e-324])
+    return r.choice(
+        [
+            r.randrange(-100, 100),
+            r.randrange(-(2**70), 2**70),
+            r.random() * 100,
+            r.uniform(-1e300, 1e300),
+            0.1 + r.random(),
+            -0.0,
+            1e22,
+            5e-324,
+        ]
+    )
 
 
 def value(r, depth=0):
@@ -44,7 +115,7 @@ def damaged(r):
     good = repr(value(r))
     for _ in range(r.randrange(1, 4)):
         at, size = r.randrange(len(good) + 1), r.choice([0, 0, 1, 2])
-        good = good[:at] + r.choice(PIECES) + good[at + size:]
+        good = good[:at] + r.choice(PIECES) + good[at + size :]
     return good
 
 
@@ -88,8 +159,8 @@ def convert(program, texts):
     data = b"".join(struct.pack("<I", len(raw)) + raw for raw in texts)
     out, at, results = subprocess.run([program], input=data, capture_output=True, check=True).stdout, 0, []
     while at < len(out):
-        size, = struct.unpack_from("<I", out, at)
-        results.append(None if size == REFUSED else out[at + 4:at + 4 + size])
+        (size,) = struct.unpack_from("<I", out, at)
+        results.append(None if size == REFUSED else out[at + 4 : at + 4 + size])
         at += 4 + (0 if size == REFUSED else size)
     assert len(results) == len(texts), f"{len(results)} answers to {len(texts)} texts"
     return results
@@ -102,7 +173,9 @@ def may_refuse(source, item):
         json.dumps(item, ensure_ascii=False).encode()
     except ValueError:  # a set, a complex number, half of a surrogate pair
         return True
-    return isinstance(item, tuple) or any(word in source for word in ("\\N{", "0x", "(", "\\\n"))  # 1, 2 without brackets; beyond 64 bits; (key)
+    return isinstance(item, tuple) or any(
+        word in source for word in ("\\N{", "0x", "(", "\\\n")
+    )  # 1, 2 without brackets; beyond 64 bits; (key)
 
 
 def main(program):

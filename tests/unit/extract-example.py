@@ -1,4 +1,5 @@
 """Takes the examples out of docs/EXTENDING.md: extract-example.py PAGE TYPES.C NEW-TYPES.C EXAMPLE.C..."""
+
 import re
 import sys
 from pathlib import Path
