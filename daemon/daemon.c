@@ -187,11 +187,13 @@ static void on_terminate(void *userdata, int signal) {
         daemon_stop(userdata);
 }
 
-/* Called once for each configuration that is put to work. */
-static void daemon_tell_warnings(const Config *config) {
-        for (size_t i = 0; i < config->warnings.n; i++)
-                log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_FILE, config->path }), "%s.",
-                        config->warnings.texts[i]);
+/* Called once for each configuration that is put to work. Cron would mail the same words for each run of `once`. */
+static void daemon_tell_warnings(const Daemon *d) {
+        int level = d->mode == DAEMON_ONCE ? LOG_INFO : LOG_WARNING;
+
+        for (size_t i = 0; i < d->config->warnings.n; i++)
+                log_event(level, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_FILE, d->config->path }), "%s.",
+                        d->config->warnings.texts[i]);
 }
 
 /* ---- reload ---- */
@@ -264,7 +266,7 @@ static void daemon_reload(Daemon *d) {
         log_event(LOG_NOTICE, EVENT_RELOADED, LOG_FIELDS({ FIELD_FILE, config->path }),
                 "Configuration reloaded: %zu source%s, %zu subscription%s.", config->n_sources,
                 config->n_sources == 1 ? "" : "s", config->n_subscriptions, config->n_subscriptions == 1 ? "" : "s");
-        daemon_tell_warnings(config);
+        daemon_tell_warnings(d);
         daemon_tell_left(d);
 }
 
@@ -537,7 +539,7 @@ static void daemon_tell_started(Daemon *d) {
                 " readings queued from before.",
                 d->config->n_sources, d->config->n_sources == 1 ? "" : "s", d->config->n_subscriptions,
                 d->config->n_subscriptions == 1 ? "" : "s", outbox.rows);
-        daemon_tell_warnings(d->config);
+        daemon_tell_warnings(d);
 }
 
 static void daemon_tell_stopped(const Daemon *d) {

@@ -84,7 +84,8 @@ static void remo_still(void *userdata, const char *id, const char *name, const c
         const NatureRemo *remo = userdata;
         char words[CLOCK_SPAN_SIZE];
 
-        log_event(LOG_WARNING, EVENT_SENSOR_STILL,
+        /* each run of `once` would say it anew */
+        log_event(remo->context.manual ? LOG_INFO : LOG_WARNING, EVENT_SENSOR_STILL,
                 LOG_FIELDS({ FIELD_SOURCE, remo->context.config->name }, { FIELD_DEVICE, id }),
                 "Source %s: device %s (%s) says the same for %s (%s). Is it unplugged, or out of reach of its Wi-Fi? "
                 "Said once until it moves.",

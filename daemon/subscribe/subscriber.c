@@ -574,7 +574,8 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
         if (r < 0)
                 return r;
         r = subscription_new(s->loop, client,
-                &(SubscriptionOptions){ s->config->subscription, on_subscription_change, s }, &s->subscription);
+                &(SubscriptionOptions){ s->config->subscription, on_subscription_change, s, options->once },
+                &s->subscription);
         if (r < 0)
                 return r;
         r = aside_new(&s->host, &s->aside);

@@ -185,7 +185,7 @@ struct Subscription {
         Backoff backoff;
         SubscriptionSettings settings;
         char topic[sizeof(((SubscriptionSettings *) NULL)->topic)]; /* the last known topic, before it was deleted */
-        bool known, not_found, checked, may_not_read, resting;
+        bool once, known, not_found, checked, may_not_read, resting;
         bool doubted;        /* a read of the settings is due soon; do not put it off */
         usec_t not_found_at; /* clock_now() */
         unsigned failing;    /* a bit for each SubscriptionCause that fails */
@@ -250,8 +250,8 @@ void subscription_mend(Subscription *s, SubscriptionCause cause) {
 static void log_warning_text(void *userdata, const char *text) {
         const Subscription *s = userdata;
 
-        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->name }), "%s: %s", s->name,
-                text);
+        log_event(s->once ? LOG_INFO : LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->name }),
+                "%s: %s", s->name, text);
 }
 
 static usec_t next_try(Subscription *s, usec_t retry_after) {
@@ -397,6 +397,7 @@ int subscription_new(Loop *loop, Client *client, const SubscriptionOptions *opti
         s->name = options->name;
         s->on_change = options->on_change;
         s->userdata = options->userdata;
+        s->once = options->once;
         s->backoff = (Backoff){ .initial = 1 * USEC_PER_SEC, .max = 60 * USEC_PER_SEC };
         r = loop_add_timer(loop, LOOP_RELAXED, look, s, &s->timer);
         if (r < 0)

@@ -65,6 +65,7 @@ typedef struct SubscriptionOptions {
         const char *name;                  /* full; borrowed */
         void (*on_change)(void *userdata); /* anything but the failure has changed */
         void *userdata;
+        bool once; /* this run is one of many: what `check` says of the settings is no warning of each */
 } SubscriptionOptions;
 
 /* The settings are read at once, from the loop. -ENOMEM. */

@@ -162,3 +162,20 @@ def test_once_has_nothing_to_mail_while_all_goes_well(made):
     made.queue.service.faults.add({"match": ":publish$", "times": -1, "action": {"type": "status", "status": 503}})
     done = made.daemon.run("once", timeout=120)
     assert done.returncode == 75 and "Not everything is stored" in done.stderr
+
+
+def test_once_has_no_advice_to_mail(make_stack, own_queue, shared_mongodb, remo):
+    """Each run would give it anew: a subscription as gcloud makes it, a sensor that was unplugged, a key without effect."""
+    own_queue.create("dead", None)
+    own_queue.create(deadLetterPolicy={"deadLetterTopic": "projects/my-project/topics/dead"})
+    remo.scenario = "edge"
+    stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=0)
+    stack.daemon.config["log_level"] = "info"
+    stack.daemon.config["publish"]["sources"].append(
+        {"name": "stream", "type": "exec", "mode": "stream", "command": ["/bin/cat"], "interval": "1m"}
+    )
+    stack.daemon.write_config()
+    advice = stack.daemon.run("check", timeout=120).stdout
+    assert "ack deadline" in advice and "has no effect" in advice, advice
+    done = stack.daemon.run("once", timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and stack.count() > 3
