@@ -131,7 +131,8 @@ static void on_header(void *userdata, ListenRequest *request) {
         if (!request_is_known(push, request))
                 return answer_unknown(request);
         if (strcmp(listen_method(request), "POST") != 0)
-                return listen_answer_text(request, 405, NULL, "Send readings with POST.\n");
+                return listen_answer_text(
+                        request, 405, (const char *const[]){ "Allow", "POST", NULL }, "Send readings with POST.\n");
         if (!content_type_is(request, "application/json") && !content_type_is(request, "application/x-ndjson"))
                 return listen_answer_text(
                         request, 415, NULL, "Content-Type is application/json or application/x-ndjson.\n");

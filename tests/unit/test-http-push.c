@@ -35,7 +35,7 @@ static void send_all(SourceFixture *f, int fd, const char *text, size_t size) {
         }
 }
 
-static int send_request(SourceFixture *f, uint16_t port, const char *headers, const char *body) {
+static int send_with(SourceFixture *f, uint16_t port, const char *method, const char *headers, const char *body) {
         struct sockaddr_in address = {
                 .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)
         };
@@ -45,11 +45,15 @@ static int send_request(SourceFixture *f, uint16_t port, const char *headers, co
         assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
         n = snprintf(head, sizeof(head),
-                "POST /readings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n",
-                strlen(body), headers);
+                "%s /readings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n",
+                method, strlen(body), headers);
         send_all(f, fd, head, (size_t) n);
         send_all(f, fd, body, strlen(body));
         return fd;
+}
+
+static int send_request(SourceFixture *f, uint16_t port, const char *headers, const char *body) {
+        return send_with(f, port, "POST", headers, body);
 }
 
 /* The status, and the reply in *reply*. */
@@ -114,6 +118,8 @@ static void test_wrong_bodies(void **state) {
         large[1999] = '\0';
         assert_int_equal(post(f, port, JSON, large, reply), 413);
         assert_int_equal(post(f, port, JSON "Origin: https://evil.example\r\n", "{}", reply), 403);
+        assert_int_equal(hear(f, send_with(f, port, "GET", "", ""), reply, sizeof(reply)), 405);
+        assert_non_null(strstr(reply, "\r\nAllow: POST\r\n")); /* RFC 9110, 15.5.6 */
         assert_int_equal(f->n + f->n_unreadable, 0);
 }
 
