@@ -44,6 +44,7 @@ static const struct option known[] = {
         { "unchecked", no_argument, NULL, OPTION_UNCHECKED },
         { "enable", no_argument, NULL, OPTION_ENABLE },
         { "list", no_argument, NULL, OPTION_LIST },
+        { "config", required_argument, NULL, 'c' },
         { "help", no_argument, NULL, 'h' },
         {},
 };
@@ -93,7 +94,8 @@ static int take_list(int option, InitOptions *o) {
         case OPTION_SECRET:
                 return add(o->secrets, &o->n_secrets, optarg);
         default:
-                return EX_USAGE; /* unknown; getopt has printed why */
+                fputs("See sensorqd init --help.\n", stderr); /* getopt_long(3) has printed what is wrong */
+                return EX_USAGE;
         }
 }
 
@@ -101,7 +103,9 @@ static int take(int option, InitOptions *o) {
         const char **const texts[] = { &o->project, &o->key_file, &o->topic, &o->endpoint, &o->ca_file, &o->state_dir };
         bool *const switches[] = { &o->yes, &o->dry_run, &o->unchecked, &o->enable, &o->list };
 
-        if (option >= OPTION_PROJECT && option <= OPTION_STATE_DIR)
+        if (option == 'c')
+                o->config = optarg;
+        else if (option >= OPTION_PROJECT && option <= OPTION_STATE_DIR)
                 *texts[option - OPTION_PROJECT] = optarg;
         else if (option >= OPTION_YES && option <= OPTION_LIST)
                 *switches[option - OPTION_YES] = true;
@@ -153,11 +157,13 @@ static int check_lists(const InitOptions *o) {
 }
 
 int init_options_parse(int argc, char **argv, InitOptions *ret) {
+        static char name[] = "sensorqd init"; /* all errors begin with it */
         InitOptions o = {};
         int c, r;
 
+        argv[0] = name;
         optind = 0;
-        while ((c = getopt_long(argc, argv, "h", known, NULL)) >= 0) {
+        while ((c = getopt_long(argc, argv, "c:h", known, NULL)) >= 0) {
                 if (c == 'h')
                         return print_help(), -1;
                 r = take(c, &o);

@@ -316,7 +316,7 @@ int verb_init(const char *config_path, int argc, char **argv) {
                 return init_options_list(), EX_OK;
         init.japanese = init_text_is_japanese();
         init.asks = isatty(STDIN_FILENO) && !init.options.yes;
-        r = begin(&init, config_path);
+        r = begin(&init, init.options.config ? init.options.config : config_path);
         if (r == 0)
                 r = run(&init);
         init_draft_free(init.draft);

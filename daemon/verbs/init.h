@@ -15,6 +15,7 @@ typedef struct InitOptions {
         const char *sets[INIT_OPTIONS_MAX];                 /* RECIPE.KEY=TEXT */
         const char *secrets[INIT_OPTIONS_MAX];              /* NAME=FILE */
         size_t n_parts[INIT_PAGE + 1], n_sets, n_secrets;
+        const char *config; /* --config behind the verb; NULL: it was before it, or is the default */
         bool yes, dry_run, unchecked, enable, list;
 } InitOptions;
 

@@ -134,7 +134,7 @@ def test_a_large_house(house):
 @pytest.mark.parametrize(
     "arguments,word",
     [
-        (["--sorce", "home"], "unrecognized option"),
+        (["--sorce", "home"], "sensorqd init: unrecognized option"),
         (["--source", "nothing"], "no such recipe"),
         (["--sink", "home"], "no such recipe"),
         (["--set", "home=1"], "RECIPE.KEY=TEXT"),
@@ -156,6 +156,14 @@ def test_usage(house, arguments, word):
     done = house.run("--yes", "--unchecked", *key, *arguments)
     assert done.returncode == 64 and word in done.stdout + done.stderr, done.stdout + done.stderr
     assert house.written == []
+
+
+def test_the_file_named_behind_the_verb(house):
+    """As with all verbs."""
+    file = house.etc / "attic.yaml"
+    done = house.run("--yes", "--unchecked", "--key-file", str(house.key), "--sink", "file", "-c", str(file))
+    assert done.returncode == 0 and file.exists(), done.stdout + done.stderr
+    assert "sensorqd.yaml" not in house.written
 
 
 def test_a_wrong_answer_that_is_kept(house):
