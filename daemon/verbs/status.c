@@ -285,7 +285,7 @@ static int tell_once(const char *config_path, const Config *config, VerbStatus h
                                 "sensorqd: that file cannot be used now, so its state_dir was not looked in: see "
                                 "sensorqd -c %s check --offline\n",
                                 config_path);
-                return EX_UNAVAILABLE;
+                return config ? EX_UNAVAILABLE : EX_CONFIG;
         }
         if (how == VERB_STATUS_JSON)
                 print_file(path);

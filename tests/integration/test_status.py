@@ -46,7 +46,7 @@ def test_an_instance_is_named(made):
         ("/no-such/garden.yaml", "sensorqd"),
     ):
         done = made.daemon.run("-c", file, "status")  # the last option counts
-        assert done.returncode == 69 and f"See: systemctl status {unit}\n" in done.stderr, done.stderr
+        assert done.returncode == 78 and f"See: systemctl status {unit}\n" in done.stderr, done.stderr
 
 
 def test_a_file_that_is_a_link(made):
