@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/cleanup.h"
 #include "lib/text.h"
 
 void config_errors_done(ConfigErrors *errors) {
@@ -166,6 +167,41 @@ int config_place_warn(const ConfigPlace *place, const char *key, const char *for
 
 int config_place_unused(const ConfigPlace *place, const char *key, const char *why) {
         return yaml_get(place->node, key) ? config_place_warn(place, key, "has no effect: %s", why) : 0;
+}
+
+static int tls_rule(const ConfigPlace *place, void *self, void *around) {
+        const ConfigTls *tls = self;
+
+        if (!tls->certificate_file == !tls->key_file)
+                return 0;
+        return config_place_fail(place, tls->key_file ? "certificate_file" : "key_file",
+                "is missing; certificate_file and key_file belong together");
+}
+
+static const ConfigRow tls_rows[] = {
+        { "certificate_file", &config_type_path, offsetof(ConfigTls, certificate_file), 1, 1024,
+                .doc = "PEM file of our certificate, and those between it and its authority." },
+        { "key_file", &config_type_path, offsetof(ConfigTls, key_file), 1, 1024,
+                .doc = "PEM file of its private key, without a password." },
+        {},
+};
+
+const ConfigSection config_tls_section = {
+        .shared = "tls", .rows = tls_rows, .size = sizeof(ConfigTls), .rule = tls_rule
+};
+
+int config_place_tls(const ConfigPlace *place, ConfigTls *tls, char **certificate, char **key) {
+        if (tls->certificate_file && (*certificate || *key))
+                return config_place_fail(
+                        place, "tls", "says what certificate_file and key_file beside it say; leave those out");
+        if (tls->certificate_file) {
+                *certificate = cleanup_steal(tls->certificate_file);
+                *key = cleanup_steal(tls->key_file);
+        }
+        if (!*certificate == !*key)
+                return 0;
+        return config_place_fail(place, *key ? "key_file" : "certificate_file",
+                "is not enough: certificate_file and key_file belong together");
 }
 
 /* Lists the keys that *kind* may have: "url_file, ca_file". */

@@ -60,6 +60,12 @@ int config_place_warn(const ConfigPlace *place, const char *key, const char *for
 /* Warns if *key* is set although nothing reads it: "has no effect: WHY". 0 or -ENOMEM. */
 int config_place_unused(const ConfigPlace *place, const char *key, const char *why);
 
+extern const ConfigSection config_tls_section;
+
+/* Takes a certificate and its key from *tls*, or from the keys of the same names beside it, which version 0.2.0 had.
+ * Both or neither, and not twice. 0, -EBADMSG, -ENOMEM. */
+int config_place_tls(const ConfigPlace *place, ConfigTls *tls, char **certificate, char **key);
+
 /* Checks that every name of *names* (NULL: none) is in *known*; both end with NULL. *what* is what they name:
  * "target". */
 int config_place_refer(

@@ -114,6 +114,11 @@ extern const ConfigType config_type_secret, config_type_token, config_type_token
         config_type_secret_name, config_type_path;
 extern const ConfigType config_type_section, config_type_list, config_type_variant;
 
+/* The section `tls` of everything that connects or listens: who we are. */
+typedef struct ConfigTls {
+        char *certificate_file, *key_file; /* both or neither */
+} ConfigTls;
+
 /* True if *text* is a full name: projects/PROJECT/COLLECTION/ID; *collection* is "topics" or "subscriptions". */
 bool config_type_is_full_name(const char *text, const char *collection);
 

@@ -188,15 +188,6 @@ static int series_check(const char *text, ConfigProblem *ret_problem) {
 static const ConfigType type_series = { "map of texts", "FIELD: NAME lines, indented", CONFIG_MAP,
         .inside = series_check, .empty = true };
 
-static int page_tls_rule(const ConfigPlace *place, void *self, void *around) {
-        const PageConfig *page = self;
-
-        if (!page->certificate_file == !page->key_file)
-                return 0;
-        return config_place_fail(place, page->key_file ? "certificate_file" : "key_file",
-                "is missing; certificate_file and key_file belong together");
-}
-
 /* If other machines can reach the page, it needs a password, and the password needs encryption (P10). */
 static int page_rule(const ConfigPlace *place, void *self, void *around) {
         const PageConfig *page = self;
@@ -207,22 +198,12 @@ static int page_rule(const ConfigPlace *place, void *self, void *around) {
                 return 0;
         if (!page->password.file)
                 return config_place_fail(place, "listen", "others can reach that address, so password_file is needed");
-        if (!page->certificate_file && !page->allow_plain)
+        if (!page->tls.certificate_file && !page->allow_plain)
                 return config_place_fail(place, "listen",
                         "others can reach that address, and the password would travel unencrypted; needs tls, or "
                         "allow_plain: true");
         return 0;
 }
-
-static const ConfigRow page_tls_rows[] = {
-        { "certificate_file", &config_type_path, PAGE(certificate_file), 1, TEXT_MAX,
-                .doc = "PEM file of our certificate, and those between it and its authority." },
-        { "key_file", &config_type_path, PAGE(key_file), 1, TEXT_MAX,
-                .doc = "PEM file of its private key, without a password." },
-        {},
-};
-
-static const ConfigSection page_tls_section = { .rows = page_tls_rows, .rule = page_tls_rule };
 
 static const ConfigRow page_rows[] = {
         { "listen", &config_type_address, PAGE(listen), 1, TEXT_MAX, "127.0.0.1:8480",
@@ -231,7 +212,7 @@ static const ConfigRow page_rows[] = {
                 .doc = "Further names that browsers may call this machine by." },
         { "password_file", &config_type_secret, PAGE(password), 1, TEXT_MAX,
                 .doc = "Secret file with the password that the page asks for." },
-        { "tls", &config_type_section, 0, .section = &page_tls_section,
+        { "tls", &config_type_section, PAGE(tls), .section = &config_tls_section,
                 .doc = "Serve the page by https." },
         { "allow_plain", &config_type_bool, PAGE(allow_plain), .fallback = "false",
                 .doc = "Take the password without TLS from other machines." },
@@ -267,7 +248,7 @@ static Listener listener_of_source(const SourceConfig *source) {
 }
 
 static Listener listener_of_page(const PageConfig *page) {
-        return (Listener){ page->listen, "/", page->certificate_file, page->key_file, "listen", "the page", "" };
+        return (Listener){ page->listen, "/", page->tls.certificate_file, page->tls.key_file, "listen", "the page", "" };
 }
 
 /* Checks *listener* against *other*, which comes before it in the file. */

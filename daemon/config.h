@@ -59,10 +59,10 @@ typedef struct PubsubConfig {
 
 /* The web page. */
 typedef struct PageConfig {
-        char *listen;                      /* an address, or systemd:NAME */
-        char **hosts;                      /* NULL at the end; NULL: none */
-        ConfigSecret password;             /* file NULL: no password is needed */
-        char *certificate_file, *key_file; /* both or neither */
+        char *listen;          /* an address, or systemd:NAME */
+        char **hosts;          /* NULL at the end; NULL: none */
+        ConfigSecret password; /* file NULL: no password is needed */
+        ConfigTls tls;
         bool allow_plain;
         char *subscription; /* full name; NULL: the page chooses */
         ConfigMap series;   /* fields and their names; "" hides one */

@@ -273,8 +273,8 @@ static int page_try(Page *page) {
 
         return listen_route(page->host.listen,
                 &(ListenSpec){
-                        .certificate_file = keys->certificate_file,
-                        .key_file = keys->key_file,
+                        .certificate_file = keys->tls.certificate_file,
+                        .key_file = keys->tls.key_file,
                         .address = keys->listen,
                         .hosts = (const char *const *) keys->hosts,
                         .path = "/",

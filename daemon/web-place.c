@@ -89,6 +89,8 @@ bool web_place_stream(const WebPlace *place, char host[static WEB_PLACE_HOST_SIZ
                                                    : 80,
                 .tls = tls,
                 .ca_file = place->ca_file,
+                .certificate_file = place->tls.certificate_file,
+                .key_file = place->tls.key_file,
                 .timeout = CONNECT_TIMEOUT_USEC };
         return true;
 }
@@ -107,13 +109,16 @@ int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers) {
         return 0;
 }
 
-int web_place_ca_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth) {
-        bool used = !urls[0] || (auth->token_url && has_tls(auth->token_url));
+int web_place_tls_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth) {
+        static const char why[] = "http:// has no TLS; with it a URL begins with https://";
+        bool used = !urls[0];
+        int r;
 
         for (size_t i = 0; urls[i]; i++)
                 used |= has_tls(urls[i]);
-        return used ? 0
-                    : config_place_unused(place, "ca_file", "http:// has no TLS; with it a URL begins with https://");
+        r = used ? 0 : config_place_unused(place, "tls", why);
+        used |= auth->token_url && has_tls(auth->token_url);
+        return r < 0 || used ? r : config_place_unused(place, "ca_file", why);
 }
 
 /* ---- a connection ---- */

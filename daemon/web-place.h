@@ -12,6 +12,7 @@ typedef struct WebPlace {
         char *url; /* either this or url_file */
         ConfigSecret url_file;
         char *ca_file;
+        ConfigTls tls;
         bool allow_plain;
 } WebPlace;
 
@@ -39,6 +40,7 @@ int web_place_try(const WebPlace *place, char words[static WEB_PLACE_WORDS_MAX])
 /* Refuses headers that sensorqd sets itself. */
 int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers);
 
-/* Warns if `ca_file` is set and no request uses it: neither one of *urls* (NULL at the end) nor the token endpoint of
- * *auth* is https. Without any URL it is not known, and there is no warning. 0 or -ENOMEM. */
-int web_place_ca_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth);
+/* Warns if `tls` or `ca_file` is set and no request uses it: none of *urls* (NULL at the end) is https, and for
+ * `ca_file` neither is the token endpoint of *auth*. Without any URL it is not known, and there is no warning. 0 or
+ * -ENOMEM. */
+int web_place_tls_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth);

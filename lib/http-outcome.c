@@ -134,10 +134,12 @@ static const char *describe_cut(const HttpEnd *end) {
 }
 
 static HttpOutcome outcome_cut(const HttpEnd *end, char *detail, size_t size) {
-        const char *words = describe_cut(end);
+        const char *words = describe_cut(end), *alert = strstr(end->error, "alert ");
 
         if (end->proxy_asked)
                 snprintf(detail, size, "the proxy closed the connection");
+        else if (alert) /* "SSL routines::tlsv13 alert certificate required, errno 0": a certificate of ours */
+                snprintf(detail, size, "the server ended TLS (%.*s)", (int) strcspn(alert, ","), alert);
         else if (words)
                 snprintf(detail, size, "%s", words);
         else

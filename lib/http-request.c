@@ -107,6 +107,10 @@ static bool request_set_target(HttpRequest *request, const HttpSpec *spec) {
                 failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
         if (spec->ca_file)
                 failed |= curl_easy_setopt(easy, CURLOPT_CAINFO, spec->ca_file);
+        if (spec->certificate_file) {
+                failed |= curl_easy_setopt(easy, CURLOPT_SSLCERT, spec->certificate_file);
+                failed |= curl_easy_setopt(easy, CURLOPT_SSLKEY, spec->key_file);
+        }
         if (plain || http_url_is_local(spec->url))
                 failed |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 

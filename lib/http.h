@@ -26,7 +26,8 @@ typedef struct HttpSpec {
         const char *url;     /* http where no secret travels, or to loopback: callers check, see http_url_check() */
         bool secret_path;    /* only the server part of *url* may be logged */
         const char *ca_file; /* replaces the system's trust anchors; NULL: the system's */
-        const char *bearer;  /* sent as `Authorization: Bearer ...`; NULL: none. Copied; the copy is wiped afterwards */
+        const char *certificate_file, *key_file; /* ours, for a server that asks who we are; NULL: none */
+        const char *bearer; /* sent as `Authorization: Bearer ...`; NULL: none. Copied; the copy is wiped afterwards */
         const char *content_type;   /* of the body; NULL: application/json */
         const char *const *headers; /* more `Name: value` lines, NULL at the end; may be NULL */
         Bytes body;     /* taken when http_start() succeeds; if the buffer has an error, http_start() returns it */

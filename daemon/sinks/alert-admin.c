@@ -49,6 +49,8 @@ static int start_info(const AlertTarget *target, Http *http, Info *info) {
         HttpRequest *request;
         HttpSpec spec = { .method = "GET",
                 .ca_file = at.ca_file,
+                .certificate_file = at.tls.certificate_file,
+                .key_file = at.tls.key_file,
                 .headers = headers, /* not .bearer, which needs TLS: with allow_plain, this does not */
                 .timeout = INFO_TIMEOUT_USEC,
                 .max_reply = INFO_MAX };

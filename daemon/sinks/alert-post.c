@@ -74,6 +74,8 @@ static int post_ask(AlertPost *p) {
                 .url = p->request.url.data,
                 .secret_path = p->target->at.url_file.text != NULL,
                 .ca_file = p->target->at.ca_file,
+                .certificate_file = p->target->at.tls.certificate_file,
+                .key_file = p->target->at.tls.key_file,
                 .headers = (const char *const[]){ p->request.key.data, NULL },
                 .body = bytes_steal(&p->request.body),
                 .timeout = TIMEOUT_USEC,

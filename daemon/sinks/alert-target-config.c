@@ -66,6 +66,8 @@ static const ConfigRow rows[] = {
                 .doc = "webhook: the JSON that is sent." },
         { "ca_file", &config_type_path, FIELD(at.ca_file), 1, TEXT_MAX,
                 .doc = "PEM file of the authority that signed the server's certificate, in place of the system's." },
+        { "tls", &config_type_section, FIELD(at.tls), .section = &config_tls_section,
+                .doc = "A certificate that tells the server who we are." },
         { "allow_plain", &config_type_bool, FIELD(at.allow_plain), .fallback = "false",
                 .doc = "Send secrets without TLS to other machines." },
         {},
@@ -116,7 +118,7 @@ static int rule(const ConfigPlace *place, void *self, void *around) {
         if (r >= 0)
                 r = url_rule(place, target);
         if (r >= 0)
-                r = web_place_ca_rule(place, (char *const[]){ target->at.url, NULL }, &target->auth);
+                r = web_place_tls_rule(place, (char *const[]){ target->at.url, NULL }, &target->auth);
         return r < 0 ? r : web_place_headers_rule(place, &target->headers);
 }
 

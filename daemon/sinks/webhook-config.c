@@ -21,7 +21,7 @@ static int webhook_rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, "url",
                         "would send the secret of auth unencrypted to another machine; needs https://, or allow_plain: "
                         "true");
-        r = web_place_ca_rule(place, (char *const[]){ keys->at.url, NULL }, &keys->auth);
+        r = web_place_tls_rule(place, (char *const[]){ keys->at.url, NULL }, &keys->auth);
         return r < 0 ? r : web_place_headers_rule(place, &keys->headers);
 }
 
@@ -43,6 +43,8 @@ static const ConfigRow rows[] = {
                 .doc = "How long a request may take, its answer included." },
         { "ca_file", &config_type_path, FIELD(at.ca_file), 1, TEXT_MAX,
                 .doc = "PEM file of the authority that signed the server's certificate, in place of the system's." },
+        { "tls", &config_type_section, FIELD(at.tls), .section = &config_tls_section,
+                .doc = "A certificate that tells the server who we are." },
         { "allow_plain", &config_type_bool, FIELD(at.allow_plain), .fallback = "false",
                 .doc = "Send secrets without TLS to other machines." },
         {},

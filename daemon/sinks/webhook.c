@@ -190,6 +190,8 @@ static void webhook_ask(Webhook *w) {
                 .url = web_place_url(&w->keys->at),
                 .secret_path = w->keys->at.url_file.text != NULL,
                 .ca_file = w->keys->at.ca_file,
+                .certificate_file = w->keys->at.tls.certificate_file,
+                .key_file = w->keys->at.tls.key_file,
                 .headers = (const char *const[]){ key, NULL },
                 .body = bytes_steal(&w->body.text),
                 .timeout = w->keys->timeout,

@@ -90,6 +90,8 @@ static const ConfigRow rows[] = {
                 .doc = "For servers that keep history: sensorqd asks later for what it missed while anything was down." },
         { "ca_file", &config_type_path, FIELD(ca_file), 1, 1024,
                 .doc = "PEM file of certificate authorities that replaces the system's for this source." },
+        { "tls", &config_type_section, FIELD(tls), .section = &config_tls_section,
+                .doc = "A certificate that tells the server who we are." },
         { "allow_plain", &config_type_bool, FIELD(allow_plain), .fallback = "false",
                 .doc = "Send the secret of auth without TLS to another machine." },
         { "reading", &config_type_section, FIELD(reading), .flags = CONFIG_IMPLIED, .section = &shape_section,
@@ -183,7 +185,7 @@ static int http_json_rule(const ConfigPlace *place, void *self, void *around) {
 
         r = urls_rule(place, keys);
         if (r == 0)
-                r = web_place_ca_rule(place, keys->urls ?: (char *const[]){ keys->url, NULL }, &keys->auth);
+                r = web_place_tls_rule(place, keys->urls ?: (char *const[]){ keys->url, NULL }, &keys->auth);
         if (r < 0)
                 return r;
         if (keys->body && keys->method == 0)

@@ -470,6 +470,8 @@ static int json_send(HttpJson *json, const AuthProof *proof) {
                 .method = json->keys->method == 0 ? "GET" : "POST",
                 .url = proof->url,
                 .ca_file = json->keys->ca_file,
+                .certificate_file = json->keys->tls.certificate_file,
+                .key_file = json->keys->tls.key_file,
                 .headers = headers.lines,
                 .timeout = REQUEST_TIMEOUT_USEC,
                 .max_reply = HTTP_JSON_REPLY_MAX,

@@ -30,6 +30,7 @@ typedef struct HttpJsonConfig {
         HttpJsonPaging *paging; /* NULL: one page */
         HttpJsonSince *since;   /* NULL: without history */
         char *ca_file;
+        ConfigTls tls;
         bool allow_plain;
         ShapeConfig reading;
 } HttpJsonConfig;

@@ -31,7 +31,8 @@ typedef struct PushConfig {
         ConfigSecrets tokens;
         char **hosts; /* NULL at the end; NULL: none */
         uint64_t max_body;
-        int answer; /* PushAnswer */
+        int answer;    /* PushAnswer */
+        ConfigTls tls; /* moves to the next two */
         char *certificate_file, *key_file;
         bool allow_plain;
         ShapeConfig reading;
@@ -377,7 +378,7 @@ static int path_check(const char *text, ConfigProblem *ret_problem) {
 }
 
 static int push_rule(const ConfigPlace *place, void *self, void *around) {
-        const PushConfig *keys = self;
+        PushConfig *keys = self;
         bool loopback;
         int r = config_place_unused(place, "interval", "others send when they like");
 
@@ -385,17 +386,17 @@ static int push_rule(const ConfigPlace *place, void *self, void *around) {
                 return r;
 
         (void) listen_address_check(keys->address, &loopback);
-        if (!keys->certificate_file != !keys->key_file)
-                return config_place_fail(place, keys->key_file ? "key_file" : "certificate_file",
-                        "certificate_file and key_file belong together");
+        r = config_place_tls(place, &keys->tls, &keys->certificate_file, &keys->key_file);
+        if (r < 0)
+                return r;
         if (loopback)
                 return 0;
         if (keys->tokens.n == 0)
                 return config_place_fail(place, "listen", "others can reach that address, so token_file is needed");
         if (!keys->certificate_file && !keys->allow_plain)
                 return config_place_fail(place, "listen",
-                        "others can reach that address, and the token would travel unencrypted; needs certificate_file "
-                        "and key_file, or allow_plain: true");
+                        "others can reach that address, and the token would travel unencrypted; needs tls, or "
+                        "allow_plain: true");
         return 0;
 }
 
@@ -420,10 +421,12 @@ static const ConfigRow rows[] = {
                 .doc = "The largest body of a request." },
         { "answer", &type_answer, FIELD(answer), .fallback = "count",
                 .doc = "The answer when all is stored: how many readings, or the empty list that OwnTracks expects." },
+        { "tls", &config_type_section, FIELD(tls), .section = &config_tls_section,
+                .doc = "Take readings by https." },
         { "certificate_file", &config_type_path, FIELD(certificate_file), 1, TEXT_MAX,
-                .doc = "PEM file of our certificate, for TLS." },
+                .doc = "The same as in tls." },
         { "key_file", &config_type_path, FIELD(key_file), 1, TEXT_MAX,
-                .doc = "PEM file of its private key, without a password." },
+                .doc = "The same as in tls." },
         { "allow_plain", &config_type_bool, FIELD(allow_plain), .fallback = "false",
                 .doc = "Take the token without TLS from other machines." },
         { "reading", &config_type_section, FIELD(reading), .flags = CONFIG_IMPLIED, .section = &shape_section,

@@ -98,10 +98,12 @@ static const ConfigRow rows[] = {
                 .doc = "What to do with values that the broker kept from the time before our subscription." },
         { "ca_file", &config_type_path, FIELD(ca_file), 1, TEXT_MAX,
                 .doc = "PEM file of certificate authorities that replaces the system's for this source." },
+        { "tls", &config_type_section, FIELD(tls), .section = &config_tls_section,
+                .doc = "A certificate that tells the broker who we are." },
         { "certificate_file", &config_type_path, FIELD(certificate_file), 1, TEXT_MAX,
-                .doc = "PEM file of a certificate that tells the broker who we are." },
+                .doc = "The same as in tls." },
         { "key_file", &config_type_path, FIELD(key_file), 1, TEXT_MAX,
-                .doc = "PEM file of its private key, without a password." },
+                .doc = "The same as in tls." },
         { "allow_plain", &config_type_bool, FIELD(allow_plain), .fallback = "false",
                 .doc = "Send the password without TLS to another machine." },
         { "reading", &config_type_section, FIELD(reading), .flags = CONFIG_IMPLIED, .section = &shape_section,
@@ -158,7 +160,7 @@ static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, co
 }
 
 static int mqtt_rule_plain(const ConfigPlace *place) {
-        static const char *const keys[] = { "ca_file", "certificate_file", "key_file" };
+        static const char *const keys[] = { "ca_file", "tls", "certificate_file", "key_file" };
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(keys); i++)
@@ -179,10 +181,9 @@ static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, "url",
                         "would send the password unencrypted; allowed: mqtts://, a broker on this machine, or "
                         "allow_plain: true");
-        if (!keys->certificate_file != !keys->key_file)
-                return config_place_fail(place, keys->key_file ? "key_file" : "certificate_file",
-                        "certificate_file and key_file belong together");
-        r = config_place_unused(place, "interval", "the broker sends when it has something");
+        r = config_place_tls(place, &keys->tls, &keys->certificate_file, &keys->key_file);
+        if (r == 0)
+                r = config_place_unused(place, "interval", "the broker sends when it has something");
         if (r == 0 && !address.tls)
                 r = mqtt_rule_plain(place);
         if (r == 0)

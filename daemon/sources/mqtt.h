@@ -18,6 +18,7 @@ typedef struct MqttConfig {
         char *client_id; /* NULL: made from this machine and the source's name */
         char **topics;   /* NULL at the end */
         int retained;    /* MqttRetained */
+        ConfigTls tls;   /* moves to the two behind ca_file */
         char *ca_file, *certificate_file, *key_file;
         bool allow_plain;
         ShapeConfig reading;

@@ -500,9 +500,9 @@ static void check_outbox(Session *session) {
 
 static void check_page(Session *session) {
         PageConfig *page = session->config->page;
-        const WebListenTry wanted = { page->listen, page->certificate_file, page->key_file,
+        const WebListenTry wanted = { page->listen, page->tls.certificate_file, page->tls.key_file,
                 session->config->state_dir };
-        const char *files[] = { page->certificate_file, page->key_file };
+        const char *files[] = { page->tls.certificate_file, page->tls.key_file };
         bool well = session_secrets(session, "page", &config_page_section, page);
         int r;
 

@@ -76,7 +76,7 @@ def test_certificates(reads, tmp_path):
     ours = {"certificate_file": made.client.cert, "key_file": made.client.key}
     with contextlib.closing(mosquitto.Mosquitto(tmp_path / "mosquitto", lines).start()) as broker:
         daemon = reads(
-            source(secure, "good", "mqtts", ca_file=made.ca, **ours),
+            source(secure, "good", "mqtts", ca_file=made.ca, tls=ours),
             source(secure, "stranger", "mqtts", ca_file=made.other_ca, **ours),
             source(secure, "nobody", "mqtts", ca_file=made.ca),
         )

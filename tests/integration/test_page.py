@@ -420,7 +420,7 @@ def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
     daemon.config["publish"] = {
         "topic": "sensor-data",
         "sources": [
-            {"name": "push", "type": "http_push", "listen": archive.url[7:], "hosts": ["push.example"], **files}
+            {"name": "push", "type": "http_push", "listen": archive.url[7:], "hosts": ["push.example"], "tls": files}
         ],
     }
     (daemon.directory / "credentials" / "page.password").write_text("secret")

@@ -8,9 +8,11 @@ import sqlite3
 import time
 
 import pytest
-from feed import Feed
+from feed import SUBSCRIPTION, Feed
 from harness import wait_until
 from outlets import Receiver
+from services import tls
+from services.httpd import HttpServer, Response
 
 TOKEN = "q8Zk3-hook-token"
 
@@ -132,3 +134,41 @@ def test_check_sends_nothing(feed, receiver):
     assert receiver.requests == 0
     receiver.close()
     assert "FAIL  webhook" in feed.daemon.run("check").stdout
+
+
+def test_servers_that_ask_who_we_are(sensorqd, tmp_path):
+    """One server gives readings, takes documents and is told of alerts, from whoever shows a certificate only."""
+    made, told = tls.make(tmp_path / "tls"), {}
+
+    def answer(request):
+        told.setdefault(f"{request.method} {request.path}", request.json())
+        return Response(body='{"n": 30}')
+
+    server = HttpServer(answer, cert=made.server.cert, key=made.server.key, client_ca=made.ca).start()
+    trust = {"ca_file": made.ca}
+    ours = {**trust, "tls": {"certificate_file": made.client.cert, "key_file": made.client.key}}
+    read = {"type": "http_json", "interval": "10s", "url": server.url + "/read"}
+    sources = [{"name": "good", **read, **ours}, {"name": "nobody", **read, **trust}]
+    publish = {"topic": "sensor-data", "sources": sources}
+    feed = Feed(sensorqd, None, uri="mongodb://localhost/", database="none", publish=publish)
+    feed.subscribe(f"{SUBSCRIPTION}-alerts")
+    alert = {
+        "targets": [{"name": "me", "type": "webhook", "url": server.url + "/alert", **ours}],
+        "rules": [{"name": "hot", "field": "n", "above": 20}],
+    }
+    feed.daemon.config["subscribe"] = [
+        {"subscription": "sensor-data-mongodb", "webhook": {"url": server.url + "/store", **ours}},
+        {"subscription": "sensor-data-mongodb-alerts", "alert": alert},
+    ]
+    feed.daemon.write_config()
+    with contextlib.closing(feed), contextlib.ExitStack() as stage:
+        stage.callback(server.stop)
+        checked = feed.daemon.run("check").stdout
+        feed.daemon.start()
+        wait_until(lambda: set(told) == {"GET /read", "POST /store", "POST /alert"}, lambda: f"all of it: {told}")
+        failing = feed.daemon.log.wait("SOURCE_FAILING")
+    assert told["POST /store"][0]["n"] == 30 and told["POST /alert"]["rule"] == "hot"
+    assert "Source nobody" in failing.text
+    assert re.search(r"^ok +source good ", checked, re.M) and re.search(r"^FAIL +source nobody ", checked, re.M), (
+        checked
+    )

@@ -83,14 +83,17 @@ class HttpServer:
 
     faults: a services.faults.FaultScript, or None. exempt: path prefix that no fault touches.
     observer(request, status, complete, began): called once a request; status is None when nothing was answered.
+    client_ca: whoever connects must show a certificate of that authority.
     """
 
-    def __init__(self, handler, port=0, cert=None, key=None, faults=None, exempt="/_control/", observer=None):
+    def __init__(
+        self, handler, port=0, cert=None, key=None, faults=None, exempt="/_control/", observer=None, client_ca=None
+    ):
         self._handler = handler
         self._faults = faults
         self._exempt = exempt
         self._observer = observer or (lambda *_: None)
-        self._tls = _tls_context(cert, key) if cert else None
+        self._tls = _tls_context(cert, key, client_ca) if cert else None
         self._want_port = port
         self._listener = None
         self._connections = set()
@@ -358,8 +361,11 @@ def _shut(sock):
     sock.close()
 
 
-def _tls_context(cert, key):
+def _tls_context(cert, key, client_ca):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if client_ca:
+        context.load_verify_locations(client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(cert, key)
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -277,6 +277,17 @@ HttpServer *http_server_new_tls(HttpServerHandler handler, void *userdata, const
         return server_new(handler, NULL, userdata, make_tls(certificate_file));
 }
 
+HttpServer *http_server_new_asking(
+        HttpServerHandler handler, void *userdata, const char *certificate_file, const char *key_file) {
+        SSL_CTX *tls = make_tls(certificate_file);
+        FILE *file = fopen(key_file, "we");
+
+        MUST(file && PEM_write_PrivateKey(file, SSL_CTX_get0_privatekey(tls), NULL, NULL, 0, NULL, NULL) == 1);
+        MUST(fclose(file) == 0 && SSL_CTX_load_verify_locations(tls, certificate_file, NULL) == 1);
+        SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+        return server_new(handler, NULL, userdata, tls);
+}
+
 static int select_h2(SSL *ssl, const unsigned char **ret, unsigned char *ret_size, const unsigned char *offered,
         unsigned size, void *userdata) {
         static const unsigned char h2[] = "\x02h2";

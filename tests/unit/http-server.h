@@ -26,6 +26,9 @@ typedef bool (*HttpServerHandler)(void *userdata, HttpServerConnection *connecti
 HttpServer *http_server_new(HttpServerHandler handler, void *userdata);
 /* With TLS and a fresh self-signed certificate for 127.0.0.1 and localhost, which is left in *certificate_file* (created) as PEM. */
 HttpServer *http_server_new_tls(HttpServerHandler handler, void *userdata, const char *certificate_file);
+/* The same, but it serves only whoever shows that certificate, too; its key is left in *key_file* (created). */
+HttpServer *http_server_new_asking(
+        HttpServerHandler handler, void *userdata, const char *certificate_file, const char *key_file);
 /* With TLS, where HTTP/2 is agreed on. *handler* has each connection as it is, until it returns. */
 typedef void (*HttpServerRawHandler)(void *userdata, HttpServerConnection *connection);
 HttpServer *http_server_new_h2(HttpServerRawHandler handler, void *userdata, const char *certificate_file);

@@ -48,7 +48,7 @@ static void test_everything(void **state) {
 
         assert_string_equal(config->page->subscription, "projects/my-project/subscriptions/sub");
         assert_string_equal(config->page->hosts[0], "pi.example");
-        assert_string_equal(config->page->key_file, "/k.pem");
+        assert_string_equal(config->page->tls.key_file, "/k.pem");
         assert_string_equal(config->page->series.items[0].name, "/newest_events/te/val");
         assert_string_equal(config_map_get(&config->page->series, "co2"), "");
         config_unref(config);

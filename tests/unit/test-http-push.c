@@ -326,9 +326,13 @@ static void test_wrong_configuration(void **state) {
                 { "      listen: 127.0.0.1:8427\n      path: readings\n", "path" },
                 { "      listen: 127.0.0.1:8427\n      token_file: [a, b, c]\n", "token_file" },
                 { "      listen: 127.0.0.1:8427\n      key_file: a\n", "belong together" },
+                { "      listen: 127.0.0.1:8427\n      tls: { key_file: a }\n", "tls.certificate_file: is missing" },
+                { "      listen: 127.0.0.1:8427\n      tls: { certificate_file: a, key_file: a }\n      certificate_file: b\n",
+                        "leave those out" },
         };
         static const char *const good[] = {
                 "      listen: 0.0.0.0:8427\n      token_file: t\n      allow_plain: true\n",
+                "      listen: 0.0.0.0:8427\n      token_file: t\n      tls: { certificate_file: c, key_file: k }\n",
                 "      listen: '[::]:8427'\n      token_file: [t, u]\n      certificate_file: c\n      key_file: k\n      hosts: [pi.example]\n",
         };
         char error[1000], lines[500];

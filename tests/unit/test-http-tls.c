@@ -129,6 +129,35 @@ ssize_t send(int fd, const void *data, size_t size, int flags) {
         return sendto(fd, data, size, flags, NULL, 0);
 }
 
+/* A server that asks who we are: with the certificate, with one that its key does not fit, and without. */
+static void test_our_certificate(void **state) {
+        TlsFixture *t = *state;
+        char url[300], key[64];
+        const char *const certificates[] = { t->certificate, t->other, NULL };
+        static const char *const words[] = { "HTTP 200", "private key", "ended TLS (alert certificate required)" };
+        static const HttpOutcome outcomes[] = { HTTP_ANSWERED, HTTP_TLS, HTTP_CUT };
+
+        (void) snprintf(key, sizeof(key), "%s/key.pem", t->directory);
+        t->f.server = http_server_free(t->f.server);
+        t->f.server = http_server_new_asking(serve, NULL, t->certificate, key);
+        for (size_t i = 0; i < ELEMENTSOF(certificates); i++) {
+                HttpSpec spec = fixture_spec(&t->f, "/", url);
+                Result result = {};
+
+                (void) snprintf(url, sizeof(url), "https://127.0.0.1:%u/", http_server_port(t->f.server));
+                spec.ca_file = t->certificate;
+                spec.certificate_file = certificates[i];
+                spec.key_file = key;
+                fixture_start(&t->f, &spec, &result);
+                fixture_run(&t->f, &result);
+                assert_int_equal(result.outcome, outcomes[i]);
+                assert_non_null(strstr(result.detail, words[i]));
+                bytes_done(&result.body);
+        }
+        assert_int_equal(http_server_calls(t->f.server), 1);
+        assert_int_equal(unlink(key), 0);
+}
+
 static bool serve_path(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
         http_server_reply(c, 200, "", call->path);
         return true;
@@ -192,6 +221,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_own_authority, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_untrusted, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_our_certificate, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_other_name, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_proxy_here, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_ca_file_missing, set_up, tear_down),
