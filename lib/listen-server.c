@@ -112,8 +112,8 @@ static void server_tell_refused(ListenServer *server) {
                 return;
         server->told = server->refused < 0;
         LIST_FOREACH(route, &server->routes, link)
-        if (route->handler.on_refused)
-                route->handler.on_refused(route->handler.userdata, server->refused);
+                if (route->handler.on_refused)
+                        route->handler.on_refused(route->handler.userdata, server->refused);
 }
 
 /* Closes connections whose client does not send or receive its data in time. libmicrohttpd's own limit works only for
@@ -124,8 +124,8 @@ static void on_sweep(void *userdata) {
         ListenConnection *connection;
 
         TAILQ_FOREACH(connection, &server->connections, link)
-        if (!connection->owed && now > connection->since + DEADLINE_USEC)
-                (void) shutdown(connection->fd, SHUT_RDWR);
+                if (!connection->owed && now > connection->since + DEADLINE_USEC)
+                        (void) shutdown(connection->fd, SHUT_RDWR);
         server_tell_refused(server);
         if (!TAILQ_EMPTY(&server->connections) || server->told)
                 loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
@@ -140,7 +140,7 @@ static ListenServer *server_free(ListenServer *server) {
                 return NULL;
         assert(LIST_EMPTY(&server->routes));
         TAILQ_FOREACH(request, &server->requests, link)
-        listen_request_give_up(request);
+                listen_request_give_up(request);
         if (server->again) /* the server had started: send the last answers */
                 server_run(server);
         if (server->mhd)
@@ -280,8 +280,8 @@ ListenServer *listen_server_find(const Listen *listen, const char *address) {
         ListenServer *server;
 
         LIST_FOREACH(server, &listen->servers, link)
-        if (!server->leaving && strcmp(server->address, address) == 0)
-                return server;
+                if (!server->leaving && strcmp(server->address, address) == 0)
+                        return server;
         return NULL;
 }
 
@@ -362,12 +362,12 @@ static void route_give_up_requests(ListenRoute *route) {
         ListenServer *server;
 
         LIST_FOREACH(server, &route->server->listen->servers, link)
-        TAILQ_FOREACH(request, &server->requests, link) {
-                if (request->route != route)
-                        continue;
-                listen_request_give_up(request);
-                request->route = NULL;
-        }
+                TAILQ_FOREACH(request, &server->requests, link) {
+                        if (request->route != route)
+                                continue;
+                        listen_request_give_up(request);
+                        request->route = NULL;
+                }
 }
 
 /* Giving requests up resumes them only if they are suspended, which their state tells (listen-request.c). */
@@ -389,8 +389,8 @@ static int route_new(ListenServer *server, const ListenSpec *spec, const ListenH
         ListenRoute *other;
 
         LIST_FOREACH(other, &server->routes, link)
-        if (strcmp(other->path, spec->path) == 0)
-                return -EEXIST;
+                if (strcmp(other->path, spec->path) == 0)
+                        return -EEXIST;
         route = calloc(1, sizeof(*route));
         if (!route)
                 return -ENOMEM;

@@ -318,7 +318,7 @@ HttpServer *http_server_free(HttpServer *server) {
         (void) close(server->fd);
 
         LIST_FOREACH(c, &server->connections, link)
-        (void) shutdown(c->fd, SHUT_RDWR);
+                (void) shutdown(c->fd, SHUT_RDWR);
         while ((c = LIST_FIRST(&server->connections))) {
                 LIST_REMOVE(c, link);
                 (void) pthread_join(c->thread, NULL);
