@@ -37,11 +37,11 @@ typedef enum PublisherState {
         _PUBLISHER_STATE_MAX,
 } PublisherState;
 
-_asserted_ static const unsigned publisher_moves[_PUBLISHER_STATE_MAX] = {
-        [PUBLISHER_IDLE] = 1u << PUBLISHER_SENDING | 1u << PUBLISHER_WAITING | 1u << PUBLISHER_RESTING,
-        [PUBLISHER_SENDING] = 1u << PUBLISHER_IDLE | 1u << PUBLISHER_WAITING,
-        [PUBLISHER_WAITING] = 1u << PUBLISHER_IDLE,
-        [PUBLISHER_RESTING] = 1u << PUBLISHER_IDLE,
+_asserted_ static const bool moves[_PUBLISHER_STATE_MAX][_PUBLISHER_STATE_MAX] = {
+        [PUBLISHER_IDLE] = { [PUBLISHER_SENDING] = true, [PUBLISHER_WAITING] = true, [PUBLISHER_RESTING] = true },
+        [PUBLISHER_SENDING] = { [PUBLISHER_IDLE] = true, [PUBLISHER_WAITING] = true },
+        [PUBLISHER_WAITING] = { [PUBLISHER_IDLE] = true },
+        [PUBLISHER_RESTING] = { [PUBLISHER_IDLE] = true },
 };
 
 /* Rows that Pub/Sub has but the disk does not delete. Other rows are still sent. After a kill these rows are published
@@ -87,7 +87,7 @@ struct Publisher {
 };
 
 static void publisher_move(Publisher *p, PublisherState state) {
-        assert(publisher_moves[p->state] & 1u << state);
+        assert(moves[p->state][state]);
         p->state = state;
 }
 

@@ -34,9 +34,9 @@ typedef enum PollState {
         _POLL_STATE_MAX,
 } PollState;
 
-_asserted_ static const unsigned poll_moves[_POLL_STATE_MAX] = {
-        [POLL_WAITING] = 1u << POLL_POLLING,
-        [POLL_POLLING] = 1u << POLL_WAITING,
+_asserted_ static const bool poll_moves[_POLL_STATE_MAX][_POLL_STATE_MAX] = {
+        [POLL_WAITING] = { [POLL_POLLING] = true },
+        [POLL_POLLING] = { [POLL_WAITING] = true },
 };
 
 typedef enum ReadingsState {
@@ -46,10 +46,10 @@ typedef enum ReadingsState {
         _READINGS_STATE_MAX,
 } ReadingsState;
 
-_asserted_ static const unsigned readings_moves[_READINGS_STATE_MAX] = {
-        [READINGS_NONE] = 1u << READINGS_GATHERED,
-        [READINGS_GATHERED] = 1u << READINGS_NONE | 1u << READINGS_REFUSED,
-        [READINGS_REFUSED] = 1u << READINGS_NONE,
+_asserted_ static const bool readings_moves[_READINGS_STATE_MAX][_READINGS_STATE_MAX] = {
+        [READINGS_NONE] = { [READINGS_GATHERED] = true },
+        [READINGS_GATHERED] = { [READINGS_NONE] = true, [READINGS_REFUSED] = true },
+        [READINGS_REFUSED] = { [READINGS_NONE] = true },
 };
 
 struct Source {
@@ -90,12 +90,12 @@ struct Source {
 };
 
 static void source_move_poll(Source *s, PollState state) {
-        assert(poll_moves[s->polling] & 1u << state);
+        assert(poll_moves[s->polling][state]);
         s->polling = state;
 }
 
 static void source_move_readings(Source *s, ReadingsState state) {
-        assert(readings_moves[s->waiting] & 1u << state);
+        assert(readings_moves[s->waiting][state]);
         s->waiting = state;
 }
 

@@ -49,12 +49,12 @@ typedef struct ExecConfig {
         ShapeConfig reading;
 } ExecConfig;
 
-typedef enum ExecState { EXEC_IDLE, EXEC_RUNNING, EXEC_DRAINING } ExecState;
+typedef enum ExecState { EXEC_IDLE, EXEC_RUNNING, EXEC_DRAINING, _EXEC_STATE_MAX } ExecState;
 
-_asserted_ static const unsigned moves[] = {
-        [EXEC_IDLE] = 1u << EXEC_RUNNING,
-        [EXEC_RUNNING] = 1u << EXEC_DRAINING,
-        [EXEC_DRAINING] = 1u << EXEC_IDLE,
+_asserted_ static const bool moves[_EXEC_STATE_MAX][_EXEC_STATE_MAX] = {
+        [EXEC_IDLE] = { [EXEC_RUNNING] = true },
+        [EXEC_RUNNING] = { [EXEC_DRAINING] = true },
+        [EXEC_DRAINING] = { [EXEC_IDLE] = true },
 };
 
 typedef struct Exec {
@@ -80,7 +80,7 @@ typedef struct Exec {
 } Exec;
 
 static void exec_move(Exec *exec, ExecState state) {
-        assert(moves[exec->state] & 1u << state);
+        assert(moves[exec->state][state]);
         exec->state = state;
 }
 

@@ -32,13 +32,13 @@
 #define TAG_MAX 256    /* bytes of an ETag that is kept */
 #define HEADERS_MAX 60 /* headers of the configuration and the proof, Accept and If-None-Match */
 
-typedef enum State { STATE_IDLE, STATE_ASKING, STATE_TOKEN, STATE_STORING } State;
+typedef enum State { STATE_IDLE, STATE_ASKING, STATE_TOKEN, STATE_STORING, STATES } State;
 
-_asserted_ static const unsigned moves[] = {
-        [STATE_IDLE] = 1u << STATE_ASKING,
-        [STATE_ASKING] = 1u << STATE_TOKEN | 1u << STATE_STORING | 1u << STATE_IDLE,
-        [STATE_TOKEN] = 1u << STATE_ASKING | 1u << STATE_IDLE,
-        [STATE_STORING] = 1u << STATE_ASKING | 1u << STATE_IDLE,
+_asserted_ static const bool moves[STATES][STATES] = {
+        [STATE_IDLE] = { [STATE_ASKING] = true },
+        [STATE_ASKING] = { [STATE_TOKEN] = true, [STATE_STORING] = true, [STATE_IDLE] = true },
+        [STATE_TOKEN] = { [STATE_ASKING] = true, [STATE_IDLE] = true },
+        [STATE_STORING] = { [STATE_ASKING] = true, [STATE_IDLE] = true },
 };
 
 typedef struct HttpJson {
@@ -79,7 +79,7 @@ typedef struct HttpJson {
 } HttpJson;
 
 static void json_move(HttpJson *json, State state) {
-        assert(moves[json->state] & 1u << state);
+        assert(moves[json->state][state]);
         json->state = state;
 }
 
