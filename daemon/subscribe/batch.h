@@ -39,7 +39,7 @@ typedef struct Batch {
         bool aside;            /* it holds messages of aside.h; each is tried alone */
         bool scout;            /* one message, pulled to see whether the remote accepts anything */
         bool orphan;           /* the sink's own copy of messages that it let go: no subscriber waits for it */
-        void *lease;           /* the subscriber's; not for sinks */
+        struct Held *held;     /* of the subscriber (held.h); not for sinks */
 } Batch;
 
 /* Parses *body* in place, and takes it (it is then empty) on success. -EBADMSG as wire_get_pull(). */

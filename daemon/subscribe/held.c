@@ -328,7 +328,7 @@ int held_new(const HeldHost *host, Batch *batch, HeldState state, Held **ret) {
         if (r < 0)
                 return r;
         held->state = state;
-        batch->lease = held;
+        batch->held = held;
         *ret = cleanup_steal(held);
         return 0;
 }

@@ -333,14 +333,14 @@ static void settle_aside(Subscriber *s, Batch *batch) {
                         batch_set_fate(batch, i, FATE_ASIDE); /* it is still in the list */
         }
         if (settled && keep_batch(s, batch, HELD_ACKING) == 0)
-                held_settled(batch->lease);
+                held_settled(batch->held);
         else
                 batch_free(batch);
 }
 
 static void on_settled(void *userdata, Batch *batch) {
         Subscriber *s = userdata;
-        Held *held = batch->lease;
+        Held *held = batch->held;
 
         if (s->closing || (!batch->aside && !holds(s, held))) { /* closing: nobody waits for it any more */
                 batch_free(batch);
