@@ -393,13 +393,17 @@ static size_t sink_index(const Sink *s, const SinkItem *item) {
         return (size_t) (item->message - sink_current(s)->pull.messages);
 }
 
-static void sink_settle(Sink *s, const SinkItem *item, Fate fate) {
+static Suspicion *sink_suspicion(const Sink *s, const SinkItem *item) {
+        return &sink_current(s)->suspicions[sink_index(s, item)];
+}
+
+static void sink_set_fate(Sink *s, const SinkItem *item, Fate fate) {
         batch_set_fate(sink_current(s), sink_index(s, item), fate);
         s->status.stored += fate == FATE_STORED;
         s->status.duplicates += fate == FATE_DUPLICATE;
         s->status.rejected += fate == FATE_REJECTED;
         s->status.failed += fate == FATE_FAILED;
-        if (fate != FATE_STORED && (fate != FATE_DUPLICATE || !sink_current(s)->suspicions[sink_index(s, item)].unsure))
+        if (fate != FATE_STORED && (fate != FATE_DUPLICATE || !sink_suspicion(s, item)->unsure))
                 return;
         s->status.last_stored = clock_wall();
         if (s->callbacks.tap.on_stored)
@@ -411,13 +415,13 @@ static void sink_note_accepted(Sink *s, const SinkWork *work) {
 
         for (size_t i = 0; i < work->n; i++) {
                 const SinkItem *item = &work->items[i];
-                Suspicion *suspicion = &sink_current(s)->suspicions[sink_index(s, item)];
+                Suspicion *suspicion = sink_suspicion(s, item);
 
                 suspicion->unsure |= item->unsure;
                 if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
                         continue;
                 sink_said_apart(&s->said, "", suspicion->unkept, false);
-                sink_settle(s, item, item->verdict == SINK_STORED ? FATE_STORED : FATE_DUPLICATE);
+                sink_set_fate(s, item, item->verdict == SINK_STORED ? FATE_STORED : FATE_DUPLICATE);
                 blame_accepted(&s->blame, suspicion, now);
         }
         if (work->answer.accepted && s->blame.accepted == s->before)
@@ -426,18 +430,17 @@ static void sink_note_accepted(Sink *s, const SinkWork *work) {
 
 /* Judges a refused message. Returns true when it is to be set apart. */
 static bool sink_judge(Sink *s, const SinkItem *item) {
-        Suspicion *suspicion = &sink_current(s)->suspicions[sink_index(s, item)];
         const BlameRefusal refusal = { .code = item->code,
                 .about_document = item->about_document,
                 .proven = item->proven,
                 .alone = item->alone || sink_host_work(s->host, NULL)->n == 1,
                 .before = s->before };
 
-        switch (blame_refused(&s->blame, suspicion, &refusal, clock_now())) {
+        switch (blame_refused(&s->blame, sink_suspicion(s, item), &refusal, clock_now())) {
         case BLAME_REJECTED:
                 return true;
         case BLAME_ASIDE:
-                sink_settle(s, item, FATE_SUSPECT);
+                sink_set_fate(s, item, FATE_SUSPECT);
                 return false;
         default:
                 text_copy(s->refusal, sizeof(s->refusal), item->detail);
@@ -447,12 +450,11 @@ static bool sink_judge(Sink *s, const SinkItem *item) {
 
 /* A message was refused with a passing code, which does not count against it. */
 static void sink_put_off(Sink *s, const SinkItem *item, bool few) {
-        Suspicion *suspicion = &sink_current(s)->suspicions[sink_index(s, item)];
         const BlameRefusal refusal = { .code = item->code, .few = few, .before = s->before };
 
         text_copy(s->refusal, sizeof(s->refusal), sink_host_work(s->host, NULL)->answer.detail);
-        if (blame_put_off(&s->blame, suspicion, &refusal, clock_now()) == BLAME_ASIDE)
-                sink_settle(s, item, FATE_SUSPECT);
+        if (blame_put_off(&s->blame, sink_suspicion(s, item), &refusal, clock_now()) == BLAME_ASIDE)
+                sink_set_fate(s, item, FATE_SUSPECT);
 }
 
 static size_t count_refused(const SinkWork *work, bool later) {
@@ -526,11 +528,11 @@ static void sink_settle_apart(Sink *s, const SinkWork *work) {
 
                 if (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE) {
                         kept = true;
-                        sink_settle(s, item, FATE_REJECTED);
+                        sink_set_fate(s, item, FATE_REJECTED);
                 } else if (item->verdict == SINK_BAD || item->verdict == SINK_SUSPECT) {
                         refused = true;
-                        blame_unkept(&sink_current(s)->suspicions[sink_index(s, item)], clock_now());
-                        sink_settle(s, item, FATE_FAILED);
+                        blame_unkept(sink_suspicion(s, item), clock_now());
+                        sink_set_fate(s, item, FATE_FAILED);
                 }
         }
         sink_said_apart(&s->said, work->answer.detail, kept, refused);
