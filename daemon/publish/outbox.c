@@ -67,7 +67,7 @@ struct Outbox {
         SqlStatement *statements[_STATEMENT_MAX];
         OutboxSource source;
         bool damaged;        /* damage was found: the next open salvages the file */
-        int refusal;         /* why it could not be opened */
+        int open_error;      /* of the last try; until *reopen_at* each call returns it */
         usec_t reopen_at;    /* clock_now() of the next try */
         OutboxCounts counts; /* valid for data_version */
         int64_t data_version;
@@ -77,7 +77,7 @@ struct Outbox {
         unsigned refused;
         bool said_stop;        /* it was logged that polling waits */
         usec_t put_refused_at; /* clock_now() of the last refused put */
-        usec_t told;           /* see outbox_sql_ping() */
+        usec_t pinged;         /* see outbox_sql_ping() */
         void (*on_change)(void *userdata);
         void *userdata;
 };
@@ -202,14 +202,14 @@ static int outbox_refresh(Outbox *o) {
 /* ---- the open file ---- */
 
 /* From now on, work on the file may take long: a large log must be copied into it, or all of it written again. */
-static void outbox_watched(Outbox *o) {
-        o->told = clock_now();
-        sql_set_ping(o->sql, outbox_sql_ping, &o->told);
+static void outbox_start_pings(Outbox *o) {
+        o->pinged = clock_now();
+        sql_set_ping(o->sql, outbox_sql_ping, &o->pinged);
 }
 
 static void outbox_detach(Outbox *o) {
         if (o->sql)
-                outbox_watched(o);
+                outbox_start_pings(o);
         sql_finalize_all(o->statements, ELEMENTSOF(o->statements));
         outbox_counts_close(&o->counts);
         outbox_source_close(&o->source);
@@ -304,7 +304,7 @@ static int outbox_reopen(Outbox *o, OutboxSalvage *ret_salvage) {
         }
         if (first && r == -ENOSPC && ret_salvage->needed > 0)
                 outbox_tell_needed(o, ret_salvage);
-        o->refusal = r;
+        o->open_error = r;
         o->reopen_at = clock_now() + OUTBOX_REOPEN_USEC;
         return r;
 }
@@ -319,7 +319,7 @@ static int outbox_ready(Outbox *o) {
                 return 0;
         }
         if (clock_now() < o->reopen_at)
-                return o->refusal;
+                return o->open_error;
         r = outbox_reopen(o, &salvage);
         if (r == OUTBOX_NEWER)
                 return -EPROTONOSUPPORT;
@@ -392,7 +392,7 @@ static int outbox_begin(Outbox *o, bool durable) {
         r = outbox_ready(o);
         if (r < 0)
                 return r;
-        outbox_watched(o);
+        outbox_start_pings(o);
         r = outbox_sql_fault(sql_begin(o->sql, durable));
         return r < 0 ? r : outbox_refresh(o);
 }
