@@ -88,7 +88,7 @@ static int stage_read_secrets(const Stage *stage, const char *owner, const Confi
         return err_passes(r) ? r : STAGES_SECRET;
 }
 
-static int source_prepare(Stage *stage, char error[static STAGES_ERROR_MAX]) {
+static int stage_prepare_source(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         const SourceConfig *section = stage->section;
         const SourceType *type = types_source(section->type);
         char owner[96];
@@ -99,7 +99,7 @@ static int source_prepare(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         return stage_read_secrets(stage, owner, section->section, section->keys, error);
 }
 
-static int source_open(Stage *stage) {
+static int stage_open_source(Stage *stage) {
         const SourceConfig *section = stage->section;
         Source *source = NULL;
         int r = source_new(&stage->stages->host->sources, types_source(section->type), section, &source);
@@ -122,7 +122,7 @@ static void on_publisher(void *userdata) {
         host_changed(host);
 }
 
-static int publisher_open(Stage *stage) {
+static int stage_open_publisher(Stage *stage) {
         const StagesHost *host = stage->stages->host;
         Publisher *publisher;
         int r;
@@ -182,7 +182,7 @@ static void on_subscriber(void *userdata) {
         host_changed(host);
 }
 
-static int subscriber_prepare(Stage *stage, char error[static STAGES_ERROR_MAX]) {
+static int stage_prepare_subscriber(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         const SubscriptionConfig *section = stage->section;
         const SinkType *type = types_sink(section->sink);
         int r = stage_read_secrets(stage, section->subscription, section->section, section->keys, error);
@@ -192,7 +192,7 @@ static int subscriber_prepare(Stage *stage, char error[static STAGES_ERROR_MAX])
         return r == 0 && type->usable ? type->usable(section, error) : r;
 }
 
-static int subscriber_open(Stage *stage, char error[static STAGES_ERROR_MAX]) {
+static int stage_open_subscriber(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         const SubscriptionConfig *section = stage->section;
         const StagesHost *host = stage->stages->host;
         const SubscriberOptions options = { .config = section,
@@ -228,8 +228,8 @@ static bool stage_is_same(const Stage *stage, const void *section) {
 
 static int stage_open(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         if (stage->kind == STAGE_PUBLISHER)
-                return publisher_open(stage);
-        return stage->kind == STAGE_SOURCE ? source_open(stage) : subscriber_open(stage, error);
+                return stage_open_publisher(stage);
+        return stage->kind == STAGE_SOURCE ? stage_open_source(stage) : stage_open_subscriber(stage, error);
 }
 
 static void stage_retire(Stage *stage) {
@@ -322,8 +322,8 @@ static int stage_new(
         stage->config = config_ref(stages->config);
         stage->section = section;
         stage->remote = remote_ref(stages->remote);
-        r = kind == STAGE_SOURCE       ? source_prepare(stage, error)
-            : kind == STAGE_SUBSCRIBER ? subscriber_prepare(stage, error)
+        r = kind == STAGE_SOURCE       ? stage_prepare_source(stage, error)
+            : kind == STAGE_SUBSCRIBER ? stage_prepare_subscriber(stage, error)
                                        : 0;
         if (r == 0)
                 *ret = cleanup_steal(stage);
@@ -551,7 +551,7 @@ void stages_wake(Stages *stages) {
 /* ---- figures ---- */
 
 /* A stage that could not be opened stands in the figures, too: as failing, or with a sink that is down. */
-static void source_look(const Stage *stage, SourceStatus *ret) {
+static void stage_source_status(const Stage *stage, SourceStatus *ret) {
         const SourceConfig *section = stage->section;
         const SourceType *type = types_source(section->type);
         const Trouble *why = &stage->unopened;
@@ -567,7 +567,7 @@ static void source_look(const Stage *stage, SourceStatus *ret) {
                 .detail = why->detail };
 }
 
-static void subscriber_look(const Stage *stage, SubscriberStatus *ret) {
+static void stage_subscriber_status(const Stage *stage, SubscriberStatus *ret) {
         const SubscriptionConfig *section = stage->section;
         const Trouble *why = &stage->unopened;
         usec_t since = trouble_since(why);
@@ -597,9 +597,9 @@ int stages_look(const Stages *stages, Figures *figures) {
                 if (stage->retired || (!stage->self && !trouble_is_on(&stage->unopened)))
                         continue;
                 if (stage->kind == STAGE_SOURCE)
-                        source_look(stage, &figures->sources[figures->n_sources++]);
+                        stage_source_status(stage, &figures->sources[figures->n_sources++]);
                 else if (stage->kind == STAGE_SUBSCRIBER)
-                        subscriber_look(stage, &figures->subscribers[figures->n_subscribers++]);
+                        stage_subscriber_status(stage, &figures->subscribers[figures->n_subscribers++]);
         }
         if (stages_publisher(stages))
                 publisher_status(stages_publisher(stages), &figures->publisher);
