@@ -198,20 +198,6 @@ static void daemon_tell_warnings(const Daemon *d) {
 
 /* ---- reload ---- */
 
-/* Reads the page's secret; stages_new() reads those of the stages. */
-static int daemon_read_password(Daemon *d, Config *config, char error[static STAGES_ERROR_MAX]) {
-        SecretProblem problem;
-        int r;
-
-        if (!config->page)
-                return 0;
-        r = secret_read_all(config, d->host.secrets, &config_page_section, config->page, &problem);
-        if (r == 0 || r == -ENOMEM)
-                return r;
-        (void) snprintf(error, STAGES_ERROR_MAX, "page: %s", problem.text);
-        return err_passes(r) ? r : STAGES_SECRET;
-}
-
 /* Makes the new stages, or writes to *error* why they cannot be made. The running stages do not change. */
 static int daemon_prepare_reload(
         Daemon *d, Config **ret_config, Stages **ret_stages, char error[static STAGES_ERROR_MAX]) {
@@ -219,7 +205,6 @@ static int daemon_prepare_reload(
         _cleanup_(config_errors_done) ConfigErrors errors = {};
         int r;
 
-        error[0] = '\0'; /* it may still contain the error of an earlier reload */
         r = config_load(&(ConfigInput){ d->config->path, &types_of_config }, &config, &errors);
         if (r < 0) {
                 config_errors_sum_up(&errors, error, STAGES_ERROR_MAX);
@@ -230,9 +215,7 @@ static int daemon_prepare_reload(
                         "%s: state_dir, and a publish section where there was none, need a restart", config->path);
                 return -EBADMSG;
         }
-        r = daemon_read_password(d, config, error);
-        if (r == 0)
-                r = stages_new(&d->host, config, d->stages, ret_stages, error);
+        r = stages_new(&d->host, config, d->stages, ret_stages, error);
         if (r != 0) {
                 if (error[0] == '\0')
                         (void) snprintf(error, STAGES_ERROR_MAX, "%s", strerror(r < 0 ? -r : EIO));
@@ -425,12 +408,10 @@ static int daemon_open_outbox(Daemon *d) {
 }
 
 static int daemon_make_stages(Daemon *d) {
-        char error[STAGES_ERROR_MAX] = "";
+        char error[STAGES_ERROR_MAX];
         int r;
 
-        r = daemon_read_password(d, d->config, error);
-        if (r == 0)
-                r = stages_new(&d->host, d->config, NULL, &d->stages, error);
+        r = stages_new(&d->host, d->config, NULL, &d->stages, error);
         if (r == STAGES_SECRET) {
                 log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED,
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s", error);

@@ -77,10 +77,10 @@ static void host_wire(StagesHost *host) {
         };
 }
 
-static int stage_read_secrets(const Stage *stage, const char *owner, const ConfigSection *section, void *keys,
+static int stages_read_secrets(const Stages *stages, const char *owner, const ConfigSection *section, void *keys,
         char error[static STAGES_ERROR_MAX]) {
         SecretProblem problem;
-        int r = secret_read_all(stage->config, stage->stages->host->secrets, section, keys, &problem);
+        int r = secret_read_all(stages->config, stages->host->secrets, section, keys, &problem);
 
         if (r == 0 || r == -ENOMEM)
                 return r;
@@ -96,7 +96,7 @@ static int stage_prepare_source(Stage *stage, char error[static STAGES_ERROR_MAX
         (void) snprintf(owner, sizeof(owner), "source %s", section->name);
         if (type->exclusive)
                 type->exclusive(section, stage->exclusive);
-        return stage_read_secrets(stage, owner, section->section, section->keys, error);
+        return stages_read_secrets(stage->stages, owner, section->section, section->keys, error);
 }
 
 static int stage_open_source(Stage *stage) {
@@ -185,7 +185,7 @@ static void on_subscriber(void *userdata) {
 static int stage_prepare_subscriber(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         const SubscriptionConfig *section = stage->section;
         const SinkType *type = types_sink(section->sink);
-        int r = stage_read_secrets(stage, section->subscription, section->section, section->keys, error);
+        int r = stages_read_secrets(stage->stages, section->subscription, section->section, section->keys, error);
 
         if (type->exclusive)
                 type->exclusive(section, stage->config->state_dir, stage->exclusive);
@@ -386,7 +386,10 @@ int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char
         if (r < 0)
                 return r;
         host_wire(host);
-        r = stages_make_remote(stages, old, error);
+        if (config->page) /* page_use() needs its password, and a reload is refused without it */
+                r = stages_read_secrets(stages, "page", &config_page_section, config->page, error);
+        if (r == 0)
+                r = stages_make_remote(stages, old, error);
         if (r != 0)
                 return r;
         r = stages_add_all(stages, old, error);

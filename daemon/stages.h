@@ -40,9 +40,9 @@ typedef struct StagesHost {
 #define STAGES_ERROR_MAX 1024
 
 /* Makes every stage of *config*, except those that *old* (NULL at the start) already has with the same configuration.
- * Does not change *old*, also on an error. STAGES_SECRET: a secret cannot be read or is malformed; -EBADMSG: the
- * configuration asks for a stage that cannot be made; another errno, also when the disk did not deliver a secret.
- * *error* has the words, without a secret. */
+ * Reads their secrets, and that of the page. Does not change *old*, also on an error. STAGES_SECRET: a secret cannot be
+ * read or is malformed; -EBADMSG: the configuration asks for a stage that cannot be made; another errno, also when the
+ * disk did not deliver a secret. *error* has the words, without a secret. */
 enum { STAGES_OK = 0, STAGES_SECRET = 1 };
 int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char error[static STAGES_ERROR_MAX]);
 /* Drops everything at once; returns NULL. */
