@@ -556,7 +556,6 @@ void stages_wake(Stages *stages) {
 /* A stage that could not be opened stands in the figures, too: as failing, or with a sink that is down. */
 static void stage_source_status(const Stage *stage, SourceStatus *ret) {
         const SourceConfig *section = stage->section;
-        const SourceType *type = types_source(section->type);
         const Trouble *why = &stage->unopened;
 
         if (stage->self)
@@ -564,7 +563,7 @@ static void stage_source_status(const Stage *stage, SourceStatus *ret) {
         *ret = (SourceStatus){ .name = section->name,
                 .failing = true,
                 .failing_since = trouble_since(why),
-                .speaks = !type->poll || (type->speaks && type->speaks(section->keys)),
+                .speaks = source_type_speaks(types_source(section->type), section),
                 .dropped = host_dropped(stage->stages->host, section->name),
                 .cause = why->cause,
                 .detail = why->detail };

@@ -57,19 +57,19 @@ struct Source {
         const SourceConfig *config;
         const SourceType *type;
         void *self;  /* the type's object; NULL: it is closed */
-        bool polled; /* it is polled, unless the host forbids it */
+        bool speaks; /* it sends by itself, and is not polled */
         bool retired;
         usec_t listen_end; /* clock_now() at which `once` stops listening at the latest; 0: it does not listen */
         bool answered;     /* the remote has answered at least once */
 
-        PollState polling;
+        PollState poll_state;
         LoopWatch *due; /* timer: the next poll */
         usec_t slot;    /* the next poll by the interval alone: slots keep their distance, however long a poll takes */
         usec_t next_poll;  /* clock_now() */
         bool recalled;     /* what the disk keeps about the source has been read */
         usec_t not_before; /* clock_now() before which the remote wants no poll; 0: none */
 
-        ReadingsState waiting;
+        ReadingsState readings_state;
         ReadingList readings;
         uint64_t ticket;                      /* ticket of the newest readings */
         LoopWatch *commit;                    /* defer */
@@ -90,13 +90,13 @@ struct Source {
 };
 
 static void source_move_poll(Source *s, PollState state) {
-        assert(poll_moves[s->polling][state]);
-        s->polling = state;
+        assert(poll_moves[s->poll_state][state]);
+        s->poll_state = state;
 }
 
 static void source_move_readings(Source *s, ReadingsState state) {
-        assert(readings_moves[s->waiting][state]);
-        s->waiting = state;
+        assert(readings_moves[s->readings_state][state]);
+        s->readings_state = state;
 }
 
 static void source_changed(Source *s) {
@@ -108,8 +108,14 @@ static uint64_t source_dropped(const Source *s) {
         return s->host->dropped ? s->host->dropped(s->host->userdata, s->config->name) : 0;
 }
 
-static bool source_is_polled(const Source *s) {
-        return s->polled && !s->host->manual && !s->retired;
+/* Whether its timer begins polls. */
+static bool source_is_scheduled(const Source *s) {
+        return !s->speaks && !s->host->manual && !s->retired;
+}
+
+/* Whether a poll is due, or its peer is held, while there is no room. */
+static bool source_is_gated(const Source *s) {
+        return s->gate.attempt > 0;
 }
 
 /* ---- when ---- */
@@ -139,7 +145,7 @@ static void source_room(const Source *s, uint64_t *ret_rows, uint64_t *ret_bytes
 
 static void source_wait(Source *s, usec_t next) {
         s->next_poll = next;
-        if (source_is_polled(s))
+        if (source_is_scheduled(s))
                 loop_arm(s->due, next);
 }
 
@@ -328,11 +334,11 @@ static bool source_has_room(Source *s) {
 /* Holds the peer while readings wait in memory or there is no room; permanently when a source is retired and its poll
  * is done. */
 static void source_hold(Source *s) {
-        bool hold, ends = s->retired && !(s->polled && s->polling == POLL_POLLING);
+        bool hold, ends = s->retired && (s->speaks || s->poll_state != POLL_POLLING);
 
         if (!s->type->hold || !s->self)
                 return;
-        hold = ends || s->waiting == READINGS_REFUSED || !source_has_room(s);
+        hold = ends || s->readings_state == READINGS_REFUSED || !source_has_room(s);
         if (hold != s->held) {
                 s->held = hold;
                 s->type->hold(s->self, hold);
@@ -340,7 +346,7 @@ static void source_hold(Source *s) {
         }
         if (!hold)
                 backoff_reset(&s->gate);
-        else if (!ends && s->waiting != READINGS_REFUSED)
+        else if (!ends && s->readings_state != READINGS_REFUSED)
                 loop_arm_in(s->again, backoff_next(&s->gate, loop_random()));
 }
 
@@ -356,7 +362,7 @@ static void source_tell_lost(const Source *s) {
 
 /* `once` must end even if the disk refuses: also a poll whose type waits until its readings are stored. */
 static void source_give_up(Source *s) {
-        bool polling = s->polling == POLL_POLLING;
+        bool polling = s->poll_state == POLL_POLLING;
 
         if (polling)
                 s->self = s->type->close(s->self);
@@ -374,7 +380,7 @@ static void source_give_up(Source *s) {
 static void source_refused(Source *s) {
         usec_t now = clock_now();
 
-        if (s->waiting != READINGS_REFUSED) {
+        if (s->readings_state != READINGS_REFUSED) {
                 source_move_readings(s, READINGS_REFUSED);
                 s->refused_since = now;
         }
@@ -401,7 +407,7 @@ static void source_committed(Source *s, size_t repeats) {
         backoff_reset(&s->store);
         reading_list_done(&s->readings);
         source_move_readings(s, READINGS_NONE);
-        if (s->polling == POLL_WAITING && source_is_polled(s) && !loop_is_armed(s->due))
+        if (s->poll_state == POLL_WAITING && source_is_scheduled(s) && !loop_is_armed(s->due))
                 source_wait(s, source_next_slot(s->next_poll, s->config->interval, clock_now()));
         if (ticket > 0 && s->type->stored)
                 s->type->stored(s->self, ticket);
@@ -428,7 +434,7 @@ int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
                 return r;
         s->ticket = ticket > s->ticket ? ticket : s->ticket;
         source_heard(s);
-        if (s->waiting == READINGS_NONE) {
+        if (s->readings_state == READINGS_NONE) {
                 source_move_readings(s, READINGS_GATHERED);
                 loop_wake(s->commit);
         }
@@ -470,7 +476,7 @@ int source_take(
 static void source_on_again(void *userdata) {
         Source *s = userdata;
 
-        if (s->waiting == READINGS_REFUSED)
+        if (s->readings_state == READINGS_REFUSED)
                 source_commit(s);
         else
                 source_hold(s);
@@ -479,7 +485,7 @@ static void source_on_again(void *userdata) {
 void source_resume(Source *s) {
         if (loop_is_armed(s->again))
                 loop_arm(s->again, clock_now());
-        if (s->gate.attempt > 0 && loop_is_armed(s->due))
+        if (source_is_gated(s) && loop_is_armed(s->due))
                 loop_arm(s->due, clock_now());
 }
 
@@ -529,7 +535,7 @@ static void source_on_due(void *userdata) {
 
         if (s->listen_end > 0)
                 return source_silent(s);
-        if (s->waiting != READINGS_NONE)
+        if (s->readings_state != READINGS_NONE)
                 return;
         if (!source_has_room(s)) {
                 source_wait(s, clock_now() + backoff_next(&s->gate, loop_random()));
@@ -546,13 +552,13 @@ static void source_on_due(void *userdata) {
 
 int source_poll_now(Source *s) {
         SourcePoll poll = { .outcome = SOURCE_UNREACHABLE };
-        bool listens = !s->polled && !s->host->checking;
+        bool listens = s->speaks && !s->host->checking;
 
         if (listens && s->type->quiet == 0) {
                 log_notice("Source %s sends when it wants to, so `once` leaves it out.", s->config->name);
                 return 0;
         }
-        if (s->polling == POLL_POLLING || (source_is_busy(s) && !listens))
+        if (s->poll_state == POLL_POLLING || (source_is_busy(s) && !listens))
                 return -EBUSY;
         if (!source_has_room(s))
                 poll.detail = "the outbox has no room for what a poll would bring";
@@ -622,8 +628,8 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         if (r < 0)
                 return r;
         (void) source_recall(s);
-        s->polled = type->poll && !(type->speaks && type->speaks(config->keys));
-        if (s->polled)
+        s->speaks = source_type_speaks(type, config);
+        if (!s->speaks)
                 source_wait(s, s->not_before > now ? s->not_before : now);
         source_hold(s);
         *ret = cleanup_steal(s);
@@ -633,7 +639,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
 Source *source_free(Source *s) {
         if (!s)
                 return NULL;
-        if (s->waiting != READINGS_NONE)
+        if (s->readings_state != READINGS_NONE)
                 source_commit(s); /* a peer that waits for its data to be stored is told before the end */
         if (s->self)
                 s->self = s->type->close(s->self);
@@ -650,7 +656,7 @@ Source *source_free(Source *s) {
 }
 
 bool source_is_busy(const Source *s) {
-        return s->polling == POLL_POLLING || s->waiting != READINGS_NONE;
+        return s->poll_state == POLL_POLLING || s->readings_state != READINGS_NONE;
 }
 
 bool source_must_end(const Source *s) {
@@ -658,18 +664,19 @@ bool source_must_end(const Source *s) {
 }
 
 void source_status(const Source *s, SourceStatus *ret) {
-        bool failing = trouble_is_on(&s->trouble), waits = s->polling == POLL_WAITING && s->waiting == READINGS_NONE;
+        bool failing = trouble_is_on(&s->trouble),
+             waits = s->poll_state == POLL_WAITING && s->readings_state == READINGS_NONE;
 
         *ret = (SourceStatus){
                 .name = s->config->name,
                 .failing = failing,
                 .failing_since = trouble_since(&s->trouble),
                 .cause = s->trouble.cause,
-                .speaks = !s->polled,
+                .speaks = s->speaks,
                 .last_poll = s->last_poll,
                 .last_reading = s->last_reading,
-                .next_poll = waits && source_is_polled(s) ? s->next_poll : 0,
-                .limited = s->limited && waits && source_is_polled(s),
+                .next_poll = waits && source_is_scheduled(s) ? s->next_poll : 0,
+                .limited = s->limited && waits && source_is_scheduled(s),
                 .clock_wrong = s->clock_wrong,
                 .polls = s->polls,
                 .readings = s->stored,
@@ -680,11 +687,11 @@ void source_status(const Source *s, SourceStatus *ret) {
                 .detail = s->trouble.detail,
                 .answer = s->answer,
                 .odd = s->odd,
-                .holding = s->waiting == READINGS_REFUSED,
-                .gated = waits && s->gate.attempt > 0,
+                .holding = s->readings_state == READINGS_REFUSED,
+                .gated = waits && source_is_gated(s),
         };
         source_room(s, &ret->next_rows, &ret->next_bytes);
-        if (s->waiting == READINGS_REFUSED) {
+        if (s->readings_state == READINGS_REFUSED) {
                 ret->next_rows = s->readings.n;
                 ret->next_bytes = reading_list_bytes(&s->readings);
         }

@@ -127,6 +127,11 @@ typedef struct SourceType {
         int (*reread)(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret);
 } SourceType;
 
+/* Whether a source of that type sends by itself and is not polled. */
+static inline bool source_type_speaks(const SourceType *type, const SourceConfig *config) {
+        return !type->poll || (type->speaks && type->speaks(config->keys));
+}
+
 /* What the sources of a daemon share, and how they reach it. Borrowed; outlives them. */
 typedef struct SourceHost {
         SourceMeans means;
