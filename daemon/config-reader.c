@@ -15,10 +15,14 @@ static int read_section(const ConfigPlace *place, const ConfigSection *section, 
 
 /* ---- lists ---- */
 
+static ConfigPlace place_of_entry(const ConfigValue *list, size_t index) {
+        return (ConfigPlace){ list->place->reader, list->place, list->row->key, .entry = true,
+                .node = list->node->children[index] };
+}
+
 /* Checks CONFIG_UNIQUE for the entry *index*; all its keys are valid. */
 static int check_unique(const ConfigValue *list, size_t index) {
-        const ConfigPlace place = { list->place->reader, list->place, list->row->key, true,
-                list->node->children[index] };
+        const ConfigPlace place = place_of_entry(list, index);
 
         for (const ConfigRow *row = list->row->section->rows; row->key; row++) {
                 const YamlNode *text = row->flags & CONFIG_UNIQUE ? yaml_get(place.node, row->key) : NULL;
@@ -37,8 +41,7 @@ static int check_unique(const ConfigValue *list, size_t index) {
 }
 
 static int read_entry(const ConfigValue *list, size_t index, void *base) {
-        const ConfigPlace place = { list->place->reader, list->place, list->row->key, true,
-                list->node->children[index] };
+        const ConfigPlace place = place_of_entry(list, index);
         int r;
 
         if (place.node->type != YAML_MAPPING)
@@ -82,7 +85,7 @@ static int read_list(const ConfigValue *value, void *base) {
 /* Reads a section that is inside the section at *base*. */
 static int read_inner(const ConfigValue *value, void *base) {
         const ConfigSection *section = value->row->section;
-        ConfigPlace below = { value->place->reader, value->place, value->row->key, false, value->node };
+        ConfigPlace below = { value->place->reader, value->place, value->row->key, .node = value->node };
         YamlNode key = *value->node, *children[] = { &key };
         /* the mapping that a single value is short for */
         const YamlNode longhand = {
@@ -397,7 +400,7 @@ static int read_variant(const SectionRead *r, void *base) {
         const ConfigVariants *variants = r->section->variants;
         const ConfigSection *variant = r->variant;
         const YamlNode *node = yaml_get(r->place->node, variant->name);
-        const ConfigPlace below = { r->place->reader, r->place, variant->name, false, node };
+        const ConfigPlace below = { r->place->reader, r->place, variant->name, .node = node };
         const ConfigRow row = { variant->name, &config_type_section, .section = variant };
         void *keys;
 

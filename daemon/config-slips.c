@@ -182,7 +182,7 @@ static Level *top(Scan *s) {
 
 static void push(Scan *s, unsigned column, bool item) {
         if (s->n_levels < LEVELS_MAX)
-                s->levels[s->n_levels++] = (Level){ column, item, false, 1, s->line };
+                s->levels[s->n_levels++] = (Level){ .column = column, .item = item, .n = 1, .line = s->line };
 }
 
 /* Reports that line *line* begins at *column*, but its neighbours on one side begin at *expected*. */

@@ -137,7 +137,9 @@ static int url_parse(const char *url, Url *ret) {
         if (r != HTTP_URL_OK)
                 return r;
 
-        *ret = (Url){ tls, url_host_is_loopback(host, v6), url_host_is_metadata(host, v6) };
+        *ret = (Url){
+                .tls = tls, .loopback = url_host_is_loopback(host, v6), .metadata = url_host_is_metadata(host, v6)
+        };
         return HTTP_URL_OK;
 }
 

@@ -85,7 +85,13 @@ static void start(Alert *a) {
                 return;
         a->missed = hearing > 0 || a->stopping ? 0 : a->missed > 0 ? a->missed : now;
         a->turn = (AlertTurn){
-                .moment = { clock_wall(), now, hearing, a->heard, a->deaf, a->caught_up, a->missed },
+                .moment = { .wall = clock_wall(),
+                        .now = now,
+                        .hearing = hearing,
+                        .heard = a->heard,
+                        .deaf = a->deaf,
+                        .caught_up = a->caught_up,
+                        .missed = a->missed },
                 .items = a->write ? a->write->items : NULL,
                 .n_items = a->write ? a->write->n : 0,
                 .exchanges = a->exchange,

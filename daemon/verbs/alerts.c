@@ -158,7 +158,8 @@ typedef struct Trial {
 static void test_target(Trial *t, const SubscriptionConfig *subscription) {
         const SinkAdmin *admin = admin_of(subscription);
         Session *session = t->session;
-        const SinkMeans means = { session->loop, session->http, session->secrets, session->config->state_dir, true };
+        const SinkMeans means = { session->loop, session->http, session->secrets, session->config->state_dir,
+                .guest = true };
         char text[SINK_ADMIN_TEXT_MAX] = "", name[96];
         const ConfigSection *section;
         void *target;
