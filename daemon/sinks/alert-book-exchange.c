@@ -93,7 +93,7 @@ int alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot)
 static const char *value_of(const AlertDevice *device, const AlertEntry *entry) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
 
-        return slot && entry->seal[0] == '\0' ? slot->value : entry->value;
+        return slot && !alert_entry_is_sealed(entry) ? slot->value : entry->value;
 }
 
 /* After a seal: when a new firing began while the entry was sealed, sets the span of the new one. */
@@ -107,7 +107,7 @@ static void unseal(const AlertBook *book, const AlertDevice *device, AlertEntry 
 static void receive(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, const AlertReceipt *receipt,
         const AlertMoment *moment) {
         usec_t wall = moment->wall - (moment->now > receipt->at ? moment->now - receipt->at : 0);
-        bool sealed = entry->seal[0] != '\0';
+        bool sealed = alert_entry_is_sealed(entry);
         char value[ALERT_VALUE_SIZE] = "";
         AlertNext next;
 
@@ -118,7 +118,7 @@ static void receive(const AlertBook *book, const AlertDevice *device, AlertEntry
                 if (receipt->verdict == ALERT_SEALED)
                         memcpy(entry->value, value, sizeof(value));
         }
-        if (sealed && entry->seal[0] == '\0')
+        if (sealed && !alert_entry_is_sealed(entry))
                 unseal(book, device, entry);
         if (alert_book_due(book, device, entry, moment, &next) == ALERT_IS_DONE)
                 entry->gone = entry->dirty = true;
@@ -144,9 +144,9 @@ typedef struct Candidate {
 /* Order: sealed ones (which may have been sent), then those that were given back less often, then the oldest. */
 static int compare_candidates(const void *a, const void *b) {
         const Candidate *one = a, *other = b;
-        bool sealed = one->entry->seal[0] != '\0';
+        bool sealed = alert_entry_is_sealed(one->entry);
 
-        if (sealed != (other->entry->seal[0] != '\0'))
+        if (sealed != alert_entry_is_sealed(other->entry))
                 return sealed ? -1 : 1;
         if (one->entry->turn != other->entry->turn)
                 return one->entry->turn > other->entry->turn ? 1 : -1;
@@ -159,9 +159,9 @@ static int compare_candidates(const void *a, const void *b) {
  * the others. */
 static int compare_shares(const void *a, const void *b) {
         const Candidate *one = a, *other = b;
-        bool sealed = one->entry->seal[0] != '\0';
+        bool sealed = alert_entry_is_sealed(one->entry);
 
-        if (sealed != (other->entry->seal[0] != '\0'))
+        if (sealed != alert_entry_is_sealed(other->entry))
                 return sealed ? -1 : 1;
         if (one->rank != other->rank)
                 return one->rank > other->rank ? 1 : -1;
@@ -185,7 +185,7 @@ static bool waits_for_end(const AlertBook *book, const Candidate *c, const Alert
                 if (entry != c->entry && !entry->gone && entry->ended > 0 &&
                         strcmp(entry->target, c->entry->target) == 0 && strcmp(entry->rule, c->entry->rule) == 0 &&
                         alert_book_due(book, c->device, entry, moment, &next) == ALERT_IS_DUE)
-                        return c->entry->seal[0] == '\0';
+                        return !alert_entry_is_sealed(c->entry);
         return false;
 }
 
@@ -249,7 +249,7 @@ static int copy_texts(AlertNotice *ret, const Candidate *c) {
 
 static int make_notice(const AlertBook *book, const Candidate *c, const AlertMoment *moment, AlertNotice *ret) {
         const AlertEntry *entry = c->entry;
-        bool sealed = entry->seal[0] != '\0', goes_on = c->next.kind <= ALERT_REPEAT;
+        bool sealed = alert_entry_is_sealed(entry), goes_on = c->next.kind <= ALERT_REPEAT;
 
         *ret = (AlertNotice){ .id = entry->id,
                 .kind = c->next.kind,
@@ -272,7 +272,7 @@ static int make_notices(const AlertBook *book, const Candidate *candidates, size
         AlertExchange *exchange) {
         size_t sealed = 0;
 
-        while (sealed < n && candidates[sealed].entry->seal[0] != '\0')
+        while (sealed < n && alert_entry_is_sealed(candidates[sealed].entry))
                 sealed++;
         if (n > sealed + ALERT_EXCHANGE_MAX)
                 n = sealed + ALERT_EXCHANGE_MAX;

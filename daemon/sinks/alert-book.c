@@ -512,7 +512,7 @@ AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const 
         AlertDue due = alert_entry_due(entry, repeat, moment->wall, ret);
         usec_t until;
 
-        if (due != ALERT_IS_DUE || entry->seal[0] != '\0' || !slot)
+        if (due != ALERT_IS_DUE || alert_entry_is_sealed(entry) || !slot)
                 return due;
         until = held_until(slot, moment);
         if (until == 0 && ret->kind == ALERT_REPEAT)
@@ -540,7 +540,7 @@ static void pass_entry(Pass *pass, const AlertDevice *device, AlertEntry *entry)
         else if (due == ALERT_IS_LATER)
                 wake_at(pass, next.at);
         else
-                pass->book->due += entry->seal[0] == '\0';
+                pass->book->due += !alert_entry_is_sealed(entry);
 }
 
 static void pass_entries(Pass *pass, const AlertDevice *device) {

@@ -18,7 +18,7 @@ AlertEntry *alert_entry_free(AlertEntry *entry) {
 
 /* A sealed entry keeps its value: a request with it may be on its way to the target. */
 static void note_value(AlertEntry *entry, const char *value) {
-        if (entry->seal[0] == '\0')
+        if (!alert_entry_is_sealed(entry))
                 text_copy(entry->value, sizeof(entry->value), value);
 }
 
@@ -30,7 +30,7 @@ void alert_entry_fire(AlertEntry *entry, usec_t since, usec_t now, const char *v
         entry->released = false;
         entry->dirty = true;
         note_value(entry, value);
-        if (entry->seal[0] == '\0')
+        if (!alert_entry_is_sealed(entry))
                 entry->span = span;
 }
 
@@ -74,7 +74,7 @@ static usec_t sealed_at(const AlertEntry *entry, usec_t repeat) {
 }
 
 AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
-        if (entry->seal[0] != '\0') {
+        if (alert_entry_is_sealed(entry)) {
                 ret->kind = entry->sealed;
                 ret->at = sealed_at(entry, repeat);
                 return ALERT_IS_DUE;
@@ -120,7 +120,7 @@ static void settle(AlertEntry *entry, AlertKind kind, usec_t since, AlertVerdict
 }
 
 void alert_entry_receive(AlertEntry *entry, AlertKind kind, const AlertReceipt *receipt, usec_t wall) {
-        bool sealed = entry->seal[0] != '\0';
+        bool sealed = alert_entry_is_sealed(entry);
 
         entry->dirty = true;
         if (receipt->verdict == ALERT_SEALED) {

@@ -45,6 +45,11 @@ struct AlertEntry {
 AlertEntry *alert_entry_free(AlertEntry *entry);
 CLEANUP_DEFINE(AlertEntry, alert_entry_free)
 
+/* Whether a notice of it is under way, or may have been sent and has no receipt. */
+static inline bool alert_entry_is_sealed(const AlertEntry *entry) {
+        return entry->seal[0] != '\0';
+}
+
 /* The rule fires since *since*, by the messages. A sealed entry, which may have been sent, keeps its value and span. */
 void alert_entry_fire(AlertEntry *entry, usec_t since, usec_t now, const char *value, usec_t span);
 /* The firing ended at *until*, by the messages. */
