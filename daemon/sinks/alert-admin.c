@@ -162,7 +162,7 @@ static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot
                 .since = slot->state.phase == PHASE_OK ? 0 : slot->state.since,
                 .last_sent = last_sent(device, slot->watch) };
 
-        if (device->key.size == 0 && slot->state.phase == PHASE_OK)
+        if (alert_device_is_nobody(device) && slot->state.phase == PHASE_OK)
                 return;
         listing->each(listing->userdata, &alert);
 }

@@ -214,7 +214,7 @@ static const char *text_or_null(const char *text) {
 
 /* Returns the rule's own text for this kind of notice, or NULL. */
 static const char *template_of(const AlertBook *book, const Candidate *c) {
-        const AlertRule *rule = c->entry->watch == SIZE_MAX ? NULL : book->rules->items[c->entry->watch].rule;
+        const AlertRule *rule = c->entry->watch == ALERT_NO_RULE ? NULL : book->rules->items[c->entry->watch].rule;
 
         if (!rule || c->next.kind == ALERT_ENDED || c->next.kind == ALERT_REMOVED)
                 return NULL;
@@ -243,7 +243,7 @@ static int copy_texts(AlertNotice *ret, const Candidate *c) {
                 if (texts[i].from)
                         end = stpcpy(end, texts[i].from) + 1;
         }
-        ret->unnamed = c->device->key.size > 0 && !ret->name && !ret->device && !ret->source;
+        ret->unnamed = !alert_device_is_nobody(c->device) && !ret->name && !ret->device && !ret->source;
         return 0;
 }
 

@@ -242,7 +242,7 @@ static int judge_slot(
 
 /* Finds or makes the slot of a rule without a device. */
 static int need_lost(AlertBook *book, size_t watch, AlertDevice **ret_nobody, AlertSlot **ret) {
-        int r = alert_book_device(book, (Slice){ "", 0 }, ret_nobody);
+        int r = alert_book_device(book, ALERT_NOBODY, ret_nobody);
 
         if (r < 0)
                 return r;
@@ -323,7 +323,7 @@ static void sweep(AlertBook *book) {
 
                 if (!device->dirty)
                         book->n_slots -= alert_device_shrink(device);
-                if (device->dirty || device->key.size == 0 || device->n_slots > 0 || device->entries)
+                if (device->dirty || alert_device_is_nobody(device) || device->n_slots > 0 || device->entries)
                         book->devices[n++] = device;
                 else
                         (void) alert_device_free(device);
@@ -447,7 +447,7 @@ static bool is_forgotten(const Pass *pass, const AlertDevice *device, const Aler
         const AlertMoment *moment = pass->moment;
         usec_t least = 2 * (logic->stale + logic->wait), forget = pass->book->config->forget;
 
-        if (device->key.size == 0 || moment->hearing == 0 || moment->deaf)
+        if (alert_device_is_nobody(device) || moment->hearing == 0 || moment->deaf)
                 return false;
         return moment->now - heard_since(pass) >= FORGET_CALM_USEC &&
                proven_until(pass) >= slot->seen + (forget > least ? forget : least);
@@ -508,7 +508,7 @@ static usec_t repeat_held_until(const AlertMoment *moment) {
 AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const AlertEntry *entry,
         const AlertMoment *moment, AlertNext *ret) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
-        usec_t repeat = entry->watch == SIZE_MAX ? 0 : book->rules->items[entry->watch].rule->repeat;
+        usec_t repeat = entry->watch == ALERT_NO_RULE ? 0 : book->rules->items[entry->watch].rule->repeat;
         AlertDue due = alert_entry_due(entry, repeat, moment->wall, ret);
         usec_t until;
 
@@ -552,7 +552,7 @@ static void pass_entries(Pass *pass, const AlertDevice *device) {
 static void count_known(AlertBook *book) {
         memset(book->known, 0, book->rules->n * sizeof(size_t));
         for (size_t i = 0; i < book->n_devices; i++)
-                for (size_t k = 0; book->devices[i]->key.size > 0 && k < book->devices[i]->n_slots; k++)
+                for (size_t k = 0; !alert_device_is_nobody(book->devices[i]) && k < book->devices[i]->n_slots; k++)
                         book->known[book->devices[i]->slots[k].watch] += !book->devices[i]->slots[k].left;
 }
 
@@ -575,7 +575,7 @@ static int pass_lost_rule(Pass *pass, size_t watch) {
         usec_t hearing = moment->wall - (moment->now - moment->hearing);
         AlertDevice *nobody;
         AlertSlot *slot;
-        int r = alert_book_device(pass->book, (Slice){ "", 0 }, &nobody);
+        int r = alert_book_device(pass->book, ALERT_NOBODY, &nobody);
 
         if (r < 0)
                 return r;

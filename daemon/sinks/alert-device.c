@@ -267,7 +267,7 @@ int alert_device_read(AlertDevice *device, const AlertRules *rules, Slice text) 
                 if (!read_slot(&reader, key, &found))
                         return -EBADMSG;
                 found.watch = alert_rules_find(rules, (Slice){ key, strlen(key) });
-                if (found.watch == SIZE_MAX) {
+                if (found.watch == ALERT_NO_RULE) {
                         device->dirty = true; /* it is dropped, since it would be outdated if the rule came back */
                         continue;
                 }

@@ -61,7 +61,7 @@ typedef struct AlertSlot {
 } AlertSlot;
 
 typedef struct AlertDevice {
-        Slice key;                       /* owned; empty: not a device, but the states of rules that have found none */
+        Slice key;                       /* owned */
         char *source, *id, *name, *site; /* "": unknown */
         Bytes where;                     /* the values that conditions saw last */
         bool placed;                     /* *where* was set since the start */
@@ -76,6 +76,12 @@ int alert_device_new(Slice key, AlertDevice **ret);
 AlertDevice *alert_device_free(AlertDevice *device);
 CLEANUP_DEFINE(AlertDevice, alert_device_free)
 
+/* The key of nobody: not a device, but the states of rules that have found none. */
+#define ALERT_NOBODY ((Slice){ "", 0 })
+static inline bool alert_device_is_nobody(const AlertDevice *device) {
+        return device->key.size == 0;
+}
+
 /* Takes source, id, name and site from the message. -ENOMEM. */
 int alert_device_describe(AlertDevice *device, const AlertReading *reading);
 /* Tests the conditions of all rules, unless they would see the same values as last time. Adds at most *most* slots;
@@ -88,7 +94,7 @@ bool alert_device_is_empty(const AlertDevice *device);
 /* Removes slots that are gone. Returns their number. */
 size_t alert_device_shrink(AlertDevice *device);
 
-/* The first finds the slot of a rule; NULL: there is none, as for SIZE_MAX. The second adds one. -ENOMEM. */
+/* The first finds the slot of a rule; NULL: there is none, as for ALERT_NO_RULE. The second adds one. -ENOMEM. */
 AlertSlot *alert_device_find(const AlertDevice *device, size_t watch);
 int alert_device_add(AlertDevice *device, size_t watch, AlertSlot **ret);
 

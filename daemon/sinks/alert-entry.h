@@ -21,7 +21,7 @@ struct AlertEntry {
         AlertEntry *next; /* of the same device */
         int64_t id;       /* 0: not stored yet */
         char rule_key[ALERT_RULE_KEY_SIZE];
-        size_t watch;               /* index of the rule; SIZE_MAX: the rule is gone */
+        size_t watch;               /* index of the rule; ALERT_NO_RULE: it is gone */
         char *target;               /* owned, like the next texts: they outlive the rule */
         char *rule, *field, *limit; /* field and limit may be NULL */
         AlertTest test;

@@ -178,7 +178,7 @@ size_t alert_rules_find(const AlertRules *rules, Slice key) {
         for (size_t i = 0; i < rules->n; i++)
                 if (slice_equal(key, rules->items[i].key))
                         return i;
-        return SIZE_MAX;
+        return ALERT_NO_RULE;
 }
 
 static bool condition_holds(const AlertWatch *watch, size_t i, const Slice *values) {

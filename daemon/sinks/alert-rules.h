@@ -100,7 +100,8 @@ int alert_rules_new(const AlertConfig *config, AlertRules **ret);
 AlertRules *alert_rules_free(AlertRules *rules);
 CLEANUP_DEFINE(AlertRules, alert_rules_free)
 
-/* Returns the index of the rule with that key, or SIZE_MAX. */
+#define ALERT_NO_RULE SIZE_MAX
+/* Returns the index of the rule with that key, or ALERT_NO_RULE. */
 size_t alert_rules_find(const AlertRules *rules, Slice key);
 
 /* Whether the conditions of a rule hold; *values* come from alert_places_find(). */

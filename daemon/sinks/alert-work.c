@@ -82,7 +82,7 @@ static const char *name_of(const AlertDevice *device) {
                 return device->name;
         if (device->id[0])
                 return device->id;
-        return device->key.size > 0 ? "a device without a name or id" : "no device at all";
+        return alert_device_is_nobody(device) ? "no device at all" : "a device without a name or id";
 }
 
 static void say(const AlertWork *work, const Said *said) {
