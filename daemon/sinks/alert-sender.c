@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clang-format off */
-/* One target, a line:
+/* One target, a lane:
  *
  *      idle ---> waiting ---> sealing ---> sending ---> recording
  *       ^ ^        |  |          |           ^ |            |
@@ -35,21 +35,21 @@
 #define REFUSED_MAX 3                      /* after so many refusals alone in a row, the target counts as down */
 #define KEY_LIFE_USEC (23 * USEC_PER_HOUR) /* LINE remembers a key for a day */
 
-typedef enum Phase { PHASE_IDLE, PHASE_WAITING, PHASE_SEALING, PHASE_SENDING, PHASE_RECORDING, PHASES } Phase;
+typedef enum LaneState { LANE_IDLE, LANE_WAITING, LANE_SEALING, LANE_SENDING, LANE_RECORDING, LANE_STATES } LaneState;
 
-_asserted_ static const bool moves[PHASES][PHASES] = {
-        [PHASE_IDLE] = { [PHASE_WAITING] = true },
-        [PHASE_WAITING] = { [PHASE_IDLE] = true, [PHASE_SEALING] = true, [PHASE_SENDING] = true },
-        [PHASE_SEALING] = { [PHASE_IDLE] = true, [PHASE_SENDING] = true },
-        [PHASE_SENDING] = { [PHASE_IDLE] = true, [PHASE_RECORDING] = true },
-        [PHASE_RECORDING] = { [PHASE_IDLE] = true },
+_asserted_ static const bool moves[LANE_STATES][LANE_STATES] = {
+        [LANE_IDLE] = { [LANE_WAITING] = true },
+        [LANE_WAITING] = { [LANE_IDLE] = true, [LANE_SEALING] = true, [LANE_SENDING] = true },
+        [LANE_SEALING] = { [LANE_IDLE] = true, [LANE_SENDING] = true },
+        [LANE_SENDING] = { [LANE_IDLE] = true, [LANE_RECORDING] = true },
+        [LANE_RECORDING] = { [LANE_IDLE] = true },
 };
 
-typedef struct Line {
+typedef struct Lane {
         AlertSender *sender;
         const AlertTarget *target;
         AlertPost *post;
-        Phase phase;
+        LaneState state;
         bool carried;      /* its receipts are in the running question to the store */
         LoopWatch *timer;  /* for WAITING */
         usec_t window_end; /* clock_now() */
@@ -68,11 +68,11 @@ typedef struct Line {
         AlertDoubt doubt;
         Backoff backoff;
         AlertTargetStatus status;
-} Line;
+} Lane;
 
 struct AlertSender {
         AlertSenderHost host;
-        Line *lines; /* one for each target */
+        Lane *lanes; /* one for each target */
         AlertExchange asking, answer;
         AlertNotice *picked; /* scratch: ALERT_EXCHANGE_MAX */
         bool is_asking, wanted, draining;
@@ -81,9 +81,9 @@ struct AlertSender {
         Backoff backoff; /* of the store */
 };
 
-static void line_move(Line *l, Phase phase) {
-        assert(moves[l->phase][phase]);
-        l->phase = phase;
+static void lane_move(Lane *l, LaneState state) {
+        assert(moves[l->state][state]);
+        l->state = state;
         l->carried = false;
 }
 
@@ -92,7 +92,7 @@ static void sender_changed(const AlertSender *s) {
                 s->host.on_change(s->host.userdata);
 }
 
-/* ---- what a line sends next ---- */
+/* ---- what a lane sends next ---- */
 
 typedef struct Pick {
         size_t n;    /* notices in sender->picked */
@@ -100,12 +100,12 @@ typedef struct Pick {
         bool held;   /* they were refused, and nothing was accepted since */
 } Pick;
 
-static bool is_for(const Line *l, const AlertNotice *notice) {
+static bool is_for(const Lane *l, const AlertNotice *notice) {
         return strcmp(notice->target, l->target->name) == 0;
 }
 
 /* Picks the notices that were sealed under *key*. Returns their number. */
-static size_t pick_sealed(const Line *l, const char *key) {
+static size_t pick_sealed(const Lane *l, const char *key) {
         AlertSender *s = l->sender;
         size_t n = 0;
 
@@ -115,12 +115,12 @@ static size_t pick_sealed(const Line *l, const char *key) {
         return n;
 }
 
-static bool is_aside(const Line *l, const AlertNotice *notice) {
+static bool is_aside(const Lane *l, const AlertNotice *notice) {
         return notice->key[0] != '\0' && strcmp(notice->key, l->aside) == 0;
 }
 
 /* Returns a key under which notices are sealed that are not aside, or NULL. */
-static const char *find_key(const Line *l) {
+static const char *find_key(const Lane *l) {
         const AlertExchange *answer = &l->sender->answer;
 
         for (size_t i = 0; i < answer->n_notices; i++) {
@@ -133,7 +133,7 @@ static const char *find_key(const Line *l) {
 }
 
 /* Picks at most *most* notices with that grade. Returns their number. */
-static size_t pick_doubted(const Line *l, AlertDoubtGrade grade, size_t most) {
+static size_t pick_doubted(const Lane *l, AlertDoubtGrade grade, size_t most) {
         AlertSender *s = l->sender;
         size_t n = 0;
 
@@ -145,7 +145,7 @@ static size_t pick_doubted(const Line *l, AlertDoubtGrade grade, size_t most) {
 }
 
 /* When nothing else is due, picks refused notices: in turns those aside and those held. */
-static Pick line_pick_refused(const Line *l) {
+static Pick lane_pick_refused(const Lane *l) {
         Pick pick = { .held = true };
 
         if (l->aside[0] != '\0' && !l->aside_tried)
@@ -158,7 +158,7 @@ static Pick line_pick_refused(const Line *l) {
         return pick;
 }
 
-static Pick line_pick(const Line *l) {
+static Pick lane_pick(const Lane *l) {
         const char *key = find_key(l);
         Pick pick = { .sealed = key != NULL };
 
@@ -168,27 +168,27 @@ static Pick line_pick(const Line *l) {
                 pick.n = pick_doubted(l, ALERT_DOUBT_NONE, ALERT_EXCHANGE_MAX);
         if (pick.n == 0)
                 pick.n = pick_doubted(l, ALERT_DOUBT_ALONE, 1);
-        return pick.n > 0 ? pick : line_pick_refused(l);
+        return pick.n > 0 ? pick : lane_pick_refused(l);
 }
 
 static usec_t later_of(usec_t a, usec_t b) {
         return a > b ? a : b;
 }
 
-/* Sets the timer for what is due; when nothing is, the line is idle. */
-static void line_look(Line *l) {
-        Pick pick = line_pick(l);
+/* Sets the timer for what is due; when nothing is, the lane is idle. */
+static void lane_look(Lane *l) {
+        Pick pick = lane_pick(l);
         bool in_vain = l->sender->draining && (pick.held || trouble_is_on(&l->status.trouble));
         usec_t at = l->not_before;
 
         if (pick.n == 0 || in_vain) {
                 loop_off(l->timer);
-                if (l->phase == PHASE_WAITING)
-                        line_move(l, PHASE_IDLE);
+                if (l->state == LANE_WAITING)
+                        lane_move(l, LANE_IDLE);
                 return;
         }
-        if (l->phase == PHASE_IDLE) {
-                line_move(l, PHASE_WAITING);
+        if (l->state == LANE_IDLE) {
+                lane_move(l, LANE_WAITING);
                 l->window_end = clock_now() + WINDOW_USEC;
         }
         if (!pick.sealed && !l->sender->draining)
@@ -201,7 +201,7 @@ static void line_look(Line *l) {
 
 /* ---- words ---- */
 
-static void line_describe(Line *l, const AlertNotice *notice) {
+static void lane_describe(Lane *l, const AlertNotice *notice) {
         const char *device = notice->name ?: notice->device ?: notice->source;
         int n = snprintf(l->what, sizeof(l->what), "%s%s%s", notice->rule ?: "", device ? ", " : "", device ?: "");
 
@@ -218,7 +218,7 @@ static const char *words_of(const AlertAnswer *answer) {
         return answer->class == ALERT_UNKNOWN ? "does not answer" : "cannot be reached";
 }
 
-static void line_down(Line *l, TroubleGrade grade, usec_t delay, const AlertAnswer *answer) {
+static void lane_down(Lane *l, TroubleGrade grade, usec_t delay, const AlertAnswer *answer) {
         const char *event = l->status.trouble.said == TROUBLE_NONE ? EVENT_ALERT_TARGET_DOWN : NULL;
         char detail[TROUBLE_DETAIL_MAX], said[257], seconds[24], status[16] = "";
 
@@ -237,7 +237,7 @@ static void line_down(Line *l, TroubleGrade grade, usec_t delay, const AlertAnsw
                 answer->remedy ?: "look at the network and the service; sensorqd keeps trying");
 }
 
-static void line_up(Line *l) {
+static void lane_up(Lane *l) {
         char span[CLOCK_SPAN_SIZE];
 
         if (trouble_mend(&l->status.trouble, span))
@@ -247,7 +247,7 @@ static void line_up(Line *l) {
                         "Alert target %s (%s) takes messages again after %s", l->target->name, l->status.service, span);
 }
 
-static void line_refused(Line *l, const AlertAnswer *answer) {
+static void lane_refused(Lane *l, const AlertAnswer *answer) {
         l->status.refused++;
         log_event(LOG_ERR, EVENT_ALERT_REFUSED,
                 LOG_FIELDS({ FIELD_TARGET, l->target->name }, { FIELD_SUBSCRIPTION, l->sender->host.subscription },
@@ -258,68 +258,68 @@ static void line_refused(Line *l, const AlertAnswer *answer) {
 
 /* ---- answers of the target ---- */
 
-static void line_end(Line *l, AlertVerdict verdict) {
+static void lane_end(Lane *l, AlertVerdict verdict) {
         if (strcmp(l->key, l->aside) == 0)
                 l->aside[0] = '\0';
         l->verdict = verdict;
         l->verdict_at = clock_now();
-        line_move(l, PHASE_RECORDING);
+        lane_move(l, LANE_RECORDING);
         loop_wake(l->sender->ask);
 }
 
 /* Ends a try without a receipt: the message is sent again unchanged. */
-static void line_keep(Line *l) {
-        line_move(l, PHASE_IDLE);
-        line_look(l);
+static void lane_keep(Lane *l) {
+        lane_move(l, LANE_IDLE);
+        lane_look(l);
 }
 
-static void line_taken(Line *l) {
+static void lane_taken(Lane *l) {
         alert_doubt_accepted(&l->doubt, l->ids, l->n_ids);
         backoff_reset(&l->backoff);
         l->not_before = clock_now() + alert_target_pace(l->target);
         l->status.sent++;
         l->status.last_sent = clock_wall();
-        line_up(l);
+        lane_up(l);
         log_info("Alert target %s (%s) has %zu %s: %s%s", l->target->name, l->status.service, l->n_ids,
                 l->n_ids == 1 ? "notice" : "notices", l->what, l->n_ids == 1 ? "" : ", ...");
-        line_end(l, ALERT_ACCEPTED);
+        lane_end(l, ALERT_ACCEPTED);
 }
 
-static usec_t lasting_delay(const Line *l, const AlertAnswer *answer) {
+static usec_t lasting_delay(const Lane *l, const AlertAnswer *answer) {
         return later_of(LASTING_FACTOR * l->backoff.max, answer->retry_after);
 }
 
 /* Whether the service may have accepted the message already and still knows its key. */
-static bool line_is_doubtful(const Line *l) {
+static bool lane_is_doubtful(const Lane *l) {
         return alert_target_is_keyed(l->target) && l->doubtful_since > 0 &&
                clock_now() - l->doubtful_since < KEY_LIFE_USEC;
 }
 
 /* The message was not accepted, for a reason that is not its own. */
-static void line_failed(Line *l, const AlertAnswer *answer) {
+static void lane_failed(Lane *l, const AlertAnswer *answer) {
         bool person = answer->class == ALERT_PERSON;
         usec_t now = clock_now(), delay;
 
         delay = person ? lasting_delay(l, answer)
                        : backoff_next_at_least(&l->backoff, answer->retry_after, loop_random());
         l->not_before = now + delay;
-        line_down(l, person ? TROUBLE_LASTING : TROUBLE_PASSING, delay, answer);
+        lane_down(l, person ? TROUBLE_LASTING : TROUBLE_PASSING, delay, answer);
         if (answer->class == ALERT_UNKNOWN && l->doubtful_since == 0)
                 l->doubtful_since = now;
-        if (line_is_doubtful(l))
-                return line_keep(l);
-        line_end(l, ALERT_BACK);
+        if (lane_is_doubtful(l))
+                return lane_keep(l);
+        lane_end(l, ALERT_BACK);
 }
 
 /* Whether other notices can be tried before the refused ones. */
-static bool line_has_others(const Line *l) {
+static bool lane_has_others(const Lane *l) {
         return l->doubt.refused < REFUSED_MAX &&
                pick_doubted(l, ALERT_DOUBT_NONE, 1) + pick_doubted(l, ALERT_DOUBT_ALONE, 1) > 0;
 }
 
 /* A message that may have been accepted before is refused now. The first request may have succeeded, so it stays
  * sealed. */
-static void line_put_aside(Line *l, const AlertAnswer *answer) {
+static void lane_put_aside(Lane *l, const AlertAnswer *answer) {
         usec_t now = clock_now(), delay = lasting_delay(l, answer);
         bool another = l->aside[0] != '\0' && strcmp(l->aside, l->key) != 0;
 
@@ -328,116 +328,116 @@ static void line_put_aside(Line *l, const AlertAnswer *answer) {
         l->aside_tried = true;
         l->held_until = now + delay;
         l->not_before = now + (another ? delay : alert_target_pace(l->target));
-        if (!line_has_others(l))
-                line_down(l, TROUBLE_LASTING, delay, answer);
-        line_keep(l);
+        if (!lane_has_others(l))
+                lane_down(l, TROUBLE_LASTING, delay, answer);
+        lane_keep(l);
 }
 
-static void line_suspect(Line *l, const AlertAnswer *answer) {
+static void lane_suspect(Lane *l, const AlertAnswer *answer) {
         usec_t now = clock_now(), delay = lasting_delay(l, answer);
         int r;
 
-        if (line_is_doubtful(l))
-                return line_put_aside(l, answer);
+        if (lane_is_doubtful(l))
+                return lane_put_aside(l, answer);
         l->aside_tried = false;
         r = alert_doubt_refused(&l->doubt, l->ids, l->n_ids);
         l->not_before = now + alert_target_pace(l->target);
         if (r == ALERT_DOUBT_FINAL) {
-                line_refused(l, answer);
-                return line_end(l, ALERT_REFUSED);
+                lane_refused(l, answer);
+                return lane_end(l, ALERT_REFUSED);
         }
         if (r < 0 || l->doubt.refused >= REFUSED_MAX)
                 l->not_before = now + delay;
         l->held_until = now + delay;
-        if (!line_has_others(l))
-                line_down(l, TROUBLE_LASTING, delay, answer);
-        line_end(l, ALERT_BACK);
+        if (!lane_has_others(l))
+                lane_down(l, TROUBLE_LASTING, delay, answer);
+        lane_end(l, ALERT_BACK);
 }
 
 static void on_posted(void *userdata, const AlertAnswer *answer) {
-        Line *l = userdata;
+        Lane *l = userdata;
 
         switch (answer->class) {
         case ALERT_TAKEN:
-                line_taken(l);
+                lane_taken(l);
                 break;
         case ALERT_SUSPECT:
-                line_suspect(l, answer);
+                lane_suspect(l, answer);
                 break;
         default:
-                line_failed(l, answer);
+                lane_failed(l, answer);
         }
         sender_changed(l->sender);
 }
 
 /* ---- a message ---- */
 
-static void line_note(Line *l, size_t n) {
+static void lane_note(Lane *l, size_t n) {
         const AlertNotice *picked = l->sender->picked;
 
         for (size_t i = 0; i < n; i++)
                 l->ids[i] = picked[i].id;
         l->n_ids = n;
-        line_describe(l, &picked[0]);
+        lane_describe(l, &picked[0]);
 }
 
-/* Sends the picked notices under the line's key. */
-static void line_send(Line *l, size_t n) {
+/* Sends the picked notices under the lane's key. */
+static void lane_send(Lane *l, size_t n) {
         const AlertSender *s = l->sender;
         AlertAnswer answer = { .class = ALERT_LATER };
         int r;
 
-        line_note(l, n);
-        line_move(l, PHASE_SENDING);
+        lane_note(l, n);
+        lane_move(l, LANE_SENDING);
         r = alert_post_send(l->post, &(AlertMessage){ s->picked, n, s->host.language, l->key }, on_posted, l);
         if (r >= 0)
                 return;
         answer.cause = cause_of_disk(r);
         text_copy(answer.detail, sizeof(answer.detail), alert_post_words(l->post, r));
-        line_failed(l, &answer);
+        lane_failed(l, &answer);
 }
 
-static void line_seal(Line *l, size_t n) {
+static void lane_seal(Lane *l, size_t n) {
         const AlertSender *s = l->sender;
         int r = alert_target_fit(l->target, &(AlertMessage){ s->picked, n, s->host.language, NULL });
 
-        line_note(l, r < 0 ? 1 : (size_t) r);
+        lane_note(l, r < 0 ? 1 : (size_t) r);
         alert_post_draw_key(l->key);
         l->doubtful_since = 0;
-        line_move(l, PHASE_SEALING);
+        lane_move(l, LANE_SEALING);
         loop_wake(s->ask);
 }
 
 static void on_timer(void *userdata) {
-        Line *l = userdata;
-        Pick pick = line_pick(l);
+        Lane *l = userdata;
+        Pick pick = lane_pick(l);
 
         if (pick.n == 0)
-                return line_move(l, PHASE_IDLE);
+                return lane_move(l, LANE_IDLE);
         if (!pick.sealed)
-                return line_seal(l, pick.n);
+                return lane_seal(l, pick.n);
         if (strcmp(l->key, l->sender->picked[0].key) != 0) { /* sealed by an earlier process, or it was aside */
                 (void) memcpy(l->key, l->sender->picked[0].key, sizeof(l->key));
                 l->doubtful_since = strcmp(l->key, l->aside) == 0 ? l->aside_since : clock_now();
         }
-        line_send(l, pick.n);
+        lane_send(l, pick.n);
 }
 
 /* ---- the store ---- */
 
-static bool line_has_receipts(const Line *l) {
-        return (l->phase == PHASE_SEALING || l->phase == PHASE_RECORDING) && !l->carried;
+static bool lane_has_receipts(const Lane *l) {
+        return (l->state == LANE_SEALING || l->state == LANE_RECORDING) && !l->carried;
 }
 
 static bool sender_has_receipts(const AlertSender *s) {
         for (size_t i = 0; i < s->host.n_targets; i++)
-                if (line_has_receipts(&s->lines[i]))
+                if (lane_has_receipts(&s->lanes[i]))
                         return true;
         return false;
 }
 
-static void line_add_receipts(Line *l, AlertExchange *exchange) {
-        bool sealing = l->phase == PHASE_SEALING;
+static void lane_add_receipts(Lane *l, AlertExchange *exchange) {
+        bool sealing = l->state == LANE_SEALING;
 
         l->carried = true;
         for (size_t i = 0; i < l->n_ids; i++) {
@@ -454,13 +454,13 @@ static int sender_collect(AlertSender *s) {
         size_t n = 0;
 
         for (size_t i = 0; i < s->host.n_targets; i++)
-                n += line_has_receipts(&s->lines[i]) ? s->lines[i].n_ids : 0;
+                n += lane_has_receipts(&s->lanes[i]) ? s->lanes[i].n_ids : 0;
         s->asking.receipts = calloc(n + 1, sizeof(*s->asking.receipts));
         if (!s->asking.receipts)
                 return -ENOMEM;
         for (size_t i = 0; i < s->host.n_targets; i++)
-                if (line_has_receipts(&s->lines[i]))
-                        line_add_receipts(&s->lines[i], &s->asking);
+                if (lane_has_receipts(&s->lanes[i]))
+                        lane_add_receipts(&s->lanes[i], &s->asking);
         return 0;
 }
 
@@ -477,23 +477,23 @@ static void on_ask(void *userdata) {
         s->host.exchange(s->host.userdata, &s->asking);
 }
 
-/* The store has committed the line's receipts. */
-static void line_carried(Line *l) {
+/* The store has committed the lane's receipts. */
+static void lane_carried(Lane *l) {
         size_t n;
 
         l->carried = false;
-        if (l->phase == PHASE_RECORDING) {
+        if (l->state == LANE_RECORDING) {
                 l->key[0] = '\0';
-                return line_move(l, PHASE_IDLE);
+                return lane_move(l, LANE_IDLE);
         }
         n = pick_sealed(l, l->key);
         if (n > 0)
-                return line_send(l, n);
-        line_move(l, PHASE_IDLE); /* none of its notices is due any more */
+                return lane_send(l, n);
+        lane_move(l, LANE_IDLE); /* none of its notices is due any more */
 }
 
 static bool is_due(void *userdata, int64_t id) {
-        const AlertExchange *answer = &((const Line *) userdata)->sender->answer;
+        const AlertExchange *answer = &((const Lane *) userdata)->sender->answer;
 
         for (size_t i = 0; i < answer->n_notices; i++)
                 if (answer->notices[i].id == id)
@@ -501,7 +501,7 @@ static bool is_due(void *userdata, int64_t id) {
         return false;
 }
 
-static void line_answered(Line *l) {
+static void lane_answered(Lane *l) {
         const AlertExchange *answer = &l->sender->answer;
 
         l->status.waiting = 0;
@@ -509,9 +509,9 @@ static void line_answered(Line *l) {
                 l->status.waiting += is_for(l, &answer->notices[i]);
         alert_doubt_prune(&l->doubt, is_due, l);
         if (l->carried)
-                line_carried(l);
-        if (l->phase == PHASE_IDLE || l->phase == PHASE_WAITING)
-                line_look(l);
+                lane_carried(l);
+        if (l->state == LANE_IDLE || l->state == LANE_WAITING)
+                lane_look(l);
 }
 
 static void sender_look_later(AlertSender *s, usec_t wall) {
@@ -524,7 +524,7 @@ static void sender_look_later(AlertSender *s, usec_t wall) {
 static void sender_failed(AlertSender *s) {
         alert_exchange_done(&s->asking);
         for (size_t i = 0; i < s->host.n_targets; i++)
-                s->lines[i].carried = false;
+                s->lanes[i].carried = false;
         s->wanted = s->lost = true;
         loop_arm_in(s->later, backoff_next(&s->backoff, loop_random()));
         sender_changed(s);
@@ -541,7 +541,7 @@ void alert_sender_exchanged(AlertSender *sender, AlertExchange *exchange, int r)
         sender->answer = sender->asking;
         sender->asking = (AlertExchange){};
         for (size_t i = 0; i < sender->host.n_targets; i++)
-                line_answered(&sender->lines[i]);
+                lane_answered(&sender->lanes[i]);
         sender_look_later(sender, sender->answer.next);
         if (sender->wanted || sender_has_receipts(sender))
                 loop_wake(sender->ask);
@@ -559,46 +559,46 @@ void alert_sender_wake(AlertSender *sender) {
 void alert_sender_drain(AlertSender *sender) {
         sender->draining = true;
         for (size_t i = 0; i < sender->host.n_targets; i++)
-                if (sender->lines[i].phase == PHASE_WAITING)
-                        line_look(&sender->lines[i]);
+                if (sender->lanes[i].state == LANE_WAITING)
+                        lane_look(&sender->lanes[i]);
         alert_sender_wake(sender);
 }
 
-/* While the store fails, nothing more is sent; the line only waits for an answer and its record. */
-static bool line_is_drained(const Line *l) {
-        return l->sender->lost ? l->phase != PHASE_SENDING && l->phase != PHASE_RECORDING : l->phase == PHASE_IDLE;
+/* While the store fails, nothing more is sent; the lane only waits for an answer and its record. */
+static bool lane_is_drained(const Lane *l) {
+        return l->sender->lost ? l->state != LANE_SENDING && l->state != LANE_RECORDING : l->state == LANE_IDLE;
 }
 
 bool alert_sender_is_drained(const AlertSender *sender) {
         if (!sender->draining || sender->is_asking || (sender->wanted && !sender->lost))
                 return false;
         for (size_t i = 0; i < sender->host.n_targets; i++)
-                if (!line_is_drained(&sender->lines[i]))
+                if (!lane_is_drained(&sender->lanes[i]))
                         return false;
         return true;
 }
 
 bool alert_sender_is_waiting(const AlertSender *sender) {
         for (size_t i = 0; i < sender->host.n_targets; i++)
-                if (sender->lines[i].status.waiting > 0)
+                if (sender->lanes[i].status.waiting > 0)
                         return true;
         return false;
 }
 
 bool alert_sender_is_failing(const AlertSender *sender) {
         for (size_t i = 0; i < sender->host.n_targets; i++)
-                if (trouble_is_on(&sender->lines[i].status.trouble))
+                if (trouble_is_on(&sender->lanes[i].status.trouble))
                         return true;
         return false;
 }
 
 const AlertTargetStatus *alert_sender_status(const AlertSender *sender, size_t target) {
-        return target < sender->host.n_targets ? &sender->lines[target].status : NULL;
+        return target < sender->host.n_targets ? &sender->lanes[target].status : NULL;
 }
 
 /* ---- life ---- */
 
-static void line_done(Line *l) {
+static void lane_done(Lane *l) {
         l->post = alert_post_free(l->post);
         l->timer = loop_drop(l->timer);
         alert_doubt_done(&l->doubt);
@@ -608,19 +608,19 @@ static void line_done(Line *l) {
 AlertSender *alert_sender_free(AlertSender *sender) {
         if (!sender)
                 return NULL;
-        for (size_t i = 0; sender->lines && i < sender->host.n_targets; i++)
-                line_done(&sender->lines[i]);
+        for (size_t i = 0; sender->lanes && i < sender->host.n_targets; i++)
+                lane_done(&sender->lanes[i]);
         sender->later = loop_drop(sender->later);
         sender->ask = loop_drop(sender->ask);
         alert_exchange_done(&sender->answer);
         alert_exchange_done(&sender->asking);
         free(sender->picked);
-        free(sender->lines);
+        free(sender->lanes);
         free(sender);
         return NULL;
 }
 
-static int line_make(Line *l, AlertSender *s, const AlertTarget *target, char problem[static SINK_DETAIL_MAX]) {
+static int lane_make(Lane *l, AlertSender *s, const AlertTarget *target, char problem[static SINK_DETAIL_MAX]) {
         int r;
 
         l->sender = s;
@@ -637,15 +637,15 @@ static int sender_make(AlertSender *s, char problem[static SINK_DETAIL_MAX]) {
         int r;
 
         s->backoff = (Backoff){ .initial = s->host.backoff.initial, .max = s->host.backoff.max };
-        s->lines = calloc(s->host.n_targets + 1, sizeof(*s->lines));
+        s->lanes = calloc(s->host.n_targets + 1, sizeof(*s->lanes));
         s->picked = calloc(ALERT_EXCHANGE_MAX, sizeof(*s->picked));
-        r = s->lines && s->picked ? 0 : -ENOMEM;
+        r = s->lanes && s->picked ? 0 : -ENOMEM;
         if (r >= 0)
                 r = loop_add_defer(s->host.means.loop, on_ask, s, &s->ask);
         if (r >= 0)
                 r = loop_add_timer(s->host.means.loop, LOOP_EXACT, on_ask, s, &s->later);
         for (size_t i = 0; r >= 0 && i < s->host.n_targets; i++)
-                r = line_make(&s->lines[i], s, &s->host.targets[i], problem);
+                r = lane_make(&s->lanes[i], s, &s->host.targets[i], problem);
         return r;
 }
 
