@@ -28,8 +28,9 @@
 /* A request that waits. */
 typedef struct Asked {
         ListenRequest *request;
-        PageQuery query; /* n == 0: all series */
-        Bytes figures;   /* the text of /metrics, which has no query */
+        PageJobKind kind; /* PAGE_JOB_SERIES, _VALUES or _METRICS */
+        PageQuery query;  /* of _VALUES */
+        Bytes figures;    /* of _METRICS: its text so far */
         STAILQ_ENTRY(Asked) link;
 } Asked;
 
@@ -286,7 +287,7 @@ static Asked *asked_take(PageCharts *charts) {
 static void job_for_asked(PageCharts *charts, PageJob *job) {
         Asked *asked = asked_take(charts);
 
-        job->kind = asked->query.n > 0 ? PAGE_JOB_VALUES : asked->figures.size > 0 ? PAGE_JOB_METRICS : PAGE_JOB_SERIES;
+        job->kind = asked->kind;
         job->query = asked->query;
         job->body = bytes_steal(&asked->figures);
         job->gzip = page_answer_coding(asked->request) == PAGE_CODING_GZIP;
@@ -383,26 +384,40 @@ void page_charts_add(PageCharts *charts, const char *subscription, const WireMes
                 loop_arm_in(charts->take_timer, TAKE_USEC);
 }
 
-void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery *query, Bytes *figures) {
-        Asked *asked;
+/* Takes the question's figures. */
+static void charts_ask(PageCharts *charts, Asked *question) {
+        const char *why = NULL;
+        Asked *asked = NULL;
 
         if (charts_begin(charts) < 0)
-                return figures ? page_answer_made(request, PAGE_METRICS_TYPE, (Slice){ figures->data, figures->size },
-                                         PAGE_CODING_PLAIN)
-                               : page_answer_error(request, 503, PAGE_THREAD_NO_CHARTS);
-        if (!charts->config || charts->resting || charts->stopping || charts->n_asked == ASKED_MAX)
-                return page_answer_error(request, 503, "too many ask at once; try again");
-        asked = calloc(1, sizeof(*asked));
-        if (!asked)
-                return page_answer_error(request, 503, "out of memory");
-        asked->request = request;
-        if (query)
-                asked->query = *query;
-        if (figures)
-                asked->figures = bytes_steal(figures);
+                why = PAGE_THREAD_NO_CHARTS;
+        else if (!charts->config || charts->resting || charts->stopping || charts->n_asked == ASKED_MAX)
+                why = "too many ask at once; try again";
+        else if (!(asked = malloc(sizeof(*asked))))
+                why = "out of memory";
+        if (why) {
+                bytes_done(&question->figures);
+                return page_answer_error(question->request, 503, why);
+        }
+        *asked = *question;
         STAILQ_INSERT_TAIL(&charts->asked, asked, link);
         charts->n_asked++;
         charts_next(charts);
+}
+
+void page_charts_ask_series(PageCharts *charts, ListenRequest *request) {
+        charts_ask(charts, &(Asked){ .request = request, .kind = PAGE_JOB_SERIES });
+}
+
+void page_charts_ask_values(PageCharts *charts, ListenRequest *request, const PageQuery *query) {
+        charts_ask(charts, &(Asked){ .request = request, .kind = PAGE_JOB_VALUES, .query = *query });
+}
+
+void page_charts_ask_metrics(PageCharts *charts, ListenRequest *request, Bytes *figures) {
+        if (charts_begin(charts) < 0) /* /metrics works without the charts */
+                return page_answer_made(
+                        request, PAGE_METRICS_TYPE, (Slice){ figures->data, figures->size }, PAGE_CODING_PLAIN);
+        charts_ask(charts, &(Asked){ .request = request, .kind = PAGE_JOB_METRICS, .figures = bytes_steal(figures) });
 }
 
 void page_charts_forget(PageCharts *charts) {

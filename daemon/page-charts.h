@@ -33,9 +33,11 @@ void page_charts_use(PageCharts *charts, Config *config, const SubscriptionConfi
 /* Call this when a sink has stored *message*. */
 void page_charts_add(PageCharts *charts, const char *subscription, const WireMessage *message);
 
-/* Answers the request, now or later: with values if there is a *query*; if there are *figures*, which it takes, with
- * them and the latest values of all series in the format of /metrics; else with all series. */
-void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery *query, Bytes *figures);
+/* Answer the request, now or later: with all series; with the values that *query* asks for; with *figures*, which it
+ * takes, and the latest values of all series in the format of /metrics. */
+void page_charts_ask_series(PageCharts *charts, ListenRequest *request);
+void page_charts_ask_values(PageCharts *charts, ListenRequest *request, const PageQuery *query);
+void page_charts_ask_metrics(PageCharts *charts, ListenRequest *request, Bytes *figures);
 /* Forgets the waiting requests: they no longer exist. */
 void page_charts_forget(PageCharts *charts);
 

@@ -108,11 +108,16 @@ static int answer_metrics(Page *page, ListenRequest *request) {
         r = page_metrics_figures(&figures, &text);
         if (r < 0)
                 return r;
-        page_charts_ask(page->charts, request, NULL, &text);
+        page_charts_ask_metrics(page->charts, request, &text);
         return 0;
 }
 
-static void answer_values(Page *page, ListenRequest *request) {
+static int answer_series(Page *page, ListenRequest *request) {
+        page_charts_ask_series(page->charts, request);
+        return 0;
+}
+
+static int answer_values(Page *page, ListenRequest *request) {
         const PageQueryText text = { .series = listen_query(request, "series"),
                 .from = listen_query(request, "from"),
                 .to = listen_query(request, "to"),
@@ -123,7 +128,8 @@ static void answer_values(Page *page, ListenRequest *request) {
         if (wrong)
                 page_answer_error(request, 400, wrong);
         else
-                page_charts_ask(page->charts, request, &query, NULL);
+                page_charts_ask_values(page->charts, request, &query);
+        return 0;
 }
 
 static const PageFile *file_find(const char *path) {
@@ -133,23 +139,23 @@ static const PageFile *file_find(const char *path) {
         return NULL;
 }
 
+/* Answers now or later; -ENOMEM: it is not answered. */
 static int page_route(Page *page, ListenRequest *request) {
+        static const struct {
+                const char *path;
+                int (*answer)(Page *page, ListenRequest *request);
+        } routes[] = { { "/api/status", answer_status }, { "/healthz", answer_health }, { "/metrics", answer_metrics },
+                { "/api/series", answer_series }, { "/api/values", answer_values } };
         const char *path = listen_path(request);
         const PageFile *file = file_find(path);
 
+        for (size_t i = 0; i < ELEMENTSOF(routes); i++)
+                if (strcmp(path, routes[i].path) == 0)
+                        return routes[i].answer(page, request);
         if (file)
-                return page_answer_file(request, file), 0;
-        if (strcmp(path, "/api/status") == 0)
-                return answer_status(page, request);
-        if (strcmp(path, "/healthz") == 0)
-                return answer_health(page, request);
-        if (strcmp(path, "/metrics") == 0)
-                return answer_metrics(page, request);
-        if (strcmp(path, "/api/series") == 0)
-                return page_charts_ask(page->charts, request, NULL, NULL), 0;
-        if (strcmp(path, "/api/values") == 0)
-                return answer_values(page, request), 0;
-        page_answer_text(request, 404, "There is nothing here.\n");
+                page_answer_file(request, file);
+        else
+                page_answer_text(request, 404, "There is nothing here.\n");
         return 0;
 }
 

@@ -427,21 +427,21 @@ static void test_no_thread_for_the_charts(void **state) {
 
         no_thread = "page";
         use(f, "{subscription: sub, fake_sink: {place: here}}");
-        page_charts_ask(f->charts, who, &query, NULL);
+        page_charts_ask_values(f->charts, who, &query);
         assert_int_equal(answered, 503);
         store_messages(f, 0);
         answered = 0;
-        page_charts_ask(f->charts, who, NULL, NULL);
+        page_charts_ask_series(f->charts, who);
         assert_int_equal(answered, 503);
         assert_non_null(strstr(answer_text, "there are no charts now"));
         assert_int_equal(bytes_append_text(&figures, "up 1\n"), 0);
-        page_charts_ask(f->charts, who, NULL, &figures);
+        page_charts_ask_metrics(f->charts, who, &figures);
         assert_int_equal(answered, 200);
         assert_string_equal(answer_text, "up 1\n");
         no_thread = "";
         for (int i = 0; i < 2; i++) { /* who asks and what waits take turns */
                 answered = 0;
-                page_charts_ask(f->charts, who, NULL, NULL);
+                page_charts_ask_series(f->charts, who);
                 UNTIL(f, answered != 0);
         }
         said = capture_end(&capture);
