@@ -19,14 +19,26 @@
 #include "types.h"
 #include "verbs/verbs.h"
 
+typedef enum Verb { INIT, RUN, CHECK, SETUP, ONCE, STATUS, REJECTED, ALERTS, _VERB_MAX } Verb;
+
+static const char *const verbs[] = { [INIT] = "init",
+        [RUN] = "run",
+        [CHECK] = "check",
+        [SETUP] = "setup",
+        [ONCE] = "once",
+        [STATUS] = "status",
+        [REJECTED] = "rejected",
+        [ALERTS] = "alerts" };
+
 typedef struct Options {
         const char *config_path;
-        const char *verb;
+        const char *word; /* the verb as it was written; NULL: the options already ended the run (--help, a mistake) */
+        Verb verb;        /* set by options_check() */
         bool offline, run_programs, all;
         VerbStatus status;
         int argc; /* the words after the verb */
         char **argv;
-        int exit_code; /* used when verb is NULL: the options already ended the run (--help, --version, a mistake) */
+        int exit_code; /* used when *word* is NULL */
 } Options;
 
 static void print_help(FILE *to) {
@@ -54,13 +66,13 @@ static void print_help(FILE *to) {
                 to);
 }
 
-static bool verb_is_known(const char *verb) {
-        static const char *const verbs[] = { "init", "run", "check", "setup", "once", "status", "rejected", "alerts" };
+/* Returns _VERB_MAX for a word that is no verb. */
+static Verb verb_find(const char *word) {
+        Verb verb = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                if (strcmp(verb, verbs[i]) == 0)
-                        return true;
-        return false;
+        while (verb < _VERB_MAX && strcmp(word, verbs[verb]) != 0)
+                verb++;
+        return verb;
 }
 
 static int usage_error(const char *what, const char *value) {
@@ -68,19 +80,14 @@ static int usage_error(const char *what, const char *value) {
         return EX_USAGE;
 }
 
-/* `init` reads the words after it as its own options. */
-static bool takes_own_options(const char *verb) {
-        return strcmp(verb, "init") == 0;
-}
-
-/* Returns the option string for getopt(3). Words may come in any order, but those after a verb with own options belong
- * to the verb. */
+/* Returns the option string for getopt(3). Words may come in any order, but those after `init`, which has options of
+ * its own, belong to it. */
 static const char *short_options(int argc, char **argv) {
         int i = 1;
 
         while (i < argc && argv[i][0] == '-')
                 i += strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0 ? 2 : 1;
-        return i < argc && takes_own_options(argv[i]) ? "+c:h" : "c:h";
+        return i < argc && verb_find(argv[i]) == INIT ? "+c:h" : "c:h";
 }
 
 static Options options_parse(int argc, char **argv) {
@@ -138,36 +145,32 @@ static Options options_parse(int argc, char **argv) {
                         fputs("See sensorqd --help.\n", stderr); /* getopt_long(3) has printed what is wrong */
                         return (Options){ .exit_code = EX_USAGE };
                 }
-        o.verb = optind < argc ? argv[optind++] : "run";
+        o.word = optind < argc ? argv[optind++] : verbs[RUN];
         o.argc = argc - optind;
         o.argv = argv + optind;
         return o;
 }
 
-static bool takes_words(const char *verb) {
-        return strcmp(verb, "rejected") == 0 || strcmp(verb, "alerts") == 0 || takes_own_options(verb);
-}
-
 static bool options_check(Options *o) {
-        if (!o->verb)
+        if (!o->word)
                 return false;
-        if (!verb_is_known(o->verb))
-                o->exit_code = usage_error("no such verb: ", o->verb);
-        else if ((o->offline || o->run_programs) && strcmp(o->verb, "check") != 0)
-                o->exit_code = usage_error("--offline and --run-programs belong to check, not to ", o->verb);
-        else if (o->status != VERB_STATUS_WORDS && strcmp(o->verb, "status") != 0 &&
-                 (o->status != VERB_STATUS_JSON || strcmp(o->verb, "alerts") != 0))
+        o->verb = verb_find(o->word);
+        if (o->verb == _VERB_MAX)
+                o->exit_code = usage_error("no such verb: ", o->word);
+        else if ((o->offline || o->run_programs) && o->verb != CHECK)
+                o->exit_code = usage_error("--offline and --run-programs belong to check, not to ", o->word);
+        else if (o->status != VERB_STATUS_WORDS && o->verb != STATUS &&
+                 (o->status != VERB_STATUS_JSON || o->verb != ALERTS))
                 o->exit_code = usage_error(
-                        "--json, --check and --watch belong to status, --json to alerts as well, none to ", o->verb);
-        else if (o->all && strcmp(o->verb, "rejected") != 0)
-                o->exit_code = usage_error("--all belongs to rejected, not to ", o->verb);
-        else if (o->argc > 0 && !takes_words(o->verb))
+                        "--json, --check and --watch belong to status, --json to alerts as well, none to ", o->word);
+        else if (o->all && o->verb != REJECTED)
+                o->exit_code = usage_error("--all belongs to rejected, not to ", o->word);
+        else if (o->argc > 0 && o->verb != REJECTED && o->verb != ALERTS && o->verb != INIT)
                 o->exit_code = usage_error("superfluous argument: ", o->argv[0]);
-        else if (strcmp(o->verb, "rejected") == 0 && !verb_rejected_understands(o->argc, o->argv, o->all))
+        else if (o->verb == REJECTED && !verb_rejected_understands(o->argc, o->argv, o->all))
                 o->exit_code = usage_error(
                         "usage: sensorqd rejected ", "list | show ID | replay ID...|--all | drop ID...|--all");
-        else if (strcmp(o->verb, "alerts") == 0 &&
-                 !verb_alerts_understands(o->argc, o->argv, o->status == VERB_STATUS_JSON))
+        else if (o->verb == ALERTS && !verb_alerts_understands(o->argc, o->argv, o->status == VERB_STATUS_JSON))
                 o->exit_code = usage_error("usage: sensorqd alerts ", "[list [--json] | test TARGET]");
         return o->exit_code == 0;
 }
@@ -197,14 +200,14 @@ static int run_daemon(Config *config, DaemonMode mode) {
         }
 }
 
-static bool is_daemon(const char *verb) {
-        return strcmp(verb, "run") == 0 || strcmp(verb, "once") == 0;
+static bool is_daemon(Verb verb) {
+        return verb == RUN || verb == ONCE;
 }
 
 /* cron mails everything that `once` prints, so it prints nothing below a warning. On a terminal and in the journal it
  * prints everything. */
 static int level_of(const Options *o, int level) {
-        bool quiet = strcmp(o->verb, "once") == 0 && !isatty(STDERR_FILENO) && !getenv("JOURNAL_STREAM");
+        bool quiet = o->verb == ONCE && !isatty(STDERR_FILENO) && !getenv("JOURNAL_STREAM");
 
         return quiet && level > LOG_WARNING && level < LOG_DEBUG ? LOG_WARNING : level;
 }
@@ -215,7 +218,7 @@ static void reject_config(const Options *o, const char *error) {
         bool reload = getenv("MAINPID") != NULL;
         const LogField *fields = LOG_FIELDS({ FIELD_FILE, o->config_path }, { FIELD_ERROR, error });
 
-        if (strcmp(o->verb, "check") != 0)
+        if (o->verb != CHECK)
                 log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED, fields, "%s%s",
                         is_daemon(o->verb) ? "Not started: " : "", error);
         else if (reload)
@@ -226,15 +229,18 @@ static void reject_config(const Options *o, const char *error) {
 }
 
 static int run_verb(const Options *o, Config *config) {
-        if (strcmp(o->verb, "check") == 0)
+        switch (o->verb) {
+        case CHECK:
                 return verb_check(config, o->offline, o->run_programs);
-        if (strcmp(o->verb, "setup") == 0)
+        case SETUP:
                 return verb_setup(config);
-        if (strcmp(o->verb, "rejected") == 0)
+        case REJECTED:
                 return verb_rejected(config, o->argc, o->argv, o->all);
-        if (strcmp(o->verb, "alerts") == 0)
+        case ALERTS:
                 return verb_alerts(config, o->argc, o->argv, o->status == VERB_STATUS_JSON);
-        return run_daemon(config, strcmp(o->verb, "once") == 0 ? DAEMON_ONCE : DAEMON_RUN);
+        default:
+                return run_daemon(config, o->verb == ONCE ? DAEMON_ONCE : DAEMON_RUN);
+        }
 }
 
 /* Reports if the output could not be written, for instance to a full disk: what `rejected show` prints may be deleted
@@ -306,11 +312,11 @@ int main(int argc, char **argv) {
         if (!is_daemon(options.verb))
                 mask_hangup(SIG_UNBLOCK);
         log_open("sensorqd");
-        if (takes_own_options(options.verb))
+        if (options.verb == INIT) /* reads the words after it as its own options */
                 return end_without_handlers(verb_init(options.config_path, options.argc + 1, options.argv - 1));
 
         r = config_load(&(ConfigInput){ options.config_path, &types_of_config }, &config, &errors);
-        if (strcmp(options.verb, "status") == 0)
+        if (options.verb == STATUS)
                 return end_of_output(verb_status(options.config_path, config, options.status));
         for (size_t i = 0; r < 0 && i < errors.n; i++)
                 reject_config(&options, errors.texts[i]);
