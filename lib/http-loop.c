@@ -181,7 +181,7 @@ static size_t shown_size(const HttpRequest *request, const char *url) {
 
 static void request_trace(HttpRequest *request, const HttpReply *reply) {
         const char *url = NULL, *method = NULL;
-        char span[32];
+        char span[CLOCK_SPAN_SIZE];
 
         if (log_level() < LOG_DEBUG)
                 return;

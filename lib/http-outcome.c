@@ -8,7 +8,7 @@
 #include "text.h"
 
 static HttpOutcome outcome_timeout(const HttpEnd *end, char *detail, size_t size) {
-        char span[32];
+        char span[CLOCK_SPAN_SIZE];
 
         clock_format_span(end->timeout, span, sizeof(span));
         if (!end->sent) {

@@ -182,7 +182,7 @@ usec_t credentials_signing_time(usec_t endpoint_ahead, usec_t now, usec_t wall) 
 
 /* The next assertion is signed with the endpoint's time: see credentials_signing_time(). */
 static void describe_clock(int64_t clock_error, char *text, size_t size) {
-        char span[32];
+        char span[CLOCK_SPAN_SIZE];
 
         (void) snprintf(text, size, "this machine's clock is %s %s, so the next try goes by the endpoint's",
                 clock_format_span((usec_t) (clock_error < 0 ? -clock_error : clock_error), span, sizeof(span)),

@@ -140,7 +140,7 @@ static void warn_of_silence(const Warner *warner, const SubscriptionSettings *s)
 
 /* Warns of settings with which messages may be lost. */
 static void warn_of_loss(const Warner *warner, const SubscriptionSettings *s) {
-        char span[32];
+        char span[CLOCK_SPAN_SIZE];
 
         if (s->expiration > 0)
                 warn(warner,

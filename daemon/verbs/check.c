@@ -63,7 +63,7 @@ static int probe_endpoint(Session *session, Probe *ret) {
 
 bool check_endpoint(Session *session) {
         const char *endpoint = session->config->pubsub.endpoint;
-        char span[32];
+        char span[CLOCK_SPAN_SIZE];
         usec_t off;
         Probe probe;
         int r;

@@ -235,7 +235,7 @@ static bool tell_stale(Json *json, const char *path, const char *unit) {
         const char *text = json_get_string(json, "time");
         usec_t now = clock_wall(), written, apart;
         int64_t msec;
-        char span[32];
+        char span[CLOCK_SPAN_SIZE];
 
         if (!text || !clock_parse_rfc3339(text, strlen(text), &msec))
                 return false;
