@@ -82,15 +82,16 @@ static int file_used_bytes(Sql *sql, int64_t *ret) {
         return 0;
 }
 
+#define CHECK_ID(table, id) "EXISTS (SELECT 1 FROM " table " WHERE " id " >= " OUTBOX_SQL_ID_MAX_TEXT ")"
+
 /* -EUCLEAN: an id is so large that new rows would get none, and SQLite would call the disk full. */
 static int file_check_ids(Sql *sql, int64_t version) {
         int64_t odd;
         int r;
 
         r = outbox_sql_query_int(sql,
-                version == 1 ? "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq >= 9007199254740992)"
-                             : "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq >= 9007199254740992)"
-                               " OR EXISTS (SELECT 1 FROM unreadable WHERE id >= 9007199254740992)",
+                version == 1 ? "SELECT " CHECK_ID("sqlite_sequence", "seq")
+                             : "SELECT " CHECK_ID("sqlite_sequence", "seq") " OR " CHECK_ID("unreadable", "id"),
                 &odd);
         return r < 0 ? r : odd ? -EUCLEAN : 0;
 }

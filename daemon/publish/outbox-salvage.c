@@ -279,7 +279,7 @@ static int salvage_all(Salvage *s) {
                  * sends the measurement again, so a lost reading comes back. One that was not lost is published again
                  * with the same key. */
                 { "seen", 4, "", "WHERE key NOT LIKE '____-__-__T__:__:%Z:' || source || ':%'" },
-                { "unreadable", 7, "WHERE id < 9007199254740992", "WHERE id < 9007199254740992" },
+                { "unreadable", 7, "WHERE id < " OUTBOX_SQL_ID_MAX_TEXT, "WHERE id < " OUTBOX_SQL_ID_MAX_TEXT },
                 { "dropped", 2, "", "" },
         };
         int r = 0;

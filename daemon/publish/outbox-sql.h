@@ -10,6 +10,7 @@
 
 #define OUTBOX_SCHEMA 3                      /* `PRAGMA user_version`; its text is in outbox-sql.c */
 #define OUTBOX_SQL_ID_MAX (INT64_C(1) << 53) /* a damaged page may contain larger ids */
+#define OUTBOX_SQL_ID_MAX_TEXT "(1 << 53)"   /* the same in SQL */
 
 /* The last id that was used. */
 #define OUTBOX_SQL_LAST_ID "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'readings')"
