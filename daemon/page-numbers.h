@@ -7,8 +7,8 @@
 #include "pubsub/wire.h"
 
 #define PAGE_NUMBERS_MAX 64 /* per message; more are only counted */
-#define PAGE_NUMBERS_TEXT_SIZE                                                                                         \
-        256 /* bytes of a name or pointer, with NUL; a longer name is cut, a longer pointer is not used */
+/* bytes of a name or pointer, with NUL; a longer name is cut, a longer pointer is not used */
+#define PAGE_NUMBERS_TEXT_SIZE 256
 
 /* The message; all is borrowed. */
 typedef struct PageMessage {

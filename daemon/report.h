@@ -25,8 +25,7 @@ typedef struct Figures {
         OutboxStatus outbox;
         bool outbox_failing;
         OutboxLeft left;
-        usec_t page_failing; /* clock_wall() since which the page cannot be served; 0: it is served, or there is no page
-                              */
+        usec_t page_failing;     /* clock_wall() since which the page cannot be served; 0: it is, or there is none */
         const char *page_detail; /* why; borrowed */
         Cause page_cause;
         PublisherStatus publisher;

@@ -45,8 +45,10 @@ int listen_pem_read(ListenPem *pem) {
         r = pem_load(pem->certificate_file, pem->certificate);
         if (r == 0)
                 r = pem_load(pem->key_file, pem->key);
-        if (r < 0)
-                return listen_pem_forget(pem), r;
+        if (r < 0) {
+                listen_pem_forget(pem);
+                return r;
+        }
         (void) sha256_hex(pem->certificate, (size_t) 2 * PEM_MAX, pem->digest);
         return 0;
 }

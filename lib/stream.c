@@ -26,8 +26,7 @@ struct Stream {
         LoopWatch *again; /* woken when TLS still holds bytes, which epoll does not see, or a callback is due */
         bool held, drained;
         bool tell_open, told; /* tell_open: on_open is due; told: on_lost was called */
-        Bytes out; /* must not move: OpenSSL wants bytes that it could not send again at the same address (SSL_write(3))
-                    */
+        Bytes out;   /* must not move: SSL_write(3) wants bytes that it could not send at the same address again */
         size_t sent; /* bytes of *out* that were sent */
         Bytes next;  /* bytes to send after *out* */
         usec_t timeout;
@@ -95,8 +94,10 @@ int stream_write(Stream *stream, const void *data, size_t size) {
         if (size == 0)
                 return 0;
         r = bytes_append(&stream->next, data, size);
-        if (r < 0)
-                return bytes_cut(&stream->next, stream->next.size), r; /* what was queued before is complete */
+        if (r < 0) {
+                bytes_cut(&stream->next, stream->next.size); /* what was queued before is complete */
+                return r;
+        }
         stream_flush(stream);
         stream_watch(stream);
         return 0;

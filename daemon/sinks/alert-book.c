@@ -193,8 +193,10 @@ static void set_value(AlertSlot *slot, Slice value) {
         }
         if (value.data[0] == '"')
                 value = (Slice){ value.data + 1, value.size - 2 };
-        if (value.size >= sizeof(text) || json_unescape(value, text, &size) < 0)
-                size = text_cut(value.data, value.size, ALERT_VALUE_SIZE - 1), memcpy(text, value.data, size);
+        if (value.size >= sizeof(text) || json_unescape(value, text, &size) < 0) {
+                size = text_cut(value.data, value.size, ALERT_VALUE_SIZE - 1);
+                memcpy(text, value.data, size);
+        }
         text[size] = '\0';
         text_copy(slot->value, sizeof(slot->value), text);
 }

@@ -103,8 +103,7 @@ static int exec_take_line(Exec *exec, Slice line) {
                 &(SourceDocument){ .text = line.data, .size = line.size, .arrived = exec->arrived }, exec->put + 1,
                 &outcome);
         if (r == 0)
-                exec->put++; /* only if the line was taken: otherwise we would wait for a ticket that is never on disk
-                              */
+                exec->put++; /* a ticket of a line that was not taken is never on disk */
         return r;
 }
 

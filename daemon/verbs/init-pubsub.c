@@ -107,8 +107,10 @@ static int ask_key(Init *init) {
                 path = strdup(likely);
         if (r < 0 || !path)
                 return r < 0 ? r : -ENOMEM;
-        if (strcmp(path, "-") == 0)
-                return init_draft_drop_key(init->draft), 0;
+        if (strcmp(path, "-") == 0) {
+                init_draft_drop_key(init->draft);
+                return 0;
+        }
         r = expand_home(&path);
         if (r < 0)
                 return r;
