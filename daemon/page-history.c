@@ -123,7 +123,7 @@ static void on_done(void *userdata, void *job) {
 }
 
 void page_history_go_on(PageHistory *history) {
-        loop_arm_in(history->timer, history->took > PAUSE_MIN_USEC ? history->took : PAUSE_MIN_USEC);
+        loop_arm_in(history->timer, usec_max(history->took, PAUSE_MIN_USEC));
 }
 
 static int history_open(PageHistory *history) {

@@ -162,7 +162,7 @@ static int page_route(Page *page, ListenRequest *request) {
 static void page_serve(Page *page, ListenRequest *request) {
         usec_t now = clock_now();
 
-        page->clear = (page->clear > now ? page->clear : now) + REQUEST_USEC;
+        page->clear = usec_max(page->clear, now) + REQUEST_USEC;
         if (page_route(page, request) < 0)
                 page_answer_text(request, 503, "Out of memory.\n");
 }

@@ -190,7 +190,7 @@ static void line_stored(Line *line) {
                 usec_t stored = f->subscribers[i].sink.last_stored;
 
                 well += report_subscriber_is_well(&f->subscribers[i]);
-                last = stored > last ? stored : last;
+                last = usec_max(stored, last);
         }
         if (last == 0 && well == 0)
                 return;

@@ -243,7 +243,7 @@ static usec_t unsettled_age(const Look *look, const SubscriberStatus *subscriber
                 unseen = age(wall, subscriber->failing_since);
         if (unseen > watched)
                 unseen = watched;
-        return held > unseen ? held : unseen;
+        return usec_max(held, unseen);
 }
 
 /* Returns the clock_wall() since which messages were waiting when the last process ended; 0: there were none, or they
@@ -319,7 +319,7 @@ static void look_at_retention(Look *look, const SubscriberStatus *subscriber) {
         usec_t before = age(look->figures->wall, unsettled_before(look, subscriber));
         unsigned level;
 
-        keep_unsettled(look, subscriber, before > oldest ? before : oldest);
+        keep_unsettled(look, subscriber, usec_max(before, oldest));
         if (before > oldest && look->figures->now - look->stalls->born >= KEPT_AGE_USEC) /* it may be on its way */
                 oldest = before;
         level = oldest >= retention / 10 * 9 ? 2 : oldest >= retention / 2 ? 1 : 0;

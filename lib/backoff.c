@@ -35,7 +35,7 @@ usec_t backoff_next(Backoff *b, uint64_t random) {
 usec_t backoff_next_at_least(Backoff *b, usec_t floor, uint64_t random) {
         usec_t delay = backoff_next(b, random);
 
-        return delay > floor ? delay : floor;
+        return usec_max(delay, floor);
 }
 
 void backoff_reset(Backoff *b) {

@@ -16,6 +16,15 @@ typedef uint64_t usec_t; /* microseconds */
 #define USEC_PER_HOUR (60 * USEC_PER_MINUTE)
 #define USEC_INFINITY UINT64_MAX
 
+/* The earlier or shorter one, the later or longer one. */
+static inline usec_t usec_min(usec_t a, usec_t b) {
+        return a < b ? a : b;
+}
+
+static inline usec_t usec_max(usec_t a, usec_t b) {
+        return a > b ? a : b;
+}
+
 #define CLOCK_SPAN_SIZE 32    /* buffer of clock_format_span(): "6 d 4 h" */
 #define CLOCK_RFC3339_SIZE 32 /* "2026-11-24T06:27:38.123Z" and its NUL, with room for years beyond 9999 */
 

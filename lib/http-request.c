@@ -119,7 +119,7 @@ static bool request_set_target(HttpRequest *request, const HttpSpec *spec) {
 
 /* Sets how the connection behaves. */
 static bool request_set_transport(HttpRequest *request, const HttpSpec *spec) {
-        usec_t connect_timeout = spec->timeout < HTTP_CONNECT_TIMEOUT_USEC ? spec->timeout : HTTP_CONNECT_TIMEOUT_USEC;
+        usec_t connect_timeout = usec_min(spec->timeout, HTTP_CONNECT_TIMEOUT_USEC);
         CURL *easy = request->easy;
         int failed = 0;
 
@@ -265,7 +265,7 @@ static usec_t read_seconds(const char *text, usec_t max) {
 
         for (; isdigit((unsigned char) *text) && span <= max; text++)
                 span = span * 10 + (usec_t) (*text - '0') * USEC_PER_SEC;
-        return span < max ? span : max;
+        return usec_min(span, max);
 }
 
 /* RFC 9110 section 10.2.3. A date is compared with the server's own clock, if the reply has its Date. */
@@ -281,7 +281,7 @@ static usec_t reply_retry_after(const HttpReply *reply) {
         else if (clock_parse_http_date(text, &at) && at > now)
                 delay = at - now;
 
-        return delay < RETRY_AFTER_MAX_USEC ? delay : RETRY_AFTER_MAX_USEC;
+        return usec_min(delay, RETRY_AFTER_MAX_USEC);
 }
 
 static void describe_peer(CURL *easy, char *text, size_t size) {

@@ -127,7 +127,7 @@ static usec_t timer_slack(LoopAccuracy accuracy, usec_t wait) {
 
         if (accuracy == LOOP_EXACT || slack < EXACT_USEC)
                 return EXACT_USEC;
-        return slack < most ? slack : most;
+        return usec_min(slack, most);
 }
 
 void loop_arm(LoopWatch *timer, usec_t at) {

@@ -131,7 +131,7 @@ static int guest_begin(OutboxGuest *guest) {
 static void guest_give_way(const OutboxGuest *guest) {
         usec_t pause = clock_now() - guest->began;
 
-        (void) usleep((useconds_t) (pause < USEC_PER_SEC ? pause : USEC_PER_SEC));
+        (void) usleep((useconds_t) usec_min(pause, USEC_PER_SEC));
 }
 
 /* Commits if *r* is 0, else rolls back. */

@@ -118,7 +118,7 @@ static void publisher_disarm(Publisher *p) {
 static usec_t publisher_slow_delay(usec_t retry_after) {
         usec_t least = PUBLISHER_SLOW_MIN_USEC, delay = least + loop_random() % least;
 
-        return delay > retry_after ? delay : retry_after;
+        return usec_max(delay, retry_after);
 }
 
 /* ---- failures ---- */

@@ -127,15 +127,13 @@ usec_t source_next_slot(usec_t slot, usec_t interval, usec_t now) {
 }
 
 usec_t source_next_poll(const SourcePoll *poll, usec_t slot, usec_t interval, usec_t now) {
-        usec_t next = slot, not_before = poll->not_before;
+        usec_t next = slot;
 
         if (poll->outcome == SOURCE_REFUSED)
-                next = now + (interval > SOURCE_REFUSED_USEC ? interval : SOURCE_REFUSED_USEC);
-        if (poll->outcome == SOURCE_LIMITED && next < now + interval)
-                next = now + interval;
-        if (not_before > now + SOURCE_LIMIT_MAX_USEC)
-                not_before = now + SOURCE_LIMIT_MAX_USEC;
-        return next > not_before ? next : not_before;
+                next = now + usec_max(interval, SOURCE_REFUSED_USEC);
+        if (poll->outcome == SOURCE_LIMITED)
+                next = usec_max(next, now + interval);
+        return usec_max(next, usec_min(poll->not_before, now + SOURCE_LIMIT_MAX_USEC));
 }
 
 static void source_room(const Source *s, uint64_t *ret_rows, uint64_t *ret_bytes) {
@@ -244,10 +242,8 @@ static void source_listen(Source *s) {
 
 /* The source is connected or has sent something: the time of silence starts again. */
 static void source_heard(Source *s) {
-        usec_t end = clock_now() + s->type->quiet;
-
         if (s->listen_end > 0)
-                loop_arm(s->due, end < s->listen_end ? end : s->listen_end);
+                loop_arm(s->due, usec_min(clock_now() + s->type->quiet, s->listen_end));
 }
 
 /* It has been silent, or has failed, which is not tried again. Later readings are for the next run. */
@@ -630,7 +626,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         (void) source_recall(s);
         s->speaks = source_type_speaks(type, config);
         if (!s->speaks)
-                source_wait(s, s->not_before > now ? s->not_before : now);
+                source_wait(s, usec_max(s->not_before, now));
         source_hold(s);
         *ret = cleanup_steal(s);
         return 0;

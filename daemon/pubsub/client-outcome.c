@@ -267,9 +267,7 @@ static void sort_answer(const HttpReply *http, ClientReply *ret) {
         if (ret->outcome == CLIENT_OK && !looks_like_object(&http->body))
                 ret->outcome = CLIENT_FAILED;
         ret->cause = cause_of_answer(ret);
-        ret->retry_after = http->retry_after > ret->error.retry_delay ? http->retry_after : ret->error.retry_delay;
-        if (ret->retry_after > USEC_PER_HOUR)
-                ret->retry_after = USEC_PER_HOUR;
+        ret->retry_after = usec_min(usec_max(http->retry_after, ret->error.retry_delay), USEC_PER_HOUR);
 }
 
 void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret,

@@ -59,7 +59,7 @@ static usec_t lifetime_of(Json *json, usec_t now) {
                            : (usec_t) seconds < CREDENTIALS_LIFETIME_MAX_USEC / USEC_PER_SEC
                                    ? (usec_t) seconds * USEC_PER_SEC
                                    : CREDENTIALS_LIFETIME_MAX_USEC;
-        return lifetime < CREDENTIALS_LIFETIME_MAX_USEC ? lifetime : CREDENTIALS_LIFETIME_MAX_USEC;
+        return usec_min(lifetime, CREDENTIALS_LIFETIME_MAX_USEC);
 }
 
 static int read_token(const CredentialsQuestion *q, Json *json, usec_t now, CredentialsAnswer *ret, char *detail) {

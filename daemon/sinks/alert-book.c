@@ -122,7 +122,7 @@ static void settle_entry(const AlertBook *book, const AlertDevice *device, Alert
 static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertMoment *moment) {
         const AlertWatch *watch = &book->rules->items[slot->watch];
 
-        slot->seen = slot->state.judged > slot->state.heard ? slot->state.judged : slot->state.heard;
+        slot->seen = usec_max(slot->state.judged, slot->state.heard);
         if (slot->seen == 0)
                 slot->seen = moment->wall;
         slot->left = watch->logic.test == ALERT_STALE && slot->state.phase == PHASE_OK && slot->state.judged > 0 &&
@@ -270,7 +270,7 @@ static int leave(
         r = need_lost(book, slot->watch, &nobody, &lost);
         if (r < 0)
                 return r;
-        lost->state.heard = reading->at < moment->wall ? reading->at : moment->wall;
+        lost->state.heard = usec_min(reading->at, moment->wall);
         nobody->dirty = true;
         return 0;
 }
@@ -358,7 +358,7 @@ int alert_book_judge(AlertBook *book, const AlertReadings *readings, const Alert
  * may be over in a moment. 0: it does not catch up. */
 static usec_t held_until(const AlertSlot *slot, const AlertMoment *moment) {
         usec_t quiet = slot->moved + QUIET_USEC, patience = slot->catching + CATCHING_MAX_USEC;
-        usec_t until = moment->caught_up ? 0 : quiet < patience ? quiet : patience;
+        usec_t until = moment->caught_up ? 0 : usec_min(quiet, patience);
 
         return moment->wall > slot->state.judged + OLD_USEC && moment->now < until ? until : 0;
 }
@@ -383,14 +383,14 @@ static void wake_in(Pass *pass, usec_t now) {
 
 /* Returns since when (clock_now()) we hear without a gap and without a set clock. */
 static usec_t heard_since(const Pass *pass) {
-        return pass->book->clock.set_at > pass->moment->hearing ? pass->book->clock.set_at : pass->moment->hearing;
+        return usec_max(pass->book->clock.set_at, pass->moment->hearing);
 }
 
 /* Returns the time (wall) before which no more messages can come: that is proven by the answers to pulls. */
 static usec_t proven_until(const Pass *pass) {
         const AlertMoment *moment = pass->moment;
 
-        return moment->wall - (moment->now - (pass->book->proven > moment->heard ? pass->book->proven : moment->heard));
+        return moment->wall - (moment->now - usec_max(pass->book->proven, moment->heard));
 }
 
 /* Whether the state may change because the time *at* (wall) has passed. If not, *ret_gate* is when to ask again, in
@@ -452,7 +452,7 @@ static bool is_forgotten(const Pass *pass, const AlertDevice *device, const Aler
         if (alert_device_is_nobody(device) || moment->hearing == 0 || moment->deaf)
                 return false;
         return moment->now - heard_since(pass) >= FORGET_CALM_USEC &&
-               proven_until(pass) >= slot->seen + (forget > least ? forget : least);
+               proven_until(pass) >= slot->seen + usec_max(forget, least);
 }
 
 /* Notes that the rule had a device. If it has none later, that is not a mistake in the rule, and nothing is told. */

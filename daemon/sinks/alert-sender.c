@@ -171,10 +171,6 @@ static Pick lane_pick(const Lane *l) {
         return pick.n > 0 ? pick : lane_pick_refused(l);
 }
 
-static usec_t later_of(usec_t a, usec_t b) {
-        return a > b ? a : b;
-}
-
 /* Sets the timer for what is due; when nothing is, the lane is idle. */
 static void lane_look(Lane *l) {
         Pick pick = lane_pick(l);
@@ -192,9 +188,9 @@ static void lane_look(Lane *l) {
                 l->window_end = clock_now() + WINDOW_USEC;
         }
         if (!pick.sealed && !l->sender->draining)
-                at = later_of(at, l->window_end);
+                at = usec_max(at, l->window_end);
         if (pick.held)
-                at = later_of(at, l->held_until);
+                at = usec_max(at, l->held_until);
         l->status.next = trouble_is_on(&l->status.trouble) ? at : 0;
         loop_arm(l->timer, at);
 }
@@ -286,7 +282,7 @@ static void lane_taken(Lane *l) {
 }
 
 static usec_t lasting_delay(const Lane *l, const AlertAnswer *answer) {
-        return later_of(LASTING_FACTOR * l->backoff.max, answer->retry_after);
+        return usec_max(LASTING_FACTOR * l->backoff.max, answer->retry_after);
 }
 
 /* Whether the service may have accepted the message already and still knows its key. */

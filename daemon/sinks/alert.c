@@ -145,7 +145,7 @@ static void note_turn(Alert *a) {
         if (a->lost)
                 return bytes_done(&a->turn.firing);
         if (!a->stopping)
-                loop_arm_in(a->timer, in < TURN_MAX_USEC ? in : TURN_MAX_USEC);
+                loop_arm_in(a->timer, usec_min(in, TURN_MAX_USEC));
         if (!a->firing.data || strcmp(a->firing.data, a->turn.firing.data) != 0)
                 sink_host_seen(a->host, SINK_SEEN_CHANGE);
         a->figures = a->turn.figures;

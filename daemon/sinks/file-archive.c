@@ -385,7 +385,7 @@ static int drop_oldest(FileArchive *a) {
 }
 
 static int drop_old(FileArchive *a) {
-        usec_t told = time_told(a), wall = clock_wall(), now = told < wall ? told : wall;
+        usec_t told = time_told(a), wall = clock_wall(), now = usec_min(told, wall);
         int r = 0;
 
         while (r == 0 && a->spec.keep > 0 && now > 0 && a->n > (a->fd >= 0) &&

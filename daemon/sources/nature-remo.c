@@ -214,7 +214,7 @@ static usec_t remo_not_before(const HttpReply *reply, usec_t remote_wall, usec_t
         else
                 at = nature_remo_not_before(http_reply_header(reply, "X-Rate-Limit-Limit"),
                         http_reply_header(reply, "X-Rate-Limit-Remaining"), reset, remote_wall, now);
-        at = after > at ? after : at;
+        at = usec_max(after, at);
         return at == 0 && reply->status == 429 ? now + WINDOW_USEC : at;
 }
 
@@ -248,7 +248,7 @@ static void remo_take(NatureRemo *remo, const HttpReply *reply) {
         usec_t wall = clock_wall(), now = clock_now(), not_before;
 
         not_before = remo_not_before(reply, reply->date > 0 ? reply->date : wall, now);
-        remo->poll.not_before = not_before > remo->poll.not_before ? not_before : remo->poll.not_before;
+        remo->poll.not_before = usec_max(not_before, remo->poll.not_before);
         if (reply->status != 200)
                 return remo_refused(remo, reply);
         remo->poll.clock_offset = clock_offset(reply, wall);

@@ -188,7 +188,7 @@ usec_t aside_next(const Aside *aside, bool free) {
                         continue;
                 if (!free || aside->n_tried > 0 || end < due)
                         due = end;
-                next = due < next ? due : next;
+                next = usec_min(due, next);
         }
         return next;
 }

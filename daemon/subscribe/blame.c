@@ -88,7 +88,7 @@ static void wait_aside(Suspicion *s, usec_t now) {
         usec_t judged = s->first + BLAME_SPAN_USEC;
 
         s->tries++;
-        s->due = now + (pause < most ? pause : most);
+        s->due = now + usec_min(pause, most);
         if (s->refusals > 0 && judged > now && judged < s->due)
                 s->due = judged;
 }

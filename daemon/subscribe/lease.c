@@ -48,7 +48,7 @@ LeaseStep lease_step(const LeaseRules *rules, const LeaseTimes *times, usec_t no
                 return LEASE_LAPSE;
         if (now >= renew_at)
                 return LEASE_RENEW;
-        *ret_at = renew_at < end ? renew_at : end;
+        *ret_at = usec_min(renew_at, end);
         return LEASE_REST;
 }
 
@@ -58,10 +58,9 @@ static void lease_move(Lease *lease, LeaseState state) {
 }
 
 static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
-        usec_t floor = retry_after > LEASE_RETRY_MIN_USEC ? retry_after : LEASE_RETRY_MIN_USEC;
+        usec_t floor = usec_max(retry_after, LEASE_RETRY_MIN_USEC);
 
-        lease->backoff.max =
-                lease->rules->deadline / 4 > LEASE_RETRY_MIN_USEC ? lease->rules->deadline / 4 : LEASE_RETRY_MIN_USEC;
+        lease->backoff.max = usec_max(lease->rules->deadline / 4, LEASE_RETRY_MIN_USEC);
         lease->times.retry_at = now + backoff_next_at_least(&lease->backoff, floor, loop_random());
 }
 
@@ -113,7 +112,7 @@ static void lease_renew(Lease *lease, usec_t now) {
                               .ids = lease->ids,
                               .n = lease->n,
                               .deadline_sec = (int) (lease->rules->deadline / USEC_PER_SEC),
-                              .timeout = quarter > LEASE_TIMEOUT_MIN_USEC ? quarter : LEASE_TIMEOUT_MIN_USEC,
+                              .timeout = usec_max(quarter, LEASE_TIMEOUT_MIN_USEC),
                               .done = on_renewed,
                               .userdata = lease },
                 &lease->renewal);

@@ -128,7 +128,7 @@ static void sink_wake_at(Sink *s, usec_t at) {
 static usec_t seen_gap(const Sink *s) {
         usec_t gap = SEEN_GAP_FIRST_USEC << (s->early < 4 ? s->early : 4);
 
-        return gap < SEEN_GAP_MAX_USEC ? gap : SEEN_GAP_MAX_USEC;
+        return usec_min(gap, SEEN_GAP_MAX_USEC);
 }
 
 /* The type sees its remote again. */

@@ -155,10 +155,6 @@ static bool wants_scout(const Subscriber *s) {
                count_held(s, HELD_ACKING) < PULL_PLAN_ACKING_MAX;
 }
 
-static usec_t earlier(usec_t a, usec_t b) {
-        return a < b ? a : b;
-}
-
 static void expire_aside(Subscriber *s, usec_t now) {
         size_t n = aside_expire(s->aside, now);
 
@@ -209,11 +205,11 @@ static usec_t next_look(const Subscriber *s, usec_t now) {
 
         pulls_status(s->pulls, &pulls);
         if (s->takes && pulls.not_before > now)
-                next = earlier(next, pulls.not_before);
+                next = usec_min(next, pulls.not_before);
         if (wants_scout(s) && pulls.in_flight == 0 && !pulls.empty)
-                next = earlier(next, s->scout_at > pulls.not_before ? s->scout_at : pulls.not_before);
+                next = usec_min(next, usec_max(s->scout_at, pulls.not_before));
         if (s->once && s->begun && !s->takes && s->paused_at + ONCE_PATIENCE_USEC > now)
-                next = earlier(next, s->paused_at + ONCE_PATIENCE_USEC);
+                next = usec_min(next, s->paused_at + ONCE_PATIENCE_USEC);
         return next;
 }
 
@@ -239,7 +235,7 @@ static void subscriber_look(Subscriber *s) {
         move_aside(s);
         busy = hand_over(s, now);
         subscriber_pull(s, now);
-        wake_at(s, busy ? earlier(now + BUSY_RETRY_USEC, next_look(s, now)) : next_look(s, now));
+        wake_at(s, busy ? usec_min(now + BUSY_RETRY_USEC, next_look(s, now)) : next_look(s, now));
 }
 
 /* Called after any event, and by the timer. */
