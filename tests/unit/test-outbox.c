@@ -20,42 +20,12 @@
 
 #include "lib/err.h"
 #include "lib/sql.h"
+#include "outbox-fixture.h"
 #include "publish/outbox-rejected.h"
-#include "publish/outbox.h"
 
-static const OutboxConfig caps = { .max_rows = 1000000, .max_bytes = 256 * 1024 * 1024 };
-
-/* ---- a directory for each test ---- */
-
-typedef struct Fixture {
-        char directory[64];
-        char file[128];
-        Outbox *outbox;
-} Fixture;
-
-static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(Fixture));
-        assert_non_null(f);
-        (void) snprintf(f->directory, sizeof(f->directory), "/tmp/test-outbox.XXXXXX");
-        assert_non_null(mkdtemp(f->directory));
-        (void) snprintf(f->file, sizeof(f->file), "%s/" OUTBOX_FILE, f->directory);
-        *state = f;
-        return 0;
-}
-
-static int teardown(void **state) {
-        Fixture *f = *state;
-        char command[128];
-        outbox_close(f->outbox);
-        (void) snprintf(command, sizeof(command), "rm -rf %s", f->directory);
-        assert_int_equal(system(command), 0);
-        free(f);
-        return 0;
-}
-
-static int reopen(Fixture *f, OutboxSalvage *ret_salvage) {
+static int reopen(OutboxFixture *f, OutboxSalvage *ret_salvage) {
         f->outbox = outbox_close(f->outbox);
-        return outbox_open(f->directory, &caps, &f->outbox, ret_salvage);
+        return outbox_open(f->directory, &fixture_caps, &f->outbox, ret_salvage);
 }
 
 /* Puts *n* readings in one batch, numbered from *first*. */
@@ -83,16 +53,10 @@ static unsigned row_number(const OutboxRow *row) {
         return n;
 }
 
-static uint64_t rows_waiting(Outbox *outbox) {
-        OutboxStatus status;
-        outbox_status(outbox, &status);
-        return status.rows;
-}
-
 /* ---- the queue ---- */
 
 static void test_put_peek_forget(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxRows rows;
         OutboxStatus status;
         int64_t ids[3];
@@ -128,13 +92,13 @@ static void test_put_peek_forget(void **state) {
         assert_int_equal(row_number(&rows.items[0]), 1);
         assert_int_equal(row_number(&rows.items[1]), 3);
         outbox_rows_done(&rows);
-        assert_int_equal(rows_waiting(f->outbox), 3);
+        assert_int_equal(fixture_waiting(f->outbox), 3);
         assert_int_equal(outbox_forget(f->outbox, outer, 2), 0); /* once more does no harm */
-        assert_int_equal(rows_waiting(f->outbox), 3);
+        assert_int_equal(fixture_waiting(f->outbox), 3);
 }
 
 static void test_peek_bounds(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxRows rows;
         int64_t last;
 
@@ -155,7 +119,7 @@ static void test_peek_bounds(void **state) {
 
 /* Ids are never used twice: a late forget cannot hit a newer row. */
 static void test_ids_ascend(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxRows rows;
         int64_t id;
 
@@ -175,7 +139,7 @@ static void test_ids_ascend(void **state) {
 /* P7: at its caps it says so, to who asks before a poll. P1: what was fetched all the same is stored, beyond the cap, since a kill would
  * take it from memory. */
 static void test_caps(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxStatus after;
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
@@ -201,7 +165,7 @@ static int remember_row(void *userdata, const OutboxRejected *row) {
 }
 
 static void test_reject_replay_drop(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxRows rows;
         OutboxStatus status, before;
         OutboxGuest *guest = NULL;
@@ -222,7 +186,7 @@ static void test_reject_replay_drop(void **state) {
         assert_true(outbox_has_room(f->outbox, 1, 100));
         assert_false(outbox_has_room(f->outbox, 2, 0)); /* rejected ones take room as well */
         assert_false(outbox_has_room(f->outbox, 1, 101));
-        outbox_set_caps(f->outbox, &caps);
+        outbox_set_caps(f->outbox, &fixture_caps);
 
         /* by a second connection, as `sensorqd rejected` beside the daemon */
         assert_int_equal(outbox_guest_open(f->directory, &guest), 0);
@@ -252,21 +216,14 @@ static void test_reject_replay_drop(void **state) {
 
 /* ---- the file ---- */
 
-static void exec_in_file(Fixture *f, const char *statement) {
-        Sql *sql = NULL;
-        assert_int_equal(sql_open(f->file, &sql), 0);
-        assert_int_equal(sql_exec(sql, statement), 0);
-        sql_close(sql);
-}
-
 static void test_newer_is_left_alone(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         struct stat before, after;
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(put(f->outbox, 0, 3, 1), 0);
         f->outbox = outbox_close(f->outbox);
-        exec_in_file(f, "PRAGMA user_version = 4");
+        fixture_exec(f, "PRAGMA user_version = 4");
         assert_int_equal(stat(f->file, &before), 0);
         assert_int_equal(reopen(f, NULL), OUTBOX_NEWER);
         assert_null(f->outbox);
@@ -275,18 +232,18 @@ static void test_newer_is_left_alone(void **state) {
         assert_int_equal(stat(f->file, &after), 0);
         assert_int_equal(before.st_size, after.st_size);
         assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
-        exec_in_file(f, "PRAGMA user_version = 3");
+        fixture_exec(f, "PRAGMA user_version = 3");
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
-        assert_int_equal(rows_waiting(f->outbox), 3);
+        assert_int_equal(fixture_waiting(f->outbox), 3);
 }
 
 static void test_wrong_counters_are_mended(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(put(f->outbox, 0, 3, 1), 0);
         f->outbox = outbox_close(f->outbox);
-        exec_in_file(f, "UPDATE counts SET n = 77, bytes = -1");
+        fixture_exec(f, "UPDATE counts SET n = 77, bytes = -1");
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         OutboxStatus status;
         outbox_status(f->outbox, &status);
@@ -295,7 +252,7 @@ static void test_wrong_counters_are_mended(void **state) {
         assert_int_equal(status.rejected_rows, 0);
 }
 
-static unsigned count_files(Fixture *f, const char *part) {
+static unsigned count_files(OutboxFixture *f, const char *part) {
         DIR *directory = opendir(f->directory);
         unsigned n = 0;
         assert_non_null(directory);
@@ -305,7 +262,7 @@ static unsigned count_files(Fixture *f, const char *part) {
         return n;
 }
 
-static void overwrite(Fixture *f, off_t at, size_t size) {
+static void overwrite(OutboxFixture *f, off_t at, size_t size) {
         int fd = open(f->file, O_WRONLY | O_CLOEXEC);
         char junk[4096];
         assert_true(fd >= 0);
@@ -316,7 +273,7 @@ static void overwrite(Fixture *f, off_t at, size_t size) {
 }
 
 static void test_no_database_at_all(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxSalvage salvage = {};
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
@@ -327,15 +284,15 @@ static void test_no_database_at_all(void **state) {
         assert_int_equal(salvage.rows, 0);
         assert_non_null(strstr(salvage.aside, "outbox.sqlite.damaged-2"));
         assert_int_equal(count_files(f, "damaged"), 1); /* set aside, not deleted */
-        assert_int_equal(rows_waiting(f->outbox), 0);
+        assert_int_equal(fixture_waiting(f->outbox), 0);
         assert_int_equal(put(f->outbox, 0, 3, 1), 0);
         assert_int_equal(reopen(f, &salvage), OUTBOX_OK);
-        assert_int_equal(rows_waiting(f->outbox), 3);
+        assert_int_equal(fixture_waiting(f->outbox), 3);
 }
 
 /* Pages in the middle are lost, every row before, between and behind them is carried over; ids go on above the old ones. */
 static void test_bad_pages(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxSalvage salvage = {};
         OutboxRows rows;
         int64_t last_id;
@@ -373,7 +330,7 @@ static void test_bad_pages(void **state) {
 
 /* Nor are ids given again whose rows were gone before the damage. */
 static void test_ids_ascend_over_damage(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxSalvage salvage = {};
         int64_t ids[500];
         OutboxRows rows;
@@ -396,7 +353,7 @@ static void test_ids_ascend_over_damage(void **state) {
 }
 
 /* The name that a file set aside would get, *later* seconds from now. */
-static void aside_file(Fixture *f, time_t now, unsigned later, char path[static 192]) {
+static void aside_file(OutboxFixture *f, time_t now, unsigned later, char path[static 192]) {
         time_t then = now + later;
         char stamp[32];
         struct tm tm;
@@ -407,7 +364,7 @@ static void aside_file(Fixture *f, time_t now, unsigned later, char path[static 
 
 /* P7: a file that was set aside before is not written over, however close together the two are. */
 static void test_aside_keeps_what_is_there(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxSalvage salvage = {};
         time_t now = time(NULL);
         char path[192];
@@ -437,7 +394,7 @@ static void test_aside_keeps_what_is_there(void **state) {
 
 /* Damage that shows while running: mended at once, and the call goes on. */
 static void test_damage_while_running(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxRows rows;
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
@@ -450,13 +407,13 @@ static void test_damage_while_running(void **state) {
         assert_in_range(row_number(&rows.items[999]), 1000, 1020); /* some are missing before it */
         outbox_rows_done(&rows);
         assert_int_equal(count_files(f, "damaged"), 1);
-        assert_in_range(rows_waiting(f->outbox), 19980, 19999);
+        assert_in_range(fixture_waiting(f->outbox), 19980, 19999);
         assert_int_equal(put(f->outbox, 20000, 1, 1), 0);
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
 }
 
 /* A file too large for the check at start is mended all the same, when the damage is met. */
-static void damage_in_large_file(Fixture *f, unsigned batches) {
+static void damage_in_large_file(OutboxFixture *f, unsigned batches) {
         OutboxSalvage salvage = {};
         OutboxRows rows;
 
@@ -471,7 +428,7 @@ static void damage_in_large_file(Fixture *f, unsigned batches) {
         assert_int_equal(rows.n, 200);
         outbox_rows_done(&rows);
         assert_int_equal(count_files(f, "damaged"), 1);
-        assert_in_range(rows_waiting(f->outbox), 1000 * batches - 10, 1000 * batches - 1);
+        assert_in_range(fixture_waiting(f->outbox), 1000 * batches - 10, 1000 * batches - 1);
 }
 
 static void test_damage_beyond_the_check_after_a_clean_end(void **state) {
@@ -484,7 +441,7 @@ static void test_damage_beyond_any_check(void **state) {
 
 /* After a kill more is looked at: here the file that a kill leaves behind, log and all. */
 static void test_damage_after_a_kill(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxSalvage salvage = {};
         char command[512];
 
@@ -506,7 +463,7 @@ static void test_damage_after_a_kill(void **state) {
 
 /* A start that was killed between the new file's completion and the end of the swap: the next one goes on there. */
 static void test_interrupted_swap(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxSalvage salvage = {};
         char from[512], to[256];
 
@@ -519,7 +476,7 @@ static void test_interrupted_swap(void **state) {
         assert_int_equal(system(from), 0);
         assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
         assert_int_equal(salvage.rows, 7);
-        assert_int_equal(rows_waiting(f->outbox), 7);
+        assert_int_equal(fixture_waiting(f->outbox), 7);
         assert_int_equal(count_files(f, "damaged"), 2);
         assert_int_equal(count_files(f, "salvaged"), 0);
 
@@ -529,12 +486,12 @@ static void test_interrupted_swap(void **state) {
         (void) strcpy(from, salvage.aside);
         salvage = (OutboxSalvage){};
         assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
-        assert_int_equal(rows_waiting(f->outbox), 7);
+        assert_int_equal(fixture_waiting(f->outbox), 7);
         assert_string_equal(salvage.aside, from); /* the file that is there */
 }
 
 static void test_half_made_copy_is_dropped(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxSalvage salvage = {};
         char command[512];
 
@@ -552,7 +509,7 @@ static void test_half_made_copy_is_dropped(void **state) {
 /* What passes is no reason to leave rows behind. */
 static void test_salvage_of_a_locked_file(void **state) {
         _cleanup_(sql_closep) Sql *other = NULL, *sql = NULL;
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         OutboxSalvage salvage = {};
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
@@ -567,13 +524,13 @@ static void test_salvage_of_a_locked_file(void **state) {
         sql = sql_close(sql);
         assert_int_equal(salvage.rows, 7);
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
-        assert_int_equal(rows_waiting(f->outbox), 7);
+        assert_int_equal(fixture_waiting(f->outbox), 7);
 }
 
 /* A service manager would end a start that takes too long, and the next one as well. */
 static void test_salvage_asks_for_time(void **state) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         char text[64];
         unsigned n = 0;
         int fd;
@@ -599,7 +556,7 @@ static void test_salvage_asks_for_time(void **state) {
 
 /* P1, P2: kill -9 in the middle; what was acknowledged to the caller is there. */
 static void test_kill(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         int ready[2];
         char byte;
         pid_t pid;
@@ -609,7 +566,7 @@ static void test_kill(void **state) {
         assert_true(pid >= 0);
         if (pid == 0) {
                 Outbox *outbox = NULL;
-                if (outbox_open(f->directory, &caps, &outbox, NULL) != OUTBOX_OK)
+                if (outbox_open(f->directory, &fixture_caps, &outbox, NULL) != OUTBOX_OK)
                         _exit(1);
                 for (unsigned i = 0;; i += 10)
                         if (put(outbox, i, 10, 50) != 0 || write(ready[1], "x", 1) != 1)
@@ -626,8 +583,8 @@ static void test_kill(void **state) {
         close(ready[0]);
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
-        assert_true(rows_waiting(f->outbox) >= 10 * (uint64_t) acknowledged);
-        assert_int_equal(rows_waiting(f->outbox) % 10, 0); /* batches whole or not at all */
+        assert_true(fixture_waiting(f->outbox) >= 10 * (uint64_t) acknowledged);
+        assert_int_equal(fixture_waiting(f->outbox) % 10, 0); /* batches whole or not at all */
 }
 
 /* P7: a disk without room refuses the batch as a whole, and takes it once there is room again. */
@@ -643,7 +600,7 @@ static void fill_disk(const char *directory) {
 }
 
 static void test_disk_full(void **state) {
-        Fixture *f = *state;
+        OutboxFixture *f = *state;
         char name[128], command[256];
         int r = 0;
 
@@ -659,21 +616,21 @@ static void test_disk_full(void **state) {
         for (; n < 100000 && r == 0; n += r == 0 ? 10 : 0)
                 r = put(f->outbox, n, 10, 100);
         assert_int_equal(r, -ENOSPC);
-        assert_int_equal(rows_waiting(f->outbox), n);
+        assert_int_equal(fixture_waiting(f->outbox), n);
         assert_int_equal(put(f->outbox, n, 10, 100), -ENOSPC);
         (void) snprintf(name, sizeof(name), "%s/ballast", f->directory);
         assert_int_equal(unlink(name), 0);
         assert_int_equal(put(f->outbox, n, 10, 100), 0);
-        assert_int_equal(rows_waiting(f->outbox), n + 10);
+        assert_int_equal(fixture_waiting(f->outbox), n + 10);
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
-        assert_int_equal(rows_waiting(f->outbox), n + 10);
+        assert_int_equal(fixture_waiting(f->outbox), n + 10);
         f->outbox = outbox_close(f->outbox);
         (void) snprintf(command, sizeof(command), "umount %s", f->directory);
         assert_int_equal(system(command), 0);
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_put_peek_forget),
                 TEST(test_peek_bounds),
