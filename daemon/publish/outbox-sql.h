@@ -51,11 +51,11 @@ static inline int outbox_sql_fault(int r) {
         return r == SQL_DAMAGED ? -EUCLEAN : r;
 }
 
-/* ---- how much it holds ---- */
+/* ---- outbox-counts.c ---- */
 
-/* The counts are in memory and in the table `counts`, which is changed in the same transaction as the rows. So a file
- * with a million rows opens without reading each, and changes by a second process are found by reading a few. Works on
- * the file and within the transaction of outbox.c.
+/* How much the outbox holds. The counts are in memory and in the table `counts`, which is changed in the same
+ * transaction as the rows. So a file with a million rows opens without reading each, and changes by a second process
+ * are found by reading a few. Works on the file and within the transaction of outbox.c.
  *
  * The newest rows are not in `counts` yet: they are above the id `upto` and are counted directly
  * (OUTBOX_SQL_UNCOUNTED_MAX). So readings that are published soon are never written to `counts`. */
