@@ -218,7 +218,7 @@ Batch *aside_try(Aside *aside, usec_t now) {
         return batch;
 }
 
-void aside_return(Aside *aside, const Batch *batch) {
+void aside_note(Aside *aside, const Batch *batch) {
         for (size_t i = 0; i < aside->n_tried; i++) {
                 Item *item = aside->tried[i];
 

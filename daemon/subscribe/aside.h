@@ -28,8 +28,8 @@ void aside_take(Aside *aside, Batch *batch);
 
 /* Returns a batch of messages that are due, for the sink. NULL when none is due, or such a batch is out already. */
 Batch *aside_try(Aside *aside, usec_t now);
-/* Takes the results of that batch: settled messages leave the list. The batch stays the caller's. */
-void aside_return(Aside *aside, const Batch *batch);
+/* Notes the results of that batch: settled messages leave the list. The batch stays the caller's. */
+void aside_note(Aside *aside, const Batch *batch);
 
 /* Forgets messages whose max_hold is over: Pub/Sub delivers them again. Returns their number. */
 size_t aside_expire(Aside *aside, usec_t now);

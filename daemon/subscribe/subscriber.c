@@ -100,7 +100,7 @@ static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         s->aside_refused = sink_write(s->sink, batch) != SINK_WRITE_STARTED;
         if (!s->aside_refused)
                 return true;
-        aside_return(s->aside, batch);
+        aside_note(s->aside, batch);
         batch_free(batch);
         return false;
 }
@@ -322,7 +322,7 @@ static void sort_batch(Subscriber *s, Batch *batch) {
 static void settle_aside(Subscriber *s, Batch *batch) {
         bool settled = false;
 
-        aside_return(s->aside, batch);
+        aside_note(s->aside, batch);
         for (size_t i = 0; i < batch->pull.n; i++) {
                 settled = settled || batch_is_settled(batch, i);
                 if (!batch_is_settled(batch, i) && batch->fates[i] != FATE_ASIDE)

@@ -261,7 +261,7 @@ static void test_aside_leaves_during_a_renewal(void **state) {
         tried = aside_try(aside, clock_now());
         assert_non_null(tried);
         batch_set_fate(tried, 0, FATE_STORED);
-        aside_return(aside, tried);
+        aside_note(aside, tried);
         answers = true;
         fixture_until(&fixture, results == 1);
         assert_int_equal(last_outcome, CLIENT_OK);
