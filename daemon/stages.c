@@ -137,7 +137,7 @@ static int stage_open_publisher(Stage *stage) {
         if (r < 0)
                 return r;
         stage->self = publisher;
-        publisher_pause(publisher, ""); /* until stages_settle() knows every subscription */
+        publisher_pause(publisher, PUBLISHER_SAID_ELSEWHERE); /* until stages_settle() knows every subscription */
         return 0;
 }
 
@@ -488,7 +488,7 @@ void stages_take_over(Stages *stages, Stages *old) {
 
 /* ---- how a stage affects others ---- */
 
-/* Returns why readings published now would be lost, for publisher_pause(); NULL: they would not. */
+/* Returns why readings published now would be lost, for publisher_pause(). */
 static const char *stages_why_paused(const Stages *stages) {
         bool some = stages->config->topic_has_other_subscribers, unknown = stages->host->stopping;
         Stage *stage;
@@ -498,10 +498,9 @@ static const char *stages_why_paused(const Stages *stages) {
                 unknown = unknown || stage->standing == STANDING_UNKNOWN || stage->standing == STANDING_MISSING;
                 some = some || stage->standing == STANDING_KEEPS;
         }
-        if (unknown || (!some && stages->unsettled > 0))
-                return ""; /* a missing subscription is reported elsewhere; one that waits for its predecessor will be
-                              there soon */
-        return some ? NULL
+        if (unknown || (!some && stages->unsettled > 0)) /* missing, or waiting for its predecessor: there soon */
+                return PUBLISHER_SAID_ELSEWHERE;
+        return some ? PUBLISHER_GO_ON
                     : "no subscription of this configuration is on this topic, so what is published there may be lost. "
                       "Correct publish.topic or the subscriptions";
 }
@@ -627,7 +626,7 @@ void stages_stop(Stages *stages) {
                 else if (stage->kind == STAGE_SUBSCRIBER)
                         subscriber_stop(stage->self);
                 else if (!stage->retired)
-                        publisher_pause(stage->self, "");
+                        publisher_pause(stage->self, PUBLISHER_SAID_ELSEWHERE);
         }
         stages_reap(stages);
 }

@@ -54,8 +54,9 @@ CLEANUP_DEFINE(Publisher, publisher_free)
 void publisher_wake(Publisher *publisher);
 /* Call this when the disk works again: work that waits for it continues now, not after a backoff. */
 void publisher_resume(Publisher *publisher);
-/* Starts no request while paused. *why* is what a person must correct, and is logged once; "": it is logged elsewhere;
- * NULL: continue. */
+#define PUBLISHER_GO_ON NULL
+#define PUBLISHER_SAID_ELSEWHERE ""
+/* Starts no request while paused. *why* is what a person must correct, and is logged once; or one of those two. */
 void publisher_pause(Publisher *publisher, const char *why);
 /* True once after each 404 for the topic. The caller then checks its subscriptions before anything is published,
  * because a topic that is created again has none. */

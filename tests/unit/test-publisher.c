@@ -81,13 +81,13 @@ static void test_goes_on_after_restart(void **state) {
 static void test_pause(void **state) {
         Fixture *f = *state;
 
-        publisher_pause(f->publisher, "");
+        publisher_pause(f->publisher, PUBLISHER_SAID_ELSEWHERE);
         put(f, 0, 3, 10);
         assert_true(loop_turn(f->event, 50 * USEC_PER_MSEC) >= 0);
         assert_true(publisher_is_idle(f->publisher));
         assert_true(status_of(f).paused);
         assert_int_equal(http_server_calls(f->server), 0);
-        publisher_pause(f->publisher, NULL);
+        publisher_pause(f->publisher, PUBLISHER_GO_ON);
         RUN_UNTIL(f, publisher_is_idle(f->publisher));
         assert_int_equal(accepted(f), 3);
 }
@@ -98,13 +98,13 @@ static void test_pause_with_a_reason(void **state) {
 
         publisher_pause(f->publisher, "nobody listens");
         put(f, 0, 3, 10);
-        publisher_pause(f->publisher, "");
+        publisher_pause(f->publisher, PUBLISHER_SAID_ELSEWHERE);
         publisher_pause(f->publisher, "nobody listens");
         assert_true(loop_turn(f->event, 50 * USEC_PER_MSEC) >= 0);
         assert_true(status_of(f).paused && status_of(f).failing);
         assert_int_equal(status_of(f).failures, 1);
         assert_string_equal(status_of(f).detail, "nobody listens");
-        publisher_pause(f->publisher, NULL);
+        publisher_pause(f->publisher, PUBLISHER_GO_ON);
         assert_false(status_of(f).failing);
         RUN_UNTIL(f, publisher_is_idle(f->publisher));
         assert_int_equal(accepted(f), 3);
@@ -127,7 +127,7 @@ static void test_pause_while_under_way(void **state) {
         assert_string_equal(status_of(f).detail, "nobody listens");
 
         put(f, 3, 1, 10);
-        publisher_pause(f->publisher, NULL);
+        publisher_pause(f->publisher, PUBLISHER_GO_ON);
         assert_false(status_of(f).failing);
         RUN_UNTIL(f, waiting(f) == 0);
         char *log = capture_end(&c);
@@ -146,7 +146,7 @@ static void test_pause_while_failing(void **state) {
         RUN_UNTIL(f, status_of(f).failing);
         publisher_pause(f->publisher, "nobody listens");
         assert_string_equal(status_of(f).detail, "nobody listens");
-        publisher_pause(f->publisher, NULL);
+        publisher_pause(f->publisher, PUBLISHER_GO_ON);
         assert_true(status_of(f).failing);
         log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_PUBLISH_FAILING), 2);
