@@ -75,9 +75,10 @@ struct Outbox {
         usec_t oldest;
         Trouble trouble; /* with the disk */
         unsigned refused;
-        bool said_stop;        /* it was logged that polling waits */
-        usec_t put_refused_at; /* clock_now() of the last refused put */
-        usec_t pinged;         /* see outbox_sql_ping() */
+        bool said_stop;             /* it was logged that polling waits */
+        usec_t put_refused_at;      /* clock_now() of the last refused put */
+        uint64_t put_refused_bytes; /* of the largest one since the failure was logged */
+        usec_t pinged;              /* see outbox_sql_ping() */
         void (*on_change)(void *userdata);
         void *userdata;
 };
@@ -135,19 +136,27 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
                 outbox_changed(o);
 }
 
-static void outbox_works(Outbox *o, unsigned what) {
+/* False while a disk that is nearly full takes small puts and refuses a large one, which would be logged in turn with
+ * each try. */
+static bool outbox_works_for_all(const Outbox *o, uint64_t bytes) {
+        return bytes >= o->put_refused_bytes || clock_now() - o->put_refused_at >= OUTBOX_TRIAL_USEC;
+}
+
+/* *bytes*: the size of what was put. */
+static void outbox_works(Outbox *o, unsigned what, uint64_t bytes) {
+        unsigned refused = o->refused;
         char span[CLOCK_SPAN_SIZE];
 
-        if (o->refused == 0)
-                return;
         o->refused &= ~what;
-        if (o->refused != 0)
-                return;
-        o->said_stop = false;
-        if (trouble_mend(&o->trouble, span))
-                log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, LOG_FIELDS({ FIELD_FILE, o->directory }),
-                        "The outbox in %s works again after %s.", o->directory, span);
-        outbox_changed(o);
+        if (o->refused == 0 && trouble_is_on(&o->trouble) && outbox_works_for_all(o, bytes)) {
+                o->said_stop = false;
+                o->put_refused_bytes = 0;
+                if (trouble_mend(&o->trouble, span))
+                        log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, LOG_FIELDS({ FIELD_FILE, o->directory }),
+                                "The outbox in %s works again after %s.", o->directory, span);
+        }
+        if (refused != 0 && o->refused == 0)
+                outbox_changed(o);
 }
 
 bool outbox_is_failing(const Outbox *o) {
@@ -299,7 +308,7 @@ static int outbox_reopen(Outbox *o, OutboxSalvage *ret_salvage) {
         if (r == OUTBOX_SALVAGED)
                 outbox_tell_salvaged(o, ret_salvage);
         if (r >= 0) {
-                outbox_works(o, REFUSED_OPEN);
+                outbox_works(o, REFUSED_OPEN, 0);
                 return r;
         }
         if (first && r == -ENOSPC && ret_salvage->needed > 0)
@@ -315,7 +324,7 @@ static int outbox_ready(Outbox *o) {
         int r;
 
         if (o->sql && !(sql_standing(o->sql) & SQL_MOVED)) {
-                outbox_works(o, REFUSED_OPEN);
+                outbox_works(o, REFUSED_OPEN, 0);
                 return 0;
         }
         if (clock_now() < o->reopen_at)
@@ -408,13 +417,15 @@ static int outbox_end(Outbox *o, int r) {
         return r;
 }
 
-/* Ends an operation and notes whether the disk worked. */
-static int outbox_done(Outbox *o, Refused what, int r, const char *source) {
+/* Ends an operation and notes whether the disk worked. *bytes*: of a put. */
+static int outbox_done(Outbox *o, Refused what, int r, const char *source, uint64_t bytes) {
         if (r < 0) {
+                if (bytes > o->put_refused_bytes)
+                        o->put_refused_bytes = bytes;
                 outbox_fails(o, what, r, source);
                 return r;
         }
-        outbox_works(o, what == REFUSED_PUT ? REFUSED_PUT | REFUSED_FORGET : what);
+        outbox_works(o, what == REFUSED_PUT ? REFUSED_PUT | REFUSED_FORGET : what, bytes);
         if (what == REFUSED_PUT && sql_standing(o->sql) & SQL_ALONE)
                 outbox_detach(o); /* there is room again: reopen with shared memory, so that others can use the file */
         return 0;
@@ -518,7 +529,8 @@ int outbox_put(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
                 outbox_source_noted(&o->source, now);
         if (r == 0 && ret_repeats)
                 *ret_repeats = repeats;
-        return outbox_done(o, REFUSED_PUT, r, list->n > 0 ? list->items[0].source : list->source);
+        return outbox_done(
+                o, REFUSED_PUT, r, list->n > 0 ? list->items[0].source : list->source, reading_list_bytes(list));
 }
 
 /* ---- cursor, peek ---- */
@@ -532,7 +544,7 @@ int outbox_cursor(Outbox *o, const char *source, Bytes *ret) {
                 if (r == 0)
                         r = outbox_source_cursor(&o->source, source, ret);
         } while (outbox_mends(o, r, &tried));
-        return outbox_done(o, REFUSED_READ, r, source);
+        return outbox_done(o, REFUSED_READ, r, source, 0);
 }
 
 uint64_t outbox_dropped(Outbox *o, const char *source) {
@@ -590,7 +602,7 @@ int outbox_peek(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes, Out
                 if (r == 0)
                         r = peek_rows(o, after, max_rows, max_bytes, &rows);
         } while (outbox_mends(o, r, &tried));
-        r = outbox_done(o, REFUSED_READ, r, NULL);
+        r = outbox_done(o, REFUSED_READ, r, NULL, 0);
         if (r < 0) {
                 outbox_rows_done(&rows);
                 return r;
@@ -642,7 +654,7 @@ int outbox_forget(Outbox *o, const int64_t *ids, size_t n) {
                         service_working();
                 r = forget_some(o, ids + i, n - i < OUTBOX_FORGET_MAX ? n - i : OUTBOX_FORGET_MAX);
         }
-        return n == 0 ? 0 : outbox_done(o, REFUSED_FORGET, r, NULL);
+        return n == 0 ? 0 : outbox_done(o, REFUSED_FORGET, r, NULL, 0);
 }
 
 static int reject_one(Outbox *o, int64_t id, const char *reason) {
@@ -669,5 +681,5 @@ int outbox_reject(Outbox *o, int64_t id, const char *reason) {
                         r = reject_one(o, id, reason);
                 r = outbox_end(o, r);
         } while (outbox_mends(o, r, &tried));
-        return outbox_done(o, REFUSED_FORGET, r, NULL);
+        return outbox_done(o, REFUSED_FORGET, r, NULL, 0);
 }

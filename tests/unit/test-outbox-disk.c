@@ -142,6 +142,44 @@ static void test_refused_put_that_nobody_repeats(void **state) {
         sql_close(other);
 }
 
+/* P7: a disk that is nearly full takes small puts and refuses a large one. "The disk fails" and "works again" were logged
+ * in turn with each try, by the hundred in an hour. */
+static void test_room_for_small_puts_only(void **state) {
+        OutboxFixture *f = *state;
+        unsigned n = 10;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        Capture c = capture_begin();
+        for (size_t i = 0; i < 5; i++, n++) {
+                refusal = -ENOSPC;
+                assert_int_equal(fixture_put(f->outbox, 0, 10), -ENOSPC);
+                assert_true(outbox_is_failing(f->outbox));
+                later += 5 * USEC_PER_SEC;
+                refusal = 0;
+                assert_int_equal(fixture_put(f->outbox, n, 1), 0);
+                assert_false(outbox_is_failing(f->outbox)); /* polling goes on */
+        }
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 0);
+
+        c = capture_begin();
+        assert_int_equal(fixture_put(f->outbox, 0, 10), 0); /* the large one fits */
+        log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
+
+        c = capture_begin();
+        refusal = -ENOSPC;
+        assert_int_equal(fixture_put(f->outbox, n, 10), -ENOSPC);
+        refusal = 0;
+        assert_int_equal(fixture_put(f->outbox, n, 1), 0);
+        later += USEC_PER_MINUTE; /* nobody has the large one any more */
+        assert_int_equal(fixture_put(f->outbox, n + 1, 1), 0);
+        log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
+}
+
 /* A12: a reply larger than the caps would stop polling for ever, if nothing waits that could make room. */
 static void test_empty_outbox_takes_a_poll(void **state) {
         OutboxFixture *f = *state;
@@ -390,6 +428,7 @@ int main(void) {
                 TEST(test_said_once_whoever_met_it),
                 TEST(test_want_of_memory),
                 TEST(test_refused_put_that_nobody_repeats),
+                TEST(test_room_for_small_puts_only),
                 TEST(test_empty_outbox_takes_a_poll),
                 TEST(test_full_at_the_start),
                 TEST(test_made_when_there_is_room),
