@@ -128,6 +128,14 @@ static size_t letter_match(const char *text, char c) {
         return 0;
 }
 
+/* Returns how many bytes at the beginning of *secret* are no secret: in a URL (url_file) the scheme and the host, which
+ * other URLs of the house may begin with, too. */
+static size_t secret_public(const char *secret) {
+        const char *host = strstr(secret, "://"), *end = host ? strpbrk(host + strlen("://"), "/?#") : NULL;
+
+        return end && !memchr(host, '@', (size_t) (end - host)) ? (size_t) (end - secret) : 0;
+}
+
 static bool is_word(char c) {
         return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
@@ -141,7 +149,7 @@ static size_t secret_match(const char *text, const char *place, const char *secr
                 letters++;
         }
         if (secret[letters] != '\0')
-                return letters >= SECRETS_BEGINNING ? used : 0;
+                return letters >= secret_public(secret) + SECRETS_BEGINNING ? used : 0;
         if (letters < SECRETS_SHORT_MAX && (is_word(place[used]) || (place > text && is_word(place[-1]))))
                 return 0;
         return used;

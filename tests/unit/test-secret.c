@@ -352,6 +352,24 @@ static void test_conceal_short(void **state) {
         assert_null(secrets_free(secrets));
 }
 
+/* A url_file of the home network made "[secret]30/status cannot be reached" of every other device of it. */
+static void test_conceal_url(void **state) {
+        Secrets *secrets = NULL;
+
+        assert_int_equal(secrets_new(&secrets), 0);
+        assert_int_equal(secrets_note(secrets, "http://192.168.1.20:8123/api/webhook/k3yOfThe-house-4711"), 0);
+        assert_int_equal(secrets_note(secrets, "https://user:pass-word@192.168.1.21/in"), 0);
+        assert_concealed(secrets, "http://192.168.1.30/status cannot be reached",
+                "http://192.168.1.30/status cannot be reached");
+        assert_concealed(
+                secrets, "http://192.168.1.20:8123/api/states refuses", "http://192.168.1.20:8123/api/states refuses");
+        assert_concealed(
+                secrets, "http://192.168.1.20:8123/api/webhook/k3yOfThe-house-4711 refuses", "[secret] refuses");
+        assert_concealed(secrets, "http://192.168.1.20:8123/api/webhook/k3yO, cut", "[secret], cut");
+        assert_concealed(secrets, "https://user:pass-wo, cut", "[secret], cut");
+        assert_null(secrets_free(secrets));
+}
+
 static void test_conceal_login(void **state) {
         Secrets *secrets = NULL;
 
@@ -511,6 +529,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_audit, setup, teardown),
                 cmocka_unit_test(test_conceal),
                 cmocka_unit_test(test_conceal_short),
+                cmocka_unit_test(test_conceal_url),
                 cmocka_unit_test(test_conceal_login),
                 cmocka_unit_test(test_conceal_passing),
                 cmocka_unit_test_setup_teardown(test_read_notes, setup, teardown),
