@@ -334,11 +334,11 @@ static void session_subscribe(MqttSession *s, bool present) {
                 session_ready(s);
 }
 
-static void session_refused(MqttSession *s, const MqttPacket *packet) {
-        text_print(s->detail, sizeof(s->detail), "the broker refuses: %s (%u)%s%.*s",
+static void session_refused(MqttSession *s, const MqttPacket *packet, const char *remedy) {
+        text_print(s->detail, sizeof(s->detail), "the broker refuses: %s (%u)%s%.*s%s",
                 mqtt_reason(s->version, packet->type, packet->reason), packet->reason,
                 packet->words.size > 0 ? ": " : "", (int) text_cut(packet->words.data, packet->words.size, 150),
-                packet->words.data ?: "");
+                packet->words.data ?: "", remedy);
 }
 
 /* Logs that the broker keeps the session for less time than we asked for (3.2.2.3.2). */
@@ -366,7 +366,8 @@ static void on_connack(MqttSession *s, const MqttPacket *packet) {
                 bool passing = packet->reason == 3 || packet->reason == 0x88 || packet->reason == 0x89 ||
                                packet->reason == 0x8b;
 
-                session_refused(s, packet);
+                session_refused(
+                        s, packet, passing ? "" : "; check username, password_file, client_id and the broker's rules");
                 return session_lose(s, passing ? MQTT_UNREACHABLE : MQTT_REFUSED, s->detail);
         }
         if (packet->keep_alive_sec > 0)
@@ -448,7 +449,7 @@ static void session_take(MqttSession *s, const MqttPacket *packet) {
                 s->pongs++;
                 return session_confirm(s);
         case MQTT_DISCONNECT:
-                session_refused(s, packet);
+                session_refused(s, packet, "");
                 return session_lose(s,
                         packet->reason == 0x8e || packet->reason == 0x98 ? MQTT_REFUSED : MQTT_UNREACHABLE, s->detail);
         }

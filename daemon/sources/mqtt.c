@@ -323,6 +323,12 @@ static void on_batch(void *userdata) {
 
 /* ---- state ---- */
 
+/* Returns what failed, and which broker. */
+static const char *mqtt_fails(Mqtt *mqtt, const char *detail) {
+        text_print(mqtt->detail, sizeof(mqtt->detail), "%s: %s", mqtt->keys->url, detail);
+        return mqtt->detail;
+}
+
 static void on_state(void *userdata, MqttState state, usec_t retry_in, const char *detail) {
         static const SourcePollOutcome outcomes[] = {
                 [MQTT_READY] = SOURCE_POLLED,
@@ -336,7 +342,10 @@ static void on_state(void *userdata, MqttState state, usec_t retry_in, const cha
         Mqtt *mqtt = userdata;
 
         source_tell(mqtt->context.source,
-                &(SourcePoll){ .outcome = outcomes[state], .cause = reasons[state], .detail = detail }, retry_in);
+                &(SourcePoll){ .outcome = outcomes[state],
+                        .cause = reasons[state],
+                        .detail = state == MQTT_READY ? detail : mqtt_fails(mqtt, detail) },
+                retry_in);
 }
 
 static void mqtt_hold(void *self, bool hold) {
@@ -477,7 +486,7 @@ static void on_check_state(void *userdata, MqttState state, usec_t retry_in, con
                 text_print(mqtt->detail, sizeof(mqtt->detail), "%s lets this user in, and to every topic",
                         mqtt->keys->url);
         else
-                text_copy(mqtt->detail, sizeof(mqtt->detail), detail);
+                (void) mqtt_fails(mqtt, detail);
         loop_wake(mqtt->checked); /* not here: the session is still running */
 }
 
