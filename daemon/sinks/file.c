@@ -450,8 +450,9 @@ static void admin_check(void *self, const SinkTeller *teller) {
                 return sink_admin_tell(teller,
                         error == EACCES && access(config->state_dir, W_OK | X_OK) < 0 ? SINK_GRADE_WARN
                                                                                       : SINK_GRADE_FAIL,
-                        "%s: %s; the user that runs sensorqd must be able to write there", there ? directory : above,
-                        strerror(error));
+                        "%s: %s; %s", there ? directory : above, strerror(error),
+                        error == EROFS ? "mount its disk for writing, and see `journalctl -k` whether it is broken"
+                                       : "the user that runs sensorqd must be able to write there");
         }
         if (disk.f_blocks > 0 && (uint64_t) disk.f_bavail * disk.f_frsize < FILE_FREE_MIN)
                 return sink_admin_tell(teller, SINK_GRADE_FAIL, "%s: its disk is full; free space there", directory);

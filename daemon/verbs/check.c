@@ -362,7 +362,11 @@ static void check_state_dir(Session *session, const Config *config) {
                 return session_warn(
                         session, directory, "state_dir: its free space cannot be read: %s", strerror(errno));
         free_bytes = (uint64_t) space.f_bavail * space.f_frsize;
-        if (access(directory, W_OK | X_OK) < 0)
+        if (access(directory, W_OK | X_OK) < 0 && errno == EROFS)
+                session_fail(session, directory,
+                        "state_dir: its file system is read-only, for the service too: mount its disk for writing, and "
+                        "see `journalctl -k` whether it is broken");
+        else if (access(directory, W_OK | X_OK) < 0)
                 session_warn(session, directory,
                         "state_dir: this user may not write there, which says nothing of the service's own: %s",
                         strerror(errno));
