@@ -285,6 +285,7 @@ static int json_begin_url(HttpJson *json) {
 
 static void json_begin_window(HttpJson *json) {
         int64_t set = (int64_t) (clock_wall() - clock_now()), moved = json->set && !json->dated ? set - json->set : 0;
+        HttpJsonSince since;
 
         json->set = set;
         json->times.now = (int64_t) (json_wall(json) / USEC_PER_SEC);
@@ -295,8 +296,12 @@ static void json_begin_window(HttpJson *json) {
         json->windows++;
         if (!json->keys->since)
                 return;
+        since = *json->keys->since;
+        /* `check` asks for one window: the last one, since a sensor may be younger than the first */
+        if (json->checking && since.initial > since.window)
+                since.initial = since.window;
         json->cursor = http_json_set_back(json->cursor, moved / (int64_t) USEC_PER_SEC, json->times.now);
-        json->window = http_json_window(json->keys->since, json->cursor, json->times.now);
+        json->window = http_json_window(&since, json->cursor, json->times.now);
         json->times.since = json->window.from;
         json->times.until = json->window.until;
 }

@@ -310,6 +310,21 @@ static void test_clock_that_was_never_set(void **state) {
         assert_in_range(wall() - cursor_of(w), 0, 30);
 }
 
+/* `check` asks for one window: for the last one, since a sensor may be younger than the first. */
+static void test_check_asks_for_what_is_new(void **state) {
+        World *w = *state;
+
+        w->f->host.manual = w->f->host.checking = true;
+        w->routes[0] = (Route){ "/x", 200, NULL,
+                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}]}" };
+        start(w, HEAD "      url: '@/x?from={since}'\n      since: { initial: 30d, window: 2h }\n"
+                      "      reading: { items: /points, id: /sensor, time: /at }\n");
+        poll_again(w);
+        is_well(w);
+        asked_from(w, 0, wall() - 2 * 3600);
+        assert_int_equal(w->n, 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_since),
@@ -325,6 +340,7 @@ int main(void) {
                 TEST(test_clock_is_set),
                 TEST(test_clocks_that_differ),
                 TEST(test_clock_that_was_never_set),
+                TEST(test_check_asks_for_what_is_new),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
