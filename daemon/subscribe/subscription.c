@@ -205,6 +205,7 @@ static const struct {
 };
 
 static void log_failing(const Subscription *s, SubscriptionCause cause, const ClientReply *reply, usec_t retry_in) {
+        bool gone = reply->outcome == CLIENT_NOT_FOUND; /* its messages too */
         char status[16], retry[24];
 
         (void) snprintf(status, sizeof(status), "%d", reply->http_status);
@@ -214,7 +215,7 @@ static void log_failing(const Subscription *s, SubscriptionCause cause, const Cl
                         { FIELD_STATUS, reply->http_status > 0 ? status : NULL },
                         { FIELD_RETRY_SEC, retry_in > 0 ? retry : NULL }),
                 "%s: %s: %s. sensorqd keeps trying; %s", s->name, causes[cause].what, reply->detail,
-                causes[cause].meanwhile);
+                causes[gone ? SUBSCRIPTION_SETTINGS : cause].meanwhile);
 }
 
 static void subscription_gone(Subscription *s);

@@ -349,6 +349,8 @@ static void test_missing_by_acknowledge(void **state) {
         fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
         fake_settle(&world.sink, FATE_STORED);
         world_until(world_status().missing);
+        assert_int_equal(world_logged("delivered again"), 0); /* what was in it went with it */
+        assert_int_equal(world_logged("publishing pauses: a topic without its subscription discards"), 1);
 }
 
 static void test_missing_by_lease(void **state) {
