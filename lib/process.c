@@ -444,9 +444,14 @@ void process_stop(Process *process, usec_t patience) {
         loop_arm_in(process->patience, patience);
 }
 
-static void process_kill(Process *process) {
+void process_kill(Process *process) {
         int fd;
 
+        if (process->pid <= 0 || process->ended)
+                return;
+        process->ended = true;
+        process->child = loop_drop(process->child);
+        process->patience = loop_drop(process->patience);
         (void) kill(-process->pid, SIGKILL);
         fd = (int) syscall(SYS_pidfd_open, process->pid, 0);
         if (fd >= 0) {
@@ -461,12 +466,11 @@ static void process_kill(Process *process) {
 Process *process_free(Process *process) {
         if (!process)
                 return NULL;
+        process_kill(process);
         loop_drop(process->child);
         loop_drop(process->error);
         loop_drop(process->out);
         loop_drop(process->patience);
-        if (process->pid > 0 && !process->ended)
-                process_kill(process);
         if (process->error_fd >= 0)
                 (void) close(process->error_fd);
         if (process->out_fd >= 0)

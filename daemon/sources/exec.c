@@ -419,14 +419,16 @@ static int exec_poll(void *self) {
 
 /* ---- life ---- */
 
-/* Reads what the program has printed but was not read yet, for lack of room or time: everything in the pipe. A pipe
- * holds 16 pages, which are 256 KiB on a Raspberry Pi 5, or the size that the program has set (F_SETPIPE_SZ). */
+/* Reads what the program has printed but was not read yet, for lack of room or time: everything in the pipe. The
+ * program ends first: one that waited for room would go on printing while we read. A pipe holds 16 pages, which are 256
+ * KiB on a Raspberry Pi 5, or the size that the program has set (F_SETPIPE_SZ). */
 static void exec_read_rest(Exec *exec) {
         size_t n, most, left = exec->state == EXEC_DRAINING ? exec->end.left : PIPE_MAX;
         char chunk[CHUNK];
 
         if (!exec->process || exec->flooded)
                 return;
+        process_kill(exec->process);
         exec->arrived = clock_wall();
         do {
                 most = left < CHUNK ? left : CHUNK;

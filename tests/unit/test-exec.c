@@ -286,6 +286,32 @@ static void test_stop_reads_a_large_pipe(void **state) {
         assert_int_equal(f->n, 30000);
 }
 
+static size_t count_lines(const char *path) {
+        FILE *file = fopen(path, "r");
+        size_t n = 0;
+
+        assert_non_null(file);
+        for (int c; (c = fgetc(file)) != EOF;)
+                n += c == '\n';
+        assert_int_equal(fclose(file), 0);
+        return n;
+}
+
+/* Nor what it prints while the rest is read. */
+static void test_stop_reads_what_comes_meanwhile(void **state) {
+        SourceFixture *f = *state;
+        char script[300], said[128];
+
+        (void) snprintf(said, sizeof(said), "%s/said", f->directory);
+        (void) snprintf(script, sizeof(script), "while :; do i=$((i + 1)); echo $i; echo >&3; done 3> %s", said);
+        f->no_room = true;
+        run(f, script, "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL(f, access(said, F_OK) == 0 && count_lines(said) > 10000);
+        assert_int_equal(f->n, 0);
+        source_fixture_stop(f);
+        assert_true(f->n >= count_lines(said));
+}
+
 static void test_stream(void **state) {
         SourceFixture *f = *state;
         char script[200], command[200];
@@ -462,6 +488,7 @@ int main(void) {
                 TEST(test_run_comes_to_its_end),
                 TEST(test_stop_reads_the_rest),
                 TEST(test_stop_reads_a_large_pipe),
+                TEST(test_stop_reads_what_comes_meanwhile),
                 TEST(test_stream),
                 TEST(test_stream_without_a_line),
                 TEST(test_held_stream_gets_no_hint),
