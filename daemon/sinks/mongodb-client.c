@@ -15,6 +15,9 @@
 #define BULK_BYTES_MAX (4 * 1024 * 1024)
 #define BULK_BYTES_MIN 1024
 
+#define THREADS_EACH 2 /* threads of the driver for each member of a replica set */
+#define THREADS_MAX 64
+
 /* an _id that no document has */
 #define NOBODY "sensorqd: nobody"
 
@@ -204,6 +207,36 @@ MongodbClient *mongodb_client_free(MongodbClient *client) {
         return NULL;
 }
 
+/* ---- the driver's threads ---- */
+
+static void *pass(void *gate) {
+        (void) pthread_mutex_lock(gate);
+        (void) pthread_mutex_unlock(gate);
+        return NULL;
+}
+
+/* The driver does not look whether it got its threads. Without them a pool never finds a server, and crashes when it is
+ * to end. So there is no pool before as many can be made at once. */
+static int try_threads(const mongoc_uri_t *uri) {
+        const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri);
+        pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+        pthread_t threads[THREADS_MAX];
+        size_t most = THREADS_EACH, n = 0;
+        int r = 0;
+
+        for (; host && host->next && most < THREADS_MAX; host = host->next)
+                most += THREADS_EACH;
+        (void) pthread_mutex_lock(&gate);
+        while (n < most && r == 0) {
+                r = pthread_create(&threads[n], NULL, pass, &gate);
+                n += r == 0;
+        }
+        (void) pthread_mutex_unlock(&gate);
+        while (n > 0)
+                (void) pthread_join(threads[--n], NULL);
+        return -r;
+}
+
 /* ---- calls ---- */
 
 static int new_pool(MongodbClient *client, bson_error_t *error) {
@@ -227,6 +260,12 @@ MongodbFault mongodb_client_connect(MongodbClient *client, char detail[static MO
 
         if (client->client)
                 return MONGODB_FAULT_NONE;
+        if (!client->pool)
+                r = try_threads(client->uri);
+        if (r < 0) {
+                text_print(detail, MONGODB_DETAIL_SIZE, "no threads for the driver: %s", strerror(-r));
+                return MONGODB_FAULT_LOCAL;
+        }
         sink_host_enter(client->host);
         if (!client->pool)
                 r = new_pool(client, &error);

@@ -254,8 +254,8 @@ static const MongodbWords words[] = {
         [MONGODB_FAULT_SETTINGS] = { "settings", "refuses to write, and only a person can change that",
                 "check database, collection and the options in mongodb.uri, and how the server is set up",
                 CAUSE_SETTINGS, true },
-        [MONGODB_FAULT_LOCAL] = { "memory", "is not written to, because sensorqd is out of memory",
-                "give the service more memory", CAUSE_MEMORY, false },
+        [MONGODB_FAULT_LOCAL] = { "memory", "is not written to, since memory or threads are short",
+                "look " CAUSE_MEMORY_PLACES, CAUSE_MEMORY, false },
         [MONGODB_FAULT_REFUSED] = { "refused", "refuses everything that it is sent",
                 "look the code up in the server's documentation and at the server's log", CAUSE_INVALID, false },
 };

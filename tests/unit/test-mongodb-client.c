@@ -1,9 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver's pool against a server that refuses to let it in. */
+/* The driver's pool against a server that refuses to let it in, and without threads. */
 #include "scripted-mongodb.h"
+
+#include <pthread.h>
 
 #include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
+
+static size_t left = SIZE_MAX; /* threads that this process may still have */
+
+int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*) (void *), void *);
+int __wrap_pthread_create(pthread_t *, const pthread_attr_t *, void *(*) (void *), void *);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *userdata) {
+        if (left == 0)
+                return EAGAIN;
+        left -= left < SIZE_MAX;
+        return __real_pthread_create(thread, attributes, run, userdata);
+}
+
+/* The driver would take it that its monitors run: it never found the server, also when there are threads again. */
+static void test_no_threads(void **state) {
+        static char name[] = "d", none[] = "", *dates[] = { NULL };
+        char uri[160], text[MONGODB_DETAIL_SIZE];
+        MongodbConfig mongodb = {
+                .uri = uri, .database = name, .collection = name, .rejected_collection = name, .date_fields = dates
+        };
+        SubscriptionConfig config = { .subscription = none, .id_attribute = none, .keys = &mongodb };
+        Server *server = calloc(1, sizeof(*server));
+        _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
+
+        assert_non_null(server);
+        server_start(server);
+        (void) snprintf(uri, sizeof(uri), "mongodb://127.0.0.1:%d/?serverSelectionTimeoutMS=5000", server->port);
+        assert_int_equal(mongodb_client_new(&config, NULL, &client, text), 0);
+        left = 1;
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOCAL);
+        assert_non_null(strstr(text, "no threads for the driver"));
+        assert_null(client->pool);
+        assert_int_equal(left, 0);
+        left = SIZE_MAX;
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_NONE);
+        client = mongodb_client_free(client);
+        server_stop(server);
+        free(server);
+}
 
 /* The driver's client may not be able to log in any more although the server would let it in: after three refusals in a row there is a new
  * pool, and with it new connections. */
@@ -54,6 +95,7 @@ static void test_refused_logins_renew_the_pool(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_no_threads),
                 cmocka_unit_test(test_refused_logins_renew_the_pool),
         };
 
