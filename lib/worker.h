@@ -26,13 +26,13 @@ int worker_submit(Worker *worker, void *job);
  * NULL. */
 Worker *worker_free(Worker *worker);
 
-/* Runs *job* once on a thread that nobody waits for. If there is no memory for the thread, the job does not run and is
- * not freed. */
+/* Runs *job* once on a thread that nobody waits for; if there can be no thread, here: what it holds (descriptors, other
+ * threads) is what is missing. */
 static inline void worker_run_apart(const char *name, WorkerRun run, void *job) {
         Worker *worker;
 
         if (worker_new(NULL, name, run, NULL, NULL, &worker) < 0)
-                return;
+                return run(NULL, job);
         (void) worker_submit(worker, job);
         (void) worker_free(worker);
 }

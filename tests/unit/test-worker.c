@@ -12,6 +12,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "lib/worker.h"
 
@@ -188,6 +189,23 @@ static void test_free_in_callback(void **state) {
         assert_int_equal(loop_turn(f->event, 0), 0);
 }
 
+/* What is to be closed beside the loop is closed, also when no thread can be made. */
+static void test_apart(void **state) {
+        struct rlimit before, none;
+        Fixture *f = *state;
+
+        worker_run_apart("apart", run, &f->jobs[0]);
+        (void) sem_wait(&f->jobs[0].finished);
+        assert_false(pthread_equal(f->jobs[0].ran_on, pthread_self()));
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ 3, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        worker_run_apart("apart", run, &f->jobs[1]);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(sem_trywait(&f->jobs[1].finished), 0);
+        assert_true(pthread_equal(f->jobs[1].ran_on, pthread_self()));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_job, set_up, tear_down),
@@ -197,6 +215,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_free_after_job, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_without_loop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_in_callback, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_apart, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
