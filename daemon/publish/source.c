@@ -347,13 +347,17 @@ static void source_hold(Source *s) {
 }
 
 /* The disk refused until the end: the sender still has the readings if it keeps them until it is told; otherwise they
- * are lost. */
+ * are lost. A cursor alone is no reading. */
 static void source_tell_lost(const Source *s) {
+        size_t lost = s->readings.n + s->readings.n_unreadable;
+
+        if (lost == 0)
+                return;
         log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                 "Source %s: %zu readings that the disk refused to the end are lost, unless the remote keeps them until "
                 "it is told (mqtt, http_push, http_json with since). Free space on the disk of state_dir, or repair "
                 "it.",
-                s->config->name, s->readings.n);
+                s->config->name, lost);
 }
 
 /* `once` must end even if the disk refuses: also a poll whose type waits until its readings are stored. */

@@ -244,6 +244,22 @@ static void test_pushed_at_the_end(void **state) {
         assert_int_equal(f->stored, 2);
 }
 
+/* The mark of a source, and nothing else, waits for the disk at the end: no reading is lost. */
+static void test_cursor_at_the_end(void **state) {
+        ReadingList list = {};
+        Fixture *f = *state;
+        Capture c;
+
+        start_talker(f);
+        f->store_error = -ENOSPC;
+        assert_true(reading_list_set_cursor(&list, "home", "1") >= 0);
+        assert_int_equal(source_put(f->source, &list, 1), 0);
+        RUN_UNTIL(f, f->handed >= 1);
+        c = capture_begin();
+        f->source = source_free(f->source);
+        assert_null(strstr(capture_end(&c), "lost"));
+}
+
 /* `once` ends although the disk still refuses: what it fetched is lost then, and said to be. */
 static void test_once_gives_up(void **state) {
         Fixture *f = *state;
@@ -475,6 +491,7 @@ int main(void) {
                 TEST(test_pushed_to_a_full_disk),
                 TEST(test_pushed_without_room),
                 TEST(test_pushed_at_the_end),
+                TEST(test_cursor_at_the_end),
                 TEST(test_once_gives_up),
                 TEST(test_once_gives_up_a_poll),
                 TEST(test_once_listens),
