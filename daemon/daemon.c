@@ -198,6 +198,13 @@ static void daemon_tell_warnings(const Daemon *d) {
 
 /* ---- reload ---- */
 
+/* Says what the machine lacks, where nothing said what is wrong with the configuration. */
+static void daemon_put_words(char error[static STAGES_ERROR_MAX], int r) {
+        if (error[0] == '\0')
+                (void) snprintf(error, STAGES_ERROR_MAX, "%s%s", strerror(r < 0 ? -r : EIO),
+                        err_is_want(r) || r == -EAGAIN ? "; look " CAUSE_MEMORY_PLACES : "");
+}
+
 /* Makes the new stages, or writes to *error* why they cannot be made. The running stages do not change. */
 static int daemon_prepare_reload(
         Daemon *d, Config **ret_config, Stages **ret_stages, char error[static STAGES_ERROR_MAX]) {
@@ -217,8 +224,7 @@ static int daemon_prepare_reload(
         }
         r = stages_new(&d->host, config, d->stages, ret_stages, error);
         if (r != 0) {
-                if (error[0] == '\0')
-                        (void) snprintf(error, STAGES_ERROR_MAX, "%s", strerror(r < 0 ? -r : EIO));
+                daemon_put_words(error, r);
                 return r;
         }
         *ret_config = cleanup_steal(config);
@@ -421,10 +427,12 @@ static int daemon_make_stages(Daemon *d) {
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s", error);
                 return DAEMON_SECRET;
         }
-        if (r < 0)
+        if (r < 0) {
+                daemon_put_words(error, r);
                 log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED,
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s: %s",
-                        d->config->path, error[0] ? error : strerror(-r));
+                        d->config->path, error);
+        }
         return r;
 }
 

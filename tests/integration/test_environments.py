@@ -110,3 +110,16 @@ def test_verbs_beside_the_unit(made, tmp_path):
         code, shown, told = run(daemon, *arguments)
         assert code == expected, (arguments, shown, told)
     assert daemon.stop() == 0
+
+
+def test_start_short_of_descriptors(sensorqd):
+    """The words name the machine's limits: nothing is wrong with the configuration."""
+    mongodb = {"uri": "mongodb://127.0.0.1:9/", "database": "home", "collection": "readings"}
+    config = {"pubsub": {"project": "my-project"}, "subscribe": [{"subscription": "sub", "mongodb": mongodb}]}
+    daemon = sensorqd(config, env={"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"})
+    for limit in range(8, 40):
+        daemon.wrapper = ["prlimit", f"--nofile={limit}"]
+        done = daemon.run("once")
+        if done.returncode == 71 and "Not started" in done.stderr:
+            break
+    assert "Too many open files; look at this machine's memory, and at the unit's" in done.stderr
