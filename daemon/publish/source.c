@@ -409,7 +409,7 @@ static void source_committed(Source *s, size_t repeats) {
         source_move_readings(s, READINGS_NONE);
         if (s->poll_state == POLL_WAITING && source_is_scheduled(s) && !loop_is_armed(s->due))
                 source_wait(s, source_next_slot(s->next_poll, s->config->interval, clock_now()));
-        if (ticket > 0 && s->type->stored)
+        if (ticket > 0 && s->self && s->type->stored)
                 s->type->stored(s->self, ticket);
         source_hold(s);
         source_changed(s);
@@ -577,6 +577,9 @@ void source_retire(Source *s) {
         s->retired = true;
         loop_off(s->due);
         source_hold(s);
+        /* what the type reads to the end then is tried again if the disk refuses it */
+        if (!s->host->manual && !source_is_busy(s))
+                s->self = s->type->close(s->self);
 }
 
 /* ---- life ---- */

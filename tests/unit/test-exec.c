@@ -269,6 +269,26 @@ static void test_stop_reads_the_rest(void **state) {
         assert_int_equal(f->n, 2); /* 3 may be half a line */
 }
 
+/* A reload that takes the source away while the disk refuses: the rest waits in memory until it works. */
+static void test_reload_reads_the_rest(void **state) {
+        SourceFixture *f = *state;
+        char script[200], said[128];
+
+        (void) snprintf(said, sizeof(said), "%s/said", f->directory);
+        (void) snprintf(script, sizeof(script), "echo 1; echo 2; touch %s; exec sleep 60", said);
+        f->no_room = true;
+        run(f, script, "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL(f, access(said, F_OK) == 0);
+        f->refuses = true;
+        source_retire(f->source);
+        source_fixture_turn(f);
+        assert_true(source_is_busy(f->source));
+        f->refuses = false;
+        source_resume(f->source);
+        SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));
+        assert_int_equal(f->n, 2);
+}
+
 /* A pipe holds 64 KiB where a page has 4: a Raspberry Pi 5 has pages of 16, and a program may make it larger anywhere. */
 static void test_stop_reads_a_large_pipe(void **state) {
         SourceFixture *f = *state;
@@ -487,6 +507,7 @@ int main(void) {
                 TEST(test_disk_refuses_for_longer_than_the_timeout),
                 TEST(test_run_comes_to_its_end),
                 TEST(test_stop_reads_the_rest),
+                TEST(test_reload_reads_the_rest),
                 TEST(test_stop_reads_a_large_pipe),
                 TEST(test_stop_reads_what_comes_meanwhile),
                 TEST(test_stream),
