@@ -577,9 +577,8 @@ void source_retire(Source *s) {
         s->retired = true;
         loop_off(s->due);
         source_hold(s);
-        /* what the type reads to the end then is tried again if the disk refuses it */
         if (!s->host->manual && !source_is_busy(s))
-                s->self = s->type->close(s->self);
+                s->self = s->type->close(s->self); /* the disk may refuse what it still reads: that is tried again */
 }
 
 /* ---- life ---- */
