@@ -68,8 +68,11 @@ static void mend_point(char *text) {
 
 static int put_double(double value, Bytes *ret) {
         char buffer[NUMBER_SIZE];
-        size_t size = short_number(value, buffer);
+        size_t size;
 
+        if (!isfinite(value)) /* never of ours */
+                return bytes_append_text(ret, "null");
+        size = short_number(value, buffer);
         if (size > 0)
                 return bytes_append(ret, buffer, size);
         for (int digits = 15; digits <= 17; digits++) {
@@ -91,7 +94,7 @@ static int put_date(int64_t msec, Bytes *ret) {
         if (msec >= 0)
                 (void) clock_format_rfc3339((usec_t) msec * USEC_PER_MSEC, text);
         else if (!gmtime_r(&second, &tm))
-                return bytes_fail(ret, -ENOMEM);
+                return bytes_append_text(ret, "null");
         else
                 (void) snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
                         tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
@@ -99,16 +102,18 @@ static int put_date(int64_t msec, Bytes *ret) {
         return bytes_append_json_string(ret, text, strlen(text));
 }
 
-static int put_members(bson_iter_t *iter, bool array, Bytes *ret);
+static int put_members(bson_iter_t *iter, bool array, unsigned depth, Bytes *ret);
 
-static int put_below(const bson_iter_t *iter, bool array, Bytes *ret) {
+/* What document.c does not make, deeper levels or another type, becomes null: others may write to the collection. */
+static int put_below(const bson_iter_t *iter, bool array, unsigned depth, Bytes *ret) {
         bson_iter_t below;
 
-        return bson_iter_recurse(iter, &below) ? put_members(&below, array, ret) : bytes_fail(ret, -ENOMEM);
+        if (depth == DOCUMENT_DEPTH_MAX || !bson_iter_recurse(iter, &below))
+                return bytes_append_text(ret, "null");
+        return put_members(&below, array, depth, ret);
 }
 
-/* Writes a value of one of the types that document.c makes. */
-static int put_value(const bson_iter_t *iter, Bytes *ret) {
+static int put_value(const bson_iter_t *iter, unsigned depth, Bytes *ret) {
         const char *text;
         uint32_t size;
 
@@ -118,16 +123,17 @@ static int put_value(const bson_iter_t *iter, Bytes *ret) {
                 return bytes_append_json_string(ret, text, size);
         case BSON_TYPE_DOUBLE:
                 return put_double(bson_iter_double(iter), ret);
+        case BSON_TYPE_INT32:
         case BSON_TYPE_INT64:
-                return bytes_append_format(ret, "%" PRIi64, bson_iter_int64(iter));
+                return bytes_append_format(ret, "%" PRIi64, bson_iter_as_int64(iter));
         case BSON_TYPE_BOOL:
                 return bytes_append_text(ret, bson_iter_bool(iter) ? "true" : "false");
         case BSON_TYPE_DATE_TIME:
                 return put_date(bson_iter_date_time(iter), ret);
         case BSON_TYPE_DOCUMENT:
-                return put_below(iter, false, ret);
+                return put_below(iter, false, depth + 1, ret);
         case BSON_TYPE_ARRAY:
-                return put_below(iter, true, ret);
+                return put_below(iter, true, depth + 1, ret);
         default:
                 return bytes_append_text(ret, "null");
         }
@@ -138,7 +144,7 @@ static void put_key(const bson_iter_t *iter, Bytes *ret) {
         bytes_append(ret, ":", 1);
 }
 
-static int put_members(bson_iter_t *iter, bool array, Bytes *ret) {
+static int put_members(bson_iter_t *iter, bool array, unsigned depth, Bytes *ret) {
         bool first = true;
 
         bytes_append(ret, array ? "[" : "{", 1);
@@ -148,23 +154,28 @@ static int put_members(bson_iter_t *iter, bool array, Bytes *ret) {
                 first = false;
                 if (!array)
                         put_key(iter, ret);
-                put_value(iter, ret);
+                put_value(iter, depth, ret);
         }
         return bytes_append(ret, array ? "]" : "}", 1);
 }
 
 /* ---- a document ---- */
 
+int document_put_json(const bson_t *document, Bytes *ret) {
+        bson_iter_t iter;
+
+        return bson_iter_init(&iter, document) ? put_members(&iter, false, 0, ret) : bytes_fail(ret, -ENOMEM);
+}
+
 int document_json(const DocumentInput *input, bson_t *document, Bytes *ret, char detail[static DOCUMENT_DETAIL_SIZE]) {
         size_t before = ret->size;
-        bson_iter_t iter;
         int r;
 
         bson_reinit(document);
         r = document_build(input, document, detail);
         if (r != DOCUMENT_OK)
                 return r;
-        r = bson_iter_init(&iter, document) ? put_members(&iter, false, ret) : -ENOMEM;
+        r = document_put_json(document, ret);
         if (r == 0)
                 return DOCUMENT_OK;
         bytes_cut(ret, before);

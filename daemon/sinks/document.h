@@ -85,6 +85,8 @@ static inline Slice document_text(const bson_t *document, const char *path) {
  * The rules have no date_fields. *document* is scratch space that the caller initialises and can use again; afterwards
  * it holds the document. DOCUMENT_OK; or a reason (> 0) with *detail*, or -ENOMEM, and *ret* is unchanged. */
 int document_json(const DocumentInput *input, bson_t *document, Bytes *ret, char detail[static DOCUMENT_DETAIL_SIZE]);
+/* Appends a stored document in the same form. -ENOMEM. */
+int document_put_json(const bson_t *document, Bytes *ret);
 /* Returns the document's `pubsub.sha256`, borrowed; "" when it has none. */
 const char *document_json_hash(const bson_t *document);
 

@@ -2,8 +2,6 @@
 /* Reads stored messages again, in pieces: by the index on _id, so that every piece costs the same, and with a time
  * limit on the server. It has a client of its own, so that the sink never waits for it. */
 #include <errno.h>
-#include <inttypes.h>
-#include <math.h>
 
 #include "sinks/mongodb-client.h"
 
@@ -11,77 +9,11 @@
 #define DOCUMENTS_MIN 10      /* of a piece, even when the server is slow */
 #define TEXT_MAX (512 * 1024) /* of a piece: with large documents it holds fewer */
 #define ATTRIBUTES_MAX 100
-#define DEPTH_MAX 16
 
 typedef struct History {
         MongodbClient *client;
         int64_t limit; /* number of documents of the next piece */
 } History;
-
-/* ---- a document as JSON: numbers at any depth, and the texts at the top ---- */
-
-static int put_body(const bson_iter_t *parent, bool array, unsigned depth, Bytes *json);
-
-static int put_number(double value, Bytes *json) {
-        return isfinite(value) ? bytes_append_format(json, "%.17g", value) : bytes_append_text(json, "null");
-}
-
-static int put_date(const bson_iter_t *iter, Bytes *json) {
-        int64_t msec = bson_iter_date_time(iter);
-        char text[CLOCK_RFC3339_SIZE];
-
-        if (msec < 0)
-                return bytes_append_text(json, "null");
-        return bytes_append_format(json, "\"%s\"", clock_format_rfc3339((usec_t) msec * USEC_PER_MSEC, text));
-}
-
-static int put_text(const bson_iter_t *iter, Bytes *json) {
-        uint32_t size;
-        const char *text = bson_iter_utf8(iter, &size);
-
-        return bytes_append_json_string(json, text, size);
-}
-
-static int put_value(const bson_iter_t *iter, unsigned depth, Bytes *json) {
-        switch (bson_iter_type(iter)) {
-        case BSON_TYPE_DOCUMENT:
-                return put_body(iter, false, depth, json);
-        case BSON_TYPE_ARRAY:
-                return put_body(iter, true, depth, json);
-        case BSON_TYPE_DOUBLE:
-                return put_number(bson_iter_double(iter), json);
-        case BSON_TYPE_INT32:
-        case BSON_TYPE_INT64:
-                return bytes_append_format(json, "%" PRIi64, bson_iter_as_int64(iter));
-        case BSON_TYPE_DATE_TIME:
-                return put_date(iter, json);
-        case BSON_TYPE_UTF8:
-                return depth == 0 ? put_text(iter, json) : bytes_append_text(json, "null");
-        default:
-                return bytes_append_text(json, "null");
-        }
-}
-
-static int put_members(bson_iter_t *iter, bool array, unsigned depth, Bytes *json) {
-        bytes_append_text(json, array ? "[" : "{");
-        for (bool first = true; bson_iter_next(iter); first = false) {
-                bytes_append_text(json, first ? "" : ",");
-                if (!array) {
-                        bytes_append_json_string(json, bson_iter_key(iter), bson_iter_key_len(iter));
-                        bytes_append_text(json, ":");
-                }
-                put_value(iter, depth, json);
-        }
-        return bytes_append_text(json, array ? "]" : "}");
-}
-
-static int put_body(const bson_iter_t *parent, bool array, unsigned depth, Bytes *json) {
-        bson_iter_t iter;
-
-        if (depth + 1 >= DEPTH_MAX || !bson_iter_recurse(parent, &iter))
-                return bytes_append_text(json, "null");
-        return put_members(&iter, array, depth + 1, json);
-}
 
 /* ---- attributes ---- */
 
@@ -125,13 +57,10 @@ static int note_mark(const bson_t *document, Bytes *mark) {
 static int tell(const bson_t *document, const SinkPiece *piece, Bytes *json) {
         WireAttribute attributes[ATTRIBUTES_MAX];
         SinkPast past = { .attributes = attributes, .published = read_time(document) };
-        bson_iter_t iter;
         int r;
 
         bytes_cut(json, 0);
-        if (!bson_iter_init(&iter, document))
-                return 0;
-        r = put_members(&iter, false, 0, json);
+        r = document_put_json(document, json);
         if (r < 0)
                 return r;
         past.text = (Slice){ json->data, json->size };

@@ -126,6 +126,28 @@ static void test_times(void **state) {
         free(text);
 }
 
+/* A document of somebody else in the collection: what no message becomes is null, at any depth. */
+static void test_foreign(void **state) {
+        bson_t *document = BCON_NEW("n", BCON_DOUBLE(NAN), "i", BCON_INT32(-7), "o", BCON_UNDEFINED, "t",
+                BCON_DATE_TIME(INT64_MIN), "d", "{", "x", BCON_BOOL(false), "}");
+        Bytes text = {};
+
+        assert_int_equal(document_put_json(document, &text), 0);
+        assert_non_null(strstr(text.data, "{\"n\":null,\"i\":-7,\"o\":null,\"t\":\"-"));
+        assert_non_null(strstr(text.data, "\"d\":{\"x\":false}}"));
+        for (unsigned i = 0; i < 2000; i++) {
+                bson_t *above = BCON_NEW("a", BCON_DOCUMENT(document));
+
+                bson_destroy(document);
+                document = above;
+        }
+        bytes_cut(&text, 0);
+        assert_int_equal(document_put_json(document, &text), 0);
+        assert_true(json_is_whole((Slice){ text.data, text.size }, DOCUMENT_DEPTH_MAX, NULL));
+        bson_destroy(document);
+        bytes_done(&text);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_fields),
@@ -133,6 +155,7 @@ int main(void) {
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_rejected),
                 cmocka_unit_test(test_times),
+                cmocka_unit_test(test_foreign),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
