@@ -59,9 +59,9 @@ static MongodbFault ask(MongodbClient *client, const char *name, bson_t *reply, 
         bson_t command = BSON_INITIALIZER;
         MongodbFault fault;
 
-        (void) bson_append_int32(&command, name, -1, 1);
+        BCON_APPEND(&command, name, BCON_INT32(1));
         if (strcmp(name, "connectionStatus") == 0)
-                (void) BSON_APPEND_BOOL(&command, "showPrivileges", true);
+                BCON_APPEND(&command, "showPrivileges", BCON_BOOL(true));
         fault = mongodb_client_read_command(client, "admin", &command, reply, text);
         bson_destroy(&command);
         return fault;
@@ -232,15 +232,6 @@ typedef struct IndexCount {
         char missing[160];
 } IndexCount;
 
-static void append_index_key(bson_t *index, size_t i) {
-        bson_t key;
-
-        (void) BSON_APPEND_DOCUMENT_BEGIN(index, "key", &key);
-        for (size_t k = 0; k < ELEMENTSOF(indexes[i].keys) && indexes[i].keys[k].field; k++)
-                (void) bson_append_int32(&key, indexes[i].keys[k].field, -1, indexes[i].keys[k].order);
-        (void) bson_append_document_end(index, &key);
-}
-
 static int64_t number_of(const bson_t *reply, const char *key) {
         bson_iter_t iter;
 
@@ -255,23 +246,20 @@ static void append_name(char *list, size_t size, const char *name) {
 
 static MongodbFault create_index(
         MongodbClient *client, size_t i, IndexCount *count, char text[static MONGODB_DETAIL_SIZE]) {
-        bson_t command = BSON_INITIALIZER, list, index, reply;
+        bson_t command = BSON_INITIALIZER, key = BSON_INITIALIZER, reply;
         MongodbFault fault;
         int64_t code;
 
-        (void) BSON_APPEND_UTF8(&command, "createIndexes", client->collection);
-        (void) BSON_APPEND_ARRAY_BEGIN(&command, "indexes", &list);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &index);
-        append_index_key(&index, i);
-        (void) BSON_APPEND_UTF8(&index, "name", indexes[i].name);
-        (void) bson_append_document_end(&list, &index);
-        (void) bson_append_array_end(&command, &list);
-
+        for (size_t k = 0; k < ELEMENTSOF(indexes[i].keys) && indexes[i].keys[k].field; k++)
+                BCON_APPEND(&key, indexes[i].keys[k].field, BCON_INT32(indexes[i].keys[k].order));
+        BCON_APPEND(&command, "createIndexes", BCON_UTF8(client->collection), "indexes", "[", "{", "key",
+                BCON_DOCUMENT(&key), "name", BCON_UTF8(indexes[i].name), "}", "]");
         fault = mongodb_client_write_command(client, &command, &reply, text);
         code = number_of(&reply, "code");
         if (fault == MONGODB_FAULT_NONE)
                 count->created += number_of(&reply, "numIndexesAfter") > number_of(&reply, "numIndexesBefore");
         bson_destroy(&command);
+        bson_destroy(&key);
         bson_destroy(&reply);
         if (code == CODE_INDEX_OPTIONS_CONFLICT || code == CODE_INDEX_KEY_SPECS_CONFLICT) {
                 append_name(count->differing, sizeof(count->differing), indexes[i].name);

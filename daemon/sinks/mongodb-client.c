@@ -331,7 +331,7 @@ MongodbFault mongodb_client_ping(MongodbClient *client, char detail[static MONGO
 
         if (fault != MONGODB_FAULT_NONE)
                 return fault;
-        (void) BSON_APPEND_INT32(&command, "ping", 1);
+        BCON_APPEND(&command, "ping", BCON_INT32(1));
         fault = mongodb_client_read_command(client, client->database, &command, &reply, detail);
         bson_destroy(&command);
         bson_destroy(&reply);
@@ -349,17 +349,13 @@ MongodbFault mongodb_client_ping(MongodbClient *client, char detail[static MONGO
 /* Asks listCollections about the collection of readings. *names_only* needs no privilege, but omits the options. */
 static MongodbFault list_target(
         MongodbClient *client, bool names_only, bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]) {
-        bson_t command = BSON_INITIALIZER, filter;
+        bson_t command = BSON_INITIALIZER;
         MongodbFault fault;
 
-        (void) BSON_APPEND_INT32(&command, "listCollections", 1);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-        (void) BSON_APPEND_UTF8(&filter, "name", client->collection);
-        (void) bson_append_document_end(&command, &filter);
-        if (names_only) {
-                (void) BSON_APPEND_BOOL(&command, "nameOnly", true);
-                (void) BSON_APPEND_BOOL(&command, "authorizedCollections", true);
-        }
+        BCON_APPEND(
+                &command, "listCollections", BCON_INT32(1), "filter", "{", "name", BCON_UTF8(client->collection), "}");
+        if (names_only)
+                BCON_APPEND(&command, "nameOnly", BCON_BOOL(true), "authorizedCollections", BCON_BOOL(true));
         fault = mongodb_client_read_command(client, client->database, &command, reply, detail);
         bson_destroy(&command);
         return fault;
@@ -413,23 +409,11 @@ static bool speaks_of_a_document(const bson_t *reply) {
 /* Updates a document that does not exist. MONGODB_FAULT_FORBIDDEN: the user may not update, or the server does not
  * support this update; inserts may still work. */
 static MongodbFault update_nobody(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]) {
-        bson_t command = BSON_INITIALIZER, list, update, query, change, set, reply;
+        bson_t command = BSON_INITIALIZER, reply;
         MongodbFault fault;
 
-        (void) BSON_APPEND_UTF8(&command, "update", client->collection);
-        (void) BSON_APPEND_ARRAY_BEGIN(&command, "updates", &list);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &update);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&update, "q", &query);
-        (void) BSON_APPEND_UTF8(&query, "_id", NOBODY);
-        (void) bson_append_document_end(&update, &query);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&update, "u", &change);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&change, "$set", &set);
-        (void) BSON_APPEND_BOOL(&set, "tried", true);
-        (void) bson_append_document_end(&change, &set);
-        (void) bson_append_document_end(&update, &change);
-        (void) bson_append_document_end(&list, &update);
-        (void) bson_append_array_end(&command, &list);
-
+        BCON_APPEND(&command, "update", BCON_UTF8(client->collection), "updates", "[", "{", "q", "{", "_id",
+                BCON_UTF8(NOBODY), "}", "u", "{", "$set", "{", "tried", BCON_BOOL(true), "}", "}", "}", "]");
         fault = mongodb_client_write_command(client, &command, &reply, detail);
         if (fault == MONGODB_FAULT_REFUSED && speaks_of_a_document(&reply))
                 fault = MONGODB_FAULT_FORBIDDEN;
@@ -457,17 +441,13 @@ MongodbFault mongodb_client_try(MongodbClient *client, bool *ret_tried, char det
 /* ---- reading ---- */
 
 static mongoc_cursor_t *find_ids(const MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids) {
-        bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER, operator, concern;
+        bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;
         mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
         mongoc_cursor_t *cursor;
 
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &operator);
-        (void) BSON_APPEND_ARRAY(&operator, "$in", ids);
-        (void) bson_append_document_end(&filter, &operator);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&options, "readConcern", &concern);
-        (void) BSON_APPEND_UTF8(&concern, "level", client->no_majority_reads ? "local" : "majority");
-        (void) bson_append_document_end(&options, &concern);
-        (void) BSON_APPEND_INT64(&options, "maxTimeMS", MONGODB_FIND_MSEC);
+        BCON_APPEND(&filter, "_id", "{", "$in", BCON_ARRAY(ids), "}");
+        BCON_APPEND(&options, "readConcern", "{", "level", BCON_UTF8(client->no_majority_reads ? "local" : "majority"),
+                "}", "maxTimeMS", BCON_INT64(MONGODB_FIND_MSEC));
         cursor = mongoc_collection_find_with_opts(collection, &filter, &options, primary);
         mongoc_read_prefs_destroy(primary);
         bson_destroy(&filter);

@@ -77,14 +77,9 @@ static mongoc_cursor_t *find_piece(const History *history, const SinkPiece *piec
         (void) BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &part);
         (void) bson_append_utf8(&part, "$gt", -1, piece->mark.data ? piece->mark.data : "", (int) piece->mark.size);
         (void) bson_append_document_end(&filter, &part);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&filter, "stored_at", &part);
-        (void) BSON_APPEND_DATE_TIME(&part, "$lt", piece->before);
-        (void) bson_append_document_end(&filter, &part);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&options, "sort", &part);
-        (void) BSON_APPEND_INT32(&part, "_id", 1);
-        (void) bson_append_document_end(&options, &part);
-        (void) BSON_APPEND_INT64(&options, "limit", history->limit);
-        (void) BSON_APPEND_INT64(&options, "maxTimeMS", MONGODB_FIND_MSEC);
+        BCON_APPEND(&filter, "stored_at", "{", "$lt", BCON_DATE_TIME(piece->before), "}");
+        BCON_APPEND(&options, "sort", "{", "_id", BCON_INT32(1), "}", "limit", BCON_INT64(history->limit), "maxTimeMS",
+                BCON_INT64(MONGODB_FIND_MSEC));
         cursor = mongoc_collection_find_with_opts(history->client->readings, &filter, &options, NULL);
         bson_destroy(&filter);
         bson_destroy(&options);

@@ -67,16 +67,8 @@ static char *attributes_json(const bson_t *document) {
 
 /* Projects all fields but the data, which may be megabytes; its size instead (needs a server of 4.4 or later). */
 static void put_projection(bson_t *options) {
-        static const char *const fields[] = { "reason", "detail", "pubsub", "rejected_at" };
-        bson_t projection, size;
-
-        (void) BSON_APPEND_DOCUMENT_BEGIN(options, "projection", &projection);
-        for (size_t i = 0; i < ELEMENTSOF(fields); i++)
-                (void) bson_append_int32(&projection, fields[i], -1, 1);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&projection, "size", &size);
-        (void) BSON_APPEND_UTF8(&size, "$binarySize", "$data");
-        (void) bson_append_document_end(&projection, &size);
-        (void) bson_append_document_end(options, &projection);
+        BCON_APPEND(options, "projection", "{", "reason", BCON_INT32(1), "detail", BCON_INT32(1), "pubsub",
+                BCON_INT32(1), "rejected_at", BCON_INT32(1), "size", "{", "$binarySize", BCON_UTF8("$data"), "}", "}");
 }
 
 /* Finds rejected documents in the order of insertion. */
@@ -86,8 +78,8 @@ static mongoc_cursor_t *find_rejected(MongodbClient *client, const char *id, boo
         mongoc_cursor_t *cursor;
 
         if (id)
-                (void) BSON_APPEND_UTF8(&filter, "_id", id);
-        (void) BSON_APPEND_UTF8(&filter, "pubsub.subscription", client->rules.subscription);
+                BCON_APPEND(&filter, "_id", BCON_UTF8(id));
+        BCON_APPEND(&filter, "pubsub.subscription", BCON_UTF8(client->rules.subscription));
         if (!with_data)
                 put_projection(&options);
         cursor = mongoc_collection_find_with_opts(client->rejected, &filter, &options, primary);
@@ -147,8 +139,8 @@ static MongodbFault tell_others(
         bson_iter_t iter, each;
         MongodbFault fault;
 
-        (void) BSON_APPEND_UTF8(&command, "distinct", client->rejected_collection);
-        (void) BSON_APPEND_UTF8(&command, "key", "pubsub.subscription");
+        BCON_APPEND(
+                &command, "distinct", BCON_UTF8(client->rejected_collection), "key", BCON_UTF8("pubsub.subscription"));
         fault = mongodb_client_read_command(client, client->database, &command, &reply, detail);
         if (fault == MONGODB_FAULT_NONE && bson_iter_init_find(&iter, &reply, "values") &&
                 BSON_ITER_HOLDS_ARRAY(&iter) && bson_iter_recurse(&iter, &each))
@@ -183,21 +175,6 @@ int mongodb_rejected_each(void *self, const SinkRejectedQuery *query, char text[
 
 /* ---- deleting ---- */
 
-static void put_delete(const MongodbClient *client, const char *id, bson_t *command) {
-        bson_t list, delete, query;
-
-        (void) BSON_APPEND_UTF8(command, "delete", client->rejected_collection);
-        (void) BSON_APPEND_ARRAY_BEGIN(command, "deletes", &list);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &delete);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&delete, "q", &query);
-        (void) BSON_APPEND_UTF8(&query, "_id", id);
-        (void) BSON_APPEND_UTF8(&query, "pubsub.subscription", client->rules.subscription);
-        (void) bson_append_document_end(&delete, &query);
-        (void) BSON_APPEND_INT32(&delete, "limit", 1);
-        (void) bson_append_document_end(&list, &delete);
-        (void) bson_append_array_end(command, &list);
-}
-
 int mongodb_rejected_drop(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
         bson_t command = BSON_INITIALIZER, reply;
         char detail[MONGODB_DETAIL_SIZE];
@@ -209,7 +186,9 @@ int mongodb_rejected_drop(void *self, const char *id, char text[static SINK_ADMI
         fault = mongodb_client_connect(client, detail);
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(fault, detail, text);
-        put_delete(client, id, &command);
+        BCON_APPEND(&command, "delete", BCON_UTF8(client->rejected_collection), "deletes", "[", "{", "q", "{", "_id",
+                BCON_UTF8(id), "pubsub.subscription", BCON_UTF8(client->rules.subscription), "}", "limit",
+                BCON_INT32(1), "}", "]");
         fault = mongodb_client_write_command(client, &command, &reply, detail);
         gone = fault == MONGODB_FAULT_NONE && bson_iter_init_find(&iter, &reply, "n") && bson_iter_as_int64(&iter) > 0;
         bson_destroy(&command);
