@@ -14,13 +14,12 @@
 #include "lib/text.h"
 #include "publish/outbox-rejected.h"
 #include "publish/outbox-source.h"
-#include "secret.h"
-#include "secrets.h"
 #include "subscribe/rejected.h"
 #include "subscribe/sink-admin.h"
 #include "subscribe/sink-host.h"
 #include "types.h"
 #include "verbs/ask.h"
+#include "verbs/session.h"
 #include "verbs/verbs.h"
 
 #define OUTBOX_PREFIX "outbox:"
@@ -32,14 +31,12 @@
 typedef enum Action { ACTION_LIST, ACTION_SHOW, ACTION_REPLAY, ACTION_DROP } Action;
 
 typedef struct Rejected {
-        Config *config;
+        Session *session;
         Action action;
         const char *id; /* NULL: all */
-        size_t found, failed;
-        int secret_exit;     /* a secret could not be read: the exit code for that */
+        size_t found;
         OutboxGuest *outbox; /* NULL: there is no outbox */
         bool requeued;       /* rows were put back into the outbox's queue */
-        Secrets *secrets;    /* those in use: messages of a remote may repeat them */
         Bytes others;        /* lines: subscriptions that have rows but are not in this configuration */
 } Rejected;
 
@@ -92,17 +89,11 @@ static void print_entry(Rejected *r, const SinkRejected *entry) {
 }
 
 static void tell(Rejected *r, const char *id, bool done, const char *detail) {
-        char text[SINK_ADMIN_TEXT_MAX];
+        _cleanup_free_ char *name = strdup(id);
 
-        if (!done)
-                r->failed++;
-        text_copy(text, sizeof(text), detail);
-        secrets_conceal(r->secrets, text);
-        printf("%-4s  ", done ? "ok" : "FAIL");
-        print_clean((Slice){ id, strlen(id) });
-        printf("  ");
-        print_clean((Slice){ text, strlen(text) });
-        (void) putchar('\n');
+        if (name)
+                name[text_clean(name, strlen(name))] = '\0';
+        (done ? session_ok : session_fail)(r->session, name ?: "", "%s", detail);
 }
 
 /* ---- the outbox ---- */
@@ -207,9 +198,11 @@ static void unread_print(Rejected *r, const OutboxRejected *row, const char *id)
 }
 
 static const SourceConfig *unread_source(const Rejected *r, Slice name) {
-        for (size_t i = 0; i < r->config->n_sources; i++)
-                if (slice_equal(name, r->config->sources[i].name))
-                        return &r->config->sources[i];
+        const Config *config = r->session->config;
+
+        for (size_t i = 0; i < config->n_sources; i++)
+                if (slice_equal(name, config->sources[i].name))
+                        return &config->sources[i];
         return NULL;
 }
 
@@ -305,10 +298,11 @@ static void rejected_of_sources(Rejected *r) {
 }
 
 static bool open_outbox(Rejected *r) {
+        const Config *config = r->session->config;
         int k;
 
-        k = outbox_guest_open(r->config->state_dir, &r->outbox);
-        if (k == -ENOENT || (k == -EACCES && !r->config->publishes))
+        k = outbox_guest_open(config->state_dir, &r->outbox);
+        if (k == -ENOENT || (k == -EACCES && !config->publishes))
                 return true;
         if (k != OUTBOX_OK)
                 tell(r, "outbox", false,
@@ -331,7 +325,7 @@ static void sink_note_other(void *userdata, const char *subscription) {
 
         text_copy(line, sizeof(line) - 1, subscription);
         (void) strcpy(line + text_clean(line, strlen(line)), "\n");
-        if (config_find_subscription(r->config, (Slice){ subscription, strlen(subscription) }) ||
+        if (config_find_subscription(r->session->config, (Slice){ subscription, strlen(subscription) }) ||
                 (r->others.data && strstr(r->others.data, line)))
                 return;
         if (bytes_append_text(&r->others, line) < 0)
@@ -391,18 +385,6 @@ static bool is_in_outbox(const char *id) {
                strncmp(id, SOURCE_PREFIX, strlen(SOURCE_PREFIX)) == 0;
 }
 
-static int read_secrets(
-        Rejected *r, Secrets *secrets, const SubscriptionConfig *section, char text[static SINK_ADMIN_TEXT_MAX]) {
-        SecretProblem problem;
-        int k = secret_read_all(r->config, secrets, section->section, section->keys, &problem);
-
-        if (k < 0) {
-                r->secret_exit = err_passes(k) ? EX_OSERR : EX_NOPERM;
-                text_copy(text, SINK_ADMIN_TEXT_MAX, k == -ENOMEM ? strerror(ENOMEM) : problem.text);
-        }
-        return k;
-}
-
 static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *section) {
         const SinkAdmin *admin = types_sink(section->sink)->admin;
         const SinkRejectedQuery query = {
@@ -416,11 +398,10 @@ static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *sect
         void *sink = NULL;
         int k;
 
-        if (!admin || !admin->each_rejected || (r->id && is_in_outbox(r->id)))
+        if (!admin || !admin->each_rejected || (r->id && is_in_outbox(r->id)) ||
+                !session_secrets(r->session, section->subscription, section->section, section->keys))
                 return;
-        k = read_secrets(r, r->secrets, section, text);
-        if (k == 0)
-                k = admin->open(section, &sink, text);
+        k = admin->open(section, &sink, text);
         if (k == 0 && (r->action == ACTION_REPLAY || r->action == ACTION_DROP))
                 k = sink_act_on_found(r, admin, sink, text);
         else if (k == 0)
@@ -475,37 +456,25 @@ static bool store_write(SinkHost *host, Loop *loop, const WireMessage *message, 
 
 static bool store_replay(Rejected *r, const SubscriptionConfig *section, const WireMessage *message,
         char text[static SINK_ADMIN_TEXT_MAX]) {
-        SinkHostCallbacks callbacks = { .on_answer = on_nothing,
+        const Session *session = r->session;
+        const SinkHostCallbacks callbacks = { .on_answer = on_nothing,
                 .on_seen = on_nothing_seen,
-                .means = { .state_dir = r->config->state_dir, .guest = true } };
+                .means = { session->loop, session->http, session->secrets, session->config->state_dir, true } };
         char problem[SINK_ADMIN_TEXT_MAX] = "";
         SinkHost *host = NULL;
         bool stored = false;
         int k;
 
-        (void) signal(SIGPIPE, SIG_IGN);
-        k = secrets_new(&callbacks.means.secrets);
-        if (k >= 0)
-                k = read_secrets(r, callbacks.means.secrets, section, problem);
-        if (k >= 0)
-                k = loop_new(&callbacks.means.loop);
-        if (k >= 0)
-                k = http_new(callbacks.means.loop, "sensorqd/" SENSORQD_VERSION, &callbacks.means.http);
-        if (k >= 0)
-                k = sink_host_new(types_sink(section->sink), section, &callbacks, &host, problem);
+        k = sink_host_new(types_sink(section->sink), section, &callbacks, &host, problem);
         if (k < 0)
                 text_copy(text, SINK_ADMIN_TEXT_MAX, problem[0] ? problem : strerror(-k));
         else
-                stored = store_write(host, callbacks.means.loop, message, text);
-        secrets_conceal(callbacks.means.secrets, text);
+                stored = store_write(host, session->loop, message, text);
         (void) sink_host_free(host);
-        secrets_free(callbacks.means.secrets);
-        http_free(callbacks.means.http);
-        loop_free(callbacks.means.loop);
         return stored;
 }
 
-/* Returns false when the message was not stored; it is then kept. */
+/* Returns false when the message was not stored; it is then kept. *text* becomes "" when a line was printed. */
 static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
         _cleanup_(rejected_message_done) RejectedMessage message = {};
         const SubscriptionConfig *section;
@@ -513,15 +482,17 @@ static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[
         int k;
 
         k = rejected_guest_message(guest, id, &message);
-        section = k == 0 ? config_find_subscription(r->config, message.subscription) : NULL;
+        section = k == 0 ? config_find_subscription(r->session->config, message.subscription) : NULL;
         if (k != 0)
                 text_copy(text, SINK_ADMIN_TEXT_MAX, k < 0 ? strerror(-k) : "the file is damaged");
         else if (!section)
                 text_copy(text, SINK_ADMIN_TEXT_MAX,
                         "no subscription of this configuration has that name any more; replay it with a copy of the "
                         "configuration that has it (sensorqd -c FILE rejected replay ...)");
-        else
+        else if (session_secrets(r->session, id, section->section, section->keys))
                 stored = store_replay(r, section, &message.wire, text);
+        else
+                text[0] = '\0';
         return stored;
 }
 
@@ -537,7 +508,8 @@ static void store_act(Rejected *r, Sql *guest, const char *id) {
                 if (!done)
                         text_copy(text, sizeof(text), k < 0 ? strerror(-k) : "the file is damaged");
         }
-        tell(r, id, done, text);
+        if (*text)
+                tell(r, id, done, text);
 }
 
 static int store_on_rows(Rejected *r, Sql *guest) {
@@ -563,7 +535,7 @@ static void rejected_in_store(Rejected *r) {
 
         if (r->id && is_in_outbox(r->id))
                 return;
-        k = rejected_guest_open(r->config->state_dir, &guest);
+        k = rejected_guest_open(r->session->config->state_dir, &guest);
         if (k == -ENOENT)
                 return;
         if (k == 0)
@@ -579,13 +551,14 @@ static void rejected_in_store(Rejected *r) {
 /* ---- the verb ---- */
 
 static void rejected_everywhere(Rejected *r, const char *id) {
-        size_t before = r->found + r->failed;
+        const Config *config = r->session->config;
+        size_t before = r->found + r->session->failed;
 
         r->id = id;
         rejected_of_sources(r);
         rejected_in_outbox(r);
-        for (size_t i = 0; i < r->config->n_subscriptions; i++)
-                rejected_in_subscription(r, &r->config->subscriptions[i]);
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                rejected_in_subscription(r, &config->subscriptions[i]);
         rejected_in_store(r);
         if (r->others.size > 0)
                 fprintf(stderr,
@@ -593,7 +566,7 @@ static void rejected_everywhere(Rejected *r, const char *id) {
                         "there, too. With a copy of the configuration that names one (sensorqd -c FILE rejected ...) "
                         "they are listed, replayed and dropped:\n%s",
                         r->others.data);
-        if (r->found + r->failed > before)
+        if (r->found + r->session->failed > before)
                 return;
         if (id)
                 tell(r, id, false, "no rejected reading of that name; see: sensorqd rejected list");
@@ -632,14 +605,20 @@ static bool may_drop_all(void) {
 }
 
 int verb_rejected(Config *config, int argc, char **argv, bool all) {
-        Rejected r = { .config = config };
+        _cleanup_(session_closep) Session *session = NULL;
+        Rejected r = {};
+        int k;
 
         if (!parse_action(argc, argv, all, &r.action))
                 return EX_USAGE;
         if (all && r.action == ACTION_DROP && !may_drop_all())
                 return EX_TEMPFAIL;
-        if (secrets_new(&r.secrets) < 0)
-                return EX_OSERR;
+        k = session_open_local(config, &session);
+        if (k != 0)
+                return k;
+        if (r.action != ACTION_REPLAY)
+                (void) signal(SIGPIPE, SIG_DFL); /* a pager or head(1) that has seen enough ends this, too */
+        r.session = session;
         if (open_outbox(&r)) {
                 if (argc == 1)
                         rejected_everywhere(&r, NULL);
@@ -648,8 +627,7 @@ int verb_rejected(Config *config, int argc, char **argv, bool all) {
         }
         bytes_done(&r.others);
         r.outbox = outbox_guest_close(r.outbox);
-        r.secrets = secrets_free(r.secrets);
         if (r.requeued)
                 service_knock(config->state_dir);
-        return r.secret_exit != 0 ? r.secret_exit : r.failed > 0 ? EX_UNAVAILABLE : EX_OK;
+        return session_exit_code(session);
 }
