@@ -60,88 +60,83 @@ static _printf_(3, 4) int fail(CredentialsError *error, int r, const char *forma
 
 typedef struct KeyFile {
         Credentials *c;
-        const char *path;
+        const char *path; /* its name in messages */
         CredentialsError *error;
+        int result; /* the first error; those after it are ignored */
 } KeyFile;
 
+static _printf_(3, 4) void file_fail(KeyFile *f, int r, const char *format, ...) {
+        TextRoom words = { .text = f->error->text, .size = sizeof(f->error->text) };
+        char what[sizeof(f->error->text)];
+        va_list arguments;
+
+        if (f->result < 0)
+                return;
+        va_start(arguments, format);
+        (void) vsnprintf(what, sizeof(what), format, arguments);
+        va_end(arguments);
+        text_add(&words, "%s: %s", f->path, what);
+        f->result = r;
+}
+
+static void file_no_memory(KeyFile *f) {
+        file_fail(f, -ENOMEM, "out of memory");
+}
+
 /* Copies member *key*, or *fallback* when the member is missing. It is an error when *fallback* is NULL as well. */
-static int copy_member(const KeyFile *f, Json *json, const char *key, const char *fallback, char **ret) {
+static void copy_member(KeyFile *f, Json *json, const char *key, const char *fallback, char **ret) {
         const char *value = json_get_string(json, key);
 
         if (!value || value[0] == '\0')
                 value = fallback;
         if (!value)
-                return fail(f->error, -EBADMSG, "%s: `%s` is missing: use the file as it was downloaded", f->path, key);
+                return file_fail(f, -EBADMSG, "`%s` is missing: use the file as it was downloaded", key);
 
         *ret = strdup(value);
-        return *ret ? 0 : fail(f->error, -ENOMEM, "%s: out of memory", f->path);
+        if (!*ret)
+                file_no_memory(f);
 }
 
 /* The same for a URL that signed or secret data is sent to: only https, or http to this machine. */
-static int copy_url(const KeyFile *f, Json *json, const char *key, const char *fallback, char **ret) {
-        int r = copy_member(f, json, key, fallback, ret);
-
-        if (r < 0)
-                return r;
-        if (http_url_check(*ret) != HTTP_URL_OK)
-                return fail(f->error, -EBADMSG, "%s: `%s` must be an https URL (plain http only to this machine)",
-                        f->path, key);
-        return 0;
+static void copy_url(KeyFile *f, Json *json, const char *key, const char *fallback, char **ret) {
+        copy_member(f, json, key, fallback, ret);
+        if (*ret && http_url_check(*ret) != HTTP_URL_OK)
+                file_fail(f, -EBADMSG, "`%s` must be an https URL (plain http only to this machine)", key);
 }
 
-static int read_key(const KeyFile *f, Json *json) {
+static void read_key(KeyFile *f, Json *json) {
         const char *pem = json_get_string(json, "private_key");
         int r;
 
         if (!pem)
-                return fail(
-                        f->error, -EBADMSG, "%s: `private_key` is missing: use the file as it was downloaded", f->path);
+                return file_fail(f, -EBADMSG, "`private_key` is missing: use the file as it was downloaded");
 
         r = jws_key_parse(pem, &f->c->key);
         if (r == -ENOMEM)
-                return fail(f->error, r, "%s: out of memory", f->path);
-        if (r == -EBADMSG && strstr(pem, "\\n"))
-                return fail(f->error, r,
-                        "%s: `private_key` has \\n in place of line breaks (copied by hand?): use the file as it was "
-                        "downloaded",
-                        f->path);
-        if (r < 0)
-                return fail(f->error, r,
-                        "%s: `private_key` is not an RSA key in PEM, or is damaged: use the file as it was downloaded",
-                        f->path);
-        return 0;
+                file_no_memory(f);
+        else if (r == -EBADMSG && strstr(pem, "\\n"))
+                file_fail(f, r,
+                        "`private_key` has \\n in place of line breaks (copied by hand?): use the file as it was "
+                        "downloaded");
+        else if (r < 0)
+                file_fail(f, r,
+                        "`private_key` is not an RSA key in PEM, or is damaged: use the file as it was downloaded");
 }
 
-static int read_service_account(const KeyFile *f, Json *json) {
-        int r;
-
+static void read_service_account(KeyFile *f, Json *json) {
         f->c->kind = CREDENTIALS_SERVICE_ACCOUNT;
-        r = copy_member(f, json, "client_email", NULL, &f->c->client_email);
-        if (r < 0)
-                return r;
-        r = copy_member(f, json, "private_key_id", "", &f->c->private_key_id);
-        if (r < 0)
-                return r;
-        r = copy_url(f, json, "token_uri", CREDENTIALS_TOKEN_ENDPOINT, &f->c->token_uri);
-        if (r < 0)
-                return r;
-        return read_key(f, json);
+        copy_member(f, json, "client_email", NULL, &f->c->client_email);
+        copy_member(f, json, "private_key_id", "", &f->c->private_key_id);
+        copy_url(f, json, "token_uri", CREDENTIALS_TOKEN_ENDPOINT, &f->c->token_uri);
+        read_key(f, json);
 }
 
-static int read_authorized_user(const KeyFile *f, Json *json) {
-        int r;
-
+static void read_authorized_user(KeyFile *f, Json *json) {
         f->c->kind = CREDENTIALS_AUTHORIZED_USER;
-        r = copy_member(f, json, "client_id", NULL, &f->c->client_id);
-        if (r < 0)
-                return r;
-        r = copy_member(f, json, "client_secret", NULL, &f->c->client_secret);
-        if (r < 0)
-                return r;
-        r = copy_member(f, json, "refresh_token", NULL, &f->c->refresh_token);
-        if (r < 0)
-                return r;
-        return copy_url(f, json, "token_uri", CREDENTIALS_TOKEN_ENDPOINT, &f->c->token_uri);
+        copy_member(f, json, "client_id", NULL, &f->c->client_id);
+        copy_member(f, json, "client_secret", NULL, &f->c->client_secret);
+        copy_member(f, json, "refresh_token", NULL, &f->c->refresh_token);
+        copy_url(f, json, "token_uri", CREDENTIALS_TOKEN_ENDPOINT, &f->c->token_uri);
 }
 
 /* ---- an identity of another provider ---- */
@@ -168,12 +163,13 @@ static void add_header(void *userdata, const char *name, const char *value) {
         headers->lines[headers->n] = NULL;
 }
 
-static int read_headers(const KeyFile *f, Json *source) {
+static void read_headers(KeyFile *f, Json *source) {
         Headers headers = {};
 
         json_each_string(json_get(source, "headers"), add_header, &headers);
         f->c->subject_headers = headers.lines;
-        return headers.error < 0 ? fail(f->error, headers.error, "%s: out of memory", f->path) : 0;
+        if (headers.error < 0)
+                file_no_memory(f);
 }
 
 /* Whether a token may be fetched from *url*: by https, or by http from this machine or the metadata server. */
@@ -184,161 +180,131 @@ static bool url_gives_tokens(const char *url) {
 }
 
 /* Reads `credential_source`, which says where the other provider's token is. */
-static int read_subject(const KeyFile *f, Json *source) {
+static void read_subject(KeyFile *f, Json *source) {
         Json *format = json_get(source, "format");
         const char *type = json_get_string(format, "type");
-        int r = 0;
 
         if (json_get_string(source, "file"))
-                r = copy_member(f, source, "file", NULL, &f->c->subject_file);
+                copy_member(f, source, "file", NULL, &f->c->subject_file);
         else if (json_get_string(source, "url") && !json_get_string(source, "environment_id"))
-                r = copy_member(f, source, "url", NULL, &f->c->subject_url);
+                copy_member(f, source, "url", NULL, &f->c->subject_url);
         else
-                return fail(f->error, -ENOTSUP,
-                        "%s: `credential_source` must have `file` or `url`; programs, certificates and AWS are not "
-                        "supported",
-                        f->path);
-        if (r < 0)
-                return r;
+                file_fail(f, -ENOTSUP,
+                        "`credential_source` must have `file` or `url`; programs, certificates and AWS are not "
+                        "supported");
         if (f->c->subject_url && !url_gives_tokens(f->c->subject_url))
-                return fail(f->error, -EBADMSG, "%s: `url` must be an https URL (plain http only to this machine)",
-                        f->path);
-        if (type && strcmp(type, "json") == 0) {
-                r = copy_member(f, format, "subject_token_field_name", NULL, &f->c->subject_field);
-                if (r < 0)
-                        return r;
-        }
-        return read_headers(f, source);
+                file_fail(f, -EBADMSG, "`url` must be an https URL (plain http only to this machine)");
+        if (type && strcmp(type, "json") == 0)
+                copy_member(f, format, "subject_token_field_name", NULL, &f->c->subject_field);
+        read_headers(f, source);
 }
 
-static int read_external_account(const KeyFile *f, Json *json) {
-        int r;
-
+static void read_external_account(KeyFile *f, Json *json) {
         f->c->kind = CREDENTIALS_EXTERNAL_ACCOUNT;
         if (json_get_string(json, "client_secret") || json_get_string(json, "workforce_pool_user_project"))
-                return fail(f->error, -ENOTSUP,
-                        "%s: an external_account of a workforce pool or with a client of its own is not supported",
-                        f->path);
-        r = copy_member(f, json, "audience", NULL, &f->c->audience);
-        if (r < 0)
-                return r;
-        r = copy_member(f, json, "subject_token_type", NULL, &f->c->subject_token_type);
-        if (r < 0)
-                return r;
-        r = copy_url(f, json, "token_url", CREDENTIALS_STS_ENDPOINT, &f->c->token_uri);
-        if (r < 0)
-                return r;
-        if (json_get_string(json, "service_account_impersonation_url")) {
-                r = copy_url(f, json, "service_account_impersonation_url", NULL, &f->c->impersonation_url);
-                if (r < 0)
-                        return r;
-        }
-        return read_subject(f, json_get(json, "credential_source"));
+                file_fail(f, -ENOTSUP,
+                        "an external_account of a workforce pool or with a client of its own is not supported");
+        copy_member(f, json, "audience", NULL, &f->c->audience);
+        copy_member(f, json, "subject_token_type", NULL, &f->c->subject_token_type);
+        copy_url(f, json, "token_url", CREDENTIALS_STS_ENDPOINT, &f->c->token_uri);
+        if (json_get_string(json, "service_account_impersonation_url"))
+                copy_url(f, json, "service_account_impersonation_url", NULL, &f->c->impersonation_url);
+        read_subject(f, json_get(json, "credential_source"));
 }
 
 /* ---- by type ---- */
 
-static int read_kind(const KeyFile *f, Json *json) {
+static void read_kind(KeyFile *f, Json *json) {
         const char *type = json_get_string(json, "type"), *universe = json_get_string(json, "universe_domain");
 
         if (!type && (json_get(json, "installed") || json_get(json, "web")))
-                return fail(f->error, -EBADMSG,
-                        "%s: this is an OAuth client, not a key: download a service account's key", f->path);
-        if (!type)
-                return fail(
-                        f->error, -EBADMSG, "%s: `type` is missing: a service account's key file is expected", f->path);
-        if (universe && universe[0] != '\0' && strcmp(universe, UNIVERSE) != 0)
-                return fail(f->error, -ENOTSUP, "%s: universe_domain %s is not supported, only " UNIVERSE, f->path,
-                        universe);
-
-        if (strcmp(type, "service_account") == 0)
-                return read_service_account(f, json);
-        if (strcmp(type, "authorized_user") == 0)
-                return read_authorized_user(f, json);
-        if (strcmp(type, "external_account") == 0)
-                return read_external_account(f, json);
-        return fail(f->error, -ENOTSUP,
-                "%s: credentials of type %s are not supported, only service_account, authorized_user, "
-                "external_account and impersonated_service_account",
-                f->path, type);
+                file_fail(f, -EBADMSG, "this is an OAuth client, not a key: download a service account's key");
+        else if (!type)
+                file_fail(f, -EBADMSG, "`type` is missing: a service account's key file is expected");
+        else if (universe && universe[0] != '\0' && strcmp(universe, UNIVERSE) != 0)
+                file_fail(f, -ENOTSUP, "universe_domain %s is not supported, only " UNIVERSE, universe);
+        else if (strcmp(type, "service_account") == 0)
+                read_service_account(f, json);
+        else if (strcmp(type, "authorized_user") == 0)
+                read_authorized_user(f, json);
+        else if (strcmp(type, "external_account") == 0)
+                read_external_account(f, json);
+        else
+                file_fail(f, -ENOTSUP,
+                        "credentials of type %s are not supported, only service_account, authorized_user, "
+                        "external_account and impersonated_service_account",
+                        type);
 }
 
 /* `gcloud auth application-default login --impersonate-service-account`: `source_credentials` holds the credentials
  * that ask for the service account's token. */
-static int read_impersonated(const KeyFile *f, Json *json) {
+static void read_impersonated(KeyFile *f, Json *json) {
         Json *delegates = json_get(json, "delegates");
-        int r;
 
-        r = read_kind(f, json_get(json, "source_credentials"));
-        if (r < 0)
-                return r;
-        free(f->c->impersonation_url);
-        f->c->impersonation_url = NULL;
-        r = copy_url(f, json, "service_account_impersonation_url", NULL, &f->c->impersonation_url);
-        if (r < 0)
-                return r;
-        if (delegates && !json_at(delegates, 0))
-                return 0;
-        f->c->delegates = delegates ? json_text(delegates) : NULL;
-        return delegates && !f->c->delegates ? fail(f->error, -ENOMEM, "%s: out of memory", f->path) : 0;
+        read_kind(f, json_get(json, "source_credentials"));
+        free(cleanup_steal(f->c->impersonation_url));
+        copy_url(f, json, "service_account_impersonation_url", NULL, &f->c->impersonation_url);
+        if (!json_at(delegates, 0))
+                return;
+        f->c->delegates = json_text(delegates);
+        if (!f->c->delegates)
+                file_no_memory(f);
 }
 
-static int parse_file(const KeyFile *f, const char *text, size_t size) {
+static void read_quota_project(KeyFile *f, Json *json) {
+        copy_member(f, json, "quota_project_id", NULL, &f->c->quota_project);
+        for (const char *letter = f->c->quota_project; letter && *letter != '\0'; letter++)
+                if (*letter <= ' ' || *letter > '~') /* it becomes a header */
+                        file_fail(f, -EBADMSG, "`quota_project_id` is not the id of a project");
+}
+
+static int parse_file(KeyFile *f, const char *text, size_t size) {
         _cleanup_(json_freep) Json *json = NULL;
         const char *type;
         int r;
 
         r = json_parse(text, size, &json);
-        if (r < 0)
-                return fail(f->error, r, "%s: %s", f->path,
+        if (r < 0) {
+                file_fail(f, r, "%s",
                         r == -ENOMEM ? "out of memory" : "not JSON: a service account's key file is expected");
-
+                return r;
+        }
         type = json_get_string(json, "type");
-        r = type && strcmp(type, "impersonated_service_account") == 0 ? read_impersonated(f, json) : read_kind(f, json);
-        if (r < 0)
-                return r;
-        if (!json_get_string(json, "quota_project_id"))
-                return 0;
-        r = copy_member(f, json, "quota_project_id", NULL, &f->c->quota_project);
-        if (r < 0)
-                return r;
-        for (const char *letter = f->c->quota_project; *letter != '\0'; letter++)
-                if (*letter <= ' ' || *letter > '~') /* it becomes a header */
-                        return fail(f->error, -EBADMSG, "%s: `quota_project_id` is not the id of a project", f->path);
-        return 0;
+        if (type && strcmp(type, "impersonated_service_account") == 0)
+                read_impersonated(f, json);
+        else
+                read_kind(f, json);
+        if (json_get_string(json, "quota_project_id"))
+                read_quota_project(f, json);
+        return f->result;
 }
 
 /* *path* is the name of the file in messages. */
 static int load_named(const char *file, const char *path, Credentials **ret, CredentialsError *error) {
-        _cleanup_(credentials_freep) Credentials *c = NULL;
+        _cleanup_(credentials_freep) Credentials *c = calloc(1, sizeof(*c));
         _cleanup_(secret_freep) char *text = NULL;
+        KeyFile f = { c, path, error, 0 };
         size_t size;
         int r;
 
+        if (c)
+                c->origin = strdup(path);
         r = secret_read_file(file, &text, &size);
         if (r == -EACCES)
-                return fail(
-                        error, r, "%s: may not be read by this user (a unit reads it through LoadCredential=)", path);
-        if (r == -EILSEQ)
-                return fail(error, -EBADMSG, "%s: the file is UTF-16; save it as UTF-8", path);
-        if (r == -EBADMSG || r == -EISDIR || r == -EFBIG)
-                return fail(error, -EBADMSG, "%s: not a regular file of at most %d KiB", path, SECRET_SIZE_MAX / 1024);
-        if (r < 0)
-                return fail(error, r, "%s: cannot be read: %s", path, strerror(-r));
-
-        c = calloc(1, sizeof(*c));
-        if (!c)
-                return fail(error, -ENOMEM, "%s: out of memory", path);
-        c->origin = strdup(path);
-        if (!c->origin)
-                return fail(error, -ENOMEM, "%s: out of memory", path);
-
-        r = parse_file(&(KeyFile){ c, path, error }, text, size);
-        if (r < 0)
-                return r;
-
-        *ret = cleanup_steal(c);
-        return 0;
+                file_fail(&f, r, "may not be read by this user (a unit reads it through LoadCredential=)");
+        else if (r == -EILSEQ)
+                file_fail(&f, -EBADMSG, "the file is UTF-16; save it as UTF-8");
+        else if (r == -EBADMSG || r == -EISDIR || r == -EFBIG)
+                file_fail(&f, -EBADMSG, "not a regular file of at most %d KiB", SECRET_SIZE_MAX / 1024);
+        else if (r < 0)
+                file_fail(&f, r, "cannot be read: %s", strerror(-r));
+        else if (!c || !c->origin)
+                file_no_memory(&f);
+        else
+                (void) parse_file(&f, text, size);
+        if (f.result == 0)
+                *ret = cleanup_steal(c);
+        return f.result;
 }
 
 static int load_file(const char *path, Credentials **ret, CredentialsError *error) {
