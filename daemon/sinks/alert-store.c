@@ -360,27 +360,39 @@ int alert_store_open(AlertStore *store, const AlertMoment *moment) {
 
 /* ---- writing ---- */
 
-static int run(SqlStatement *s) {
-        int r = sql_step(s);
+enum { PUT_DEVICE, DROP_DEVICE, PUT_ENTRY, DROP_ENTRY, DROP_DEVICES, DROP_ENTRIES, QUERIES };
 
-        return r == SQL_ROW ? -EIO : r;
-}
+static const char *const queries[QUERIES] = {
+        [PUT_DEVICE] = "INSERT OR REPLACE INTO device VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        [DROP_DEVICE] = "DELETE FROM device WHERE subscription = ?1 AND device = ?2",
+        [PUT_ENTRY] = "INSERT OR REPLACE INTO notice (" NOTICE_COLUMNS
+                      ", subscription, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
+                      "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+        [DROP_ENTRY] = "DELETE FROM notice WHERE id = ?1",
+        [DROP_DEVICES] = "DELETE FROM device WHERE subscription = ?1",
+        [DROP_ENTRIES] = "DELETE FROM notice WHERE subscription = ?1",
+};
 
-static int write_device(const AlertStore *store, SqlStatement *s, const AlertDevice *device) {
+typedef struct Writing {
+        const AlertStore *store;
+        SqlStatement *statements[QUERIES];
+} Writing;
+
+static int write_device(const Writing *w, const AlertDevice *device) {
+        SqlStatement *s = w->statements[PUT_DEVICE];
         _cleanup_bytes_ Bytes states = {};
-        int r = alert_device_write(device, store->rules, &states);
+        int r = alert_device_write(device, w->store->rules, &states);
 
         if (r < 0)
                 return r;
-        sql_reset(s);
-        sql_bind_text(s, 1, store->subscription);
+        sql_bind_text(s, 1, w->store->subscription);
         sql_bind_blob(s, 2, device->key.data, device->key.size);
         sql_bind_text(s, 3, device->source);
         sql_bind_text(s, 4, device->id);
         sql_bind_text(s, 5, device->name);
         sql_bind_text(s, 6, device->site);
         sql_bind_text(s, 7, states.data);
-        return run(s);
+        return sql_run(s);
 }
 
 static void bind_numbers(SqlStatement *s, const AlertEntry *e) {
@@ -396,10 +408,11 @@ static void bind_numbers(SqlStatement *s, const AlertEntry *e) {
         sql_bind_int(s, index, e->turn);
 }
 
-static int write_entry(const AlertStore *store, SqlStatement *s, const AlertDevice *device, AlertEntry *e) {
+static int write_entry(const Writing *w, const AlertDevice *device, AlertEntry *e) {
+        SqlStatement *s = w->statements[PUT_ENTRY];
+
         while (e->id == 0)
                 e->id = (int64_t) (loop_random() >> 1);
-        sql_reset(s);
         sql_bind_blob(s, 1, device->key.data, device->key.size);
         sql_bind_text(s, 2, e->rule_key);
         sql_bind_text(s, 3, e->target);
@@ -408,92 +421,54 @@ static int write_entry(const AlertStore *store, SqlStatement *s, const AlertDevi
         sql_bind_text(s, 6, e->limit);
         sql_bind_text(s, 7, e->value);
         bind_numbers(s, e);
-        sql_bind_text(s, 24, store->subscription);
+        sql_bind_text(s, 24, w->store->subscription);
         sql_bind_int(s, 25, e->id);
-        return run(s);
+        return sql_run(s);
 }
 
-static int delete_entry(SqlStatement *s, const AlertEntry *e) {
-        sql_reset(s);
-        sql_bind_int(s, 1, e->id);
-        return run(s);
+static int drop_entry(const Writing *w, const AlertEntry *e) {
+        sql_bind_int(w->statements[DROP_ENTRY], 1, e->id);
+        return sql_run(w->statements[DROP_ENTRY]);
 }
 
-static int delete_device(const AlertStore *store, SqlStatement *s, const AlertDevice *device) {
-        sql_reset(s);
-        sql_bind_text(s, 1, store->subscription);
-        sql_bind_blob(s, 2, device->key.data, device->key.size);
-        return run(s);
+static int drop_device(const Writing *w, const AlertDevice *device) {
+        sql_bind_text(w->statements[DROP_DEVICE], 1, w->store->subscription);
+        sql_bind_blob(w->statements[DROP_DEVICE], 2, device->key.data, device->key.size);
+        return sql_run(w->statements[DROP_DEVICE]);
 }
 
-typedef struct Writing {
-        const AlertStore *store;
-        SqlStatement *device, *forget, *entry, *remove;
-} Writing;
+static int drop_all(const Writing *w) {
+        int r = 0;
 
-static int prepare(Writing *w) {
-        int r;
-
-        r = sql_prepare(w->store->sql, "INSERT OR REPLACE INTO device VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", &w->device);
-        if (r == 0)
-                r = sql_prepare(
-                        w->store->sql, "DELETE FROM device WHERE subscription = ?1 AND device = ?2", &w->forget);
-        if (r == 0)
-                r = sql_prepare(w->store->sql,
-                        "INSERT OR REPLACE INTO notice (" NOTICE_COLUMNS
-                        ", subscription, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-                        "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
-                        &w->entry);
-        if (r == 0)
-                r = sql_prepare(w->store->sql, "DELETE FROM notice WHERE id = ?1", &w->remove);
+        for (size_t i = DROP_DEVICES; r == 0 && i <= DROP_ENTRIES; i++) {
+                sql_bind_text(w->statements[i], 1, w->store->subscription);
+                r = sql_run(w->statements[i]);
+        }
         return r;
 }
 
-static int write_changes(Writing *w, AlertDevice *device) {
+static int write_changes(const Writing *w, AlertDevice *device) {
         int r = 0;
 
         if (alert_device_is_empty(device))
-                r = delete_device(w->store, w->forget, device);
+                r = drop_device(w, device);
         else if (device->dirty)
-                r = write_device(w->store, w->device, device);
-        for (AlertEntry *e = device->entries; r == 0 && e; e = e->next) {
-                if (!e->dirty || (e->gone && e->id == 0))
-                        continue;
-                r = e->gone ? delete_entry(w->remove, e) : write_entry(w->store, w->entry, device, e);
-        }
-        return r;
-}
-
-static int forget_all(const AlertStore *store) {
-        static const char *const statements[] = { "DELETE FROM device WHERE subscription = ?1",
-                "DELETE FROM notice WHERE subscription = ?1" };
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(statements); i++) {
-                _cleanup_(sql_finalizep) SqlStatement *s = NULL;
-
-                r = sql_prepare(store->sql, statements[i], &s);
-                if (r != 0)
-                        return r;
-                sql_bind_text(s, 1, store->subscription);
-                r = run(s);
-        }
+                r = write_device(w, device);
+        for (AlertEntry *e = device->entries; r == 0 && e; e = e->next)
+                if (e->dirty && !(e->gone && e->id == 0))
+                        r = e->gone ? drop_entry(w, e) : write_entry(w, device, e);
         return r;
 }
 
 static int write_all(const AlertStore *store) {
         Writing w = { .store = store };
-        int r = store->anew ? forget_all(store) : 0;
+        int r = sql_prepare_all(store->sql, queries, QUERIES, w.statements);
 
-        if (r == 0)
-                r = prepare(&w);
-
+        if (r == 0 && store->anew)
+                r = drop_all(&w);
         for (size_t i = 0; r == 0 && i < store->book->n_devices; i++)
                 r = write_changes(&w, store->book->devices[i]);
-        w.device = sql_finalize(w.device);
-        w.forget = sql_finalize(w.forget);
-        w.entry = sql_finalize(w.entry);
-        w.remove = sql_finalize(w.remove);
+        sql_finalize_all(w.statements, QUERIES);
         return r;
 }
 
