@@ -34,11 +34,6 @@ static void put_uint32(char *p, uint32_t value) {
         memcpy(p, &value, sizeof(value));
 }
 
-static void put_uint64(char *p, uint64_t value) {
-        value = htole64(value);
-        memcpy(p, &value, sizeof(value));
-}
-
 /* Completes the current object or array. Returns its size. */
 static uint32_t seal(DocumentWriter *w) {
         uint32_t begin = w->levels[w->level].begin, size = (uint32_t) w->size + 1 - begin;
@@ -88,20 +83,6 @@ int document_key_wide(Slice name, unsigned width, Bytes *ret) {
         return bytes_result(ret);
 }
 
-/* Makes the name that is stored. *ret* is *name* itself when it does not change, else it is in *scratch*. */
-static int stored_key(Slice name, Bytes *scratch, Slice *ret) {
-        int r;
-
-        if (document_key_is_plain(name)) {
-                *ret = name;
-                return DOCUMENT_OK;
-        }
-        bytes_cut(scratch, 0);
-        r = document_key_wide(name, 1, scratch);
-        *ret = (Slice){ scratch->data, scratch->size };
-        return r;
-}
-
 /* `_id`, `pubsub` and `stored_at` of a payload keep their place under the same name with `_` appended. */
 static int rename_reserved(DocumentWriter *w) {
         Slice name = w->key;
@@ -130,10 +111,15 @@ static bool is_among(const DocumentWriter *w, const DocumentWriterLevel *level) 
 
 int document_writer_name(DocumentWriter *w, Slice name) {
         DocumentWriterLevel *level = &w->levels[w->level];
-        int r;
+        int r = DOCUMENT_OK;
 
         assert(!level->array);
-        r = stored_key(name, &w->scratch, &w->key);
+        w->key = name;
+        if (!document_key_is_plain(name)) {
+                bytes_cut(&w->scratch, 0);
+                r = document_key_wide(name, 1, &w->scratch);
+                w->key = (Slice){ w->scratch.data, w->scratch.size };
+        }
         if (r == DOCUMENT_OK && w->level == 0)
                 r = rename_reserved(w);
         if (r != DOCUMENT_OK)
@@ -289,8 +275,9 @@ static int put_number(DocumentWriter *w, bson_type_t type, uint64_t bits) {
         char *value;
         int r = begin_value(w, type, sizeof(bits), &value);
 
+        bits = htole64(bits);
         if (r == DOCUMENT_OK)
-                put_uint64(value, bits);
+                memcpy(value, &bits, sizeof(bits));
         return r;
 }
 
