@@ -215,25 +215,16 @@ static int state_take(Auth *auth, const char *text, size_t size) {
 }
 
 static int state_read(Auth *auth) {
+        _cleanup_(bytes_wipe) Bytes text = {};
         _cleanup_free_ char *path = NULL;
-        _cleanup_close_ int fd = -1;
-        char *text;
-        size_t n;
         int r;
 
         if (text_format(&path, "%s/oauth2-%s.json", auth->state_dir, auth->state_name) < 0)
                 return -ENOMEM;
-        r = file_open_own(path, &fd);
+        r = file_load_own(path, STATE_MAX, &text);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
-        text = calloc(1, STATE_MAX);
-        if (!text)
-                return -ENOMEM;
-        r = file_read(fd, text, STATE_MAX - 1, &n);
-        if (r == 0)
-                r = state_take(auth, text, n);
-        secret_free(text);
-        return r;
+        return state_take(auth, text.data, text.size);
 }
 
 /* ---- OAuth 2: the exchange ---- */

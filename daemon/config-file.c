@@ -316,23 +316,13 @@ static int fail_open(const ConfigReader *reader, int error) {
 
 int config_load(const ConfigInput *input, Config **ret, ConfigErrors *errors) {
         const ConfigReader reader = { .path = input->path, .errors = errors };
-        _cleanup_close_ int fd = -1;
-        Bytes text = {};
+        _cleanup_bytes_ Bytes text = {};
         int r;
 
-        r = file_open(input->path, &fd);
+        r = file_load(input->path, YAML_SIZE_MAX + 1, &text); /* one byte more shows that it is too large */
         if (r < 0)
-                return fail_open(&reader, r);
-        r = bytes_reserve(&text, YAML_SIZE_MAX + 1); /* one byte more shows that it is too large */
-        if (r < 0)
-                return r;
-        r = file_read(fd, text.data, YAML_SIZE_MAX + 1, &text.size);
-        if (r < 0)
-                (void) fail_open(&reader, r);
-        else
-                r = config_parse(input, text.data, text.size, ret, errors);
-
+                return r == -ENOMEM ? r : fail_open(&reader, r);
+        r = config_parse(input, text.data, text.size, ret, errors);
         explicit_bzero(text.data, text.size);
-        bytes_done(&text);
         return r;
 }

@@ -61,21 +61,18 @@ struct ReportStalls {
 
 /* Loads the file of the last process. If it cannot be read, ages are counted from now. */
 static int stalls_load(ReportStalls *stalls) {
-        _cleanup_close_ int fd = -1;
-        _cleanup_free_ char *path = NULL, *text = NULL;
-        size_t size;
+        _cleanup_free_ char *path = NULL;
+        _cleanup_bytes_ Bytes text = {};
+        int r;
 
         if (text_format(&path, "%s/" KEPT_NAME, stalls->state_dir) < 0)
                 return -ENOMEM;
-        if (file_open_own(path, &fd) < 0)
-                return 0;
-        text = calloc(1, KEPT_MAX + 1);
-        if (!text)
-                return -ENOMEM;
-        if (file_read(fd, text, KEPT_MAX, &size) < 0 || size == 0)
-                return 0;
-        stalls->before = cleanup_steal(text);
-        return bytes_append(&stalls->kept, stalls->before, size);
+        r = file_load_own(path, KEPT_MAX, &text);
+        if (r < 0 || text.size == 0)
+                return r == -ENOMEM ? r : 0;
+        r = bytes_append(&stalls->kept, text.data, text.size);
+        stalls->before = bytes_steal(&text).data;
+        return r;
 }
 
 int report_stalls_new(const char *state_dir, ReportStalls **ret) {

@@ -134,32 +134,22 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
 }
 
 int secret_read_file(const char *path, char **ret, size_t *ret_size) {
-        _cleanup_(secret_freep) char *buffer = NULL;
-        _cleanup_close_ int fd = -1;
-        size_t size, mark;
+        _cleanup_(bytes_wipe) Bytes text = {};
+        size_t mark;
         int r;
 
-        r = file_open(path, &fd);
+        r = file_load(path, SECRET_SIZE_MAX + 1, &text); /* one byte more shows that it is too large */
         if (r < 0)
                 return r == -EINVAL ? -EBADMSG : r;
-
-        buffer = malloc(SECRET_SIZE_MAX + 2); /* the full size at once: a buffer that grows leaves copies behind */
-        if (!buffer)
-                return -ENOMEM;
-
-        r = file_read(fd, buffer, SECRET_SIZE_MAX + 1, &size); /* one byte more shows that it is too large */
-        if (r < 0)
-                return r;
-        if (size > SECRET_SIZE_MAX)
+        if (text.size > SECRET_SIZE_MAX)
                 return -EFBIG;
-        if (text_is_utf16(buffer, size))
+        if (text_is_utf16(text.data, text.size))
                 return -EILSEQ;
 
-        mark = text_mark(buffer, size);
-        memmove(buffer, buffer + mark, size - mark);
-        buffer[size - mark] = '\0';
-        *ret = cleanup_steal(buffer);
-        *ret_size = size - mark;
+        mark = text_mark(text.data, text.size);
+        *ret_size = text.size - mark;
+        memmove(text.data, text.data + mark, *ret_size + 1);
+        *ret = bytes_steal(&text).data;
         return 0;
 }
 

@@ -12,9 +12,10 @@
 #include "err.h"
 #include "text.h"
 
-static int open_regular(const char *path, int flags, int *ret_fd) {
+static int load(const char *path, int flags, size_t most, Bytes *ret) {
         _cleanup_close_ int fd = -1;
         struct stat status;
+        int r;
 
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
         if (fd < 0 || fstat(fd, &status) < 0)
@@ -24,16 +25,20 @@ static int open_regular(const char *path, int flags, int *ret_fd) {
         if (!S_ISREG(status.st_mode))
                 return -EINVAL;
 
-        *ret_fd = cleanup_steal_fd(&fd);
-        return 0;
+        r = bytes_reserve(ret, most);
+        if (r == 0)
+                r = file_read(fd, ret->data, most, &ret->size);
+        if (r == 0)
+                ret->data[ret->size] = '\0';
+        return r;
 }
 
-int file_open(const char *path, int *ret_fd) {
-        return open_regular(path, 0, ret_fd);
+int file_load(const char *path, size_t most, Bytes *ret) {
+        return load(path, 0, most, ret);
 }
 
-int file_open_own(const char *path, int *ret_fd) {
-        return open_regular(path, O_NOFOLLOW, ret_fd);
+int file_load_own(const char *path, size_t most, Bytes *ret) {
+        return load(path, O_NOFOLLOW, most, ret);
 }
 
 int file_read(int fd, void *buffer, size_t size, size_t *ret_n) {

@@ -2,17 +2,18 @@
 #pragma once
 /* Small regular files, read and replaced as a whole. */
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <sys/types.h>
 
-/* Opens *path* for reading; the caller closes *ret_fd. Does not wait at a FIFO. -EISDIR; -EINVAL for anything else that
- * is not a regular file; errors of open(2). */
-int file_open(const char *path, int *ret_fd);
+#include "bytes.h"
 
-/* Like file_open(), for a file that file_replace() made. Does not follow a link: where root reads the directory of a
+/* Reads the first *most* bytes of the file into *ret*, which is empty; its memory does not move, so no part of a secret
+ * is left behind. Does not wait at a FIFO. -EISDIR; -EINVAL for anything else that is not a regular file; errors of
+ * open(2) and read(2); -ENOMEM. */
+int file_load(const char *path, size_t most, Bytes *ret);
+
+/* Like file_load(), for a file that file_replace() made. Does not follow a link: where root reads the directory of a
  * service's user, that user may have made the link. -ELOOP for a link. */
-int file_open_own(const char *path, int *ret_fd);
+int file_load_own(const char *path, size_t most, Bytes *ret);
 
 /* Reads until *size* bytes are there or the file ends; *ret_n* gets the number of bytes that were read. */
 int file_read(int fd, void *buffer, size_t size, size_t *ret_n);

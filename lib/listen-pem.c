@@ -25,12 +25,13 @@ bool listen_pem_is_of(const ListenPem *pem, const char *certificate_file, const 
 }
 
 static int pem_load(const char *path, char *text) {
-        _cleanup_close_ int fd = -1;
-        size_t n;
+        _cleanup_(bytes_wipe) Bytes content = {};
         int r;
 
-        r = file_open(path, &fd);
-        return r < 0 ? r : file_read(fd, text, PEM_MAX - 1, &n); /* PEM_MAX zeros were allocated, so a NUL follows */
+        r = file_load(path, PEM_MAX - 1, &content);
+        if (r == 0)
+                memcpy(text, content.data, content.size); /* PEM_MAX zeros were allocated, so a NUL follows */
+        return r;
 }
 
 int listen_pem_read(ListenPem *pem) {

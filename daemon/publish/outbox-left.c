@@ -70,13 +70,11 @@ static const char *first_directory(const char *state_dir) {
 /* Reads the notes; "" when there are none. */
 static void notes_read(const char *given, char notes[static NOTES_MAX + 1]) {
         _cleanup_free_ char *path = NULL;
-        _cleanup_close_ int fd = -1;
-        size_t n = 0;
+        _cleanup_bytes_ Bytes text = {};
 
-        if (text_format(&path, "%s/" NOTES_FILE, given) == 0 && file_open_own(path, &fd) == 0 &&
-                file_read(fd, notes, NOTES_MAX, &n) < 0)
-                n = 0;
-        notes[n] = '\0';
+        if (text_format(&path, "%s/" NOTES_FILE, given) == 0)
+                (void) file_load_own(path, NOTES_MAX, &text);
+        text_copy(notes, NOTES_MAX + 1, text.data ?: "");
 }
 
 void outbox_left(const char *state_dir, bool publishes, OutboxLeft *ret) {

@@ -110,29 +110,27 @@ static int state_owner(const MqttSession *s, char **ret) {
  * 0.3.0); the other lines are its filters. If the file cannot be read or belongs to another session, it is ignored.
  * Then everything is subscribed to again, because an old session at the broker may not have all our topics. */
 static void state_read(MqttSession *s) {
-        _cleanup_free_ char *name = NULL, *path = NULL, *text = NULL, *owner = NULL;
-        _cleanup_close_ int fd = -1;
+        _cleanup_free_ char *name = NULL, *path = NULL, *owner = NULL;
+        _cleanup_bytes_ Bytes text = {};
         char *newline, *blank;
-        size_t n;
 
         if (s->spec.clean || state_name(s, &name) < 0 || state_owner(s, &owner) < 0)
                 return;
         if (text_format(&path, "%s/%s", s->spec.state_dir, name) < 0)
                 return;
-        text = calloc(1, STATE_MAX);
-        if (!text || file_open_own(path, &fd) < 0 || file_read(fd, text, STATE_MAX - 1, &n) < 0)
+        if (file_load_own(path, STATE_MAX, &text) < 0)
                 return;
-        newline = strchr(text, '\n');
-        if (!newline || newline == text)
+        newline = strchr(text.data, '\n');
+        if (!newline || newline == text.data)
                 return;
         *newline = '\0';
-        blank = strchr(text, ' ');
+        blank = strchr(text.data, ' ');
         if (blank && strcmp(blank + 1, owner) != 0)
                 return;
         if (blank)
                 *blank = '\0';
         if (bytes_append_text(&s->filters, newline + 1) == 0)
-                s->id = strdup(text);
+                s->id = strdup(text.data);
 }
 
 static void state_write(MqttSession *s, bool subscribed) {

@@ -39,20 +39,10 @@ static bool is_text_of_example(const Bytes *text) {
 
 /* Returns 1 when the file is the unchanged example of this or an earlier release, else 0, or an errno. */
 static int is_example(const char *path) {
-        _cleanup_close_ int fd = -1;
         _cleanup_bytes_ Bytes text = {};
-        int r;
+        int r = file_load(path, YAML_SIZE_MAX, &text);
 
-        r = file_open(path, &fd);
-        if (r < 0)
-                return r;
-        r = bytes_reserve(&text, YAML_SIZE_MAX);
-        if (r < 0)
-                return r;
-        r = file_read(fd, text.data, YAML_SIZE_MAX, &text.size);
-        if (r < 0)
-                return r;
-        return is_text_of_example(&text);
+        return r < 0 ? r : is_text_of_example(&text);
 }
 
 /* Whether the nearest existing directory may be written to, so that missing ones can be made in it. 0, or an errno. */

@@ -21,19 +21,6 @@
 #define WATCH_SECONDS 2
 #define STALE_USEC (3 * USEC_PER_MINUTE) /* the daemon writes every minute at least */
 
-static int read_file(const char *path, Bytes *ret) {
-        _cleanup_close_ int fd = -1;
-        int r;
-
-        r = file_open_own(path, &fd);
-        if (r < 0)
-                return r;
-        r = bytes_reserve(ret, STATUS_FILE_MAX);
-        if (r < 0)
-                return r;
-        return file_read(fd, ret->data, STATUS_FILE_MAX, &ret->size);
-}
-
 /* The runtime directory of the unit that the configuration belongs to: sensorqd.yaml -> /run/sensorqd, NAME.yaml ->
  * /run/sensorqd-NAME. */
 static int runtime_directory(const char *config_path, char **ret) {
@@ -54,7 +41,7 @@ static int read_status(const char *directory, const char *config_path, char **re
 
         if (text_format(&path, "%s/status.json", directory) < 0)
                 return -ENOMEM;
-        r = read_file(path, &text);
+        r = file_load_own(path, STATUS_FILE_MAX, &text);
         if (r < 0)
                 return r;
         r = json_parse(text.data, text.size, &json);
@@ -255,7 +242,7 @@ static bool tell_stale(Json *json, const char *path, const char *unit) {
 static void print_file(const char *path) {
         _cleanup_bytes_ Bytes text = {};
 
-        if (read_file(path, &text) == 0)
+        if (file_load_own(path, STATUS_FILE_MAX, &text) == 0)
                 (void) fwrite(text.data, 1, text.size, stdout);
 }
 

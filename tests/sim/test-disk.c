@@ -56,18 +56,10 @@ static void sync_directory(const char *path) {
 
 /* What the file holds; NULL: it is not there. The caller frees it. */
 static char *get(const char *path) {
-        char *text = calloc(1, 70000);
-        size_t n;
-        int fd;
+        Bytes text = {};
 
-        assert_non_null(text);
-        if (file_open(path, &fd) < 0) {
-                free(text);
-                return NULL;
-        }
-        assert_int_equal(file_read(fd, text, 69999, &n), 0);
-        assert_int_equal(close(fd), 0);
-        return text;
+        (void) file_load(path, 70000, &text);
+        return text.data;
 }
 
 static void cut(Disk *disk) {
