@@ -50,12 +50,12 @@ static int store_renew(PageStore *store) {
         for (size_t i = 0; (series = page_series_at(store->series, i)); i++)
                 series->changed = true;
         r = page_tables_open(store->directory, &store->tables);
-        return r == 0 ? PAGE_STORE_ASIDE : r == SQL_DAMAGED ? -EIO : r;
+        return r == 0 ? PAGE_STORE_ASIDE : r == -EUCLEAN ? -EIO : r;
 }
 
 /* Every call that reads or writes ends with this. */
 static int store_ended(PageStore *store, int r) {
-        return r == SQL_DAMAGED ? store_renew(store) : r;
+        return r == -EUCLEAN ? store_renew(store) : r;
 }
 
 /* ---- saving ---- */
@@ -162,7 +162,7 @@ int page_store_save(PageStore *store) {
                 again = save_all(store);
         }
         if (again != 0)
-                return again == SQL_DAMAGED ? -EIO : again;
+                return again == -EUCLEAN ? -EIO : again;
         note_saved(store);
         return r;
 }

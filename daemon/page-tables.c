@@ -145,7 +145,7 @@ int page_tables_open(const char *directory, PageTables **ret) {
         if (r == 0)
                 r = file_prepare(tables);
         if (r == -EINVAL)
-                r = SQL_DAMAGED; /* a table is missing */
+                r = -EUCLEAN; /* a table is missing */
         if (r == 0)
                 *ret = cleanup_steal(tables);
         return r;
@@ -220,11 +220,11 @@ static int load_row(PageSeriesTable *table, SqlStatement *statement) {
         if (!texts_are_sound(&(PageSeriesKey){ source, device, labels, field }, name) ||
                 !numbers_are_sound(sql_column_int(statement, 0), sql_column_int(statement, 6),
                         sql_column_int(statement, 7), sql_column_double(statement, 8)))
-                return SQL_DAMAGED;
+                return -EUCLEAN;
         r = page_series_find(
                 table, &(PageSeriesKey){ source, device, labels, field }, sql_column_int(statement, 0), &series);
         if (r != PAGE_SERIES_ADDED)
-                return r < 0 ? r : SQL_DAMAGED;
+                return r < 0 ? r : -EUCLEAN;
         r = page_series_note(series, name, sql_column_int(statement, 6), 0);
         if (r == 0)
                 r = page_series_note(series, name, sql_column_int(statement, 7), sql_column_double(statement, 8));
@@ -265,7 +265,7 @@ static int load_past(PageTables *tables, PagePast *past) {
         past->complete = sql_column_int(statement, 3) > 0;
         if (!time_is_sound(past->begun) || tables->minutes_from < 0 || tables->minutes_from > TIME_MAX_SEC / 60 ||
                 tables->fives_from < 0 || tables->fives_from > tables->minutes_from)
-                return SQL_DAMAGED;
+                return -EUCLEAN;
         mark = sql_column(statement, 4);
         bytes_cut(&past->mark, 0);
         return bytes_append(&past->mark, mark.data ? mark.data : "", mark.size);
@@ -290,7 +290,7 @@ int page_tables_end(PageTables *tables, int r) {
         if (r == 0)
                 return 0;
         if (r == -EINVAL || r == -EEXIST)
-                r = SQL_DAMAGED; /* numbers are there that cannot be added up */
+                r = -EUCLEAN; /* numbers are there that cannot be added up */
         tables->minutes_from = tables->before[0];
         tables->fives_from = tables->before[1];
         return r;
@@ -319,7 +319,7 @@ static int roll_minutes(PageTables *tables, int64_t target) {
                 int r = first_minute(tables, &first);
 
                 if (r == 0 && first <= before)
-                        r = SQL_DAMAGED; /* it is not a number, and would be found for ever */
+                        r = -EUCLEAN; /* it is not a number, and would be found for ever */
                 if (r != 0)
                         return r;
                 before = first;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* page.sqlite: its tables. A value is in one table, by its age; page-store.h says which. All results are those of
- * lib/sql.h: 0, SQL_DAMAGED, or a negative errno. */
+ * lib/sql.h: 0, or a negative errno. */
 
 #include "lib/bytes.h"
 #include "lib/clock.h"

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "err.h"
 #include "file.h"
 #include "text.h"
 
@@ -57,13 +56,18 @@ struct SqlStatement {
         int error; /* the first error of a binding */
 };
 
+/* EUCLEAN: the file system is damaged. As a result of this module it would mean that the database is. */
+static int file_error(int error) {
+        return error == EUCLEAN || error <= 0 ? -EIO : -error;
+}
+
 /* Returns the errno of the system call that failed below SQLite, or *other* when SQLite kept none. */
 static int system_error(sqlite3 *db, int other) {
         int error = sqlite3_system_errno(db);
 
         if (error == EDQUOT)
                 return -ENOSPC;
-        return error > 0 ? -error : other;
+        return error > 0 ? file_error(error) : other;
 }
 
 /* Translates a result code into an outcome of the header. SQLite's extended codes have the basic code in their low
@@ -77,7 +81,7 @@ static int result(sqlite3 *db, int code) {
                 return SQL_ROW;
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
-                return SQL_DAMAGED;
+                return -EUCLEAN;
         case SQLITE_FULL:
                 return -ENOSPC;
         case SQLITE_IOERR:
@@ -125,12 +129,12 @@ static int prepare_file(const char *path, bool foreign) {
 
         if (fd >= 0) {
                 file_give(fd, path);
-                return fchmod(fd, 0600) < 0 ? err_errno() : 0;
+                return fchmod(fd, 0600) < 0 ? file_error(errno) : 0;
         }
         if (errno != EEXIST)
-                return err_errno();
+                return file_error(errno);
         if (fstatat(AT_FDCWD, path, &st, links) < 0)
-                return err_errno();
+                return file_error(errno);
         if (S_ISLNK(st.st_mode))
                 return -ELOOP;
         if (S_ISREG(st.st_mode) && (st.st_mode & 0077) != 0)
@@ -148,7 +152,7 @@ static int find_file(const char *path, char **ret) {
                 return -ENOMEM;
         real = realpath(directory, NULL);
         if (!real)
-                return err_errno();
+                return file_error(errno);
         if (text_format(ret, "%s/%s", real, slash ? slash + 1 : path) < 0)
                 return -ENOMEM;
         return 0;
@@ -303,7 +307,7 @@ static int sync_names(const char *path) {
         if (!directory)
                 return -ENOMEM;
         fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return fd < 0 || fsync(fd) < 0 ? err_errno() : 0;
+        return fd < 0 || fsync(fd) < 0 ? file_error(errno) : 0;
 }
 
 static int open_database(const char *path, bool alone, Sql **ret) {

@@ -15,15 +15,15 @@ typedef struct SqlStatement SqlStatement;
 
 enum {
         SQL_DONE = 0,
-        SQL_ROW = 1,     /* sql_step(): there is a row to read */
-        SQL_DAMAGED = 2, /* SQLITE_CORRUPT or SQLITE_NOTADB: the file is not a usable database */
+        SQL_ROW = 1, /* sql_step(): there is a row to read */
 };
 
 /* Opens the database at *path*; creates it with mode 0600, whatever the umask is. These errors hold for every call:
- * SQL_DAMAGED, -ENOSPC (SQLITE_FULL, or an I/O error that was ENOSPC/EDQUOT), -EROFS (SQLITE_READONLY), -EBUSY
- * (locked), -EACCES/-ENOENT (SQLITE_CANTOPEN; or its own errno), -EIO, -ENOMEM; -EEXIST for a constraint, -E2BIG for a
- * value over SQLite's limit, -EINVAL for wrong SQL. Only sql_open() returns -ENODEV, when the file system has no shared
- * memory, which a WAL needs (9p, CIFS, ntfs3), and -EOPNOTSUPP, when a WAL is not possible for another reason. */
+ * -EUCLEAN (SQLITE_CORRUPT or SQLITE_NOTADB: the file is damaged, or no database), -ENOSPC (SQLITE_FULL, or an I/O
+ * error that was ENOSPC/EDQUOT), -EROFS (SQLITE_READONLY), -EBUSY (locked), -EACCES/-ENOENT (SQLITE_CANTOPEN; or its
+ * own errno), -EIO, -ENOMEM; -EEXIST for a constraint, -E2BIG for a value over SQLite's limit, -EINVAL for wrong SQL.
+ * Only sql_open() returns -ENODEV, when the file system has no shared memory, which a WAL needs (9p, CIFS, ntfs3), and
+ * -EOPNOTSUPP, when a WAL is not possible for another reason. */
 int sql_open(const char *path, Sql **ret);
 /* Like sql_open(), but without shared memory, for which a full disk has no room. Nobody else can use the file
  * meanwhile. */
@@ -115,7 +115,7 @@ static inline int sql_query_int(Sql *sql, const char *query, int64_t *ret) {
         if (r == 0)
                 r = sql_step(statement);
         if (r != SQL_ROW)
-                return r == SQL_DONE ? -ENODATA : r;
+                return r < 0 ? r : -ENODATA;
         *ret = sql_column_int(statement, 0);
         return 0;
 }

@@ -32,7 +32,7 @@ static int counts_read(OutboxCounts *c, int statement, OutboxCount *ret, int64_t
                         *ret_upto = sql_column_int(s, 2);
         }
         sql_reset(s);
-        return r == SQL_ROW ? 0 : r == SQL_DONE ? -EUCLEAN : outbox_sql_fault(r);
+        return r == SQL_ROW ? 0 : r == SQL_DONE ? -EUCLEAN : r;
 }
 
 static void bind_range(OutboxCounts *c, int statement, int64_t first, int64_t last) {
@@ -75,7 +75,7 @@ int outbox_counts_put(OutboxCounts *c, uint64_t rows, uint64_t bytes, int64_t la
         sql_bind_int(c->statements[SET], 1, (int64_t) c->waiting.rows);
         sql_bind_int(c->statements[SET], 2, (int64_t) c->waiting.bytes);
         sql_bind_int(c->statements[SET], 3, last);
-        return outbox_sql_fault(sql_run(c->statements[SET]));
+        return sql_run(c->statements[SET]);
 }
 
 /* Changes the stored counts by these numbers, which may be negative. */
@@ -83,7 +83,7 @@ static int counts_add(OutboxCounts *c, const char *name, int64_t rows, int64_t b
         sql_bind_int(c->statements[ADD], 1, rows);
         sql_bind_int(c->statements[ADD], 2, bytes);
         sql_bind_text(c->statements[ADD], 3, name);
-        return outbox_sql_fault(sql_run(c->statements[ADD]));
+        return sql_run(c->statements[ADD]);
 }
 
 /* Deletes a range of ids that is completely below or completely above *upto*. */
@@ -95,7 +95,7 @@ static int forget_range(OutboxCounts *c, int64_t first, int64_t last) {
         if (r < 0 || size.rows == 0)
                 return r;
         bind_range(c, RANGE_DELETE, first, last);
-        r = outbox_sql_fault(sql_run(c->statements[RANGE_DELETE]));
+        r = sql_run(c->statements[RANGE_DELETE]);
         if (r < 0)
                 return r;
         c->waiting.rows -= size.rows;

@@ -32,7 +32,7 @@ static int file_check_rows(Sql *sql, const char *query, int64_t upto, int64_t *r
 
         r = sql_prepare(sql, query, &statement);
         if (r != 0)
-                return r == -EINVAL ? -EUCLEAN : outbox_sql_fault(r);
+                return r == -EINVAL ? -EUCLEAN : r;
         while ((r = sql_step(statement)) == SQL_ROW) {
                 int64_t id = sql_column_int(statement, 0), size = sql_column_int(statement, 1);
 
@@ -45,7 +45,7 @@ static int file_check_rows(Sql *sql, const char *query, int64_t upto, int64_t *r
         }
         *ret_rows = rows;
         *ret_bytes = bytes;
-        return outbox_sql_fault(r);
+        return r;
 }
 
 #define CHECK_ROWS(table)                                                                                              \
@@ -59,7 +59,7 @@ static int file_upto(Sql *sql, int64_t version, int64_t *ret) {
         *ret = INT64_MAX;
         if (version < OUTBOX_SCHEMA)
                 return 0;
-        r = outbox_sql_query_int(
+        r = sql_query_int(
                 sql, "SELECT upto FROM counts WHERE name = 'readings' AND upto BETWEEN 0 AND " OUTBOX_SQL_LAST_ID, ret);
         if (r == -ENODATA)
                 *ret = -1;
@@ -71,11 +71,11 @@ static int file_used_bytes(Sql *sql, int64_t *ret) {
         int64_t pages, free_pages, page_size;
         int r;
 
-        r = outbox_sql_query_int(sql, "PRAGMA page_count", &pages);
+        r = sql_query_int(sql, "PRAGMA page_count", &pages);
         if (r == 0)
-                r = outbox_sql_query_int(sql, "PRAGMA freelist_count", &free_pages);
+                r = sql_query_int(sql, "PRAGMA freelist_count", &free_pages);
         if (r == 0)
-                r = outbox_sql_query_int(sql, "PRAGMA page_size", &page_size);
+                r = sql_query_int(sql, "PRAGMA page_size", &page_size);
         if (r < 0)
                 return r;
         *ret = (pages - free_pages) * page_size;
@@ -89,7 +89,7 @@ static int file_check_ids(Sql *sql, int64_t version) {
         int64_t odd;
         int r;
 
-        r = outbox_sql_query_int(sql,
+        r = sql_query_int(sql,
                 version == 1 ? "SELECT " CHECK_ID("sqlite_sequence", "seq")
                              : "SELECT " CHECK_ID("sqlite_sequence", "seq") " OR " CHECK_ID("unreadable", "id"),
                 &odd);
@@ -120,7 +120,7 @@ static int file_check(Sql *sql, int64_t version, int64_t most) {
                 "SELECT count(*) FROM counts WHERE (name, n, bytes) IN (VALUES ('readings', %" PRIi64 ", %" PRIi64
                 "), ('rejected', %" PRIi64 ", %" PRIi64 "))",
                 rows[0], bytes[0], rows[1], bytes[1]);
-        r = outbox_sql_query_int(sql, query, &right);
+        r = sql_query_int(sql, query, &right);
         if (r < 0)
                 return r;
         return right == 2 && upto >= 0 ? 0 : outbox_sql_recount(sql, version);
@@ -186,12 +186,12 @@ static int salvage_copy(int directory, const char *path, int64_t last_id, Sql *o
                 return -ENOMEM;
         if (!own || is_there(directory, OUTBOX_FILE))
                 r = outbox_sql_open(path, &from);
-        if (r < 0)
-                return r; /* temporary; or SQL_DAMAGED: not even the header can be read, so nothing can be copied */
+        if (r < 0 && r != -EUCLEAN) /* -EUCLEAN: not even the header can be read, so nothing can be copied */
+                return r;
         r = salvage_has_room(directory, own ?: from, &ret->needed);
         if (r < 0)
                 return r;
-        r = outbox_sql_fault(sql_open(new, &to));
+        r = sql_open(new, &to);
         if (r == 0 && own)
                 r = outbox_salvage(own, to, last_id, &rows);
         if (r == 0)
@@ -286,10 +286,10 @@ static int file_connect(const char *path, Sql **ret, int64_t *ret_version) {
         _cleanup_(sql_closep) Sql *sql = NULL;
         int r;
 
-        r = outbox_sql_fault(outbox_sql_open(path, &sql));
+        r = outbox_sql_open(path, &sql);
         if (r < 0)
                 return r;
-        r = outbox_sql_query_int(sql, "PRAGMA user_version", ret_version);
+        r = sql_query_int(sql, "PRAGMA user_version", ret_version);
         if (r < 0)
                 return r;
         *ret = cleanup_steal(sql);
@@ -345,7 +345,7 @@ int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql *
         if (r != OUTBOX_OK || !finished)
                 return r;
 
-        r = outbox_sql_query_int(
+        r = sql_query_int(
                 *ret, "SELECT (" OUTBOX_SQL_WAITING ") + (SELECT n FROM counts WHERE name = 'rejected')", &rows);
         ret_salvage->rows = r == 0 ? (uint64_t) rows : 0;
         return OUTBOX_SALVAGED;

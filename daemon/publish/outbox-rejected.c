@@ -28,12 +28,12 @@ int outbox_guest_open(const char *directory, OutboxGuest **ret) {
                 return -ENOMEM;
         if (access(path, F_OK) < 0)
                 return err_errno();
-        r = outbox_sql_fault(sql_open(path, &guest->sql));
+        r = sql_open(path, &guest->sql);
         if (r < 0)
                 return r;
-        r = outbox_sql_fault(sql_exec(guest->sql, WAIT_FOR_OWNER));
+        r = sql_exec(guest->sql, WAIT_FOR_OWNER);
         if (r == 0)
-                r = outbox_sql_query_int(guest->sql, "PRAGMA user_version", &guest->version);
+                r = sql_query_int(guest->sql, "PRAGMA user_version", &guest->version);
         if (r < 0)
                 return r;
         if (guest->version == 0)
@@ -56,7 +56,7 @@ int outbox_guest_waiting(OutboxGuest *guest, uint64_t *ret_rows) {
         int64_t rows;
         int r;
 
-        r = outbox_sql_query_int(guest->sql,
+        r = sql_query_int(guest->sql,
                 guest->version < 3 ? "SELECT n FROM counts WHERE name = 'readings'" : OUTBOX_SQL_WAITING, &rows);
         if (r == 0)
                 *ret_rows = (uint64_t) rows;
@@ -80,7 +80,7 @@ static int listed_next(SqlStatement *s, int64_t after, OutboxRejected *row, Byte
         int r, copied = 0;
 
         sql_bind_int(s, 1, after);
-        r = outbox_sql_fault(sql_step(s));
+        r = sql_step(s);
         if (r == SQL_ROW) {
                 *row = (OutboxRejected){
                         .id = sql_column_int(s, 0),
@@ -100,7 +100,7 @@ static int listed_each(OutboxGuest *guest, const char *query, int64_t after,
         OutboxRejected row = { .id = after };
         int r;
 
-        r = outbox_sql_fault(sql_prepare(guest->sql, query, &s));
+        r = sql_prepare(guest->sql, query, &s);
         while (r == 0 && (r = listed_next(s, row.id, &row, &text)) == SQL_ROW)
                 r = each(userdata, &row);
         return r;
@@ -121,7 +121,7 @@ int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
 /* ---- one of them ---- */
 
 static int guest_begin(OutboxGuest *guest) {
-        int r = outbox_sql_fault(sql_begin(guest->sql, true));
+        int r = sql_begin(guest->sql, true);
 
         guest->began = clock_now();
         return r;
@@ -136,7 +136,7 @@ static void guest_give_way(const OutboxGuest *guest) {
 
 /* Commits if *r* is 0, else rolls back. */
 static int guest_end(OutboxGuest *guest, int r) {
-        r = outbox_sql_fault(sql_end(guest->sql, r));
+        r = sql_end(guest->sql, r);
         guest_give_way(guest);
         return r;
 }
@@ -148,7 +148,7 @@ static int guest_run(OutboxGuest *guest, const char *table, int64_t id, const ch
         int r;
 
         (void) snprintf(query, sizeof(query), "SELECT count(*) FROM %s WHERE id = %" PRIi64, table, id);
-        r = outbox_sql_query_int(guest->sql, query, &found);
+        r = sql_query_int(guest->sql, query, &found);
         if (r < 0 || found == 0)
                 return r < 0 ? r : -ENOENT;
         for (; *statements; statements++) {
@@ -160,7 +160,7 @@ static int guest_run(OutboxGuest *guest, const char *table, int64_t id, const ch
                         r = sql_step(s);
                 }
                 if (r != SQL_DONE)
-                        return outbox_sql_fault(r);
+                        return r;
         }
         return 0;
 }
@@ -211,8 +211,8 @@ int outbox_unread_each_dropped(
 
         if (guest->version == 1)
                 return 0;
-        r = outbox_sql_fault(sql_prepare(guest->sql, "SELECT source, n FROM dropped WHERE n > 0 ORDER BY source", &s));
-        while (r == 0 && (r = outbox_sql_fault(sql_step(s))) == SQL_ROW) {
+        r = sql_prepare(guest->sql, "SELECT source, n FROM dropped WHERE n > 0 ORDER BY source", &s);
+        while (r == 0 && (r = sql_step(s)) == SQL_ROW) {
                 each(userdata, sql_column(s, 0), (uint64_t) sql_column_int(s, 1));
                 r = 0;
         }
@@ -226,7 +226,7 @@ int outbox_unread_forget_dropped(OutboxGuest *guest) {
                 return 0;
         r = guest_begin(guest);
         if (r == 0)
-                r = outbox_sql_fault(sql_exec(guest->sql, "DELETE FROM dropped"));
+                r = sql_exec(guest->sql, "DELETE FROM dropped");
         return guest_end(guest, r);
 }
 
@@ -235,7 +235,7 @@ static int guest_insert(SqlStatement *s, const Reading *reading) {
 
         outbox_sql_bind(s, reading, clock_wall());
         r = sql_run(s);
-        return r == SQL_DONE ? 0 : outbox_sql_fault(r);
+        return r == SQL_DONE ? 0 : r;
 }
 
 static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
@@ -243,8 +243,8 @@ static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
         char count[120];
         int r;
 
-        r = outbox_sql_fault(sql_prepare(
-                guest->sql, "INSERT INTO readings (" COPIED ", labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", &s));
+        r = sql_prepare(
+                guest->sql, "INSERT INTO readings (" COPIED ", labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", &s);
         for (size_t i = 0; r == 0 && i < readings->n; i++)
                 r = guest_insert(s, &readings->items[i]);
         if (r < 0 || guest->version > 2)
@@ -252,7 +252,7 @@ static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
         (void) snprintf(count, sizeof(count),
                 "UPDATE counts SET n = n + %zu, bytes = bytes + %" PRIu64 " WHERE name = 'readings'", readings->n,
                 reading_list_bytes(readings));
-        return outbox_sql_fault(sql_exec(guest->sql, count));
+        return sql_exec(guest->sql, count);
 }
 
 int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *readings) {

@@ -76,8 +76,6 @@ static int salvage_look(Salvage *s, int64_t id, SqlStatement *select) {
                 r = sql_column_int(s->look, 0) ? ROW_KNOWN : ROW_TAKEN;
         else if (r == SQL_DONE)
                 r = ROW_NEW;
-        else
-                r = outbox_sql_fault(r);
         sql_reset(s->look);
         return r;
 }
@@ -101,14 +99,14 @@ static int salvage_row(Salvage *s, SqlStatement *select) {
         sql_bind_int(s->insert, s->table->n + 1, id);
         r = sql_run(s->insert);
         if (r != SQL_DONE)
-                return outbox_sql_fault(r);
+                return r;
 
         s->rows++;
         s->uncommitted += sql_column(select, ROW_PAYLOAD).size;
         if (s->uncommitted < SALVAGE_COMMIT_BYTES)
                 return ROW_NEW;
         s->uncommitted = 0;
-        return outbox_sql_fault(sql_exec(s->to, "COMMIT; BEGIN"));
+        return sql_exec(s->to, "COMMIT; BEGIN");
 }
 
 enum { RUN_END = 0, RUN_STOPPED = 1 };
@@ -167,18 +165,18 @@ static int salvage_query(Salvage *s, bool labels, const char *tail, SqlStatement
         return sql_prepare(s->from, query, ret);
 }
 
-/* Prepares the statements. 0: the table exists in the damaged file. SQL_DAMAGED or -EINVAL: it does not. */
+/* Prepares the statements. 0: the table exists in the damaged file. -EUCLEAN or -EINVAL: it does not. */
 static int salvage_prepare(Salvage *s) {
         bool labels = true;
         char look[128];
         int r;
 
         (void) snprintf(look, sizeof(look), "SELECT key = ?2 AND payload = ?6 FROM %s WHERE id = ?1", s->table->name);
-        r = outbox_sql_fault(sql_prepare(s->to, look, &s->look));
+        r = sql_prepare(s->to, look, &s->look);
         if (r == 0)
-                r = outbox_sql_fault(sql_prepare(s->to, s->table->insert, &s->insert));
+                r = sql_prepare(s->to, s->table->insert, &s->insert);
         if (r < 0)
-                return r;
+                return r == -EUCLEAN ? -EIO : r; /* the new file: that says nothing of the table */
 
         r = salvage_query(s, labels, "ORDER BY id", &s->forward);
         if (r == -EINVAL) /* schema 1 has no labels */
@@ -191,7 +189,7 @@ static int salvage_rows(Salvage *s) {
         int r;
 
         r = salvage_prepare(s);
-        if (r == SQL_DAMAGED || r == -EINVAL) {
+        if (r == -EUCLEAN || r == -EINVAL) {
                 s->lost = true;
                 return 0; /* the table does not exist any more */
         }
@@ -231,7 +229,7 @@ static int salvage_extra(Salvage *s, const char *name, int n, const char *which)
                 return 0;
         (void) snprintf(query, sizeof(query), "INSERT OR IGNORE INTO %s VALUES (%.*s)", name, 3 * n - 2,
                 "?1,?2,?3,?4,?5,?6,?7");
-        r = outbox_sql_fault(sql_prepare(s->to, query, &insert));
+        r = sql_prepare(s->to, query, &insert);
         if (r < 0)
                 return r;
         while (sql_step(select) == SQL_ROW) {
@@ -239,7 +237,7 @@ static int salvage_extra(Salvage *s, const char *name, int n, const char *which)
                         sql_bind_column(insert, i + 1, select, i);
                 r = sql_run(insert);
                 if (r != SQL_DONE)
-                        return outbox_sql_fault(r);
+                        return r;
         }
         return 0;
 }
@@ -252,16 +250,16 @@ static int salvage_sequence(Salvage *s) {
         r = sql_exec(s->to, "INSERT INTO sqlite_sequence (name, seq) SELECT 'readings', 0 "
                             "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'readings')");
         if (r != 0)
-                return outbox_sql_fault(r);
+                return r;
         (void) snprintf(set, sizeof(set),
                 "UPDATE sqlite_sequence SET seq = max(seq, %" PRIi64 ") WHERE name = 'readings'", s->last_id);
-        return outbox_sql_fault(sql_exec(s->to, set));
+        return sql_exec(s->to, set);
 }
 
 static void salvage_learn_last_id(Salvage *s) {
         int64_t sequence;
 
-        if (outbox_sql_query_int(s->from, "SELECT seq FROM sqlite_sequence WHERE name = 'readings'", &sequence) == 0 &&
+        if (sql_query_int(s->from, "SELECT seq FROM sqlite_sequence WHERE name = 'readings'", &sequence) == 0 &&
                 sequence < OUTBOX_SQL_ID_MAX && sequence > s->last_id)
                 s->last_id = sequence;
         else if (s->last_id == 0)
@@ -299,8 +297,8 @@ static int salvage_settle(Sql *to) {
 
         r = outbox_sql_recount(to, OUTBOX_SCHEMA);
         if (r == 0)
-                r = outbox_sql_query_int(to, "PRAGMA wal_checkpoint(TRUNCATE)", &busy);
-        if (r < 0)
+                r = sql_query_int(to, "PRAGMA wal_checkpoint(TRUNCATE)", &busy);
+        if (r != 0)
                 return r;
         return busy ? -EBUSY : 0;
 }
@@ -309,19 +307,19 @@ static int salvage_write(Salvage *s) {
         int64_t version;
         int r;
 
-        r = outbox_sql_query_int(s->to, "PRAGMA user_version", &version);
+        r = sql_query_int(s->to, "PRAGMA user_version", &version);
         if (r == 0)
                 r = outbox_sql_make(s->to, version);
         if (r == 0)
-                r = outbox_sql_fault(sql_exec(s->to, "PRAGMA wal_autocheckpoint = 100"));
+                r = sql_exec(s->to, "PRAGMA wal_autocheckpoint = 100");
         if (r == 0)
-                r = outbox_sql_fault(sql_begin(s->to, false)); /* not durable: salvage_settle() syncs the whole file */
+                r = sql_begin(s->to, false); /* not durable: salvage_settle() syncs the whole file */
         if (r == 0 && s->from)
                 r = salvage_all(s);
         if (r == 0)
                 r = salvage_sequence(s);
         if (r == 0)
-                r = outbox_sql_fault(sql_exec(s->to, "COMMIT"));
+                r = sql_exec(s->to, "COMMIT");
         return r < 0 ? r : salvage_settle(s->to);
 }
 

@@ -61,7 +61,7 @@ void outbox_source_close(OutboxSource *s) {
 static int source_run(OutboxSource *s, int statement) {
         int r = sql_run(s->statements[statement]);
 
-        return r == SQL_ROW ? 0 : outbox_sql_fault(r);
+        return r == SQL_ROW ? 0 : r;
 }
 
 /* ---- keys of readings that may come again ---- */
@@ -226,7 +226,7 @@ int outbox_source_cursor(OutboxSource *s, const char *source, Bytes *ret) {
                 r = bytes_append(ret, value.data, value.size);
         }
         sql_reset(select);
-        return outbox_sql_fault(r);
+        return r;
 }
 
 int outbox_source_dropped(OutboxSource *s, const char *source, uint64_t *ret) {
@@ -237,5 +237,5 @@ int outbox_source_dropped(OutboxSource *s, const char *source, uint64_t *ret) {
         r = sql_step(select);
         *ret = r == SQL_ROW ? (uint64_t) sql_column_int(select, 0) : 0;
         sql_reset(select);
-        return r == SQL_ROW ? 0 : outbox_sql_fault(r);
+        return r == SQL_ROW ? 0 : r;
 }

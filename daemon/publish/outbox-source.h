@@ -20,7 +20,7 @@ typedef struct OutboxSource {
         int64_t offset; /* clock_wall() minus clock_now() at the last commit; 0: there was none */
 } OutboxSource;
 
-/* Errors below are those of lib/sql.h, with -EUCLEAN for a damaged file. */
+/* Errors below are those of lib/sql.h. */
 int outbox_source_open(OutboxSource *s, Sql *sql);
 void outbox_source_close(OutboxSource *s);
 

@@ -54,7 +54,7 @@ _Static_assert(OUTBOX_SCHEMA == 3, "the text above makes schema 3");
 static int in_transaction(Sql *sql, const char *statements) {
         int r = sql_begin(sql, true);
 
-        return outbox_sql_fault(r != 0 ? r : sql_end(sql, sql_exec(sql, statements)));
+        return r != 0 ? r : sql_end(sql, sql_exec(sql, statements));
 }
 
 int outbox_sql_make(Sql *sql, int64_t version) {
@@ -80,7 +80,7 @@ int outbox_sql_open(const char *path, Sql **ret) {
 int outbox_sql_prepare(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret) {
         int r = sql_prepare_all(sql, texts, n, ret);
 
-        return r == -EINVAL ? -EUCLEAN : outbox_sql_fault(r);
+        return r == -EINVAL ? -EUCLEAN : r;
 }
 
 void outbox_sql_bind(SqlStatement *statement, const Reading *reading, usec_t at) {
@@ -92,10 +92,6 @@ void outbox_sql_bind(SqlStatement *statement, const Reading *reading, usec_t at)
         sql_bind_text(statement, 6, reading->device);
         sql_bind_blob(statement, 7, reading->payload.data, reading->payload.size);
         sql_bind_blob(statement, 8, reading->labels.data, reading->labels.size);
-}
-
-int outbox_sql_query_int(Sql *sql, const char *query, int64_t *ret) {
-        return outbox_sql_fault(sql_query_int(sql, query, ret));
 }
 
 void outbox_sql_ping(void *userdata) {

@@ -39,17 +39,9 @@ int outbox_sql_prepare(Sql *sql, const char *const *texts, size_t n, SqlStatemen
 /* Binds ?1 to ?8 of a statement that inserts the reading: size, time, key, source, type, device, payload, labels. */
 void outbox_sql_bind(SqlStatement *statement, const Reading *reading, usec_t at);
 
-/* The first column of the first row of a query. -ENODATA when there is none. */
-int outbox_sql_query_int(Sql *sql, const char *query, int64_t *ret);
-
 /* For sql_set_ping(): tells the service manager that the work takes longer. *userdata* points to the time when it was
  * last told. */
 void outbox_sql_ping(void *userdata);
-
-/* Returns SQL_DAMAGED as a negative errno, so that it is not mistaken for an outcome of this module. */
-static inline int outbox_sql_fault(int r) {
-        return r == SQL_DAMAGED ? -EUCLEAN : r;
-}
 
 /* ---- outbox-counts.c ---- */
 
@@ -72,7 +64,7 @@ typedef struct OutboxCounts {
         SqlStatement *statements[6];
 } OutboxCounts;
 
-/* Errors below are those of lib/sql.h, with -EUCLEAN for a damaged file. */
+/* Errors below are those of lib/sql.h. */
 int outbox_counts_open(OutboxCounts *c, Sql *sql);
 void outbox_counts_close(OutboxCounts *c);
 

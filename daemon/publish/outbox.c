@@ -178,7 +178,7 @@ void outbox_watch(Outbox *o, void (*on_change)(void *userdata), void *userdata) 
 
 /* Steps once and resets, for a statement that returns at most one row. */
 static int outbox_run(Outbox *o, Statement statement) {
-        int r = outbox_sql_fault(sql_run(o->statements[statement]));
+        int r = sql_run(o->statements[statement]);
 
         return r < 0 ? r : 0;
 }
@@ -186,7 +186,7 @@ static int outbox_run(Outbox *o, Statement statement) {
 /* Reads the integer that a statement without parameters returns. */
 static int outbox_read_int(Outbox *o, Statement statement, int64_t *ret) {
         SqlStatement *s = o->statements[statement];
-        int r = outbox_sql_fault(sql_step(s));
+        int r = sql_step(s);
 
         if (r == SQL_ROW)
                 *ret = sql_column_int(s, 0);
@@ -402,14 +402,14 @@ static int outbox_begin(Outbox *o, bool durable) {
         if (r < 0)
                 return r;
         outbox_start_pings(o);
-        r = outbox_sql_fault(sql_begin(o->sql, durable));
+        r = sql_begin(o->sql, durable);
         return r < 0 ? r : outbox_refresh(o);
 }
 
 /* Commits if *r* is 0; else rolls back and restores the counts. */
 static int outbox_end(Outbox *o, int r) {
         if (o->sql)
-                r = outbox_sql_fault(sql_end(o->sql, r));
+                r = sql_end(o->sql, r);
         if (r == 0 || !o->sql)
                 return r;
         o->data_version = -1;
@@ -581,7 +581,7 @@ static int peek_rows(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes
         outbox_rows_done(rows); /* frees the rows of the last attempt */
         sql_bind_int(s, 1, after);
         sql_bind_int(s, 2, (int64_t) max_rows);
-        while ((r = outbox_sql_fault(sql_step(s))) == SQL_ROW) {
+        while ((r = sql_step(s)) == SQL_ROW) {
                 payload += sql_column(s, 5).size;
                 r = rows->n > 0 && payload > max_bytes ? 0 : peek_row(rows, s);
                 if (r < 0 || payload > max_bytes)

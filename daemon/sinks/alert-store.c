@@ -194,7 +194,7 @@ static int read_rows(
         return r;
 }
 
-/* Reads the book. A column with an impossible value counts as damage: SQL_DAMAGED. */
+/* Reads the book. A column with an impossible value counts as damage: -EUCLEAN. */
 static int read_book(const AlertStore *store, AlertBook **ret) {
         _cleanup_(alert_book_freep) AlertBook *book = NULL;
         int r = alert_book_new(store->config, store->rules, &book);
@@ -208,7 +208,7 @@ static int read_book(const AlertStore *store, AlertBook **ret) {
                         store, book, "SELECT " NOTICE_COLUMNS ", id FROM notice WHERE subscription = ?", read_entry);
         if (r == 0)
                 *ret = cleanup_steal(book);
-        return r == -EBADMSG || r == -EINVAL ? SQL_DAMAGED : r;
+        return r == -EBADMSG || r == -EINVAL ? -EUCLEAN : r;
 }
 
 /* ---- opening ---- */
@@ -347,7 +347,7 @@ int alert_store_open(AlertStore *store, const AlertMoment *moment) {
                 return 0;
         store->sql = sql_close(store->sql);
         r = open_and_read(store, moment);
-        if (r == SQL_DAMAGED) {
+        if (r == -EUCLEAN) {
                 r = set_aside(store);
                 if (r == 0)
                         r = open_and_read(store, moment);
@@ -355,7 +355,7 @@ int alert_store_open(AlertStore *store, const AlertMoment *moment) {
         if (r == 0)
                 return 0;
         store->sql = sql_close(store->sql);
-        return r == SQL_DAMAGED ? -EIO : r;
+        return r == -EUCLEAN ? -EIO : r;
 }
 
 /* ---- writing ---- */
@@ -530,7 +530,7 @@ static int write_anew(AlertStore *store) {
 int alert_store_commit(AlertStore *store) {
         int r = store->anew || book_has_changes(store->book) ? write_book(store) : 0;
 
-        if (r == SQL_DAMAGED)
+        if (r == -EUCLEAN)
                 r = write_anew(store);
         if (r == 0) {
                 store->anew = false;
@@ -540,7 +540,7 @@ int alert_store_commit(AlertStore *store) {
         }
         alert_store_drop(store);
         store->sql = sql_close(store->sql);
-        return r == SQL_DAMAGED ? -EIO : r;
+        return r == -EUCLEAN ? -EIO : r;
 }
 
 /* ---- the verbs ---- */
@@ -558,5 +558,5 @@ int alert_store_each(const AlertStoreSpec *spec, AlertBookEach each, void *userd
         for (size_t i = 0; r == 0 && i < store->book->n_devices; i++)
                 for (size_t k = 0; k < store->book->devices[i]->n_slots; k++)
                         each(userdata, store->book->devices[i], &store->book->devices[i]->slots[k]);
-        return r == SQL_DAMAGED ? -EIO : r;
+        return r == -EUCLEAN ? -EIO : r;
 }

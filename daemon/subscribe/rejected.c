@@ -151,8 +151,6 @@ static int find_name(Keeping *k, const WireMessage *message, const Bytes *name) 
                                     slice_same(sql_column(k->find, 1), message->data)
                             ? 1
                             : 2;
-        else if (r == SQL_DAMAGED)
-                r = -EIO;
         sql_reset(k->find);
         return r;
 }
@@ -187,7 +185,7 @@ static int insert(Keeping *k, const SinkItem *item, const Bytes *name) {
         r = sql_step(s);
         sql_reset(s);
         if (r != SQL_DONE)
-                return r == SQL_DAMAGED ? -EIO : r;
+                return r;
         k->rows++;
         k->bytes += size;
         return 0;
@@ -249,11 +247,11 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
         bool full = r == -EDQUOT;
 
         answer->fault = full ? SINK_FAULT_LASTING : SINK_FAULT_PASSING;
-        answer->cause = full ? CAUSE_APART_FULL : r == SQL_DAMAGED ? CAUSE_DISK : cause_of_disk(r);
+        answer->cause = full ? CAUSE_APART_FULL : r == -EUCLEAN ? CAUSE_DISK : cause_of_disk(r);
         answer->reason = full ? "rejected_full" : "rejected_failing";
         answer->words = "waits: a message that can never be stored cannot be set apart either";
         answer->remedy = full               ? "look at `sensorqd rejected list`, then replay or drop what is there"
-                         : r == SQL_DAMAGED ? "move it away, and keep it; a new one is made"
+                         : r == -EUCLEAN    ? "move it away, and keep it; a new one is made"
                          : r == -EOPNOTSUPP ? "install that version again, or move the file away"
                          : r == -EBUSY      ? "nothing yet; if it stays so, end what has the file open"
                          : err_is_want(r)   ? "look " CAUSE_MEMORY_PLACES
@@ -263,7 +261,7 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
                         answer->detail, sizeof(answer->detail), "%s/" REJECTED_FILE " is full", keeper->state_dir);
         else
                 (void) snprintf(answer->detail, sizeof(answer->detail), "%s/" REJECTED_FILE ": %s", keeper->state_dir,
-                        r == SQL_DAMAGED   ? "is damaged"
+                        r == -EUCLEAN      ? "is damaged"
                         : r == -EOPNOTSUPP ? "was made by a later sensorqd"
                                            : strerror(-r));
 }

@@ -34,7 +34,7 @@ typedef struct RejectedMessage {
         Bytes text;
 } RejectedMessage;
 
-/* Opens the file; the caller closes it. -ENOENT: nothing was ever kept; SQL_DAMAGED; -EOPNOTSUPP: made by a later
+/* Opens the file; the caller closes it. -ENOENT: nothing was ever kept; -EUCLEAN; -EOPNOTSUPP: made by a later
  * sensorqd; other errors as sql_open(). */
 int rejected_guest_open(const char *state_dir, Sql **ret);
 /* Calls query->each for the rows of all subscriptions, oldest first; ids begin with the subscription's name. Errors as

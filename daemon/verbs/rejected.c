@@ -474,6 +474,10 @@ static bool store_replay(Rejected *r, const SubscriptionConfig *section, const W
         return stored;
 }
 
+static const char *store_words(int error) {
+        return error == -EUCLEAN ? "the file is damaged" : strerror(-error);
+}
+
 /* Returns false when the message was not stored; it is then kept. *text* becomes "" when a line was printed. */
 static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
         _cleanup_(rejected_message_done) RejectedMessage message = {};
@@ -484,7 +488,7 @@ static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[
         k = rejected_guest_message(guest, id, &message);
         section = k == 0 ? config_find_subscription(r->session->config, message.subscription) : NULL;
         if (k != 0)
-                text_copy(text, SINK_ADMIN_TEXT_MAX, k < 0 ? strerror(-k) : "the file is damaged");
+                text_copy(text, SINK_ADMIN_TEXT_MAX, store_words(k));
         else if (!section)
                 text_copy(text, SINK_ADMIN_TEXT_MAX,
                         "no subscription of this configuration has that name any more; replay it with a copy of the "
@@ -506,7 +510,7 @@ static void store_act(Rejected *r, Sql *guest, const char *id) {
                 k = rejected_guest_drop(guest, id);
                 done = k == 0;
                 if (!done)
-                        text_copy(text, sizeof(text), k < 0 ? strerror(-k) : "the file is damaged");
+                        text_copy(text, sizeof(text), store_words(k));
         }
         if (*text)
                 tell(r, id, done, text);
@@ -544,8 +548,8 @@ static void rejected_in_store(Rejected *r) {
                 tell(r, REJECTED_FILE, false,
                         k == -EOPNOTSUPP ? "was made by a later sensorqd"
                         : k == -EACCES   ? "may not be read by this user: run this as root (sudo)"
-                        : k < 0          ? strerror(-k)
-                                         : "is damaged; move it away, and keep it");
+                        : k == -EUCLEAN  ? "is damaged; move it away, and keep it"
+                                         : strerror(-k));
 }
 
 /* ---- the verb ---- */

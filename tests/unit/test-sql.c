@@ -409,7 +409,7 @@ static void test_not_a_database(void **state) {
         memset(junk, 'x', sizeof(junk));
         for (size_t size = 2; size <= sizeof(junk); size *= 2) { /* SQLite takes one byte for an empty file */
                 write_file(junk, size, 0600);
-                assert_int_equal(sql_open(path, &sql), SQL_DAMAGED);
+                assert_int_equal(sql_open(path, &sql), -EUCLEAN);
                 assert_int_equal(mode_of(""), 0600);
         }
         assert_null(sql);
@@ -439,11 +439,11 @@ static void test_damaged_page(void **state) {
         damage(4096, 65536);
 
         sql = open_good();
-        assert_int_equal(sql_exec(sql, "SELECT sum(length(a)) FROM t"), SQL_DAMAGED);
+        assert_int_equal(sql_exec(sql, "SELECT sum(length(a)) FROM t"), -EUCLEAN);
         assert_int_equal(sql_prepare(sql, "SELECT a FROM t", &select), 0);
         while ((r = sql_step(select)) == SQL_ROW)
                 continue;
-        assert_int_equal(r, SQL_DAMAGED);
+        assert_int_equal(r, -EUCLEAN);
 }
 
 static void test_damaged_header(void **state) {
@@ -451,7 +451,7 @@ static void test_damaged_header(void **state) {
 
         sql = sql_close(sql);
         damage(0, 16);
-        assert_int_equal(sql_open(path, &sql), SQL_DAMAGED);
+        assert_int_equal(sql_open(path, &sql), -EUCLEAN);
         assert_null(sql);
 }
 
