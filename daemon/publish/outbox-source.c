@@ -58,12 +58,6 @@ void outbox_source_close(OutboxSource *s) {
         sql_finalize_all(s->statements, ELEMENTSOF(s->statements));
 }
 
-static int source_run(OutboxSource *s, int statement) {
-        int r = sql_run(s->statements[statement]);
-
-        return r == SQL_ROW ? 0 : r;
-}
-
 /* ---- keys of readings that may come again ---- */
 
 static int source_see(OutboxSource *s, const char *source, const char *seen, bool anew, usec_t now) {
@@ -74,14 +68,14 @@ static int source_see(OutboxSource *s, const char *source, const char *seen, boo
         if (anew) {
                 sql_bind_text(s->statements[UNSEE], 1, source);
                 sql_bind_text(s->statements[UNSEE], 2, seen);
-                r = source_run(s, UNSEE);
+                r = sql_run(s->statements[UNSEE]);
                 if (r < 0)
                         return r;
         }
         sql_bind_text(s->statements[SEE], 1, source);
         sql_bind_int(s->statements[SEE], 2, (int64_t) now);
         sql_bind_text(s->statements[SEE], 3, seen);
-        r = source_run(s, SEE);
+        r = sql_run(s->statements[SEE]);
         return r == -EEXIST ? OUTBOX_SOURCE_REPEAT : r;
 }
 
@@ -91,7 +85,7 @@ static int source_see_again(OutboxSource *s, const Reading *reading, usec_t now)
         sql_bind_int(s->statements[SEE_AGAIN], 2, (int64_t) now);
         sql_bind_text(s->statements[SEE_AGAIN], 3, reading->seen);
         sql_bind_int(s->statements[SEE_AGAIN], 4, (int64_t) (now - OUTBOX_SEEN_AGAIN_USEC));
-        return source_run(s, SEE_AGAIN);
+        return sql_run(s->statements[SEE_AGAIN]);
 }
 
 static int64_t wall_offset(usec_t wall) {
@@ -108,7 +102,7 @@ int outbox_source_note_clock(OutboxSource *s, usec_t wall) {
                 return 0;
         sql_bind_int(s->statements[SEEN_SHIFT], 1, moved);
         sql_bind_int(s->statements[SEEN_SHIFT], 2, (int64_t) wall);
-        return source_run(s, SEEN_SHIFT);
+        return sql_run(s->statements[SEEN_SHIFT]);
 }
 
 void outbox_source_noted(OutboxSource *s, usec_t wall) {
@@ -141,12 +135,12 @@ static int source_prune_seen(OutboxSource *s, const ReadingList *list, usec_t no
                 return 0;
         sql_bind_text(s->statements[SEEN_MANY], 1, source);
         sql_bind_int(s->statements[SEEN_MANY], 2, READING_SEEN_MAX);
-        r = source_run(s, SEEN_MANY);
+        r = sql_run(s->statements[SEEN_MANY]);
         if (r < 0)
                 return r;
         sql_bind_text(s->statements[SEEN_LONG_AGO], 1, source);
         sql_bind_int(s->statements[SEEN_LONG_AGO], 2, (int64_t) (now - OUTBOX_SEEN_USEC));
-        return source_run(s, SEEN_LONG_AGO);
+        return sql_run(s->statements[SEEN_LONG_AGO]);
 }
 
 /* ---- the unreadable ---- */
@@ -154,7 +148,7 @@ static int source_prune_seen(OutboxSource *s, const ReadingList *list, usec_t no
 static int source_count_dropped(OutboxSource *s, const char *source, size_t n) {
         sql_bind_text(s->statements[DROP], 1, source);
         sql_bind_int(s->statements[DROP], 2, (int64_t) n);
-        return source_run(s, DROP);
+        return sql_run(s->statements[DROP]);
 }
 
 static int source_keep(OutboxSource *s, const char *source, const Unreadable *unreadable, usec_t now) {
@@ -167,14 +161,14 @@ static int source_keep(OutboxSource *s, const char *source, const Unreadable *un
                 return r < 0 ? r : 0;
         if (size > OUTBOX_UNREADABLE_BYTES) /* it would displace all others */
                 return source_count_dropped(s, source, 1);
-        sql_bind_text(s->statements[KEEP], 1, source);
+        sql_bind_text(keep, 1, source);
         sql_bind_int(keep, 2, (int64_t) now);
         sql_bind_int(keep, 3, (int64_t) size);
-        sql_bind_text(s->statements[KEEP], 4, unreadable->topic);
-        sql_bind_text(s->statements[KEEP], 5, unreadable->reason);
+        sql_bind_text(keep, 4, unreadable->topic);
+        sql_bind_text(keep, 5, unreadable->reason);
         sql_bind_blob(keep, 6, unreadable->payload.data, unreadable->payload.size);
         sql_bind_int(keep, 7, unreadable->repeats);
-        return source_run(s, KEEP);
+        return sql_run(keep);
 }
 
 static int source_keep_all(OutboxSource *s, const ReadingList *list, usec_t now) {
@@ -191,11 +185,11 @@ static int source_keep_all(OutboxSource *s, const ReadingList *list, usec_t now)
         sql_bind_text(s->statements[KEPT_MANY], 1, list->source);
         sql_bind_int(s->statements[KEPT_MANY], 2, OUTBOX_UNREADABLE_ROWS);
         sql_bind_int(s->statements[KEPT_MANY], 3, OUTBOX_UNREADABLE_BYTES);
-        r = source_run(s, KEPT_MANY);
+        r = sql_run(s->statements[KEPT_MANY]);
         if (r < 0)
                 return r;
         sql_bind_text(s->statements[DROP], 1, list->source);
-        return source_run(s, DROP);
+        return sql_run(s->statements[DROP]);
 }
 
 /* ---- together ---- */
@@ -211,7 +205,7 @@ int outbox_source_put(OutboxSource *s, const ReadingList *list, usec_t now) {
                 return r;
         sql_bind_text(s->statements[CURSOR_SET], 1, list->source);
         sql_bind_text(s->statements[CURSOR_SET], 2, list->cursor);
-        return source_run(s, CURSOR_SET);
+        return sql_run(s->statements[CURSOR_SET]);
 }
 
 int outbox_source_cursor(OutboxSource *s, const char *source, Bytes *ret) {

@@ -176,13 +176,6 @@ void outbox_watch(Outbox *o, void (*on_change)(void *userdata), void *userdata) 
 
 /* ---- statements ---- */
 
-/* Steps once and resets, for a statement that returns at most one row. */
-static int outbox_run(Outbox *o, Statement statement) {
-        int r = sql_run(o->statements[statement]);
-
-        return r < 0 ? r : 0;
-}
-
 /* Reads the integer that a statement without parameters returns. */
 static int outbox_read_int(Outbox *o, Statement statement, int64_t *ret) {
         SqlStatement *s = o->statements[statement];
@@ -471,11 +464,6 @@ void outbox_status(Outbox *o, OutboxStatus *ret) {
 
 /* ---- put ---- */
 
-static int put_reading(Outbox *o, const Reading *reading, usec_t now) {
-        outbox_sql_bind(o->statements[INSERT], reading, now);
-        return outbox_run(o, INSERT);
-}
-
 static int put_readings(Outbox *o, const ReadingList *list, usec_t now, size_t *ret_repeats) {
         uint64_t bytes = 0, rows = 0;
         int r;
@@ -488,7 +476,8 @@ static int put_readings(Outbox *o, const ReadingList *list, usec_t now, size_t *
                         return r;
                 if (r == OUTBOX_SOURCE_REPEAT)
                         continue;
-                r = put_reading(o, reading, now);
+                outbox_sql_bind(o->statements[INSERT], reading, now);
+                r = sql_run(o->statements[INSERT]);
                 if (r < 0)
                         return r;
                 bytes += reading_bytes(reading);
@@ -667,7 +656,7 @@ static int reject_one(Outbox *o, int64_t id, const char *reason) {
         sql_bind_int(s, 1, id);
         sql_bind_int(s, 2, (int64_t) clock_wall());
         sql_bind_text(s, 3, reason);
-        r = outbox_run(o, REJECT);
+        r = sql_run(s);
         return r < 0 ? r : outbox_counts_forget(&o->counts, id, id);
 }
 

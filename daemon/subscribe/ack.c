@@ -109,7 +109,6 @@ static void on_answer(void *userdata, ClientReply *reply) {
 
 static int send_next(Ack *ack) {
         Range range = ack->ranges[--ack->n_ranges];
-        _cleanup_bytes_ Bytes body = {};
         ClientSpec spec = {
                 .method = "POST",
                 .resource = ack->spec.subscription,
@@ -120,19 +119,15 @@ static int send_next(Ack *ack) {
         size_t taken;
         int r;
 
-        r = wire_put_ack(&body, ack->ids + range.start, range.n, ack->spec.deadline_sec, &taken);
-        if (r < 0)
-                return r;
-        push(ack, range.start + taken, range.n - taken);
-        ack->sent = (Range){ range.start, taken };
-        ack->requests++;
-        spec.body = bytes_steal(&body);
-        r = client_call(ack->spec.client, &spec, on_answer, ack, &ack->call);
-        if (r < 0) {
-                bytes_done(&spec.body);
-                return r;
+        r = wire_put_ack(&spec.body, ack->ids + range.start, range.n, ack->spec.deadline_sec, &taken);
+        if (r == 0) {
+                push(ack, range.start + taken, range.n - taken);
+                ack->sent = (Range){ range.start, taken };
+                ack->requests++;
+                r = client_call(ack->spec.client, &spec, on_answer, ack, &ack->call);
         }
-        return 0;
+        bytes_done(&spec.body);
+        return r;
 }
 
 int ack_start(const AckSpec *spec, Ack **ret) {

@@ -68,12 +68,6 @@ static void on_lapsed(void *userdata) {
         /* never: these rules have no max_hold */
 }
 
-static void on_lease_result(void *userdata, const AckResult *result) {
-        Aside *aside = userdata;
-
-        aside->host->on_lease_result(aside->host->userdata, result);
-}
-
 static Slice *list_ids(const Aside *aside) {
         Slice *ids = calloc(aside->n + 1, sizeof(Slice));
 
@@ -92,7 +86,8 @@ static void renew_more(Aside *aside) {
                 .rules = &host->endless,
                 .ids = ids,
                 .n = aside->n,
-                .callbacks = { .on_lapsed = on_lapsed, .on_result = on_lease_result, .userdata = aside } };
+                .callbacks = {
+                        .on_lapsed = on_lapsed, .on_result = host->on_lease_result, .userdata = host->userdata } };
         int r = -ENOMEM;
 
         if (ids && aside->lease)

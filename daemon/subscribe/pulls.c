@@ -294,7 +294,6 @@ static Pull *find_slot(Pulls *p) {
 }
 
 static void start(Pulls *p, bool scout, usec_t now) {
-        _cleanup_bytes_ Bytes body = {};
         Pull *pull = find_slot(p);
         ClientSpec spec = {
                 .method = "POST",
@@ -312,8 +311,7 @@ static void start(Pulls *p, bool scout, usec_t now) {
                 .awake = clock_monotonic(),
                 .scout = scout,
                 .hangs = !p->options.once && !p->plan.asks };
-        r = wire_put_pull(&body, scout ? 1 : p->plan.max_messages, !pull->hangs);
-        spec.body = bytes_steal(&body);
+        r = wire_put_pull(&spec.body, scout ? 1 : p->plan.max_messages, !pull->hangs);
         if (r >= 0)
                 r = client_call(p->options.client, &spec, on_pull, pull, &pull->call);
         bytes_done(&spec.body);
