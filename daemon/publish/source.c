@@ -200,10 +200,11 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
 /* Notes a good answer, and logs it if it is odd. */
 static void source_answered(Source *s, const SourcePoll *poll) {
         text_copy(s->answer, sizeof(s->answer), poll->detail ?: "");
-        secrets_conceal(s->host->means.secrets, s->answer);
-        if (poll->odd && !s->odd && !s->host->checking)
+        if (poll->odd && !s->odd && !s->host->checking) {
+                secrets_conceal(s->host->means.secrets, s->answer);
                 log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                         "Source %s: %s.", s->config->name, s->answer);
+        }
         s->odd = poll->odd;
         s->answered = true;
         source_well(s);
@@ -351,13 +352,12 @@ static void source_hold(Source *s) {
 static void source_tell_lost(const Source *s) {
         size_t lost = s->readings.n + s->readings.n_unreadable;
 
-        if (lost == 0)
-                return;
-        log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
-                "Source %s: %zu readings that the disk refused to the end are lost, unless the remote keeps them until "
-                "it is told (mqtt, http_push, http_json with since). Free space on the disk of state_dir, or repair "
-                "it.",
-                s->config->name, lost);
+        if (lost > 0)
+                log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
+                        "Source %s: %zu readings that the disk refused to the end are lost, unless the remote keeps "
+                        "them until it is told (mqtt, http_push, http_json with since). Free space on the disk of "
+                        "state_dir, or repair it.",
+                        s->config->name, lost);
 }
 
 /* `once` must end even if the disk refuses: also a poll whose type waits until its readings are stored. */

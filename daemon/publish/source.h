@@ -162,14 +162,14 @@ typedef struct SourceStatus {
         bool limited;         /* the next poll waits because of a rate limit, or because the remote asked for it */
         bool clock_wrong;     /* this machine's clock differs from the remote's */
         uint64_t polls, failures, unreadable;
-        uint64_t readings, repeats;     /* stored readings; repeats, which were not stored again */
-        uint64_t dropped;               /* unreadable inputs that were deleted, until `rejected drop --all` */
-        Cause cause;                    /* of the failure */
-        const char *detail;             /* of the failure; "" when there is none */
-        const char *answer;             /* detail of the last good poll, for `check`; "" when it had none */
-        bool odd;                       /* that answer needs attention */
-        bool holding;                   /* readings wait in memory for the disk */
-        bool gated;                     /* a poll is due or the peer is held, but there is no room */
+        uint64_t readings, repeats; /* stored readings; repeats, which were not stored again */
+        uint64_t dropped;           /* unreadable inputs that were deleted, until `rejected drop --all` */
+        Cause cause;                /* of the failure */
+        const char *detail;         /* of the failure; "" when there is none */
+        const char *answer;         /* detail of the last good poll, for `check`, which conceals secrets; "": none */
+        bool odd;                   /* that answer needs attention */
+        bool holding;               /* readings wait in memory for the disk */
+        bool gated;                 /* a poll is due or the peer is held, but there is no room */
         uint64_t next_rows, next_bytes; /* size of what it holds, else of what its next poll may bring */
 } SourceStatus;
 

@@ -209,20 +209,10 @@ static int on_appliance(void *userdata, const PointerMatch *match) {
 int nature_remo_parse_meters(
         Slice body, const NatureRemoOrigin *origin, ReadingList *list, NatureRemoError *ret_error) {
         Meters m = { .origin = origin, .list = list, .error = ret_error };
-        JsonReader reader;
-        int token, first, r;
+        int r;
 
-        ret_error->text[0] = '\0';
-        json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
-        first = token = json_reader_next(&reader);
-        while (token > 0)
-                token = json_reader_next(&reader);
-        if (token != JSON_END || (first != JSON_ARRAY && first != JSON_NULL)) {
-                (void) snprintf(ret_error->text, sizeof(ret_error->text),
-                        "the reply is not a JSON list of appliances (byte %zu)",
-                        (size_t) (reader.cursor - reader.begin));
+        if (!nature_remo_is_list(body, "appliances", ret_error))
                 return -EBADMSG;
-        }
         r = pointer_each(body, "/*", on_appliance, &m);
         return r < 0 ? r : m.n_bad;
 }

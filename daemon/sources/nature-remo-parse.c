@@ -52,11 +52,11 @@ typedef struct Parse {
         int n_bad;
 } Parse;
 
-/* Keeps the first error, which is the one that is reported. */
-static _printf_(2, 3) void parse_complain(Parse *p, const char *format, ...) {
+/* Counts what is left out. The first error is the one that is reported. */
+static _printf_(2, 3) void parse_leave_out(Parse *p, const char *format, ...) {
         va_list arguments;
 
-        if (p->error->text[0])
+        if (p->n_bad++ > 0)
                 return;
         va_start(arguments, format);
         (void) vsnprintf(p->error->text, sizeof(p->error->text), format, arguments);
@@ -139,14 +139,12 @@ static int device_add(Parse *p, const Device *device) {
         if (r < 0 || named < 0)
                 return -ENOMEM;
         if (r == 0 || !nature_remo_id_is_good(id.data, id.size)) {
-                parse_complain(p, "device %zu has no usable id", p->n_devices);
-                p->n_bad++;
+                parse_leave_out(p, "device %zu has no usable id", p->n_devices);
                 return 0;
         }
         if (!events_are_good(device)) {
-                parse_complain(
+                parse_leave_out(
                         p, "device %zu: newest_events is neither an object nor null, or nested too deep", p->n_devices);
-                p->n_bad++;
                 return 0;
         }
         nature_remo_look_still(p->origin, id.data, named > 0 ? name.data : "", device->raw[DEVICE_NEWEST_EVENTS]);
@@ -188,72 +186,50 @@ static int read_element(Parse *p, JsonReader *reader, int token) {
 
         p->n_devices++;
         if (token != JSON_OBJECT) {
-                parse_complain(p, "element %zu of the list is not an object", p->n_devices);
-                p->n_bad++;
+                parse_leave_out(p, "element %zu of the list is not an object", p->n_devices);
                 return json_reader_skip(reader, NULL);
         }
         r = read_device(reader, &device);
         if (r < 0)
                 return r;
         if (p->n_devices > NATURE_REMO_DEVICES_MAX) {
-                parse_complain(p, "more than %d devices: the rest is left out", NATURE_REMO_DEVICES_MAX);
-                p->n_bad++;
+                parse_leave_out(p, "more than %d devices: the rest is left out", NATURE_REMO_DEVICES_MAX);
                 return 0;
         }
         return device_add(p, &device);
 }
 
-static int read_list(Parse *p, JsonReader *reader) {
-        int token, r;
+bool nature_remo_is_list(Slice body, const char *what, NatureRemoError *ret_error) {
+        JsonReader reader;
+        int first, token;
 
-        token = json_reader_next(reader);
-        if (token == JSON_NULL)
-                return json_reader_next(reader);
-        if (token != JSON_ARRAY)
-                return -EBADMSG;
-        while ((token = json_reader_next(reader)) != JSON_ARRAY_END) {
-                r = token < 0 ? token : read_element(p, reader, token);
-                if (r < 0)
-                        return r;
-        }
-        return json_reader_next(reader); /* JSON_END, or something that must not be there */
-}
-
-/* Checks that the whole body is JSON: if it is not, nothing about its devices may be remembered. */
-static int read_whole(JsonReader *reader) {
-        int token;
-
-        while ((token = json_reader_next(reader)) > 0)
-                ;
-        return token;
+        ret_error->text[0] = '\0';
+        json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
+        first = token = json_reader_next(&reader);
+        while (token > JSON_END)
+                token = json_reader_next(&reader);
+        if (token == JSON_END && (first == JSON_ARRAY || first == JSON_NULL))
+                return true;
+        (void) snprintf(ret_error->text, sizeof(ret_error->text), "the reply is not a JSON list of %s (byte %zu)", what,
+                (size_t) (reader.cursor - reader.begin));
+        return false;
 }
 
 int nature_remo_parse(
         Slice body, const NatureRemoOrigin *origin, ReadingList *list, size_t *ret_n, NatureRemoError *ret_error) {
         Parse p = { .origin = origin, .list = list, .error = ret_error };
-        size_t n_before = list->n;
         JsonReader reader;
-        int r;
+        int token, r = 0;
 
-        ret_error->text[0] = '\0';
+        if (!nature_remo_is_list(body, "devices", ret_error))
+                return -EBADMSG;
         (void) clock_format_rfc3339(origin->request_at, p.request_at);
         json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
-        r = read_whole(&reader);
-        if (r == JSON_END) {
-                json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
-                r = read_list(&p, &reader);
-        }
-        if (r == JSON_END) {
-                *ret_n = p.n_devices;
-                return p.n_bad;
-        }
-
-        reading_list_truncate(list, n_before);
-        if (r == -ENOMEM)
-                return r;
-        (void) snprintf(ret_error->text, sizeof(ret_error->text), "the reply is not a JSON list of devices (byte %zu)",
-                (size_t) (reader.cursor - reader.begin));
-        return -EBADMSG;
+        if (json_reader_next(&reader) == JSON_ARRAY)
+                while (r >= 0 && (token = json_reader_next(&reader)) != JSON_ARRAY_END)
+                        r = read_element(&p, &reader, token);
+        *ret_n = p.n_devices;
+        return r < 0 ? r : p.n_bad;
 }
 
 /* ---- rate limit ---- */

@@ -66,8 +66,11 @@ int nature_remo_parse(
  * `energy_kwh`, `energy_sold_kwh`, `measured_at`, each if the meter has it. */
 int nature_remo_parse_meters(Slice body, const NatureRemoOrigin *origin, ReadingList *list, NatureRemoError *ret_error);
 
-/* For both parsers: _is_wanted: whether a device with *values* is to be published now, which is remembered;
- * _append_labels: labels as members; _add: adds the reading; _id_is_good: whether an id can name a device. */
+/* For both parsers: _is_list: whether the body is a JSON list of *what*, or null; if not, nothing of it may be
+ * remembered, and *ret_error* says so; _is_wanted: whether a device with *values* is to be published now, which is
+ * remembered; _append_labels: labels as members; _add: adds the reading; _id_is_good: whether an id can name a device.
+ */
+bool nature_remo_is_list(Slice body, const char *what, NatureRemoError *ret_error);
 bool nature_remo_is_wanted(const NatureRemoOrigin *origin, const char *id, Slice values);
 int nature_remo_append_labels(Bytes *payload, const Bytes *labels);
 int nature_remo_add(ReadingList *list, const NatureRemoOrigin *origin, const char *id, Bytes *payload);
