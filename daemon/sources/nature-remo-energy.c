@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "lib/err.h"
-#include "lib/json.h"
 #include "lib/pointer.h"
 #include "match.h"
 #include "sources/nature-remo.h"

@@ -423,11 +423,6 @@ static int look_at_secret(void *userdata, const ConfigRow *row, ConfigSecret *se
         return 0;
 }
 
-static void look_at_section(Readable *r, const ConfigSection *section, void *keys) {
-        config_table_each_file(section, keys, look_at_file, r);
-        (void) config_table_each_secret(section, keys, look_at_secret, r);
-}
-
 /* Warns of files that the service may not write, for example after root restored them. systemd gives files to the user
  * only when the directory itself does not belong to that user. */
 static void look_at_state(const Readable *r, const char *state_dir) {
@@ -459,14 +454,8 @@ static void check_readable(Session *session) {
         look_at_state(&r, config->state_dir);
         if (check_key(session))
                 look_at_name(&r, config->pubsub.credentials_file ?: KEY_DEFAULT);
-        if (config->pubsub.ca_file)
-                look_at_file(&r, config->pubsub.ca_file);
-        for (size_t i = 0; i < config->n_sources; i++)
-                look_at_section(&r, config->sources[i].section, config->sources[i].keys);
-        for (size_t i = 0; i < config->n_subscriptions; i++)
-                look_at_section(&r, config->subscriptions[i].section, config->subscriptions[i].keys);
-        if (config->page)
-                look_at_section(&r, &config_page_section, config->page);
+        config_table_each_file(&config_section, config, look_at_file, &r);
+        (void) config_table_each_secret(&config_section, config, look_at_secret, &r);
         service_user_done(&r.user);
 }
 
