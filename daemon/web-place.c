@@ -141,21 +141,17 @@ static void on_lost(void *userdata, const char *detail) {
         text_copy(trial->detail, sizeof(trial->detail), detail);
 }
 
-static int try_to_connect(const StreamSpec *spec, Trial *trial) {
+static int try_to_connect(Loop *loop, const StreamSpec *spec, Trial *trial) {
         const StreamCallbacks callbacks = { .on_open = on_open, .on_lost = on_lost, .userdata = trial };
-        _cleanup_(loop_freep) Loop *loop = NULL;
         _cleanup_(stream_freep) Stream *stream = NULL;
-        int r;
+        int r = stream_open(loop, spec, &callbacks, &stream);
 
-        r = loop_new(&loop);
-        if (r >= 0)
-                r = stream_open(loop, spec, &callbacks, &stream);
         while (r >= 0 && !trial->done)
                 r = loop_turn(loop, USEC_INFINITY);
         return r < 0 ? r : 0;
 }
 
-int web_place_try(const WebPlace *place, char words[static WEB_PLACE_WORDS_MAX]) {
+int web_place_try(const WebPlace *place, Loop *loop, char words[static WEB_PLACE_WORDS_MAX]) {
         char host[WEB_PLACE_HOST_SIZE];
         Trial trial = {};
         StreamSpec spec;
@@ -165,7 +161,7 @@ int web_place_try(const WebPlace *place, char words[static WEB_PLACE_WORDS_MAX])
                 (void) snprintf(words, WEB_PLACE_WORDS_MAX, "is reached through the proxy of the environment");
                 return WEB_PLACE_OPEN;
         }
-        r = try_to_connect(&spec, &trial);
+        r = try_to_connect(loop, &spec, &trial);
         if (r < 0)
                 text_copy(trial.detail, sizeof(trial.detail), strerror(-r));
         if (trial.open)

@@ -34,8 +34,8 @@ int web_place_note(const WebPlace *place, Secrets *secrets);
  * because a proxy is used. */
 bool web_place_stream(const WebPlace *place, char host[static WEB_PLACE_HOST_SIZE], StreamSpec *ret);
 enum { WEB_PLACE_OPEN = 0, WEB_PLACE_CLOSED = 1 };
-/* Connects, waits for the result, and sends nothing. *words* says what happened, and what to do. */
-int web_place_try(const WebPlace *place, char words[static WEB_PLACE_WORDS_MAX]);
+/* Connects, runs the loop until the result is there, and sends nothing. *words* says what happened, and what to do. */
+int web_place_try(const WebPlace *place, Loop *loop, char words[static WEB_PLACE_WORDS_MAX]);
 
 /* Refuses headers that sensorqd sets itself. */
 int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers);

@@ -69,31 +69,20 @@ static int start_info(const AlertTarget *target, Http *http, Info *info) {
         return r;
 }
 
-static int ask_info(const AlertTarget *target, Info *info) {
-        _cleanup_(loop_freep) Loop *loop = NULL;
-        _cleanup_(http_freep) Http *http = NULL;
-        _cleanup_(secrets_freep) Secrets *secrets = NULL;
-        int r;
+static int ask_info(const AlertTarget *target, const SinkMeans *means, Info *info) {
+        int r = start_info(target, means->http, info);
 
-        r = secrets_new(&secrets);
-        if (r >= 0)
-                r = secrets_note(secrets, target->token.text);
-        if (r >= 0)
-                r = loop_new(&loop);
-        if (r >= 0)
-                r = http_new(loop, "sensorqd/" SENSORQD_VERSION, &http);
-        if (r >= 0)
-                r = start_info(target, http, info);
         while (r >= 0 && !info->done)
-                r = loop_turn(loop, USEC_INFINITY);
-        secrets_conceal(secrets, info->words);
+                r = loop_turn(means->loop, USEC_INFINITY);
+        secrets_conceal(means->secrets, info->words);
         return r < 0 ? r : 0;
 }
 
 /* Returns SINK_GRADE_OK when the service accepts the token or was not asked. */
-static SinkGrade check_token(const AlertTarget *target, char words[static WEB_PLACE_WORDS_MAX]) {
+static SinkGrade check_token(
+        const AlertTarget *target, const SinkMeans *means, char words[static WEB_PLACE_WORDS_MAX]) {
         Info info = {};
-        int r = ask_info(target, &info);
+        int r = ask_info(target, means, &info);
 
         if (r < 0 || info.outcome != HTTP_ANSWERED) {
                 text_copy(words, WEB_PLACE_WORDS_MAX, r < 0 ? strerror(-r) : info.words);
@@ -108,12 +97,13 @@ static SinkGrade check_token(const AlertTarget *target, char words[static WEB_PL
         return info.status == 200 ? SINK_GRADE_OK : SINK_GRADE_WARN;
 }
 
-static SinkGrade check_target(const AlertTarget *target, char words[static WEB_PLACE_WORDS_MAX]) {
+static SinkGrade check_target(
+        const AlertTarget *target, const SinkMeans *means, char words[static WEB_PLACE_WORDS_MAX]) {
         const WebPlace at = alert_target_at(target);
 
-        if (web_place_check(&at, words) < 0 || web_place_try(&at, words) != WEB_PLACE_OPEN)
+        if (web_place_check(&at, words) < 0 || web_place_try(&at, means->loop, words) != WEB_PLACE_OPEN)
                 return SINK_GRADE_FAIL;
-        return target->type == ALERT_LINE ? check_token(target, words) : SINK_GRADE_OK;
+        return target->type == ALERT_LINE ? check_token(target, means, words) : SINK_GRADE_OK;
 }
 
 static void admin_check(void *self, const SinkTeller *teller) {
@@ -122,7 +112,7 @@ static void admin_check(void *self, const SinkTeller *teller) {
 
         for (size_t i = 0; i < keys->n_targets; i++) {
                 const AlertTarget *target = &keys->targets[i];
-                SinkGrade grade = check_target(target, words);
+                SinkGrade grade = check_target(target, teller->means, words);
 
                 sink_admin_tell(teller, grade, "target %.63s (%s): %.500s%s", target->name,
                         alert_target_service(target), words,

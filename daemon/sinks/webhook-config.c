@@ -70,7 +70,8 @@ static void admin_place(const SubscriptionConfig *config, char text[static SINK_
 static void admin_check(void *self, const SinkTeller *teller) {
         const WebhookConfig *keys = ((const SubscriptionConfig *) self)->keys;
         char words[WEB_PLACE_WORDS_MAX];
-        bool open = web_place_check(&keys->at, words) >= 0 && web_place_try(&keys->at, words) == WEB_PLACE_OPEN;
+        bool open = web_place_check(&keys->at, words) >= 0 &&
+                    web_place_try(&keys->at, teller->means->loop, words) == WEB_PLACE_OPEN;
 
         sink_admin_tell(teller, open ? SINK_GRADE_OK : SINK_GRADE_FAIL, "%s%s", words,
                 open ? "; nothing was sent, so whether it takes documents is seen with the first" : "");

@@ -17,6 +17,7 @@ typedef enum SinkGrade { SINK_GRADE_OK, SINK_GRADE_WARN, SINK_GRADE_FAIL } SinkG
 typedef struct SinkTeller {
         void (*tell)(void *userdata, SinkGrade grade, const char *text);
         void *userdata;
+        const SinkMeans *means; /* what the type may use to ask */
 } SinkTeller;
 
 /* Calls teller->tell with a formatted text, cut to SINK_ADMIN_TEXT_MAX. In sink-words.c. */

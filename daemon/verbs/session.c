@@ -180,6 +180,7 @@ void session_sink(Session *session, const SubscriptionConfig *section, bool setu
         const SinkAdmin *admin = types_sink(section->sink)->admin;
         void (*ask)(void *, const SinkTeller *) = !admin ? NULL : setup ? admin->setup : admin->check;
         char place[SINK_ADMIN_TEXT_MAX], text[SINK_ADMIN_TEXT_MAX] = "", name[SINK_ADMIN_TEXT_MAX + 32];
+        const SinkMeans means = { session->loop, session->http, session->secrets, session->config->state_dir, true };
         SessionNamed named = { session, name };
         void *self = (void *) section;
         int r;
@@ -195,7 +196,7 @@ void session_sink(Session *session, const SubscriptionConfig *section, bool setu
         r = admin->open ? admin->open(section, &self, text) : 0;
         if (r < 0)
                 return session_fail(session, name, "%s", text[0] ? text : strerror(-r));
-        ask(self, &(SinkTeller){ tell_sink, &named });
+        ask(self, &(SinkTeller){ tell_sink, &named, &means });
         if (admin->close)
                 (void) admin->close(self);
 }

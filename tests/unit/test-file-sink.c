@@ -431,7 +431,7 @@ static void test_check(void **state) {
 
                 w->config.state_dir = i % 2 ? none : w->directory;
                 w->keys.directory = names[i / 2];
-                admin->check(&w->config, &(SinkTeller){ on_tell, &grade });
+                admin->check(&w->config, &(SinkTeller){ on_tell, &grade, NULL });
                 assert_int_equal(grade, SINK_GRADE_OK);
         }
         w->config.state_dir = w->directory;

@@ -65,7 +65,7 @@ static void on_tell(void *userdata, SinkGrade grade, const char *text) {
 
 static void ask(World *w, void (*what)(void *self, const SinkTeller *teller)) {
         w->n_lines = 0;
-        what(w->self, &(SinkTeller){ on_tell, w });
+        what(w->self, &(SinkTeller){ on_tell, w, NULL });
         assert_true(w->n_lines > 0);
 }
 
