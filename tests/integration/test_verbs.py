@@ -122,7 +122,7 @@ def test_status_is_that_of_the_configuration(made, sensorqd):
     done = other.run("status", RUNTIME_DIRECTORY=str(runtime))
     assert done.returncode == 69 and not done.stdout and str(other.config_file) in done.stderr
     other.write_config("{")  # nor when the file cannot be read
-    assert other.run("status", RUNTIME_DIRECTORY=str(runtime)).returncode == 69
+    assert other.run("status", RUNTIME_DIRECTORY=str(runtime)).returncode == 78
     shown = wait_until(
         lambda: "last good poll" in (s := made.daemon.run("status", RUNTIME_DIRECTORY=str(runtime)).stdout) and s,
         "a report of the poll",
