@@ -335,7 +335,8 @@ static const char *why_not_locked(int error) {
         if (error == -ENOLCK)
                 return "Its file system grants no locks: give state_dir a disk of this machine";
         if (error == -EROFS)
-                return "Mount its disk for writing, and see `journalctl -k` whether it is broken";
+                return "Name state_dir in ReadWritePaths= (`systemctl edit` of its unit); where the disk itself is "
+                       "read-only, mount it for writing, and see `journalctl -k` whether it is broken";
         if (error == -ENOSPC)
                 return "Free space there";
         return "Create state_dir, and let the user that runs sensorqd write there";

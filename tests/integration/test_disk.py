@@ -217,7 +217,7 @@ def test_read_only_disk(stack):
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         done = stack.daemon.run("run")
         assert done.returncode == 73, done.stderr
-        assert "Read-only" in done.stderr and "Mount its disk for writing" in done.stderr
+        assert "Read-only" in done.stderr and "ReadWritePaths=" in done.stderr and "mount it for writing" in done.stderr
         done = stack.daemon.run("check")
         assert done.returncode == 69 and "its file system is read-only" in done.stdout, done.stdout
         subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
