@@ -169,7 +169,7 @@ int web_place_try(const WebPlace *place, Loop *loop, char words[static WEB_PLACE
                         spec.tls ? ", and its certificate is good" : "");
         else
                 text_print(words, WEB_PLACE_WORDS_MAX,
-                        "%s, port %u: %s. Look at the address, the network and, for a certificate, ca_file", host,
-                        spec.port, trial.detail);
+                        "%s, port %u: %s. Look at the address, the network and, for certificates, ca_file and tls",
+                        host, spec.port, trial.detail);
         return trial.open ? WEB_PLACE_OPEN : WEB_PLACE_CLOSED;
 }

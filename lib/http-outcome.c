@@ -68,6 +68,11 @@ static void describe_tls(const HttpEnd *end, char *detail, size_t size) {
 
         if (end->code == CURLE_SSL_CACERT_BADFILE) {
                 snprintf(detail, size, "the CA file cannot be read or holds no certificate");
+        } else if (end->code == CURLE_SSL_CERTPROBLEM) {
+                part = strstr(text, "::"); /* system library::No such file or directory, (no key found, ... */
+                text = part ? part + strlen("::") : text;
+                snprintf(detail, size, "our own certificate or key cannot be used (%.*s)", (int) strcspn(text, ","),
+                        text);
         } else if (strncmp(text, untrusted, strlen(untrusted)) == 0) {
                 text += strlen(untrusted);
                 snprintf(detail, size, "certificate is not trusted (%s%s)", text,

@@ -74,7 +74,7 @@ static void fail_to_reach(SinkAnswer *answer, Cause cause, const char *detail) {
         answer->cause = cause;
         fail(answer, SINK_FAULT_PASSING, "unreachable", "cannot be reached",
                 cause == CAUSE_MEMORY ? "look " CAUSE_MEMORY_PLACES
-                                      : "look at the network, the server and, for a certificate, ca_file");
+                                      : "look at the network, the server and, for certificates, ca_file and tls");
         text_copy(answer->detail, sizeof(answer->detail), detail);
 }
 

@@ -26,7 +26,8 @@ static void answer_missing(HttpJsonAnswer *answer, const HttpReply *reply) {
                         reply->want ? "look " CAUSE_MEMORY_PLACES : "check the network and name resolution");
         case HTTP_TLS:
                 return answer_fail(answer, SOURCE_UNREACHABLE,
-                        "has no secure connection for us: %s; check the source's ca_file and this machine's clock",
+                        "has no secure connection for us: %s; check the source's ca_file and tls, and this machine's "
+                        "clock",
                         reply->detail);
         default:
                 return answer_fail(answer, SOURCE_UNREACHABLE, "gives no whole answer: %s", reply->detail);

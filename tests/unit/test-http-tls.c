@@ -129,13 +129,16 @@ ssize_t send(int fd, const void *data, size_t size, int flags) {
         return sendto(fd, data, size, flags, NULL, 0);
 }
 
-/* A server that asks who we are: with the certificate, with one that its key does not fit, and without. */
+/* A server that asks who we are: with the certificate, with one that its key does not fit, with one that is
+ * not there, and without. */
 static void test_our_certificate(void **state) {
         TlsFixture *t = *state;
         char url[300], key[64];
-        const char *const certificates[] = { t->certificate, t->other, NULL };
-        static const char *const words[] = { "HTTP 200", "private key", "ended TLS (alert certificate required)" };
-        static const HttpOutcome outcomes[] = { HTTP_ANSWERED, HTTP_TLS, HTTP_CUT };
+        const char *const certificates[] = { t->certificate, t->other, "/nowhere.pem", NULL };
+        static const char *const words[] = { "HTTP 200", "our own certificate or key cannot be used (",
+                "our own certificate or key cannot be used (No such file or directory)",
+                "ended TLS (alert certificate required)" };
+        static const HttpOutcome outcomes[] = { HTTP_ANSWERED, HTTP_TLS, HTTP_TLS, HTTP_CUT };
 
         (void) snprintf(key, sizeof(key), "%s/key.pem", t->directory);
         t->f.server = http_server_free(t->f.server);
