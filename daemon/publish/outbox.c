@@ -78,6 +78,7 @@ struct Outbox {
         bool said_stop;             /* it was logged that polling waits */
         usec_t put_refused_at;      /* clock_now() of the last refused put */
         uint64_t put_refused_bytes; /* of the largest one since the failure was logged */
+        usec_t forget_refused_at;   /* of the last refused forget; 0: none since one worked */
         usec_t pinged;              /* see outbox_sql_ping() */
         void (*on_change)(void *userdata);
         void *userdata;
@@ -117,6 +118,8 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
         stops = stops && outbox_is_failing(o); /* polling stops: logged even if a lesser failure was logged before */
         if (what == REFUSED_PUT)
                 o->put_refused_at = clock_now();
+        if (what == REFUSED_FORGET)
+                o->forget_refused_at = clock_now();
         text_print(detail, sizeof(detail), "the outbox in %s cannot be %s: %s", o->directory,
                 what < ELEMENTSOF(words) ? words[what] : "written", strerror(-error));
         if (error == -EBUSY) {
@@ -136,10 +139,13 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
                 outbox_changed(o);
 }
 
-/* False while a disk that is nearly full takes small puts and refuses a large one, which would be logged in turn with
- * each try. */
+/* False while a disk that is nearly full takes small puts and refuses a large one, or to forget many rows, which would
+ * be logged in turn with each try. */
 static bool outbox_works_for_all(const Outbox *o, uint64_t bytes) {
-        return bytes >= o->put_refused_bytes || clock_now() - o->put_refused_at >= OUTBOX_TRIAL_USEC;
+        usec_t now = clock_now();
+
+        return (bytes >= o->put_refused_bytes || now - o->put_refused_at >= OUTBOX_TRIAL_USEC) &&
+               (o->forget_refused_at == 0 || now - o->forget_refused_at >= OUTBOX_TRIAL_USEC);
 }
 
 /* *bytes*: the size of what was put. */
@@ -148,6 +154,8 @@ static void outbox_works(Outbox *o, unsigned what, uint64_t bytes) {
         char span[CLOCK_SPAN_SIZE];
 
         o->refused &= ~what;
+        if (what == REFUSED_FORGET)
+                o->forget_refused_at = 0;
         if (o->refused == 0 && trouble_is_on(&o->trouble) && outbox_works_for_all(o, bytes)) {
                 o->said_stop = false;
                 o->put_refused_bytes = 0;

@@ -180,6 +180,37 @@ static void test_room_for_small_puts_only(void **state) {
         assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
 }
 
+/* Nor if it takes small puts and refuses to forget many rows. */
+static void test_room_to_put_but_not_to_forget(void **state) {
+        OutboxFixture *f = *state;
+        const int64_t id = 1;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        Capture c = capture_begin();
+        for (unsigned i = 0; i < 5; i++) {
+                refusal = -ENOSPC;
+                assert_int_equal(outbox_forget(f->outbox, &id, 1), -ENOSPC);
+                later += 5 * USEC_PER_SEC;
+                refusal = 0;
+                assert_int_equal(fixture_put(f->outbox, i, 1), 0);
+        }
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 0);
+
+        c = capture_begin();
+        assert_int_equal(outbox_forget(f->outbox, &id, 1), 0);
+        refusal = -ENOSPC;
+        assert_int_equal(outbox_forget(f->outbox, &id, 1), -ENOSPC);
+        refusal = 0;
+        assert_int_equal(fixture_put(f->outbox, 5, 1), 0);
+        later += USEC_PER_MINUTE; /* nobody has anything to forget any more */
+        assert_int_equal(fixture_put(f->outbox, 6, 1), 0);
+        log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 2);
+}
+
 /* A12: a reply larger than the caps would stop polling for ever, if nothing waits that could make room. */
 static void test_empty_outbox_takes_a_poll(void **state) {
         OutboxFixture *f = *state;
@@ -429,6 +460,7 @@ int main(void) {
                 TEST(test_want_of_memory),
                 TEST(test_refused_put_that_nobody_repeats),
                 TEST(test_room_for_small_puts_only),
+                TEST(test_room_to_put_but_not_to_forget),
                 TEST(test_empty_outbox_takes_a_poll),
                 TEST(test_full_at_the_start),
                 TEST(test_made_when_there_is_room),
