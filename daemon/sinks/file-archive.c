@@ -40,6 +40,7 @@ struct FileArchive {
         size_t n, allocated;
         int fd; /* of the last file if it still grows; else -1 */
         uint64_t size;
+        size_t closed;  /* files that writes closed and that are not compressed yet */
         bool untidy;    /* it was logged that compressing or removing fails */
         bool full;      /* a write found the disk full, even if statvfs() shows room */
         usec_t told;    /* the latest publish time seen; 0: none yet */
@@ -507,8 +508,10 @@ static int begin_file(FileArchive *a, usec_t at) {
         char name[NAME_SIZE];
         int r;
 
-        if (a->fd >= 0)
+        if (a->fd >= 0) {
                 (void) close(a->fd);
+                a->closed++;
+        }
         a->fd = -1;
         for (size_t i = 0; i < a->n; i++)
                 if (a->files[i].day == file.day && a->files[i].n >= file.n)
@@ -601,10 +604,17 @@ static int pack_one(FileArchive *a) {
         return 0;
 }
 
+/* Compresses as many files as the writes closed, but at least one: what was closed earlier has its turn, too. */
 void file_archive_tidy(FileArchive *a) {
         int r = drop_old(a);
 
-        end_tidying(a, r == 0 ? pack_one(a) : r);
+        do {
+                if (r == 0)
+                        r = pack_one(a);
+                if (r == 0 && a->closed > 0)
+                        a->closed--;
+        } while (r == 0 && a->closed > 0);
+        end_tidying(a, r);
 }
 
 /* ---- life ---- */

@@ -253,6 +253,31 @@ static void test_taken_away_meanwhile(void **state) {
         keys = file_keys_free(keys);
 }
 
+/* A write may fill several files: all of them are compressed after it, and none waits for later writes. */
+static void test_closed_together(void **state) {
+        World *w = *state;
+        const FileArchiveSpec spec = {
+                .directory = w->archive, .max_size = 4096, .compress = true, .subscription = SUBSCRIPTION
+        };
+        FileArchive *archive;
+        FileKeys *keys;
+        Found found;
+
+        assert_int_equal(file_keys_new(FILE_KEYS_MAX, &keys), 0);
+        assert_int_equal(file_archive_new(&spec, &archive), 0);
+        assert_int_equal(file_archive_lock(archive, keys, 0), 0);
+        for (usec_t day = 20000; day < 20005; day++)
+                assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"a\"}\n"), day * 24 * USEC_PER_HOUR), 0);
+        file_archive_tidy(archive);
+        archive = file_archive_free(archive);
+        keys = file_keys_free(keys);
+        found = look(w);
+        assert_int_equal(found.files, 5);
+        assert_int_equal(found.packed, 4);
+        assert_int_equal(found.lines, 5);
+        bytes_done(&found.text);
+}
+
 /* Another process removes the last file while we write, which the time of the directory does not show afterwards: no
  * line is stored in a file that is gone. (P3) */
 static void test_last_removed_meanwhile(void **state) {
@@ -399,6 +424,7 @@ int main(void) {
                 TEST_FULL(test_keep_while_it_is_down),
                 TEST_FULL(test_keep_with_a_clock_behind_on_a_full_disk),
                 TEST(test_taken_away_meanwhile),
+                TEST(test_closed_together),
                 TEST(test_last_removed_meanwhile),
                 TEST(test_not_listed),
                 TEST(test_name_not_written),
