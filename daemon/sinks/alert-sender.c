@@ -51,6 +51,7 @@ typedef struct Lane {
         AlertPost *post;
         LaneState state;
         bool carried;      /* its receipts are in the running question to the store */
+        bool more;         /* the last message had no room for all that were due: they have waited for others already */
         LoopWatch *timer;  /* for WAITING */
         usec_t window_end; /* clock_now() */
         usec_t not_before; /* clock_now(): the next message is not sent before */
@@ -185,7 +186,7 @@ static void lane_look(Lane *l) {
         }
         if (l->state == LANE_IDLE) {
                 lane_move(l, LANE_WAITING);
-                l->window_end = clock_now() + WINDOW_USEC;
+                l->window_end = clock_now() + (l->more ? 0 : WINDOW_USEC);
         }
         if (!pick.sealed && !l->sender->draining)
                 at = usec_max(at, l->window_end);
@@ -398,6 +399,7 @@ static void lane_seal(Lane *l, size_t n) {
         int r = alert_target_fit(l->target, &(AlertMessage){ s->picked, n, s->host.language, NULL });
 
         lane_note(l, r < 0 ? 1 : (size_t) r);
+        l->more = n > l->n_ids;
         alert_post_draw_key(l->key);
         l->doubtful_since = 0;
         lane_move(l, LANE_SEALING);
