@@ -86,7 +86,9 @@ static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *rep
                         "see whether url is that of the webhook");
         else if (reply->outcome != HTTP_ANSWERED)
                 fail(answer, SINK_FAULT_PASSING, "no_answer", "does not answer",
-                        "look at the server; where it needs longer, a smaller batch or a longer timeout");
+                        reply->outcome == HTTP_TIMEOUT
+                                ? "look at the server; where it needs longer, a smaller batch or a longer timeout"
+                                : "look at the server and its log; where it asks for a certificate, tls names ours");
         else if (class == WEBHOOK_LATER)
                 fail(answer, SINK_FAULT_PASSING, reply->status == 429 ? "throttled" : "server_error",
                         "takes nothing just now", "nothing yet; if it stays so, look at the server");
