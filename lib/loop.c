@@ -12,7 +12,6 @@
 struct LoopWatch {
         sd_event_source *source;
         LoopAccuracy accuracy; /* timers only */
-        uint64_t turn;         /* deferred calls only: sd_event_get_iteration(3) at the last call */
         union {
                 void (*call)(void *userdata); /* timers and deferred calls */
                 void (*io)(void *userdata, int fd, uint32_t events);
@@ -147,17 +146,9 @@ void loop_arm_in(LoopWatch *timer, usec_t delay) {
 
 /* ---- deferred calls ---- */
 
-static uint64_t turn_of(sd_event_source *source) {
-        uint64_t turn = 0;
-
-        (void) sd_event_get_iteration(sd_event_source_get_event(source), &turn);
-        return turn;
-}
-
 static int on_defer(sd_event_source *source, void *userdata) {
         LoopWatch *watch = userdata;
 
-        watch->turn = turn_of(source);
         watch->call(watch->userdata);
         return 0;
 }
@@ -177,8 +168,8 @@ int loop_add_defer(Loop *loop, void (*run)(void *userdata), void *userdata, Loop
 }
 
 /* sd-event first calls the source that has been due for the longest time, and a deferred call counts from when it was
- * made. One that wakes itself would always be first: so a new source replaces it, behind the others. Without memory the
- * old one stays. */
+ * made. One that wakes itself, or two that wake each other, would always be first, and no signal, timer or descriptor
+ * would ever be looked at: so a new source replaces it, behind the others. Without memory the old one stays. */
 static void defer_stand_behind(LoopWatch *watch) {
         sd_event_source *source;
 
@@ -188,14 +179,8 @@ static void defer_stand_behind(LoopWatch *watch) {
         watch->source = source;
 }
 
-/* True while the watch's own callback runs. */
-static bool defer_runs(const LoopWatch *watch) {
-        return sd_event_get_state(sd_event_source_get_event(watch->source)) == SD_EVENT_RUNNING && watch->turn > 0 &&
-               watch->turn == turn_of(watch->source);
-}
-
 void loop_wake(LoopWatch *defer) {
-        if (defer_runs(defer))
+        if (!loop_is_armed(defer))
                 defer_stand_behind(defer);
         loop_insist(sd_event_source_set_enabled(defer->source, SD_EVENT_ONESHOT));
 }

@@ -20,7 +20,7 @@
 
 typedef struct Fixture {
         Loop *loop;
-        LoopWatch *watch, *other;
+        LoopWatch *watch, *other, *third;
         int calls, number, code, status;
         uint32_t events;
         usec_t at;
@@ -38,6 +38,7 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
         Fixture *f = *state;
 
+        loop_drop(f->third);
         loop_drop(f->other);
         loop_drop(f->watch);
         loop_free(f->loop);
@@ -155,6 +156,29 @@ static void test_defer_that_wakes_itself(void **state) {
         f->number = 0;
         settle(f);
         assert_int_equal(f->number, 0);
+}
+
+static void on_wake_other(void *userdata) {
+        Fixture *f = userdata;
+
+        f->number++;
+        loop_wake(f->number % 2 == 0 ? f->other : f->third);
+}
+
+/* As a commit does, whose answers bring the next requests: no signal, timer or descriptor was looked at until the
+ * senders paused. */
+static void test_defers_that_wake_each_other(void **state) {
+        Fixture *f = *state;
+
+        assert_int_equal(loop_add_defer(f->loop, on_wake_other, f, &f->other), 0);
+        assert_int_equal(loop_add_defer(f->loop, on_wake_other, f, &f->third), 0);
+        assert_int_equal(loop_add_timer(f->loop, LOOP_EXACT, on_call, f, &f->watch), 0);
+        loop_arm_in(f->watch, 0);
+        loop_wake(f->other);
+        turn(f, 1);
+        assert_true(f->number > 0);
+        loop_off(f->other);
+        loop_off(f->third);
 }
 
 static void on_io(void *userdata, int fd, uint32_t events) {
@@ -306,6 +330,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_timer_rearms_and_frees_itself, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_defer, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_defer_that_wakes_itself, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_defers_that_wake_each_other, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_io, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_signal_and_child, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_run_until_exit, set_up, tear_down),
