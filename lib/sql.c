@@ -49,6 +49,8 @@ struct Sql {
         bool unsynced; /* a sync may have failed: SQLite believes that data is written which may not be on the disk */
         void (*ping)(void *userdata);
         void *userdata;
+        SqlStatement *pages; /* how many pages the database has; prepared when it is needed */
+        int64_t page_size;
 };
 
 struct SqlStatement {
@@ -193,6 +195,21 @@ static int configure(Sql *sql) {
         return r;
 }
 
+/* The file grows by pages, as take_room() asks. A larger chunk would be filled up without room on the disk when SQLite
+ * cuts the file. */
+static int configure_growth(Sql *sql) {
+        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+        int r = sql_prepare(sql, "PRAGMA page_size", &statement);
+
+        if (r == 0)
+                r = sql_step(statement);
+        if (r != SQL_ROW)
+                return r;
+        sql->page_size = sql_column_int(statement, 0);
+        (void) sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &(int){ (int) sql->page_size });
+        return 0;
+}
+
 /* Returns the database file (SQLITE_FCNTL_FILE_POINTER) or its log (SQLITE_FCNTL_JOURNAL_POINTER), or NULL. */
 static sqlite3_file *file_of(const Sql *sql, int which) {
         sqlite3_file *file = NULL;
@@ -333,6 +350,8 @@ static int open_database(const char *path, bool alone, Sql **ret) {
         if (r == 0)
                 r = configure(sql);
         if (r == 0)
+                r = configure_growth(sql);
+        if (r == 0)
                 r = sync_names(path);
         if (r != 0)
                 return r;
@@ -358,6 +377,7 @@ Sql *sql_close(Sql *sql) {
 
         if (sql->db && sql->unsynced && log_size(sql) != 0) /* its log must not be copied into the database */
                 (void) sqlite3_db_config(sql->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sql_finalize(sql->pages);
         if (sqlite3_close(sql->db) == SQLITE_BUSY) { /* a statement is still open: SQLite closes the database with the
                                                         last statement, which may be after *sql* is freed */
                 unwatch_writes(sql);
@@ -480,7 +500,31 @@ int sql_begin(Sql *sql, bool durable) {
         return r;
 }
 
+/* Takes the room in the database file for all pages that the log will hold. A log that cannot be copied, because a full
+ * disk lets the file not grow, would never begin anew: then nothing could be written any more, deleting included. */
+static int take_room(Sql *sql) {
+        sqlite3_int64 size;
+        int r;
+
+        r = sql->pages ? 0 : sql_prepare(sql, "PRAGMA page_count", &sql->pages);
+        if (r == 0)
+                r = sql_step(sql->pages);
+        if (r != SQL_ROW)
+                return r;
+        size = sql_column_int(sql->pages, 0) * sql->page_size;
+        sql_reset(sql->pages);
+        switch (sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_SIZE_HINT, &size)) {
+        case SQLITE_IOERR_WRITE: /* SQLite keeps no errno here */
+                return -ENOSPC;
+        case SQLITE_IOERR_FSTAT:
+                return -EIO;
+        }
+        return 0; /* another answer: it cannot be done on this file system */
+}
+
 int sql_end(Sql *sql, int r) {
+        if (r == 0)
+                r = take_room(sql);
         if (r == 0)
                 r = sql_exec(sql, "COMMIT");
         if (r == 0)

@@ -313,6 +313,31 @@ static void test_full_at_the_start(void **state) {
         unmount_disk(f);
 }
 
+/* P7: filled by the outbox alone, with nothing on it that could be deleted. What was published is forgotten, and the room
+ * in the file is used again: the log could not be copied into a file that could not grow, and then took nothing more. */
+static void test_filled_by_itself(void **state) {
+        OutboxFixture *f = *state;
+        OutboxRows rows;
+        unsigned n = 0;
+        int64_t id;
+
+        mount_disk(f, "6m");
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        while (fixture_put(f->outbox, n, 100) == 0)
+                n += 100;
+        assert_int_equal(fixture_waiting(f->outbox), n);
+        for (unsigned i = 0; i < n; i++) {
+                assert_int_equal(outbox_peek(f->outbox, 0, 1, SIZE_MAX, &rows), 0);
+                id = rows.items[0].id;
+                outbox_rows_done(&rows);
+                assert_int_equal(outbox_forget(f->outbox, &id, 1), 0);
+        }
+        assert_int_equal(fixture_waiting(f->outbox), 0);
+        assert_int_equal(fixture_put(f->outbox, n, n / 2), 0);
+        assert_false(outbox_is_failing(f->outbox));
+        unmount_disk(f);
+}
+
 /* Nothing there yet, and no room to make it: the daemon starts all the same, and goes on when there is room. */
 static void test_made_when_there_is_room(void **state) {
         OutboxFixture *f = *state;
@@ -463,6 +488,7 @@ int main(void) {
                 TEST(test_room_to_put_but_not_to_forget),
                 TEST(test_empty_outbox_takes_a_poll),
                 TEST(test_full_at_the_start),
+                TEST(test_filled_by_itself),
                 TEST(test_made_when_there_is_room),
                 TEST(test_no_room_for_a_salvage),
                 TEST(test_list_holds_nothing),
