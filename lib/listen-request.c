@@ -85,9 +85,13 @@ static enum MHD_Result request_queue(ListenRequest *request) {
         return library->MHD_queue_response(request->mhd, (unsigned) request->status, request->answer);
 }
 
+static void answer_closing(ListenRequest *request) {
+        listen_answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "This address is being closed.\n");
+}
+
 void listen_request_give_up(ListenRequest *request) {
         if (request->state == LISTEN_REQUEST_WAITING)
-                listen_answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "This address is being closed.\n");
+                answer_closing(request);
 }
 
 /* ---- requests ---- */
@@ -113,8 +117,11 @@ static ListenRoute *route_find(const ListenServer *server, const char *path) {
 
 static void request_look_at_header(ListenRequest *request) {
         const char *host = listen_header(request, "Host"), *length = listen_header(request, "Content-Length");
-        ListenRoute *route = route_find(request->connection->server, request->path);
+        const ListenServer *server = request->connection->server;
+        ListenRoute *route = route_find(server, request->path);
 
+        if (!listen_server_find(server->listen, server->address))
+                return answer_closing(request); /* not 404: many senders take that as final */
         if (!host || !listen_host_is_ours(host, route ? (const char *const *) route->hosts : NULL))
                 return listen_answer_text(request, MHD_HTTP_FORBIDDEN, NULL,
                         "This server does not know the name in Host. Add it to `hosts`.\n");
@@ -146,8 +153,7 @@ static void request_take(ListenRequest *request, const char *data, size_t size) 
 
 static void request_hand_over(ListenRequest *request) {
         if (!request->route)
-                return listen_answer_text(
-                        request, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "This address is being closed.\n");
+                return answer_closing(request);
         if (request->too_large)
                 return listen_answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "The body is too large.\n");
         request->state = LISTEN_REQUEST_ASKING;

@@ -324,6 +324,22 @@ static void test_dropped_while_a_request_waits(void **state) {
         assert_status(ask(f, text, &reply), 200);
 }
 
+/* Its header is read when nobody is there any more: it got 404, which many senders take as final. */
+static void test_dropped_before_the_header(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+        const char *text = "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx";
+        int fd = dial(f);
+
+        assert_int_equal(send(fd, "P", 1, 0), 1);
+        for (int i = 0; i < 5; i++)
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        assert_int_equal(send(fd, text + 1, strlen(text) - 1, 0), strlen(text) - 1);
+        f->route = listen_drop(f->route);
+        assert_status(hear(f, fd, &reply), 503);
+        f->route = route(f, "/readings", false);
+}
+
 static void test_dropped_while_others_stay(void **state) {
         _cleanup_bytes_ Bytes reply = {};
         Fixture *f = *state;
@@ -609,6 +625,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_routes, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_a_request_waits, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_dropped_before_the_header, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_others_stay, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dripping, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_client_goes_away, set_up, tear_down),
