@@ -316,9 +316,12 @@ static void exec_stored(void *self, uint64_t ticket) {
 
 static void exec_on_hold(void *self, bool hold) {
         Exec *exec = self;
+        bool waited = exec->held && !hold;
 
         exec->held = hold;
         exec_hold(exec);
+        if (waited && exec->state == EXEC_RUNNING && exec->keys->mode == EXEC_INTERVAL && !exec->timed_out)
+                loop_arm_in(exec->timer, exec->keys->timeout); /* what has passed of it, the program may have waited */
 }
 
 /* ---- starting ---- */
