@@ -37,6 +37,7 @@ typedef struct Rejected {
         size_t found;
         OutboxGuest *outbox; /* NULL: there is no outbox */
         bool requeued;       /* rows were put back into the outbox's queue */
+        SinkHost **hosts;    /* of each subscription: the sink that its messages are replayed into; NULL: not open */
         Bytes others;        /* lines: subscriptions that have rows but are not in this configuration */
 } Rejected;
 
@@ -434,14 +435,18 @@ static void on_nothing(void *userdata) {}
 
 static void on_nothing_seen(void *userdata, unsigned seen) {}
 
-static bool store_write(SinkHost *host, Loop *loop, const WireMessage *message, char text[static SINK_ADMIN_TEXT_MAX]) {
-        const SinkWork *work = store_ask(host, loop, SINK_STEP_PROBE, NULL);
+/* Writes the message. A sink that did not answer, or is down, is closed: another message needs a fresh one. */
+static bool store_write(
+        SinkHost **host, Loop *loop, const WireMessage *message, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const SinkWork *work = store_ask(*host, loop, SINK_STEP_PROBE, NULL);
         const SinkItem *item;
+        bool stored;
 
         if (work && work->answer.fault == SINK_FAULT_NONE)
-                work = store_ask(host, loop, SINK_STEP_WRITE, message);
+                work = store_ask(*host, loop, SINK_STEP_WRITE, message);
         item = work && work->n > 0 ? work->items : NULL;
-        if (item && (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE))
+        stored = item && (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE);
+        if (stored)
                 text_copy(text, SINK_ADMIN_TEXT_MAX, item->verdict == SINK_STORED ? "stored" : "was stored already");
         else if (!work)
                 text_copy(text, SINK_ADMIN_TEXT_MAX, "no answer in time; try again");
@@ -451,27 +456,35 @@ static bool store_write(SinkHost *host, Loop *loop, const WireMessage *message, 
         else
                 (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s: %s", work->answer.detail,
                         work->answer.remedy ? work->answer.remedy : "try again");
-        return item && (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE);
+        if (!work || work->answer.fault != SINK_FAULT_NONE)
+                *host = sink_host_free(*host);
+        return stored;
 }
 
-static bool store_replay(Rejected *r, const SubscriptionConfig *section, const WireMessage *message,
+static SinkHost **host_of(const Rejected *r, const SubscriptionConfig *section) {
+        return &r->hosts[section - r->session->config->subscriptions];
+}
+
+/* Opens the sink of a subscription, once: each time a file sink reads its archive, which takes a second or more.
+ * Returns false, with *text* "" when a line was printed. */
+static bool store_open(Rejected *r, const SubscriptionConfig *section, const char *id, SinkHost **host,
         char text[static SINK_ADMIN_TEXT_MAX]) {
         const Session *session = r->session;
         const SinkHostCallbacks callbacks = { .on_answer = on_nothing,
                 .on_seen = on_nothing_seen,
                 .means = { session->loop, session->http, session->secrets, session->config->state_dir, true } };
         char problem[SINK_ADMIN_TEXT_MAX] = "";
-        SinkHost *host = NULL;
-        bool stored = false;
         int k;
 
-        k = sink_host_new(types_sink(section->sink), section, &callbacks, &host, problem);
+        if (*host)
+                return true;
+        text[0] = '\0';
+        if (!session_secrets(r->session, id, section->section, section->keys))
+                return false;
+        k = sink_host_new(types_sink(section->sink), section, &callbacks, host, problem);
         if (k < 0)
                 text_copy(text, SINK_ADMIN_TEXT_MAX, problem[0] ? problem : strerror(-k));
-        else
-                stored = store_write(host, session->loop, message, text);
-        (void) sink_host_free(host);
-        return stored;
+        return k >= 0;
 }
 
 static const char *store_words(int error) {
@@ -493,10 +506,8 @@ static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[
                 text_copy(text, SINK_ADMIN_TEXT_MAX,
                         "no subscription of this configuration has that name any more; replay it with a copy of the "
                         "configuration that has it (sensorqd -c FILE rejected replay ...)");
-        else if (session_secrets(r->session, id, section->section, section->keys))
-                stored = store_replay(r, section, &message.wire, text);
-        else
-                text[0] = '\0';
+        else if (store_open(r, section, id, host_of(r, section), text))
+                stored = store_write(host_of(r, section), r->session->loop, &message.wire, text);
         return stored;
 }
 
@@ -528,8 +539,14 @@ static int store_on_rows(Rejected *r, Sql *guest) {
         k = rejected_guest_each(guest, &(SinkRejectedQuery){ .id = r->id, .each = sink_collect, .userdata = &ids });
         if (ids.error < 0)
                 k = ids.error;
+        r->hosts = calloc(r->session->config->n_subscriptions + 1, sizeof(*r->hosts));
+        if (!r->hosts)
+                return -ENOMEM;
         for (size_t i = 0; k == 0 && i < ids.n; i++)
                 store_act(r, guest, ids.items[i]);
+        for (size_t i = 0; i < r->session->config->n_subscriptions; i++)
+                (void) sink_host_free(r->hosts[i]);
+        free(r->hosts);
         return k;
 }
 

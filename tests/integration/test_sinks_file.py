@@ -4,6 +4,7 @@ lines."""
 import json
 import re
 import resource
+import shutil
 import subprocess
 import threading
 import time
@@ -109,6 +110,23 @@ def test_what_cannot_be_stored(archive):
     publish(archive, [7])
     wait_until(lambda: len(lines(archive)) == 3, "one more line")
     assert [document["_id"] for document in lines(archive)] == ["y", "z", "k7"]
+
+
+def test_a_replay_reads_the_archive_once(archive, tmp_path):
+    """And not for each message: it may have 200 000 lines, and the daemon's writes wait meanwhile."""
+    if shutil.which("strace") is None:
+        pytest.skip("not installed: strace")
+    publish(archive, [1])
+    archive.queue.publish([(b"not json", {"idempotency_key": f"x{n}"}) for n in range(5)])
+    archive.start()
+    wait_until(lambda: archive.queue.is_empty("archive"), "an empty queue")
+    assert archive.stop() == 0
+    trace = tmp_path / "trace"
+    command = ["strace", "-f", "-q", "-o", trace, "-e", "trace=openat", *archive.command("rejected", "replay", "--all")]
+    env = archive.environment(ASAN_OPTIONS="detect_leaks=0")  # which looks for leaks by tracing, as strace does
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=env)
+    assert ended.returncode == 69 and ended.stdout.count("still cannot be stored") == 5
+    assert len(re.findall(r"\.ndjson\", O_RDONLY", trace.read_text())) == 1
 
 
 def test_rejected_after_a_rename(archive):
