@@ -643,8 +643,7 @@ Source *source_free(Source *s) {
                 return NULL;
         if (s->readings_state != READINGS_NONE)
                 source_commit(s); /* a peer that waits for its data to be stored is told before the end */
-        if (s->self)
-                s->self = s->type->close(s->self);
+        s->self = s->self ? s->type->close(s->self) : NULL;
         s->commit = loop_drop(s->commit);
         s->again = loop_drop(s->again);
         s->due = loop_drop(s->due);

@@ -121,7 +121,7 @@ typedef struct SourceType {
         bool (*must_end)(const void *self);
         /* Every source_put() up to that ticket is on disk: the peer may be told (P12). NULL: not needed. */
         void (*stored)(void *self, uint64_t ticket);
-        void *(*close)(void *self); /* drops running work; returns NULL */
+        void *(*close)(void *self); /* drops running work, may still put what it has read; returns NULL */
         /* Reads raw input that was kept once more, like shape_reread(), with these keys; *origin* has everything except
          * what the input's topic says. NULL: the type keeps no raw input. */
         int (*reread)(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret);
