@@ -464,8 +464,8 @@ static int daemon_open(Daemon *d) {
         r = report_stalls_new(d->state_dir, &d->stalls);
         if (r < 0)
                 return r;
-        r = page_new(&(PageHost){ d->host.loop, d->host.listen, d->host.secrets, d->state_dir, daemon_look,
-                             daemon_on_move, d },
+        r = page_new(&(PageHost){ d->host.loop, d->host.listen, d->host.secrets, d->state_dir, &d->host.stopping,
+                             daemon_look, daemon_on_move, d },
                 &d->page);
         if (r == 0)
                 d->host.tap = (SinkTap){ page_stored, d->page };

@@ -286,7 +286,7 @@ static int push_try(Push *push) {
                 &(ListenHandler){ on_header, on_request, on_refused, push }, &push->route);
 }
 
-/* Listens; tries again if the address is in use: it may become free, for instance when a reload replaces a source. */
+/* Listens; tries again if the address is in use: it may become free. */
 static void push_listen(void *userdata) {
         Push *push = userdata;
         usec_t delay;
@@ -338,6 +338,14 @@ static void *push_close(void *self) {
         loop_drop(push->retry);
         free(push);
         return NULL;
+}
+
+/* A new source of the same path is opened right after the old one was closed. A sender that met the time between them
+ * would get 404 from the others of that address, which many take as final. */
+static void push_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
+        const PushConfig *keys = config->keys;
+
+        text_print(name, SOURCE_EXCLUSIVE_MAX, "the path %s of %s", keys->path, keys->address);
 }
 
 CLEANUP_DEFINE(Push, push_close)
@@ -446,6 +454,7 @@ static const ConfigSection section = {
 const SourceType source_type_http_push = {
         .keys = &section,
         .open = push_open,
+        .exclusive = push_exclusive,
         .check = push_check,
         .hold = push_hold,
         .stored = push_stored,

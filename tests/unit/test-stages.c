@@ -5,9 +5,12 @@
 #include "capture.h"
 #include "config-fixture.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "events.h"
+#include "free-port.h"
+#include "lib/listen.h"
 #include "stages.h"
 
 typedef struct FakeKeys {
@@ -162,8 +165,10 @@ static const SinkType fake_sink_type = {
 
 /* ---- this program's types.c ---- */
 
+extern const SourceType source_type_http_push;
+
 const SourceType *types_source(const char *name) {
-        return &fake_type;
+        return strcmp(name, "http_push") == 0 ? &source_type_http_push : &fake_type;
 }
 
 const SinkType *types_sink(const char *name) {
@@ -171,7 +176,7 @@ const SinkType *types_sink(const char *name) {
 }
 
 static const ConfigSection *fake_source(size_t index) {
-        return index == 0 ? &fake_section : NULL;
+        return index == 0 ? &fake_section : index == 1 ? source_type_http_push.keys : NULL;
 }
 
 static const ConfigSection *fake_sink(size_t index) {
@@ -234,6 +239,7 @@ static int setup(void **state) {
         f.host = (StagesHost){ .on_move = on_move, .on_figures = on_figures, .userdata = &f };
         assert_int_equal(loop_new(&f.host.loop), 0);
         assert_int_equal(http_new(f.host.loop, "test", &f.host.http), 0);
+        assert_int_equal(listen_new(f.host.loop, &f.host.listen), 0);
         assert_int_equal(secrets_new(&f.host.secrets), 0);
         assert_int_equal(outbox_open(f.directory, &caps, &f.host.outbox, NULL), OUTBOX_OK);
         *state = &f;
@@ -247,6 +253,7 @@ static int teardown(void **state) {
         stages_free(f->stages);
         outbox_close(f->host.outbox);
         secrets_free(f->host.secrets);
+        listen_free(f->host.listen);
         http_free(f->host.http);
         loop_free(f->host.loop);
         assert_int_equal(open_now[0] + open_now[1], 0);
@@ -320,6 +327,24 @@ static void test_shared_is_not_waited_for(void **state) {
         assert_story("open a, open b");
         take(f, "{name: a, type: fake, slot: shared}, {name: b, type: fake, slot: shared, text: other}");
         assert_story("close b, open b");
+}
+
+/* A path is served on an address all through a reload: what others have there answered 404 meanwhile. */
+static void test_path_of_a_shared_address(void **state) {
+        Fixture *f = *state;
+        char sources[400], address[32];
+        const ListenSpec spec = { .address = address, .path = "/a" };
+        ListenRoute *route;
+
+        (void) snprintf(address, sizeof(address), "127.0.0.1:%u", free_port());
+        for (unsigned size = 1024; size < 1026; size++) {
+                (void) snprintf(sources, sizeof(sources),
+                        "{name: a, type: http_push, listen: '%s', path: /a, max_body: %u}, "
+                        "{name: b, type: http_push, listen: '%s', path: /b}",
+                        address, size, address);
+                take(f, sources);
+                assert_int_equal(listen_route(f->host.listen, &spec, &(ListenHandler){}, &route), -EEXIST);
+        }
 }
 
 /* Whether everything works, and what is said of the only source. */
@@ -546,6 +571,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_exclusive_passes_on, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_waits, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_shared_is_not_waited_for, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_path_of_a_shared_address, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_waiting_cannot_be_opened, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_waiting_is_corrected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
