@@ -281,17 +281,22 @@ static void exec_finish(Exec *exec) {
                                                     .detail = well ? NULL : detail });
 }
 
-/* Reads what the program left in the pipe, one commit at a time, but not what other processes write later. A last line
- * without a line end counts only if the program ended by itself and with success: otherwise it may be incomplete. */
+/* A last line without a line end counts only if the program ended by itself and with success: otherwise it may be
+ * incomplete. */
+static void exec_end_last_line(Exec *exec) {
+        if (exec->line.size > 0 && exec_ended_well(exec) && exec_end_line(exec, (Slice){}) < 0)
+                exec_tell_lost(exec);
+        bytes_cut(&exec->line, 0);
+}
+
+/* Reads what the program left in the pipe, one commit at a time, but not what other processes write later. */
 static void exec_drain(Exec *exec) {
         for (size_t n; exec->end.left > 0 && !exec_waits_for_disk(exec); exec->end.left -= n)
                 if ((n = exec_read(exec, exec->end.left)) == 0)
                         n = exec->end.left;
         if (exec_waits_for_disk(exec))
                 return;
-        if (exec->line.size > 0 && exec_ended_well(exec) && exec_end_line(exec, (Slice){}) < 0)
-                exec_tell_lost(exec);
-        bytes_cut(&exec->line, 0);
+        exec_end_last_line(exec);
         if (!exec_waits_for_disk(exec))
                 exec_finish(exec);
 }
@@ -440,6 +445,8 @@ static void exec_read_rest(Exec *exec) {
                         exec_tell_lost(exec);
                 left -= n;
         } while (n == most && left > 0);
+        if (exec->state == EXEC_DRAINING)
+                exec_end_last_line(exec);
 }
 
 static void *exec_close(void *self) {

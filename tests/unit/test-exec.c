@@ -291,6 +291,21 @@ static void test_reload_reads_the_rest(void **state) {
         assert_int_equal(f->n, 2);
 }
 
+/* The program has ended, so its last line without an end is complete. The disk refuses it with the others, which is
+ * said of all of them. */
+static void test_stop_tells_of_the_last_line(void **state) {
+        SourceFixture *f = *state;
+        Capture capture;
+
+        run(f, "echo 1; echo -n 2", "      timeout: 60s\n");
+        SOURCE_FIXTURE_UNTIL(f, source_is_busy(f->source));
+        f->refuses = true;
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).holding && !loop_is_armed(of_minutes));
+        capture = capture_begin();
+        source_fixture_stop(f);
+        assert_non_null(strstr(capture_end(&capture), "2 readings that the disk refused to the end are lost"));
+}
+
 /* A pipe holds 64 KiB where a page has 4: a Raspberry Pi 5 has pages of 16, and a program may make it larger anywhere. */
 static void test_stop_reads_a_large_pipe(void **state) {
         SourceFixture *f = *state;
@@ -510,6 +525,7 @@ int main(void) {
                 TEST(test_run_comes_to_its_end),
                 TEST(test_stop_reads_the_rest),
                 TEST(test_reload_reads_the_rest),
+                TEST(test_stop_tells_of_the_last_line),
                 TEST(test_stop_reads_a_large_pipe),
                 TEST(test_stop_reads_what_comes_meanwhile),
                 TEST(test_stream),
