@@ -37,7 +37,7 @@ typedef struct VfsFile {
         DiskNode *node;
         Shared *shared;
         uint64_t life, heard;
-        int level;
+        int level, chunk; /* chunk: the file grows by a multiple of it when room is taken; 0: none is taken */
         bool read_only, sync_names, delete_at_close;
         unsigned shm_read, shm_written; /* masks of the locks of this connection */
         char path[PATH_SIZE];
@@ -315,8 +315,26 @@ static int vfs_close(sqlite3_file *file) {
         return SQLITE_OK;
 }
 
+/* As the one for Unix does by posix_fallocate(3). */
+static int take_room(VfsFile *f, sqlite3_int64 size) {
+        size_t end = f->chunk > 0 ? ((size_t) size + (size_t) f->chunk - 1) / (size_t) f->chunk * (size_t) f->chunk : 0;
+        int r;
+
+        if (is_dead(f))
+                return failed(EIO, SQLITE_IOERR_FSTAT);
+        if (end <= f->node->size)
+                return SQLITE_OK;
+        r = disk_begins(f->disk, DISK_TRUNCATE, f->path) ? disk_truncate(f->disk, f->node, end) : -EIO;
+        return r == 0 && disk_ends(f->disk, DISK_TRUNCATE, f->path) ? SQLITE_OK : SQLITE_IOERR_WRITE;
+}
+
 static int vfs_control(sqlite3_file *file, int op, void *value) {
         switch (op) {
+        case SQLITE_FCNTL_CHUNK_SIZE:
+                of(file)->chunk = *(const int *) value;
+                return SQLITE_OK;
+        case SQLITE_FCNTL_SIZE_HINT:
+                return take_room(of(file), *(const sqlite3_int64 *) value);
         case SQLITE_FCNTL_LAST_ERRNO:
                 *(int *) value = vfs.error;
                 return SQLITE_OK;
