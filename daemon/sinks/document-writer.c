@@ -23,6 +23,7 @@ void document_writer_init(DocumentWriter *w, bson_t *document) {
         w->size = sizeof(uint32_t);
         w->allocated = 0;
         w->level = 0;
+        w->result = DOCUMENT_OK;
         w->key = (Slice){};
         w->scratch = (Bytes){};
         w->levels[0].begin = w->levels[0].n = 0;
@@ -84,21 +85,17 @@ int document_key_wide(Slice name, unsigned width, Bytes *ret) {
 }
 
 /* `_id`, `pubsub` and `stored_at` of a payload keep their place under the same name with `_` appended. */
-static int rename_reserved(DocumentWriter *w) {
+static void rename_reserved(DocumentWriter *w) {
         Slice name = w->key;
-        int r;
 
         if (!slice_equal(name, "_id") && !slice_equal(name, "pubsub") && !slice_equal(name, "stored_at"))
-                return DOCUMENT_OK;
+                return;
         if (name.data != w->scratch.data) {
                 bytes_cut(&w->scratch, 0);
                 bytes_append(&w->scratch, name.data, name.size);
         }
-        r = bytes_append(&w->scratch, "_", 1);
-        if (r < 0)
-                return r;
+        document_writer_fail(w, bytes_append(&w->scratch, "_", 1));
         w->key = (Slice){ w->scratch.data, w->scratch.size };
-        return DOCUMENT_OK;
 }
 
 static bool is_among(const DocumentWriter *w, const DocumentWriterLevel *level) {
@@ -109,22 +106,22 @@ static bool is_among(const DocumentWriter *w, const DocumentWriterLevel *level) 
         return false;
 }
 
-int document_writer_name(DocumentWriter *w, Slice name) {
+void document_writer_name(DocumentWriter *w, Slice name) {
         DocumentWriterLevel *level = &w->levels[w->level];
-        int r = DOCUMENT_OK;
 
         assert(!level->array);
+        if (w->result != DOCUMENT_OK)
+                return;
         w->key = name;
         if (!document_key_is_plain(name)) {
                 bytes_cut(&w->scratch, 0);
-                r = document_key_wide(name, 1, &w->scratch);
+                document_writer_fail(w, document_key_wide(name, 1, &w->scratch));
                 w->key = (Slice){ w->scratch.data, w->scratch.size };
         }
-        if (r == DOCUMENT_OK && w->level == 0)
-                r = rename_reserved(w);
-        if (r != DOCUMENT_OK)
-                return r;
-        return level->n <= DOCUMENT_WRITER_NAMES && is_among(w, level) ? DOCUMENT_DUPLICATE_KEY : DOCUMENT_OK;
+        if (w->level == 0)
+                rename_reserved(w);
+        if (level->n <= DOCUMENT_WRITER_NAMES && is_among(w, level))
+                document_writer_fail(w, DOCUMENT_DUPLICATE_KEY);
 }
 
 void document_writer_own_name(DocumentWriter *w, const char *name) {
@@ -172,7 +169,7 @@ static int check_names(char *object, uint32_t size, uint32_t n) {
 /* ---- values ---- */
 
 /* Makes room for *size* more bytes. The buffer may move. */
-static int grow(DocumentWriter *w, size_t size) {
+static void grow(DocumentWriter *w, size_t size) {
         size_t wanted = (w->size + size) * 2;
         uint8_t *data;
 
@@ -182,19 +179,17 @@ static int grow(DocumentWriter *w, size_t size) {
                 wanted = DOCUMENT_SIZE_MAX; /* begin_value() never needs more */
         data = bson_reserve_buffer(w->document, (uint32_t) wanted);
         if (!data)
-                return -ENOMEM;
+                return document_writer_fail(w, -ENOMEM);
         w->data = (char *) data;
         w->allocated = wanted;
-        return DOCUMENT_OK;
 }
 
-/* Writes the type and key of a value. *ret* is where its *size* bytes are to be written. Enough room always remains to
- * close all levels. */
-static int begin_value(DocumentWriter *w, bson_type_t type, size_t size, char **ret) {
+/* Writes the type and key of a value. Returns where its *size* bytes are to be written, or NULL after a failure. Enough
+ * room always remains to close all levels. */
+static char *begin_value(DocumentWriter *w, bson_type_t type, size_t size) {
         DocumentWriterLevel *level = &w->levels[w->level];
         size_t closing = w->level + 1, total;
         const char *text = NULL;
-        int r;
 
         if (level->array) {
                 size_t length = bson_uint32_to_string(level->n, &text, w->index, sizeof(w->index));
@@ -203,12 +198,11 @@ static int begin_value(DocumentWriter *w, bson_type_t type, size_t size, char **
         }
         total = 1 + w->key.size + 1 + size;
         if (w->size + total + closing > DOCUMENT_SIZE_MAX)
-                return DOCUMENT_TOO_LARGE;
-        if (w->size + total + closing > w->allocated) {
-                r = grow(w, total + closing);
-                if (r != DOCUMENT_OK)
-                        return r;
-        }
+                document_writer_fail(w, DOCUMENT_TOO_LARGE);
+        else if (w->size + total + closing > w->allocated)
+                grow(w, total + closing);
+        if (w->result != DOCUMENT_OK)
+                return NULL;
 
         w->data[w->size] = (char) type;
         memcpy(w->data + w->size + 1, w->key.data, w->key.size);
@@ -216,97 +210,80 @@ static int begin_value(DocumentWriter *w, bson_type_t type, size_t size, char **
         if (!level->array && level->n < DOCUMENT_WRITER_NAMES)
                 level->names[level->n] = (DocumentWriterName){ (uint32_t) w->size + 1, (uint32_t) w->key.size };
         level->n++;
-        *ret = w->data + w->size + total - size;
         w->size += total;
-        return DOCUMENT_OK;
+        return w->data + w->size - size;
 }
 
-int document_writer_open(DocumentWriter *w, bool array) {
+void document_writer_open(DocumentWriter *w, bool array) {
+        char *value = begin_value(w, array ? BSON_TYPE_ARRAY : BSON_TYPE_DOCUMENT, 5);
         DocumentWriterLevel *level;
-        char *value;
-        int r;
 
+        if (!value)
+                return;
         assert(w->level + 1 < DOCUMENT_DEPTH_MAX);
-        r = begin_value(w, array ? BSON_TYPE_ARRAY : BSON_TYPE_DOCUMENT, 5, &value);
-        if (r != DOCUMENT_OK)
-                return r;
         w->size--; /* its closing NUL is written at the end */
         level = &w->levels[++w->level];
         level->begin = (uint32_t) (value - w->data);
         level->array = array;
         level->n = 0;
-        return DOCUMENT_OK;
 }
 
-int document_writer_close(DocumentWriter *w) {
+void document_writer_close(DocumentWriter *w) {
         DocumentWriterLevel *level = &w->levels[w->level];
         uint32_t size;
 
-        if (!w->data) /* nothing was ever written */
-                return DOCUMENT_OK;
+        if (w->result != DOCUMENT_OK || !w->data) /* or nothing was ever written */
+                return;
         size = seal(w);
-        if (!level->array && level->n > DOCUMENT_WRITER_NAMES) {
-                int r = check_names(w->data + level->begin, size, level->n);
-
-                if (r != DOCUMENT_OK)
-                        return r;
-        }
-        if (w->level > 0) {
+        if (!level->array && level->n > DOCUMENT_WRITER_NAMES)
+                document_writer_fail(w, check_names(w->data + level->begin, size, level->n));
+        if (w->result == DOCUMENT_OK && w->level > 0) {
                 w->level--;
                 w->size++;
         }
-        return DOCUMENT_OK;
 }
 
-int document_writer_string(DocumentWriter *w, Slice text) {
-        char *value;
-        int r = begin_value(w, BSON_TYPE_UTF8, 4 + text.size + 1, &value);
+void document_writer_string(DocumentWriter *w, Slice text) {
+        char *value = begin_value(w, BSON_TYPE_UTF8, 4 + text.size + 1);
 
-        if (r != DOCUMENT_OK)
-                return r;
+        if (!value)
+                return;
         put_uint32(value, (uint32_t) text.size + 1);
         if (text.size > 0)
                 memcpy(value + 4, text.data, text.size);
         value[4 + text.size] = '\0';
-        return DOCUMENT_OK;
 }
 
-static int put_number(DocumentWriter *w, bson_type_t type, uint64_t bits) {
-        char *value;
-        int r = begin_value(w, type, sizeof(bits), &value);
+static void put_number(DocumentWriter *w, bson_type_t type, uint64_t bits) {
+        char *value = begin_value(w, type, sizeof(bits));
 
         bits = htole64(bits);
-        if (r == DOCUMENT_OK)
+        if (value)
                 memcpy(value, &bits, sizeof(bits));
-        return r;
 }
 
-int document_writer_date(DocumentWriter *w, int64_t msec) {
-        return put_number(w, BSON_TYPE_DATE_TIME, (uint64_t) msec);
+void document_writer_date(DocumentWriter *w, int64_t msec) {
+        put_number(w, BSON_TYPE_DATE_TIME, (uint64_t) msec);
 }
 
-int document_writer_double(DocumentWriter *w, double value) {
+void document_writer_double(DocumentWriter *w, double value) {
         uint64_t bits;
 
         memcpy(&bits, &value, sizeof(bits));
-        return put_number(w, BSON_TYPE_DOUBLE, bits);
+        put_number(w, BSON_TYPE_DOUBLE, bits);
 }
 
-int document_writer_int64(DocumentWriter *w, int64_t value) {
-        return put_number(w, BSON_TYPE_INT64, (uint64_t) value);
+void document_writer_int64(DocumentWriter *w, int64_t value) {
+        put_number(w, BSON_TYPE_INT64, (uint64_t) value);
 }
 
-int document_writer_bool(DocumentWriter *w, bool value) {
-        char *place;
-        int r = begin_value(w, BSON_TYPE_BOOL, 1, &place);
+void document_writer_bool(DocumentWriter *w, bool value) {
+        char *place = begin_value(w, BSON_TYPE_BOOL, 1);
 
-        if (r == DOCUMENT_OK)
+        if (place)
                 *place = value;
-        return r;
 }
 
-int document_writer_null(DocumentWriter *w) {
-        char *place;
-
-        return begin_value(w, BSON_TYPE_NULL, 0, &place);
+void document_writer_null(DocumentWriter *w) {
+        (void) begin_value(w, BSON_TYPE_NULL, 0);
 }

@@ -5,8 +5,8 @@
  * times as long. Nothing else is allocated for a document whose names need no change. The writer is a plain struct of
  * about 12 KiB; only document.c uses it.
  *
- * Calls return DOCUMENT_OK, DOCUMENT_TOO_LARGE, DOCUMENT_DUPLICATE_KEY or -ENOMEM; after any other result than
- * DOCUMENT_OK only document_writer_done() is allowed. */
+ * As a Bytes does, the writer remembers its first failure in *result*, and does nothing after it: DOCUMENT_TOO_LARGE,
+ * DOCUMENT_DUPLICATE_KEY, -ENOMEM, or what document_writer_fail() was told. */
 
 #include <mongoc/mongoc.h>
 
@@ -33,6 +33,7 @@ typedef struct DocumentWriter {
         char *data;             /* the document's buffer; NULL until something is written */
         size_t size, allocated; /* bytes written, without the closing NULs of open levels; bytes allocated */
         unsigned level;
+        int result;     /* DOCUMENT_OK, or the first failure */
         Slice key;      /* of the next value: borrowed from the caller, or in scratch or index */
         Bytes scratch;  /* a key that had to be changed */
         char index[16]; /* the key of an array's element */
@@ -43,28 +44,33 @@ typedef struct DocumentWriter {
 void document_writer_init(DocumentWriter *w, bson_t *document);
 /* Closes all open levels: the document may be incomplete, but it is valid BSON. */
 void document_writer_done(DocumentWriter *w);
+/* Notes that what was to be written cannot be: *r* is a DocumentReason or a negative errno. */
+static inline void document_writer_fail(DocumentWriter *w, int r) {
+        if (w->result == DOCUMENT_OK)
+                w->result = r;
+}
 
 /* Sets the name of the next value; call it before each value of an object. *name* must stay valid until that value is
  * written. On level 0, sensorqd's own names (_id, pubsub, stored_at) are changed as well. */
-int document_writer_name(DocumentWriter *w, Slice name);
+void document_writer_name(DocumentWriter *w, Slice name);
 
 /* The same for sensorqd's own fields: the name is not changed or checked; the caller keeps it unique. *name* is a
  * constant. */
 void document_writer_own_name(DocumentWriter *w, const char *name);
 
 /* Begins an object or array as the value; document_writer_close() ends it. At most DOCUMENT_DEPTH_MAX levels. */
-int document_writer_open(DocumentWriter *w, bool array);
+void document_writer_open(DocumentWriter *w, bool array);
 /* Ends the object or array. On level 0 it only checks the names, and the document stays open. */
-int document_writer_close(DocumentWriter *w);
+void document_writer_close(DocumentWriter *w);
 
 /* This and the following write a value under the name set before. *text* is UTF-8. */
-int document_writer_string(DocumentWriter *w, Slice text);
+void document_writer_string(DocumentWriter *w, Slice text);
 /* *msec*: milliseconds since the epoch, UTC. */
-int document_writer_date(DocumentWriter *w, int64_t msec);
-int document_writer_double(DocumentWriter *w, double value);
-int document_writer_int64(DocumentWriter *w, int64_t value);
-int document_writer_bool(DocumentWriter *w, bool value);
-int document_writer_null(DocumentWriter *w);
+void document_writer_date(DocumentWriter *w, int64_t msec);
+void document_writer_double(DocumentWriter *w, double value);
+void document_writer_int64(DocumentWriter *w, int64_t value);
+void document_writer_bool(DocumentWriter *w, bool value);
+void document_writer_null(DocumentWriter *w);
 
 /* Whether a name is stored unchanged. Otherwise an empty name, a leading `$`, each `.` and each NUL become `_`. */
 bool document_key_is_plain(Slice name);

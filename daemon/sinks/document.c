@@ -80,11 +80,11 @@ static size_t place(const Builder *b) {
         return (size_t) (b->json.cursor - b->json.begin);
 }
 
-/* Converts a result of the reader or writer into a DocumentReason and writes its explanation. */
-static int explain(Builder *b, int r) {
+/* Returns the result of the payload, or of what was written so far; writes the explanation of a DocumentReason. */
+static int explain(Builder *b) {
         const Slice data = b->message->data;
 
-        switch (r) {
+        switch (b->writer.result) {
         case -EBADMSG:
                 if (!bytes_is_utf8(data.data, data.size))
                         return reject(b, DOCUMENT_NOT_UTF8, "the data is not UTF-8");
@@ -109,34 +109,22 @@ static int explain(Builder *b, int r) {
                 return reject(b, DOCUMENT_NOT_UTF8, "half of a surrogate pair, which has no UTF-8 form, at byte %zu",
                         place(b));
         default:
-                return r;
+                return b->writer.result;
         }
 }
 
 /* ---- the payload ---- */
 
-/* The text of the KEY or STRING just read. DOCUMENT_NOT_UTF8 for a lone surrogate. */
-static int token_text(const JsonReader *json, Bytes *scratch, Slice *ret) {
-        int r;
-
-        if (!json->escaped) {
-                *ret = json->slice;
-                return DOCUMENT_OK;
-        }
+/* The text of the KEY or STRING just read; in *scratch* where it is escaped. */
+static Slice token_text(Builder *b, Bytes *scratch) {
+        if (!b->json.escaped)
+                return b->json.slice;
         bytes_cut(scratch, 0);
-        r = bytes_reserve(scratch, json->slice.size);
-        if (r < 0)
-                return r;
-        if (json_unescape(json->slice, scratch->data, &scratch->size) < 0)
-                return DOCUMENT_NOT_UTF8;
-        *ret = (Slice){ scratch->data, scratch->size };
-        return DOCUMENT_OK;
-}
-
-static int put_name(Builder *b) {
-        int r = token_text(&b->json, &b->name_scratch, &b->name);
-
-        return r != DOCUMENT_OK ? r : document_writer_name(&b->writer, b->name);
+        if (bytes_reserve(scratch, b->json.slice.size) < 0)
+                document_writer_fail(&b->writer, -ENOMEM);
+        else if (json_unescape(b->json.slice, scratch->data, &scratch->size) < 0)
+                document_writer_fail(&b->writer, DOCUMENT_NOT_UTF8); /* half of a surrogate pair */
+        return (Slice){ scratch->data, scratch->size };
 }
 
 static bool is_date_field(const Builder *b) {
@@ -155,20 +143,17 @@ static bool parse_date(Slice text, int64_t *ret_msec) {
                *ret_msec <= DATE_MAX_MSEC;
 }
 
-static int put_string(Builder *b) {
-        Slice text;
+static void put_string(Builder *b) {
+        Slice text = token_text(b, &b->text_scratch);
         int64_t msec;
-        int r;
 
-        r = token_text(&b->json, &b->text_scratch, &text);
-        if (r != DOCUMENT_OK)
-                return r;
         if (is_date_field(b) && parse_date(text, &msec))
-                return document_writer_date(&b->writer, msec);
-        return document_writer_string(&b->writer, text);
+                document_writer_date(&b->writer, msec);
+        else
+                document_writer_string(&b->writer, text);
 }
 
-static int put_number(Builder *b) {
+static void put_number(Builder *b) {
         int64_t integer;
         double value;
 
@@ -178,16 +163,17 @@ static int put_number(Builder *b) {
         case DOCUMENT_NUMBER_INT64:
                 return document_writer_int64(&b->writer, integer);
         case DOCUMENT_NUMBER_OUT_OF_RANGE:
-                return DOCUMENT_NUMBER_RANGE;
+                return document_writer_fail(&b->writer, DOCUMENT_NUMBER_RANGE);
         default:
-                return -ENOMEM;
+                return document_writer_fail(&b->writer, -ENOMEM);
         }
 }
 
-static int put_token(Builder *b, int token) {
+static void put_token(Builder *b, int token) {
         switch (token) {
         case JSON_KEY:
-                return put_name(b);
+                b->name = token_text(b, &b->name_scratch);
+                return document_writer_name(&b->writer, b->name);
         case JSON_STRING:
                 return put_string(b);
         case JSON_NUMBER:
@@ -200,40 +186,28 @@ static int put_token(Builder *b, int token) {
         case JSON_OBJECT:
         case JSON_ARRAY:
                 return document_writer_open(&b->writer, token == JSON_ARRAY);
-        default:
+        case JSON_OBJECT_END:
+        case JSON_ARRAY_END:
                 return document_writer_close(&b->writer);
+        default: /* an error */
+                return document_writer_fail(&b->writer, token);
         }
 }
 
-/* The payload is not an object. It is only rejected for that if the rest is valid JSON. */
-static int reject_other(Builder *b) {
-        int r = json_reader_skip(&b->json, NULL);
-
-        if (r == 0)
-                r = json_reader_next(&b->json);
-        if (r < 0)
-                return explain(b, r);
-        return reject(b, DOCUMENT_NOT_OBJECT, "JSON, but not an object");
-}
-
-/* Writes the payload's fields at the top level of the document, in their order. */
+/* Writes the payload's fields at the top level of the document, in their order. What is not an object is only rejected
+ * for that if the rest is valid JSON. */
 static int put_payload(Builder *b) {
-        int token, r = DOCUMENT_OK;
+        bool is_object;
+        int token;
 
         json_reader_init(&b->json, b->payload.text.data, b->payload.text.size, DOCUMENT_DEPTH_MAX);
-        token = json_reader_next(&b->json);
-        if (token < 0)
-                return explain(b, token);
-        if (token != JSON_OBJECT)
-                return reject_other(b);
-
-        while (r == DOCUMENT_OK) {
-                token = json_reader_next(&b->json);
-                if (token == JSON_END)
-                        return DOCUMENT_OK;
-                r = token < 0 ? token : put_token(b, token);
-        }
-        return explain(b, r);
+        is_object = json_reader_next(&b->json) == JSON_OBJECT;
+        while (b->writer.result == DOCUMENT_OK && (token = json_reader_next(&b->json)) != JSON_END)
+                if (is_object || token < 0)
+                        put_token(b, token);
+        if (is_object || b->writer.result != DOCUMENT_OK)
+                return explain(b);
+        return reject(b, DOCUMENT_NOT_OBJECT, "JSON, but not an object");
 }
 
 /* ---- what comes with the payload ---- */
@@ -266,18 +240,18 @@ int document_id(const DocumentInput *input, Bytes *scratch, Slice *ret) {
 }
 
 /* Writes a date if the text is one, as it always is from the service; else the text. */
-static int put_time(DocumentWriter *w, Slice text) {
+static void put_time(DocumentWriter *w, Slice text) {
         int64_t msec;
 
         if (parse_date(text, &msec))
-                return document_writer_date(w, msec);
-        return document_writer_string(w, text);
+                document_writer_date(w, msec);
+        else
+                document_writer_string(w, text);
 }
 
-static int put_attribute(DocumentWriter *w, Slice name, Slice value) {
-        int r = document_writer_name(w, name);
-
-        return r == DOCUMENT_OK ? document_writer_string(w, value) : r;
+static void put_attribute(DocumentWriter *w, Slice name, Slice value) {
+        document_writer_name(w, name);
+        document_writer_string(w, value);
 }
 
 /* Whether an attribute has *name* as its own, or was given it (*given* holds such names, each ended by a NUL). */
@@ -313,43 +287,33 @@ static int give_attribute_name(const WireMessage *message, Slice name, Bytes *gi
 }
 
 /* Writes the attributes whose names must change. The others, written before, have priority, whatever the order. */
-static int put_changed_attributes(Builder *b) {
+static void put_changed_attributes(Builder *b) {
         _cleanup_bytes_ Bytes given = {};
-        int r = DOCUMENT_OK;
 
-        for (size_t i = 0; r == DOCUMENT_OK && i < b->message->n_attributes; i++) {
+        for (size_t i = 0; b->writer.result == DOCUMENT_OK && i < b->message->n_attributes; i++) {
                 const WireAttribute *attribute = &b->message->attributes[i];
-                Slice name;
+                Slice name = {};
 
                 if (document_key_is_plain(attribute->key))
                         continue;
-                r = give_attribute_name(b->message, attribute->key, &given, &name);
-                if (r == DOCUMENT_OK)
-                        r = put_attribute(&b->writer, name, attribute->value);
+                document_writer_fail(&b->writer, give_attribute_name(b->message, attribute->key, &given, &name));
+                put_attribute(&b->writer, name, attribute->value);
         }
-        return r;
 }
 
-static int put_attributes(Builder *b) {
+static void put_attributes(Builder *b) {
         bool changed = false;
-        int r;
 
         for (size_t i = 0; i < b->message->n_attributes; i++) {
                 const WireAttribute *attribute = &b->message->attributes[i];
 
-                if (!bytes_is_utf8(attribute->key.data, attribute->key.size) ||
-                        !bytes_is_utf8(attribute->value.data, attribute->value.size))
-                        return reject(b, DOCUMENT_NOT_UTF8, "an attribute is not UTF-8");
-                if (!document_key_is_plain(attribute->key)) {
+                if (document_key_is_plain(attribute->key))
+                        put_attribute(&b->writer, attribute->key, attribute->value);
+                else
                         changed = true;
-                        continue;
-                }
-                r = put_attribute(&b->writer, attribute->key, attribute->value);
-                if (r != DOCUMENT_OK)
-                        return r;
         }
-        r = changed ? put_changed_attributes(b) : DOCUMENT_OK;
-        return r == DOCUMENT_OK ? document_writer_close(&b->writer) : r;
+        if (changed)
+                put_changed_attributes(b);
 }
 
 static int attribute_order(const void *a, const void *b) {
@@ -368,72 +332,56 @@ static int sorted_attributes(const WireMessage *message, Bytes *ret) {
         return wire_put_attributes(ret, sorted, message->n_attributes);
 }
 
-static int put_hash(Builder *b) {
+static void put_own_string(DocumentWriter *w, const char *name, Slice text) {
+        document_writer_own_name(w, name);
+        document_writer_string(w, text);
+}
+
+static void put_hash(Builder *b) {
         _cleanup_bytes_ Bytes attributes = {};
         Slice data = b->payload.data;
         char hash[SHA256_HEX_SIZE];
-        int r;
 
         if (b->message->data.size == 0) {
-                r = sorted_attributes(b->message, &attributes);
-                if (r < 0)
-                        return r;
+                document_writer_fail(&b->writer, sorted_attributes(b->message, &attributes));
                 data = (Slice){ attributes.data, attributes.size };
         }
         (void) sha256_hex(data.data, data.size, hash);
-        document_writer_own_name(&b->writer, "sha256");
-        return document_writer_string(&b->writer, (Slice){ hash, strlen(hash) });
+        put_own_string(&b->writer, "sha256", (Slice){ hash, strlen(hash) });
 }
 
-static int put_own_string(DocumentWriter *w, const char *name, Slice text) {
-        document_writer_own_name(w, name);
-        return document_writer_string(w, text);
-}
-
-static int put_pubsub_fields(Builder *b) {
-        const WireMessage *message = b->message;
-        DocumentWriter *w = &b->writer;
-        int r;
-
-        r = put_own_string(w, "message_id", message->message_id);
-        if (r != DOCUMENT_OK)
-                return r;
-        document_writer_own_name(w, "publish_time");
-        r = put_time(w, message->publish_time);
-        if (r != DOCUMENT_OK)
-                return r;
-        r = put_own_string(w, "subscription", (Slice){ b->rules->subscription, strlen(b->rules->subscription) });
-        if (r != DOCUMENT_OK)
-                return r;
-        document_writer_own_name(w, "attributes");
-        r = document_writer_open(w, false);
-        if (r != DOCUMENT_OK)
-                return r;
-        r = put_attributes(b);
-        if (r == DOCUMENT_OK && message->ordering_key.size > 0)
-                r = put_own_string(w, "ordering_key", message->ordering_key);
-        return r == DOCUMENT_OK ? put_hash(b) : r;
+static bool is_utf8(Slice text) {
+        return bytes_is_utf8(text.data, text.size);
 }
 
 /* pubsub: {message_id, publish_time, subscription, attributes, ordering_key, sha256} */
 static int put_pubsub(Builder *b) {
         const WireMessage *message = b->message;
-        int r;
+        DocumentWriter *w = &b->writer;
 
-        if (!bytes_is_utf8(message->message_id.data, message->message_id.size) ||
-                !bytes_is_utf8(message->publish_time.data, message->publish_time.size) ||
-                !bytes_is_utf8(message->ordering_key.data, message->ordering_key.size))
+        if (!is_utf8(message->message_id) || !is_utf8(message->publish_time) || !is_utf8(message->ordering_key))
                 return reject(b, DOCUMENT_NOT_UTF8, "the message id, publish time or ordering key is not UTF-8");
+        for (size_t i = 0; i < message->n_attributes; i++)
+                if (!is_utf8(message->attributes[i].key) || !is_utf8(message->attributes[i].value))
+                        return reject(b, DOCUMENT_NOT_UTF8, "an attribute is not UTF-8");
 
-        document_writer_own_name(&b->writer, "pubsub");
-        r = document_writer_open(&b->writer, false);
-        if (r == DOCUMENT_OK)
-                r = put_pubsub_fields(b);
-        if (r == DOCUMENT_DUPLICATE_KEY)
+        document_writer_own_name(w, "pubsub");
+        document_writer_open(w, false);
+        put_own_string(w, "message_id", message->message_id);
+        document_writer_own_name(w, "publish_time");
+        put_time(w, message->publish_time);
+        put_own_string(w, "subscription", (Slice){ b->rules->subscription, strlen(b->rules->subscription) });
+        document_writer_own_name(w, "attributes");
+        document_writer_open(w, false);
+        put_attributes(b);
+        document_writer_close(w);
+        if (message->ordering_key.size > 0)
+                put_own_string(w, "ordering_key", message->ordering_key);
+        put_hash(b);
+        document_writer_close(w);
+        if (w->result == DOCUMENT_DUPLICATE_KEY)
                 return reject(b, DOCUMENT_DUPLICATE_KEY, "two attributes of the same name");
-        if (r == DOCUMENT_NOT_UTF8)
-                return r;
-        return r != DOCUMENT_OK ? explain(b, r) : explain(b, document_writer_close(&b->writer));
+        return explain(b);
 }
 
 static int put_id(Builder *b) {
@@ -443,10 +391,10 @@ static int put_id(Builder *b) {
         r = document_id(b->input, &b->text_scratch, &id);
         if (r < 0)
                 return r;
-        if (!bytes_is_utf8(id.data, id.size))
+        if (!is_utf8(id))
                 return reject(b, DOCUMENT_NOT_UTF8, "the message id is not UTF-8");
-        document_writer_own_name(&b->writer, "_id");
-        return explain(b, document_writer_string(&b->writer, id));
+        put_own_string(&b->writer, "_id", id);
+        return explain(b);
 }
 
 /* Opens the payload. A message with attributes only counts as an empty object. */
@@ -482,7 +430,8 @@ static int build(Builder *b) {
         if (r != DOCUMENT_OK)
                 return r;
         document_writer_own_name(&b->writer, "stored_at");
-        return explain(b, document_writer_date(&b->writer, (int64_t) (b->input->at / USEC_PER_MSEC)));
+        document_writer_date(&b->writer, (int64_t) (b->input->at / USEC_PER_MSEC));
+        return explain(b);
 }
 
 int document_build(const DocumentInput *input, bson_t *document, char detail[static DOCUMENT_DETAIL_SIZE]) {
