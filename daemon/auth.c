@@ -24,12 +24,11 @@
 
 struct Auth {
         AuthHost host;
-        AuthKind kind;
-        char *name, *secret, *second;
-        char *token_url, *client_id, *scope, *ca_file, *state_dir, *state_name;
+        AuthSpec spec;
         char **headers; /* `Name: value`; has room for one more header, a proof's headers and NULL */
         size_t n_headers;
         /* OAuth 2 only: */
+        char *state_file;    /* name in state_dir */
         char *refresh_token; /* the one in use; NULL: client credentials */
         char *access_token;
         usec_t ends;                /* clock_now() at which it ends, whatever the wall clock says */
@@ -69,7 +68,7 @@ static int add_basic(const Auth *auth, AuthProof *proof) {
         _cleanup_(bytes_wipe) Bytes login = {}, line = {};
         int r;
 
-        r = bytes_append_format(&login, "%s:%s", auth->name, auth->secret);
+        r = bytes_append_format(&login, "%s:%s", auth->spec.name, auth->spec.secret);
         if (r < 0)
                 return r;
         bytes_append_text(&line, "Authorization: Basic ");
@@ -85,8 +84,8 @@ static int add_query(const Auth *auth, const char *url, AuthProof *proof) {
 
         bytes_append(&text, url, size);
         bytes_append_text(&text, memchr(url, '?', size) ? "&" : "?");
-        bytes_append_format(&text, "%s=", auth->name);
-        r = text_append_percent(&text, auth->secret, "");
+        bytes_append_format(&text, "%s=", auth->spec.name);
+        r = text_append_percent(&text, auth->spec.secret, "");
         if (r < 0)
                 return r;
         proof->url = bytes_steal(&text).data;
@@ -112,10 +111,10 @@ static int add_switchbot(const Auth *auth, usec_t wall, AuthProof *proof) {
 
         (void) snprintf(nonce, sizeof(nonce), "%016" PRIx64 "%016" PRIx64, loop_random(), loop_random());
         (void) snprintf(msec, sizeof(msec), "%" PRIu64, wall / USEC_PER_MSEC);
-        r = auth_switchbot_sign(auth->secret, auth->second, wall / USEC_PER_MSEC, nonce, &sign);
+        r = auth_switchbot_sign(auth->spec.secret, auth->spec.second, wall / USEC_PER_MSEC, nonce, &sign);
         if (r < 0)
                 return r;
-        r = add_text_header(proof, "Authorization", "", auth->secret);
+        r = add_text_header(proof, "Authorization", "", auth->spec.secret);
         if (r == 0)
                 r = add_text_header(proof, "sign", "", sign.data);
         if (r == 0)
@@ -147,7 +146,7 @@ static int set_token(Auth *auth, char **place, const char *text) {
 /* The state file contains the hash of the seed, the refresh token that the user gave. When the user changes it, the
  * stored tokens do not count any more. */
 static char *seed_hash(const Auth *auth, char hash[static SHA256_HEX_SIZE]) {
-        const char *seed = auth->second ? auth->second : "";
+        const char *seed = auth->spec.second ? auth->spec.second : "";
 
         return sha256_hex(seed, strlen(seed), hash);
 }
@@ -159,7 +158,6 @@ static void append_member(Bytes *text, const char *name, const char *value) {
 
 static int state_write(const Auth *auth) {
         _cleanup_(bytes_wipe) Bytes text = {};
-        _cleanup_free_ char *name = NULL;
         char hash[SHA256_HEX_SIZE];
         int r;
 
@@ -170,11 +168,7 @@ static int state_write(const Auth *auth) {
                 append_member(&text, "access_token", auth->access_token);
         r = bytes_append_format(&text, ",\n  \"expires\": %" PRIu64 ",\n  \"lifetime\": %" PRIu64 "\n}\n",
                 auth->expires, auth->lifetime);
-        if (r == 0 && text_format(&name, "oauth2-%s.json", auth->state_name) < 0)
-                r = -ENOMEM;
-        if (r == 0)
-                r = file_replace(auth->state_dir, name, text.data, text.size);
-        return r;
+        return r < 0 ? r : file_replace(auth->spec.state_dir, auth->state_file, text.data, text.size);
 }
 
 /* Returns how many seconds a stored token still serves. 0 if more than its whole life is left: the wall clock was set
@@ -202,7 +196,7 @@ static int state_take(Auth *auth, const char *text, size_t size) {
                 return 0; /* made from another seed, or damaged: begin with the seed */
         refresh_token = json_get_string(json, "refresh_token");
         access_token = json_get_string(json, "access_token");
-        if (refresh_token && auth->second) {
+        if (refresh_token && auth->spec.second) {
                 r = set_token(auth, &auth->refresh_token, refresh_token);
                 if (r < 0)
                         return r;
@@ -219,7 +213,8 @@ static int state_read(Auth *auth) {
         _cleanup_free_ char *path = NULL;
         int r;
 
-        if (text_format(&path, "%s/oauth2-%s.json", auth->state_dir, auth->state_name) < 0)
+        if (text_format(&auth->state_file, "oauth2-%s.json", auth->spec.state_name) < 0 ||
+                text_format(&path, "%s/%s", auth->spec.state_dir, auth->state_file) < 0)
                 return -ENOMEM;
         r = file_load_own(path, STATE_MAX, &text);
         if (r < 0)
@@ -242,7 +237,7 @@ static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json)
         char words[201];
 
         text_copy_words(words, sizeof(words), description ?: "");
-        if (error && strcmp(error, "invalid_grant") == 0 && auth->second)
+        if (error && strcmp(error, "invalid_grant") == 0 && auth->spec.second)
                 text_print(auth->detail, sizeof(auth->detail),
                         "the token endpoint calls the refresh token invalid%s%s: it was used up elsewhere, revoked or "
                         "has expired. Sign in once more, put the new refresh token in place of the old one and restart "
@@ -287,7 +282,7 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
                 r = set_token(auth, &auth->access_token, access_token);
         else
                 replace_text(&auth->access_token, NULL);
-        if (r == 0 && refresh_token && auth->second)
+        if (r == 0 && refresh_token && auth->spec.second)
                 r = set_token(auth, &auth->refresh_token, refresh_token);
         if (r < 0)
                 return fetch_failed(auth, CAUSE_MEMORY, strerror(-r));
@@ -302,7 +297,7 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
                 text_print(auth->detail, sizeof(auth->detail),
                         "the new refresh token cannot be kept in %s: %s. It is in memory only, so do not stop sensorqd "
                         "before there is room",
-                        auth->state_dir, strerror(-r));
+                        auth->spec.state_dir, strerror(-r));
                 return AUTH_UNREACHABLE;
         }
         if (fits)
@@ -341,25 +336,25 @@ static void append_grant(const Auth *auth, Bytes *body) {
         text_append_field(body, "grant_type", auth->refresh_token ? "refresh_token" : "client_credentials");
         if (auth->refresh_token)
                 text_append_field(body, "refresh_token", auth->refresh_token);
-        text_append_field(body, "client_id", auth->client_id);
-        if (auth->secret)
-                text_append_field(body, "client_secret", auth->secret);
-        if (auth->scope)
-                text_append_field(body, "scope", auth->scope);
+        text_append_field(body, "client_id", auth->spec.client_id);
+        if (auth->spec.secret)
+                text_append_field(body, "client_secret", auth->spec.secret);
+        if (auth->spec.scope)
+                text_append_field(body, "scope", auth->spec.scope);
 }
 
 int auth_fetch(Auth *auth, AuthDone done, void *userdata) {
         HttpSpec spec = {
                 .method = "POST",
-                .url = auth->token_url,
-                .ca_file = auth->ca_file,
+                .url = auth->spec.token_url,
+                .ca_file = auth->spec.ca_file,
                 .content_type = "application/x-www-form-urlencoded",
                 .timeout = EXCHANGE_TIMEOUT_USEC,
                 .max_reply = ANSWER_MAX,
         };
         int r;
 
-        assert(auth->kind == AUTH_OAUTH2);
+        assert(auth->spec.kind == AUTH_OAUTH2);
         if (auth->done)
                 return -EBUSY;
         append_grant(auth, &spec.body);
@@ -385,7 +380,7 @@ static bool may_be_the_token(Auth *auth, int status) {
 }
 
 bool auth_reject(Auth *auth, int status) {
-        if (auth->kind != AUTH_OAUTH2 || auth->host.no_exchange || !may_be_the_token(auth, status))
+        if (auth->spec.kind != AUTH_OAUTH2 || auth->host.no_exchange || !may_be_the_token(auth, status))
                 return false;
         auth->ends = auth->expires = 0;
         replace_text(&auth->access_token, NULL);
@@ -397,15 +392,15 @@ bool auth_reject(Auth *auth, int status) {
 static int prove(Auth *auth, const char *url, usec_t wall, AuthProof *proof) {
         int r;
 
-        switch (auth->kind) {
+        switch (auth->spec.kind) {
         case AUTH_NONE:
                 return 0;
         case AUTH_BEARER:
-                return add_text_header(proof, "Authorization", "Bearer ", auth->secret);
+                return add_text_header(proof, "Authorization", "Bearer ", auth->spec.secret);
         case AUTH_BASIC:
                 return add_basic(auth, proof);
         case AUTH_HEADER:
-                return add_text_header(proof, auth->name, "", auth->secret);
+                return add_text_header(proof, auth->spec.name, "", auth->spec.secret);
         case AUTH_QUERY:
                 return add_query(auth, url, proof);
         case AUTH_SWITCHBOT:
@@ -469,38 +464,6 @@ const char *auth_words(const Auth *auth, int error) {
         return auth->unsaved ? auth->detail : strerror(-error); /* the detail is still that of fetch_keep() */
 }
 
-static int copy_text(char **place, const char *text) {
-        if (!text)
-                return 0;
-        *place = strdup(text);
-        return *place ? 0 : -ENOMEM;
-}
-
-static int auth_copy(Auth *auth, const AuthSpec *spec) {
-        const struct {
-                char **place;
-                const char *text;
-        } texts[] = {
-                { &auth->name, spec->name },
-                { &auth->secret, spec->secret },
-                { &auth->second, spec->second },
-                { &auth->token_url, spec->token_url },
-                { &auth->client_id, spec->client_id },
-                { &auth->scope, spec->scope },
-                { &auth->ca_file, spec->ca_file },
-                { &auth->state_dir, spec->state_dir },
-                { &auth->state_name, spec->state_name },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
-                int r = copy_text(texts[i].place, texts[i].text);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 static int auth_copy_headers(Auth *auth, const ConfigMap *map) {
         auth->headers = calloc(map->n + AUTH_HEADERS_MAX + 2, sizeof(*auth->headers));
         if (!auth->headers)
@@ -512,34 +475,30 @@ static int auth_copy_headers(Auth *auth, const ConfigMap *map) {
         return 0;
 }
 
+static int auth_make(Auth *auth) {
+        const AuthSpec *spec = &auth->spec;
+        int r = spec->headers ? auth_copy_headers(auth, spec->headers) : 0;
+
+        if (r == 0 && spec->kind == AUTH_BASIC)
+                r = secrets_note_login(auth->host.secrets, spec->name, spec->secret);
+        if (r < 0 || spec->kind != AUTH_OAUTH2)
+                return r;
+        auth->refresh_token = spec->second ? strdup(spec->second) : NULL;
+        return spec->second && !auth->refresh_token ? -ENOMEM : state_read(auth);
+}
+
 int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret) {
-        _cleanup_(auth_freep) Auth *auth = NULL;
+        _cleanup_(auth_freep) Auth *auth = calloc(1, sizeof(*auth));
         int r;
 
-        auth = calloc(1, sizeof(*auth));
         if (!auth)
                 return -ENOMEM;
         auth->host = *host;
-        auth->kind = spec->kind;
-        r = auth_copy(auth, spec);
-        if (r >= 0 && spec->headers)
-                r = auth_copy_headers(auth, spec->headers);
-        if (r < 0)
-                return r;
-        if (spec->kind == AUTH_BASIC) {
-                r = secrets_note_login(host->secrets, spec->name, spec->secret);
-                if (r < 0)
-                        return r;
-        }
-        if (spec->kind == AUTH_OAUTH2) {
-                r = copy_text(&auth->refresh_token, spec->second);
-                if (r == 0)
-                        r = state_read(auth);
-                if (r < 0)
-                        return r;
-        }
-        *ret = cleanup_steal(auth);
-        return 0;
+        auth->spec = *spec;
+        r = auth_make(auth);
+        if (r == 0)
+                *ret = cleanup_steal(auth);
+        return r;
 }
 
 Auth *auth_free(Auth *auth) {
@@ -550,18 +509,10 @@ Auth *auth_free(Auth *auth) {
                 (void) state_write(auth); /* the disk may have room now, and the tokens are stored nowhere else */
         secret_free(auth->access_token);
         secret_free(auth->refresh_token);
-        secret_free(auth->second);
-        secret_free(auth->secret);
         while (auth->n_headers > 0)
                 free(auth->headers[--auth->n_headers]);
         free(auth->headers);
-        free(auth->state_name);
-        free(auth->state_dir);
-        free(auth->ca_file);
-        free(auth->scope);
-        free(auth->client_id);
-        free(auth->token_url);
-        free(auth->name);
+        free(auth->state_file);
         free(auth);
         return NULL;
 }

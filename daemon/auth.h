@@ -21,7 +21,7 @@ typedef enum AuthKind {
         AUTH_OAUTH2,
 } AuthKind;
 
-/* The parts of a proof, with the secrets themselves. All texts are borrowed, and only during auth_new(). */
+/* The parts of a proof, with the secrets themselves. All texts are borrowed until auth_free(). */
 typedef struct AuthSpec {
         AuthKind kind;
         const char *name;   /* name of a user, header or parameter */
@@ -30,7 +30,8 @@ typedef struct AuthSpec {
         const char *token_url, *client_id, *scope; /* OAuth 2 only; scope may be NULL */
         const char *ca_file;                       /* for token_url; NULL: the system's */
         const ConfigMap *headers;                  /* sent with every auth_start(); NULL: auth_start() is not called */
-        const char *state_dir, *state_name; /* OAuth 2: its tokens are kept in this directory, as oauth2-NAME.json */
+        const char *state_dir;                     /* OAuth 2: its tokens are kept in this directory, */
+        const char *state_name;                    /* ... as oauth2-NAME.json; borrowed only during auth_new() */
 } AuthSpec;
 
 /* The section `auth:` of every part that sends requests: { "auth", &config_type_section, ..., .flags = CONFIG_IMPLIED,
@@ -54,7 +55,7 @@ typedef struct AuthHost {
 
 typedef struct Auth Auth;
 
-/* Copies the spec and borrows the host. Sends nothing yet. -ENOMEM, or the errors of reading OAuth 2's tokens from
+/* Borrows the host. Sends nothing yet. -ENOMEM, or the errors of reading OAuth 2's tokens from
  * state_dir. */
 int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret);
 /* Drops a running exchange without a callback. Returns NULL. */
