@@ -23,12 +23,8 @@
 
 /* ---- the driver as a whole ---- */
 
-static void on_driver_log(mongoc_log_level_t level, const char *domain, const char *message, void *userdata) {
-        log_debug("MongoDB driver: %s: %s", domain, message);
-}
-
 static void init_driver(void) {
-        mongoc_log_set_handler(on_driver_log, NULL);
+        mongodb_config_hear_driver();
         mongoc_init();
         (void) mongoc_handshake_data_append("sensorqd", SENSORQD_VERSION, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The section `mongodb` of a subscription. Its connection string is checked here, with line and column: the driver
- * warns of most mistakes only in its log, and repeated options are undefined. Source: MongoDB's connection string
- * specification, mongoc_uri_t(3). Pure. */
+/* The section `mongodb` of a subscription. Its connection string is checked here, with line and column: what MongoDB's
+ * driver refuses, and what it takes although it is wrong (mongoc_uri_t(3)): it ignores options that it does not know,
+ * and repeated ones are undefined. */
 
 #include "config.h"
 
@@ -17,3 +17,6 @@ typedef struct MongodbConfig {
 } MongodbConfig;
 
 extern const ConfigSection mongodb_config_section;
+
+/* From now on, what the driver logs goes to our log, at level debug. */
+void mongodb_config_hear_driver(void);
