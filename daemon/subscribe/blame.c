@@ -141,3 +141,47 @@ void blame_unkept(Suspicion *s, usec_t now) {
 BlameState blame_expire(Suspicion *s) {
         return suspicion_move(s, s->about_document && s->state == BLAME_KEPT ? BLAME_REJECTED : BLAME_LAPSED);
 }
+
+/* ---- the remote ---- */
+
+_asserted_ static const bool health_moves[HEALTHS][HEALTHS] = {
+        [HEALTH_AWAY] = { [HEALTH_ACCEPTING] = true, [HEALTH_UNTRIED] = true, [HEALTH_REFUSING] = true },
+        [HEALTH_ACCEPTING] = { [HEALTH_AWAY] = true, [HEALTH_DOUBTED] = true, [HEALTH_REFUSING] = true },
+        [HEALTH_DOUBTED] = { [HEALTH_AWAY] = true, [HEALTH_ACCEPTING] = true, [HEALTH_REFUSING] = true },
+        [HEALTH_UNTRIED] = { [HEALTH_AWAY] = true, [HEALTH_ACCEPTING] = true, [HEALTH_REFUSING] = true },
+        [HEALTH_REFUSING] = { [HEALTH_AWAY] = true, [HEALTH_ACCEPTING] = true },
+};
+
+void blame_move(Blame *blame, Health health) {
+        assert(health == blame->health || health_moves[blame->health][health]);
+        blame->health = health;
+        if (health == HEALTH_AWAY || health == HEALTH_ACCEPTING)
+                blame->refusing_since = 0;
+}
+
+void blame_probing(Blame *blame) {
+        if (blame->health == HEALTH_ACCEPTING)
+                blame_move(blame, HEALTH_AWAY);
+        else if (blame->health == HEALTH_DOUBTED)
+                blame_move(blame, HEALTH_REFUSING);
+}
+
+bool blame_all_refused(Blame *blame, size_t n, bool scout, usec_t now) {
+        bool alone;
+
+        if (blame->refusing_since == 0) {
+                blame->refusing_since = now;
+                blame->refused = n;
+        } else
+                blame->refused += scout;
+        alone = blame->refused <= 1 && now - blame->refusing_since < BLAME_ALONE_USEC;
+        if (!alone || blame->health == HEALTH_AWAY)
+                blame_move(blame, HEALTH_REFUSING);
+        else if (blame->health == HEALTH_ACCEPTING)
+                blame_move(blame, HEALTH_DOUBTED);
+        return !alone;
+}
+
+bool blame_is_refusing(const Blame *blame) {
+        return blame->health == HEALTH_DOUBTED || blame->health == HEALTH_UNTRIED || blame->health == HEALTH_REFUSING;
+}

@@ -25,7 +25,16 @@
  * message was accepted, or when the type knows this of a single write. Any other code must be seen several times. When a
  * message that was refused with a code is accepted later, the remote was at fault: earlier refusals with that code do
  * not count. A passing code never counts against a message; but a message that alone meets one goes ASIDE as well, so
- * that the others need not wait, and is tried until max_hold. */
+ * that the others need not wait, and is tried until max_hold.
+ *
+ * The remote, as far as its answers show it:
+ *
+ *      AWAY --a probe--> ACCEPTING --one message refused, and no other came--> DOUBTED --more, or long after--> REFUSING
+ *      AWAY --a probe that could try no write--> UNTRIED --all refused--> REFUSING
+ *      AWAY --anything refused--> REFUSING       ACCEPTING --all refused--> REFUSING
+ *      any of them --a message accepted--> ACCEPTING;      any of them --a fault--> AWAY
+ *
+ * A new probe begins at AWAY if it was ACCEPTING, at REFUSING if it was DOUBTED. */
 /* clang-format on */
 
 #include <stdbool.h>
@@ -40,6 +49,8 @@
 #define BLAME_PAUSE_MAX_USEC (5 * USEC_PER_MINUTE) /* ... up to here */
 #define BLAME_PAUSE_LATER_USEC (5 * USEC_PER_SEC)  /* ... or up to here for a passing code, which may end soon */
 #define BLAME_CODES 16                             /* number of codes in `passed` */
+/* when a single message is refused and no other comes, the remote counts as refusing only after this time */
+#define BLAME_ALONE_USEC (10 * USEC_PER_MINUTE)
 
 typedef enum BlameState { BLAME_CLEAR, BLAME_KEPT, BLAME_ASIDE, BLAME_REJECTED, BLAME_LAPSED } BlameState;
 #define BLAME_STATES (BLAME_LAPSED + 1)
@@ -59,10 +70,16 @@ typedef struct Suspicion {
         usec_t due;        /* ASIDE: clock_now() of its next try */
 } Suspicion;
 
+typedef enum Health { HEALTH_AWAY, HEALTH_ACCEPTING, HEALTH_DOUBTED, HEALTH_UNTRIED, HEALTH_REFUSING } Health;
+#define HEALTHS (HEALTH_REFUSING + 1)
+
 /* What is known of one remote. Zeros at the start. */
 typedef struct Blame {
-        uint64_t accepted; /* number of messages, duplicates included */
-        struct {           /* codes that messages were refused with before they were accepted */
+        Health health;
+        usec_t refusing_since; /* clock_now() of the first refusal of everything; 0: none since AWAY or ACCEPTING */
+        size_t refused;        /* number of messages refused since then */
+        uint64_t accepted;     /* number of messages, duplicates included */
+        struct {               /* codes that messages were refused with before they were accepted */
                 int code;
                 usec_t at; /* clock_now(); 0: unused */
         } passed[BLAME_CODES];
@@ -89,3 +106,13 @@ BlameState blame_put_off(Blame *blame, Suspicion *suspicion, const BlameRefusal 
 void blame_unkept(Suspicion *suspicion, usec_t now);
 /* max_hold is over: returns REJECTED or LAPSED. */
 BlameState blame_expire(Suspicion *suspicion);
+
+/* A probe or a write showed this of the remote. */
+void blame_move(Blame *blame, Health health);
+/* A probe begins: what was accepted before shows nothing any more. */
+void blame_probing(Blame *blame);
+/* A write ended in which nothing was accepted and some messages were refused: *n* of a batch, or a *scout* beside it.
+ * Returns true when the remote is at fault, as far as is known; false when only one message was refused so far. */
+bool blame_all_refused(Blame *blame, size_t n, bool scout, usec_t now);
+/* Whether only single messages are tried: DOUBTED, UNTRIED, REFUSING. */
+bool blame_is_refusing(const Blame *blame);

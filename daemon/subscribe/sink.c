@@ -10,15 +10,15 @@
  *                                                                      |         +-- RETRYING: holds the batch
  *                                                                      |  timer, or the remote was seen, or a scout
  *                                                                      +-- let go, nothing left to try --+
+ *      RETRYING --max_hold is over, and some are to be set apart--> EXPIRING --> RETRYING
  *      every one of them --sink_stop()--> STOPPED
  *
  * WRITING is a write and then, for messages that can never be stored, a set_apart. A wait ends early when the type sees
  * its remote again, so that recovery does not wait for the backoff; but not when only a person can end the fault, and
  * not more often than the gaps below.
  *
- * blame.c judges refusals. After a write in which nothing was accepted, the remote counts as refusing: the batch stays
- * here, one message of it is tried from time to time, no other batch is taken, and a scout may be written meanwhile.
- * Any accepted message ends that. */
+ * blame.c judges refusals and says whether the remote counts as refusing. If so, the batch stays here, one message of
+ * it is tried from time to time, no other batch is taken, and a scout may be written meanwhile. */
 /* clang-format on */
 #include "subscribe/sink.h"
 
@@ -41,8 +41,6 @@
 #define SEEN_GAP_MAX_USEC (2 * USEC_PER_SEC)
 /* longest pause after an answer that left only some messages unsettled: the others wait for them */
 #define AGAIN_MAX_USEC (5 * USEC_PER_SEC)
-/* when a single message is refused and no other comes, an outage is logged only after this time */
-#define ALONE_SAID_USEC (10 * USEC_PER_MINUTE)
 
 typedef enum State {
         STATE_DOWN,
@@ -50,6 +48,7 @@ typedef enum State {
         STATE_READY,
         STATE_WRITING,
         STATE_RETRYING,
+        STATE_EXPIRING,
         STATE_STOPPED,
         STATES
 } State;
@@ -59,7 +58,11 @@ _asserted_ static const bool moves[STATES][STATES] = {
         [STATE_PROBING] = { [STATE_READY] = true, [STATE_DOWN] = true, [STATE_STOPPED] = true },
         [STATE_READY] = { [STATE_WRITING] = true, [STATE_PROBING] = true, [STATE_STOPPED] = true },
         [STATE_WRITING] = { [STATE_READY] = true, [STATE_RETRYING] = true, [STATE_STOPPED] = true },
-        [STATE_RETRYING] = { [STATE_WRITING] = true, [STATE_READY] = true, [STATE_STOPPED] = true },
+        [STATE_RETRYING] = { [STATE_WRITING] = true,
+                [STATE_EXPIRING] = true,
+                [STATE_READY] = true,
+                [STATE_STOPPED] = true },
+        [STATE_EXPIRING] = { [STATE_RETRYING] = true, [STATE_STOPPED] = true },
 };
 
 struct Sink {
@@ -70,15 +73,9 @@ struct Sink {
         SinkHost *host;
         Batch *batch; /* held: being written or to be retried */
         Batch *scout; /* being written, while batch waits */
-        bool up;      /* a message, or a probe that can tell, was accepted; nothing has failed since */
         bool lapsed;  /* the batch is to be given back as soon as no write runs */
-        bool letting_go;
         Blame blame;
-        uint64_t before; /* blame.accepted before the write under way */
-        bool refusing;   /* the last write had nothing accepted */
-        bool untried;    /* as in the status */
-        usec_t refusing_since;
-        size_t refused;                /* number of messages refused since then */
+        uint64_t before;               /* blame.accepted before the write under way */
         size_t turn;                   /* index of the message that is tried next */
         char refusal[SINK_DETAIL_MAX]; /* the remote's words about the last one */
         SinkSaid said;
@@ -109,10 +106,8 @@ static Batch *sink_current(const Sink *s) {
 /* ---- up and down ---- */
 
 static void sink_note_up(Sink *s) {
-        s->refusing = s->untried = false;
-        s->refusing_since = 0;
+        blame_move(&s->blame, HEALTH_ACCEPTING);
         s->turn = 0;
-        s->up = true;
         s->early = 0;
         backoff_reset(&s->backoff);
         sink_said_up(&s->said);
@@ -156,8 +151,7 @@ static usec_t sink_schedule(Sink *s, const SinkAnswer *answer, usec_t at_most) {
 }
 
 static void sink_fail(Sink *s, const SinkAnswer *answer) {
-        s->up = s->refusing = s->untried = false;
-        s->refusing_since = 0;
+        blame_move(&s->blame, HEALTH_AWAY);
         sink_said_down(&s->said, answer, false, sink_schedule(s, answer, s->backoff.max));
         if (s->seen)
                 sink_try_early(s);
@@ -198,7 +192,7 @@ static void sink_probe(Sink *s) {
         SinkWork *work;
 
         sink_move(s, STATE_PROBING);
-        s->up = false;
+        blame_probing(&s->blame);
         if (sink_host_prepare(s->host, 0, &work) >= 0)
                 return sink_ask(s, SINK_STEP_PROBE);
         sink_move(s, STATE_DOWN);
@@ -221,7 +215,7 @@ static void sink_no_memory(Sink *s) {
 
 /* Whether a message is tried. While everything is refused, one at a time is: that shows as much as all of them. */
 static bool is_tried(const Sink *s, size_t pending, size_t n) {
-        return !s->refusing || s->scout || pending == s->turn % n;
+        return !blame_is_refusing(&s->blame) || s->scout || pending == s->turn % n;
 }
 
 static void sink_try(Sink *s) {
@@ -237,7 +231,7 @@ static void sink_try(Sink *s) {
                 if (batch->fates[i] == FATE_PENDING && is_tried(s, pending++, n))
                         work->items[work->n++] = (SinkItem){ .message = &batch->pull.messages[i],
                                 .alone = batch->aside && !batch->suspicions[i].later };
-        s->turn += s->refusing && !s->scout;
+        s->turn += blame_is_refusing(&s->blame) && !s->scout;
         s->before = s->blame.accepted;
         sink_ask(s, SINK_STEP_WRITE);
 }
@@ -283,7 +277,7 @@ static void sink_leave(Sink *s) {
                 sink_wake_at(s, s->retry_at > 0 ? s->retry_at : clock_now() + s->backoff.initial);
         } else {
                 sink_move(s, STATE_READY);
-                if (!s->refusing)
+                if (!blame_is_refusing(&s->blame))
                         sink_probe(s);
         }
         sink_give_up(s, left);
@@ -305,8 +299,7 @@ static void sink_expire(Sink *s) {
         work->n = n;
         if (n == 0)
                 return sink_leave(s);
-        sink_move(s, STATE_WRITING);
-        s->letting_go = true;
+        sink_move(s, STATE_EXPIRING);
         sink_ask(s, SINK_STEP_APART);
 }
 
@@ -315,26 +308,19 @@ static void sink_expire(Sink *s) {
 /* A write ended in which nothing was accepted and some messages were refused. */
 static void sink_refuse(Sink *s, const SinkAnswer *of) {
         usec_t now = clock_now(), delay;
+        const bool say = blame_all_refused(&s->blame, batch_count(s->batch, FATE_PENDING), s->scout != NULL, now);
         SinkAnswer answer = { .fault = SINK_FAULT_LASTING,
                 .cause = CAUSE_INVALID,
                 .reason = "refused",
                 .words = "refuses every message",
                 .remedy = of->remedy ?: "see its log: what was changed there last is the likely cause" };
 
-        if (!s->refusing || s->refusing_since == 0) {
-                s->refusing = true;
-                s->refusing_since = now;
-                s->refused = batch_count(s->batch, FATE_PENDING);
-        } else
-                s->refused += s->scout != NULL;
         delay = s->scout && s->retry_at > now ? s->retry_at - now : sink_schedule(s, of, s->backoff.max);
         text_copy(answer.detail, sizeof(answer.detail), s->refusal);
         if (of->fault != SINK_FAULT_NONE)
                 answer = *of;
-        if (s->refused <= 1 && now - s->refusing_since < ALONE_SAID_USEC)
-                return;
-        s->up = s->untried = false;
-        sink_said_down(&s->said, &answer, true, delay);
+        if (say)
+                sink_said_down(&s->said, &answer, true, delay);
 }
 
 /* The write of a scout has ended. If the scout was accepted, the batch is tried at once. */
@@ -358,18 +344,18 @@ static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
 static void sink_end_write(Sink *s, const SinkAnswer *answer) {
         const bool progress = s->blame.accepted > s->before, single = answer->single;
         const bool well = answer->fault == SINK_FAULT_NONE || (single && progress);
-        const bool refused_before = s->refusing;
+        const bool refused_before = blame_is_refusing(&s->blame);
 
         if (s->scout)
                 return sink_end_scout(s, answer, progress);
-        if (well && (progress || (!s->refusing && !batch_has_kept(s->batch))))
+        if (well && (progress || (!refused_before && !batch_has_kept(s->batch))))
                 sink_note_up(s);
         if ((well || single) && batch_count(s->batch, FATE_PENDING) == 0) {
                 Batch *batch = cleanup_steal(s->batch);
 
                 s->lapsed = false;
                 sink_move(s, STATE_READY);
-                if (!s->up && !s->refusing) /* it was down before, and one settled message does not change that */
+                if (s->blame.health == HEALTH_AWAY) /* one settled message does not change that */
                         sink_probe(s);
                 return sink_give_back(s, batch);
         }
@@ -491,9 +477,9 @@ static size_t sink_judge_all(Sink *s, SinkWork *work) {
 
 static void sink_probed(Sink *s, const SinkAnswer *answer) {
         if (answer->fault == SINK_FAULT_NONE) {
-                if (answer->untried && !s->refusing)
-                        s->refusing = s->untried = true; /* assumed, since only a message can show it */
-                if (!s->refusing)                        /* otherwise an answer to a probe shows nothing new */
+                if (s->blame.health == HEALTH_AWAY && answer->untried)
+                        blame_move(&s->blame, HEALTH_UNTRIED);
+                else if (s->blame.health == HEALTH_AWAY) /* otherwise an answer to a probe shows nothing new */
                         sink_note_up(s);
                 sink_move(s, STATE_READY);
         } else {
@@ -542,9 +528,8 @@ static void sink_set_apart(Sink *s, const SinkWork *work) {
         const SinkAnswer answer = work->answer;
 
         sink_settle_apart(s, work);
-        if (!s->letting_go)
+        if (s->state != STATE_EXPIRING)
                 return sink_end_write(s, &answer);
-        s->letting_go = false;
         sink_move(s, STATE_RETRYING);
         sink_leave(s);
 }
@@ -627,7 +612,7 @@ Sink *sink_free(Sink *s) {
 int sink_write(Sink *s, Batch *batch) {
         if (s->state == STATE_READY)
                 s->batch = batch;
-        else if (s->state == STATE_RETRYING && s->refusing)
+        else if (sink_wants_scout(s))
                 s->scout = batch;
         else
                 return SINK_WRITE_BUSY;
@@ -636,7 +621,7 @@ int sink_write(Sink *s, Batch *batch) {
 }
 
 bool sink_wants_scout(const Sink *s) {
-        return s->refusing && (s->state == STATE_READY || s->state == STATE_RETRYING);
+        return blame_is_refusing(&s->blame) && (s->state == STATE_READY || s->state == STATE_RETRYING);
 }
 
 void sink_let_go(Sink *s, const Batch *batch) {
@@ -673,18 +658,18 @@ void sink_heard(Sink *s, SinkNews news) {
 }
 
 bool sink_takes_batches(const Sink *s) {
-        return s->up && !s->refusing && s->state != STATE_STOPPED;
+        return s->blame.health == HEALTH_ACCEPTING && s->state != STATE_STOPPED;
 }
 
 bool sink_is_untried(const Sink *s) {
-        return s->untried && s->state != STATE_STOPPED;
+        return s->blame.health == HEALTH_UNTRIED && s->state != STATE_STOPPED;
 }
 
 void sink_status(const Sink *s, SinkStatus *ret) {
         *ret = s->status;
         ret->untried = sink_is_untried(s);
-        ret->refusing = s->refusing;
-        ret->ready = s->up && s->state != STATE_STOPPED;
+        ret->refusing = blame_is_refusing(&s->blame);
+        ret->ready = sink_takes_batches(s) || (s->blame.health == HEALTH_DOUBTED && s->state != STATE_STOPPED);
         ret->down_since = ret->untried ? 0 : trouble_since(&s->said.down);
         ret->retry_at = s->retry_at;
         ret->cause = trouble_is_on(&s->said.down) ? s->said.down.cause : s->said.apart.cause;
