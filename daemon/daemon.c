@@ -49,7 +49,7 @@ struct Daemon {
         int knock_fd;
         LoopWatch *settle;   /* defer: calls stages_settle() */
         LoopWatch *report;   /* timer: writes the report */
-        LoopWatch *watch;    /* timer: looks at ages */
+        LoopWatch *watch;    /* timer: checks ages */
         LoopWatch *patience; /* timer: ends a stop that takes too long */
         ReportStalls *stalls;
         Trouble unwritten; /* status.json cannot be written */
@@ -69,7 +69,7 @@ static const char *status_directory(const Daemon *d) {
 }
 
 /* The figures of all stages, of the reload and of the page. */
-static int daemon_look(void *userdata, Figures *ret) {
+static int daemon_figures(void *userdata, Figures *ret) {
         const Daemon *d = userdata;
         const Trouble *page = page_trouble(d->page);
 
@@ -87,7 +87,7 @@ static int daemon_look(void *userdata, Figures *ret) {
         ret->page_failing = trouble_since(page);
         ret->page_detail = page->detail;
         ret->page_cause = page->cause;
-        return stages_look(d->stages, ret);
+        return stages_figures(d->stages, ret);
 }
 
 /* `sensorqd status` looks for the file under the name that its links have now. If the file is missing for a moment, the
@@ -108,10 +108,10 @@ static int daemon_report(Daemon *d) {
         int r;
 
         daemon_follow_links(d);
-        r = daemon_look(d, &figures);
+        r = daemon_figures(d, &figures);
         if (r < 0)
                 return r;
-        report_stalls_look(d->stalls, &figures);
+        report_stalls_check(d->stalls, &figures);
         service_status(report_format_line(&figures, line), d->status_line, sizeof(d->status_line));
         r = report_format_json(&figures, &json);
         if (r < 0)
@@ -465,7 +465,7 @@ static int daemon_open(Daemon *d) {
         if (r < 0)
                 return r;
         r = page_new(&(PageHost){ d->host.loop, d->host.listen, d->host.secrets, d->state_dir, &d->host.stopping,
-                             daemon_look, daemon_on_move, d },
+                             daemon_figures, daemon_on_move, d },
                 &d->page);
         if (r == 0)
                 d->host.tap = (SinkTap){ page_stored, d->page };

@@ -16,7 +16,7 @@
 #define AHEAD_MSEC (5 * 60 * 1000)
 #define VALUE_MAX 1e290 /* limits values so that any sum of them is finite */
 
-typedef struct Look {
+typedef struct Scan {
         const PageMessage *message;
         PageFound *found;
         JsonReader reader;
@@ -26,7 +26,7 @@ typedef struct Look {
         int64_t requested, measured, created; /* ms since 1970; created: of the sensor that is read now */
         WireAttribute labels[LABELS_MAX];     /* sorted by name */
         size_t n_labels;
-} Look;
+} Scan;
 
 /* ---- members at the top level that are not values ---- */
 
@@ -41,24 +41,24 @@ static const WireAttribute *attribute_find(const PageMessage *message, const cha
 }
 
 /* A label is both a member and an attribute, with the same value. An attribute alone does not distinguish devices. */
-static void look_label(Look *look, const char *name, Slice value) {
-        const WireAttribute *attribute = attribute_find(look->message, name);
-        size_t i = look->n_labels;
+static void scan_label(Scan *scan, const char *name, Slice value) {
+        const WireAttribute *attribute = attribute_find(scan->message, name);
+        size_t i = scan->n_labels;
 
-        if (!attribute || look->n_labels == LABELS_MAX || text_is_among(name, own_names) ||
+        if (!attribute || scan->n_labels == LABELS_MAX || text_is_among(name, own_names) ||
                 !slice_same(attribute->value, value))
                 return;
-        if (look->message->id_attribute && strcmp(name, look->message->id_attribute) == 0)
+        if (scan->message->id_attribute && strcmp(name, scan->message->id_attribute) == 0)
                 return;
         if (!bytes_is_utf8(value.data, value.size))
                 return;
-        for (; i > 0 && slice_order(look->labels[i - 1].key, attribute->key) > 0; i--)
-                look->labels[i] = look->labels[i - 1];
-        look->labels[i] = *attribute;
-        look->n_labels++;
+        for (; i > 0 && slice_order(scan->labels[i - 1].key, attribute->key) > 0; i--)
+                scan->labels[i] = scan->labels[i - 1];
+        scan->labels[i] = *attribute;
+        scan->n_labels++;
 }
 
-static void look_copy(char *to, Slice text) {
+static void scan_copy(char *to, Slice text) {
         size_t size = text_cut(text.data, text.size, PAGE_NUMBERS_TEXT_SIZE - 1);
 
         memcpy(to, text.data, size);
@@ -66,30 +66,30 @@ static void look_copy(char *to, Slice text) {
 }
 
 /* Handles a text at the top level; its name is the path without its slash. */
-static void look_text(Look *look, Slice text) {
-        const char *name = look->path + 1;
+static void scan_text(Scan *scan, Slice text) {
+        const char *name = scan->path + 1;
 
         if (strcmp(name, "source") == 0)
-                look_copy(look->found->source, text);
+                scan_copy(scan->found->source, text);
         else if (strcmp(name, "id") == 0)
-                look_copy(look->found->device, text);
+                scan_copy(scan->found->device, text);
         else if (strcmp(name, "name") == 0)
-                look_copy(look->found->name, text);
+                scan_copy(scan->found->name, text);
         else if (strcmp(name, "request_at") == 0)
-                (void) clock_parse_rfc3339(text.data, text.size, &look->requested);
+                (void) clock_parse_rfc3339(text.data, text.size, &scan->requested);
         else if (strcmp(name, "measured_at") == 0)
-                (void) clock_parse_rfc3339(text.data, text.size, &look->measured);
+                (void) clock_parse_rfc3339(text.data, text.size, &scan->measured);
         else
-                look_label(look, name, text);
+                scan_label(scan, name, text);
 }
 
-static int look_string(Look *look) {
+static int scan_string(Scan *scan) {
         _cleanup_free_ char *copy = NULL;
-        Slice text = look->reader.slice;
+        Slice text = scan->reader.slice;
 
-        if (look->unusable)
+        if (scan->unusable)
                 return 0;
-        if (look->reader.escaped) {
+        if (scan->reader.escaped) {
                 copy = malloc(text.size + 1);
                 if (!copy)
                         return -ENOMEM;
@@ -97,7 +97,7 @@ static int look_string(Look *look) {
                         return 0;
                 text.data = copy;
         }
-        look_text(look, text);
+        scan_text(scan, text);
         return 0;
 }
 
@@ -106,45 +106,45 @@ static int look_string(Look *look) {
 #define EVENTS "/newest_events/"
 
 /* Handles a text at /newest_events/SENSOR/created_at. */
-static void look_created(Look *look) {
-        const char *sensor = look->path + strlen(EVENTS);
-        Slice text = look->reader.slice;
+static void scan_created(Scan *scan) {
+        const char *sensor = scan->path + strlen(EVENTS);
+        Slice text = scan->reader.slice;
 
-        if (!look->unusable && strncmp(look->path, EVENTS, strlen(EVENTS)) == 0 &&
+        if (!scan->unusable && strncmp(scan->path, EVENTS, strlen(EVENTS)) == 0 &&
                 strcmp(sensor + strcspn(sensor, "/"), "/created_at") == 0)
-                (void) clock_parse_rfc3339(text.data, text.size, &look->created);
+                (void) clock_parse_rfc3339(text.data, text.size, &scan->created);
 }
 
-static int look_inside(Look *look, int begin, unsigned depth);
+static int scan_inside(Scan *scan, int begin, unsigned depth);
 
 /* `created_at` may come before or after the value, so it is applied at the end. */
-static int look_sensor(Look *look) {
-        PageFound *found = look->found;
+static int scan_sensor(Scan *scan) {
+        PageFound *found = scan->found;
         size_t first = found->n;
         int r;
 
-        look->created = 0;
-        r = look_inside(look, JSON_OBJECT, 2);
+        scan->created = 0;
+        r = scan_inside(scan, JSON_OBJECT, 2);
         for (size_t i = first; i < found->n; i++)
-                found->numbers[i].changed = look->created;
-        found->moved = look->created > found->moved ? look->created : found->moved;
+                found->numbers[i].changed = scan->created;
+        found->moved = scan->created > found->moved ? scan->created : found->moved;
         return r;
 }
 
 /* ---- numbers ---- */
 
-static int look_number(Look *look, unsigned depth) {
-        PageFound *found = look->found;
-        Slice text = look->reader.slice;
+static int scan_number(Scan *scan, unsigned depth) {
+        PageFound *found = scan->found;
+        Slice text = scan->reader.slice;
         char copy[64];
         double value;
         int r;
 
-        if (depth == 1 && strcmp(look->path, "/id") == 0 && !look->unusable)
-                look_copy(found->device, text);
-        if (!look->unusable && depth == 1 && text_is_among(look->path + 1, own_names))
+        if (depth == 1 && strcmp(scan->path, "/id") == 0 && !scan->unusable)
+                scan_copy(found->device, text);
+        if (!scan->unusable && depth == 1 && text_is_among(scan->path + 1, own_names))
                 return 0;
-        if (look->unusable || text.size >= sizeof(copy) || found->n == PAGE_NUMBERS_MAX) {
+        if (scan->unusable || text.size >= sizeof(copy) || found->n == PAGE_NUMBERS_MAX) {
                 found->beyond++;
                 return 0;
         }
@@ -154,7 +154,7 @@ static int look_number(Look *look, unsigned depth) {
         if (fabs(value) > VALUE_MAX)
                 return 0;
         found->numbers[found->n] = (PageNumber){ found->fields.size, value, 0 };
-        r = bytes_append(&found->fields, look->path, look->size + 1);
+        r = bytes_append(&found->fields, scan->path, scan->size + 1);
         found->n += r >= 0;
         return r;
 }
@@ -162,7 +162,7 @@ static int look_number(Look *look, unsigned depth) {
 /* ---- the way down ---- */
 
 /* Adds one reference token to the path (RFC 6901 section 3). */
-static void path_add(Look *look, Slice token) {
+static void path_add(Scan *scan, Slice token) {
         char part[2 * PAGE_NUMBERS_TEXT_SIZE] = "/";
         size_t size = 1;
 
@@ -173,37 +173,37 @@ static void path_add(Look *look, Slice token) {
                 if (c == '~' || c == '/')
                         part[size++] = c == '~' ? '0' : '1';
         }
-        if (look->size + size >= sizeof(look->path) || memchr(part, '\0', size)) {
-                look->unusable = true;
+        if (scan->size + size >= sizeof(scan->path) || memchr(part, '\0', size)) {
+                scan->unusable = true;
                 return;
         }
-        memcpy(look->path + look->size, part, size);
-        look->size += size;
-        look->path[look->size] = '\0';
+        memcpy(scan->path + scan->size, part, size);
+        scan->size += size;
+        scan->path[scan->size] = '\0';
 }
 
-static void path_add_key(Look *look) {
-        Slice key = look->reader.slice;
+static void path_add_key(Scan *scan) {
+        Slice key = scan->reader.slice;
         char name[PAGE_NUMBERS_TEXT_SIZE];
 
         if (key.size >= sizeof(name))
-                look->unusable = true;
-        else if (!look->reader.escaped)
-                path_add(look, key);
+                scan->unusable = true;
+        else if (!scan->reader.escaped)
+                path_add(scan, key);
         else if (json_unescape(key, name, &key.size) < 0)
-                look->unusable = true;
+                scan->unusable = true;
         else
-                path_add(look, (Slice){ name, key.size });
+                path_add(scan, (Slice){ name, key.size });
 }
 
-static int look_value(Look *look, int token, unsigned depth);
+static int scan_value(Scan *scan, int token, unsigned depth);
 
 /* Skips a value that is too deep, or too far back in its array, and counts its numbers. */
-static int look_past(Look *look, int token) {
+static int scan_past(Scan *scan, int token) {
         size_t open = 0;
 
-        for (; token >= 0; token = json_reader_next(&look->reader)) {
-                look->found->beyond += token == JSON_NUMBER;
+        for (; token >= 0; token = json_reader_next(&scan->reader)) {
+                scan->found->beyond += token == JSON_NUMBER;
                 open += token == JSON_OBJECT || token == JSON_ARRAY;
                 open -= token == JSON_OBJECT_END || token == JSON_ARRAY_END;
                 if (open == 0)
@@ -213,59 +213,59 @@ static int look_past(Look *look, int token) {
 }
 
 /* Reads one member or element; restores the path afterwards. */
-static int look_below(Look *look, int token, unsigned depth, unsigned n) {
-        size_t size = look->size;
-        bool unusable = look->unusable;
+static int scan_below(Scan *scan, int token, unsigned depth, unsigned n) {
+        size_t size = scan->size;
+        bool unusable = scan->unusable;
         char index[16];
         int r;
 
         if (token == JSON_KEY) {
-                path_add_key(look);
-                token = json_reader_next(&look->reader);
+                path_add_key(scan);
+                token = json_reader_next(&scan->reader);
         } else {
                 (void) snprintf(index, sizeof(index), "%u", n);
-                path_add(look, (Slice){ index, strlen(index) });
+                path_add(scan, (Slice){ index, strlen(index) });
         }
-        r = token < 0 ? token : look_value(look, token, depth + 1);
-        look->size = size;
-        look->path[size] = '\0';
-        look->unusable = unusable;
+        r = token < 0 ? token : scan_value(scan, token, depth + 1);
+        scan->size = size;
+        scan->path[size] = '\0';
+        scan->unusable = unusable;
         return r;
 }
 
-static int look_inside(Look *look, int begin, unsigned depth) {
+static int scan_inside(Scan *scan, int begin, unsigned depth) {
         int end = begin == JSON_OBJECT ? JSON_OBJECT_END : JSON_ARRAY_END, token, r = 0;
         unsigned n = 0;
 
-        while (r >= 0 && (token = json_reader_next(&look->reader)) != end) {
+        while (r >= 0 && (token = json_reader_next(&scan->reader)) != end) {
                 if (token < 0)
                         return token;
                 if (begin == JSON_ARRAY && n >= ELEMENTS_MAX)
-                        r = look_past(look, token);
+                        r = scan_past(scan, token);
                 else
-                        r = look_below(look, token, depth, n);
+                        r = scan_below(scan, token, depth, n);
                 n++;
         }
         return r;
 }
 
-static int look_value(Look *look, int token, unsigned depth) {
+static int scan_value(Scan *scan, int token, unsigned depth) {
         switch (token) {
         case JSON_OBJECT:
         case JSON_ARRAY:
-                if (depth == 1 && text_is_among(look->path + 1, own_names))
-                        return json_reader_skip(&look->reader, NULL);
+                if (depth == 1 && text_is_among(scan->path + 1, own_names))
+                        return json_reader_skip(&scan->reader, NULL);
                 if (depth >= DEPTH_MAX)
-                        return look_past(look, token);
-                return depth == 2 && token == JSON_OBJECT ? look_sensor(look) : look_inside(look, token, depth);
+                        return scan_past(scan, token);
+                return depth == 2 && token == JSON_OBJECT ? scan_sensor(scan) : scan_inside(scan, token, depth);
         case JSON_NUMBER:
-                return look_number(look, depth);
+                return scan_number(scan, depth);
         case JSON_STRING:
                 if (depth == 3)
-                        look_created(look);
-                return depth == 1 ? look_string(look) : 0;
+                        scan_created(scan);
+                return depth == 1 ? scan_string(scan) : 0;
         case JSON_FALSE:
-                look->found->offline = look->found->offline || (depth == 1 && strcmp(look->path, "/online") == 0);
+                scan->found->offline = scan->found->offline || (depth == 1 && strcmp(scan->path, "/online") == 0);
                 return 0;
         default:
                 return 0;
@@ -274,23 +274,23 @@ static int look_value(Look *look, int token, unsigned depth) {
 
 /* ---- the whole ---- */
 
-static void fall_back(Look *look) {
-        const WireAttribute *source = attribute_find(look->message, "source");
-        const WireAttribute *device = attribute_find(look->message, "device");
-        PageFound *found = look->found;
-        int64_t published = look->message->published;
+static void fall_back(Scan *scan) {
+        const WireAttribute *source = attribute_find(scan->message, "source");
+        const WireAttribute *device = attribute_find(scan->message, "device");
+        PageFound *found = scan->found;
+        int64_t published = scan->message->published;
 
         if (found->source[0] == '\0' && source)
-                look_copy(found->source, source->value);
+                scan_copy(found->source, source->value);
         if (found->device[0] == '\0' && device)
-                look_copy(found->device, device->value);
-        found->time = look->requested > 0 ? look->requested : look->measured;
+                scan_copy(found->device, device->value);
+        found->time = scan->requested > 0 ? scan->requested : scan->measured;
         if (published > 0 && (found->time <= 0 || found->time > published + AHEAD_MSEC))
                 found->time = published;
 }
 
 int page_numbers_find(const PageMessage *message, PageFound *found) {
-        Look look = { .message = message, .found = found };
+        Scan scan = { .message = message, .found = found };
         int token, r;
 
         found->source[0] = found->device[0] = found->name[0] = '\0';
@@ -299,17 +299,17 @@ int page_numbers_find(const PageMessage *message, PageFound *found) {
         found->n = found->beyond = 0;
         found->moved = 0;
         found->offline = false;
-        json_reader_init(&look.reader, message->text.data, message->text.size, READER_DEPTH);
-        token = json_reader_next(&look.reader);
+        json_reader_init(&scan.reader, message->text.data, message->text.size, READER_DEPTH);
+        token = json_reader_next(&scan.reader);
         if (token != JSON_OBJECT)
                 return PAGE_NUMBERS_NONE;
-        r = look_inside(&look, token, 0);
+        r = scan_inside(&scan, token, 0);
         if (r == -ENOMEM)
                 return r;
-        fall_back(&look);
+        fall_back(&scan);
         if (r < 0 || found->n == 0 || found->time <= 0)
                 return PAGE_NUMBERS_NONE;
-        return wire_put_attributes(&found->labels, look.labels, look.n_labels);
+        return wire_put_attributes(&found->labels, scan.labels, scan.n_labels);
 }
 
 void page_numbers_done(PageFound *found) {

@@ -141,7 +141,7 @@ static bool thread_open(PageThread *thread, const PageJob *job) {
         return true;
 }
 
-static int thread_look(PageThread *thread, const PageJob *job) {
+static int thread_add(PageThread *thread, const PageJob *job) {
         PayloadFormat format = job->subscription ? (PayloadFormat) job->subscription->payload : PAYLOAD_JSON;
         PageMessage *message = &thread->item.message;
         _cleanup_(payload_done) Payload payload = {};
@@ -175,7 +175,7 @@ static void thread_take(PageThread *thread, PageJob *job) {
         int r = 0;
 
         while (r == 0 && page_queue_next(&queue, &thread->item)) {
-                r = thread_look(thread, job);
+                r = thread_add(thread, job);
                 if (saves && page_store_is_full(thread->store))
                         saves = thread_save(thread); /* if this fails, the save job that follows reports it */
         }

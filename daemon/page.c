@@ -71,7 +71,7 @@ static int answer_status(Page *page, ListenRequest *request) {
         _cleanup_bytes_ Bytes json = {};
         int r;
 
-        r = page->host.look(page->host.userdata, &figures);
+        r = page->host.figures(page->host.userdata, &figures);
         if (r < 0)
                 return r;
         r = report_format_json(&figures, &json);
@@ -89,7 +89,7 @@ static int answer_health(Page *page, ListenRequest *request) {
         char line[REPORT_LINE_SIZE], text[REPORT_LINE_SIZE + 1];
         int r;
 
-        r = page->host.look(page->host.userdata, &figures);
+        r = page->host.figures(page->host.userdata, &figures);
         if (r < 0)
                 return r;
         (void) snprintf(text, sizeof(text), "%s\n", report_format_line(&figures, line));
@@ -102,7 +102,7 @@ static int answer_metrics(Page *page, ListenRequest *request) {
         _cleanup_(bytes_done) Bytes text = {};
         int r;
 
-        r = page->host.look(page->host.userdata, &figures);
+        r = page->host.figures(page->host.userdata, &figures);
         if (r < 0)
                 return r;
         r = page_metrics_figures(&figures, &text);

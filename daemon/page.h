@@ -28,7 +28,7 @@ typedef struct PageHost {
         const char *state_dir;
         const bool *stopping;
         /* Reads the figures of every stage; the page frees them with report_done(). 0 or -ENOMEM. */
-        int (*look)(void *userdata, Figures *ret);
+        int (*figures)(void *userdata, Figures *ret);
         void (*on_stopped)(void *userdata); /* called when page_is_stopped() becomes true; may only take a note */
         void *userdata;
 } PageHost;

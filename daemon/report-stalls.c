@@ -35,9 +35,9 @@ static const usec_t patience[] = {
 typedef struct Watch {
         WatchKind kind;
         char *name;
-        uint64_t progress; /* its value at the last look */
-        usec_t since;      /* clock_now() of the last progress, or of the last look at which no progress was expected */
-        unsigned told;     /* how much was reported; 0: nothing */
+        uint64_t progress; /* its value at the last check */
+        usec_t since;  /* clock_now() of the last progress, or of the last check at which no progress was expected */
+        unsigned told; /* how much was reported; 0: nothing */
 } Watch;
 
 #define KEPT_NAME "unsettled" /* lines of "SECONDS SUBSCRIPTION": publish time or start of the outage, UTC */
@@ -48,11 +48,11 @@ typedef struct Watch {
 typedef enum OutboxLevel { OUTBOX_LEVEL_WELL, OUTBOX_LEVEL_HIGH, OUTBOX_LEVEL_FULL } OutboxLevel;
 
 struct ReportStalls {
-        Watch *watches; /* in the order of the figures; a watch of a stage that is gone is dropped at the next look */
+        Watch *watches; /* in the order of the figures; a watch of a stage that is gone is dropped at the next check */
         size_t n;
         OutboxLevel outbox;
-        usec_t born;   /* clock_now() of the first look; 0: there was none */
-        usec_t asleep; /* Figures.asleep at the last look */
+        usec_t born;   /* clock_now() of the first check; 0: there was none */
+        usec_t asleep; /* Figures.asleep at the last check */
         char *state_dir;
         char *before;   /* the content that the last process left; NULL: none */
         Bytes kept;     /* the content of the file, as far as this process knows */
@@ -108,44 +108,44 @@ ReportStalls *report_stalls_free(ReportStalls *stalls) {
         return NULL;
 }
 
-/* ---- one look: makes the new watches; each is a copy of the old one with its name ---- */
+/* ---- one check: makes the new watches; each is a copy of the old one with its name ---- */
 
-typedef struct Look {
+typedef struct Check {
         const ReportStalls *stalls;
         const Figures *figures;
         Watch *watches;
         size_t n;
-        usec_t slept;               /* how long the machine slept since the last look */
+        usec_t slept;               /* how long the machine slept since the last check */
         char span[CLOCK_SPAN_SIZE]; /* how long it has stood still */
         char unit[SERVICE_UNIT_SIZE];
         Bytes kept; /* the new content of the file */
-} Look;
+} Check;
 
-/* Returns NULL when memory is short: then there is no warning, and the next look tries again. */
-static Watch *look_watch(Look *look, WatchKind kind, const char *name) {
-        const ReportStalls *old = look->stalls;
-        Watch *watch = &look->watches[look->n];
+/* Returns NULL when memory is short: then there is no warning, and the next check tries again. */
+static Watch *carry_watch(Check *check, WatchKind kind, const char *name) {
+        const ReportStalls *old = check->stalls;
+        Watch *watch = &check->watches[check->n];
 
         for (size_t i = 0; i < old->n; i++) {
-                Watch *before = &old->watches[(look->n + i) % old->n]; /* usually it has the same index as before */
+                Watch *before = &old->watches[(check->n + i) % old->n]; /* usually it has the same index as before */
 
                 if (before->kind != kind || !before->name || strcmp(before->name, name) != 0)
                         continue;
-                look->n++;
+                check->n++;
                 *watch = *before;
-                watch->since += look->slept; /* nothing could move while the machine slept */
+                watch->since += check->slept; /* nothing could move while the machine slept */
                 before->name = NULL;
                 return watch;
         }
-        *watch = (Watch){ .kind = kind, .name = strdup(name), .since = look->figures->now };
-        return watch->name ? &look->watches[look->n++] : NULL;
+        *watch = (Watch){ .kind = kind, .name = strdup(name), .since = check->figures->now };
+        return watch->name ? &check->watches[check->n++] : NULL;
 }
 
 /* True, once, when something has stood still for too long. *expected*: it should move; *progress* changes whenever it
  * moves. Uses a clock that no time server changes. */
-static bool look_stalls(Look *look, WatchKind kind, const char *name, bool expected, uint64_t progress) {
-        Watch *watch = look_watch(look, kind, name);
-        usec_t now = look->figures->now;
+static bool has_stalled(Check *check, WatchKind kind, const char *name, bool expected, uint64_t progress) {
+        Watch *watch = carry_watch(check, kind, name);
+        usec_t now = check->figures->now;
 
         if (!watch)
                 return false;
@@ -158,67 +158,68 @@ static bool look_stalls(Look *look, WatchKind kind, const char *name, bool expec
         if (watch->told > 0 || now - watch->since < patience[kind])
                 return false;
         watch->told = 1;
-        (void) clock_format_span(now - watch->since, look->span, sizeof(look->span));
+        (void) clock_format_span(now - watch->since, check->span, sizeof(check->span));
         return true;
 }
 
 /* ---- stalls ---- */
 
-static void look_at_publisher(Look *look) {
-        const Figures *f = look->figures;
+static void check_publisher(Check *check) {
+        const Figures *f = check->figures;
         bool expected = f->outbox.rows > 0 && !f->publisher.failing && !f->publisher.paused && !f->token.failing &&
                         !f->outbox_failing && !f->stopping;
         char rows[24];
 
-        if (!look_stalls(look, WATCH_PUBLISH, "", expected, f->publisher.published + f->publisher.rejected))
+        if (!has_stalled(check, WATCH_PUBLISH, "", expected, f->publisher.published + f->publisher.rejected))
                 return;
         (void) snprintf(rows, sizeof(rows), "%" PRIu64, f->outbox.rows);
         log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_ROWS, rows }),
                 "%s readings wait in the outbox, safe on disk, and for %s none was published, although no failure is "
                 "known. If this does not pass: systemctl restart %s, and please report the log.",
-                rows, look->span, service_own_unit(look->unit));
+                rows, check->span, service_own_unit(check->unit));
 }
 
-static void look_at_source(Look *look, const SourceStatus *source) {
-        const Figures *f = look->figures;
+static void check_source(Check *check, const SourceStatus *source) {
+        const Figures *f = check->figures;
         bool due = source->next_poll > 0 && source->next_poll <= f->now;
         bool blocked = f->stopping || f->outbox_failing || source->failing || source->holding;
 
-        if (look_stalls(look, WATCH_POLL, source->name, due && !blocked && !report_outbox_is_full(f),
+        if (has_stalled(check, WATCH_POLL, source->name, due && !blocked && !report_outbox_is_full(f),
                     source->polls + source->failures))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SOURCE, source->name }),
                         "Source %s should have been polled %s ago, and no failure is known. If this does "
                         "not pass: systemctl restart %s (nothing is lost by that), and please report the log.",
-                        source->name, look->span, service_own_unit(look->unit));
+                        source->name, check->span, service_own_unit(check->unit));
 }
 
-static void look_at_held(Look *look, const SubscriberStatus *subscriber) {
+static void check_held(Check *check, const SubscriberStatus *subscriber) {
         const SinkStatus *sink = &subscriber->sink;
         /* The sink waits after a write that stored nothing. This is not a stall: the next write says more, or the sink
          * is reported as down (sink.c). */
-        bool waits = sink->refusing && sink->retry_at > look->figures->now;
+        bool waits = sink->refusing && sink->retry_at > check->figures->now;
         bool expected = subscriber->held > subscriber->aside && sink->ready && !waits && !subscriber->failing &&
-                        !look->figures->stopping;
+                        !check->figures->stopping;
         uint64_t progress = subscriber->acknowledged + sink->stored + sink->duplicates + sink->rejected + sink->failed;
 
-        if (look_stalls(look, WATCH_HELD, subscriber->subscription, expected, progress))
+        if (has_stalled(check, WATCH_HELD, subscriber->subscription, expected, progress))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
                         "%zu messages of %s are held, and none was stored for %s though %s answered last. They are not "
                         "lost. Look at %s's log; if this does not pass: systemctl restart %s.",
-                        subscriber->held, subscriber->subscription, look->span, sink->what, sink->what,
-                        service_own_unit(look->unit));
+                        subscriber->held, subscriber->subscription, check->span, sink->what, sink->what,
+                        service_own_unit(check->unit));
 }
 
-static void look_at_pulls(Look *look, const SubscriberStatus *subscriber) {
-        const Figures *f = look->figures;
+static void check_pulls(Check *check, const SubscriberStatus *subscriber) {
+        const Figures *f = check->figures;
         bool expected = subscriber->held == subscriber->aside && !subscriber->paused && !subscriber->failing &&
                         !f->token.failing && !f->stopping;
 
-        if (look_stalls(look, WATCH_PULL, subscriber->subscription, expected, subscriber->pulls + subscriber->received))
+        if (has_stalled(
+                    check, WATCH_PULL, subscriber->subscription, expected, subscriber->pulls + subscriber->received))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
                         "No pull from %s came to an end for %s, and no failure is known. Messages wait "
                         "in Pub/Sub. If this does not pass: systemctl restart %s, and please report the log.",
-                        subscriber->subscription, look->span, service_own_unit(look->unit));
+                        subscriber->subscription, check->span, service_own_unit(check->unit));
 }
 
 /* ---- retention ---- */
@@ -230,8 +231,8 @@ static usec_t age(usec_t wall, usec_t since) {
 /* Returns how old the oldest message may be that is not stored: the oldest that is held, or one in the queue that
  * nobody saw because no pull succeeds. The second cannot be older than this process has been watching, even if the wall
  * clock was changed. */
-static usec_t unsettled_age(const Look *look, const SubscriberStatus *subscriber) {
-        usec_t wall = look->figures->wall, watched = look->figures->now - look->stalls->born;
+static usec_t unsettled_age(const Check *check, const SubscriberStatus *subscriber) {
+        usec_t wall = check->figures->wall, watched = check->figures->now - check->stalls->born;
         usec_t unseen = 0, held = age(wall, subscriber->oldest_unsettled);
 
         if (subscriber->paused)
@@ -245,8 +246,8 @@ static usec_t unsettled_age(const Look *look, const SubscriberStatus *subscriber
 
 /* Returns the clock_wall() since which messages were waiting when the last process ended; 0: there were none, or they
  * are known to be gone. */
-static usec_t unsettled_before(const Look *look, const SubscriberStatus *subscriber) {
-        const char *line = subscriber->emptied ? NULL : look->stalls->before;
+static usec_t unsettled_before(const Check *check, const SubscriberStatus *subscriber) {
+        const char *line = subscriber->emptied ? NULL : check->stalls->before;
         size_t size = strlen(subscriber->subscription);
 
         for (; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
@@ -260,12 +261,12 @@ static usec_t unsettled_before(const Look *look, const SubscriberStatus *subscri
 }
 
 /* Notes the age for the next process. Without memory it is left out this time. */
-static void keep_unsettled(Look *look, const SubscriberStatus *subscriber, usec_t oldest) {
-        usec_t since = look->figures->wall - oldest;
+static void keep_unsettled(Check *check, const SubscriberStatus *subscriber, usec_t oldest) {
+        usec_t since = check->figures->wall - oldest;
 
-        if (oldest >= KEPT_AGE_USEC && since < look->figures->wall)
+        if (oldest >= KEPT_AGE_USEC && since < check->figures->wall)
                 (void) bytes_append_format(
-                        &look->kept, "%" PRIu64 " %s\n", since / USEC_PER_SEC, subscriber->subscription);
+                        &check->kept, "%" PRIu64 " %s\n", since / USEC_PER_SEC, subscriber->subscription);
 }
 
 static bool kept_is(const Bytes *a, const Bytes *b) {
@@ -273,17 +274,17 @@ static bool kept_is(const Bytes *a, const Bytes *b) {
 }
 
 /* Writes the file. Errors are ignored: only the age in a warning depends on it. */
-static void stalls_keep(ReportStalls *stalls, Look *look) {
-        const Figures *f = look->figures;
+static void stalls_keep(ReportStalls *stalls, Check *check) {
+        const Figures *f = check->figures;
 
-        if (!stalls->state_dir || bytes_result(&look->kept) < 0 || kept_is(&look->kept, &stalls->kept) ||
+        if (!stalls->state_dir || bytes_result(&check->kept) < 0 || kept_is(&check->kept, &stalls->kept) ||
                 (!f->stopping && stalls->kept_at > 0 && f->now - stalls->kept_at < KEPT_EVERY_USEC))
                 return;
-        if (file_replace(stalls->state_dir, KEPT_NAME, look->kept.data ? look->kept.data : "", look->kept.size) < 0)
+        if (file_replace(stalls->state_dir, KEPT_NAME, check->kept.data ? check->kept.data : "", check->kept.size) < 0)
                 return;
         stalls->kept_at = f->now;
         bytes_done(&stalls->kept);
-        stalls->kept = bytes_steal(&look->kept);
+        stalls->kept = bytes_steal(&check->kept);
 }
 
 /* Returns the subscription's retention; if it may not be read, Pub/Sub's default. */
@@ -310,14 +311,14 @@ static void say_retention(const SubscriberStatus *subscriber, unsigned level, us
                 over ? "" : clock_format_span(retention - oldest, left_span, sizeof(left_span)));
 }
 
-static void look_at_retention(Look *look, const SubscriberStatus *subscriber) {
-        Watch *watch = look_watch(look, WATCH_RETENTION, subscriber->subscription);
-        usec_t oldest = unsettled_age(look, subscriber), retention = retention_of(subscriber);
-        usec_t before = age(look->figures->wall, unsettled_before(look, subscriber));
+static void check_retention(Check *check, const SubscriberStatus *subscriber) {
+        Watch *watch = carry_watch(check, WATCH_RETENTION, subscriber->subscription);
+        usec_t oldest = unsettled_age(check, subscriber), retention = retention_of(subscriber);
+        usec_t before = age(check->figures->wall, unsettled_before(check, subscriber));
         unsigned level;
 
-        keep_unsettled(look, subscriber, usec_max(before, oldest));
-        if (before > oldest && look->figures->now - look->stalls->born >= KEPT_AGE_USEC) /* it may be on its way */
+        keep_unsettled(check, subscriber, usec_max(before, oldest));
+        if (before > oldest && check->figures->now - check->stalls->born >= KEPT_AGE_USEC) /* it may be on its way */
                 oldest = before;
         level = oldest >= retention / 10 * 9 ? 2 : oldest >= retention / 2 ? 1 : 0;
         if (!watch)
@@ -352,7 +353,7 @@ static bool outbox_is_full_of_rejected(const OutboxStatus *outbox) {
         return outbox->rejected_rows > outbox->max_rows / 2 || outbox->rejected_bytes > outbox->max_bytes / 2;
 }
 
-static void look_at_outbox(ReportStalls *stalls, const Figures *figures) {
+static void check_outbox(ReportStalls *stalls, const Figures *figures) {
         static const struct {
                 int level;
                 const char *id, *begin, *end, *rejected;
@@ -384,29 +385,29 @@ static void look_at_outbox(ReportStalls *stalls, const Figures *figures) {
                 outbox_is_full_of_rejected(outbox) ? says[level].rejected : says[level].end);
 }
 
-void report_stalls_look(ReportStalls *stalls, const Figures *figures) {
-        Look look = { .stalls = stalls, .figures = figures, .slept = figures->asleep - stalls->asleep };
+void report_stalls_check(ReportStalls *stalls, const Figures *figures) {
+        Check check = { .stalls = stalls, .figures = figures, .slept = figures->asleep - stalls->asleep };
 
         if (stalls->born == 0)
                 stalls->born = figures->now;
         stalls->asleep = figures->asleep;
-        look_at_outbox(stalls, figures);
+        check_outbox(stalls, figures);
 
-        look.watches = calloc(1 + figures->n_sources + 3 * figures->n_subscribers, sizeof(Watch));
-        if (!look.watches)
+        check.watches = calloc(1 + figures->n_sources + 3 * figures->n_subscribers, sizeof(Watch));
+        if (!check.watches)
                 return;
         if (figures->publishes)
-                look_at_publisher(&look);
+                check_publisher(&check);
         for (size_t i = 0; i < figures->n_sources; i++)
-                look_at_source(&look, &figures->sources[i]);
+                check_source(&check, &figures->sources[i]);
         for (size_t i = 0; i < figures->n_subscribers; i++) {
-                look_at_held(&look, &figures->subscribers[i]);
-                look_at_pulls(&look, &figures->subscribers[i]);
-                look_at_retention(&look, &figures->subscribers[i]);
+                check_held(&check, &figures->subscribers[i]);
+                check_pulls(&check, &figures->subscribers[i]);
+                check_retention(&check, &figures->subscribers[i]);
         }
-        stalls_keep(stalls, &look);
-        bytes_done(&look.kept);
+        stalls_keep(stalls, &check);
+        bytes_done(&check.kept);
         watches_free(stalls->watches, stalls->n);
-        stalls->watches = look.watches;
-        stalls->n = look.n;
+        stalls->watches = check.watches;
+        stalls->n = check.n;
 }

@@ -79,4 +79,4 @@ CLEANUP_DEFINE(ReportStalls, report_stalls_free)
 
 /* Logs EVENT_STALLED, EVENT_RETENTION_NEAR (at half and nine tenths) and EVENT_OUTBOX_HIGH, _FULL, _DRAINED, once for
  * each change. Call it about every minute, after each change, and at the stop. */
-void report_stalls_look(ReportStalls *stalls, const Figures *figures);
+void report_stalls_check(ReportStalls *stalls, const Figures *figures);

@@ -48,7 +48,7 @@ static bool others_may_read(const char *path, const struct stat *file) {
                (file->st_mode & S_IRGRP && file->st_gid != 0 && around.st_mode & (S_IXGRP | S_IXOTH));
 }
 
-static void look_at_mode(const Audit *a, const char *path, const struct stat *file) {
+static void audit_mode(const Audit *a, const char *path, const struct stat *file) {
         char words[160];
 
         if (!others_may_read(path, file))
@@ -61,7 +61,7 @@ static void look_at_mode(const Audit *a, const char *path, const struct stat *fi
 
 /* ---- what systemd passes ---- */
 
-static void look_at_entry(Audit *a, const char *directory, const char *name) {
+static void audit_entry(Audit *a, const char *directory, const char *name) {
         _cleanup_free_ char *path = NULL;
         struct stat file;
 
@@ -82,10 +82,10 @@ static void look_at_entry(Audit *a, const char *directory, const char *name) {
                 tell(a, path, true,
                         "is larger than 1 MiB, which systemd does not take, and the service ends with 243/CREDENTIALS: "
                         "only secrets belong there");
-        look_at_mode(a, path, &file);
+        audit_mode(a, path, &file);
 }
 
-static void look_at_directory(Audit *a) {
+static void audit_directory(Audit *a) {
         _cleanup_free_ char *directory = NULL;
         struct dirent *entry;
         DIR *stream;
@@ -98,7 +98,7 @@ static void look_at_directory(Audit *a) {
         if (!stream)
                 return;
         while ((entry = readdir(stream)))
-                look_at_entry(a, directory, entry->d_name);
+                audit_entry(a, directory, entry->d_name);
         (void) closedir(stream);
         if (a->total > TOTAL_MAX)
                 tell(a, directory, true,
@@ -108,7 +108,7 @@ static void look_at_directory(Audit *a) {
 
 /* ---- what the configuration names ---- */
 
-static void look_at_file(Audit *a, const char *name) {
+static void audit_file(Audit *a, const char *name) {
         _cleanup_free_ char *path = NULL;
         struct stat file;
 
@@ -117,14 +117,14 @@ static void look_at_file(Audit *a, const char *name) {
         if (secret_is_handed_over(a->config, path))
                 return; /* looked at already */
         if (stat(path, &file) == 0)
-                look_at_mode(a, path, &file);
+                audit_mode(a, path, &file);
 }
 
-static int look_at_secret(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
+static int audit_secret(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
         Audit *a = userdata;
         size_t size = secret->text ? strlen(secret->text) : 0;
 
-        look_at_file(a, secret->file);
+        audit_file(a, secret->file);
         if (size > 1 && strchr("\"'", secret->text[0]) && secret->text[0] == secret->text[size - 1])
                 tell(a, secret->file, false,
                         "begins and ends with a quote: where they were pasted along, take them away");
@@ -134,9 +134,9 @@ static int look_at_secret(void *userdata, const ConfigRow *row, ConfigSecret *se
 int secret_audit(const Config *config, void (*each)(void *userdata, const SecretFinding *finding), void *userdata) {
         Audit a = { .config = config, .each = each, .userdata = userdata };
 
-        look_at_directory(&a);
+        audit_directory(&a);
         if (config->pubsub.credentials_file)
-                look_at_file(&a, config->pubsub.credentials_file);
-        (void) config_table_each_secret(&config_section, (Config *) config, look_at_secret, &a);
+                audit_file(&a, config->pubsub.credentials_file);
+        (void) config_table_each_secret(&config_section, (Config *) config, audit_secret, &a);
         return a.result;
 }

@@ -131,7 +131,7 @@ int stages_run_once(const StagesHost *host, bool *ret_complete) {
         r = wait_for(host, STAGE_SUBSCRIBER, &drained);
         if (r < 0)
                 return r;
-        r = stages_look(host->stages, &figures);
+        r = stages_figures(host->stages, &figures);
         if (r < 0)
                 return r;
         *ret_complete = !host->stopping && polled && drained && figures.outbox.rows == 0;
@@ -142,7 +142,7 @@ int stages_run_once(const StagesHost *host, bool *ret_complete) {
 
 int stages_end_once(const StagesHost *host, bool *ret_complete) {
         _cleanup_(report_done) Figures figures = {};
-        int r = stages_look(host->stages, &figures);
+        int r = stages_figures(host->stages, &figures);
 
         if (r < 0)
                 return r;

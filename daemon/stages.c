@@ -516,11 +516,11 @@ static void stages_resume(Stages *stages) {
         }
 }
 
-static void stages_look_at_subscriptions(const Stages *stages) {
+static void stages_refresh_subscriptions(const Stages *stages) {
         const Stage *stage;
 
         for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));)
-                subscriber_look_again(stage->self);
+                subscriber_refresh(stage->self);
 }
 
 void stages_settle(Stages *stages) {
@@ -537,7 +537,7 @@ void stages_settle(Stages *stages) {
         }
         if (stages->missed_topic) {
                 stages->missed_topic = false;
-                stages_look_at_subscriptions(stages);
+                stages_refresh_subscriptions(stages);
         }
         if (publisher)
                 publisher_pause(publisher, stages_why_paused(stages));
@@ -585,7 +585,7 @@ static void stage_subscriber_status(const Stage *stage, SubscriberStatus *ret) {
                         .detail = why->detail } };
 }
 
-int stages_look(const Stages *stages, Figures *figures) {
+int stages_figures(const Stages *stages, Figures *figures) {
         Outbox *outbox = stages->host->outbox;
 
         figures->sources = calloc(stages->n + 1, sizeof(SourceStatus));

@@ -26,7 +26,7 @@ typedef struct StagesHost {
         Outbox *outbox;   /* NULL: there is none */
         bool once;
         bool stopping;                      /* sources do not poll any more */
-        void (*on_figures)(void *userdata); /* something in stages_look() has changed; may only take a note */
+        void (*on_figures)(void *userdata); /* something in stages_figures() has changed; may only take a note */
         void (*on_move)(void *userdata);    /* stages_settle() is needed; may only take a note */
         void *userdata;
         SinkTap tap; /* for every sink */
@@ -58,7 +58,7 @@ void stages_settle(Stages *stages);
 
 /* Fills in the figures of all stages; does not change the rest of *figures*. The texts are borrowed until the next turn
  * of the loop. -ENOMEM. */
-int stages_look(const Stages *stages, Figures *figures);
+int stages_figures(const Stages *stages, Figures *figures);
 
 /* Call this when another process has put rows into the outbox. */
 void stages_wake(Stages *stages);

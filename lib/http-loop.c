@@ -85,7 +85,7 @@ static void connection_spoil_if_silent(HttpRequest *request) {
                 (void) shutdown(fd, SHUT_RDWR);
 }
 
-static void on_stall_look(void *userdata) {
+static void on_stall_check(void *userdata) {
         HttpRequest *request = userdata;
         int64_t moved = request_moved(request);
         usec_t now = clock_now();
@@ -106,7 +106,7 @@ static int request_watch_stall(HttpRequest *request, usec_t stall) {
 
         if (stall == 0)
                 return 0;
-        r = loop_add_timer(request->http->loop, LOOP_RELAXED, on_stall_look, request, &request->stall_watch);
+        r = loop_add_timer(request->http->loop, LOOP_RELAXED, on_stall_check, request, &request->stall_watch);
         if (r < 0)
                 return r;
         request->stall = stall;

@@ -50,11 +50,11 @@ static const SalvageTable salvage_tables[] = {
 typedef struct Salvage {
         Sql *from, *to;
         const SalvageTable *table;
-        SqlStatement *forward, *back; /* rows of the damaged table in both directions; back: with ids up to ?1 */
-        SqlStatement *look, *insert;  /* statements on the new file */
-        uint64_t rows, uncommitted;   /* uncommitted: in bytes */
-        bool lost;                    /* rows may be missing */
-        int64_t last_id;              /* the highest id known to be used */
+        SqlStatement *forward, *back;  /* rows of the damaged table in both directions; back: with ids up to ?1 */
+        SqlStatement *lookup, *insert; /* statements on the new file */
+        uint64_t rows, uncommitted;    /* uncommitted: in bytes */
+        bool lost;                     /* rows may be missing */
+        int64_t last_id;               /* the highest id known to be used */
         int64_t probes;
         usec_t told;
 } Salvage;
@@ -64,19 +64,19 @@ enum { ROW_NEW = 0, ROW_KNOWN = 1, ROW_TAKEN = 2 };
 
 /* Checks whether the new file already has that id, for the row under *select* (NULL: for any row) or for another
  * row. */
-static int salvage_look(Salvage *s, int64_t id, SqlStatement *select) {
+static int salvage_look_up(Salvage *s, int64_t id, SqlStatement *select) {
         int r;
 
-        sql_bind_int(s->look, 1, id);
+        sql_bind_int(s->lookup, 1, id);
         for (int i = 2; select && i <= s->table->n; i++)
                 if (i == ROW_KEY || i == ROW_PAYLOAD)
-                        sql_bind_column(s->look, i, select, i);
-        r = sql_step(s->look);
+                        sql_bind_column(s->lookup, i, select, i);
+        r = sql_step(s->lookup);
         if (r == SQL_ROW)
-                r = sql_column_int(s->look, 0) ? ROW_KNOWN : ROW_TAKEN;
+                r = sql_column_int(s->lookup, 0) ? ROW_KNOWN : ROW_TAKEN;
         else if (r == SQL_DONE)
                 r = ROW_NEW;
-        sql_reset(s->look);
+        sql_reset(s->lookup);
         return r;
 }
 
@@ -89,7 +89,7 @@ static int salvage_row(Salvage *s, SqlStatement *select) {
         int r;
 
         id = claimed > 0 && claimed < OUTBOX_SQL_ID_MAX ? claimed : (fresh += span);
-        while ((r = salvage_look(s, id, select)) == ROW_TAKEN)
+        while ((r = salvage_look_up(s, id, select)) == ROW_TAKEN)
                 id = fresh += span;
         if (r != ROW_NEW)
                 return r;
@@ -140,7 +140,7 @@ static int salvage_probe(Salvage *s) {
                 int r;
 
                 outbox_sql_ping(&s->told);
-                r = salvage_look(s, id, NULL);
+                r = salvage_look_up(s, id, NULL);
                 if (r < 0)
                         return r;
                 if (r != ROW_NEW)
@@ -168,11 +168,12 @@ static int salvage_query(Salvage *s, bool labels, const char *tail, SqlStatement
 /* Prepares the statements. 0: the table exists in the damaged file. -EUCLEAN or -EINVAL: it does not. */
 static int salvage_prepare(Salvage *s) {
         bool labels = true;
-        char look[128];
+        char lookup[128];
         int r;
 
-        (void) snprintf(look, sizeof(look), "SELECT key = ?2 AND payload = ?6 FROM %s WHERE id = ?1", s->table->name);
-        r = sql_prepare(s->to, look, &s->look);
+        (void) snprintf(
+                lookup, sizeof(lookup), "SELECT key = ?2 AND payload = ?6 FROM %s WHERE id = ?1", s->table->name);
+        r = sql_prepare(s->to, lookup, &s->lookup);
         if (r == 0)
                 r = sql_prepare(s->to, s->table->insert, &s->insert);
         if (r < 0)
@@ -213,7 +214,7 @@ static int salvage_table(Salvage *s, const SalvageTable *table) {
         r = salvage_rows(s);
         s->forward = sql_finalize(s->forward);
         s->back = sql_finalize(s->back);
-        s->look = sql_finalize(s->look);
+        s->lookup = sql_finalize(s->lookup);
         s->insert = sql_finalize(s->insert);
         return r;
 }

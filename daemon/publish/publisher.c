@@ -481,16 +481,16 @@ static void publisher_rest(Publisher *p) {
         p->rested_rows = publisher_rows(p);
 }
 
-enum { LOOK_DONE = 0, LOOK_AGAIN = 1, LOOK_FOUND = 2, LOOK_LATER = 3 };
+enum { NEXT_DONE = 0, NEXT_AGAIN = 1, NEXT_FOUND = 2, NEXT_LATER = 3 };
 
 /* No row is left to send. */
 static int publisher_at_end(Publisher *p) {
         bool from_start = p->bisect.after != 0;
 
         if (!bisect_at_end(&p->bisect))
-                return from_start ? LOOK_AGAIN : LOOK_DONE;
+                return from_start ? NEXT_AGAIN : NEXT_DONE;
         publisher_rest(p);
-        return LOOK_DONE;
+        return NEXT_DONE;
 }
 
 /* Handles the row that was set apart, which is sent alone; *made* is the result of making its request. */
@@ -500,13 +500,13 @@ static int publisher_judge(Publisher *p, int made) {
         else if (made == REQUEST_TOO_LARGE)
                 publisher_reject(p, "too_large", "larger than a publish request may be");
         else
-                return LOOK_FOUND;
+                return NEXT_FOUND;
         request_done(&p->request);
-        return LOOK_AGAIN;
+        return NEXT_AGAIN;
 }
 
 /* Takes the next rows and makes a request. */
-static int publisher_look(Publisher *p) {
+static int publisher_next(Publisher *p) {
         int r;
 
         r = request_make(p);
@@ -517,10 +517,10 @@ static int publisher_look(Publisher *p) {
         if (r == REQUEST_EMPTY)
                 return publisher_at_end(p);
         if (r == REQUEST_MADE)
-                return LOOK_FOUND;
+                return NEXT_FOUND;
         bisect_set_apart(&p->bisect, p->request.first_id);
         request_done(&p->request);
-        return LOOK_AGAIN;
+        return NEXT_AGAIN;
 }
 
 /* True when sent rows must first be deleted: else they would be sent again, or there are as many as allowed. */
@@ -540,14 +540,14 @@ static void publisher_go(Publisher *p) {
         int r;
 
         do
-                r = publisher_waits_to_forget(p) ? LOOK_LATER : publisher_look(p);
-        while (r == LOOK_AGAIN);
+                r = publisher_waits_to_forget(p) ? NEXT_LATER : publisher_next(p);
+        while (r == NEXT_AGAIN);
 
         if (r < 0)
                 return publisher_disk_failed(p, "read", r);
         if (p->sent.n == 0)
                 publisher_disk_works(p);
-        if (r == LOOK_FOUND)
+        if (r == NEXT_FOUND)
                 publisher_send(p);
 }
 

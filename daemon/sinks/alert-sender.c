@@ -173,7 +173,7 @@ static Pick lane_pick(const Lane *l) {
 }
 
 /* Sets the timer for what is due; when nothing is, the lane is idle. */
-static void lane_look(Lane *l) {
+static void lane_schedule(Lane *l) {
         Pick pick = lane_pick(l);
         bool in_vain = l->sender->draining && (pick.held || trouble_is_on(&l->status.trouble));
         usec_t at = l->not_before;
@@ -267,7 +267,7 @@ static void lane_end(Lane *l, AlertVerdict verdict) {
 /* Ends a try without a receipt: the message is sent again unchanged. */
 static void lane_keep(Lane *l) {
         lane_move(l, LANE_IDLE);
-        lane_look(l);
+        lane_schedule(l);
 }
 
 static void lane_taken(Lane *l) {
@@ -509,10 +509,10 @@ static void lane_answered(Lane *l) {
         if (l->carried)
                 lane_carried(l);
         if (l->state == LANE_IDLE || l->state == LANE_WAITING)
-                lane_look(l);
+                lane_schedule(l);
 }
 
-static void sender_look_later(AlertSender *s, usec_t wall) {
+static void sender_schedule(AlertSender *s, usec_t wall) {
         usec_t now = clock_wall();
 
         if (wall > 0)
@@ -540,7 +540,7 @@ void alert_sender_exchanged(AlertSender *sender, AlertExchange *exchange, int r)
         sender->asking = (AlertExchange){};
         for (size_t i = 0; i < sender->host.n_targets; i++)
                 lane_answered(&sender->lanes[i]);
-        sender_look_later(sender, sender->answer.next);
+        sender_schedule(sender, sender->answer.next);
         if (sender->wanted || sender_has_receipts(sender))
                 loop_wake(sender->ask);
         sender_changed(sender);
@@ -558,7 +558,7 @@ void alert_sender_drain(AlertSender *sender) {
         sender->draining = true;
         for (size_t i = 0; i < sender->host.n_targets; i++)
                 if (sender->lanes[i].state == LANE_WAITING)
-                        lane_look(&sender->lanes[i]);
+                        lane_schedule(&sender->lanes[i]);
         alert_sender_wake(sender);
 }
 

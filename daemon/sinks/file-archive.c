@@ -445,7 +445,7 @@ static int take_lock(const FileArchive *a) {
         return 0;
 }
 
-static int look_at_disk(const FileArchive *a) {
+static int check_disk(const FileArchive *a) {
         struct statvfs disk;
 
         if (faccessat(a->lock_fd, ".", W_OK | X_OK, 0) < 0 || fstatvfs(a->lock_fd, &disk) < 0)
@@ -463,7 +463,7 @@ static int make_room(FileArchive *a, FileKeys *keys) {
                 return r;
         end_tidying(a, drop_old(a));
         a->full = false;
-        return look_at_disk(a);
+        return check_disk(a);
 }
 
 int file_archive_lock(FileArchive *a, FileKeys *keys, usec_t told) {
@@ -474,7 +474,7 @@ int file_archive_lock(FileArchive *a, FileKeys *keys, usec_t told) {
         if (r == 0)
                 r = take_lock(a);
         if (r == 0)
-                r = a->full ? -ENOSPC : look_at_disk(a);
+                r = a->full ? -ENOSPC : check_disk(a);
         if (r == -ENOSPC)
                 r = make_room(a, keys);
         if (r == 0 && is_changed(a) && !only_others_changed(a))

@@ -239,13 +239,13 @@ static int collect_ids(Pass *p, size_t *items, size_t n, bson_t *ids) {
 }
 
 /* A comparison of duplicates with what is stored. */
-typedef struct Look {
+typedef struct Lookup {
         Pass *pass;
         size_t *items; /* sorted by id */
         size_t n;
         size_t *again; /* messages to be sent once more */
         size_t n_again;
-} Look;
+} Lookup;
 
 /* Whether the stored document is of another message with the same fallback _id: one of another publish time, or, when
  * setting apart, with other data. */
@@ -261,8 +261,8 @@ static bool is_of_another(const Pass *p, const DocumentInput *input, const bson_
 }
 
 /* Judges a message by the document that is stored under its _id: the same, of another message, or another payload. */
-static void judge_found(Look *look, size_t index, const bson_t *stored) {
-        Pass *p = look->pass;
+static void judge_found(Lookup *lookup, size_t index, const bson_t *stored) {
+        Pass *p = lookup->pass;
         SinkItem *item = &p->work->items[index];
         const DocumentInput input = input_of(p, index);
 
@@ -273,7 +273,7 @@ static void judge_found(Look *look, size_t index, const bson_t *stored) {
                 free(cleanup_steal(item->detail));
         if (is_of_another(p, &input, stored)) {
                 p->entries[index].by_time = true;
-                look->again[look->n_again++] = index;
+                lookup->again[lookup->n_again++] = index;
                 return;
         }
         if (p->apart ? document_same_data(stored, &p->document) : document_same_payload(stored, &p->document)) {
@@ -288,13 +288,13 @@ static void judge_found(Look *look, size_t index, const bson_t *stored) {
 }
 
 /* Returns the first item whose id is not less than *id*. */
-static size_t lower_bound(const Look *look, Slice id) {
-        size_t low = 0, high = look->n;
+static size_t lower_bound(const Lookup *lookup, Slice id) {
+        size_t low = 0, high = lookup->n;
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
 
-                if (slice_order(id_of(look->pass, look->items[middle]), id) < 0)
+                if (slice_order(id_of(lookup->pass, lookup->items[middle]), id) < 0)
                         low = middle + 1;
                 else
                         high = middle;
@@ -303,26 +303,26 @@ static size_t lower_bound(const Look *look, Slice id) {
 }
 
 static void on_stored(void *userdata, const bson_t *stored) {
-        Look *look = userdata;
-        Pass *p = look->pass;
+        Lookup *lookup = userdata;
+        Pass *p = lookup->pass;
         Slice id = document_text(stored, "_id");
 
-        for (size_t i = lower_bound(look, id); i < look->n && slice_same(id_of(p, look->items[i]), id); i++) {
-                p->entries[look->items[i]].found = true;
-                judge_found(look, look->items[i], stored);
+        for (size_t i = lower_bound(lookup, id); i < lookup->n && slice_same(id_of(p, lookup->items[i]), id); i++) {
+                p->entries[lookup->items[i]].found = true;
+                judge_found(lookup, lookup->items[i], stored);
         }
 }
 
 /* Nothing is stored under the _id, although the server called the message a duplicate: the document was deleted since,
  * or another unique index refuses the message. It is sent alone once more, and the second answer decides. */
-static void judge_missing(Look *look, size_t index) {
-        Pass *p = look->pass;
+static void judge_missing(Lookup *lookup, size_t index) {
+        Pass *p = lookup->pass;
         const SinkItem *item = &p->work->items[index];
         char detail[MONGODB_DETAIL_SIZE];
 
         if (!p->entries[index].again) {
                 p->entries[index].again = true;
-                look->again[look->n_again++] = index;
+                lookup->again[lookup->n_again++] = index;
                 return;
         }
         text_copy(detail, sizeof(detail), item->detail ? item->detail : "a unique index has its value already");
@@ -331,23 +331,23 @@ static void judge_missing(Look *look, size_t index) {
                 detail);
 }
 
-static MongodbFault look_at(Look *look) {
-        Pass *p = look->pass;
+static MongodbFault look_up(Lookup *lookup) {
+        Pass *p = lookup->pass;
         SinkAnswer *answer = &p->work->answer;
         bson_t ids = BSON_INITIALIZER;
         MongodbFault fault = MONGODB_FAULT_LOCAL;
 
-        if (collect_ids(p, look->items, look->n, &ids) == 0)
+        if (collect_ids(p, lookup->items, lookup->n, &ids) == 0)
                 fault = mongodb_client_read_ids(p->client, p->apart ? p->client->rejected : p->client->readings, &ids,
-                        &(MongodbReader){ on_stored, look }, answer->detail);
+                        &(MongodbReader){ on_stored, lookup }, answer->detail);
         else
                 text_copy(answer->detail, sizeof(answer->detail), "out of memory");
         bson_destroy(&ids);
         if (fault == MONGODB_FAULT_REFUSED)
                 return MONGODB_FAULT_BUSY; /* a read does not depend on the documents */
-        for (size_t i = 0; fault == MONGODB_FAULT_NONE && i < look->n; i++)
-                if (!p->entries[look->items[i]].found)
-                        judge_missing(look, look->items[i]);
+        for (size_t i = 0; fault == MONGODB_FAULT_NONE && i < lookup->n; i++)
+                if (!p->entries[lookup->items[i]].found)
+                        judge_missing(lookup, lookup->items[i]);
         return fault;
 }
 
@@ -359,14 +359,14 @@ static MongodbFault settle_duplicates(Pass *p) {
                 memcpy(p->items, p->duplicates, n * sizeof(*p->items));
                 p->n_duplicates = 0;
                 for (size_t from = 0; from < n; from += MONGODB_BULK_DOCUMENTS) {
-                        Look look = { p, p->items + from,
+                        Lookup lookup = { p, p->items + from,
                                 n - from < MONGODB_BULK_DOCUMENTS ? n - from : MONGODB_BULK_DOCUMENTS,
                                 p->duplicates + n_again, 0 };
-                        MongodbFault fault = look_at(&look);
+                        MongodbFault fault = look_up(&lookup);
 
                         if (fault != MONGODB_FAULT_NONE)
                                 return fault;
-                        n_again += look.n_again;
+                        n_again += lookup.n_again;
                 }
                 memcpy(p->items, p->duplicates, n_again * sizeof(*p->items));
                 if (n_again > 0) {

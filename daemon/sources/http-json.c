@@ -115,7 +115,7 @@ static void json_fail(HttpJson *json, SourcePollOutcome outcome, Cause cause, co
 /* ---- one answer ---- */
 
 /* Finds the next page. If that fails, this URL has failed, but not the others. */
-static void json_look_on(HttpJson *json, Slice document) {
+static void json_find_next(HttpJson *json, Slice document) {
         const HttpJsonPaging *paging = json->keys->paging;
         _cleanup_bytes_ Bytes next = {};
         int r;
@@ -202,7 +202,7 @@ static void json_take_document(HttpJson *json, const HttpReply *reply, Slice doc
                         "a shorter since.window and since.overlap",
                         SHAPE_ITEMS_MAX);
         else
-                json_look_on(json, document);
+                json_find_next(json, document);
 }
 
 /* Our clock counts as right only if all answers of a window agree; otherwise it is wrong or unknown. */

@@ -78,7 +78,7 @@ static int on_created(void *userdata, const PointerMatch *match) {
         return 0;
 }
 
-void nature_remo_look_still(const NatureRemoOrigin *origin, const char *id, const char *name, Slice events) {
+void nature_remo_check_still(const NatureRemoOrigin *origin, const char *id, const char *name, Slice events) {
         NatureRemoDevice *device = origin->memory ? memory_find(origin->memory, id) : NULL;
         Still still = { .now = origin->request_at };
 

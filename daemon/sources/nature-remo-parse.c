@@ -147,7 +147,7 @@ static int device_add(Parse *p, const Device *device) {
                         p, "device %zu: newest_events is neither an object nor null, or nested too deep", p->n_devices);
                 return 0;
         }
-        nature_remo_look_still(p->origin, id.data, named > 0 ? name.data : "", device->raw[DEVICE_NEWEST_EVENTS]);
+        nature_remo_check_still(p->origin, id.data, named > 0 ? name.data : "", device->raw[DEVICE_NEWEST_EVENTS]);
         if (!device_is_wanted(p, device, id.data))
                 return 0;
         r = device_format(p, device, &payload);

@@ -77,7 +77,7 @@ int nature_remo_add(ReadingList *list, const NatureRemoOrigin *origin, const cha
 bool nature_remo_id_is_good(const char *id, size_t size);
 
 /* Calls origin->still() for the sensors of *events* that have not changed, once until they change. */
-void nature_remo_look_still(const NatureRemoOrigin *origin, const char *id, const char *name, Slice events);
+void nature_remo_check_still(const NatureRemoOrigin *origin, const char *id, const char *name, Slice events);
 void nature_remo_memory_done(NatureRemoMemory *memory);
 
 /* Returns the clock_now() before which no poll should be made, so that a *reserve* of requests is left for the user's

@@ -76,7 +76,7 @@ static void lease_drop_lost(Lease *lease, const AckResult *result) {
         lease->n = kept;
 }
 
-static void lease_look(Lease *lease);
+static void lease_advance(Lease *lease);
 
 static void on_renewed(void *userdata, const AckResult *result) {
         Lease *lease = userdata;
@@ -96,7 +96,7 @@ static void on_renewed(void *userdata, const AckResult *result) {
         lease_drop_lost(lease, result);
         lease_move(lease, RESTING);
         lease->callbacks.on_result(lease->callbacks.userdata, result);
-        lease_look(lease);
+        lease_advance(lease);
 }
 
 static void lease_renew(Lease *lease, usec_t now) {
@@ -123,7 +123,7 @@ static void lease_renew(Lease *lease, usec_t now) {
 }
 
 /* Does what is due. The lease may have been freed when this returns. */
-static void lease_look(Lease *lease) {
+static void lease_advance(Lease *lease) {
         usec_t now = clock_now(), at = 0, end = lease->times.received + lease->rules->max_hold;
 
         switch (lease_step(lease->rules, &lease->times, now, &at)) {
@@ -145,7 +145,7 @@ static void on_timer(void *userdata) {
         Lease *lease = userdata;
 
         if (lease->state != LAPSED)
-                lease_look(lease);
+                lease_advance(lease);
 }
 
 int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {

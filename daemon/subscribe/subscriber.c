@@ -25,7 +25,7 @@ struct Subscriber {
         const SubscriptionConfig *config;
         bool once, begun, stopping, closing;
         LoopWatch *change; /* calls on_change, never from inside a call into this module */
-        LoopWatch *timer;  /* of the next subscriber_look() */
+        LoopWatch *timer;  /* of the next subscriber_advance() */
 
         Subscription *subscription;
         Pulls *pulls;
@@ -49,7 +49,7 @@ struct Subscriber {
         uint64_t acknowledged;
 };
 
-/* ---- looking: what can be done now ---- */
+/* ---- what can be done now ---- */
 
 /* Announces a change of status. */
 static void subscriber_changed(Subscriber *s) {
@@ -198,7 +198,7 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
         pulls_start(s->pulls, measure_load(s), now);
 }
 
-static usec_t next_look(const Subscriber *s, usec_t now) {
+static usec_t next_due(const Subscriber *s, usec_t now) {
         bool free = !s->aside_refused && !find_held(s, HELD_WRITING) && !sink_is_busy(s->sink);
         usec_t next = s->takes ? aside_next(s->aside, free) : USEC_INFINITY;
         PullsStatus pulls;
@@ -223,7 +223,7 @@ static void wake_at(Subscriber *s, usec_t at) {
 static void subscriber_wind_up(Subscriber *s);
 
 /* Does what can be done now: gives batches to the sink, pulls, sets the timer. */
-static void subscriber_look(Subscriber *s) {
+static void subscriber_advance(Subscriber *s) {
         usec_t now = clock_now();
         bool busy;
 
@@ -235,14 +235,14 @@ static void subscriber_look(Subscriber *s) {
         move_aside(s);
         busy = hand_over(s, now);
         subscriber_pull(s, now);
-        wake_at(s, busy ? usec_min(now + BUSY_RETRY_USEC, next_look(s, now)) : next_look(s, now));
+        wake_at(s, busy ? usec_min(now + BUSY_RETRY_USEC, next_due(s, now)) : next_due(s, now));
 }
 
 /* Called after any event, and by the timer. */
 static void subscriber_go_on(void *userdata) {
         Subscriber *s = userdata;
 
-        subscriber_look(s);
+        subscriber_advance(s);
         subscriber_changed(s);
 }
 
@@ -603,7 +603,7 @@ int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber 
         r = make_parts(s, client, options);
         if (r < 0)
                 return r;
-        loop_arm_in(s->timer, 0); /* the first subscriber_look() comes from the loop */
+        loop_arm_in(s->timer, 0); /* the first subscriber_advance() comes from the loop */
         *ret = cleanup_steal(s);
         return 0;
 }
@@ -644,9 +644,9 @@ static void measure_held(const Subscriber *s, SubscriberStatus *ret) {
         clock_keep_oldest(&ret->oldest_unsettled, s->oldest_left);
 }
 
-void subscriber_look_again(Subscriber *s) {
+void subscriber_refresh(Subscriber *s) {
         if (!s->stopping)
-                subscription_look_again(s->subscription);
+                subscription_refresh(s->subscription);
 }
 
 void subscriber_subscription(const Subscriber *s, SubscriptionStatus *ret) {

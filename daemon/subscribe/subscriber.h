@@ -64,7 +64,7 @@ typedef struct SubscriberOptions {
 int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber **ret);
 
 /* The topic seems to be gone: reads the subscription at once. Its status is not `checked` until the answer. */
-void subscriber_look_again(Subscriber *subscriber);
+void subscriber_refresh(Subscriber *subscriber);
 
 /* `once`: all that could be published was; drain the subscription now. */
 void subscriber_begin(Subscriber *subscriber);

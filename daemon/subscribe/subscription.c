@@ -63,7 +63,7 @@ int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret)
         const char *state, *push;
         int r;
 
-        memset(&s, 0, sizeof(s)); /* the padding too, since look_found() compares whole structs */
+        memset(&s, 0, sizeof(s)); /* the padding too, since settings_found() compares whole structs */
         r = json_parse(body, size, &json);
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
@@ -268,8 +268,8 @@ static bool is_missing(const Subscription *s) {
         return s->not_found || (s->known && is_cut_off(&s->settings));
 }
 
-/* The look_ functions return the pause (usec) until the settings are read again. */
-static usec_t look_found(Subscription *s, const ClientReply *reply) {
+/* The settings_ functions return the pause (usec) until the settings are read again. */
+static usec_t settings_found(Subscription *s, const ClientReply *reply) {
         SubscriptionSettings settings;
         bool changed;
 
@@ -289,10 +289,10 @@ static usec_t look_found(Subscription *s, const ClientReply *reply) {
         if (is_cut_off(&settings))
                 return next_try(s, 0);
         backoff_reset(&s->backoff);
-        return SUBSCRIPTION_LOOK_USEC;
+        return SUBSCRIPTION_REFRESH_USEC;
 }
 
-static usec_t look_failed(Subscription *s, const ClientReply *reply) {
+static usec_t settings_failed(Subscription *s, const ClientReply *reply) {
         usec_t pause = next_try(s, reply->retry_after);
         bool said = s->checked; /* failing pulls report this as well, but only after they have begun */
 
@@ -307,14 +307,14 @@ static usec_t look_failed(Subscription *s, const ClientReply *reply) {
 }
 
 /* pubsub.subscriptions.get is in roles/pubsub.viewer, which is not needed to pull. */
-static usec_t look_forbidden(Subscription *s, const ClientReply *reply) {
+static usec_t settings_forbidden(Subscription *s, const ClientReply *reply) {
         if (!s->may_not_read)
                 log_info("%s: its settings may not be read (%s); sensorqd counts on an ack deadline of 10 s", s->name,
                         reply->detail);
         s->may_not_read = s->checked = true;
         s->known = false;
         subscription_mend(s, SUBSCRIPTION_SETTINGS);
-        return SUBSCRIPTION_LOOK_USEC; /* pulls show whether it exists */
+        return SUBSCRIPTION_REFRESH_USEC; /* pulls show whether it exists */
 }
 
 static void on_reply(void *userdata, ClientReply *reply) {
@@ -324,16 +324,16 @@ static void on_reply(void *userdata, ClientReply *reply) {
         s->call = NULL;
         s->doubted = false;
         if (reply->outcome == CLIENT_OK)
-                pause = look_found(s, reply);
+                pause = settings_found(s, reply);
         else if (reply->outcome == CLIENT_REFUSED && reply->http_status == 403)
-                pause = look_forbidden(s, reply);
+                pause = settings_forbidden(s, reply);
         else
-                pause = look_failed(s, reply);
+                pause = settings_failed(s, reply);
         loop_arm_in(s->timer, pause);
         s->on_change(s->userdata);
 }
 
-static void look(void *userdata) {
+static void read_settings(void *userdata) {
         Subscription *s = userdata;
         ClientSpec spec = {
                 .method = "GET", .resource = s->name, .timeout = CLIENT_TIMEOUT_USEC, .max_reply = CLIENT_REPLY_MAX
@@ -345,10 +345,10 @@ static void look(void *userdata) {
                 loop_arm_in(s->timer, next_try(s, 0));
 }
 
-void subscription_look_again(Subscription *s) {
+void subscription_refresh(Subscription *s) {
         s->checked = false;
         s->call = client_cancel(s->call); /* its answer may be older than the event */
-        look(s);
+        read_settings(s);
 }
 
 /* Another call was answered 404: the settings are read again to confirm it. */
@@ -400,7 +400,7 @@ int subscription_new(Loop *loop, Client *client, const SubscriptionOptions *opti
         s->userdata = options->userdata;
         s->once = options->once;
         s->backoff = (Backoff){ .initial = 1 * USEC_PER_SEC, .max = 60 * USEC_PER_SEC };
-        r = loop_add_timer(loop, LOOP_RELAXED, look, s, &s->timer);
+        r = loop_add_timer(loop, LOOP_RELAXED, read_settings, s, &s->timer);
         if (r < 0)
                 return r;
         loop_arm_in(s->timer, 0); /* at once, but from the loop */

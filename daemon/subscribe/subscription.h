@@ -41,7 +41,7 @@ typedef struct Subscription Subscription;
 
 /* pulls do not show that the topic was deleted and made anew, nor, while the sink is down, that the subscription is
  * gone: messages published then are lost */
-#define SUBSCRIPTION_LOOK_USEC (1 * USEC_PER_MINUTE)
+#define SUBSCRIPTION_REFRESH_USEC (1 * USEC_PER_MINUTE)
 
 typedef enum SubscriptionCause {
         SUBSCRIPTION_PULL,
@@ -76,7 +76,7 @@ CLEANUP_DEFINE(Subscription, subscription_free)
 /* Stops reading the settings; failures are not logged from now on. */
 void subscription_rest(Subscription *subscription);
 /* The topic seems to be gone: reads the settings at once; `checked` is false until the answer. */
-void subscription_look_again(Subscription *subscription);
+void subscription_refresh(Subscription *subscription);
 
 /* A call failed, or such calls work again: logged once for each period of failures. A 404 means that the subscription
  * is gone. *retry_in*: time until the next such call; 0: unknown. */

@@ -395,7 +395,7 @@ typedef struct Readable {
         ServiceUser user;
 } Readable;
 
-static void look_at_file(void *userdata, const char *path) {
+static void check_file(void *userdata, const char *path) {
         const Readable *r = userdata;
 
         if (!unit_may(&r->user, path, R_OK))
@@ -405,7 +405,7 @@ static void look_at_file(void *userdata, const char *path) {
                         r->user.name);
 }
 
-static void look_at_name(const Readable *r, const char *name) {
+static void check_name(const Readable *r, const char *name) {
         const Config *config = r->session->config;
         _cleanup_free_ char *path = NULL;
 
@@ -418,14 +418,14 @@ static void look_at_name(const Readable *r, const char *name) {
                         r->user.name, config->directory);
 }
 
-static int look_at_secret(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
-        look_at_name(userdata, secret->file);
+static int check_secret(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
+        check_name(userdata, secret->file);
         return 0;
 }
 
 /* Warns of files that the service may not write, for example after root restored them. systemd gives files to the user
  * only when the directory itself does not belong to that user. */
-static void look_at_state(const Readable *r, const char *state_dir) {
+static void check_state(const Readable *r, const char *state_dir) {
         static const char *const names[] = { "lock", "outbox.sqlite", "outbox.sqlite-wal", "alerts.sqlite",
                 "rejected.sqlite", "page.sqlite", NULL };
 
@@ -450,12 +450,12 @@ static void check_readable(Session *session) {
         if (!unit_of(config->path, unit))
                 return;
         unit_user(config->path, &r.user);
-        look_at_file(&r, config->path);
-        look_at_state(&r, config->state_dir);
+        check_file(&r, config->path);
+        check_state(&r, config->state_dir);
         if (check_key(session))
-                look_at_name(&r, config->pubsub.credentials_file ?: KEY_DEFAULT);
-        config_table_each_file(&config_section, config, look_at_file, &r);
-        (void) config_table_each_secret(&config_section, config, look_at_secret, &r);
+                check_name(&r, config->pubsub.credentials_file ?: KEY_DEFAULT);
+        config_table_each_file(&config_section, config, check_file, &r);
+        (void) config_table_each_secret(&config_section, config, check_secret, &r);
         service_user_done(&r.user);
 }
 

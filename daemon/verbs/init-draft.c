@@ -143,7 +143,7 @@ static bool is_there(const InitDraft *draft, const char *file) {
 
 /* NAME_FREE; NAME_TAKEN: another file has the name; NAME_HAS_IT: that file has this text. -ENOMEM, -ENOTDIR. */
 enum { NAME_FREE = 0, NAME_TAKEN = 1, NAME_HAS_IT = 2 };
-static int look_at_name(const InitDraft *draft, const char *file, const char *text) {
+static int check_name(const InitDraft *draft, const char *file, const char *text) {
         _cleanup_(secret_freep) char *there = NULL;
         int r;
 
@@ -186,7 +186,7 @@ static int choose_name(InitDraft *draft, const char *file, const char *text, cha
         int r = NAME_TAKEN;
 
         for (unsigned number = 2; name && number <= NAMES_MAX; number++) {
-                r = is_of_another(draft, name, text) ? NAME_TAKEN : look_at_name(draft, name, text);
+                r = is_of_another(draft, name, text) ? NAME_TAKEN : check_name(draft, name, text);
                 if (r != NAME_TAKEN)
                         break;
                 free(cleanup_steal(name));

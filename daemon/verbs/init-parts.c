@@ -162,7 +162,7 @@ static int answer_all(Init *init, InitPart *part) {
 }
 
 /* Tries the draft's last entry, which is also the last of its kind in the configuration. */
-static bool look_at_last(const Init *init, Session *session) {
+static bool check_last(const Init *init, Session *session) {
         const Config *config = session->config;
         const InitPart *part = &init->draft->parts[init->draft->n_parts - 1];
         const SubscriptionConfig *subscription;
@@ -178,7 +178,7 @@ static bool look_at_last(const Init *init, Session *session) {
         session_sink(session, subscription, false);
         if (session->failed > 0 || !session->remote)
                 return session->failed == 0;
-        good = init_look_at(init, session, subscription->subscription, "pubsub.subscriptions.consume");
+        good = init_may_use(init, session, subscription->subscription, "pubsub.subscriptions.consume");
         session->failed = 0; /* the recipe's advice is not about Pub/Sub */
         return good;
 }
@@ -194,7 +194,7 @@ static int try_last(const Init *init, bool *ret_good) {
         if (r != 0 || !session)
                 return r == EX_CONFIG ? init_wrong_answer(init) : r;
         session->failed = 0; /* step 1 has reported failures of Pub/Sub */
-        *ret_good = look_at_last(init, session);
+        *ret_good = check_last(init, session);
         if (session->failed > 0 && failed->english)
                 printf("      %s\n", init->japanese ? failed->japanese : failed->english);
         return 0;

@@ -100,7 +100,7 @@ static void say_refused(const Init *init, Session *session, const char *resource
         printf("        gcloud services enable pubsub.googleapis.com --project %s\n", session->config->pubsub.project);
 }
 
-bool init_look_at(const Init *init, Session *session, const char *resource, const char *permission) {
+bool init_may_use(const Init *init, Session *session, const char *resource, const char *permission) {
         Grant grant = check_grant(session, resource, permission);
         _cleanup_(session_reply_done) SessionReply reply = {};
         bool good = true;

@@ -63,7 +63,7 @@ static char *directory_of(const char *path) {
         return slash && slash != path ? strndup(path, (size_t) (slash - path)) : strdup(slash ? "/" : ".");
 }
 
-int init_write_look(const char *path) {
+int init_write_check(const char *path) {
         _cleanup_free_ char *directory = directory_of(path);
         struct stat status;
 
@@ -190,7 +190,7 @@ int init_write_all(const InitDraft *draft, const Bytes *text) {
 
         (void) sigfillset(&all);
         (void) sigprocmask(SIG_BLOCK, &all, &old);
-        r = init_write_look(draft->path);
+        r = init_write_check(draft->path);
         if (r == INIT_WRITE_FREE)
                 r = write_secrets(draft);
         if (r == INIT_WRITE_FREE)

@@ -282,10 +282,10 @@ static int run(Init *init) {
 }
 
 /* Fails with 73 before the first question when the file cannot be written. */
-static int look_at_place(const Init *init, const char *path) {
+static int check_place(const Init *init, const char *path) {
         int r;
 
-        r = init_write_look(path);
+        r = init_write_check(path);
         if (r == INIT_WRITE_EXISTS)
                 return refuse_existing(path);
         return r < 0 && !init->options.dry_run ? cannot_write(path, r) : 0;
@@ -295,7 +295,7 @@ static int begin(Init *init, const char *path) {
         const InitOptions *options = &init->options;
         int r;
 
-        r = look_at_place(init, path);
+        r = check_place(init, path);
         if (r == 0)
                 r = init_draft_new(path, init->japanese, &init->draft);
         if (r == 0)

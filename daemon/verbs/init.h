@@ -58,7 +58,7 @@ int init_open_session(const Init *init, Config **ret_config, Session **ret);
 
 /* Returns true when a topic or subscription may be used, or does not exist yet. Otherwise prints which role is missing
  * and how to grant it. */
-bool init_look_at(const Init *init, Session *session, const char *resource, const char *permission);
+bool init_may_use(const Init *init, Session *session, const char *resource, const char *permission);
 
 /* The steps before the last one. 0; an exit code (positive) that ends the verb; an errno. */
 int init_step_pubsub(Init *init);
@@ -72,7 +72,7 @@ int init_step_parts(Init *init, InitKind kind);
 /* Returns whether the configuration may be written: FREE, or EXISTS when the file exists and is not the unchanged
  * example. -EACCES, -EROFS and the like: its directory cannot be written to. */
 enum { INIT_WRITE_FREE = 0, INIT_WRITE_EXISTS = 1 };
-int init_write_look(const char *path);
+int init_write_check(const char *path);
 
 /* Writes all files and prints each on standard output. It never replaces a file but that example. Signals are blocked
  * until it is done. FREE: done. EXISTS: the configuration has appeared meanwhile, and only secrets may have been

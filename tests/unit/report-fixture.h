@@ -88,7 +88,7 @@ static inline void look(Fixture *f, const char *event, const char *part) {
 
         (void) fflush(stderr);
         assert_true(dup2(f->log, STDERR_FILENO) >= 0);
-        report_stalls_look(f->stalls, &f->input);
+        report_stalls_check(f->stalls, &f->input);
         assert_true(dup2(f->saved_stderr, STDERR_FILENO) >= 0);
 
         n = pread(f->log, text, sizeof(text) - 1, f->log_read);

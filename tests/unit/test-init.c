@@ -399,14 +399,14 @@ static void test_write(void **state) {
         const char *file;
 
         (void) umask(0077);
-        assert_int_equal(init_write_look(place->config), INIT_WRITE_FREE);
+        assert_int_equal(init_write_check(place->config), INIT_WRITE_FREE);
         assert_int_equal(init_draft_keep_secret(place->draft, "a.token", "one", &file), 0);
         assert_int_equal(bytes_append_text(&text, "log_level: info\n"), 0);
         assert_int_equal(init_write_all(place->draft, &text), INIT_WRITE_FREE);
         assert_mode(place, "etc/sensorqd.yaml", 0644);
         assert_mode(place, "etc/credentials", 0700);
         assert_mode(place, "etc/credentials/a.token", 0600);
-        assert_int_equal(init_write_look(place->config), INIT_WRITE_EXISTS);
+        assert_int_equal(init_write_check(place->config), INIT_WRITE_EXISTS);
         assert_int_equal(init_write_all(place->draft, &text), INIT_WRITE_EXISTS);
 }
 
@@ -440,7 +440,7 @@ static void test_write_over_the_example(void **state) {
         assert_int_equal(mkdir(path, 0755), 0);
         write_text(place, "etc/sensorqd.yaml", init_example);
         write_text(place, "etc/.init.new", "half");
-        assert_int_equal(init_write_look(place->config), INIT_WRITE_FREE);
+        assert_int_equal(init_write_check(place->config), INIT_WRITE_FREE);
         assert_int_equal(bytes_append_text(&text, "log_level: info\n"), 0);
         assert_int_equal(init_write_all(place->draft, &text), INIT_WRITE_FREE);
         assert_int_equal(secret_read_file(place->config, &there, &size), 0);

@@ -313,7 +313,7 @@ static void test_exclusive_waits(void **state) {
                 (void) loop_turn(f->host.loop, 0);
         stages_settle(f->stages);
         assert_story("close a, open c");
-        assert_int_equal(stages_look(f->stages, &figures), 0);
+        assert_int_equal(stages_figures(f->stages, &figures), 0);
         assert_int_equal(figures.n_sources, 2);
         report_done(&figures);
 }
@@ -352,7 +352,7 @@ static bool is_well(Fixture *f, SourceStatus *ret) {
         Figures figures = {};
         bool well;
 
-        assert_int_equal(stages_look(f->stages, &figures), 0);
+        assert_int_equal(stages_figures(f->stages, &figures), 0);
         assert_int_equal(figures.n_sources, 1);
         *ret = figures.sources[0];
         well = report_is_well(&figures);
@@ -453,7 +453,7 @@ static void test_sink_cannot_be_opened(void **state) {
                 assert_true(loop_turn(f->host.loop, USEC_PER_SEC / 10) >= 0);
                 stages_settle(f->stages);
         }
-        assert_int_equal(stages_look(f->stages, &figures), 0);
+        assert_int_equal(stages_figures(f->stages, &figures), 0);
         refuse_open = 0;
         assert_int_equal(figures.n_subscribers, 1);
         status = figures.subscribers;
@@ -542,7 +542,7 @@ static void test_publishing_waits_for_waiting(void **state) {
         take_text(f, PUBSUB PUBLISHES "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n");
         settle(f, 2);
         assert_int_equal(sinks_opened, 1);
-        assert_int_equal(stages_look(f->stages, &figures), 0);
+        assert_int_equal(stages_figures(f->stages, &figures), 0);
         assert_true(figures.publisher.paused);
         assert_false(figures.publisher.failing);
         report_done(&figures);

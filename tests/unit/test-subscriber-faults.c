@@ -366,13 +366,13 @@ static void test_missing_by_lease(void **state) {
 
 /* Only a look can tell that its topic was deleted and made anew, which pulls go on from, and while the sink is away that
  * it is gone: one each minute. */
-static void test_look_each_minute(void **state) {
+static void test_refresh_each_minute(void **state) {
         world.sink.ready = false;
         world_start(false);
         world_until(world_subscription().checked);
         stands = true;
         for (unsigned looks = 1; looks < 5; looks++) {
-                passed += SUBSCRIPTION_LOOK_USEC - 10 * USEC_PER_SEC;
+                passed += SUBSCRIPTION_REFRESH_USEC - 10 * USEC_PER_SEC;
                 fixture_settle(&world.service, 100 * USEC_PER_MSEC);
                 assert_int_equal(fixture_calls(&world.service, CALL_GET), looks);
                 passed += 11 * USEC_PER_SEC;
@@ -386,7 +386,7 @@ static void test_look_each_minute(void **state) {
         stands = false;
         fixture_stand(&world.service, CALL_GET, 200,
                 "{\"name\":\"s\",\"topic\":\"_deleted-topic_\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{}}");
-        passed += SUBSCRIPTION_LOOK_USEC + USEC_PER_SEC;
+        passed += SUBSCRIPTION_REFRESH_USEC + USEC_PER_SEC;
         world_until(world_status().missing);
         assert_int_equal(fixture_hanging(&world.service), 1);
         fake_set_ready(&world.sink, false);
@@ -681,7 +681,7 @@ int main(void) {
                 CASE(test_refused_together),
                 CASE(test_missing_by_acknowledge),
                 CASE(test_missing_by_lease),
-                CASE(test_look_each_minute),
+                CASE(test_refresh_each_minute),
                 CASE(test_settings_may_not_be_read),
                 CASE(test_retention_is_told),
                 CASE(test_ack_is_tried_again),
