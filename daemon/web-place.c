@@ -10,6 +10,7 @@
 
 #define CONNECT_TIMEOUT_USEC (15 * USEC_PER_SEC)
 #define HTTPS "https://"
+#define PART_MIN 16 /* bytes; a shorter part of a path may be an ordinary word */
 
 const char *web_place_url(const WebPlace *place) {
         return place->url ?: place->url_file.text;
@@ -52,9 +53,18 @@ int web_place_check(const WebPlace *place, char problem[static WEB_PLACE_WORDS_M
 }
 
 int web_place_note(const WebPlace *place, Secrets *secrets) {
-        const char *path = place->url_file.text ? strchr(authority_of(place->url_file.text), '/') : NULL;
+        const char *part = place->url_file.text ? strpbrk(authority_of(place->url_file.text), "/?") : NULL;
+        int r = part ? secrets_note(secrets, part + 1) : 0;
 
-        return path ? secrets_note(secrets, path + 1) : 0;
+        while (r == 0 && part && *part != '\0') {
+                size_t size = strcspn(++part, "/?&=");
+                _cleanup_(secret_freep) char *text = size >= PART_MIN ? strndup(part, size) : NULL;
+
+                if (size >= PART_MIN)
+                        r = text ? secrets_note(secrets, text) : -ENOMEM;
+                part += size;
+        }
+        return r;
 }
 
 static bool has_tls(const char *url) {

@@ -27,7 +27,8 @@ char *web_place_shown(const WebPlace *place);
 /* Checks the URL, which is possible only after its secret was read. -EBADMSG with a sentence in *problem*. */
 int web_place_check(const WebPlace *place, char problem[static WEB_PLACE_WORDS_MAX]);
 
-/* Notes the path of a secret URL as a secret, because servers repeat it in answers. -ENOMEM. */
+/* Notes the path of a secret URL as a secret, and each long part of it and of the query, because servers repeat them in
+ * answers. -ENOMEM. */
 int web_place_note(const WebPlace *place, Secrets *secrets);
 
 /* Writes how to connect there without sending anything; the host goes to *host*. False when that is not possible,

@@ -145,7 +145,7 @@ static int post_make(AlertPost *p, char problem[static SINK_DETAIL_MAX]) {
 
         r = web_place_check(&at, problem);
         if (r >= 0)
-                r = alert_target_note(p->target, p->means.secrets);
+                r = web_place_note(&at, p->means.secrets);
         return r < 0 ? r : add_auth(p);
 }
 

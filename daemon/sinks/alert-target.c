@@ -17,7 +17,6 @@
 #include <errno.h>
 
 #include "lib/text.h"
-#include "secret.h"
 
 #define DISCORD_SLACK "/slack" /* end of the address that accepts Slack's requests */
 #define DISCORD_WEBHOOKS "/webhooks/"
@@ -132,20 +131,6 @@ WebPlace alert_target_at(const AlertTarget *target) {
         if (!at.url && !at.url_file.file)
                 at.url = (char *) service_of(target)->server;
         return at;
-}
-
-/* The URL that is sent to Discord differs from the configured one, so its token is noted as a secret of its own. */
-int alert_target_note(const AlertTarget *target, Secrets *secrets) {
-        const char *path = discord_path(target), *token = path ? strchr(path + strlen(DISCORD_WEBHOOKS), '/') : NULL;
-        const WebPlace at = alert_target_at(target);
-        _cleanup_(secret_freep) char *text = NULL;
-        int r;
-
-        r = web_place_note(&at, secrets);
-        if (r < 0 || !token)
-                return r;
-        text = strndup(token + 1, strcspn(token + 1, "/?"));
-        return text ? secrets_note(secrets, text) : -ENOMEM;
 }
 
 usec_t alert_target_pace(const AlertTarget *target) {

@@ -33,8 +33,6 @@ extern const ConfigSection alert_target_section; /* an entry of `targets` */
 const char *alert_target_service(const AlertTarget *target);
 /* Returns its server, by default that of the service. Borrowed from *target*. */
 WebPlace alert_target_at(const AlertTarget *target);
-/* Notes the secrets in its address. -ENOMEM. */
-int alert_target_note(const AlertTarget *target, Secrets *secrets);
 /* Returns how requests authenticate. Borrowed from *target*. */
 AuthSpec alert_target_auth(const AlertTarget *target);
 

@@ -328,13 +328,13 @@ static void test_addresses_of_discord(void **state) {
 
 /* P10: under which address it is asked is not that of the configuration. */
 static void test_token_of_discord_is_a_secret(void **state) {
-        static char url[] = "https://discord.com/api/webhooks/1234567890/k3yOfD1scord/slack?thread_id=7";
-        const AlertTarget target = { .type = ALERT_SLACK, .at.url_file = { token, url } };
-        char said[200] = "Cannot POST /api/v10/webhooks/1234567890/k3yOfD1scord?thread_id=7";
+        static char url[] = "https://discord.com/api/webhooks/1234567890/k3yOfD1scord-k3yOfD1scord/slack?thread_id=7";
+        const WebPlace at = { .url_file = { token, url } };
+        char said[200] = "Cannot POST /api/v10/webhooks/1234567890/k3yOfD1scord-k3yOfD1scord?thread_id=7";
         _cleanup_(secrets_freep) Secrets *secrets = NULL;
 
         assert_int_equal(secrets_new(&secrets), 0);
-        assert_int_equal(alert_target_note(&target, secrets), 0);
+        assert_int_equal(web_place_note(&at, secrets), 0);
         secrets_conceal(secrets, said);
         assert_string_equal(said, "Cannot POST /api/v10/webhooks/1234567890/[secret]?thread_id=7");
 }

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "secret.h"
+#include "web-place.h"
 
 /* A disk that does not say whether a file of that name is there. */
 static const char *dead;
@@ -370,6 +371,21 @@ static void test_conceal_url(void **state) {
         assert_null(secrets_free(secrets));
 }
 
+/* A server that names a part of a secret URL alone, or escapes the URL for HTML. */
+static void test_conceal_part_of_url(void **state) {
+        static char url[] = "https://flows.example/webhook/5f9a2c1e-77aa-4b1c?version=1&sig=hZ8dC3vW5yKqT1nB7";
+        const WebPlace at = { .url_file = { url, url } };
+        Secrets *secrets = NULL;
+
+        assert_int_equal(secrets_new(&secrets), 0);
+        assert_int_equal(web_place_note(&at, secrets), 0);
+        assert_concealed(secrets, "webhook \\\"POST 5f9a2c1e-77aa-4b1c\\\" is not registered",
+                "webhook \\\"POST [secret]\\\" is not registered");
+        assert_concealed(secrets, "<p>/webhook/5f9a2c1e-77aa-4b1c?version=1&amp;sig=hZ8dC3vW5yKqT1nB7</p>",
+                "<p>/[secret]amp;sig=[secret]</p>");
+        assert_null(secrets_free(secrets));
+}
+
 static void test_conceal_login(void **state) {
         Secrets *secrets = NULL;
 
@@ -530,6 +546,7 @@ int main(void) {
                 cmocka_unit_test(test_conceal),
                 cmocka_unit_test(test_conceal_short),
                 cmocka_unit_test(test_conceal_url),
+                cmocka_unit_test(test_conceal_part_of_url),
                 cmocka_unit_test(test_conceal_login),
                 cmocka_unit_test(test_conceal_passing),
                 cmocka_unit_test_setup_teardown(test_read_notes, setup, teardown),
