@@ -51,14 +51,18 @@ static size_t whole_size(const char *text, size_t size) {
         return size;
 }
 
-/* C0, DEL, C1, and the line and paragraph separators U+2028 and U+2029. */
+/* C0, DEL, C1; from U+2028 to U+202E the line and paragraph separators and what turns the direction of text, which
+ * U+2066 to U+2069 do, too. */
 static bool character_is_control(const char *p, size_t length) {
-        uint8_t second = length > 1 ? (uint8_t) p[1] : 0;
+        uint8_t first = (uint8_t) p[0], second = length > 1 ? (uint8_t) p[1] : 0,
+                third = length > 2 ? (uint8_t) p[2] : 0;
 
         if (length == 1)
-                return (uint8_t) *p < 0x20 || *p == 0x7f;
-        return (length == 2 && (uint8_t) *p == 0xc2 && second < 0xa0) || memcmp(p, "\xe2\x80\xa8", length) == 0 ||
-               memcmp(p, "\xe2\x80\xa9", length) == 0;
+                return first < 0x20 || first == 0x7f;
+        if (length == 2)
+                return first == 0xc2 && second < 0xa0;
+        return first == 0xe2 && ((second == 0x80 && third >= 0xa8 && third <= 0xae) ||
+                                        (second == 0x81 && third >= 0xa6 && third <= 0xa9));
 }
 
 size_t text_clean(char *text, size_t size) {

@@ -46,8 +46,8 @@ int text_format(char **ret, const char *format, ...) _printf_(2, 3);
 void text_print(char *buffer, size_t size, const char *format, ...) _printf_(3, 4);
 void text_print_list(char *buffer, size_t size, const char *format, va_list arguments) _printf_(3, 0);
 
-/* Makes *size* bytes fit for one line of a terminal or log, in place: controls (C0, DEL, C1, U+2028, U+2029) become
- * spaces, bytes that are not UTF-8 become `?`. Returns the new size. */
+/* Makes *size* bytes fit for one line of a terminal or log, in place: controls (C0, DEL, C1, U+2028, U+2029, and those
+ * that turn the direction of text) become spaces, bytes that are not UTF-8 become `?`. Returns the new size. */
 size_t text_clean(char *text, size_t size);
 
 /* True when it holds a control character of ASCII, such as a line break: it cannot be a header's value. */

@@ -134,6 +134,12 @@ static void test_controls(void **state) {
         check_clean("\xc2\x9b"
                     "31m \xe2\x80\xa8 \xe2\x80\xa9.",
                 "info:  31m    .\n");
+        check_clean("a \xe2\x80\xae"
+                    "b \xe2\x80\xac\xe2\x81\xa6"
+                    "c\xe2\x81\xa9.",
+                "info: a  b   c .\n"); /* U+202E: backwards */
+        check_clean("\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa",
+                "info: \xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa\n"); /* beside them */
         check_clean("23 \xe2\x84\x83 \xf0\x9f\x98\x80 \xc2\xa0.", "info: 23 \xe2\x84\x83 \xf0\x9f\x98\x80 \xc2\xa0.\n");
         check_clean("bad \xff \xc3( \xed\xa0\x80 \xe2\x84", "info: bad ? ?( ??? ??\n");
         check_clean("", "info: \n");
