@@ -7,6 +7,7 @@ import stat
 import pytest
 from first_house import DEVICES, TOPIC, House
 from services.mongodb import MongoDB
+from services.ports import free_port
 
 EMAIL = "sensorqd@my-project.iam.gserviceaccount.com"
 
@@ -279,7 +280,10 @@ def test_a_role_on_a_topic_of_another_project(house):
 
 
 def test_it_speaks_japanese(house):
-    with house.terminal(LANG="en_US.UTF-8", LC_MESSAGES="ja_JP.UTF-8") as terminal:
+    port = free_port()
+    with house.terminal(
+        "--set", f"network.listen=0.0.0.0:{port}", LANG="en_US.UTF-8", LC_MESSAGES="ja_JP.UTF-8"
+    ) as terminal:
         terminal.answer("サービスアカウントの鍵ファイル")
         terminal.answer("プロジェクト [my-project]")
         terminal.answer("トピック [sensor-data]")
@@ -293,11 +297,11 @@ def test_it_speaks_japanese(house):
         terminal.answer("ページのパスワード", "himitsu")
         terminal.answer("以上のファイルを書き込みますか")
         assert terminal.end() == 0, terminal.shown
-        assert f"ページ： http://{socket.gethostname()}:8480" in terminal.shown
+        assert f"ページ： http://{socket.gethostname()}:{port}" in terminal.shown
     assert "# センサーと、測定値を送るトピック" in house.config() and "# ファイル" in house.config()
     assert (
         house.etc / "credentials" / "page.password"
-    ).read_text() == "himitsu" and "listen: 0.0.0.0:8480" in house.config()
+    ).read_text() == "himitsu" and f"listen: 0.0.0.0:{port}" in house.config()
     assert house.once() == 0
     [archive] = (house.directory / "state" / "archive").glob("*.ndjson")
     assert len(archive.read_text().splitlines()) == DEVICES
