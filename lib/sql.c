@@ -18,6 +18,9 @@
  * one large transaction. This is more than LOG_PAGES need, because otherwise the log would be cut and grow again all
  * the time. */
 #define LOG_KEPT "PRAGMA journal_size_limit = 16777216"
+/* The log has this much of the disk from the start: enough to delete some rows. The log goes with each close, and a
+ * database that fills the disk after each open would leave less and less to it. */
+#define LOG_ROOM (128 * 1024)
 /* https://sqlite.org/fileformat2.html#the_write_ahead_log, https://sqlite.org/walformat.html#locks */
 enum { LOG_HEADER = 32, LOG_PAGE_SIZE_AT = 8, LOG_FRAME_HEADER = 24 };
 enum { WRITER_LOCK = 0 /* WAL_WRITE_LOCK */, LOG_LOCK = 1 /* WAL_CKPT_LOCK */, READER_LOCK = 3 /* WAL_READ_LOCK(0) */ };
@@ -218,6 +221,16 @@ static sqlite3_file *file_of(const Sql *sql, int which) {
         return code == SQLITE_OK && file && file->pMethods ? file : NULL;
 }
 
+/* Without room it gets none. */
+static void take_log_room(const Sql *sql) {
+        sqlite3_file *log = file_of(sql, SQLITE_FCNTL_JOURNAL_POINTER);
+
+        if (!log)
+                return;
+        (void) log->pMethods->xFileControl(log, SQLITE_FCNTL_CHUNK_SIZE, &(int){ LOG_ROOM });
+        (void) log->pMethods->xFileControl(log, SQLITE_FCNTL_SIZE_HINT, &(sqlite3_int64){ LOG_ROOM });
+}
+
 static void tell(const Sql *sql) {
         if (sql->ping)
                 sql->ping(sql->userdata);
@@ -357,6 +370,7 @@ static int open_database(const char *path, bool alone, Sql **ret) {
                 return r;
 
         sql->unsynced = log_size(sql) != 0;
+        take_log_room(sql);
         watch_writes(sql);
         (void) sqlite3_wal_hook(sql->db, on_commit, sql);
         *ret = cleanup_steal(sql);

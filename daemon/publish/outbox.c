@@ -23,7 +23,7 @@
 #define OUTBOX_TRIAL_USEC USEC_PER_MINUTE
 
 /* Rows deleted in one transaction. After a full disk there may be many more, and deleting all at once would need room
- * for a log with as many pages. */
+ * for a log with as many pages. Fewer, if there is no room for that. */
 #define OUTBOX_FORGET_MAX 1000
 
 #define COPIED "size, put_at, key, source, type, device, payload, labels"
@@ -644,12 +644,20 @@ static int forget_some(Outbox *o, const int64_t *ids, size_t n) {
 }
 
 int outbox_forget(Outbox *o, const int64_t *ids, size_t n) {
+        size_t most = OUTBOX_FORGET_MAX, done = 0;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < n; i += OUTBOX_FORGET_MAX) {
-                if (i > 0)
+        while (r == 0 && done < n) {
+                size_t some = n - done < most ? n - done : most;
+
+                if (done > 0)
                         service_working();
-                r = forget_some(o, ids + i, n - i < OUTBOX_FORGET_MAX ? n - i : OUTBOX_FORGET_MAX);
+                r = forget_some(o, ids + done, some);
+                done += r == 0 ? some : 0;
+                if (r == -ENOSPC && some > 1) {
+                        most = (some + 7) / 8;
+                        r = 0;
+                }
         }
         return n == 0 ? 0 : outbox_done(o, REFUSED_FORGET, r, NULL, 0);
 }

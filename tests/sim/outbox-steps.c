@@ -91,7 +91,8 @@ static void step_forget(World *w) {
         int64_t ids[BOOK_NUMBERS];
         OutboxRows rows;
 
-        if (!peek(w, 1 + draw_below(&w->draw, BOOK_NUMBERS), &rows, numbers))
+        /* on a bad disk one: of several some could be gone and others not, which the book does not know */
+        if (!peek(w, w->failing ? 1 : 1 + draw_below(&w->draw, BOOK_NUMBERS), &rows, numbers))
                 return;
         for (size_t i = 0; i < rows.n; i++)
                 if (all || draw_below(&w->draw, 2)) {

@@ -338,6 +338,45 @@ static void test_filled_by_itself(void **state) {
         unmount_disk(f);
 }
 
+static int put_long(Outbox *outbox, unsigned first, unsigned n) {
+        ReadingList list = {};
+        char source[500];
+        int r;
+
+        (void) snprintf(source, sizeof(source), "%0499u", n);
+        for (unsigned i = first; i < first + n; i++)
+                fixture_add(&list, source, i, NULL, NULL);
+        r = outbox_put(outbox, &list, NULL);
+        reading_list_done(&list);
+        return r;
+}
+
+/* P7: the log goes with each stop, and what comes next may take its room. It keeps enough to forget what was published,
+ * in several transactions if need be. */
+static void test_filled_at_each_start(void **state) {
+        OutboxFixture *f = *state;
+        int64_t ids[1000];
+        OutboxRows rows;
+        unsigned n = 0;
+
+        mount_disk(f, "3m");
+        for (unsigned life = 0; life < 40; life++) {
+                assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+                while (put_long(f->outbox, n, 20) == 0)
+                        n += 20;
+                f->outbox = outbox_close(f->outbox);
+        }
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(outbox_peek(f->outbox, 0, ELEMENTSOF(ids), SIZE_MAX, &rows), 0);
+        assert_int_equal(rows.n, ELEMENTSOF(ids));
+        for (size_t i = 0; i < rows.n; i++)
+                ids[i] = rows.items[i].id;
+        outbox_rows_done(&rows);
+        assert_int_equal(outbox_forget(f->outbox, ids, ELEMENTSOF(ids)), 0);
+        assert_int_equal(fixture_waiting(f->outbox), n - ELEMENTSOF(ids));
+        unmount_disk(f);
+}
+
 /* Nothing there yet, and no room to make it: the daemon starts all the same, and goes on when there is room. */
 static void test_made_when_there_is_room(void **state) {
         OutboxFixture *f = *state;
@@ -366,7 +405,7 @@ static void test_no_room_for_a_salvage(void **state) {
         char junk[4096];
         int fd;
 
-        mount_disk(f, "2m");
+        mount_disk(f, "3m");
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         for (unsigned i = 0; i < 4000; i += 1000)
                 assert_int_equal(fixture_put(f->outbox, i, 1000), 0);
@@ -489,6 +528,7 @@ int main(void) {
                 TEST(test_empty_outbox_takes_a_poll),
                 TEST(test_full_at_the_start),
                 TEST(test_filled_by_itself),
+                TEST(test_filled_at_each_start),
                 TEST(test_made_when_there_is_room),
                 TEST(test_no_room_for_a_salvage),
                 TEST(test_list_holds_nothing),
