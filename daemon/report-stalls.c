@@ -40,10 +40,10 @@ typedef struct Watch {
         unsigned told; /* how much was reported; 0: nothing */
 } Watch;
 
-#define KEPT_NAME "unsettled" /* lines of "SECONDS SUBSCRIPTION": publish time or start of the outage, UTC */
-#define KEPT_MAX (64 * 1024)
-#define KEPT_AGE_USEC USEC_PER_MINUTE          /* younger messages are normal work */
-#define KEPT_EVERY_USEC (10 * USEC_PER_MINUTE) /* the state directory may be on an SD card */
+#define NOTES_NAME "unsettled" /* lines of "SECONDS SUBSCRIPTION": publish time or start of the outage, UTC */
+#define NOTES_MAX (64 * 1024)
+#define NOTES_AGE_USEC USEC_PER_MINUTE          /* younger messages are normal work */
+#define NOTES_EVERY_USEC (10 * USEC_PER_MINUTE) /* the state directory may be on an SD card */
 
 typedef enum OutboxLevel { OUTBOX_LEVEL_WELL, OUTBOX_LEVEL_HIGH, OUTBOX_LEVEL_FULL } OutboxLevel;
 
@@ -54,9 +54,9 @@ struct ReportStalls {
         usec_t born;   /* clock_now() of the first check; 0: there was none */
         usec_t asleep; /* Figures.asleep at the last check */
         char *state_dir;
-        char *before;   /* the content that the last process left; NULL: none */
-        Bytes kept;     /* the content of the file, as far as this process knows */
-        usec_t kept_at; /* clock_now() of the last write; 0: there was none */
+        char *before;    /* the content that the last process left; NULL: none */
+        Bytes notes;     /* the content of the file, as far as this process knows */
+        usec_t noted_at; /* clock_now() of the last write; 0: there was none */
 };
 
 /* Loads the file of the last process. If it cannot be read, ages are counted from now. */
@@ -65,12 +65,12 @@ static int stalls_load(ReportStalls *stalls) {
         _cleanup_bytes_ Bytes text = {};
         int r;
 
-        if (text_format(&path, "%s/" KEPT_NAME, stalls->state_dir) < 0)
+        if (text_format(&path, "%s/" NOTES_NAME, stalls->state_dir) < 0)
                 return -ENOMEM;
-        r = file_load_own(path, KEPT_MAX, &text);
+        r = file_load_own(path, NOTES_MAX, &text);
         if (r < 0 || text.size == 0)
                 return r == -ENOMEM ? r : 0;
-        r = bytes_append(&stalls->kept, text.data, text.size);
+        r = bytes_append(&stalls->notes, text.data, text.size);
         stalls->before = bytes_steal(&text).data;
         return r;
 }
@@ -101,7 +101,7 @@ ReportStalls *report_stalls_free(ReportStalls *stalls) {
         if (!stalls)
                 return NULL;
         watches_free(stalls->watches, stalls->n);
-        bytes_done(&stalls->kept);
+        bytes_done(&stalls->notes);
         free(stalls->before);
         free(stalls->state_dir);
         free(stalls);
@@ -118,7 +118,7 @@ typedef struct Check {
         usec_t slept;               /* how long the machine slept since the last check */
         char span[CLOCK_SPAN_SIZE]; /* how long it has stood still */
         char unit[SERVICE_UNIT_SIZE];
-        Bytes kept; /* the new content of the file */
+        Bytes notes; /* the new content of the file */
 } Check;
 
 /* Returns NULL when memory is short: then there is no warning, and the next check tries again. */
@@ -261,30 +261,31 @@ static usec_t unsettled_before(const Check *check, const SubscriberStatus *subsc
 }
 
 /* Notes the age for the next process. Without memory it is left out this time. */
-static void keep_unsettled(Check *check, const SubscriberStatus *subscriber, usec_t oldest) {
+static void note_unsettled(Check *check, const SubscriberStatus *subscriber, usec_t oldest) {
         usec_t since = check->figures->wall - oldest;
 
-        if (oldest >= KEPT_AGE_USEC && since < check->figures->wall)
+        if (oldest >= NOTES_AGE_USEC && since < check->figures->wall)
                 (void) bytes_append_format(
-                        &check->kept, "%" PRIu64 " %s\n", since / USEC_PER_SEC, subscriber->subscription);
+                        &check->notes, "%" PRIu64 " %s\n", since / USEC_PER_SEC, subscriber->subscription);
 }
 
-static bool kept_is(const Bytes *a, const Bytes *b) {
+static bool same_bytes(const Bytes *a, const Bytes *b) {
         return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
 
 /* Writes the file. Errors are ignored: only the age in a warning depends on it. */
-static void stalls_keep(ReportStalls *stalls, Check *check) {
+static void stalls_note(ReportStalls *stalls, Check *check) {
         const Figures *f = check->figures;
 
-        if (!stalls->state_dir || bytes_result(&check->kept) < 0 || kept_is(&check->kept, &stalls->kept) ||
-                (!f->stopping && stalls->kept_at > 0 && f->now - stalls->kept_at < KEPT_EVERY_USEC))
+        if (!stalls->state_dir || bytes_result(&check->notes) < 0 || same_bytes(&check->notes, &stalls->notes) ||
+                (!f->stopping && stalls->noted_at > 0 && f->now - stalls->noted_at < NOTES_EVERY_USEC))
                 return;
-        if (file_replace(stalls->state_dir, KEPT_NAME, check->kept.data ? check->kept.data : "", check->kept.size) < 0)
+        if (file_replace(stalls->state_dir, NOTES_NAME, check->notes.data ? check->notes.data : "", check->notes.size) <
+                0)
                 return;
-        stalls->kept_at = f->now;
-        bytes_done(&stalls->kept);
-        stalls->kept = bytes_steal(&check->kept);
+        stalls->noted_at = f->now;
+        bytes_done(&stalls->notes);
+        stalls->notes = bytes_steal(&check->notes);
 }
 
 /* Returns the subscription's retention; if it may not be read, Pub/Sub's default. */
@@ -296,7 +297,7 @@ static void say_retention(const SubscriberStatus *subscriber, unsigned level, us
         const SinkStatus *sink = &subscriber->sink;
         usec_t retention = retention_of(subscriber);
         bool over = oldest >= retention;
-        char old_span[CLOCK_SPAN_SIZE], kept_span[CLOCK_SPAN_SIZE], left_span[CLOCK_SPAN_SIZE] = "";
+        char old_span[CLOCK_SPAN_SIZE], retention_span[CLOCK_SPAN_SIZE], left_span[CLOCK_SPAN_SIZE] = "";
 
         log_event(level == 2 ? LOG_ERR : LOG_WARNING, EVENT_RETENTION_NEAR,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription },
@@ -304,7 +305,7 @@ static void say_retention(const SubscriberStatus *subscriber, unsigned level, us
                 "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s%s%s. Get %s going "
                 "%s%s, or raise the subscription's message retention (31 days at most).",
                 subscriber->subscription, clock_format_span(oldest, old_span, sizeof(old_span)),
-                clock_format_span(retention, kept_span, sizeof(kept_span)),
+                clock_format_span(retention, retention_span, sizeof(retention_span)),
                 subscriber->retention > 0 ? "" : " (unless it was set otherwise, which may not be read)",
                 over ? ": the oldest may be lost by now" : "", sink->ready ? "the pulls" : sink->what,
                 over ? "now" : "within ",
@@ -317,8 +318,8 @@ static void check_retention(Check *check, const SubscriberStatus *subscriber) {
         usec_t before = age(check->figures->wall, unsettled_before(check, subscriber));
         unsigned level;
 
-        keep_unsettled(check, subscriber, usec_max(before, oldest));
-        if (before > oldest && check->figures->now - check->stalls->born >= KEPT_AGE_USEC) /* it may be on its way */
+        note_unsettled(check, subscriber, usec_max(before, oldest));
+        if (before > oldest && check->figures->now - check->stalls->born >= NOTES_AGE_USEC) /* it may be on its way */
                 oldest = before;
         level = oldest >= retention / 10 * 9 ? 2 : oldest >= retention / 2 ? 1 : 0;
         if (!watch)
@@ -405,8 +406,8 @@ void report_stalls_check(ReportStalls *stalls, const Figures *figures) {
                 check_pulls(&check, &figures->subscribers[i]);
                 check_retention(&check, &figures->subscribers[i]);
         }
-        stalls_keep(stalls, &check);
-        bytes_done(&check.kept);
+        stalls_note(stalls, &check);
+        bytes_done(&check.notes);
         watches_free(stalls->watches, stalls->n);
         stalls->watches = check.watches;
         stalls->n = check.n;

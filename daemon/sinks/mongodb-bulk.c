@@ -52,7 +52,7 @@ static bool add_document(MongodbBulk *bulk, Chunk *chunk, size_t item, const bso
 }
 
 /* Reports a verdict for each document. When the answer does not account for a document although the remote has no
- * fault, that document is a suspect (MONGODB_OTHER), so that it is sent alone next time. */
+ * fault, that document counts as refused, so that it is sent alone next time. */
 static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, MongodbJudgement *judgements, MongodbFault fault,
         const bson_t *reply, const bson_error_t *error) {
         char detail[MONGODB_DETAIL_SIZE];
@@ -61,17 +61,16 @@ static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, MongodbJudgemen
         if (error->domain == MONGOC_ERROR_SERVER_SELECTION)
                 return; /* nothing was sent */
         for (size_t i = 0; i < chunk->n; i++)
-                stored |= judgements[i].verdict == MONGODB_STORED;
+                stored |= judgements[i].verdict == SINK_STORED;
         bulk->carried_out |= fault == MONGODB_FAULT_NONE;
         for (size_t i = 0; i < chunk->n; i++) {
-                MongodbVerdict verdict = judgements[i].verdict;
+                SinkVerdict verdict = judgements[i].verdict;
 
                 detail[0] = '\0';
-                if (verdict == MONGODB_ABOUT || verdict == MONGODB_OTHER || verdict == MONGODB_LATER ||
-                        (verdict == MONGODB_DUPLICATE && chunk->n == 1))
+                if (verdict == SINK_REFUSED || verdict == SINK_LATER || (verdict == SINK_DUPLICATE && chunk->n == 1))
                         mongodb_reply_describe(reply, error, i, detail, sizeof(detail));
-                if (verdict == MONGODB_UNKNOWN && fault == MONGODB_FAULT_NONE) {
-                        judgements[i].verdict = MONGODB_OTHER;
+                if (verdict == SINK_PENDING && fault == MONGODB_FAULT_NONE) {
+                        judgements[i].verdict = SINK_REFUSED;
                         (void) snprintf(detail, sizeof(detail), "the server's answer does not account for it");
                 }
                 judgements[i].alone = chunk->n == 1;
@@ -83,13 +82,13 @@ static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, MongodbJudgemen
 /* A command with a single document was refused as a whole. A server's refusal of a command says nothing about the
  * document, but an error that the driver finds before sending does. */
 static MongodbFault tell_alone(MongodbBulk *bulk, size_t item, const bson_error_t *error) {
-        MongodbJudgement judgement = { MONGODB_OTHER, (int) error->code, true };
+        MongodbJudgement judgement = { .verdict = SINK_REFUSED, .code = (int) error->code, .alone = true };
         MongodbFault ignored;
 
         if (error->domain == MONGOC_ERROR_BSON || error->domain == MONGOC_ERROR_COMMAND)
-                judgement.verdict = MONGODB_ABOUT;
+                judgement.about_document = true;
         else if (mongodb_code_kind(error->code, "", "", &ignored) == MONGODB_KIND_DUPLICATE)
-                judgement.verdict = MONGODB_DUPLICATE;
+                judgement.verdict = SINK_DUPLICATE;
         bulk->on_verdict(bulk->userdata, item, judgement, bulk->detail);
         bulk->refused_alone++;
         return !bulk->carried_out && bulk->refused_alone >= REFUSED_ALONE_MAX ? MONGODB_FAULT_REFUSED
@@ -136,7 +135,7 @@ static MongodbFault flush(MongodbBulk *bulk, Chunk *chunk) {
         if (fault != MONGODB_FAULT_NONE)
                 mongodb_reply_describe_fault(&reply, &error, bulk->detail, sizeof(bulk->detail));
         for (size_t i = 0; i < chunk->n; i++)
-                bulk->single |= judgements[i].verdict == MONGODB_LATER;
+                bulk->single |= judgements[i].verdict == SINK_LATER;
         if (fault != MONGODB_FAULT_REFUSED)
                 tell_verdicts(bulk, chunk, judgements, fault, &reply, &error);
         else if (chunk->n == 1)

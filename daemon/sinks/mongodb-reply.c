@@ -104,15 +104,17 @@ const char *mongodb_reply_text(const bson_iter_t *element, const char *key, cons
 }
 
 static MongodbJudgement judge_element(const bson_iter_t *element, MongodbFault *fault) {
-        static const MongodbVerdict verdicts[] = { [MONGODB_KIND_OTHER] = MONGODB_OTHER,
-                [MONGODB_KIND_DUPLICATE] = MONGODB_DUPLICATE,
-                [MONGODB_KIND_DOCUMENT] = MONGODB_ABOUT,
-                [MONGODB_KIND_FAULT] = MONGODB_LATER };
+        static const SinkVerdict verdicts[] = { [MONGODB_KIND_OTHER] = SINK_REFUSED,
+                [MONGODB_KIND_DUPLICATE] = SINK_DUPLICATE,
+                [MONGODB_KIND_DOCUMENT] = SINK_REFUSED,
+                [MONGODB_KIND_FAULT] = SINK_LATER };
         int code = (int) member_int(element, "code", 0);
         MongodbKind kind = mongodb_code_kind(
                 code, mongodb_reply_text(element, "codeName", ""), mongodb_reply_text(element, "errmsg", ""), fault);
 
-        return (MongodbJudgement){ .verdict = verdicts[kind], .code = code };
+        return (MongodbJudgement){
+                .verdict = verdicts[kind], .about_document = kind == MONGODB_KIND_DOCUMENT, .code = code
+        };
 }
 
 /* Walks writeErrors. Returns how many there are, or -1 when they contradict themselves. */
@@ -125,7 +127,7 @@ static ssize_t judge_list(const bson_t *reply, MongodbJudgement *judgements, siz
         for (; bson_iter_next(&list); count++) {
                 int64_t index = member_int(&list, "index", -1);
 
-                if (index < 0 || (uint64_t) index >= n || judgements[index].verdict != MONGODB_UNKNOWN)
+                if (index < 0 || (uint64_t) index >= n || judgements[index].verdict != SINK_PENDING)
                         return -1;
                 judgements[index] = judge_element(&list, fault);
         }
@@ -222,8 +224,8 @@ static void judge_unlisted(const bson_t *reply, MongodbJudgement *judgements, si
         if (inserted < 0 || (uint64_t) inserted + n_listed != n)
                 return;
         for (size_t i = 0; i < n; i++)
-                if (judgements[i].verdict == MONGODB_UNKNOWN)
-                        judgements[i].verdict = MONGODB_STORED;
+                if (judgements[i].verdict == SINK_PENDING)
+                        judgements[i].verdict = SINK_STORED;
 }
 
 static void forget(MongodbJudgement *judgements, size_t n) {
@@ -236,8 +238,8 @@ static void trust_label(const bson_t *reply, MongodbJudgement *judgements, size_
         if (!has_label(reply))
                 return;
         for (size_t i = 0; i < n; i++)
-                if (judgements[i].verdict == MONGODB_OTHER) {
-                        judgements[i].verdict = MONGODB_LATER;
+                if (judgements[i].verdict == SINK_REFUSED && !judgements[i].about_document) {
+                        judgements[i].verdict = SINK_LATER;
                         *fault = MONGODB_FAULT_BUSY;
                 }
 }

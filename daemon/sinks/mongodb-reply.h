@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "cause.h"
+#include "subscribe/sink-type.h"
 
 /* A fault of the remote that concerns all messages. */
 typedef enum MongodbFault {
@@ -53,25 +54,17 @@ typedef enum MongodbKind {
 MongodbKind mongodb_code_kind(int64_t code, const char *name, const char *message, MongodbFault *ret_fault);
 
 /* The result for one document of a bulk. */
-typedef enum MongodbVerdict {
-        MONGODB_UNKNOWN = 0, /* unknown: send it again under the same _id */
-        MONGODB_STORED,      /* durable under the write concern */
-        MONGODB_DUPLICATE,   /* a unique index has its value: compare it with what is stored under its _id */
-        MONGODB_ABOUT,       /* refused with a code about the document */
-        MONGODB_OTHER,       /* refused with a code that does not say whose fault it is */
-        MONGODB_LATER,       /* not stored, because of the server: send it again */
-} MongodbVerdict;
-
 typedef struct MongodbJudgement {
-        MongodbVerdict verdict;
-        int code;    /* the server's code; not for STORED and UNKNOWN */
-        bool alone;  /* it was alone in its command */
-        bool proven; /* another one was stored by the same command */
+        SinkVerdict verdict; /* DUPLICATE: a unique index has its value: compare it with what is stored under its _id */
+        bool about_document; /* REFUSED: by its code, the document is at fault */
+        int code;            /* the server's code; not for STORED and PENDING */
+        bool alone;          /* it was alone in its command */
+        bool proven;         /* another one was stored by the same command */
 } MongodbJudgement;
 
 /* Judges the answer to an unordered bulk insert of *n* documents: the result of mongoc_bulk_operation_execute() as a
  * boolean, its reply and its error. Fills *judgements*. With a fault, some verdicts may still be final (some stored,
- * the disk full for the rest). UNKNOWN without a fault means: send those again. */
+ * the disk full for the rest). PENDING without a fault means: send those again. */
 MongodbFault mongodb_reply_judge(
         bool ok, const bson_t *reply, const bson_error_t *error, MongodbJudgement *judgements, size_t n);
 

@@ -4,7 +4,7 @@
  *
  *      build --too large, no JSON, ...-----------------------------------------------> BAD
  *        | document                                                                     ^
- *      bulks --refused: a code about the document, or another code------> SUSPECT       |
+ *      bulks --refused: a code about the document, or another code------> REFUSED       |
  *        |  |                                                               ^           |
  *        |  +--something is there--> one find --another payload-------------|-----------+
  *        |                             |  |  +--the same payload------------|------> DUPLICATE
@@ -95,12 +95,12 @@ static int build(void *userdata, size_t index, bson_t *document) {
 }
 
 /* The server refused a message. One that is being set apart keeps its own reason: only its verdict changes. */
-static void suspect(Pass *p, size_t index, MongodbJudgement judgement, const char *detail) {
+static void note_refused(Pass *p, size_t index, MongodbJudgement judgement, const char *detail) {
         SinkItem *item = &p->work->items[index];
-        bool about_document = judgement.verdict == MONGODB_ABOUT;
 
         if (!p->apart) {
-                sink_item_suspect(item, judgement.code, about_document, document_reason(DOCUMENT_REFUSED), detail);
+                sink_item_refused(
+                        item, judgement.code, judgement.about_document, document_reason(DOCUMENT_REFUSED), detail);
                 item->alone = judgement.alone;
                 item->proven = judgement.proven;
                 return;
@@ -115,8 +115,8 @@ static void put_off(Pass *p, size_t index, MongodbJudgement judgement, const cha
         SinkItem *item = &p->work->items[index];
 
         if (p->apart)
-                return suspect(p, index, judgement, detail);
-        item->later = true;
+                return note_refused(p, index, judgement, detail);
+        item->verdict = SINK_LATER;
         item->code = judgement.code;
 }
 
@@ -133,24 +133,24 @@ static void keep_words(Pass *p, size_t index, const char *detail) {
 static void on_verdict(void *userdata, size_t index, MongodbJudgement judgement, const char *detail) {
         Pass *p = userdata;
 
-        p->work->items[index].unsure |= judgement.verdict != MONGODB_STORED && judgement.code == 0; /* fate unknown */
+        p->work->items[index].unsure |= judgement.verdict != SINK_STORED && judgement.code == 0; /* fate unknown */
         switch (judgement.verdict) {
-        case MONGODB_STORED:
+        case SINK_STORED:
                 p->work->items[index].verdict = SINK_STORED;
                 p->work->answer.accepted = true;
                 break;
-        case MONGODB_DUPLICATE:
+        case SINK_DUPLICATE:
                 keep_words(p, index, detail);
                 p->duplicates[p->n_duplicates++] = index;
                 break;
-        case MONGODB_ABOUT:
-        case MONGODB_OTHER:
-                suspect(p, index, judgement, detail);
+        case SINK_REFUSED:
+                note_refused(p, index, judgement, detail);
                 break;
-        case MONGODB_LATER:
+        case SINK_LATER:
                 put_off(p, index, judgement, detail);
                 break;
-        case MONGODB_UNKNOWN:
+        case SINK_PENDING:
+        case SINK_BAD:
                 break;
         }
 }
@@ -280,7 +280,7 @@ static void judge_found(Lookup *lookup, size_t index, const bson_t *stored) {
                 item->verdict = SINK_DUPLICATE;
                 p->work->answer.accepted = true;
         } else if (p->apart)
-                suspect(p, index, (MongodbJudgement){ .verdict = MONGODB_ABOUT, .code = MONGODB_CODE_DUPLICATE },
+                note_refused(p, index, (MongodbJudgement){ .about_document = true, .code = MONGODB_CODE_DUPLICATE },
                         "its _id is taken there by other data");
         else
                 sink_item_bad(item, document_reason(DOCUMENT_ID_CONFLICT),
@@ -327,7 +327,11 @@ static void judge_missing(Lookup *lookup, size_t index) {
         }
         text_copy(detail, sizeof(detail), item->detail ? item->detail : "a unique index has its value already");
         /* refused twice in this write: what it accepted was accepted before, or in between */
-        suspect(p, index, (MongodbJudgement){ MONGODB_ABOUT, MONGODB_CODE_DUPLICATE, true, p->work->answer.accepted },
+        note_refused(p, index,
+                (MongodbJudgement){ .about_document = true,
+                        .code = MONGODB_CODE_DUPLICATE,
+                        .alone = true,
+                        .proven = p->work->answer.accepted },
                 detail);
 }
 

@@ -11,7 +11,8 @@
  *
  * SINK_STORED, SINK_DUPLICATE    durable with majority and journal; DUPLICATE: it was so before
  * SINK_BAD                       no document can be made of it, or another payload has its _id
- * SINK_SUSPECT                   refused by the server; `alone` is set when it was alone in its command
+ * SINK_REFUSED                   refused by the server; `alone` is set when it was alone in its command
+ * SINK_LATER                     refused with a passing code, while the server answered for the others
  * SINK_PENDING                   not settled because of the fault that is returned
  *
  * *apart*: writes to the rejected collection, with item->reason and item->detail. Messages that this collection
@@ -39,7 +40,7 @@ typedef struct MongodbBulk {
         void (*on_verdict)(void *userdata, size_t item, MongodbJudgement judgement, const char *detail);
         void *userdata;
         char detail[MONGODB_DETAIL_SIZE]; /* of the fault */
-        bool single;            /* the fault concerns single documents (MONGODB_LATER): the server answered for each */
+        bool single;            /* the fault concerns single documents (SINK_LATER): the server answered for each */
         bool carried_out;       /* some command was not refused as a whole */
         unsigned refused_alone; /* documents refused alone in their command */
 } MongodbBulk;

@@ -14,7 +14,7 @@ typedef struct Mongodb {
         MongodbClient *client;
         char *place;
         char *apart; /* where rejected messages go */
-        SinkKept said;
+        SinkApart said;
 } Mongodb;
 
 static void answer_with(SinkAnswer *answer, MongodbFault fault) {
@@ -69,7 +69,7 @@ static void mongodb_set_apart(void *self, SinkWork *work) {
         Mongodb *m = self;
 
         answer_with(&work->answer, mongodb_write(m->client, work, true));
-        sink_said_kept(&m->said, work);
+        sink_said_set_apart(&m->said, work);
         name_apart(m, &work->answer);
 }
 
@@ -130,9 +130,9 @@ static int mongodb_open(
                 (void) mongodb_close(m);
                 return r;
         }
-        m->said = (SinkKept){ .subscription = m->client->rules.subscription,
+        m->said = (SinkApart){ .subscription = m->client->rules.subscription,
                 .place = m->place,
-                .apart = m->apart,
+                .where = m->apart,
                 .field = FIELD_COLLECTION,
                 .key = key_of,
                 .userdata = m };

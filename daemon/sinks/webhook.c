@@ -7,7 +7,7 @@
  *      write ---> take the next documents, the halves of what was refused first ---> send it ---> answer:
  *                     |            ^                                                     |
  *                     | none left  +--- refused, more than one: both halves -------------+
- *                     |                 refused, alone: it is a suspect. Once more as    |
+ *                     |                 refused, alone: REFUSED. Once more as            |
  *                     v                 soon as another is taken, where the code is      |
  *                     |                 about it: again refused is proof                 |
  *                  the write's answer <--- a fault; or too many refused in a row --------+
@@ -243,7 +243,7 @@ static void webhook_halve(Webhook *w) {
         w->spans[w->n_spans++] = (WebhookSpan){ w->span.begin, middle };
 }
 
-static void webhook_suspect(Webhook *w, const HttpReply *reply) {
+static void webhook_refused_alone(Webhook *w, const HttpReply *reply) {
         SinkItem *item = &w->work->items[w->span.begin];
         bool about_document = webhook_body_is_at_fault(reply->status);
         char detail[SINK_DETAIL_MAX];
@@ -255,7 +255,7 @@ static void webhook_suspect(Webhook *w, const HttpReply *reply) {
         item->proven = w->span.again;
         if (about_document && !w->span.again)
                 w->late[w->n_late++] = (WebhookSpan){ w->span.begin, w->span.end, true };
-        sink_item_suspect(item, reply->status, about_document, document_reason(DOCUMENT_REFUSED), detail);
+        sink_item_refused(item, reply->status, about_document, document_reason(DOCUMENT_REFUSED), detail);
         w->work->answer.remedy =
                 about_document ? "see what the server says of them, and whether url is that of a webhook that "
                                  "takes arrays of documents"
@@ -269,7 +269,7 @@ static bool webhook_refused(Webhook *w, const HttpReply *reply) {
         if (w->body.n > 1)
                 webhook_halve(w);
         else
-                webhook_suspect(w, reply);
+                webhook_refused_alone(w, reply);
         return w->refused < REFUSED_MAX;
 }
 

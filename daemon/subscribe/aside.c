@@ -140,10 +140,10 @@ void aside_take(Aside *aside, Batch *batch) {
         size_t before = aside->n;
 
         for (size_t i = 0; i < batch->pull.n; i++) {
-                if (batch->fates[i] != FATE_SUSPECT && batch->fates[i] != FATE_FAILED)
+                if (batch->fates[i] != FATE_SUSPECT && batch->fates[i] != FATE_UNKEPT)
                         continue;
                 if (has_room(aside, batch_message_size(batch, i)) && take_one(aside, batch, i) == 0)
-                        batch_set_fate(batch, i, FATE_ASIDE);
+                        batch_set_fate(batch, i, FATE_MOVED);
         }
         if (aside->n > before)
                 renew_more(aside);

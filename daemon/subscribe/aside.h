@@ -23,7 +23,7 @@ int aside_new(const HeldHost *host, Aside **ret);
 /* Gives nothing back: the leases run out by themselves. */
 Aside *aside_free(Aside *aside);
 
-/* Copies the SUSPECT and FAILED messages of *batch* while there is room, and sets their fate there to ASIDE. */
+/* Copies the SUSPECT and UNKEPT messages of *batch* while there is room, and sets their fate there to MOVED. */
 void aside_take(Aside *aside, Batch *batch);
 
 /* Returns a batch of messages that are due, for the sink. NULL when none is due, or such a batch is out already. */

@@ -7,18 +7,18 @@
 
 #include "lib/cleanup.h"
 
-#define FATES (FATE_ASIDE + 1)
+#define FATES (FATE_MOVED + 1)
 
 /* Rows: from; columns: to. A settled fate never changes: a message that is known to be durable is acknowledged (P3). */
 _asserted_ static const bool moves[FATES][FATES] = {
         [FATE_PENDING] = { [FATE_STORED] = true,
                 [FATE_DUPLICATE] = true,
                 [FATE_REJECTED] = true,
-                [FATE_FAILED] = true,
+                [FATE_UNKEPT] = true,
                 [FATE_SUSPECT] = true,
-                [FATE_ASIDE] = true },
-        [FATE_FAILED] = { [FATE_ASIDE] = true },
-        [FATE_SUSPECT] = { [FATE_ASIDE] = true },
+                [FATE_MOVED] = true },
+        [FATE_UNKEPT] = { [FATE_MOVED] = true },
+        [FATE_SUSPECT] = { [FATE_MOVED] = true },
 };
 
 /* Returns wall time; 0: unknown. */
@@ -167,9 +167,9 @@ bool batch_is_settled(const Batch *batch, size_t index) {
         return fate == FATE_STORED || fate == FATE_DUPLICATE || fate == FATE_REJECTED;
 }
 
-bool batch_has_kept(const Batch *batch) {
+bool batch_meets_outage(const Batch *batch) {
         for (size_t i = 0; i < batch->pull.n; i++)
-                if (batch->fates[i] == FATE_PENDING && batch->suspicions[i].state == BLAME_KEPT)
+                if (batch->fates[i] == FATE_PENDING && batch->suspicions[i].state == BLAME_OUTAGE)
                         return true;
         return false;
 }

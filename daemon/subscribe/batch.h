@@ -8,10 +8,10 @@
  *      STORED     confirmed durable by the sink                        yes
  *      DUPLICATE  the same document is durable already                 yes
  *      REJECTED   raw bytes and reason are durable apart               yes
- *      FAILED     can neither be stored nor set apart now              no
+ *      UNKEPT     can neither be stored nor set apart now              no
  *      SUSPECT    refused, while its remote accepts others             no
- *      ASIDE      taken out of the batch: see subscribe/aside.h        no, not here
- * Moves: PENDING -> any other; FAILED, SUSPECT -> ASIDE; nothing leaves STORED, DUPLICATE, REJECTED. Any
+ *      MOVED      taken over by aside.h or another batch               no, not here
+ * Moves: PENDING -> any other; UNKEPT, SUSPECT -> MOVED; nothing leaves STORED, DUPLICATE, REJECTED. Any
  * other aborts. */
 
 #include "lib/bytes.h"
@@ -24,9 +24,9 @@ typedef enum Fate {
         FATE_STORED,
         FATE_DUPLICATE,
         FATE_REJECTED,
-        FATE_FAILED,
+        FATE_UNKEPT,
         FATE_SUSPECT,
-        FATE_ASIDE
+        FATE_MOVED
 } Fate;
 
 typedef struct Batch {
@@ -61,8 +61,8 @@ int batch_gather(const BatchPick *picks, size_t n, Batch **ret);
 void batch_set_fate(Batch *batch, size_t index, Fate fate);
 /* How many messages have this fate. */
 size_t batch_count(const Batch *batch, Fate fate);
-/* Whether some PENDING messages were refused, and blame_refused() returned KEPT for them. */
-bool batch_has_kept(const Batch *batch);
+/* Whether some PENDING messages were refused, and blame_refused() returned OUTAGE for them. */
+bool batch_meets_outage(const Batch *batch);
 /* Whether the fate is STORED, DUPLICATE or REJECTED. Only such messages are acknowledged (P3). */
 bool batch_is_settled(const Batch *batch, size_t index);
 /* Returns the bytes of all texts of one message. */

@@ -7,17 +7,20 @@
 
 _asserted_ static const bool moves[BLAME_STATES][BLAME_STATES] = {
         [BLAME_CLEAR] = { [BLAME_CLEAR] = true,
-                [BLAME_KEPT] = true,
-                [BLAME_ASIDE] = true,
+                [BLAME_OUTAGE] = true,
+                [BLAME_SUSPECT] = true,
                 [BLAME_REJECTED] = true,
                 [BLAME_LAPSED] = true },
-        [BLAME_KEPT] = { [BLAME_CLEAR] = true,
-                [BLAME_KEPT] = true,
-                [BLAME_ASIDE] = true,
+        [BLAME_OUTAGE] = { [BLAME_CLEAR] = true,
+                [BLAME_OUTAGE] = true,
+                [BLAME_SUSPECT] = true,
                 [BLAME_REJECTED] = true,
                 [BLAME_LAPSED] = true },
-        [BLAME_ASIDE] = { [BLAME_CLEAR] = true, [BLAME_ASIDE] = true, [BLAME_REJECTED] = true, [BLAME_LAPSED] = true },
-        [BLAME_REJECTED] = { [BLAME_ASIDE] = true,
+        [BLAME_SUSPECT] = { [BLAME_CLEAR] = true,
+                [BLAME_SUSPECT] = true,
+                [BLAME_REJECTED] = true,
+                [BLAME_LAPSED] = true },
+        [BLAME_REJECTED] = { [BLAME_SUSPECT] = true,
                 [BLAME_REJECTED] = true,
                 [BLAME_CLEAR] = true,
                 [BLAME_LAPSED] = true },
@@ -57,7 +60,7 @@ static bool has_passed_since(const Blame *blame, int code, usec_t since) {
 
 void blame_accepted(Blame *blame, Suspicion *s, usec_t now) {
         blame->accepted++;
-        if ((s->state == BLAME_KEPT || s->state == BLAME_ASIDE) && !s->unkept)
+        if ((s->state == BLAME_OUTAGE || s->state == BLAME_SUSPECT) && !s->unkept)
                 note_passed(blame, s->code, now);
         *s = (Suspicion){};
 }
@@ -94,24 +97,24 @@ static void wait_aside(Suspicion *s, usec_t now) {
 }
 
 BlameState blame_refused(Blame *blame, Suspicion *s, const BlameRefusal *refusal, usec_t now) {
-        const bool none = blame->accepted == (s->state == BLAME_KEPT ? s->mark : refusal->before);
-        const bool kept = none && s->state != BLAME_ASIDE, unkept = s->unkept && s->code == refusal->code;
+        const bool none = blame->accepted == (s->state == BLAME_OUTAGE ? s->mark : refusal->before);
+        const bool outage = none && s->state != BLAME_SUSPECT, unkept = s->unkept && s->code == refusal->code;
 
         if (s->code != refusal->code)
                 s->refusals = 0; /* earlier accepted messages show nothing about a new code */
         s->code = refusal->code;
         s->about_document = refusal->about_document;
         s->later = false;
-        if (s->about_document || (refusal->alone && !kept))
+        if (s->about_document || (refusal->alone && !outage))
                 count_refusal(blame, s, refusal->before, now);
-        else if (kept)
+        else if (outage)
                 s->mark = blame->accepted;
-        if (kept && s->state != BLAME_REJECTED)
-                return suspicion_move(s, BLAME_KEPT);
+        if (outage && s->state != BLAME_REJECTED)
+                return suspicion_move(s, BLAME_OUTAGE);
         if (s->state == BLAME_REJECTED || unkept || is_proven(s, refusal, now))
                 return suspicion_move(s, BLAME_REJECTED);
         wait_aside(s, now);
-        return suspicion_move(s, BLAME_ASIDE);
+        return suspicion_move(s, BLAME_SUSPECT);
 }
 
 BlameState blame_put_off(Blame *blame, Suspicion *s, const BlameRefusal *refusal, usec_t now) {
@@ -126,20 +129,20 @@ BlameState blame_put_off(Blame *blame, Suspicion *s, const BlameRefusal *refusal
         s->later = true;
         s->refusals = 0;
         s->mark = blame->accepted;
-        if (s->state != BLAME_ASIDE && !(none ? others : refusal->few))
-                return suspicion_move(s, none ? BLAME_KEPT : BLAME_CLEAR);
+        if (s->state != BLAME_SUSPECT && !(none ? others : refusal->few))
+                return suspicion_move(s, none ? BLAME_OUTAGE : BLAME_CLEAR);
         wait_aside(s, now);
-        return suspicion_move(s, BLAME_ASIDE);
+        return suspicion_move(s, BLAME_SUSPECT);
 }
 
 void blame_unkept(Suspicion *s, usec_t now) {
         s->unkept = true;
         wait_aside(s, now);
-        (void) suspicion_move(s, BLAME_ASIDE);
+        (void) suspicion_move(s, BLAME_SUSPECT);
 }
 
 BlameState blame_expire(Suspicion *s) {
-        return suspicion_move(s, s->about_document && s->state == BLAME_KEPT ? BLAME_REJECTED : BLAME_LAPSED);
+        return suspicion_move(s, s->about_document && s->state == BLAME_OUTAGE ? BLAME_REJECTED : BLAME_LAPSED);
 }
 
 /* ---- the remote ---- */

@@ -6,7 +6,7 @@
  * arguments.
  *
  *                 refused, nothing accepted                     refused, another was accepted
- *      CLEAR ------------------------------> KEPT ------------------------------------------------> ASIDE --+
+ *      CLEAR ------------------------------> OUTAGE --------------------------------------------> SUSPECT --+
  *      ^ |                                   | |  \                                                  | ^ |  | refused, too
  *      | +--refused, another was accepted----|-|---\-------------------------------------------------|-+ |  | soon to judge
  *      |                                     | |    \                                                |   +--+
@@ -19,12 +19,12 @@
  *                                              |                                                         ^
  *                                              +---------------- cannot be set apart either -------------+
  *
- * KEPT: an outage; the message stays in its batch, and the batch keeps its slot. ASIDE: the message waits in the list
+ * OUTAGE: an outage; the message stays in its batch, and the batch keeps its slot. SUSPECT: the message waits in the list
  * of aside.h and is tried alone from time to time. That one write accepted some messages and refused others is no proof:
  * an outage may have begun or ended in it. A code about the document is believed when it comes again after another
  * message was accepted, or when the type knows this of a single write. Any other code must be seen several times. When a
  * message that was refused with a code is accepted later, the remote was at fault: earlier refusals with that code do
- * not count. A passing code never counts against a message; but a message that alone meets one goes ASIDE as well, so
+ * not count. A passing code never counts against a message; but a message that alone meets one goes SUSPECT as well, so
  * that the others need not wait, and is tried until max_hold.
  *
  * The remote, as far as its answers show it:
@@ -45,14 +45,14 @@
 #define BLAME_REFUSALS_ABOUT 2 /* refusals with a code about the document, with another message accepted in between */
 #define BLAME_REFUSALS 3 /* other codes: refusals alone in a command, each after another message was accepted ... */
 #define BLAME_SPAN_USEC (10 * USEC_PER_MINUTE)     /* ... in at least this time, make a message REJECTED */
-#define BLAME_PAUSE_FIRST_USEC (1 * USEC_PER_SEC)  /* between tries of a message that is ASIDE; it doubles ... */
+#define BLAME_PAUSE_FIRST_USEC (1 * USEC_PER_SEC)  /* between tries of a message that is SUSPECT; it doubles ... */
 #define BLAME_PAUSE_MAX_USEC (5 * USEC_PER_MINUTE) /* ... up to here */
 #define BLAME_PAUSE_LATER_USEC (5 * USEC_PER_SEC)  /* ... or up to here for a passing code, which may end soon */
 #define BLAME_CODES 16                             /* number of codes in `passed` */
 /* when a single message is refused and no other comes, the remote counts as refusing only after this time */
 #define BLAME_ALONE_USEC (10 * USEC_PER_MINUTE)
 
-typedef enum BlameState { BLAME_CLEAR, BLAME_KEPT, BLAME_ASIDE, BLAME_REJECTED, BLAME_LAPSED } BlameState;
+typedef enum BlameState { BLAME_CLEAR, BLAME_OUTAGE, BLAME_SUSPECT, BLAME_REJECTED, BLAME_LAPSED } BlameState;
 #define BLAME_STATES (BLAME_LAPSED + 1)
 
 /* What is known against one message; it is copied with the message. Zeros: nothing. */
@@ -64,10 +64,10 @@ typedef struct Suspicion {
         bool unsure; /* SinkItem.unsure of an earlier write */
         int code;
         unsigned refusals; /* that count */
-        unsigned tries;    /* refusals while ASIDE */
+        unsigned tries;    /* refusals while SUSPECT */
         usec_t first;      /* clock_now() of the first refusal that counts */
-        uint64_t mark;     /* Blame.accepted at the last refusal that counts, or when it became KEPT */
-        usec_t due;        /* ASIDE: clock_now() of its next try */
+        uint64_t mark;     /* Blame.accepted at the last refusal that counts, or when it became OUTAGE */
+        usec_t due;        /* SUSPECT: clock_now() of its next try */
 } Suspicion;
 
 typedef enum Health { HEALTH_AWAY, HEALTH_ACCEPTING, HEALTH_DOUBTED, HEALTH_UNTRIED, HEALTH_REFUSING } Health;
@@ -96,13 +96,13 @@ typedef struct BlameRefusal {
 
 /* The remote accepted a message. Call it for all accepted messages of a reply before blame_refused(). */
 void blame_accepted(Blame *blame, Suspicion *suspicion, usec_t now);
-/* The remote refused a message. Returns the new state: KEPT, ASIDE (suspicion->due is set) or REJECTED. */
+/* The remote refused a message. Returns the new state: OUTAGE, SUSPECT (suspicion->due is set) or REJECTED. */
 BlameState blame_refused(Blame *blame, Suspicion *suspicion, const BlameRefusal *refusal, usec_t now);
 /* The remote refused a message with a passing code (throttling, a full disk), which never counts against it. Returns
- * CLEAR when some messages of the reply were accepted, KEPT when none was, ASIDE when most were, or when others were
- * accepted since the last time. */
+ * CLEAR when some messages of the reply were accepted, OUTAGE when none was, SUSPECT when most were, or when others
+ * were accepted since the last time. */
 BlameState blame_put_off(Blame *blame, Suspicion *suspicion, const BlameRefusal *refusal, usec_t now);
-/* A message that can never be stored could not be set apart either: it becomes ASIDE. */
+/* A message that can never be stored could not be set apart either: it becomes SUSPECT. */
 void blame_unkept(Suspicion *suspicion, usec_t now);
 /* max_hold is over: returns REJECTED or LAPSED. */
 BlameState blame_expire(Suspicion *suspicion);

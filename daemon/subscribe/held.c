@@ -14,7 +14,7 @@
 #define ACK_RETRY_MAX_USEC (10 * USEC_PER_SEC)
 
 _asserted_ static const bool moves[HELD_DONE + 1][HELD_DONE + 1] = {
-        [HELD_KEPT] = { [HELD_RELEASING] = true, [HELD_DONE] = true },
+        [HELD_SUSPECT] = { [HELD_RELEASING] = true, [HELD_DONE] = true },
         [HELD_WAITING] = { [HELD_WRITING] = true, [HELD_RELEASING] = true, [HELD_DONE] = true },
         [HELD_WRITING] = { [HELD_WAITING] = true, [HELD_ACKING] = true, [HELD_RELEASING] = true, [HELD_DONE] = true },
         [HELD_ACKING] = { [HELD_DONE] = true },
@@ -76,7 +76,7 @@ static void on_lapsed(void *userdata) {
                 held_log_lapse(held);
                 return held->host->on_lapsed(held->host->userdata, held->batch);
         }
-        if (held->state != HELD_WAITING && held->state != HELD_KEPT)
+        if (held->state != HELD_WAITING && held->state != HELD_SUSPECT)
                 return; /* the last granted time is long enough to acknowledge */
         held_log_lapse(held);
         held->host->on_left(held->host->userdata, held->n, held->oldest);
@@ -96,7 +96,7 @@ static size_t collect_ids(const Batch *batch, bool settled, Slice *ids) {
         size_t n = 0;
 
         for (size_t i = 0; i < batch->pull.n; i++)
-                if (batch_is_settled(batch, i) == settled && batch->fates[i] != FATE_ASIDE)
+                if (batch_is_settled(batch, i) == settled && batch->fates[i] != FATE_MOVED)
                         ids[n++] = batch->pull.messages[i].ack_id;
         return n;
 }
@@ -253,7 +253,7 @@ void held_settled(Held *held) {
 void held_narrow(Held *held) {
         size_t n = collect_ids(held->batch, false, held->ids);
 
-        assert(held->state == HELD_KEPT);
+        assert(held->state == HELD_SUSPECT);
         if (n == 0)
                 return held_end(held);
         held->n = n;
@@ -261,7 +261,7 @@ void held_narrow(Held *held) {
 }
 
 void held_release(Held *held) {
-        assert(held->state == HELD_WAITING || held->state == HELD_KEPT);
+        assert(held->state == HELD_WAITING || held->state == HELD_SUSPECT);
         held_move(held, HELD_RELEASING);
         held->lease = lease_free(held->lease);
         held->host->on_left(held->host->userdata, held->n, held->oldest);
@@ -307,7 +307,7 @@ static int held_lease(Held *held, HeldState state, usec_t granted) {
 
 int held_new(const HeldHost *host, Batch *batch, HeldState state, Held **ret) {
         _cleanup_(held_freep) Held *held = NULL;
-        usec_t granted = state == HELD_KEPT ? 0 : state == HELD_ACKING ? clock_now() : batch->received;
+        usec_t granted = state == HELD_SUSPECT ? 0 : state == HELD_ACKING ? clock_now() : batch->received;
         int r;
 
         held = calloc(1, sizeof(Held));

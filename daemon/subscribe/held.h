@@ -10,7 +10,7 @@
  *        +--stopping----------------------------------------------------------+  |               |
  *        +--max_hold is over: memory freed, messages come back ------------------|---------------+
  *                                                                                |               |
- *      kept (suspects for which there is no room aside) --stopping---------------+               |
+ *      suspect (there is no room for them aside) ---------stopping---------------+               |
  *        +--room for all, or max_hold is over ---------------------------------------------------+
  *
  * When the sink gives a batch back and all its messages went aside, it is done: there is nothing to acknowledge.
@@ -27,7 +27,7 @@
 
 typedef struct Held Held;
 
-typedef enum HeldState { HELD_WAITING, HELD_KEPT, HELD_WRITING, HELD_ACKING, HELD_RELEASING, HELD_DONE } HeldState;
+typedef enum HeldState { HELD_WAITING, HELD_SUSPECT, HELD_WRITING, HELD_ACKING, HELD_RELEASING, HELD_DONE } HeldState;
 
 /* Shared by all batches of a subscriber; borrowed. */
 typedef struct HeldHost {
@@ -48,7 +48,7 @@ typedef struct HeldHost {
         void *userdata;
 } HeldHost;
 
-/* Takes *batch* on success. *state* is WAITING, KEPT, or ACKING for a batch that the sink has settled already: then
+/* Takes *batch* on success. *state* is WAITING, SUSPECT, or ACKING for a batch that the sink has settled already: then
  * call held_settled() next. */
 int held_new(const HeldHost *host, Batch *batch, HeldState state, Held **ret);
 /* Drops requests under way. A batch that is in the sink stays the sink's. */
@@ -72,13 +72,13 @@ usec_t held_oldest(const Held *held);
 
 /* Offers the batch to the sink: SINK_WRITE_STARTED; or SINK_WRITE_BUSY, and it goes on waiting. */
 int held_write(Held *held, Sink *sink);
-/* The sink gave the batch back. Settled messages are acknowledged; PENDING, SUSPECT and FAILED ones will be delivered
+/* The sink gave the batch back. Settled messages are acknowledged; PENDING, SUSPECT and UNKEPT ones will be delivered
  * again. But a batch in which all are still PENDING waits again, unless its lease is over or the subscriber stops. May
  * call on_done before it returns. */
 void held_settled(Held *held);
-/* For a KEPT batch of which some messages went aside: it keeps the others, or ends in on_done if there are none. */
+/* For a SUSPECT batch of which some messages went aside: it keeps the others, or ends in on_done if there are none. */
 void held_narrow(Held *held);
-/* Gives a WAITING or KEPT batch back to Pub/Sub. */
+/* Gives a WAITING or SUSPECT batch back to Pub/Sub. */
 void held_release(Held *held);
 /* Logs that max_hold is over for *n* messages of a batch or of those aside. */
 void held_tell_lapsed(const char *subscription, size_t n, usec_t max_hold);

@@ -276,7 +276,7 @@ static int keep(const RejectedKeeper *keeper, const SinkWork *work) {
         return r;
 }
 
-void rejected_keep(RejectedKeeper *keeper, SinkWork *work) {
+void rejected_set_apart(RejectedKeeper *keeper, SinkWork *work) {
         int r = keep(keeper, work);
 
         for (unsigned tries = 1; r == -EBUSY && tries < BUSY_TRIES; tries++)
@@ -285,7 +285,7 @@ void rejected_keep(RejectedKeeper *keeper, SinkWork *work) {
                 return answer_fault(&work->answer, keeper, r);
         for (size_t i = 0; i < work->n; i++)
                 work->items[i].verdict = SINK_STORED;
-        sink_said_kept(&keeper->said, work);
+        sink_said_set_apart(&keeper->said, work);
 }
 
 /* ---- the verbs ---- */

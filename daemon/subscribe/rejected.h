@@ -17,12 +17,12 @@
 typedef struct RejectedKeeper {
         char *state_dir;              /* the keeper's owner frees it */
         uint64_t rows_max, bytes_max; /* 0: as above */
-        SinkKept said;
+        SinkApart said;
 } RejectedKeeper;
 
-/* As SinkType.set_apart: keeps all messages of *work* or none, and logs them as sink_said_kept(). Blocks: for the disk,
- * and up to five seconds for another subscription's commit. */
-void rejected_keep(RejectedKeeper *keeper, SinkWork *work);
+/* As SinkType.set_apart: keeps all messages of *work* or none, and logs them as sink_said_set_apart(). Blocks: for the
+ * disk, and up to five seconds for another subscription's commit. */
+void rejected_set_apart(RejectedKeeper *keeper, SinkWork *work);
 
 /* ---- for the verbs, with or without a running daemon ---- */
 

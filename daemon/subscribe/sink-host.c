@@ -82,10 +82,10 @@ void sink_item_bad(SinkItem *item, const char *reason, const char *detail) {
         sink_item_judge(item, SINK_BAD, reason, detail);
 }
 
-void sink_item_suspect(SinkItem *item, int code, bool about_document, const char *reason, const char *detail) {
+void sink_item_refused(SinkItem *item, int code, bool about_document, const char *reason, const char *detail) {
         item->code = code;
         item->about_document = about_document;
-        sink_item_judge(item, SINK_SUSPECT, reason, detail);
+        sink_item_judge(item, SINK_REFUSED, reason, detail);
 }
 
 /* ---- the work ---- */
@@ -116,7 +116,7 @@ static SinkHost *sink_host_unref(SinkHost *host) {
 static void apart(SinkHost *host) {
         if (host->type->set_apart)
                 return host->type->set_apart(host->self, &host->work);
-        rejected_keep(&host->rejected, &host->work);
+        rejected_set_apart(&host->rejected, &host->work);
 }
 
 static void run(SinkHost *host) {
@@ -207,7 +207,7 @@ int sink_host_prepare(SinkHost *host, size_t n, SinkWork **ret) {
 }
 
 /* The question is to set messages apart, and the type leaves that to us. */
-static bool is_kept_here(const SinkHost *host) {
+static bool is_set_apart_here(const SinkHost *host) {
         return host->step == SINK_STEP_APART && !host->type->set_apart;
 }
 
@@ -216,7 +216,7 @@ static bool is_kept_here(const SinkHost *host) {
 static bool is_for_thread(SinkHost *host) {
         if (host->type->blocks)
                 return true;
-        if (!is_kept_here(host))
+        if (!is_set_apart_here(host))
                 return false;
         return host->worker || worker_new(host->callbacks.means.loop, host->type->keys->name, run_on_thread, on_done,
                                        host, &host->worker) == 0;
@@ -233,7 +233,7 @@ void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch) {
         host->work.answer = (SinkAnswer){};
         if (!is_for_thread(host)) {
                 run(host);
-                if (is_kept_here(host))
+                if (is_set_apart_here(host))
                         sink_host_answer(host);
                 return;
         }
@@ -299,8 +299,8 @@ static int add_keeper(SinkHost *host) {
         host->place = strdup(host->type->place(host->self));
         if (!host->place)
                 return -ENOMEM;
-        host->rejected.said = (SinkKept){
-                .subscription = host->subscription, .place = host->place, .apart = REJECTED_FILE, .field = FIELD_FILE
+        host->rejected.said = (SinkApart){
+                .subscription = host->subscription, .place = host->place, .where = REJECTED_FILE, .field = FIELD_FILE
         };
         host->rejected.state_dir = strdup(state_dir);
         return host->rejected.state_dir ? 0 : -ENOMEM;

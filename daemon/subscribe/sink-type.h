@@ -21,10 +21,10 @@ typedef enum SinkFault {
 /* The result of a probe, a write or a set_apart as a whole. Zeros: no fault. All texts but *detail* are static. */
 typedef struct SinkAnswer {
         SinkFault fault;
-        bool accepted;      /* the remote stored a message now, or had it already: so it accepts messages */
-        bool single;        /* with a fault: the remote answered, and the fault concerns only the items with `later` */
-        Cause cause;        /* of the fault */
-        bool untried;       /* a probe without a fault could not try a write: only a message can show the rest */
+        bool accepted; /* the remote stored a message now, or had it already: so it accepts messages */
+        bool single;   /* with a fault: the remote answered, and the fault concerns only the items that are LATER */
+        Cause cause;   /* of the fault */
+        bool untried;  /* a probe without a fault could not try a write: only a message can show the rest */
         const char *reason; /* of the fault in one word, for logs and tests: "unreachable" */
         const char *words;  /* to follow the remote's name: "cannot be reached" */
         const char *remedy; /* what the reader can do; without a fault: if all is refused. NULL: the sink's text */
@@ -38,7 +38,8 @@ typedef enum SinkVerdict {
         SINK_DUPLICATE,   /* the same message was durable before */
         SINK_BAD,     /* it can never be stored: not JSON, or another payload has its _id. After set_apart: it can never
                        * be kept there */
-        SINK_SUSPECT, /* refused with a code; the message or the remote may be at fault */
+        SINK_REFUSED, /* refused with a code; the message or the remote may be at fault */
+        SINK_LATER,   /* refused with a passing code, which is not the message's fault: send it again */
 } SinkVerdict;
 
 /* One message of a SinkWork. */
@@ -46,12 +47,11 @@ typedef struct SinkItem {
         const WireMessage *message;
         bool alone; /* send it in a command of its own; the type may set it when the message was refused alone */
         SinkVerdict verdict;
-        bool later;          /* PENDING: this message was refused with a passing code, which is not its fault */
         bool unsure;         /* it was sent and the answer is unclear: it may be stored now */
-        bool about_document; /* SUSPECT: by its code, the document is at fault */
+        bool about_document; /* REFUSED: by its code, the document is at fault */
         bool proven;         /* ... and others were accepted in the same command, or between two refusals of it */
-        int code;            /* SUSPECT, later: the remote's code */
-        const char *reason;  /* BAD, SUSPECT, and in set_apart: why, in one word, "not_json"; static */
+        int code;            /* REFUSED, LATER: the remote's code */
+        const char *reason;  /* BAD, REFUSED, and in set_apart: why, in one word, "not_json"; static */
         char *detail;        /* why, in words; owned, see sink_item_bad() */
 } SinkItem;
 
@@ -61,9 +61,9 @@ typedef struct SinkWork {
         SinkAnswer answer;
 } SinkWork;
 
-/* Set the verdict to SINK_BAD or SINK_SUSPECT. *detail* is copied; without memory the message stays PENDING. */
+/* Set the verdict to SINK_BAD or SINK_REFUSED. *detail* is copied; without memory the message stays PENDING. */
 void sink_item_bad(SinkItem *item, const char *reason, const char *detail);
-void sink_item_suspect(SinkItem *item, int code, bool about_document, const char *reason, const char *detail);
+void sink_item_refused(SinkItem *item, int code, bool about_document, const char *reason, const char *detail);
 
 /* What a type calls back. It outlives the sink when a thread is stuck in the type's library. */
 typedef struct SinkHost SinkHost;

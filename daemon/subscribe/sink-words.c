@@ -55,7 +55,7 @@ static void said_apart_over(SinkSaid *said, const char *how) {
                         how, span);
 }
 
-void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused) {
+void sink_said_apart(SinkSaid *said, const char *words, bool done, bool refused) {
         if (refused)
                 said->unkept_at = clock_now();
         if (refused && trouble_fail(&said->apart, TROUBLE_LASTING, CAUSE_INVALID, 0, words))
@@ -65,7 +65,7 @@ void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused)
                         "Messages of %s can neither be stored in %s nor set apart: %s. They are held and tried again; "
                         "other messages are stored. Find what refuses them there",
                         said->subscription, said->place, words[0] ? words : "it is refused");
-        if (kept && !refused)
+        if (done && !refused)
                 said_apart_over(said, "are kept again");
 }
 
@@ -82,20 +82,20 @@ void sink_said_heard(SinkSaid *said, bool ready) {
 #define QUIET_USEC USEC_PER_HOUR
 
 /* Where there are more reasons than room (there are fewer), they share the last place. */
-static bool kept_is_news(SinkKept *kept, const char *reason, usec_t now) {
+static bool apart_is_news(SinkApart *apart, const char *reason, usec_t now) {
         size_t i = 0;
         bool news;
 
-        while (i + 1 < ELEMENTSOF(kept->reasons) && kept->reasons[i].reason &&
-                strcmp(kept->reasons[i].reason, reason) != 0)
+        while (i + 1 < ELEMENTSOF(apart->reasons) && apart->reasons[i].reason &&
+                strcmp(apart->reasons[i].reason, reason) != 0)
                 i++;
-        news = !text_equal(kept->reasons[i].reason, reason) || now - kept->reasons[i].last >= QUIET_USEC;
-        kept->reasons[i].reason = reason;
-        kept->reasons[i].last = now;
+        news = !text_equal(apart->reasons[i].reason, reason) || now - apart->reasons[i].last >= QUIET_USEC;
+        apart->reasons[i].reason = reason;
+        apart->reasons[i].last = now;
         return news;
 }
 
-static void kept_log(const SinkKept *kept, const SinkItem *item) {
+static void apart_log(const SinkApart *apart, const SinkItem *item) {
         int attempt = item->message->delivery_attempt;
         _cleanup_bytes_ Bytes key = {};
         char message[128], number[16];
@@ -103,30 +103,30 @@ static void kept_log(const SinkKept *kept, const SinkItem *item) {
         (void) snprintf(
                 message, sizeof(message), "%.*s", (int) item->message->message_id.size, item->message->message_id.data);
         (void) snprintf(number, sizeof(number), "%d", attempt);
-        if (kept->key)
-                (void) kept->key(kept->userdata, item->message, &key); /* empty without memory */
+        if (apart->key)
+                (void) apart->key(apart->userdata, item->message, &key); /* empty without memory */
         log_event(LOG_WARNING, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, kept->subscription }, { FIELD_MESSAGE_ID, message },
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, apart->subscription }, { FIELD_MESSAGE_ID, message },
                         { FIELD_KEY, key.data }, { FIELD_REASON, item->reason }, { FIELD_ERROR, item->detail },
-                        { FIELD_ATTEMPT, attempt > 0 ? number : NULL }, { kept->field, kept->apart }),
+                        { FIELD_ATTEMPT, attempt > 0 ? number : NULL }, { apart->field, apart->where }),
                 "Message %s of %s cannot be stored in %s: %s (%s). Its bytes are kept in %s; `sensorqd rejected show` "
                 "prints them, `replay` tries again. Others of this reason are only counted",
-                message, kept->subscription, kept->place, item->detail ?: "", item->reason, kept->apart);
+                message, apart->subscription, apart->place, item->detail ?: "", item->reason, apart->where);
 }
 
-static void kept_count(SinkKept *kept, usec_t now) {
-        if (kept->unsaid == 0 || (kept->counted > 0 && now - kept->counted < COUNT_USEC))
+static void apart_count(SinkApart *apart, usec_t now) {
+        if (apart->unsaid == 0 || (apart->counted > 0 && now - apart->counted < COUNT_USEC))
                 return;
         log_event(LOG_WARNING, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, kept->subscription }, { kept->field, kept->apart }),
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, apart->subscription }, { apart->field, apart->where }),
                 "%" PRIu64 " more messages of %s cannot be stored in %s and are kept in %s; `sensorqd rejected list` "
                 "shows them",
-                kept->unsaid, kept->subscription, kept->place, kept->apart);
-        kept->unsaid = 0;
-        kept->counted = now;
+                apart->unsaid, apart->subscription, apart->place, apart->where);
+        apart->unsaid = 0;
+        apart->counted = now;
 }
 
-void sink_said_kept(SinkKept *kept, const SinkWork *work) {
+void sink_said_set_apart(SinkApart *apart, const SinkWork *work) {
         usec_t now = clock_now();
 
         for (size_t i = 0; i < work->n; i++) {
@@ -134,12 +134,12 @@ void sink_said_kept(SinkKept *kept, const SinkWork *work) {
 
                 if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
                         continue;
-                if (kept_is_news(kept, item->reason, now))
-                        kept_log(kept, item);
+                if (apart_is_news(apart, item->reason, now))
+                        apart_log(apart, item);
                 else
-                        kept->unsaid++;
+                        apart->unsaid++;
         }
-        kept_count(kept, now);
+        apart_count(apart, now);
 }
 
 /* ---- errors of a disk ---- */

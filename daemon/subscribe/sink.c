@@ -348,7 +348,7 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
 
         if (s->scout)
                 return sink_end_scout(s, answer, progress);
-        if (well && (progress || (!refused_before && !batch_has_kept(s->batch))))
+        if (well && (progress || (!refused_before && !batch_meets_outage(s->batch))))
                 sink_note_up(s);
         if ((well || single) && batch_count(s->batch, FATE_PENDING) == 0) {
                 Batch *batch = cleanup_steal(s->batch);
@@ -364,7 +364,7 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
                 sink_fail(s, answer);
         else if (well && progress && refused_before)
                 sink_wake_at(s, clock_now()); /* it accepts again: try the rest at once */
-        else if (!progress && batch_has_kept(s->batch))
+        else if (!progress && batch_meets_outage(s->batch))
                 sink_refuse(s, answer);
         else
                 (void) sink_schedule(s, answer, AGAIN_MAX_USEC);
@@ -388,7 +388,7 @@ static void sink_set_fate(Sink *s, const SinkItem *item, Fate fate) {
         s->status.stored += fate == FATE_STORED;
         s->status.duplicates += fate == FATE_DUPLICATE;
         s->status.rejected += fate == FATE_REJECTED;
-        s->status.failed += fate == FATE_FAILED;
+        s->status.failed += fate == FATE_UNKEPT;
         if (fate != FATE_STORED && (fate != FATE_DUPLICATE || !sink_suspicion(s, item)->unsure))
                 return;
         s->status.last_stored = clock_wall();
@@ -425,7 +425,7 @@ static bool sink_judge(Sink *s, const SinkItem *item) {
         switch (blame_refused(&s->blame, sink_suspicion(s, item), &refusal, clock_now())) {
         case BLAME_REJECTED:
                 return true;
-        case BLAME_ASIDE:
+        case BLAME_SUSPECT:
                 sink_set_fate(s, item, FATE_SUSPECT);
                 return false;
         default:
@@ -439,34 +439,34 @@ static void sink_put_off(Sink *s, const SinkItem *item, bool few) {
         const BlameRefusal refusal = { .code = item->code, .few = few, .before = s->before };
 
         text_copy(s->refusal, sizeof(s->refusal), sink_host_work(s->host, NULL)->answer.detail);
-        if (blame_put_off(&s->blame, sink_suspicion(s, item), &refusal, clock_now()) == BLAME_ASIDE)
+        if (blame_put_off(&s->blame, sink_suspicion(s, item), &refusal, clock_now()) == BLAME_SUSPECT)
                 sink_set_fate(s, item, FATE_SUSPECT);
 }
 
-static size_t count_refused(const SinkWork *work, bool later) {
+static size_t count_verdicts(const SinkWork *work, SinkVerdict verdict) {
         size_t n = 0;
 
         for (size_t i = 0; i < work->n; i++)
-                n += later ? work->items[i].later : work->items[i].verdict == SINK_SUSPECT;
+                n += work->items[i].verdict == verdict;
         return n;
 }
 
 /* Moves those items of *work* that are to be set apart to its front. Returns how many. */
 static size_t sink_judge_all(Sink *s, SinkWork *work) {
-        bool few = count_refused(work, true) <= work->n / 2;
+        bool few = count_verdicts(work, SINK_LATER) <= work->n / 2;
         size_t n = 0;
 
         if (work->answer.fault == SINK_FAULT_PASSING && s->blame.accepted == s->before &&
-                count_refused(work, false) > 0)
+                count_verdicts(work, SINK_REFUSED) > 0)
                 work->answer.fault = SINK_FAULT_NONE; /* the refusals say more than the fault */
         if (work->answer.fault != SINK_FAULT_NONE && !work->answer.single)
                 return 0;
         for (size_t i = 0; i < work->n; i++) {
                 SinkItem item = work->items[i];
 
-                if (item.verdict == SINK_PENDING && item.later)
+                if (item.verdict == SINK_LATER)
                         sink_put_off(s, &item, few);
-                if (item.verdict != SINK_BAD && (item.verdict != SINK_SUSPECT || !sink_judge(s, &item)))
+                if (item.verdict != SINK_BAD && (item.verdict != SINK_REFUSED || !sink_judge(s, &item)))
                         continue;
                 work->items[i] = work->items[n];
                 item.verdict = SINK_PENDING;
@@ -497,7 +497,7 @@ static void sink_written(Sink *s, SinkWork *work) {
         n = sink_judge_all(s, work);
         if (n == 0 || sink_current(s)->orphan) {
                 for (size_t i = 0; i < n; i++) /* Pub/Sub delivers it again */
-                        batch_set_fate(s->batch, sink_index(s, &work->items[i]), FATE_FAILED);
+                        batch_set_fate(s->batch, sink_index(s, &work->items[i]), FATE_UNKEPT);
                 return sink_end_write(s, &work->answer);
         }
         for (size_t i = n; i < work->n; i++)
@@ -507,21 +507,21 @@ static void sink_written(Sink *s, SinkWork *work) {
 }
 
 static void sink_settle_apart(Sink *s, const SinkWork *work) {
-        bool kept = false, refused = false;
+        bool done = false, refused = false;
 
         for (size_t i = 0; i < work->n; i++) {
                 const SinkItem *item = &work->items[i];
 
                 if (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE) {
-                        kept = true;
+                        done = true;
                         sink_set_fate(s, item, FATE_REJECTED);
-                } else if (item->verdict == SINK_BAD || item->verdict == SINK_SUSPECT) {
+                } else if (item->verdict == SINK_BAD || item->verdict == SINK_REFUSED) {
                         refused = true;
                         blame_unkept(sink_suspicion(s, item), clock_now());
-                        sink_set_fate(s, item, FATE_FAILED);
+                        sink_set_fate(s, item, FATE_UNKEPT);
                 }
         }
-        sink_said_apart(&s->said, work->answer.detail, kept, refused);
+        sink_said_apart(&s->said, work->answer.detail, done, refused);
 }
 
 static void sink_set_apart(Sink *s, const SinkWork *work) {

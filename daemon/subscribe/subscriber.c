@@ -132,7 +132,7 @@ static unsigned count_held(const Subscriber *s, HeldState state) {
 static bool is_unsettled(const Held *held) {
         HeldState state = held_state(held);
 
-        return state == HELD_WAITING || state == HELD_WRITING || state == HELD_KEPT;
+        return state == HELD_WAITING || state == HELD_WRITING || state == HELD_SUSPECT;
 }
 
 static PullLoad measure_load(const Subscriber *s) {
@@ -149,7 +149,7 @@ static PullLoad measure_load(const Subscriber *s) {
 /* Whether a single new message is to be pulled, to see whether the remote accepts it: normal pulls are stopped, or all
  * slots are kept. `once` has at most one scout at a time. */
 static bool wants_scout(const Subscriber *s) {
-        if (!sink_wants_scout(s->sink) && (!s->takes || count_held(s, HELD_KEPT) < s->config->pulls))
+        if (!sink_wants_scout(s->sink) && (!s->takes || count_held(s, HELD_SUSPECT) < s->config->pulls))
                 return false; /* as usual */
         return !(s->once && (!s->begun || s->n_held > 0)) && !find_waiting(s) &&
                count_held(s, HELD_ACKING) < PULL_PLAN_ACKING_MAX;
@@ -164,12 +164,12 @@ static void expire_aside(Subscriber *s, usec_t now) {
         held_tell_lapsed(s->config->subscription, n, s->config->max_hold);
 }
 
-/* Moves suspects of KEPT batches aside when there is room, so that their slots become free. */
+/* Moves messages of SUSPECT batches aside when there is room, so that their slots become free. */
 static void move_aside(Subscriber *s) {
         for (size_t i = s->n_held; i-- > 0;) {
                 Held *held = i < s->n_held ? s->held[i] : NULL; /* held_narrow() may have ended others as well */
 
-                if (!held || held_state(held) != HELD_KEPT || !aside_has_room(s->aside))
+                if (!held || held_state(held) != HELD_SUSPECT || !aside_has_room(s->aside))
                         continue;
                 aside_take(s->aside, held_batch(held));
                 held_narrow(held);
@@ -300,20 +300,20 @@ static void split_off(Subscriber *s, Batch *batch, Fate fate, HeldState state) {
         if (n == 0 || batch_gather(picks, n, &part) < 0)
                 return;
         part->scout = batch->scout;
-        for (size_t i = 0; i < n && state == HELD_KEPT; i++)
+        for (size_t i = 0; i < n && state == HELD_SUSPECT; i++)
                 batch_set_fate(part, i, FATE_SUSPECT);
         if (keep_batch(s, part, state) < 0)
                 return;
         cleanup_steal(part);
         for (size_t i = 0; i < n; i++)
-                batch_set_fate(batch, picks[i].index, FATE_ASIDE);
+                batch_set_fate(batch, picks[i].index, FATE_MOVED);
 }
 
 /* Moves unsettled messages out of a batch that is partly settled, so that the rest is acknowledged and the slot freed.
  */
 static void sort_batch(Subscriber *s, Batch *batch) {
         aside_take(s->aside, batch);
-        split_off(s, batch, FATE_SUSPECT, HELD_KEPT);
+        split_off(s, batch, FATE_SUSPECT, HELD_SUSPECT);
         if (batch_count(batch, FATE_PENDING) < batch->pull.n)
                 split_off(s, batch, FATE_PENDING, HELD_WAITING);
 }
@@ -325,8 +325,8 @@ static void settle_aside(Subscriber *s, Batch *batch) {
         aside_note(s->aside, batch);
         for (size_t i = 0; i < batch->pull.n; i++) {
                 settled = settled || batch_is_settled(batch, i);
-                if (!batch_is_settled(batch, i) && batch->fates[i] != FATE_ASIDE)
-                        batch_set_fate(batch, i, FATE_ASIDE); /* it is still in the list */
+                if (!batch_is_settled(batch, i) && batch->fates[i] != FATE_MOVED)
+                        batch_set_fate(batch, i, FATE_MOVED); /* it is still in the list */
         }
         if (settled && keep_batch(s, batch, HELD_ACKING) == 0)
                 held_settled(batch->held);
@@ -460,7 +460,7 @@ static void subscriber_wind_up(Subscriber *s) {
 
         if (s->closing)
                 return;
-        while ((held = find_held(s, HELD_WAITING)) || (held = find_held(s, HELD_KEPT)))
+        while ((held = find_held(s, HELD_WAITING)) || (held = find_held(s, HELD_SUSPECT)))
                 held_release(held);
         aside_release(s->aside, on_aside_released, s);
         pulls_status(s->pulls, &pulls);
@@ -516,7 +516,7 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
 
         pulls_status(s->pulls, &pulls);
         *ret_complete = false;
-        if (s->stopping || !s->begun || !pulls.empty || pulls.in_flight > 0 || s->n_held > count_held(s, HELD_KEPT))
+        if (s->stopping || !s->begun || !pulls.empty || pulls.in_flight > 0 || s->n_held > count_held(s, HELD_SUSPECT))
                 return s->stopping || (cannot_go_on(s, &pulls) && (!s->takes || s->n_held == 0));
         *ret_complete = !s->left && !pulls.skipped && s->n_held == 0 && aside_is_empty(s->aside);
         return true; /* even if the sink has failed since */

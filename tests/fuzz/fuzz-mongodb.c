@@ -39,8 +39,8 @@ static void judge(const bson_t *reply, const bson_error_t *error, bool ok, size_
         size_t listed = 0, stored = 0;
 
         for (size_t i = 0; i < n; i++) {
-                listed += judgements[i].verdict > MONGODB_STORED;
-                stored += judgements[i].verdict == MONGODB_STORED;
+                listed += judgements[i].verdict > SINK_STORED;
+                stored += judgements[i].verdict == SINK_STORED;
         }
         require(stored == 0 || stored + listed == n);
         require(mongodb_fault_words(fault)->words || fault == MONGODB_FAULT_NONE);

@@ -480,7 +480,7 @@ static void keep(const char *id, SinkVerdict expected) {
         RejectedKeeper keeper = { .state_dir = directory, .said = { .subscription = "s" } };
         SinkWork work = { .items = &item, .n = 1 };
 
-        rejected_keep(&keeper, &work);
+        rejected_set_apart(&keeper, &work);
         require(item.verdict == expected);
 }
 

@@ -261,14 +261,14 @@ int __wrap_file_keys_new(size_t max, FileKeys **ret) {
 
 /* ---- what is set apart by types of sink that keep nothing apart themselves ---- */
 
-void __real_rejected_keep(RejectedKeeper *keeper, SinkWork *work);
-void __wrap_rejected_keep(RejectedKeeper *keeper, SinkWork *work);
+void __real_rejected_set_apart(RejectedKeeper *keeper, SinkWork *work);
+void __wrap_rejected_set_apart(RejectedKeeper *keeper, SinkWork *work);
 
-void __wrap_rejected_keep(RejectedKeeper *keeper, SinkWork *work) {
+void __wrap_rejected_set_apart(RejectedKeeper *keeper, SinkWork *work) {
         const char *number = strstr(keeper->said.subscription, "/sub-");
 
         world_door("reject");
-        __real_rejected_keep(keeper, work);
+        __real_rejected_set_apart(keeper, work);
         for (size_t i = 0; i < work->n; i++)
                 if (number && (work->items[i].verdict == SINK_STORED || work->items[i].verdict == SINK_DUPLICATE))
                         ledger_rejected((unsigned) strtoul(number + strlen("/sub-"), NULL, 10),

@@ -101,11 +101,12 @@ static inline void fake_write(void *self, SinkWork *work) {
                         fail_with(&work->answer, "busy");
                         if (code == LATER_LONG)
                                 work->answer.fault = SINK_FAULT_LASTING;
-                        work->answer.single = item->later = true;
+                        work->answer.single = true;
+                        item->verdict = SINK_LATER;
                 } else if (code == FAULT || code == THROTTLE)
                         fail_with(&work->answer, code == FAULT ? "unreachable" : "busy");
                 else
-                        sink_item_suspect(item, code, code == VALIDATOR, "refused", "the remote says no");
+                        sink_item_refused(item, code, code == VALIDATOR, "refused", "the remote says no");
                 item->proven = world.knows && code == VALIDATOR;
         }
         sink_host_answer(world.host);

@@ -58,14 +58,14 @@ static inline void fake_set_fate(SinkItem *item, Fate fate) {
                 item->verdict = SINK_DUPLICATE;
                 break;
         case FATE_REJECTED:
-        case FATE_FAILED:
+        case FATE_UNKEPT:
                 sink_item_bad(item, fate == FATE_REJECTED ? "rejected" : "failed", "as the test says");
                 break;
         case FATE_SUSPECT: /* with a code that says nothing */
-                sink_item_suspect(item, 4711, false, "rejected", "as the test says");
+                sink_item_refused(item, 4711, false, "rejected", "as the test says");
                 break;
-        case FATE_ASIDE: /* with a code that speaks of the document */
-                sink_item_suspect(item, 121, true, "rejected", "as the test says");
+        case FATE_MOVED: /* with a code that speaks of the document */
+                sink_item_refused(item, 121, true, "rejected", "as the test says");
                 break;
         case FATE_PENDING:
                 break;

@@ -53,7 +53,7 @@ static void test_malformed_leaves_the_body(void **state) {
 static void test_settled(void **state) {
         _cleanup_(batch_freep) Batch *batch = make();
 
-        for (Fate fate = FATE_PENDING; fate <= FATE_ASIDE; fate++) {
+        for (Fate fate = FATE_PENDING; fate <= FATE_MOVED; fate++) {
                 batch->fates[0] = fate;
                 assert_int_equal(batch_is_settled(batch, 0), fate >= FATE_STORED && fate <= FATE_REJECTED);
         }
@@ -66,7 +66,7 @@ static void test_gather(void **state) {
         const BatchPick picks[] = { { a, 1 }, { b, 0 } };
         const WireMessage *message;
 
-        a->suspicions[1] = (Suspicion){ .state = BLAME_ASIDE, .code = 121 };
+        a->suspicions[1] = (Suspicion){ .state = BLAME_SUSPECT, .code = 121 };
         a->fates[1] = FATE_SUSPECT;
         b->received = 5;
         assert_int_equal(batch_gather(picks, 2, &copy), 0);
@@ -114,10 +114,10 @@ static void test_moves(void **state) {
 #ifdef NDEBUG
         skip(); /* not possible here: moves are asserted */
 #endif
-        for (Fate from = FATE_PENDING; from <= FATE_ASIDE; from++)
-                for (Fate to = FATE_PENDING; to <= FATE_ASIDE; to++) {
+        for (Fate from = FATE_PENDING; from <= FATE_MOVED; from++)
+                for (Fate to = FATE_PENDING; to <= FATE_MOVED; to++) {
                         bool allowed = (from == FATE_PENDING && to != FATE_PENDING) ||
-                                       ((from == FATE_FAILED || from == FATE_SUSPECT) && to == FATE_ASIDE);
+                                       ((from == FATE_UNKEPT || from == FATE_SUSPECT) && to == FATE_MOVED);
 
                         assert_int_equal(aborts(from, to), !allowed);
                 }

@@ -96,8 +96,8 @@ static void test_one_odd_message(void **state) {
         unsigned tries = 0;
 
         reply(0, 11, false, false, refuses_first);
-        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
-        while (world.suspicions[0].state == BLAME_ASIDE) {
+        assert_int_equal(world.suspicions[0].state, BLAME_SUSPECT);
+        while (world.suspicions[0].state == BLAME_SUSPECT) {
                 world.now = world.suspicions[0].due;
                 reply(1, 10, false, false, refuses_none); /* others go on */
                 reply(0, 1, true, false, refuses_all);
@@ -115,7 +115,7 @@ static void test_no_refusal_counts_without_another_accepted(void **state) {
                 world.now += 5 * USEC_PER_MINUTE;
                 reply(0, 1, true, false, refuses_all);
         }
-        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        assert_int_equal(world.suspicions[0].state, BLAME_SUSPECT);
         assert_int_equal(world.suspicions[0].refusals, 1);
 }
 
@@ -125,23 +125,23 @@ static void test_no_refusal_counts_in_a_bulk(void **state) {
                 world.now += 5 * USEC_PER_MINUTE;
                 reply(0, 11, false, false, refuses_first);
         }
-        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        assert_int_equal(world.suspicions[0].state, BLAME_SUSPECT);
         assert_int_equal(world.suspicions[0].refusals, 0);
 }
 
 /* A code about the document is believed when it comes again, and another was accepted in between. */
 static void test_about_the_document(void **state) {
         reply(0, 2, false, true, refuses_first);
-        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        assert_int_equal(world.suspicions[0].state, BLAME_SUSPECT);
         assert_int_equal(world.suspicions[0].due, world.now + BLAME_PAUSE_FIRST_USEC);
         reply(0, 1, true, true, refuses_all);    /* nothing since */
         reply(0, 2, false, true, refuses_first); /* ... or in the same write: before it, or after it? */
-        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        assert_int_equal(world.suspicions[0].state, BLAME_SUSPECT);
         reply(0, 1, true, true, refuses_all);
         assert_int_equal(world.suspicions[0].state, BLAME_REJECTED);
 
         reply(10, 5, false, true, refuses_all);
-        assert_int_equal(count(BLAME_KEPT), 5);
+        assert_int_equal(count(BLAME_OUTAGE), 5);
         reply(20, 1, true, true, refuses_none); /* a scout */
         reply(10, 5, false, true, refuses_all);
         assert_int_equal(count(BLAME_REJECTED), 6);
@@ -159,20 +159,20 @@ static void test_about_the_document_as_the_type_knows(void **state) {
  * with until then is no proof later either, since some get over it. */
 static void test_an_outage_within_a_write(void **state) {
         reply(0, 10, false, true, refuses_even); /* it begins */
-        assert_int_equal(count(BLAME_ASIDE), 5);
+        assert_int_equal(count(BLAME_SUSPECT), 5);
         reply(10, 10, false, true, refuses_all);
-        assert_int_equal(count(BLAME_KEPT), 10);
+        assert_int_equal(count(BLAME_OUTAGE), 10);
         world.now += USEC_PER_MINUTE;
         reply(10, 10, false, true, refuses_even); /* it ends */
-        assert_int_equal(count(BLAME_KEPT), 0);
-        assert_int_equal(count(BLAME_ASIDE), 10);
+        assert_int_equal(count(BLAME_OUTAGE), 0);
+        assert_int_equal(count(BLAME_SUSPECT), 10);
         world.now += BLAME_PAUSE_FIRST_USEC;
         reply(0, 2, true, true, refuses_even); /* this one was bad all the time */
         reply(2, 18, true, true, refuses_none);
         assert_int_equal(count(BLAME_REJECTED), 0);
         world.now += BLAME_PAUSE_FIRST_USEC;
         reply(0, 1, true, true, refuses_all);
-        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE); /* others got over the code since */
+        assert_int_equal(world.suspicions[0].state, BLAME_SUSPECT); /* others got over the code since */
         reply(1, 1, true, true, refuses_none);
         reply(0, 1, true, true, refuses_all);
         assert_int_equal(world.suspicions[0].state, BLAME_REJECTED);
@@ -181,11 +181,11 @@ static void test_an_outage_within_a_write(void **state) {
 /* ... but not by what was accepted before it was refused with that code: the validator may be broken since. */
 static void test_about_the_document_of_another_code(void **state) {
         reply(0, 11, false, false, refuses_first);
-        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        assert_int_equal(world.suspicions[0].state, BLAME_SUSPECT);
         for (int i = 0; i < 5; i++) {
                 world.now = world.suspicions[0].due;
                 reply(0, 1, true, true, refuses_by_validator);
-                assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+                assert_int_equal(world.suspicions[0].state, BLAME_SUSPECT);
         }
         reply(1, 1, true, false, refuses_none);
         reply(0, 1, true, true, refuses_by_validator);
@@ -198,7 +198,7 @@ static void test_broken_validator(void **state) {
                 reply(0, 1000, false, true, refuses_all);
                 world.now += USEC_PER_MINUTE;
         }
-        assert_int_equal(count(BLAME_KEPT), 1000);
+        assert_int_equal(count(BLAME_OUTAGE), 1000);
         assert_int_equal(blame_expire(&world.suspicions[0]), BLAME_REJECTED);
 }
 
@@ -208,7 +208,7 @@ static void test_outage_of_any_code(void **state) {
                 reply(0, 1000, i % 2, false, refuses_all);
                 world.now += USEC_PER_MINUTE;
         }
-        assert_int_equal(count(BLAME_KEPT), 1000);
+        assert_int_equal(count(BLAME_OUTAGE), 1000);
         assert_int_equal(blame_expire(&world.suspicions[999]), BLAME_LAPSED);
         reply(0, 999, false, false, refuses_none);
         assert_int_equal(count(BLAME_CLEAR), MESSAGES - 1);
@@ -219,12 +219,12 @@ static void test_throttling(void **state) {
         usec_t end = world.now + USEC_PER_HOUR;
 
         reply(0, 1000, false, false, throttles);
-        assert_in_range(count(BLAME_ASIDE), 300, 500);
-        while (count(BLAME_ASIDE) > 0) {
+        assert_in_range(count(BLAME_SUSPECT), 300, 500);
+        while (count(BLAME_SUSPECT) > 0) {
                 assert_true(world.now < end);
                 world.now += USEC_PER_SEC;
                 for (size_t i = 0; i < 1000; i++)
-                        if (world.suspicions[i].state == BLAME_ASIDE && world.suspicions[i].due <= world.now)
+                        if (world.suspicions[i].state == BLAME_SUSPECT && world.suspicions[i].due <= world.now)
                                 reply(i, 1, true, false, throttles);
         }
         assert_int_equal(count(BLAME_REJECTED), 0);
@@ -243,7 +243,7 @@ static void test_throttling_of_one_for_ever(void **state) {
                 reply(1, 1, true, false, refuses_none);
                 reply(0, 1, true, false, refuses_all);
         }
-        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        assert_int_equal(world.suspicions[0].state, BLAME_SUSPECT);
 }
 
 /* To be put off, however long ago, is no refusal: three are still due, and the ten minutes between them. */
@@ -252,12 +252,12 @@ static void test_put_off_is_no_refusal(void **state) {
 
         reply(1, 10, false, false, refuses_none);
         assert_int_equal(
-                blame_put_off(&world.blame, s, &(BlameRefusal){ .code = ODD, .few = true }, world.now), BLAME_ASIDE);
+                blame_put_off(&world.blame, s, &(BlameRefusal){ .code = ODD, .few = true }, world.now), BLAME_SUSPECT);
         for (unsigned i = 0; i < BLAME_REFUSALS; i++) {
                 world.now += BLAME_SPAN_USEC;
                 reply(1, 1, true, false, refuses_none);
                 reply(0, 1, true, false, refuses_all);
-                assert_int_equal(s->state, i + 1 < BLAME_REFUSALS ? BLAME_ASIDE : BLAME_REJECTED);
+                assert_int_equal(s->state, i + 1 < BLAME_REFUSALS ? BLAME_SUSPECT : BLAME_REJECTED);
         }
 }
 
@@ -273,7 +273,7 @@ static void test_many_odd_messages(void **state) {
                 (void) blame_refused(&world.blame, &world.suspicions[i],
                         &(BlameRefusal){ .code = ODD, .before = world.blame.accepted - 1 }, world.now);
         }
-        assert_int_equal(count(BLAME_ASIDE), MESSAGES);
+        assert_int_equal(count(BLAME_SUSPECT), MESSAGES);
         while (count(BLAME_REJECTED) < MESSAGES) {
                 Suspicion other = {};
 
@@ -281,7 +281,7 @@ static void test_many_odd_messages(void **state) {
                 world.now += USEC_PER_SEC;
                 blame_accepted(&world.blame, &other, world.now);
                 for (size_t i = 0; i < MESSAGES; i++)
-                        if (world.suspicions[i].state == BLAME_ASIDE && world.suspicions[i].due <= world.now)
+                        if (world.suspicions[i].state == BLAME_SUSPECT && world.suspicions[i].due <= world.now)
                                 reply(i, 1, true, false, refuses_all);
         }
         assert_true(world.now - USEC_PER_HOUR >= BLAME_SPAN_USEC);
@@ -292,7 +292,7 @@ static void test_unkept(void **state) {
         Suspicion *s = &world.suspicions[0];
 
         blame_unkept(s, world.now);
-        assert_int_equal(s->state, BLAME_ASIDE);
+        assert_int_equal(s->state, BLAME_SUSPECT);
         assert_true(s->unkept);
         assert_int_equal(s->due, world.now + BLAME_PAUSE_FIRST_USEC);
         for (int i = 0; i < 20; i++)

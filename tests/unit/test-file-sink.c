@@ -536,16 +536,16 @@ static void test_apart_full(void **state) {
                 { .message = &messages[1], .reason = "not_json" }, { .message = &messages[2], .reason = "not_json" } };
         SinkWork work = { .items = items, .n = 2 };
 
-        rejected_keep(&keeper, &work);
+        rejected_set_apart(&keeper, &work);
         assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
         work = (SinkWork){ .items = items + 1, .n = 2 };
         items[1].verdict = SINK_PENDING;
-        rejected_keep(&keeper, &work);
+        rejected_set_apart(&keeper, &work);
         assert_int_equal(work.answer.fault, SINK_FAULT_LASTING);
         assert_string_equal(work.answer.reason, "rejected_full");
         assert_int_equal(items[1].verdict, SINK_PENDING);
         work = (SinkWork){ .items = items, .n = 2 };
-        rejected_keep(&keeper, &work);
+        rejected_set_apart(&keeper, &work);
         assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
 }
 
@@ -560,12 +560,12 @@ static void test_apart_of_odd_size(void **state) {
         SinkWork work = { .items = items, .n = 1 };
         Sql *guest;
 
-        rejected_keep(&keeper, &work);
+        rejected_set_apart(&keeper, &work);
         assert_int_equal(rejected_guest_open(w->directory, &guest), 0);
         assert_int_equal(sql_exec(guest, "UPDATE rejected SET size = 9223372036854775807"), 0);
         guest = sql_close(guest);
         work = (SinkWork){ .items = items + 1, .n = 1 };
-        rejected_keep(&keeper, &work);
+        rejected_set_apart(&keeper, &work);
         assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
         assert_int_equal(items[1].verdict, SINK_STORED);
 }
@@ -598,7 +598,7 @@ static void test_apart_without_descriptors(void **state) {
         assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
         none = (struct rlimit){ 0, before.rlim_max };
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-        rejected_keep(&keeper, &work);
+        rejected_set_apart(&keeper, &work);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         assert_int_equal(work.answer.cause, CAUSE_MEMORY);
         assert_null(strstr(work.answer.remedy, "disk"));
@@ -626,12 +626,12 @@ static void test_apart_together(void **state) {
         SinkWork work = { .items = &item };
         pthread_t thread;
 
-        rejected_keep(&keeper, &work);
+        rejected_set_apart(&keeper, &work);
         (void) snprintf(file, sizeof(file), "%s/" REJECTED_FILE, w->directory);
         assert_int_equal(pthread_create(&thread, NULL, commit_slowly, file), 0);
         (void) usleep(200000);
         work.n = 1;
-        rejected_keep(&keeper, &work);
+        rejected_set_apart(&keeper, &work);
         assert_int_equal(pthread_join(thread, NULL), 0);
         assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
         assert_int_equal(item.verdict, SINK_STORED);
@@ -653,7 +653,7 @@ static void test_apart_flood(void **state) {
                 items[i] = (SinkItem){ .message = &messages[i], .reason = "not_json" };
         }
         c = capture_begin();
-        rejected_keep(&keeper, &work);
+        rejected_set_apart(&keeper, &work);
         said = capture_end(&c);
         assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
         assert_non_null(strstr(said, "Message 0 of " SUBSCRIPTION));

@@ -116,9 +116,10 @@ static MongodbFault pass(World *w) {
 
         assert_non_null(work.items);
         for (size_t i = 0; i < w->pull.n; i++)
-                if (w->items[i].verdict == SINK_PENDING || w->items[i].verdict == SINK_SUSPECT)
+                if (w->items[i].verdict == SINK_PENDING || w->items[i].verdict == SINK_REFUSED ||
+                        w->items[i].verdict == SINK_LATER)
                         work.items[work.n++] = (SinkItem){ .message = w->items[i].message,
-                                .alone = w->items[i].verdict == SINK_SUSPECT };
+                                .alone = w->items[i].verdict == SINK_REFUSED };
         w->fault = mongodb_write(w->client, &work, false);
         w->answer = work.answer;
         for (size_t i = 0; i < work.n; i++) {
@@ -128,7 +129,7 @@ static MongodbFault pass(World *w) {
                 *item = work.items[i];
                 if (item->verdict != SINK_PENDING)
                         assert_int_equal(
-                                item->verdict == SINK_BAD || item->verdict == SINK_SUSPECT, item->detail != NULL);
+                                item->verdict == SINK_BAD || item->verdict == SINK_REFUSED, item->detail != NULL);
         }
         free(work.items);
         return w->fault;
@@ -141,7 +142,7 @@ static MongodbFault set_apart(World *w) {
 
         for (size_t i = 0; i < work.n; i++) {
                 before[i] = w->items[i].verdict;
-                if (before[i] == SINK_BAD || before[i] == SINK_SUSPECT)
+                if (before[i] == SINK_BAD || before[i] == SINK_REFUSED)
                         w->items[i].verdict = SINK_PENDING;
                 else
                         w->items[i].verdict = SINK_STORED; /* not to be touched */
@@ -149,7 +150,7 @@ static MongodbFault set_apart(World *w) {
         w->fault = mongodb_write(w->client, &work, true);
         w->answer = work.answer;
         for (size_t i = 0; i < work.n; i++)
-                if (before[i] != SINK_BAD && before[i] != SINK_SUSPECT)
+                if (before[i] != SINK_BAD && before[i] != SINK_REFUSED)
                         w->items[i].verdict = before[i];
         return w->fault;
 }
@@ -214,7 +215,7 @@ static void test_suspects(void **state) {
                 assert_int_equal(pass(w), MONGODB_FAULT_NONE);
                 assert_true(w->answer.accepted);
                 assert_int_equal(count_of(w, SINK_STORED), 18);
-                assert_int_equal(w->items[UNLUCKY].verdict, SINK_SUSPECT);
+                assert_int_equal(w->items[UNLUCKY].verdict, SINK_REFUSED);
                 assert_int_equal(w->items[UNLUCKY].code, rows[i].code);
                 assert_int_equal(w->items[UNLUCKY].about_document, rows[i].about);
                 assert_true(w->items[UNLUCKY].proven &&
@@ -243,7 +244,7 @@ static void test_poison(void **state) {
                 w->server.command_code = codes[i];
                 fill(w, 100, 0);
                 assert_int_equal(pass(w), MONGODB_FAULT_NONE);
-                assert_int_equal(w->items[UNLUCKY].verdict, SINK_SUSPECT);
+                assert_int_equal(w->items[UNLUCKY].verdict, SINK_REFUSED);
                 assert_int_equal(w->items[UNLUCKY].code, codes[i]);
                 assert_false(w->items[UNLUCKY].about_document);
                 assert_true(w->items[UNLUCKY].alone);
@@ -268,13 +269,13 @@ static void test_everything_refused(void **state) {
                 fill(w, 1000, 0);
                 assert_int_equal(pass(w), MONGODB_FAULT_REFUSED);
                 assert_true(!w->answer.accepted && w->answer.detail[0]);
-                assert_int_equal(count_of(w, SINK_SUSPECT), 3);
+                assert_int_equal(count_of(w, SINK_REFUSED), 3);
                 assert_int_equal(count_of(w, SINK_PENDING), 997);
                 assert_true(w->server.inserts < 20);
                 fill(w, 1, 0);
                 assert_int_equal(
                         pass(w), MONGODB_FAULT_NONE); /* a scout: what is to be made of it, the caller decides */
-                assert_true(w->items[0].verdict == SINK_SUSPECT && !w->answer.accepted);
+                assert_true(w->items[0].verdict == SINK_REFUSED && !w->answer.accepted);
                 w->server.say = NULL;
                 fill(w, 1000, 0);
                 assert_int_equal(pass(w), MONGODB_FAULT_NONE);
@@ -301,8 +302,7 @@ static void test_fault_for_one(void **state) {
                 assert_int_equal(pass(w), rows[i].fault);
                 assert_true(w->answer.accepted && w->answer.single);
                 assert_int_equal(count_of(w, SINK_STORED), 19);
-                assert_true(w->items[UNLUCKY].verdict == SINK_PENDING && w->items[UNLUCKY].later &&
-                            w->items[UNLUCKY].code == rows[i].code);
+                assert_true(w->items[UNLUCKY].verdict == SINK_LATER && w->items[UNLUCKY].code == rows[i].code);
                 w->server.say = NULL;
                 assert_int_equal(pass(w), MONGODB_FAULT_NONE);
                 assert_int_equal(count_of(w, SINK_STORED), 20);
@@ -337,7 +337,7 @@ static void test_count_not_understood(void **state) {
         w->server.count_as_double = true;
         fill(w, 5, 0);
         assert_int_equal(pass(w), MONGODB_FAULT_NONE);
-        assert_int_equal(count_of(w, SINK_SUSPECT), 5);
+        assert_int_equal(count_of(w, SINK_REFUSED), 5);
         assert_true(w->items[0].unsure);
         assert_int_equal(pass(w), MONGODB_FAULT_NONE);
         assert_int_equal(count_of(w, SINK_DUPLICATE), 5);
@@ -387,7 +387,7 @@ static void test_other_index(void **state) {
         w->server.say = say_unlucky;
         fill(w, 20, 0);
         assert_int_equal(pass(w), MONGODB_FAULT_NONE);
-        assert_int_equal(w->items[UNLUCKY].verdict, SINK_SUSPECT);
+        assert_int_equal(w->items[UNLUCKY].verdict, SINK_REFUSED);
         assert_true(w->items[UNLUCKY].about_document);
         assert_int_equal(w->items[UNLUCKY].code, 11000);
         assert_non_null(strstr(w->items[UNLUCKY].detail, "E11000 duplicate key error")); /* the server's words */
@@ -399,7 +399,7 @@ static void test_other_index(void **state) {
         w->server.say = say_all;
         fill_with(w, 5, 0, 6, false);
         assert_int_equal(pass(w), MONGODB_FAULT_NONE);
-        assert_int_equal(count_of(w, SINK_SUSPECT), 5);
+        assert_int_equal(count_of(w, SINK_REFUSED), 5);
         assert_false(w->answer.accepted);
         world_free(w);
 }
@@ -413,7 +413,7 @@ static void test_vanished(void **state) {
         w->server.hide_found = true;
         fill(w, 3, 0);
         assert_int_equal(pass(w), MONGODB_FAULT_NONE);
-        assert_int_equal(count_of(w, SINK_SUSPECT), 3); /* for all that the server tells, another index */
+        assert_int_equal(count_of(w, SINK_REFUSED), 3); /* for all that the server tells, another index */
         w->server.hide_found = false;
         assert_int_equal(pass(w), MONGODB_FAULT_NONE);
         assert_int_equal(count_of(w, SINK_DUPLICATE), 3);
@@ -473,7 +473,7 @@ static void test_set_apart(void **state) {
         assert_int_equal(w->items[UNLUCKY].verdict, SINK_PENDING);
         set_say(w, say_unlucky);
         for (int again = 0; again < 3; again++) {
-                w->items[UNLUCKY].verdict = SINK_SUSPECT;
+                w->items[UNLUCKY].verdict = SINK_REFUSED;
                 assert_int_equal(set_apart(w), MONGODB_FAULT_NONE);
                 assert_int_equal(w->items[UNLUCKY].verdict, again > 0 ? SINK_DUPLICATE : SINK_STORED);
                 assert_int_equal(w->server.n_rejected, 1);

@@ -16,10 +16,10 @@
 
 #define N 4
 
-/* One letter for each document: unknown, Stored, Duplicate, About it, Other, Later. */
+/* One letter for each document: pending, Stored, Duplicate, About it, Other, Later. */
 static void verdict_letters(const MongodbJudgement verdicts[static N], char letters[static N + 1]) {
         for (size_t i = 0; i < N; i++)
-                letters[i] = "?SDAOL"[verdicts[i].verdict];
+                letters[i] = verdicts[i].about_document ? 'A' : "?SD?OL"[verdicts[i].verdict];
         letters[N] = '\0';
 }
 
@@ -158,7 +158,7 @@ static void test_judge(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 bson_error_t error = { .domain = rows[i].domain, .code = rows[i].code, .message = "words" };
-                MongodbJudgement verdicts[N] = { { .verdict = MONGODB_STORED }, { .verdict = MONGODB_DUPLICATE } };
+                MongodbJudgement verdicts[N] = { { .verdict = SINK_STORED }, { .verdict = SINK_DUPLICATE } };
                 bson_t *reply = reply_of(rows[i].reply);
                 MongodbFault fault = mongodb_reply_judge(rows[i].ok, reply, &error, verdicts, N);
                 char letters[N + 1];
@@ -226,7 +226,7 @@ static void test_stored_is_certain(void **state) {
                                         (void) mongodb_reply_judge(
                                                 n_listed == 0 && !concern, reply, &error, verdicts, N);
                                         for (unsigned i = 0; i < N; i++)
-                                                if (verdicts[i].verdict == MONGODB_STORED) {
+                                                if (verdicts[i].verdict == SINK_STORED) {
                                                         assert_false(concern);
                                                         assert_false(listed & 1u << i);
                                                         assert_int_equal(inserted + n_listed, N);

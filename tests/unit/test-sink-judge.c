@@ -170,8 +170,8 @@ static void test_cannot_be_set_apart(void **state) {
         world.says = says_bad_to_one;
         world.apart_refuses = true;
         batch = write_batch(batch_from(1, 3));
-        assert_int_equal(batch->fates[0], FATE_FAILED);
-        assert_int_equal(batch->suspicions[0].state, BLAME_ASIDE);
+        assert_int_equal(batch->fates[0], FATE_UNKEPT);
+        assert_int_equal(batch->suspicions[0].state, BLAME_SUSPECT);
         assert_true(batch->suspicions[0].unkept);
         assert_int_equal(batch_count(batch, FATE_STORED), 2);
         assert_true(sink_takes_batches(world.sink));

@@ -638,7 +638,7 @@ static void test_as_many_scouts_as_may_be(void **state) {
         world.config.pulls = 1;
         world.config.backoff.initial = world.config.backoff.max = 5 * USEC_PER_MSEC;
         world.sink.automatic = true;
-        world.sink.fate = FATE_ASIDE; /* a code about the document, to each */
+        world.sink.fate = FATE_MOVED; /* a code about the document, to each */
         for (unsigned id = 1; id <= 70; id++)
                 queue_counted(id);
         world_start(false);

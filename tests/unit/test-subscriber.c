@@ -50,7 +50,7 @@ static void test_all_failed_acknowledges_nothing(void **state) {
         world_start(false);
         world_queue(1, 2);
         world_until(world.sink.work);
-        fake_settle(&world.sink, FATE_FAILED);
+        fake_settle(&world.sink, FATE_UNKEPT);
         fixture_settle(&world.service, 100 * USEC_PER_MSEC);
         assert_int_equal(fixture_calls(&world.service, CALL_ACK), 0);
         assert_int_equal(world_asked("\"ackDeadlineSeconds\":0"), 0);
@@ -266,7 +266,7 @@ static void test_large_scouts(void **state) {
         world.config.pulls = 1;
         world.config.backoff.initial = world.config.backoff.max = 5 * USEC_PER_MSEC;
         world.sink.automatic = true;
-        world.sink.fate = FATE_ASIDE; /* a code about the document, to each */
+        world.sink.fate = FATE_MOVED; /* a code about the document, to each */
         for (unsigned id = 1; id <= 12; id++)
                 queue_large(id, 8 << 20);
         world_start(false);
@@ -453,7 +453,7 @@ static void test_once_says_what_is_left(void **state) {
         bool complete = true;
 
         world.sink.automatic = true;
-        world.sink.fate = FATE_FAILED;
+        world.sink.fate = FATE_UNKEPT;
         world_queue(1, 1);
         world_start(true);
         subscriber_begin(world.subscriber);

@@ -203,7 +203,7 @@ static void write_and_wait(World *w, const char *const *texts, size_t n) {
         UNTIL(w, w->settled);
 }
 
-/* One letter for each message: pending, stored, duplicate, rejected, failed, suspect. */
+/* One letter for each message: pending, stored, duplicate, rejected, unkept, suspect. */
 static void assert_fates(const Batch *batch, const char *letters) {
         char found[64] = "";
 
