@@ -41,11 +41,8 @@ _asserted_ static const bool moves[CALL_DONE + 1][CALL_DONE + 1] = {
 struct ClientCall {
         Client *client;
         CallState state;
-        const char *method, *verb;
+        ClientSpec spec; /* its body is empty after it was sent, and filled again for the second try */
         char *resource, *url;
-        Bytes body; /* empty after it was sent; filled again for the second try */
-        usec_t timeout, stall;
-        size_t max_reply;
         ClientDone done;
         void *userdata;
         TokenWait *wait;
@@ -67,7 +64,7 @@ static ClientCall *call_free(ClientCall *call) {
         call->request = http_cancel(call->request);
         call->wait = token_cancel(call->wait);
         call->bearer = secret_free(call->bearer);
-        bytes_done(&call->body);
+        bytes_done(&call->spec.body);
         free(call->url);
         free(call->resource);
         if (call->state != CALL_DONE)
@@ -102,7 +99,7 @@ static bool call_try_again(ClientCall *call, HttpReply *http) {
         call->retried = true;
         call->bearer = secret_free(call->bearer);
         call_move(call, CALL_TOKEN);
-        call->body = bytes_steal(&http->sent);
+        call->spec.body = bytes_steal(&http->sent);
         return call_begin(call) >= 0;
 }
 
@@ -114,8 +111,8 @@ static void on_answer(void *userdata, HttpReply *http) {
         call->request = NULL;
         if (http->outcome == HTTP_ANSWERED && http->status == 401 && call_try_again(call, http))
                 return;
-        client_sort(http, call->resource, strcmp(call->method, CLIENT_CREATE) == 0 ? CLIENT_CREATE : call->verb, &reply,
-                detail);
+        client_sort(http, call->resource,
+                strcmp(call->spec.method, CLIENT_CREATE) == 0 ? CLIENT_CREATE : call->spec.verb, &reply, detail);
         if (call->withdrawn && !call->retried && reply.http_status == 401)
                 reply.outcome = CLIENT_RETRY; /* the owner may call again, with a new token */
         secrets_conceal(call->client->secrets, detail);
@@ -128,21 +125,21 @@ static void on_answer(void *userdata, HttpReply *http) {
 static int call_send(ClientCall *call, const char *token) {
         const char *headers[] = { call->client->quota_header, NULL };
         HttpSpec spec = {
-                .method = call->method,
+                .method = call->spec.method,
                 .url = call->url,
                 .ca_file = call->client->config->ca_file,
                 .bearer = token,
                 .headers = headers,
-                .body = bytes_steal(&call->body),
-                .timeout = call->timeout,
-                .stall = call->stall,
-                .max_reply = call->max_reply,
+                .body = bytes_steal(&call->spec.body),
+                .timeout = call->spec.timeout,
+                .stall = call->spec.stall,
+                .max_reply = call->spec.max_reply,
         };
         int r;
 
         call->bearer = token ? strdup(token) : NULL;
         r = token && !call->bearer ? -ENOMEM : http_start(call->client->http, &spec, on_answer, call, &call->request);
-        call->body = bytes_steal(&spec.body); /* still here if http_start() did not take it */
+        call->spec.body = bytes_steal(&spec.body); /* still here if http_start() did not take it */
         if (r < 0)
                 return r;
         call_move(call, CALL_REQUEST);
@@ -210,13 +207,8 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
                 return -ENOMEM;
         call->client = client;
         client->n_calls++;
-        call->timeout = spec->timeout;
-        call->stall = spec->stall;
-        call->max_reply = spec->max_reply;
         call->done = done;
         call->userdata = userdata;
-        call->method = spec->method;
-        call->verb = spec->verb;
         call->resource = strdup(spec->resource);
         if (!call->resource)
                 return -ENOMEM;
@@ -225,10 +217,12 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
                 return r;
         if (http_url_check(call->url) == HTTP_URL_MALFORMED)
                 return -EINVAL;
-        call->body = bytes_steal(&spec->body);
+        call->spec = *spec;
+        call->spec.resource = call->resource;
+        spec->body = (Bytes){};
         r = call_begin(call);
         if (r < 0) {
-                spec->body = bytes_steal(&call->body);
+                spec->body = bytes_steal(&call->spec.body);
                 return r;
         }
         *ret = cleanup_steal(call);

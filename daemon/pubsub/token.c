@@ -40,7 +40,7 @@ struct TokenWait {
 struct Token {
         Http *http;
         const Credentials *credentials;
-        char *ca_file;
+        const char *ca_file;
         LoopWatch *serve; /* on when waits may be answered */
         TAILQ_HEAD(WaitList, TokenWait) waits;
         uint64_t last_serial;
@@ -330,14 +330,9 @@ int token_new(Loop *loop, Http *http, const Credentials *credentials, const char
         TAILQ_INIT(&token->waits);
         token->http = http;
         token->credentials = credentials;
+        token->ca_file = ca_file;
         token->backoff = (Backoff){ .initial = BACKOFF_INITIAL_USEC, .max = BACKOFF_MAX_USEC };
         token->refused_backoff = (Backoff){ .initial = REFUSED_INITIAL_USEC, .max = REFUSED_MAX_USEC };
-        if (ca_file) {
-                token->ca_file = strdup(ca_file);
-                if (!token->ca_file)
-                        return -ENOMEM;
-        }
-
         r = loop_add_defer(loop, token_serve, token, &token->serve);
         if (r < 0)
                 return r;
@@ -357,7 +352,6 @@ Token *token_free(Token *token) {
         (void) secret_free(token->held);
         (void) secret_free(token->old);
         (void) secret_free(token->value);
-        free(token->ca_file);
         free(token);
         return NULL;
 }

@@ -22,9 +22,8 @@ typedef struct TokenStatus {
         const char *detail; /* what failed and what to do; "" when nothing fails */
 } TokenStatus;
 
-/* *credentials* is borrowed; NULL: no token is needed (emulator), and every wait is answered with NULL at once.
- * *ca_file* as in HttpSpec.
- */
+/* Borrows all arguments. *credentials* NULL: no token is needed (emulator), and every wait is answered with NULL at
+ * once. *ca_file* as in HttpSpec. */
 int token_new(Loop *loop, Http *http, const Credentials *credentials, const char *ca_file, Token **ret);
 /* All waits must have been answered or cancelled. */
 Token *token_free(Token *token);
