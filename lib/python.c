@@ -28,8 +28,9 @@ static int bad(Parser *p, const char *what) {
         return fail(p, -EBADMSG, what);
 }
 
-static int put(Parser *p, const char *text) {
-        return bytes_append_text(p->json, text);
+/* Without memory, python_to_json() fails at its end. */
+static void put(Parser *p, const char *text) {
+        bytes_append_text(p->json, text);
 }
 
 static bool at(const Parser *p, char c) {
@@ -97,65 +98,48 @@ static int skip_lines(Parser *p) {
 
 /* ---- numbers ---- */
 
-/* Copies digits, without the single underscores that may stand between them. Returns the number of digits, or
- * -ENOMEM. */
-static int put_digits(Parser *p) {
-        int n = 0;
+/* Copies digits, without the single underscores that may stand between them. Returns how many were copied. */
+static size_t put_digits(Parser *p) {
+        size_t from = p->json->size;
 
-        for (; p->cursor < p->end && (bytes_is_digit(*p->cursor) || (n > 0 && at(p, '_'))); p->cursor++) {
-                int r;
+        for (; p->cursor < p->end; p->cursor++) {
+                bool between = at(p, '_') && p->json->size > from;
 
-                if (at(p, '_') && (p->cursor + 1 == p->end || !bytes_is_digit(p->cursor[1])))
-                        break;
-                if (at(p, '_'))
+                if (between && p->cursor + 1 < p->end && bytes_is_digit(p->cursor[1]))
                         continue;
-                r = bytes_append(p->json, p->cursor, 1);
-                if (r < 0)
-                        return r;
-                n++;
+                if (!bytes_is_digit(*p->cursor))
+                        break;
+                bytes_append(p->json, p->cursor, 1);
         }
-        return n;
+        return p->json->size - from;
 }
 
 /* Like put_digits(), but drops leading zeros. *ret_zeros* is true when there were any. */
-static int put_whole(Parser *p, bool *ret_zeros) {
-        size_t from = p->json->size, zeros = 0;
-        int n = put_digits(p);
+static size_t put_whole(Parser *p, bool *ret_zeros) {
+        size_t from = p->json->size, zeros = 0, n = put_digits(p);
 
-        while (n > 0 && zeros + 1 < (size_t) n && p->json->data[from + zeros] == '0')
+        while (zeros + 1 < n && p->json->data[from + zeros] == '0')
                 zeros++;
         if (zeros > 0) {
-                memmove(p->json->data + from, p->json->data + from + zeros, (size_t) n - zeros + 1);
+                memmove(p->json->data + from, p->json->data + from + zeros, n - zeros + 1);
                 p->json->size -= zeros;
         }
         *ret_zeros = zeros > 0;
         return n;
 }
 
-static int put_fraction(Parser *p) {
-        int r = put(p, ".");
-
+static void put_fraction(Parser *p) {
+        put(p, ".");
         p->cursor++;
-        if (r < 0)
-                return r;
-        r = put_digits(p);
-        if (r == 0)
-                return put(p, "0");
-        return r < 0 ? r : 0;
+        if (put_digits(p) == 0)
+                put(p, "0");
 }
 
 static int put_exponent(Parser *p) {
-        int r;
-
         p->cursor++;
-        r = put(p, at(p, '-') ? "e-" : at(p, '+') ? "e+" : "e");
-        if (r < 0)
-                return r;
+        put(p, at(p, '-') ? "e-" : at(p, '+') ? "e+" : "e");
         p->cursor += at(p, '-') || at(p, '+');
-        r = put_digits(p);
-        if (r == 0)
-                return bad(p, "an exponent without digits");
-        return r < 0 ? r : 0;
+        return put_digits(p) == 0 ? bad(p, "an exponent without digits") : 0;
 }
 
 static int digit_value(char c) {
@@ -201,30 +185,27 @@ static unsigned base_of(const Parser *p) {
         }
 }
 
-static bool is_fraction(const Parser *p, int digits) {
+static bool is_fraction(const Parser *p, size_t digits) {
         return at(p, '.') && (digits > 0 || (p->end - p->cursor > 1 && bytes_is_digit(p->cursor[1])));
 }
 
 /* Writes a number without its sign. *ret_integer* is true when it has neither fraction nor exponent. */
 static int put_unsigned(Parser *p, bool *ret_integer) {
-        size_t from = p->json->size;
+        size_t from = p->json->size, n;
         bool zeros;
-        int n, r = 0;
+        int r = 0;
 
         *ret_integer = true;
         if (base_of(p) > 0)
                 return put_based(p, base_of(p));
         n = put_whole(p, &zeros);
-        if (n < 0)
-                return n;
         if (is_fraction(p, n)) {
                 *ret_integer = false;
-                r = n > 0 ? 0 : put(p, "0");
-                if (r == 0)
-                        r = put_fraction(p);
+                put(p, n > 0 ? "" : "0");
+                put_fraction(p);
         } else if (n == 0)
                 return bad(p, "expected a number");
-        if (r == 0 && (at(p, 'e') || at(p, 'E'))) {
+        if (at(p, 'e') || at(p, 'E')) {
                 *ret_integer = false;
                 r = put_exponent(p);
         }
@@ -234,7 +215,7 @@ static int put_unsigned(Parser *p, bool *ret_integer) {
 }
 
 static int put_number(Parser *p) {
-        bool negative = false, integer = false;
+        bool negative = false, integer;
         size_t from = p->json->size;
         int r;
 
@@ -242,23 +223,22 @@ static int put_number(Parser *p) {
                 negative = *p->cursor++ == '-';
                 skip_blanks(p);
         }
-        r = negative ? put(p, "-") : 0;
-        if (r == 0)
-                r = put_unsigned(p, &integer);
+        put(p, negative ? "-" : "");
+        r = put_unsigned(p, &integer);
         if (r < 0)
                 return r;
         if (p->cursor < p->end && (is_letter(*p->cursor) || bytes_is_digit(*p->cursor) || at(p, '.')))
                 return bad(p, "a number that goes on with something else");
         if (integer && negative && strcmp(p->json->data + from, "-0") == 0) { /* an integer has no negative zero */
                 p->json->size = from;
-                return put(p, "0");
+                put(p, "0");
         }
         return 0;
 }
 
 /* ---- text ---- */
 
-static int put_plain(Parser *p, const char *data, size_t size) {
+static void put_plain(Parser *p, const char *data, size_t size) {
         char escape[8];
 
         for (size_t from = 0, i = 0; from < size; from = ++i) {
@@ -270,11 +250,10 @@ static int put_plain(Parser *p, const char *data, size_t size) {
                 (void) snprintf(escape, sizeof(escape), "\\u%04x", (unsigned char) data[i]);
                 put(p, escape);
         }
-        return bytes_result(p->json);
 }
 
 static int put_code_point(Parser *p, uint32_t c) {
-        unsigned char utf8[4];
+        unsigned char utf8[4] = { (unsigned char) c };
         size_t size;
 
         if (c > CODE_POINT_MAX)
@@ -282,14 +261,12 @@ static int put_code_point(Parser *p, uint32_t c) {
         if (c >= 0xd800 && c <= 0xdfff)
                 return fail(p, -EILSEQ, "half of a surrogate pair, which has no UTF-8 form");
         size = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-        if (size == 1) {
-                utf8[0] = (unsigned char) c;
-                return put_plain(p, (const char *) utf8, 1);
-        }
         for (size_t i = size - 1; i > 0; i--, c >>= 6)
                 utf8[i] = (unsigned char) (0x80 | (c & 0x3f));
-        utf8[0] = (unsigned char) ((0xf00u >> size) | c);
-        return bytes_append(p->json, utf8, size);
+        if (size > 1)
+                utf8[0] = (unsigned char) ((0xf00u >> size) | c);
+        put_plain(p, (const char *) utf8, size);
+        return 0;
 }
 
 /* Reads the code of a character: up to *most* digits; a hexadecimal one must have all of them. */
@@ -324,11 +301,9 @@ static int put_escape(Parser *p) {
         if (at(p, 'N'))
                 return bad(p, "a character by its name (\\N) is not understood");
         letter = memchr(letters, *p->cursor, sizeof(letters) - 1);
-        if (letter) {
-                p->cursor++;
-                return put_plain(p, &meanings[letter - letters], 1);
-        }
-        return put_plain(p, "\\", 1); /* an unknown escape stays as it is */
+        put_plain(p, letter ? &meanings[letter - letters] : "\\", 1); /* an unknown escape stays as it is */
+        p->cursor += letter != NULL;
+        return 0;
 }
 
 typedef struct Quote {
@@ -346,21 +321,24 @@ static bool take_quote(Parser *p, Quote quote) {
 static int put_piece(Parser *p, Quote quote) {
         const char *begin = p->cursor;
 
-        if (take_word(p, "\r\n") || take(p, '\n') || take(p, '\r'))
-                return quote.triple ? put_plain(p, "\n", 1) : bad(p, "a line that ends within a text");
+        if (take_word(p, "\r\n") || take(p, '\n') || take(p, '\r')) {
+                put(p, "\\u000a");
+                return quote.triple ? 0 : bad(p, "a line that ends within a text");
+        }
+        if (at(p, '\0'))
+                return bad(p, "a NUL");
         if (take(p, '\\')) {
                 if (!quote.raw)
                         return put_escape(p);
                 if (p->cursor < p->end && !at(p, '\n') && !at(p, '\r'))
                         p->cursor++; /* a raw text: a quote after a backslash does not end it */
-                return put_plain(p, begin, (size_t) (p->cursor - begin));
-        }
-        if (at(p, '\0'))
-                return bad(p, "a NUL");
-        for (p->cursor++; p->cursor < p->end; p->cursor++)
-                if (at(p, quote.mark) || at(p, '\\') || at(p, '\n') || at(p, '\r') || at(p, '\0'))
-                        break;
-        return put_plain(p, begin, (size_t) (p->cursor - begin));
+        } else
+                do
+                        p->cursor++;
+                while (p->cursor < p->end && !at(p, quote.mark) && !at(p, '\\') && !at(p, '\n') && !at(p, '\r') &&
+                        !at(p, '\0'));
+        put_plain(p, begin, (size_t) (p->cursor - begin));
+        return 0;
 }
 
 static int put_quoted(Parser *p, bool raw) {
@@ -390,8 +368,9 @@ static bool is_text(const Parser *p) {
 
 /* Several texts in a row become one. */
 static int put_texts(Parser *p) {
-        int r = put(p, "\"");
+        int r = 0;
 
+        put(p, "\"");
         while (r == 0 && is_text(p)) {
                 bool raw = at(p, 'r') || at(p, 'R');
 
@@ -401,16 +380,19 @@ static int put_texts(Parser *p) {
                 if (r == 0)
                         skip_blanks(p);
         }
-        return r < 0 ? r : put(p, "\"");
+        put(p, "\"");
+        return r;
 }
 
 /* ---- brackets ---- */
 
-static int open_bracket(Parser *p) {
+static int open_bracket(Parser *p, const char *json) {
         if (p->depth == p->max_depth)
                 return fail(p, -E2BIG, "too many brackets within each other");
         p->depth++;
         p->cursor++;
+        put(p, json);
+        skip_blanks(p);
         return 0;
 }
 
@@ -424,6 +406,7 @@ static int go_on(Parser *p, char closing, bool *ret_comma) {
                 p->depth--;
                 return 0;
         }
+        put(p, ",");
         return *ret_comma ? 1 : bad(p, "expected a comma or a closing bracket");
 }
 
@@ -432,37 +415,29 @@ static int go_on(Parser *p, char closing, bool *ret_comma) {
 static int put_list(Parser *p, char closing) {
         size_t place = p->json->size;
         bool comma = closing == ']', tuple = comma;
-        int r, more, value = VALUE_NESTED;
+        int r = open_bracket(p, comma ? "[" : " "), more, value = VALUE_NESTED;
 
-        r = open_bracket(p);
-        if (r == 0)
-                r = put(p, comma ? "[" : " ");
         if (r < 0)
                 return r;
-        skip_blanks(p);
         more = !take(p, closing);
         if (!more) {
                 p->depth--;
                 tuple = true;
         }
         while (more) {
-                r = parse_value(p, false);
-                if (r < 0)
-                        return r;
-                value = r;
+                value = parse_value(p, false);
+                if (value < 0)
+                        return value;
                 more = go_on(p, closing, &comma);
                 if (more < 0)
                         return more;
                 tuple |= comma;
-                r = more ? put(p, ",") : 0;
-                if (r < 0)
-                        return r;
         }
         if (!tuple)
                 return value;
         p->json->data[place] = '[';
-        r = put(p, "]");
-        return r < 0 ? r : VALUE_NESTED;
+        put(p, "]");
+        return VALUE_NESTED;
 }
 
 static int put_pair(Parser *p) {
@@ -475,23 +450,17 @@ static int put_pair(Parser *p) {
         skip_blanks(p);
         if (!take(p, ':'))
                 return bad(p, "expected a colon");
-        r = put(p, ":");
-        if (r < 0)
-                return r;
+        put(p, ":");
         skip_blanks(p);
         return parse_value(p, false);
 }
 
 static int put_dict(Parser *p) {
         bool comma;
-        int r, more;
+        int r = open_bracket(p, "{"), more;
 
-        r = open_bracket(p);
-        if (r == 0)
-                r = put(p, "{");
         if (r < 0)
                 return r;
-        skip_blanks(p);
         more = !take(p, '}');
         p->depth -= !more;
         while (more) {
@@ -501,12 +470,9 @@ static int put_dict(Parser *p) {
                 more = go_on(p, '}', &comma);
                 if (more < 0)
                         return more;
-                r = more ? put(p, ",") : 0;
-                if (r < 0)
-                        return r;
         }
-        r = put(p, "}");
-        return r < 0 ? r : VALUE_NESTED;
+        put(p, "}");
+        return VALUE_NESTED;
 }
 
 /* ---- values ---- */
@@ -520,18 +486,19 @@ static int put_name(Parser *p) {
                 if (take_word(p, names[i].python)) {
                         if (p->cursor < p->end && (is_letter(*p->cursor) || bytes_is_digit(*p->cursor)))
                                 break;
-                        return put(p, names[i].json);
+                        put(p, names[i].json);
+                        return 0;
                 }
         return bad(p, "expected a value");
 }
 
 static int put_scalar(Parser *p, bool key) {
-        int r = key ? put(p, "\"") : 0;
+        const char *quote = key ? "\"" : "";
+        int r;
 
-        if (r == 0)
-                r = at(p, '-') || at(p, '+') || at(p, '.') || bytes_is_digit(*p->cursor) ? put_number(p) : put_name(p);
-        if (r == 0 && key)
-                r = put(p, "\"");
+        put(p, quote);
+        r = at(p, '-') || at(p, '+') || at(p, '.') || bytes_is_digit(*p->cursor) ? put_number(p) : put_name(p);
+        put(p, quote);
         return r < 0 ? r : VALUE_PLAIN;
 }
 
@@ -559,20 +526,20 @@ static int parse_value(Parser *p, bool key) {
 int python_to_json(Slice text, unsigned max_depth, Bytes *json, PythonError *ret) {
         const char *begin = text.size > 0 ? text.data : "";
         Parser p = { begin, begin, begin + text.size, 0, max_depth, json, ret };
-        int r;
+        int r = bytes_reserve(json, text.size);
 
+        if (r < 0)
+                return r;
         if (!bytes_is_utf8(begin, text.size))
                 return fail(&p, -EILSEQ, "not UTF-8");
         while (at(&p, ' ') || at(&p, '\t')) /* literal_eval() ignores them */
                 p.cursor++;
         r = skip_lines(&p);
-        if (r < 0)
-                return r;
-        r = parse_value(&p, false);
-        if (r < 0)
-                return r;
-        r = skip_lines(&p);
-        if (r < 0)
-                return r;
-        return p.cursor == p.end ? 0 : bad(&p, "something behind the value");
+        if (r == 0)
+                r = parse_value(&p, false);
+        if (r >= 0)
+                r = skip_lines(&p);
+        if (r == 0 && p.cursor < p.end)
+                r = bad(&p, "something behind the value");
+        return bytes_result(json) < 0 ? bytes_result(json) : r; /* without memory, nothing said above is true */
 }
