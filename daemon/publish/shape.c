@@ -40,6 +40,7 @@ typedef struct Shape {
         Column columns[COLUMNS_MAX];
         size_t n_columns;
         size_t n_items;
+        int error; /* the first; after it nothing is added to the list, and the rest does not matter */
 } Shape;
 
 /* An item that is becoming a reading. */
@@ -64,6 +65,13 @@ static void item_done(Item *item) {
         bytes_done(&item->payload);
 }
 
+/* Notes *r* when it is an error. Returns true when it is a positive outcome. */
+static bool shape_got(Shape *s, int r) {
+        if (r < 0 && s->error == 0)
+                s->error = r;
+        return r > 0;
+}
+
 /* Notes something odd: "has no number in state (warm); it is left out". *what* and *instead* are constant texts;
  * *place* and the value may be cut. */
 static void shape_note(const Shape *s, const Item *item, const char *what, const char *place, const char *instead) {
@@ -79,20 +87,19 @@ static void shape_note(const Shape *s, const Item *item, const char *what, const
 
 /* ---- input that cannot be read ---- */
 
-static int shape_keep_unread(Shape *s, Slice raw, const char *reason) {
+static void shape_keep_unread(Shape *s, Slice raw, const char *reason) {
         _cleanup_bytes_ Bytes payload = {};
-        int r;
 
         if (s->outcome.unreadable++ == 0)
                 text_copy(s->outcome.reason, sizeof(s->outcome.reason), reason);
         if (s->outcome.unreadable > UNREADABLE_MAX) {
                 s->list->n_dropped++;
-                return 0;
+                return;
         }
-        r = bytes_append(&payload, raw.data, raw.size);
-        if (r < 0)
-                return r;
-        return reading_list_add_unreadable(s->list, s->origin->source, s->origin->topic ?: "", reason, &payload);
+        shape_got(s, bytes_append(&payload, raw.data, raw.size));
+        if (s->error == 0)
+                shape_got(s, reading_list_add_unreadable(
+                                     s->list, s->origin->source, s->origin->topic ?: "", reason, &payload));
 }
 
 /* ---- pointers ---- */
@@ -110,27 +117,22 @@ static int column_add(void *userdata, const PointerMatch *match) {
         return 0;
 }
 
-/* Returns the column of a pointer with `*`, which is filled at the first call; NULL: there are too many. 0, or
- * -ENOMEM. */
-static int shape_column(Shape *s, const char *pointer, Column **ret) {
+/* Returns the column of a pointer with `*`, which is filled at the first call; NULL: there are too many. */
+static Column *shape_column(Shape *s, const char *pointer) {
         Column *column;
         int r;
 
-        *ret = NULL;
         for (size_t i = 0; i < s->n_columns; i++)
-                if (strcmp(s->columns[i].pointer, pointer) == 0) {
-                        *ret = &s->columns[i];
-                        return 0;
-                }
+                if (strcmp(s->columns[i].pointer, pointer) == 0)
+                        return &s->columns[i];
         if (s->n_columns == COLUMNS_MAX)
-                return 0;
+                return NULL;
         column = &s->columns[s->n_columns];
         *column = (Column){ .pointer = pointer, .n_stars = pointer_count_stars(pointer) };
         s->n_columns++;
         r = pointer_each(s->document, pointer, column_add, column);
-        if (r >= 0)
-                *ret = column;
-        return r == -ENOMEM ? r : 0;
+        shape_got(s, r == -ENOMEM ? r : 0);
+        return r < 0 ? NULL : column;
 }
 
 static bool column_stands_beside(const Column *column, size_t index, const PointerMatch *match) {
@@ -154,118 +156,96 @@ static bool column_find(Column *column, const PointerMatch *match, Slice *ret) {
         return false;
 }
 
-/* Finds the value of a configured pointer for this item. 1; 0: there is none; -ENOMEM. */
-static int item_find(Shape *s, const Item *item, const char *pointer, Slice *ret) {
+/* Finds the value of a configured pointer for this item. */
+static bool item_find(Shape *s, const Item *item, const char *pointer, Slice *ret) {
         Column *column;
-        int r;
 
         if (pointer_count_stars(pointer) == 0)
                 return pointer_find(item->object, pointer, ret);
-        r = shape_column(s, pointer, &column);
-        return column ? column_find(column, item->match, ret) : r;
+        column = shape_column(s, pointer);
+        return column && column_find(column, item->match, ret);
 }
 
 /* ---- id, name, time ---- */
 
 /* Like item_word(), for "*": the key or index that the last `*` stood for. */
-static int item_star(const Item *item, Bytes *text) {
+static bool item_star(Shape *s, const Item *item, Bytes *text) {
         const PointerStar *star;
-        int r;
 
         if (item->match->n_stars == 0)
-                return 0;
+                return false;
         star = &item->match->stars[item->match->n_stars - 1];
-        if (!star->key.data) {
-                r = bytes_append_format(text, "%zu", star->index);
-                return r < 0 ? r : 1;
-        }
-        /* including its quotes */
-        return match_text((Slice){ star->key.data - 1, star->key.size + 2 }, text);
+        if (star->key.data) /* including its quotes */
+                return shape_got(s, match_text((Slice){ star->key.data - 1, star->key.size + 2 }, text));
+        shape_got(s, bytes_append_format(text, "%zu", star->index));
+        return true;
 }
 
-/* Reads what `id` or `name` says: a pointer, "*", or a text. null counts as no value, as in a member. 1; 0: there is
- * none; -ENOMEM. */
-static int item_word(Shape *s, const Item *item, const char *word, Bytes *text) {
+/* Reads what `id` or `name` says: a pointer, "*", or a text. null counts as no value, as in a member. */
+static bool item_word(Shape *s, const Item *item, const char *word, Bytes *text) {
         Slice value;
-        int r;
 
         bytes_cut(text, 0);
         if (strcmp(word, "*") == 0)
-                return item_star(item, text);
-        if (word[0] == '/') {
-                r = item_find(s, item, word, &value);
-                if (r <= 0)
-                        return r;
-                return slice_equal(value, "null") ? 0 : match_text(value, text);
-        }
-        r = bytes_append_text(text, word);
-        return r < 0 ? r : 1;
+                return item_star(s, item, text);
+        if (word[0] == '/')
+                return item_find(s, item, word, &value) && !slice_equal(value, "null") &&
+                       shape_got(s, match_text(value, text));
+        shape_got(s, bytes_append_text(text, word));
+        return true;
 }
 
 static bool is_good_id(const Bytes *id) {
         return id->size > 0 && id->size <= ID_MAX && !text_has_controls(id->data, id->size);
 }
 
-/* Finds the id. *ret_why gets the reason if there is none. 0, or -ENOMEM. */
-static int item_take_id(Shape *s, Item *item, const char **ret_why) {
+/* Finds the id. Returns the reason if there is none. */
+static const char *item_take_id(Shape *s, Item *item) {
         const ShapeConfig *config = s->config;
-        int r;
 
-        r = config->id ? item_word(s, item, config->id, &item->id) : 0;
-        if (r < 0 || (r > 0 && is_good_id(&item->id)))
-                return r < 0 ? r : 0;
-        if (config->id && !s->origin->id) {
-                *ret_why = "there is no usable id where `id` points";
-                return 0;
-        }
+        if (config->id && item_word(s, item, config->id, &item->id) && is_good_id(&item->id))
+                return NULL;
+        if (config->id && !s->origin->id)
+                return "there is no usable id where `id` points";
         bytes_cut(&item->id, 0);
-        r = bytes_append_text(&item->id, s->origin->id ?: s->origin->source);
-        if (r == 0 && !is_good_id(&item->id))
-                *ret_why = "its id is empty, too long, or holds a control character";
-        return r;
+        shape_got(s, bytes_append_text(&item->id, s->origin->id ?: s->origin->source));
+        return is_good_id(&item->id) ? NULL : "its id is empty, too long, or holds a control character";
 }
 
-static int item_take_name(Shape *s, Item *item) {
+static void item_take_name(Shape *s, Item *item) {
         const ShapeConfig *config = s->config;
         const char *known = config_map_get(&config->names, item->id.data);
-        int r = 0;
 
-        if (!known && config->name) {
-                r = item_word(s, item, config->name, &item->name);
-                item->has_name = r > 0;
+        if (!known && config->name && item_word(s, item, config->name, &item->name)) {
+                item->has_name = true;
+                return;
         }
         known = known ?: s->origin->name;
-        if (r != 0 || !known)
-                return r < 0 ? r : 0;
-        bytes_cut(&item->name, 0);
+        if (!known)
+                return;
         item->has_name = true;
-        return bytes_append_text(&item->name, known);
+        bytes_cut(&item->name, 0);
+        shape_got(s, bytes_append_text(&item->name, known));
 }
 
-static int item_take_time(Shape *s, Item *item) {
+static void item_take_time(Shape *s, Item *item) {
         const ShapeConfig *config = s->config;
         Slice value;
         int64_t msec;
-        int r;
 
         (void) clock_format_rfc3339(s->origin->arrived, item->request_at);
         if (!config->time)
-                return 0;
+                return;
         bytes_cut(&item->text, 0);
-        r = item_find(s, item, config->time, &value);
-        if (r > 0)
-                r = match_text(value, &item->text);
-        if (r > 0)
-                r = shape_time(item->text.data, (ShapeTime) config->time_format, &msec);
-        if (r <= 0) {
+        if (!item_find(s, item, config->time, &value) || !shape_got(s, match_text(value, &item->text)) ||
+                !shape_got(s, shape_time(item->text.data, (ShapeTime) config->time_format, &msec))) {
                 item->odd_time = bytes_steal(&item->text);
-                return r < 0 ? r : 0;
+                return;
         }
         item->has_time = true;
         (void) clock_format_rfc3339((usec_t) msec * USEC_PER_MSEC, item->measured_at);
         if (config->once_per == SHAPE_MEASUREMENT)
                 memcpy(item->request_at, item->measured_at, sizeof(item->request_at));
-        return 0;
 }
 
 /* ---- members ---- */
@@ -304,105 +284,79 @@ static bool is_same(const char *ours, const char *theirs) {
 }
 
 /* Appends `_` to *name* until neither we nor the item use it. */
-static int item_free_name(const Shape *s, const Item *item, Bytes *name) {
+static void item_free_name(Shape *s, const Item *item, Bytes *name) {
         Slice ignored;
-        int r;
 
-        do {
-                r = bytes_append_text(name, "_");
-                if (r < 0)
-                        return r;
-        } while (item_own(s, item, name->data, &ignored) || match_find(item->object, name->data, &ignored));
-        return 0;
+        do
+                shape_got(s, bytes_append_text(name, "_"));
+        while (s->error == 0 &&
+                (item_own(s, item, name->data, &ignored) || match_find(item->object, name->data, &ignored)));
 }
 
-static int item_write(Item *item, const char *name, size_t name_size, Slice value) {
+static void item_write(Item *item, const char *name, size_t name_size, Slice value) {
         bytes_append_text(&item->payload, item->payload.size > 1 ? "," : "");
         bytes_append_json_string(&item->payload, name, name_size);
         bytes_append_text(&item->payload, ":");
-        return bytes_append(&item->payload, value.data, value.size);
+        bytes_append(&item->payload, value.data, value.size);
 }
 
 /* Adds a member of the item, or one of its `fields`. Changes *name*. */
-static int item_add(Shape *s, Item *item, Bytes *name, Slice value) {
+static void item_add(Shape *s, Item *item, Bytes *name, Slice value) {
+        bool is_text = shape_got(s, match_text(value, &item->text));
         _cleanup_bytes_ Bytes number = {};
         const char *own;
         Slice ignored;
-        int is_text = match_text(value, &item->text), r;
 
-        if (is_text < 0)
-                return is_text;
         if (is_text && text_is_among(item->text.data, (const char *const *) s->config->missing ?: missing))
-                return 0;
+                return;
         if (is_text && value.data[0] == '"' && text_is_among(name->data, (const char *const *) s->config->numbers)) {
-                r = shape_number(item->text.data, s->config->thousands, &number);
-                if (r < 0)
-                        return r;
-                if (r == 0) {
-                        shape_note(s, item, "number", name->data, "it is left out");
-                        return 0;
-                }
+                if (!shape_got(s, shape_number(item->text.data, s->config->thousands, &number)))
+                        return shape_note(s, item, "number", name->data, "it is left out");
                 value = (Slice){ number.data, number.size };
         }
         item->n_members++;
         own = item_own(s, item, name->data, &ignored);
         if (own && is_text && is_same(own, item->text.data))
-                return 0;
-        if (own) {
-                r = item_free_name(s, item, name);
-                if (r < 0)
-                        return r;
-        }
-        return item_write(item, name->data, name->size, value);
+                return;
+        if (own)
+                item_free_name(s, item, name);
+        item_write(item, name->data, name->size, value);
 }
 
-static int item_add_fields(Shape *s, Item *item) {
+static void item_add_fields(Shape *s, Item *item) {
         _cleanup_bytes_ Bytes name = {};
         Slice value;
-        int r;
 
-        for (size_t i = 0; i < s->config->fields.n; i++) {
+        for (size_t i = 0; s->error == 0 && i < s->config->fields.n; i++) {
                 const ConfigPair *field = &s->config->fields.items[i];
 
-                r = item_find(s, item, field->values[0], &value);
-                if (r == 0)
+                if (!item_find(s, item, field->values[0], &value))
                         continue;
                 bytes_cut(&name, 0);
-                if (r > 0)
-                        r = bytes_append_text(&name, field->name);
-                if (r == 0)
-                        r = item_add(s, item, &name, value);
-                if (r < 0)
-                        return r;
+                shape_got(s, bytes_append_text(&name, field->name));
+                if (s->error == 0)
+                        item_add(s, item, &name, value);
         }
-        return 0;
 }
 
-/* ITEM_WITHOUT_FORM: a text of the item has no UTF-8 form, so it cannot become a reading. */
-enum { ITEM_DONE = 0, ITEM_WITHOUT_FORM = 1 };
-
-static int item_add_members(Shape *s, Item *item) {
+/* False when a name has no UTF-8 form, so that the item cannot become a reading. */
+static bool item_add_members(Shape *s, Item *item) {
         _cleanup_bytes_ Bytes name = {};
         JsonReader reader;
         Slice value;
-        int r;
 
         json_reader_init(&reader, item->object.data, item->object.size, JSON_READER_DEPTH);
         (void) json_reader_next(&reader); /* the brace */
-        while (json_reader_next(&reader) == JSON_KEY) {
+        while (s->error == 0 && json_reader_next(&reader) == JSON_KEY) {
                 const Slice key = { reader.slice.data - 1, reader.slice.size + 2 };
 
-                r = match_text(key, &name);
-                if (r <= 0)
-                        return r < 0 ? r : ITEM_WITHOUT_FORM;
-                r = json_reader_skip(&reader, &value);
-                if (r < 0)
-                        return r;
-                r = item_add(s, item, &name, value);
-                if (r < 0)
-                        return r;
+                if (!shape_got(s, match_text(key, &name)))
+                        return false;
+                shape_got(s, json_reader_skip(&reader, &value));
+                if (s->error == 0)
+                        item_add(s, item, &name, value);
         }
-        return 0;
+        return true;
 }
 
 /* ---- the reading ---- */
@@ -415,7 +369,7 @@ static void item_write_text(Item *item, const char *name, size_t name_size, cons
 }
 
 /* Writes our own members after those of the item. */
-static int item_write_own(Shape *s, Item *item) {
+static void item_write_own(Shape *s, Item *item) {
         static const char *const names[] = { "source", "id", "name", "request_at", "measured_at" };
         Slice rest = {}, label, value;
 
@@ -429,11 +383,11 @@ static int item_write_own(Shape *s, Item *item) {
                 if (own)
                         item_write_text(item, names[i], strlen(names[i]), own, strlen(own));
         }
-        return bytes_append_text(&item->payload, "}");
+        shape_got(s, bytes_append_text(&item->payload, "}"));
 }
 
 /* Returns 64 bits of a hash of labels and payload: it is the same when the same measurement is fetched twice. */
-static int item_hash(const Shape *s, const Item *item, uint64_t *ret) {
+static uint64_t item_hash(Shape *s, const Item *item) {
         const Bytes *const parts[] = { s->origin->labels, &item->odd_time, &item->payload };
         _cleanup_bytes_ Bytes all = {};
         char hex[SHA256_HEX_SIZE];
@@ -441,23 +395,10 @@ static int item_hash(const Shape *s, const Item *item, uint64_t *ret) {
         for (size_t i = 0; i < ELEMENTSOF(parts); i++)
                 if (parts[i])
                         bytes_append(&all, parts[i]->data, parts[i]->size);
-        if (bytes_result(&all) < 0)
-                return bytes_result(&all);
+        shape_got(s, bytes_result(&all));
         (void) sha256_hex(all.data, all.size, hex);
         hex[16] = '\0';
-        *ret = strtoull(hex, NULL, 16);
-        return 0;
-}
-
-/* Names a point of a history whose time cannot be read. The text of the time distinguishes points, so this is called
- * before our own members are in the payload. Without a history such a time may be that of a clock that was not set, the
- * same for all; then the value counts as new. */
-static int item_name_untimed(const Shape *s, const Item *item, char name[static UNTIMED_MAX]) {
-        uint64_t hash;
-        int r = item_hash(s, item, &hash);
-
-        (void) snprintf(name, UNTIMED_MAX, "%s:%016" PRIx64, item->id.data, r < 0 ? 0 : hash);
-        return r;
+        return strtoull(hex, NULL, 16);
 }
 
 /* Notes a missing time, but only for readings: a module that cannot be reached has neither a time nor a value. */
@@ -469,7 +410,8 @@ static void item_note_time(Shape *s, Item *item) {
         shape_note(s, item, "time", s->config->time, "that of its arrival is taken");
 }
 
-static int item_put(Shape *s, Item *item) {
+/* False when a text has no UTF-8 form. */
+static bool item_put(Shape *s, Item *item) {
         bool once = item->has_time && s->config->once_per == SHAPE_MEASUREMENT,
              untimed = s->origin->history && item->odd_time.data && strpbrk(item->odd_time.data, "0123456789");
         ReadingOrigin origin = {
@@ -480,76 +422,72 @@ static int item_put(Shape *s, Item *item) {
                 .labels = s->origin->labels,
         };
         char name[UNTIMED_MAX];
-        int r;
 
-        r = untimed ? item_name_untimed(s, item, name) : 0;
-        if (r == 0)
-                r = item_write_own(s, item);
-        if (r < 0)
-                return r;
-        r = shape_text_has_form((Slice){ item->payload.data, item->payload.size });
-        if (r <= 0)
-                return r < 0 ? r : ITEM_WITHOUT_FORM;
-        origin.unique = once ? 0 : s->origin->random();
+        /* Names a point of a history whose time cannot be read. The text of the time distinguishes points, so this
+         * comes before our own members are in the payload. Without a history such a time may be that of a clock that
+         * was not set, the same for all; then the value counts as new. */
+        if (untimed)
+                (void) snprintf(name, sizeof(name), "%s:%016" PRIx64, item->id.data, item_hash(s, item));
+        item_write_own(s, item);
+        if (s->error < 0)
+                return true;
+        if (!shape_got(s, shape_text_has_form((Slice){ item->payload.data, item->payload.size })))
+                return false;
+        origin.unique = once ? item_hash(s, item) : s->origin->random();
         origin.seen = untimed ? name : NULL;
-        r = once ? item_hash(s, item, &origin.unique) : 0;
-        if (r < 0)
-                return r;
-        r = reading_list_add(s->list, &origin, &item->payload);
-        if (r < 0)
-                return r;
+        if (s->error == 0)
+                shape_got(s, reading_list_add(s->list, &origin, &item->payload));
+        if (s->error < 0)
+                return true;
         item_note_time(s, item);
         s->outcome.readings++;
-        return 0;
+        return true;
 }
 
-/* Makes an object of the item. *ret_why gets the reason if that is not possible. */
-static int item_begin(Shape *s, Item *item, const char **ret_why) {
+/* Makes an object of the item. Returns the reason if that is not possible. */
+static const char *item_begin(Shape *s, Item *item) {
         Slice value = item->match->value;
         const char *field = s->origin->field ?: "value";
 
         item->object = value;
         if (value.data[0] == '[' && s->config->fields.n == 0)
-                *ret_why = "it is a list, whose values `fields` would have to name";
+                return "it is a list, whose values `fields` would have to name";
         if (value.data[0] == '{' || value.data[0] == '[')
-                return 0;
+                return NULL;
         bytes_append_text(&item->bare, "{");
         bytes_append_json_string(&item->bare, field, strlen(field));
-        bytes_append_format(&item->bare, ":%.*s}", (int) value.size, value.data);
+        shape_got(s, bytes_append_format(&item->bare, ":%.*s}", (int) value.size, value.data));
         item->object = (Slice){ item->bare.data, item->bare.size };
-        return bytes_result(&item->bare);
+        return NULL;
 }
 
-static int item_shape(Shape *s, Item *item) {
-        const char *why = NULL;
-        int r;
+static void item_shape(Shape *s, Item *item) {
+        const char *why = item_begin(s, item);
+        bool has_form = true;
 
-        r = item_begin(s, item, &why);
-        if (r < 0)
-                return r;
+        if (s->error < 0)
+                return;
         if (!why && !match_test(&s->config->where, item->object)) {
                 s->outcome.passed_over++;
-                return 0;
+                return;
         }
-        r = why ? 0 : item_take_id(s, item, &why);
-        if (r == 0 && why)
-                return shape_keep_unread(s, item->match->value, why);
-        if (r == 0)
-                r = item_take_name(s, item);
-        if (r == 0)
-                r = item_take_time(s, item);
-        if (r == 0)
-                r = bytes_append_text(&item->payload, "{");
-        if (r < 0)
-                return r;
-        r = s->config->fields.n > 0 ? item_add_fields(s, item) : item_add_members(s, item);
-        if (r == ITEM_DONE && item->n_members > 0)
-                r = item_put(s, item);
-        else if (r == ITEM_DONE)
-                s->outcome.passed_over++;
-        if (r == ITEM_WITHOUT_FORM)
-                r = shape_keep_unread(s, item->match->value, "a text in it is cut in the middle of a character");
-        return r;
+        why = why ?: item_take_id(s, item);
+        if (s->error == 0 && !why) {
+                item_take_name(s, item);
+                item_take_time(s, item);
+                shape_got(s, bytes_append_text(&item->payload, "{"));
+                if (s->config->fields.n > 0)
+                        item_add_fields(s, item);
+                else
+                        has_form = item_add_members(s, item);
+                if (has_form && item->n_members > 0)
+                        has_form = item_put(s, item);
+                else
+                        s->outcome.passed_over += has_form;
+                why = has_form ? NULL : "a text in it is cut in the middle of a character";
+        }
+        if (s->error == 0 && why)
+                shape_keep_unread(s, item->match->value, why);
 }
 
 /* ---- the items ---- */
@@ -557,8 +495,11 @@ static int item_shape(Shape *s, Item *item) {
 static int shape_item(Shape *s, const PointerMatch *match) {
         _cleanup_(item_done) Item item = { .match = match };
 
-        if (s->n_items++ < SHAPE_ITEMS_MAX)
-                return s->list ? item_shape(s, &item) : 0;
+        if (s->n_items++ < SHAPE_ITEMS_MAX) {
+                if (s->list)
+                        item_shape(s, &item);
+                return s->error;
+        }
         if (s->origin->note)
                 s->origin->note(s->origin->userdata, "items", "",
                         "more than " TEXT_OF(SHAPE_ITEMS_MAX) " items in one answer; the rest is left out");
@@ -608,16 +549,15 @@ int shape_read(
         int r;
 
         r = shape_text_read(document, &made, &s.document, why);
-        if (r > 0)
-                r = shape_keep_unread(&s, document, why);
+        if (shape_got(&s, r))
+                shape_keep_unread(&s, document, why);
         else if (r == 0)
-                r = shape_items(&s);
+                shape_got(&s, shape_items(&s));
         for (size_t i = 0; i < s.n_columns; i++)
                 free(s.columns[i].matches);
-        if (r < 0)
-                return r;
-        *ret = s.outcome;
-        return 0;
+        if (s.error == 0)
+                *ret = s.outcome;
+        return s.error;
 }
 
 size_t shape_count(const ShapeConfig *config, Slice document) {
