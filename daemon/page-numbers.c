@@ -159,6 +159,16 @@ static int scan_number(Scan *scan, unsigned depth) {
         return r;
 }
 
+/* Doors, leaks and switches say nothing else: it is drawn as 1 or 0. */
+static int scan_truth(Scan *scan, bool truth, unsigned depth) {
+        if (depth == 1 && strcmp(scan->path, "/online") == 0) {
+                scan->found->offline = scan->found->offline || !truth;
+                return 0;
+        }
+        scan->reader.slice = (Slice){ truth ? "1" : "0", 1 };
+        return scan_number(scan, depth);
+}
+
 /* ---- the way down ---- */
 
 /* Adds one reference token to the path (RFC 6901 section 3). */
@@ -203,7 +213,7 @@ static int scan_past(Scan *scan, int token) {
         size_t open = 0;
 
         for (; token >= 0; token = json_reader_next(&scan->reader)) {
-                scan->found->beyond += token == JSON_NUMBER;
+                scan->found->beyond += token == JSON_NUMBER || token == JSON_TRUE || token == JSON_FALSE;
                 open += token == JSON_OBJECT || token == JSON_ARRAY;
                 open -= token == JSON_OBJECT_END || token == JSON_ARRAY_END;
                 if (open == 0)
@@ -264,9 +274,9 @@ static int scan_value(Scan *scan, int token, unsigned depth) {
                 if (depth == 3)
                         scan_created(scan);
                 return depth == 1 ? scan_string(scan) : 0;
+        case JSON_TRUE:
         case JSON_FALSE:
-                scan->found->offline = scan->found->offline || (depth == 1 && strcmp(scan->path, "/online") == 0);
-                return 0;
+                return scan_truth(scan, token == JSON_TRUE, depth);
         default:
                 return 0;
         }

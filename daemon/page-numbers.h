@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Finds fields in a message without configuration: which device it is about, its time, and every number in it, at any
- * depth, under its JSON pointer. So a new kind of sensor appears by itself. Pure. */
+ * depth, under its JSON pointer; true is 1, false is 0. So a new kind of sensor appears by itself. Pure. */
 
 #include "lib/bytes.h"
 #include "pubsub/wire.h"

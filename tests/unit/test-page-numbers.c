@@ -76,6 +76,23 @@ static void test_controls(void **state) {
         page_numbers_done(&found);
 }
 
+/* Zigbee2MQTT says of a door and of a leak nothing but this. */
+static void test_true_and_false(void **state) {
+        PageFound found = {};
+
+        assert_int_equal(
+                LOOK(&found,
+                        "{\"contact\":true,\"water_leak\":false,\"online\":true,\"type\":true,\"in\":{\"online\":false}}"),
+                PAGE_NUMBERS_FOUND);
+        assert_int_equal(found.n, 3);
+        assert_string_equal(field(&found, 0), "/contact");
+        assert_true(found.numbers[0].value > 0.5 && found.numbers[1].value < 0.5);
+        assert_string_equal(field(&found, 1), "/water_leak");
+        assert_string_equal(field(&found, 2), "/in/online");
+        assert_false(found.offline);
+        page_numbers_done(&found);
+}
+
 /* What a device says of itself, in any order; nowhere else are these words of that meaning. */
 static void test_signs(void **state) {
         PageFound found = {};
@@ -329,6 +346,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_nature_remo),
                 cmocka_unit_test(test_controls),
+                cmocka_unit_test(test_true_and_false),
                 cmocka_unit_test(test_signs),
                 cmocka_unit_test(test_labels),
                 cmocka_unit_test(test_times),
