@@ -117,7 +117,8 @@ function valueRange(lines, limits) {
     const room = Math.max(high - low, Math.abs(high) * 0.02, 1e-6) * 2;
     for (const { value } of limits)
         if (value > low - room && value < high + room) [low, high] = [Math.min(low, value), Math.max(high, value)];
-    const air = Math.max((high - low) * 0.06, Math.abs(high) * 0.004, 1e-6);
+    // a meter that has counted for years grows in a day
+    const air = Math.max((high - low) * 0.06, Math.abs(high) * (high > low ? 1e-6 : 0.004), 1e-6);
     return { low: low >= 0 && low - air < 0 ? 0 : low - air, high: high + air };
 }
 

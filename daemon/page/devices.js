@@ -109,7 +109,7 @@ function valueElement(one, field, device, now) {
     const text = movement
         ? ago(now - one.changed)
         : one.last
-          ? withUnit(number(one.last.value, field.digits), field.unit)
+          ? withUnit(number(one.last.value, field.digits), field.unit).replace("\u00a0", " ")
           : "–";
     return make(
         "div",

@@ -156,13 +156,15 @@ def test_ticks_where_an_hour_comes_twice(view):
     "low,high,first,last",
     [
         (0, 0, "0.0", "1.0"),
-        (12_345_600, 12_345_900, "12,300,000", "12,380,000"),
+        (12_345_600, 12_345_900, "12,345,600", "12,345,900"),
+        (7394.1, 7403.4, "7,395", "7,400"),
         (1e290, 1e290, "9.96E289", "1.004E290"),
         (1e-9, 1e-9, "0.0", "0.000001"),
     ],
 )
 def test_values_of_the_axis_are_whole(view, low, high, first, last):
-    """Of a rain gauge in a dry year, and of a meter that has counted for long, no digit is cut off."""
+    """Of a rain gauge in a dry year, and of a meter that has counted for long, no digit is cut off; what the meter
+    counted in this time fills the chart."""
     shown = view("well").evaluate(
         """async values => {
         const { Chart } = await import('/chart.js');

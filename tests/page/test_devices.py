@@ -85,3 +85,19 @@ def test_remos_that_are_unplugged_for_good(view):
     page = view("sold-remos")
     expect(page.locator("#verdict")).to_contain_text("2 devices have been silent for more than 30 days.")
     assert words(page.locator(".device.gone .age")) == ["Last seen 49 days ago"] * 2
+
+
+def test_a_large_value_is_broken_before_its_unit(view):
+    """7,403.4 kW, and h in the next line, is another unit."""
+    lines = view("well").evaluate("""async () => {
+        const { deviceElement } = await import('/devices.js');
+        const last = { time: 1000, value: 7403.4 }, list = document.querySelector('#devices');
+        const series = ['/energy_kwh', '/energy_sold_kwh'].map(field => ({ source: 'home', device: 'd', field, last }));
+        list.replaceChildren(deviceElement({ name: 'Meter', source: 'home', labels: [], series }, 2000));
+        list.style.width = '270px';
+        const text = list.querySelector('.value').firstChild, unit = document.createRange();
+        unit.setStart(text, text.data.indexOf('kWh'));
+        unit.setEnd(text, text.length);
+        return unit.getClientRects().length;
+    }""")
+    assert lines == 1

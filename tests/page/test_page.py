@@ -340,7 +340,9 @@ def test_rules_that_fire_are_no_breakdown(view):
     assert page.locator(".failing").count() == 0 and "fires" not in page.inner_text("main")
     assert re.search(r", since \d\d:\d\d \(25 min\)", page.locator("#alerts p").first.inner_text())
     assert page.title().startswith("! Bedroom: ")
-    page = view("alerts", locale="ja-JP")
+    page = view("alerts", locale="ja-JP", **PHONE)
+    icon, text = (page.locator(f"#alerts {part}").first.bounding_box() for part in (".icon", "p"))
+    assert icon["x"] + icon["width"] < text["x"], "side by side on a phone, too"
     assert words(page.locator("#alerts strong"))[0] == "Bedroom: 温度は 29.4\u00a0°C (基準値 28\u00a0°C)"
 
 
