@@ -182,13 +182,14 @@ static void test_pages_of_a_poll(void **state) {
 
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         (void) snprintf(log, sizeof(log), "%s-wal", f->file);
-        for (unsigned i = 0; i < 3; i++) {
+        for (unsigned i = 0, grown = 0; grown < 3; i++) {
                 before = size_of(log);
                 assert_int_equal(fixture_put(f->outbox, 4 * i, 4), 0);
                 forget(f, 0, 4);
                 after = size_of(log);
-                if (i > 0) /* before it the file itself was new */
+                if (grown > 0) /* before it there was room in the log */
                         assert_int_equal(after - before, 3 * (4096 + 24));
+                grown += after > before;
         }
         expect_counts(f);
 }
