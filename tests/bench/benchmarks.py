@@ -82,12 +82,7 @@ def publish_replay(bench, n):
         with stack.Daemon(bench.build, pubsub.port, publish=stack.publish_section(pubsub.port)) as daemon:
             stack.run_tool(bench.build, "fill-outbox", daemon.state, n)
             size = os.path.getsize(daemon.state / "outbox.sqlite")
-            daemon.start()
-            span = measure.Span(daemon.pid)
-            try:
-                pubsub.wait("published")
-            except stack.Broken as error:
-                raise stack.Broken(f"{error}\n{pubsub.stats()}\n{daemon.log()}") from None
+            span = drain.run_until(daemon, pubsub, "published", pubsub.stats)
             time.sleep(0.3)  # the last readings are forgotten
             span.end()
             stats = pubsub.stats()

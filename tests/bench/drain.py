@@ -11,6 +11,17 @@ import stack
 from report import Row
 
 
+def run_until(daemon, tool, word, stats=lambda: ""):
+    """Starts the daemon, and waits for that word of the tool: the Span, which the caller ends."""
+    daemon.start()
+    span = measure.Span(daemon.pid)
+    try:
+        tool.wait(word)
+    except stack.Broken as error:
+        raise stack.Broken(f"{error}\n{stats()}\n{daemon.log()}") from None
+    return span
+
+
 def drain_replay(bench, n, tls=False, **section):
     """Drains n prepared messages into the server that counts; what it took. With tls both ends speak that, by a front
     before each server."""
@@ -29,13 +40,7 @@ def drain_replay(bench, n, tls=False, **section):
         daemon = stage.enter_context(
             stack.Daemon(build, ports[0], subscribe=stack.subscribe_section(ports[1], tls=tls, **section), tls=tls)
         )
-        daemon.start()
-        span = measure.Span(daemon.pid)
-        try:
-            pubsub.wait("acknowledged")
-        except stack.Broken as error:
-            raise stack.Broken(f"{error}\n{pubsub.stats()}\n{daemon.log()}") from None
-        span.end()
+        span = run_until(daemon, pubsub, "acknowledged", pubsub.stats).end()
         stats = pubsub.stats()
         servers = measure.cpu_seconds(pubsub.process.pid) + measure.cpu_seconds(mongo.process.pid)
         code = daemon.stop()
@@ -79,13 +84,7 @@ def drain_file_run(bench, n):
         stack.Tool(bench.build, "replay-pubsub", "--backlog", n) as pubsub,
         stack.Daemon(bench.build, pubsub.port, subscribe=section) as daemon,
     ):
-        daemon.start()
-        span = measure.Span(daemon.pid)
-        try:
-            pubsub.wait("acknowledged")
-        except stack.Broken as error:
-            raise stack.Broken(f"{error}\n{pubsub.stats()}\n{daemon.log()}") from None
-        span.end()
+        span = run_until(daemon, pubsub, "acknowledged", pubsub.stats).end()
         stats, code = pubsub.stats(), daemon.stop()
         found = sum(text.count(b"\n") for text in (path.read_bytes() for path in daemon.state.glob("archive/*.ndjson")))
     stack.check(code == 0 and found == n, f"{n} messages, {found} lines, exit code {code}, {stats}")
@@ -121,13 +120,7 @@ def drain_emulator(bench, n):
             subscribe=stack.subscribe_section(tap.port, collection, subscription=subscription),
         ) as daemon,
     ):
-        daemon.start()
-        span = measure.Span(daemon.pid)
-        try:
-            tap.wait("documents")
-        except stack.Broken as error:
-            raise stack.Broken(f"{error}\n{daemon.log()}") from None
-        span.end()
+        span = run_until(daemon, tap, "documents").end()
         log, code = daemon.log(), daemon.stop()
     found = real.count("bench", collection)
     stack.check(found == n and code == 0, f"{n} messages, {found} documents, exit code {code}\n{log}")
