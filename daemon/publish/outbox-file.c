@@ -68,18 +68,10 @@ static int file_upto(Sql *sql, int64_t version, int64_t *ret) {
 
 /* *ret* gets the number of bytes in pages that are in use. */
 static int file_used_bytes(Sql *sql, int64_t *ret) {
-        int64_t pages, free_pages, page_size;
-        int r;
-
-        r = sql_query_int(sql, "PRAGMA page_count", &pages);
-        if (r == 0)
-                r = sql_query_int(sql, "PRAGMA freelist_count", &free_pages);
-        if (r == 0)
-                r = sql_query_int(sql, "PRAGMA page_size", &page_size);
-        if (r < 0)
-                return r;
-        *ret = (pages - free_pages) * page_size;
-        return 0;
+        return sql_query_int(sql,
+                "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, "
+                "pragma_page_size",
+                ret);
 }
 
 #define CHECK_ID(table, id) "EXISTS (SELECT 1 FROM " table " WHERE " id " >= " OUTBOX_SQL_ID_MAX_TEXT ")"
