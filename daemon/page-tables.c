@@ -308,8 +308,7 @@ static int first_minute(PageTables *tables, int64_t *ret) {
 }
 
 static int run_until(SqlStatement *statement, int64_t end) {
-        sql_bind_int(statement, 1, end);
-        return sql_run(statement);
+        return sql_run_with(statement, SQL_VALUES(SQL_INT(end)));
 }
 
 static int roll_minutes(PageTables *tables, int64_t target) {
@@ -336,9 +335,7 @@ static int roll_minutes(PageTables *tables, int64_t target) {
 }
 
 static int run_for(SqlStatement *statement, int64_t series, int64_t end) {
-        sql_bind_int(statement, 1, series);
-        sql_bind_int(statement, 2, end);
-        return sql_run(statement);
+        return sql_run_with(statement, SQL_VALUES(SQL_INT(series), SQL_INT(end)));
 }
 
 static int roll_fives(PageTables *tables, int64_t target, const PageSeriesTable *table) {
@@ -380,9 +377,7 @@ int page_tables_put(PageTables *tables, const PageBucket *bucket) {
                 statement = tables->statements[ADD_FIVE];
                 at = floor_to(at, 5);
         }
-        sql_bind_int(statement, 1, at);
-        sql_bind_int(statement, 2, bucket->series);
-        sql_bind_int(statement, 3, bucket->count);
+        sql_bind(statement, SQL_VALUES(SQL_INT(at), SQL_INT(bucket->series), SQL_INT(bucket->count)));
         sql_bind_double(statement, 5, bucket->total);
         if (bucket->count > 1) {
                 sql_bind_double(statement, 4, bucket->low);
@@ -394,34 +389,24 @@ int page_tables_put(PageTables *tables, const PageBucket *bucket) {
 int page_tables_put_series(PageTables *tables, const PageSeries *series) {
         SqlStatement *statement = tables->statements[PUT_SERIES];
 
-        sql_bind_int(statement, 1, series->id);
-        sql_bind_text(statement, 2, series->key.source);
-        sql_bind_text(statement, 3, series->key.device);
-        sql_bind_text(statement, 4, series->key.labels);
-        sql_bind_text(statement, 5, series->key.field);
-        sql_bind_text(statement, 6, series->name);
-        sql_bind_int(statement, 7, series->first);
-        sql_bind_int(statement, 8, series->last);
-        sql_bind_double(statement, 9, series->value);
-        return sql_run(statement);
+        return sql_run_with(
+                statement, SQL_VALUES(SQL_INT(series->id), SQL_TEXT(series->key.source), SQL_TEXT(series->key.device),
+                                   SQL_TEXT(series->key.labels), SQL_TEXT(series->key.field), SQL_TEXT(series->name),
+                                   SQL_INT(series->first), SQL_INT(series->last), SQL_DOUBLE(series->value)));
 }
 
 int page_tables_drop_series(PageTables *tables, int64_t series) {
         int r = run_for(tables->statements[DROP_HOURS], series, INT64_MAX);
 
-        sql_bind_int(tables->statements[DROP_SERIES], 1, series);
-        return r == 0 ? sql_run(tables->statements[DROP_SERIES]) : r;
+        return r == 0 ? sql_run_with(tables->statements[DROP_SERIES], SQL_VALUES(SQL_INT(series))) : r;
 }
 
 int page_tables_put_past(PageTables *tables, const PagePast *past) {
         SqlStatement *statement = tables->statements[PUT_PAST];
 
-        sql_bind_int(statement, 1, page_past_begun(past->begun, past->since));
-        sql_bind_int(statement, 2, tables->minutes_from);
-        sql_bind_int(statement, 3, tables->fives_from);
-        sql_bind_blob(statement, 4, past->mark.data, past->mark.size);
-        sql_bind_int(statement, 5, past->complete);
-        return sql_run(statement);
+        return sql_run_with(
+                statement, SQL_VALUES(SQL_INT(page_past_begun(past->begun, past->since)), SQL_INT(tables->minutes_from),
+                                   SQL_INT(tables->fives_from), SQL_BLOB(past->mark), SQL_INT(past->complete)));
 }
 
 /* ---- reading ---- */
@@ -439,8 +424,7 @@ typedef struct Reading {
 static int read_rows(const Reading *reading, SqlStatement *statement, int64_t series) {
         int r;
 
-        sql_bind_int(statement, 1, reading->range->from);
-        sql_bind_int(statement, 2, reading->range->to);
+        sql_bind(statement, SQL_VALUES(SQL_INT(reading->range->from), SQL_INT(reading->range->to)));
         if (series > 0)
                 sql_bind_int(statement, 3, series);
         while ((r = sql_step(statement)) == SQL_ROW)

@@ -622,6 +622,18 @@ void sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int
         bound(statement, sqlite3_bind_value(statement->stmt, index, sqlite3_column_value(from->stmt, column)));
 }
 
+void sql_bind(SqlStatement *statement, const SqlValue *values) {
+        for (int i = 1; values->kind != SQL_VALUE_END; i++, values++)
+                if (values->kind == SQL_VALUE_INT)
+                        sql_bind_int(statement, i, values->number);
+                else if (values->kind == SQL_VALUE_DOUBLE)
+                        sql_bind_double(statement, i, values->real);
+                else if (values->kind == SQL_VALUE_TEXT)
+                        sql_bind_text(statement, i, values->bytes.data);
+                else
+                        sql_bind_blob(statement, i, values->bytes.data, values->bytes.size);
+}
+
 int sql_step(SqlStatement *statement) {
         if (statement->error != 0)
                 return statement->error;

@@ -75,7 +75,7 @@ static inline void sql_finalize_all(SqlStatement **statements, size_t n) {
 }
 
 /* Bind values; indexes start at 1. The memory must stay valid until the next sql_reset(). A blob of size 0 is an empty
- * value, also with NULL; a text that is NULL, or an index that is not bound, is SQL's NULL. The first error is kept
+ * value, also with NULL. A text that is NULL, or an index that is not bound, is SQL's NULL. The first error is kept
  * until the next sql_reset() and returned by sql_step(). */
 void sql_bind_int(SqlStatement *statement, int index, int64_t value);
 void sql_bind_double(SqlStatement *statement, int index, double value); /* not NaN */
@@ -83,6 +83,29 @@ void sql_bind_text(SqlStatement *statement, int index, const char *text);
 void sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size);
 /* Binds a copy of a column of another statement's row, whatever its type is. */
 void sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column);
+
+/* A value for a parameter, with the rules of the functions above. */
+typedef struct SqlValue {
+        enum { SQL_VALUE_END, SQL_VALUE_INT, SQL_VALUE_DOUBLE, SQL_VALUE_TEXT, SQL_VALUE_BLOB } kind;
+        int64_t number;
+        double real;
+        Slice bytes;
+} SqlValue;
+#define SQL_INT(value)                                                                                                 \
+        { .kind = SQL_VALUE_INT, .number = (int64_t) (value) }
+#define SQL_DOUBLE(value)                                                                                              \
+        { .kind = SQL_VALUE_DOUBLE, .real = (value) }
+#define SQL_TEXT(value)                                                                                                \
+        {                                                                                                              \
+                .kind = SQL_VALUE_TEXT, .bytes = {.data = (value) }                                                    \
+        }
+#define SQL_BLOB(value)                                                                                                \
+        {                                                                                                              \
+                .kind = SQL_VALUE_BLOB, .bytes = {(value).data, (value).size }                                         \
+        }
+#define SQL_VALUES(...) ((const SqlValue[]){ __VA_ARGS__, {} })
+/* Binds ?1, ?2 and so on: sql_bind(statement, SQL_VALUES(SQL_INT(id), SQL_TEXT(name))). */
+void sql_bind(SqlStatement *statement, const SqlValue *values);
 
 /* Returns SQL_ROW, SQL_DONE, or an error as above. Call sql_reset() before the next binding. It also ends a read after
  * SQL_ROW. */
@@ -96,6 +119,12 @@ static inline int sql_run(SqlStatement *statement) {
 
         sql_reset(statement);
         return r;
+}
+
+/* The same with these parameters. */
+static inline int sql_run_with(SqlStatement *statement, const SqlValue *values) {
+        sql_bind(statement, values);
+        return sql_run(statement);
 }
 
 /* Read columns; the first is 0. Slices are valid until the next step or reset. SQL's NULL is a slice without data; an

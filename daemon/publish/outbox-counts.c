@@ -35,13 +35,8 @@ static int counts_read(OutboxCounts *c, int statement, OutboxCount *ret, int64_t
         return r == SQL_ROW ? 0 : r == SQL_DONE ? -EUCLEAN : r;
 }
 
-static void bind_range(OutboxCounts *c, int statement, int64_t first, int64_t last) {
-        sql_bind_int(c->statements[statement], 1, first);
-        sql_bind_int(c->statements[statement], 2, last);
-}
-
 static int counts_measure(OutboxCounts *c, int64_t first, int64_t last, OutboxCount *ret) {
-        bind_range(c, RANGE_SIZE, first, last);
+        sql_bind(c->statements[RANGE_SIZE], SQL_VALUES(SQL_INT(first), SQL_INT(last)));
         return counts_read(c, RANGE_SIZE, ret, NULL);
 }
 
@@ -72,18 +67,13 @@ int outbox_counts_put(OutboxCounts *c, uint64_t rows, uint64_t bytes, int64_t la
                 return 0;
         c->uncounted = 0;
         c->upto = last;
-        sql_bind_int(c->statements[SET], 1, (int64_t) c->waiting.rows);
-        sql_bind_int(c->statements[SET], 2, (int64_t) c->waiting.bytes);
-        sql_bind_int(c->statements[SET], 3, last);
-        return sql_run(c->statements[SET]);
+        return sql_run_with(
+                c->statements[SET], SQL_VALUES(SQL_INT(c->waiting.rows), SQL_INT(c->waiting.bytes), SQL_INT(last)));
 }
 
 /* Changes the stored counts by these numbers, which may be negative. */
 static int counts_add(OutboxCounts *c, const char *name, int64_t rows, int64_t bytes) {
-        sql_bind_int(c->statements[ADD], 1, rows);
-        sql_bind_int(c->statements[ADD], 2, bytes);
-        sql_bind_text(c->statements[ADD], 3, name);
-        return sql_run(c->statements[ADD]);
+        return sql_run_with(c->statements[ADD], SQL_VALUES(SQL_INT(rows), SQL_INT(bytes), SQL_TEXT(name)));
 }
 
 /* Deletes a range of ids that is completely below or completely above *upto*. */
@@ -94,8 +84,7 @@ static int forget_range(OutboxCounts *c, int64_t first, int64_t last) {
         r = counts_measure(c, first, last, &size);
         if (r < 0 || size.rows == 0)
                 return r;
-        bind_range(c, RANGE_DELETE, first, last);
-        r = sql_run(c->statements[RANGE_DELETE]);
+        r = sql_run_with(c->statements[RANGE_DELETE], SQL_VALUES(SQL_INT(first), SQL_INT(last)));
         if (r < 0)
                 return r;
         c->waiting.rows -= size.rows;

@@ -66,26 +66,19 @@ static int source_see(OutboxSource *s, const char *source, const char *seen, boo
         if (!seen)
                 return OUTBOX_SOURCE_NEW;
         if (anew) {
-                sql_bind_text(s->statements[UNSEE], 1, source);
-                sql_bind_text(s->statements[UNSEE], 2, seen);
-                r = sql_run(s->statements[UNSEE]);
+                r = sql_run_with(s->statements[UNSEE], SQL_VALUES(SQL_TEXT(source), SQL_TEXT(seen)));
                 if (r < 0)
                         return r;
         }
-        sql_bind_text(s->statements[SEE], 1, source);
-        sql_bind_int(s->statements[SEE], 2, (int64_t) now);
-        sql_bind_text(s->statements[SEE], 3, seen);
-        r = sql_run(s->statements[SEE]);
+        r = sql_run_with(s->statements[SEE], SQL_VALUES(SQL_TEXT(source), SQL_INT(now), SQL_TEXT(seen)));
         return r == -EEXIST ? OUTBOX_SOURCE_REPEAT : r;
 }
 
 /* Updates the time of a key in place. So newer keys may be kept longer than usual; a source's limit still applies. */
 static int source_see_again(OutboxSource *s, const Reading *reading, usec_t now) {
-        sql_bind_text(s->statements[SEE_AGAIN], 1, reading->source);
-        sql_bind_int(s->statements[SEE_AGAIN], 2, (int64_t) now);
-        sql_bind_text(s->statements[SEE_AGAIN], 3, reading->seen);
-        sql_bind_int(s->statements[SEE_AGAIN], 4, (int64_t) (now - OUTBOX_SEEN_AGAIN_USEC));
-        return sql_run(s->statements[SEE_AGAIN]);
+        return sql_run_with(
+                s->statements[SEE_AGAIN], SQL_VALUES(SQL_TEXT(reading->source), SQL_INT(now), SQL_TEXT(reading->seen),
+                                                  SQL_INT(now - OUTBOX_SEEN_AGAIN_USEC)));
 }
 
 static int64_t wall_offset(usec_t wall) {
@@ -100,9 +93,7 @@ int outbox_source_note_clock(OutboxSource *s, usec_t wall) {
 
         if (s->offset == 0 || (moved < CLOCK_SET_USEC && moved > -CLOCK_SET_USEC))
                 return 0;
-        sql_bind_int(s->statements[SEEN_SHIFT], 1, moved);
-        sql_bind_int(s->statements[SEEN_SHIFT], 2, (int64_t) wall);
-        return sql_run(s->statements[SEEN_SHIFT]);
+        return sql_run_with(s->statements[SEEN_SHIFT], SQL_VALUES(SQL_INT(moved), SQL_INT(wall)));
 }
 
 void outbox_source_noted(OutboxSource *s, usec_t wall) {
@@ -133,22 +124,17 @@ static int source_prune_seen(OutboxSource *s, const ReadingList *list, usec_t no
 
         if (!source)
                 return 0;
-        sql_bind_text(s->statements[SEEN_MANY], 1, source);
-        sql_bind_int(s->statements[SEEN_MANY], 2, READING_SEEN_MAX);
-        r = sql_run(s->statements[SEEN_MANY]);
+        r = sql_run_with(s->statements[SEEN_MANY], SQL_VALUES(SQL_TEXT(source), SQL_INT(READING_SEEN_MAX)));
         if (r < 0)
                 return r;
-        sql_bind_text(s->statements[SEEN_LONG_AGO], 1, source);
-        sql_bind_int(s->statements[SEEN_LONG_AGO], 2, (int64_t) (now - OUTBOX_SEEN_USEC));
-        return sql_run(s->statements[SEEN_LONG_AGO]);
+        return sql_run_with(
+                s->statements[SEEN_LONG_AGO], SQL_VALUES(SQL_TEXT(source), SQL_INT(now - OUTBOX_SEEN_USEC)));
 }
 
 /* ---- the unreadable ---- */
 
 static int source_count_dropped(OutboxSource *s, const char *source, size_t n) {
-        sql_bind_text(s->statements[DROP], 1, source);
-        sql_bind_int(s->statements[DROP], 2, (int64_t) n);
-        return sql_run(s->statements[DROP]);
+        return sql_run_with(s->statements[DROP], SQL_VALUES(SQL_TEXT(source), SQL_INT(n)));
 }
 
 static int source_keep(OutboxSource *s, const char *source, const Unreadable *unreadable, usec_t now) {
@@ -161,14 +147,9 @@ static int source_keep(OutboxSource *s, const char *source, const Unreadable *un
                 return r < 0 ? r : 0;
         if (size > OUTBOX_UNREADABLE_BYTES) /* it would displace all others */
                 return source_count_dropped(s, source, 1);
-        sql_bind_text(keep, 1, source);
-        sql_bind_int(keep, 2, (int64_t) now);
-        sql_bind_int(keep, 3, (int64_t) size);
-        sql_bind_text(keep, 4, unreadable->topic);
-        sql_bind_text(keep, 5, unreadable->reason);
-        sql_bind_blob(keep, 6, unreadable->payload.data, unreadable->payload.size);
-        sql_bind_int(keep, 7, unreadable->repeats);
-        return sql_run(keep);
+        return sql_run_with(keep,
+                SQL_VALUES(SQL_TEXT(source), SQL_INT(now), SQL_INT(size), SQL_TEXT(unreadable->topic),
+                        SQL_TEXT(unreadable->reason), SQL_BLOB(unreadable->payload), SQL_INT(unreadable->repeats)));
 }
 
 static int source_keep_all(OutboxSource *s, const ReadingList *list, usec_t now) {
@@ -182,14 +163,11 @@ static int source_keep_all(OutboxSource *s, const ReadingList *list, usec_t now)
                 r = source_count_dropped(s, list->source, list->n_dropped);
         if (r < 0)
                 return r;
-        sql_bind_text(s->statements[KEPT_MANY], 1, list->source);
-        sql_bind_int(s->statements[KEPT_MANY], 2, OUTBOX_UNREADABLE_ROWS);
-        sql_bind_int(s->statements[KEPT_MANY], 3, OUTBOX_UNREADABLE_BYTES);
-        r = sql_run(s->statements[KEPT_MANY]);
+        r = sql_run_with(s->statements[KEPT_MANY],
+                SQL_VALUES(SQL_TEXT(list->source), SQL_INT(OUTBOX_UNREADABLE_ROWS), SQL_INT(OUTBOX_UNREADABLE_BYTES)));
         if (r < 0)
                 return r;
-        sql_bind_text(s->statements[DROP], 1, list->source);
-        return sql_run(s->statements[DROP]);
+        return sql_run_with(s->statements[DROP], SQL_VALUES(SQL_TEXT(list->source)));
 }
 
 /* ---- together ---- */
@@ -203,9 +181,7 @@ int outbox_source_put(OutboxSource *s, const ReadingList *list, usec_t now) {
         r = source_keep_all(s, list, now);
         if (r < 0 || !list->cursor)
                 return r;
-        sql_bind_text(s->statements[CURSOR_SET], 1, list->source);
-        sql_bind_text(s->statements[CURSOR_SET], 2, list->cursor);
-        return sql_run(s->statements[CURSOR_SET]);
+        return sql_run_with(s->statements[CURSOR_SET], SQL_VALUES(SQL_TEXT(list->source), SQL_TEXT(list->cursor)));
 }
 
 int outbox_source_cursor(OutboxSource *s, const char *source, Bytes *ret) {

@@ -84,14 +84,9 @@ int outbox_sql_prepare(Sql *sql, const char *const *texts, size_t n, SqlStatemen
 }
 
 void outbox_sql_bind(SqlStatement *statement, const Reading *reading, usec_t at) {
-        sql_bind_int(statement, 1, (int64_t) reading_bytes(reading));
-        sql_bind_int(statement, 2, (int64_t) at);
-        sql_bind_text(statement, 3, reading->key);
-        sql_bind_text(statement, 4, reading->source);
-        sql_bind_text(statement, 5, reading->type);
-        sql_bind_text(statement, 6, reading->device);
-        sql_bind_blob(statement, 7, reading->payload.data, reading->payload.size);
-        sql_bind_blob(statement, 8, reading->labels.data, reading->labels.size);
+        sql_bind(statement, SQL_VALUES(SQL_INT(reading_bytes(reading)), SQL_INT(at), SQL_TEXT(reading->key),
+                                    SQL_TEXT(reading->source), SQL_TEXT(reading->type), SQL_TEXT(reading->device),
+                                    SQL_BLOB(reading->payload), SQL_BLOB(reading->labels)));
 }
 
 void outbox_sql_ping(void *userdata) {

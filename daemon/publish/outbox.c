@@ -576,8 +576,7 @@ static int peek_rows(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes
         int r;
 
         outbox_rows_done(rows); /* frees the rows of the last attempt */
-        sql_bind_int(s, 1, after);
-        sql_bind_int(s, 2, (int64_t) max_rows);
+        sql_bind(s, SQL_VALUES(SQL_INT(after), SQL_INT(max_rows)));
         while ((r = sql_step(s)) == SQL_ROW) {
                 payload += sql_column(s, 5).size;
                 r = rows->n > 0 && payload > max_bytes ? 0 : peek_row(rows, s);
@@ -669,10 +668,7 @@ static int reject_one(Outbox *o, int64_t id, const char *reason) {
         r = outbox_counts_reject(&o->counts, id);
         if (r != OUTBOX_COUNTS_DONE)
                 return r < 0 ? r : 0;
-        sql_bind_int(s, 1, id);
-        sql_bind_int(s, 2, (int64_t) clock_wall());
-        sql_bind_text(s, 3, reason);
-        r = sql_run(s);
+        r = sql_run_with(s, SQL_VALUES(SQL_INT(id), SQL_INT(clock_wall()), SQL_TEXT(reason)));
         return r < 0 ? r : outbox_counts_forget(&o->counts, id, id);
 }
 

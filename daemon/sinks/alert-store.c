@@ -385,64 +385,38 @@ static int write_device(const Writing *w, const AlertDevice *device) {
 
         if (r < 0)
                 return r;
-        sql_bind_text(s, 1, w->store->subscription);
-        sql_bind_blob(s, 2, device->key.data, device->key.size);
-        sql_bind_text(s, 3, device->source);
-        sql_bind_text(s, 4, device->id);
-        sql_bind_text(s, 5, device->name);
-        sql_bind_text(s, 6, device->site);
-        sql_bind_text(s, 7, states.data);
-        return sql_run(s);
+        return sql_run_with(s,
+                SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key), SQL_TEXT(device->source),
+                        SQL_TEXT(device->id), SQL_TEXT(device->name), SQL_TEXT(device->site), SQL_TEXT(states.data)));
 }
 
-static void bind_numbers(SqlStatement *s, const AlertEntry *e) {
-        const int64_t numbers[] = { e->test, (int64_t) e->span, (int64_t) e->since, (int64_t) e->fired,
-                (int64_t) e->until, (int64_t) e->ended, e->end, e->released, (int64_t) e->told_since,
-                (int64_t) e->told_at, (int64_t) e->closed, e->sealed, (int64_t) e->sealed_since,
-                (int64_t) e->sealed_until };
-        int index = NOTICE_NUMBERS_FIRST + 1;
-
-        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
-                sql_bind_int(s, index++, numbers[i]);
-        sql_bind_text(s, index++, e->seal);
-        sql_bind_int(s, index, e->turn);
-}
-
+/* In the order of NOTICE_COLUMNS. */
 static int write_entry(const Writing *w, const AlertDevice *device, AlertEntry *e) {
-        SqlStatement *s = w->statements[PUT_ENTRY];
-
         while (e->id == 0)
                 e->id = (int64_t) (loop_random() >> 1);
-        sql_bind_blob(s, 1, device->key.data, device->key.size);
-        sql_bind_text(s, 2, e->rule_key);
-        sql_bind_text(s, 3, e->target);
-        sql_bind_text(s, 4, e->rule);
-        sql_bind_text(s, 5, e->field);
-        sql_bind_text(s, 6, e->limit);
-        sql_bind_text(s, 7, e->value);
-        bind_numbers(s, e);
-        sql_bind_text(s, 24, w->store->subscription);
-        sql_bind_int(s, 25, e->id);
-        return sql_run(s);
+        return sql_run_with(w->statements[PUT_ENTRY],
+                SQL_VALUES(SQL_BLOB(device->key), SQL_TEXT(e->rule_key), SQL_TEXT(e->target), SQL_TEXT(e->rule),
+                        SQL_TEXT(e->field), SQL_TEXT(e->limit), SQL_TEXT(e->value), SQL_INT(e->test), SQL_INT(e->span),
+                        SQL_INT(e->since), SQL_INT(e->fired), SQL_INT(e->until), SQL_INT(e->ended), SQL_INT(e->end),
+                        SQL_INT(e->released), SQL_INT(e->told_since), SQL_INT(e->told_at), SQL_INT(e->closed),
+                        SQL_INT(e->sealed), SQL_INT(e->sealed_since), SQL_INT(e->sealed_until), SQL_TEXT(e->seal),
+                        SQL_INT(e->turn), SQL_TEXT(w->store->subscription), SQL_INT(e->id)));
 }
 
 static int drop_entry(const Writing *w, const AlertEntry *e) {
-        sql_bind_int(w->statements[DROP_ENTRY], 1, e->id);
-        return sql_run(w->statements[DROP_ENTRY]);
+        return sql_run_with(w->statements[DROP_ENTRY], SQL_VALUES(SQL_INT(e->id)));
 }
 
 static int drop_device(const Writing *w, const AlertDevice *device) {
-        sql_bind_text(w->statements[DROP_DEVICE], 1, w->store->subscription);
-        sql_bind_blob(w->statements[DROP_DEVICE], 2, device->key.data, device->key.size);
-        return sql_run(w->statements[DROP_DEVICE]);
+        return sql_run_with(
+                w->statements[DROP_DEVICE], SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key)));
 }
 
 static int drop_all(const Writing *w) {
         int r = 0;
 
         for (size_t i = DROP_DEVICES; r == 0 && i <= DROP_ENTRIES; i++) {
-                sql_bind_text(w->statements[i], 1, w->store->subscription);
-                r = sql_run(w->statements[i]);
+                r = sql_run_with(w->statements[i], SQL_VALUES(SQL_TEXT(w->store->subscription)));
         }
         return r;
 }

@@ -170,18 +170,10 @@ static int insert(Keeping *k, const SinkItem *item, const Bytes *name) {
                 k->bytes + size > (int64_t) (k->keeper->bytes_max ? k->keeper->bytes_max : REJECTED_BYTES_MAX))
                 return -EDQUOT;
         sql_reset(s);
-        sql_bind_text(s, 1, name->data);
-        sql_bind_text(s, 2, k->keeper->said.subscription);
-        sql_bind_text(s, 3, item->reason);
-        sql_bind_text(s, 4, item->detail ?: "");
-        sql_bind_int(s, 5, size);
-        sql_bind_int(s, 6, (int64_t) k->at);
-        sql_bind_blob(s, 7, message->message_id.data, message->message_id.size);
-        sql_bind_blob(s, 8, message->publish_time.data, message->publish_time.size);
-        sql_bind_blob(s, 9, message->ordering_key.data, message->ordering_key.size);
-        sql_bind_blob(s, 10, attributes.data, attributes.size);
-        sql_bind_int(s, 11, message->data_bad);
-        sql_bind_blob(s, 12, message->data.data, message->data.size);
+        sql_bind(s, SQL_VALUES(SQL_TEXT(name->data), SQL_TEXT(k->keeper->said.subscription), SQL_TEXT(item->reason),
+                            SQL_TEXT(item->detail ?: ""), SQL_INT(size), SQL_INT(k->at), SQL_BLOB(message->message_id),
+                            SQL_BLOB(message->publish_time), SQL_BLOB(message->ordering_key), SQL_BLOB(attributes),
+                            SQL_INT(message->data_bad), SQL_BLOB(message->data)));
         r = sql_step(s);
         sql_reset(s);
         if (r != SQL_DONE)
@@ -308,9 +300,7 @@ static int next_row(SqlStatement *s, const SinkRejectedQuery *query, Copy *copy)
                 &copy->shown.data };
         int r;
 
-        sql_bind_int(s, 1, query->with_data);
-        sql_bind_text(s, 2, query->id);
-        sql_bind_int(s, 3, copy->row);
+        sql_bind(s, SQL_VALUES(SQL_INT(query->with_data), SQL_TEXT(query->id), SQL_INT(copy->row)));
         r = sql_step(s);
         if (r != SQL_ROW)
                 return r;
