@@ -11,7 +11,7 @@
         10000000 /* readings: one's number is in the fraction of its humidity, in units of 1/PLAN_SERIALS */
 #define PLAN_LINE_TOKEN "line-token"
 #define PLAN_SLACK_PATH "T0SECRET"
-#define PLAN_DISCORD_PATH "D0SECRET"
+#define PLAN_DISCORD_PATH "D0SECRET-as-long-as-real"
 #define PLAN_NTFY_TOKEN "tk_ntfy"
 
 typedef enum PlanSink { SINK_MONGO, SINK_HOOK, SINK_FILE, SINK_ALERT, _SINK_MAX } PlanSink;
