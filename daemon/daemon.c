@@ -121,7 +121,7 @@ static int daemon_report(Daemon *d) {
 
 /* Nothing depends on the report: a full disk or lack of memory must not stop the readings. But this is logged, because
  * a reader of an old report would think that the daemon is dead. */
-static void daemon_report_or_tell(void *userdata) {
+static void daemon_report_or_log(void *userdata) {
         char span[CLOCK_SPAN_SIZE];
         Daemon *d = userdata;
         int r;
@@ -142,13 +142,13 @@ static void on_watch(void *userdata) {
 
         if (d->left.rows > 0)
                 outbox_left(d->config->state_dir, d->config->publishes, &d->left);
-        daemon_report_or_tell(d);
+        daemon_report_or_log(d);
         loop_wake(d->settle); /* a stage that could not be opened is tried again, even if no other stage changes */
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
 
 /* Called once for each configuration that is put to work: warns of readings left in an outbox that nobody publishes. */
-static void daemon_tell_left(Daemon *d) {
+static void daemon_log_left(Daemon *d) {
         char rows[24];
 
         outbox_left(d->config->state_dir, d->config->publishes, &d->left);
@@ -177,7 +177,7 @@ static void daemon_stop(Daemon *d) {
         d->host.stopping = true;
         service_stopping();
         stages_stop(d->stages);
-        daemon_report_or_tell(d);
+        daemon_report_or_log(d);
         loop_arm_in(d->patience, STOP_PATIENCE_USEC);
         loop_wake(d->settle);
 }
@@ -188,7 +188,7 @@ static void on_terminate(void *userdata, int signal) {
 }
 
 /* Called once for each configuration that is put to work. Cron would mail the same words for each run of `once`. */
-static void daemon_tell_warnings(const Daemon *d) {
+static void daemon_log_warnings(const Daemon *d) {
         int level = d->mode == DAEMON_ONCE ? LOG_INFO : LOG_WARNING;
 
         for (size_t i = 0; i < d->config->warnings.n; i++)
@@ -255,8 +255,8 @@ static void daemon_reload(Daemon *d) {
         log_event(LOG_NOTICE, EVENT_RELOADED, LOG_FIELDS({ FIELD_FILE, config->path }),
                 "Configuration reloaded: %zu source%s, %zu subscription%s.", config->n_sources,
                 config->n_sources == 1 ? "" : "s", config->n_subscriptions, config->n_subscriptions == 1 ? "" : "s");
-        daemon_tell_warnings(d);
-        daemon_tell_left(d);
+        daemon_log_warnings(d);
+        daemon_log_left(d);
 }
 
 static void on_hangup(void *userdata, int signal) {
@@ -266,7 +266,7 @@ static void on_hangup(void *userdata, int signal) {
                 return;
         service_reloading();
         daemon_reload(d);
-        daemon_report_or_tell(d);
+        daemon_report_or_log(d);
         service_ready();
         loop_wake(d->settle);
 }
@@ -319,7 +319,7 @@ static int daemon_add_timers(Daemon *d) {
         r = loop_add_defer(loop, on_settle, d, &d->settle);
         if (r < 0)
                 return r;
-        r = loop_add_timer(loop, LOOP_RELAXED, daemon_report_or_tell, d, &d->report);
+        r = loop_add_timer(loop, LOOP_RELAXED, daemon_report_or_log, d, &d->report);
         if (r < 0)
                 return r;
         r = loop_add_timer(loop, LOOP_LAZY, on_watch, d, &d->watch);
@@ -397,11 +397,11 @@ static int daemon_open_outbox(Daemon *d) {
         int r;
 
         if (!d->config->publishes)
-                return 0;
+                return DAEMON_OK;
         daemon_note_outbox(d);
         r = outbox_open(directory, &d->config->outbox, &d->host.outbox, NULL);
         if (r == OUTBOX_SALVAGED)
-                return 0;
+                return DAEMON_OK;
         if (r == OUTBOX_NEWER) {
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
                         "%s/%s was made by a later sensorqd and is left alone. Install that version again, or give "
@@ -464,15 +464,21 @@ static int daemon_open(Daemon *d) {
         r = report_stalls_new(d->state_dir, &d->stalls);
         if (r < 0)
                 return r;
-        r = page_new(&(PageHost){ d->host.loop, d->host.listen, d->host.secrets, d->state_dir, &d->host.stopping,
-                             daemon_figures, daemon_on_move, d },
+        r = page_new(&(PageHost){ .loop = d->host.loop,
+                             .listen = d->host.listen,
+                             .secrets = d->host.secrets,
+                             .state_dir = d->state_dir,
+                             .stopping = &d->host.stopping,
+                             .figures = daemon_figures,
+                             .on_stopped = daemon_on_move,
+                             .userdata = d },
                 &d->page);
         if (r == 0)
                 d->host.tap = (SinkTap){ page_stored, d->page };
         return r;
 }
 
-static void daemon_tell_emulator(const Daemon *d) {
+static void daemon_log_emulator(const Daemon *d) {
         if (d->config->pubsub.emulator)
                 log_event(LOG_WARNING, EVENT_EMULATOR, LOG_FIELDS({ FIELD_ERROR, d->config->pubsub.endpoint }),
                         "PUBSUB_EMULATOR_HOST is set: everything goes to the emulator at %s, without credentials. "
@@ -513,7 +519,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         if (r != DAEMON_OK)
                 return r;
         daemon_listen(d);
-        daemon_tell_emulator(d);
+        daemon_log_emulator(d);
         r = daemon_make_stages(d);
         if (r != 0)
                 return r;
@@ -523,7 +529,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         return 0;
 }
 
-static void daemon_tell_started(Daemon *d) {
+static void daemon_log_started(Daemon *d) {
         OutboxStatus outbox = {};
 
         if (d->host.outbox)
@@ -533,10 +539,10 @@ static void daemon_tell_started(Daemon *d) {
                 " readings queued from before.",
                 d->config->n_sources, d->config->n_sources == 1 ? "" : "s", d->config->n_subscriptions,
                 d->config->n_subscriptions == 1 ? "" : "s", outbox.rows);
-        daemon_tell_warnings(d);
+        daemon_log_warnings(d);
 }
 
-static void daemon_tell_stopped(const Daemon *d) {
+static void daemon_log_stopped(const Daemon *d) {
         OutboxStatus outbox = {};
 
         if (d->host.outbox)
@@ -550,12 +556,12 @@ int daemon_run(Daemon *d) {
         bool complete = true, told = true;
         int r;
 
-        daemon_tell_started(d);
-        daemon_tell_left(d);
+        daemon_log_started(d);
+        daemon_log_left(d);
         if (d->mode == DAEMON_RUN)
                 page_use(d->page, d->config);
-        daemon_report_or_tell(d); /* before READY=1, so that the page and `sensorqd status` work as soon as `systemctl
-                                     start` returns */
+        /* before READY=1, so that the page and `sensorqd status` work as soon as `systemctl start` returns */
+        daemon_report_or_log(d);
         service_ready();
         if (d->mode == DAEMON_ONCE) {
                 if (d->config->page)
@@ -571,7 +577,7 @@ int daemon_run(Daemon *d) {
         if (r < 0)
                 return r;
         d->stages = stages_free(d->stages); /* first, so that the stages' last log lines come before the daemon's */
-        daemon_tell_stopped(d);
+        daemon_log_stopped(d);
         report_remove(status_directory(d));
         return complete && told ? DAEMON_OK : DAEMON_LEFT;
 }

@@ -157,7 +157,7 @@ static void after_save(PageCharts *charts, const PageJob *job) {
         charts->host.on_stopped(charts->host.userdata);
 }
 
-static void say_dropped(PageCharts *charts) {
+static void log_dropped(PageCharts *charts) {
         if (charts->dropped++ > 0)
                 return;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, charts->host.state_dir }),
@@ -175,7 +175,7 @@ static void after_take(PageCharts *charts, PageJob *job) {
         if (!job->failed || charts->close)
                 return;
         if (bytes_append(&job->queue, charts->queue.data ? charts->queue.data : "", charts->queue.size) < 0)
-                return say_dropped(charts);
+                return log_dropped(charts);
         bytes_done(&charts->queue);
         charts->queue = bytes_steal(&job->queue);
         if (!loop_is_armed(charts->take_timer))
@@ -242,7 +242,7 @@ static void run(void *userdata, void *argument) {
 
 /* ---- the thread ---- */
 
-static void say_begun(PageCharts *charts, int r) {
+static void log_begun(PageCharts *charts, int r) {
         char span[CLOCK_SPAN_SIZE];
 
         if (r < 0 && trouble_fail(&charts->trouble, TROUBLE_LASTING, CAUSE_MEMORY, 0, strerror(-r)))
@@ -268,7 +268,7 @@ static int charts_begin(PageCharts *charts) {
                 page_thread_unref(charts->thread);
                 charts->thread = NULL;
         }
-        say_begun(charts, r);
+        log_begun(charts, r);
         return r;
 }
 
@@ -374,10 +374,10 @@ void page_charts_add(PageCharts *charts, const char *subscription, const WireMes
                 strcmp(subscription, charts->subscription->subscription) != 0)
                 return;
         if (charts->queue.size + copy.text.size > QUEUE_MAX)
-                return say_dropped(charts);
+                return log_dropped(charts);
         (void) clock_parse_rfc3339(published->data, published->size, &copy.published);
         if (page_queue_put(&charts->queue, &copy) < 0)
-                return say_dropped(charts);
+                return log_dropped(charts);
         if (charts->queue.size >= TAKE_SIZE)
                 on_take(charts);
         else if (!loop_is_armed(charts->take_timer))

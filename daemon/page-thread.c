@@ -45,7 +45,7 @@ struct PageThread {
 
 /* ---- what is said ---- */
 
-static void say_aside(const PageThread *thread) {
+static void log_aside(const PageThread *thread) {
         log_event(LOG_ERR, EVENT_PAGE_DAMAGED, LOG_FIELDS({ FIELD_FILE, thread->directory }),
                 "The charts' file %s/" PAGE_TABLES_FILE
                 " turned out to be damaged and was set aside as " PAGE_TABLES_ASIDE
@@ -53,7 +53,7 @@ static void say_aside(const PageThread *thread) {
                 thread->directory);
 }
 
-static void say_failing(PageThread *thread, const char *detail) {
+static void log_failing(PageThread *thread, const char *detail) {
         if (trouble_fail(&thread->trouble, TROUBLE_LASTING, CAUSE_DISK, OPEN_AGAIN_USEC, detail))
                 log_event(trouble_level(&thread->trouble), EVENT_PAGE_FAILING,
                         LOG_FIELDS({ FIELD_FILE, thread->directory }, { FIELD_ERROR, thread->trouble.detail }),
@@ -62,7 +62,7 @@ static void say_failing(PageThread *thread, const char *detail) {
                         thread->directory, thread->trouble.detail);
 }
 
-static void say_well(PageThread *thread) {
+static void log_well(PageThread *thread) {
         char span[CLOCK_SPAN_SIZE];
 
         if (trouble_mend(&thread->trouble, span))
@@ -72,16 +72,16 @@ static void say_well(PageThread *thread) {
 /* Logs a failure of the store. True when the store succeeded. */
 static bool thread_judge(PageThread *thread, int r) {
         if (r < 0) {
-                say_failing(thread, r == -ENOSPC ? "the disk is full; free space there" : strerror(-r));
+                log_failing(thread, r == -ENOSPC ? "the disk is full; free space there" : strerror(-r));
                 return false;
         }
         if (r == PAGE_STORE_ASIDE)
-                say_aside(thread);
+                log_aside(thread);
         thread->renewed = thread->renewed || r == PAGE_STORE_ASIDE;
         return true;
 }
 
-static void say_lost(PageThread *thread) {
+static void log_lost(PageThread *thread) {
         uint64_t lost = page_store_lost(thread->store);
         usec_t now = clock_now();
 
@@ -96,7 +96,7 @@ static void say_lost(PageThread *thread) {
 }
 
 /* Logs only the device of the last message; the page shows the numbers left out of every device. */
-static void say_beyond(PageThread *thread) {
+static void log_beyond(PageThread *thread) {
         uint64_t before = thread->beyond_said;
         const PageFound *found = &thread->found;
         usec_t now = clock_now();
@@ -130,12 +130,12 @@ static bool thread_open(PageThread *thread, const PageJob *job) {
         thread->newer = r == PAGE_STORE_NEWER;
         if (thread->newer) {
                 thread->wanted = 0;
-                say_failing(thread, "a later sensorqd made it; install that version again, or move the file away");
+                log_failing(thread, "a later sensorqd made it; install that version again, or move the file away");
                 return false;
         }
         if (!thread_judge(thread, r))
                 return false;
-        say_well(thread);
+        log_well(thread);
         thread->tried = thread->wanted = 0;
         thread->renewed = job->kind != PAGE_JOB_OPEN; /* the answer to PAGE_JOB_OPEN says it itself */
         return true;
@@ -156,7 +156,7 @@ static int thread_add(PageThread *thread, const PageJob *job) {
         if (r == PAGE_NUMBERS_FOUND)
                 r = page_store_add(thread->store, &thread->found);
         if (r == 0)
-                say_beyond(thread);
+                log_beyond(thread);
         return r < 0 ? r : 0;
 }
 
@@ -164,7 +164,7 @@ static bool thread_save(PageThread *thread) {
         bool saved = thread_judge(thread, page_store_save(thread->store));
 
         if (saved) /* only a save shows that values can be kept, not a read */
-                say_well(thread);
+                log_well(thread);
         return saved;
 }
 
@@ -183,7 +183,7 @@ static void thread_take(PageThread *thread, PageJob *job) {
                 r = page_store_note_past(thread->store, (Slice){ job->mark.data, job->mark.size }, job->complete);
         if (r < 0)
                 log_debug("charts: %s", strerror(-r));
-        say_lost(thread);
+        log_lost(thread);
 }
 
 /* ---- answers ---- */

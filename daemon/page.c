@@ -209,7 +209,7 @@ static void on_request(void *userdata, ListenRequest *request) {
 
 /* ---- who may see it ---- */
 
-static void say_login(Page *page, const ListenRequest *request) {
+static void log_login(Page *page, const ListenRequest *request) {
         usec_t now = clock_now();
 
         if (page->login_said > 0 && now - page->login_said < LOGIN_SAID_USEC)
@@ -246,7 +246,7 @@ static void on_header(void *userdata, ListenRequest *request) {
         case PAGE_LOGIN_WAIT:
                 return page_answer_wait(request, seconds);
         case PAGE_LOGIN_WRONG:
-                say_login(page, request);
+                log_login(page, request);
                 break;
         }
         page_answer_login(request);
@@ -254,7 +254,7 @@ static void on_header(void *userdata, ListenRequest *request) {
 
 /* ---- listening ---- */
 
-static void say_listening(Page *page) {
+static void log_listening(Page *page) {
         char span[CLOCK_SPAN_SIZE];
 
         if (trouble_mend(&page->trouble, span))
@@ -278,7 +278,7 @@ static void on_refused(void *userdata, int error) {
         if (error < 0)
                 page_failed(page, TROUBLE_PASSING, error, 0);
         else if (trouble_is_on(&page->trouble))
-                say_listening(page);
+                log_listening(page);
 }
 
 static int page_try(Page *page) {
@@ -305,7 +305,7 @@ static void on_listen(void *userdata) {
         r = page_try(page);
         if (r == 0) {
                 backoff_reset(&page->backoff);
-                return say_listening(page);
+                return log_listening(page);
         }
         delay = backoff_next(&page->backoff, loop_random());
         loop_arm_in(page->retry, delay);

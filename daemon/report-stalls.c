@@ -237,11 +237,9 @@ static usec_t unsettled_age(const Check *check, const SubscriberStatus *subscrib
 
         if (subscriber->paused)
                 unseen = age(wall, subscriber->paused_since);
-        if (subscriber->failing && age(wall, subscriber->failing_since) > unseen)
-                unseen = age(wall, subscriber->failing_since);
-        if (unseen > watched)
-                unseen = watched;
-        return usec_max(held, unseen);
+        if (subscriber->failing)
+                unseen = usec_max(unseen, age(wall, subscriber->failing_since));
+        return usec_max(held, usec_min(unseen, watched));
 }
 
 /* Returns the clock_wall() since which messages were waiting when the last process ended; 0: there were none, or they
@@ -293,7 +291,7 @@ static usec_t retention_of(const SubscriberStatus *subscriber) {
         return subscriber->retention > 0 ? subscriber->retention : SUBSCRIPTION_RETENTION_DEFAULT_USEC;
 }
 
-static void say_retention(const SubscriberStatus *subscriber, unsigned level, usec_t oldest) {
+static void log_retention(const SubscriberStatus *subscriber, unsigned level, usec_t oldest) {
         const SinkStatus *sink = &subscriber->sink;
         usec_t retention = retention_of(subscriber);
         bool over = oldest >= retention;
@@ -325,7 +323,7 @@ static void check_retention(Check *check, const SubscriberStatus *subscriber) {
         if (!watch)
                 return;
         if (level > watch->told)
-                say_retention(subscriber, level, oldest);
+                log_retention(subscriber, level, oldest);
         watch->told = level;
 }
 

@@ -268,7 +268,7 @@ static int outbox_attach(Outbox *o, OutboxSalvage *ret_salvage) {
         return prepared < 0 ? prepared : r;
 }
 
-static void outbox_tell_needed(const Outbox *o, const OutboxSalvage *salvage) {
+static void outbox_log_needed(const Outbox *o, const OutboxSalvage *salvage) {
         char needed[24];
 
         (void) snprintf(needed, sizeof(needed), "%" PRIu64, salvage->needed);
@@ -278,7 +278,7 @@ static void outbox_tell_needed(const Outbox *o, const OutboxSalvage *salvage) {
                 o->directory, needed);
 }
 
-static void outbox_tell_salvaged(const Outbox *o, const OutboxSalvage *salvage) {
+static void outbox_log_salvaged(const Outbox *o, const OutboxSalvage *salvage) {
         log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, salvage->aside }),
                 "The outbox in %s is damaged. It was set aside as %s, and %" PRIu64
                 " readings that can be read were carried over into a new one. Look at the disk (journalctl -k); "
@@ -286,7 +286,7 @@ static void outbox_tell_salvaged(const Outbox *o, const OutboxSalvage *salvage) 
                 o->directory, salvage->aside, salvage->rows);
 }
 
-static void outbox_tell_renewed(const Outbox *o, const OutboxSalvage *salvage) {
+static void outbox_log_renewed(const Outbox *o, const OutboxSalvage *salvage) {
         bool replaced = salvage->aside[0] != '\0';
 
         log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, replaced ? salvage->aside : o->directory }),
@@ -305,15 +305,15 @@ static int outbox_reopen(Outbox *o, OutboxSalvage *ret_salvage) {
         if (r == OUTBOX_NEWER)
                 return r;
         if (r == OUTBOX_OK && gone)
-                outbox_tell_renewed(o, ret_salvage);
+                outbox_log_renewed(o, ret_salvage);
         if (r == OUTBOX_SALVAGED)
-                outbox_tell_salvaged(o, ret_salvage);
+                outbox_log_salvaged(o, ret_salvage);
         if (r >= 0) {
                 outbox_works(o, REFUSED_OPEN, 0);
                 return r;
         }
         if (first && r == -ENOSPC && ret_salvage->needed > 0)
-                outbox_tell_needed(o, ret_salvage);
+                outbox_log_needed(o, ret_salvage);
         o->open_error = r;
         o->reopen_at = clock_now() + OUTBOX_REOPEN_USEC;
         return r;

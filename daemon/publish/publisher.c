@@ -123,7 +123,7 @@ static usec_t publisher_slow_delay(usec_t retry_after) {
 
 /* ---- failures ---- */
 
-static void publisher_tell(Publisher *p, int http_status, usec_t delay) {
+static void publisher_log_failing(Publisher *p, int http_status, usec_t delay) {
         char span[CLOCK_SPAN_SIZE], status[16], retry[24], rows[24];
 
         (void) clock_format_span(delay, span, sizeof(span));
@@ -147,7 +147,7 @@ static void publisher_wait(Publisher *p, TroubleGrade grade, const ClientReply *
         if (reply->no_token)
                 trouble_note(&p->trouble, grade, reply->cause, delay, reply->detail);
         else if (trouble_fail(&p->trouble, grade, reply->cause, delay, reply->detail))
-                publisher_tell(p, reply->http_status, delay);
+                publisher_log_failing(p, reply->http_status, delay);
         publisher_arm(p, delay);
         publisher_changed(p);
 }
@@ -597,7 +597,7 @@ void publisher_resume(Publisher *p) {
 }
 
 /* Logs why it is paused, like a failure. */
-static void publisher_tell_pause(Publisher *p, const char *why) {
+static void publisher_log_pause(Publisher *p, const char *why) {
         if (trouble_fail(&p->pause_trouble, TROUBLE_LASTING, CAUSE_SETUP, 0, why))
                 log_event(LOG_ERR, EVENT_PUBLISH_FAILING,
                         LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, why }),
@@ -611,7 +611,7 @@ void publisher_pause(Publisher *p, const char *why) {
                 return;
         p->paused = why != NULL;
         if (say)
-                publisher_tell_pause(p, why);
+                publisher_log_pause(p, why);
         if (!why)
                 publisher_mended(p, &p->pause_trouble);
         if (why && client_withdraw(p->call)) {

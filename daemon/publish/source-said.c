@@ -40,7 +40,7 @@ void source_said_note(void *userdata, const char *kind, const char *device, cons
                         "Source %s%s%s: %s. Said once.", said->source, device[0] ? ", device " : "", device, text);
 }
 
-static void tell_unreadable(SourceSaid *said, const Unreadable *unreadable) {
+static void log_unreadable(SourceSaid *said, const Unreadable *unreadable) {
         if (said_is_news(said, "unreadable", unreadable->topic))
                 log_event(LOG_WARNING, EVENT_READING_REJECTED,
                         LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_REASON, "unreadable" },
@@ -52,7 +52,7 @@ static void tell_unreadable(SourceSaid *said, const Unreadable *unreadable) {
 
 void source_said_unreadable(SourceSaid *said, const ReadingList *list, bool first) {
         for (size_t i = 0; i < list->n_unreadable; i++)
-                tell_unreadable(said, &list->unreadable[i]);
+                log_unreadable(said, &list->unreadable[i]);
         said->unreadable += list->n_unreadable + list->n_dropped;
         if (list->n_unreadable == 0 || said->nothing_readable || !first || said->unreadable < SAID_UNREADABLE_MIN)
                 return;

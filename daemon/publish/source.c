@@ -210,7 +210,7 @@ static void source_answered(Source *s, const SourcePoll *poll) {
         source_well(s);
 }
 
-static void source_tell_clock(Source *s, int64_t offset) {
+static void source_log_clock(Source *s, int64_t offset) {
         const LogField *fields = LOG_FIELDS({ FIELD_SOURCE, s->config->name });
         char span[CLOCK_SPAN_SIZE];
 
@@ -349,7 +349,7 @@ static void source_hold(Source *s) {
 
 /* The disk refused until the end: the sender still has the readings if it keeps them until it is told; otherwise they
  * are lost. A cursor alone is no reading. */
-static void source_tell_lost(const Source *s) {
+static void source_log_lost(const Source *s) {
         size_t lost = s->readings.n + s->readings.n_unreadable;
 
         if (lost > 0)
@@ -366,7 +366,7 @@ static void source_give_up(Source *s) {
 
         if (polling)
                 s->self = s->type->close(s->self);
-        source_tell_lost(s);
+        source_log_lost(s);
         source_failed(s,
                 &(SourcePoll){
                         .outcome = SOURCE_UNREACHABLE, .cause = CAUSE_DISK, .detail = "the disk refuses its readings" },
@@ -500,7 +500,7 @@ void source_polled(Source *s, const SourcePoll *poll) {
         source_move_poll(s, POLL_WAITING);
         if (poll->outcome == SOURCE_POLLED) {
                 s->last_poll = clock_wall();
-                source_tell_clock(s, poll->clock_offset);
+                source_log_clock(s, poll->clock_offset);
         }
         source_tell(s, poll, next - now);
         source_wait(s, next);
@@ -648,7 +648,7 @@ Source *source_free(Source *s) {
         s->again = loop_drop(s->again);
         s->due = loop_drop(s->due);
         if (!reading_list_is_empty(&s->readings) && s->host->store(s->host->userdata, s, &s->readings, NULL) != 0)
-                source_tell_lost(s);
+                source_log_lost(s);
         reading_list_done(&s->readings);
         bytes_done(&s->labels);
         source_said_done(&s->said);

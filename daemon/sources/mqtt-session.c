@@ -303,7 +303,7 @@ static void session_ready(MqttSession *s) {
 }
 
 /* Logs once that the broker has lost the session; again only after it has kept one. */
-static void session_tell_gone(MqttSession *s, bool present) {
+static void session_log_gone(MqttSession *s, bool present) {
         bool gone = !present && !s->spec.clean && s->filters.size > 0, said = s->said_gone;
 
         s->said_gone = !present && (gone || said);
@@ -320,7 +320,7 @@ static void session_subscribe(MqttSession *s, bool present) {
 
         session_move(s, STATE_SUBSCRIBING);
         s->answers = 0;
-        session_tell_gone(s, present);
+        session_log_gone(s, present);
         if (!present || !s->id)
                 bytes_fail(&packets, state_renew(s));
         bytes_fail(&packets, filters_join(s, &wanted));
@@ -340,7 +340,7 @@ static void session_refused(MqttSession *s, const MqttPacket *packet, const char
 }
 
 /* Logs that the broker keeps the session for less time than we asked for (3.2.2.3.2). */
-static void session_tell_expiry(MqttSession *s, uint32_t expiry_sec) {
+static void session_log_expiry(MqttSession *s, uint32_t expiry_sec) {
         char span[CLOCK_SPAN_SIZE];
 
         if (s->spec.clean || s->said_expiry || expiry_sec >= EXPIRY_SHORT_SEC)
@@ -370,12 +370,12 @@ static void on_connack(MqttSession *s, const MqttPacket *packet) {
         }
         if (packet->keep_alive_sec > 0)
                 s->keep_alive_sec = packet->keep_alive_sec;
-        session_tell_expiry(s, packet->session_expiry);
+        session_log_expiry(s, packet->session_expiry);
         session_subscribe(s, packet->session_present);
 }
 
 /* Logs that only QoS 0 is granted: the broker may lose such messages. */
-static void session_tell_qos(MqttSession *s) {
+static void session_log_qos(MqttSession *s) {
         if (s->said_qos)
                 return;
         s->said_qos = true;
@@ -397,7 +397,7 @@ static void on_suback(MqttSession *s, const MqttPacket *packet) {
                 return session_lose(s, MQTT_REFUSED, s->detail);
         }
         if (packet->type == MQTT_SUBACK && code == 0)
-                session_tell_qos(s);
+                session_log_qos(s);
         if (--s->answers == 0)
                 session_ready(s);
 }

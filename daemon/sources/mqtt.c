@@ -221,7 +221,7 @@ static bool mqtt_is_of_use(const Mqtt *mqtt, const MqttPacket *packet) {
         return packet->payload.size > 0 && (!packet->retain || mqtt->keys->retained == MQTT_RETAINED_STORE);
 }
 
-static void mqtt_tell_foreign(Mqtt *mqtt, Slice topic) {
+static void mqtt_log_foreign(Mqtt *mqtt, Slice topic) {
         const char *name = mqtt->context.config->name;
 
         if (mqtt->said_foreign)
@@ -244,7 +244,7 @@ static int mqtt_clean_topic(Mqtt *mqtt, MqttPacket *packet, Bytes *clean) {
                 return r;
         clean->size = text_clean(clean->data, clean->size);
         packet->topic = (Slice){ clean->data, clean->size };
-        mqtt_tell_foreign(mqtt, packet->topic);
+        mqtt_log_foreign(mqtt, packet->topic);
         return 0;
 }
 
@@ -280,7 +280,7 @@ static int mqtt_reread(const void *keys, const ShapeOrigin *origin, Slice raw, R
 
 /* Logs a message that is too large. It is acknowledged without being read, because otherwise it would come again and
  * again and hold up all later ones. */
-static void mqtt_tell_too_large(Mqtt *mqtt, Slice topic) {
+static void mqtt_log_too_large(Mqtt *mqtt, Slice topic) {
         const char *name = mqtt->context.config->name;
 
         if (mqtt->said_too_large)
@@ -302,7 +302,7 @@ static void on_message(void *userdata, const MqttPacket *packet, const char *ses
         if (packet->qos > 0)
                 r = mqtt_number_message(mqtt, packet, session, &number);
         if (packet->too_large)
-                mqtt_tell_too_large(mqtt, packet->topic);
+                mqtt_log_too_large(mqtt, packet->topic);
         else if (r == 0 && mqtt_is_of_use(mqtt, packet))
                 r = mqtt_read_message(mqtt, packet, number);
         if (r == 0 && packet->qos > 0)
