@@ -195,7 +195,7 @@ void wire_get_error(const char *body, size_t size, WireError *ret) {
 }
 
 typedef struct AckFailures {
-        void (*each)(void *userdata, const char *ack_id, WireAckFate fate);
+        void (*each)(void *userdata, const char *ack_id, WireAckOutcome outcome);
         void *userdata;
         int n;
 } AckFailures;
@@ -211,7 +211,7 @@ static void each_failure(void *userdata, const char *ack_id, const char *value) 
 }
 
 int wire_each_ack_failure(const char *body, size_t size,
-        void (*each)(void *userdata, const char *ack_id, WireAckFate fate), void *userdata) {
+        void (*each)(void *userdata, const char *ack_id, WireAckOutcome outcome), void *userdata) {
         AckFailures failures = { .each = each, .userdata = userdata };
         _cleanup_(json_freep) Json *json = NULL;
         Json *details;

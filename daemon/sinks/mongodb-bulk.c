@@ -135,7 +135,7 @@ static MongodbFault flush(MongodbBulk *bulk, Chunk *chunk) {
         if (fault != MONGODB_FAULT_NONE)
                 mongodb_reply_describe_fault(&reply, &error, bulk->detail, sizeof(bulk->detail));
         for (size_t i = 0; i < chunk->n; i++)
-                bulk->single |= judgements[i].verdict == SINK_LATER;
+                bulk->partial |= judgements[i].verdict == SINK_LATER;
         if (fault != MONGODB_FAULT_REFUSED)
                 tell_verdicts(bulk, chunk, judgements, fault, &reply, &error);
         else if (chunk->n == 1)

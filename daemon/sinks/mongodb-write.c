@@ -190,7 +190,7 @@ static MongodbFault send_items(Pass *p, size_t *items, size_t n) {
 
         if (fault != MONGODB_FAULT_NONE) {
                 text_copy(p->work->answer.detail, sizeof(p->work->answer.detail), bulk.detail);
-                p->work->answer.single = bulk.single;
+                p->work->answer.partial = bulk.partial;
         }
         return fault;
 }
@@ -410,7 +410,7 @@ static bool is_closed_apart(MongodbClient *client, const SinkWork *work, Mongodb
         char detail[MONGODB_DETAIL_SIZE];
         bool tried = false;
 
-        if (work->answer.single || fault == MONGODB_FAULT_REFUSED || mongodb_fault_words(fault)->lasting)
+        if (work->answer.partial || fault == MONGODB_FAULT_REFUSED || mongodb_fault_words(fault)->lasting)
                 return true;
         return fault == MONGODB_FAULT_BUSY && mongodb_client_try(client, &tried, detail) == MONGODB_FAULT_NONE && tried;
 }

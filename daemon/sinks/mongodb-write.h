@@ -40,7 +40,7 @@ typedef struct MongodbBulk {
         void (*on_verdict)(void *userdata, size_t item, MongodbJudgement judgement, const char *detail);
         void *userdata;
         char detail[MONGODB_DETAIL_SIZE]; /* of the fault */
-        bool single;            /* the fault concerns single documents (SINK_LATER): the server answered for each */
+        bool partial;           /* the fault concerns single documents (SINK_LATER): the server answered for each */
         bool carried_out;       /* some command was not refused as a whole */
         unsigned refused_alone; /* documents refused alone in their command */
 } MongodbBulk;

@@ -18,7 +18,7 @@ typedef struct Range {
 struct Ack {
         AckSpec spec;
         Slice *ids;
-        WireAckFate *fates;
+        WireAckOutcome *outcomes;
         size_t n;
         Range ranges[RANGES_MAX]; /* still to send, the next one last */
         size_t n_ranges;
@@ -32,7 +32,7 @@ static Ack *ack_free(Ack *ack) {
         if (!ack)
                 return NULL;
         ack->call = client_cancel(ack->call);
-        free(ack->fates);
+        free(ack->outcomes);
         free(ack->ids);
         free(ack);
         return NULL;
@@ -46,37 +46,37 @@ static void push(Ack *ack, size_t start, size_t n) {
         ack->ranges[ack->n_ranges++] = (Range){ start, n };
 }
 
-static void set_fates(Ack *ack, Range range, WireAckFate fate) {
+static void set_outcomes(Ack *ack, Range range, WireAckOutcome outcome) {
         for (size_t i = range.start; i < range.start + range.n; i++)
-                ack->fates[i] = fate;
+                ack->outcomes[i] = outcome;
 }
 
 static void ack_end(Ack *ack, const ClientReply *reply) {
         ack->ended = true;
-        ack->spec.done(ack->spec.userdata, &(AckResult){ ack->fates, ack->n, reply });
+        ack->spec.done(ack->spec.userdata, &(AckResult){ ack->outcomes, ack->n, reply });
         ack_free(ack);
 }
 
 /* ---- answers ---- */
 
-static void on_failed_id(void *userdata, const char *ack_id, WireAckFate fate) {
+static void on_failed_id(void *userdata, const char *ack_id, WireAckOutcome outcome) {
         Ack *ack = userdata;
 
         for (size_t i = ack->sent.start; i < ack->sent.start + ack->sent.n; i++)
                 if (slice_equal(ack->ids[i], ack_id))
-                        ack->fates[i] = fate;
+                        ack->outcomes[i] = outcome;
 }
 
 /* Sorts the ids of a refused request. An exactly-once subscription names the refused ones; else all were refused. */
 static void sort_refusal(Ack *ack, const ClientReply *reply) {
         const Range sent = ack->sent;
 
-        set_fates(ack, sent, WIRE_ACK_DONE); /* if the body names any ids, the others were acknowledged */
+        set_outcomes(ack, sent, WIRE_ACK_DONE); /* if the body names any ids, the others were acknowledged */
         if (wire_each_ack_failure(reply->body.data, reply->body.size, on_failed_id, ack) > 0)
                 return;
-        set_fates(ack, sent, WIRE_ACK_RETRY);
+        set_outcomes(ack, sent, WIRE_ACK_RETRY);
         if (sent.n == 1)
-                return set_fates(ack, sent, WIRE_ACK_LOST);
+                return set_outcomes(ack, sent, WIRE_ACK_LOST);
         push(ack, sent.start + sent.n / 2, sent.n - sent.n / 2);
         push(ack, sent.start, sent.n / 2);
 }
@@ -90,7 +90,7 @@ static void on_answer(void *userdata, ClientReply *reply) {
 
         ack->call = NULL;
         if (reply->outcome == CLIENT_OK) {
-                set_fates(ack, ack->sent, WIRE_ACK_DONE);
+                set_outcomes(ack, ack->sent, WIRE_ACK_DONE);
         } else if (reply->outcome == CLIENT_INVALID || reply->outcome == CLIENT_TOO_LARGE)
                 sort_refusal(ack, reply);
         else
@@ -99,7 +99,7 @@ static void on_answer(void *userdata, ClientReply *reply) {
                 return ack_end(ack, &done);
         if (ack->requests >= ACK_REQUESTS_MAX) {
                 while (ack->n_ranges > 0)
-                        set_fates(ack, ack->ranges[--ack->n_ranges], WIRE_ACK_LOST);
+                        set_outcomes(ack, ack->ranges[--ack->n_ranges], WIRE_ACK_LOST);
                 return ack_end(ack, &done);
         }
         r = send_next(ack);
@@ -140,14 +140,14 @@ int ack_start(const AckSpec *spec, Ack **ret) {
         if (!ack)
                 return -ENOMEM;
         ack->ids = calloc(n, sizeof(*ack->ids));
-        ack->fates = calloc(n, sizeof(*ack->fates));
-        if (!ack->ids || !ack->fates)
+        ack->outcomes = calloc(n, sizeof(*ack->outcomes));
+        if (!ack->ids || !ack->outcomes)
                 return -ENOMEM;
         memcpy(ack->ids, spec->ids, n * sizeof(*ack->ids));
         ack->spec = *spec;
         ack->spec.ids = ack->ids;
         ack->n = n;
-        set_fates(ack, (Range){ 0, n }, WIRE_ACK_RETRY);
+        set_outcomes(ack, (Range){ 0, n }, WIRE_ACK_RETRY);
         push(ack, 0, n);
         r = send_next(ack);
         if (r < 0)

@@ -17,7 +17,7 @@ typedef struct Ack Ack;
 #define ACK_REQUESTS_MAX 64                         /* of one run; ids without a result by then become WIRE_ACK_LOST */
 
 typedef struct AckResult {
-        const WireAckFate *fates; /* one for each id, in the given order; RETRY also for ids that were not sent */
+        const WireAckOutcome *outcomes; /* one for each id, in the given order; RETRY also for ids that were not sent */
         size_t n;
         const ClientReply *reply; /* CLIENT_OK: every id has its result. Otherwise the reply that ended the run */
 } AckResult;

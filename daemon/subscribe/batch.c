@@ -140,8 +140,7 @@ int batch_gather(const BatchPick *picks, size_t n, Batch **ret) {
                 return r;
         for (size_t i = 0; i < n; i++) {
                 copy_message(batch, &picks[i].batch->pull.messages[picks[i].index]);
-                if (picks[i].batch->received < batch->received)
-                        batch->received = picks[i].batch->received;
+                batch->received = usec_min(batch->received, picks[i].batch->received);
         }
         r = batch_complete(batch);
         if (r < 0)

@@ -5,26 +5,20 @@
  * the remote accepts others. When everything is refused it is an outage, whatever the code says (P11). Pure: times are
  * arguments.
  *
- *                 refused, nothing accepted                     refused, another was accepted
- *      CLEAR ------------------------------> OUTAGE --------------------------------------------> SUSPECT --+
- *      ^ |                                   | |  \                                                  | ^ |  | refused, too
- *      | +--refused, another was accepted----|-|---\-------------------------------------------------|-+ |  | soon to judge
- *      |                                     | |    \                                                |   +--+
- *      +------------- accepted --------------+-|-----\----------- accepted --------------------------+   |
- *                                              |      \                                                  |
- *              max_hold, about the document    |       +--max_hold, any other code--> LAPSED <--max_hold-+
- *              or another was accepted --------+                                                         |
- *                                              v                                                         |
- *                                            REJECTED <----------- refused often enough, alone ----------+
- *                                              |                                                         ^
- *                                              +---------------- cannot be set apart either -------------+
+ *      CLEAR --refused, nothing accepted--> OUTAGE         CLEAR --refused, another was accepted--> SUSPECT
+ *      OUTAGE --refused, another was accepted--> SUSPECT   SUSPECT --refused again, too soon to judge--> SUSPECT
+ *      OUTAGE --accepted--> CLEAR                          SUSPECT --accepted--> CLEAR
+ *      CLEAR --proven--> REJECTED   OUTAGE --proven--> REJECTED   SUSPECT --proven--> REJECTED
+ *      REJECTED --cannot be set apart either--> SUSPECT    REJECTED --not set apart yet, a passing code--> CLEAR
+ *      OUTAGE --max_hold is over, about the document--> REJECTED
+ *      any of them --max_hold is over, anything else--> LAPSED
  *
  * OUTAGE: an outage; the message stays in its batch, and the batch keeps its slot. SUSPECT: the message waits in the list
  * of aside.h and is tried alone from time to time. That one write accepted some messages and refused others is no proof:
  * an outage may have begun or ended in it. A code about the document is believed when it comes again after another
  * message was accepted, or when the type knows this of a single write. Any other code must be seen several times. When a
  * message that was refused with a code is accepted later, the remote was at fault: earlier refusals with that code do
- * not count. A passing code never counts against a message; but a message that alone meets one goes SUSPECT as well, so
+ * not count. A passing code never counts against a message; but a message that alone meets one is SUSPECT as well, so
  * that the others need not wait, and is tried until max_hold.
  *
  * The remote, as far as its answers show it:

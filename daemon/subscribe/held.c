@@ -52,7 +52,7 @@ static void held_end(Held *held) {
 
 /* ---- lease ---- */
 
-void held_tell_lapsed(const char *subscription, size_t n, usec_t max_hold) {
+void held_log_left(const char *subscription, size_t n, usec_t max_hold) {
         char span[CLOCK_SPAN_SIZE];
 
         log_event(LOG_WARNING, EVENT_LEASE_LAPSED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
@@ -65,7 +65,7 @@ void held_tell_lapsed(const char *subscription, size_t n, usec_t max_hold) {
 /* Scouts are not logged: while the remote refuses everything, which was logged, they lapse one after the other. */
 static void held_log_lapse(const Held *held) {
         if (!held->scout)
-                held_tell_lapsed(held->host->subscription, held->n, held->host->rules.max_hold);
+                held_log_left(held->host->subscription, held->n, held->host->rules.max_hold);
 }
 
 static void on_lapsed(void *userdata) {
@@ -159,8 +159,8 @@ static size_t held_sort_acks(Held *held, const AckResult *result, size_t *ret_lo
         size_t done = 0, kept = 0;
 
         for (size_t i = 0; i < result->n; i++) {
-                done += result->fates[i] == WIRE_ACK_DONE;
-                if (result->fates[i] == WIRE_ACK_RETRY)
+                done += result->outcomes[i] == WIRE_ACK_DONE;
+                if (result->outcomes[i] == WIRE_ACK_RETRY)
                         held->ids[kept++] = held->ids[i];
         }
         *ret_lost = result->n - done - kept;
@@ -172,7 +172,7 @@ static size_t held_sort_acks(Held *held, const AckResult *result, size_t *ret_lo
  * lost, such an id therefore counts as acknowledged. If that is wrong, the message comes back and is found to be
  * stored. */
 static void on_acknowledged(void *userdata, const AckResult *result) {
-        static const WireAckFate well = WIRE_ACK_DONE;
+        static const WireAckOutcome well = WIRE_ACK_DONE;
         Held *held = userdata;
         AckResult settled = *result;
         size_t done, lost;
@@ -182,7 +182,7 @@ static void on_acknowledged(void *userdata, const AckResult *result) {
         if (lost > 0 && held->unsure) {
                 done += lost;
                 lost = 0;
-                settled.fates = &well;
+                settled.outcomes = &well;
                 settled.n = 1;
         }
         held->unsure = result->reply->outcome == CLIENT_UNSURE || result->reply->outcome == CLIENT_RETRY;

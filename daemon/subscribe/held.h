@@ -3,16 +3,13 @@
 /* clang-format off */
 /* One batch, from its arrival until nothing is left to do: its lease, its way through the sink, its acknowledgement.
  *
- *      waiting --handed to the sink--> writing --settled--> acking --confirmed, or given up--> done
- *        |  ^                           |   |                                                  ^ ^
- *        |  +-- tried in vain, or busy -+   +--stopping, nothing settled--> releasing ---------+ |
- *        |                                                                    ^  ^               |
- *        +--stopping----------------------------------------------------------+  |               |
- *        +--max_hold is over: memory freed, messages come back ------------------|---------------+
- *                                                                                |               |
- *      suspect (there is no room for them aside) ---------stopping---------------+               |
- *        +--room for all, or max_hold is over ---------------------------------------------------+
+ *      WAITING --handed to the sink--> WRITING --settled--> ACKING --confirmed, or given up--> DONE
+ *      WRITING --tried in vain, or the sink is busy--> WAITING
+ *      WRITING --nothing is settled--> DONE        WRITING --the same while stopping--> RELEASING --answered--> DONE
+ *      WAITING --stopping--> RELEASING             WAITING --max_hold is over: the messages come back--> DONE
+ *      SUSPECT --stopping--> RELEASING             SUSPECT --room aside for all, or max_hold is over--> DONE
  *
+ * SUSPECT: a batch of suspects for which there is no room aside.
  * When the sink gives a batch back and all its messages went aside, it is done: there is nothing to acknowledge.
  *
  * Only ids of settled messages are acknowledged (P3). A failed acknowledgement is tried again while the lease is live,
@@ -81,4 +78,4 @@ void held_narrow(Held *held);
 /* Gives a WAITING or SUSPECT batch back to Pub/Sub. */
 void held_release(Held *held);
 /* Logs that max_hold is over for *n* messages of a batch or of those aside. */
-void held_tell_lapsed(const char *subscription, size_t n, usec_t max_hold);
+void held_log_left(const char *subscription, size_t n, usec_t max_hold);

@@ -71,7 +71,7 @@ static void lease_drop_lost(Lease *lease, const AckResult *result) {
         if (lease->narrowed)
                 return;
         for (size_t i = 0; i < result->n; i++)
-                if (result->fates[i] != WIRE_ACK_LOST)
+                if (result->outcomes[i] != WIRE_ACK_LOST)
                         lease->ids[kept++] = lease->ids[i];
         lease->n = kept;
 }
@@ -84,7 +84,7 @@ static void on_renewed(void *userdata, const AckResult *result) {
 
         lease->renewal = NULL;
         for (size_t i = 0; i < result->n && !again; i++)
-                again = result->fates[i] == WIRE_ACK_RETRY;
+                again = result->outcomes[i] == WIRE_ACK_RETRY;
         if (again)
                 lease_fail(lease, result->reply->retry_after, clock_now());
         else {

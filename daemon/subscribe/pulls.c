@@ -92,16 +92,11 @@ void pull_plan_answered(PullPlan *plan, size_t n, usec_t waited, usec_t now, uin
 }
 
 void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t random) {
-        usec_t at;
-
-        if (plan->failure.attempt > 0 &&
-                now < plan->not_before) { /* pulls that ran together fail together: that counts as one failure */
-                at = now + retry_after;
-                if (plan->not_before < at)
-                        plan->not_before = at;
-                return;
-        }
-        plan->not_before = now + backoff_next_at_least(&plan->failure, retry_after, random);
+        /* pulls that ran together fail together: that counts as one failure */
+        if (plan->failure.attempt > 0 && now < plan->not_before)
+                plan->not_before = usec_max(plan->not_before, now + retry_after);
+        else
+                plan->not_before = now + backoff_next_at_least(&plan->failure, retry_after, random);
 }
 
 bool pull_plan_cut(PullPlan *plan, bool hung, usec_t waited) {

@@ -22,7 +22,7 @@ typedef enum SinkFault {
 typedef struct SinkAnswer {
         SinkFault fault;
         bool accepted; /* the remote stored a message now, or had it already: so it accepts messages */
-        bool single;   /* with a fault: the remote answered, and the fault concerns only the items that are LATER */
+        bool partial;  /* with a fault: the remote answered, and the fault concerns only the items that are LATER */
         Cause cause;   /* of the fault */
         bool untried;  /* a probe without a fault could not try a write: only a message can show the rest */
         const char *reason; /* of the fault in one word, for logs and tests: "unreachable" */

@@ -139,12 +139,11 @@ static void sink_try_early(Sink *s) {
 static usec_t sink_schedule(Sink *s, const SinkAnswer *answer, usec_t at_most) {
         usec_t delay = backoff_next(&s->backoff, loop_random());
 
-        if (answer->fault == SINK_FAULT_LASTING && !answer->single)
+        if (answer->fault == SINK_FAULT_LASTING && !answer->partial)
                 delay = s->backoff.max;
-        else if (delay > at_most)
-                delay = at_most;
-        if (delay < answer->retry_after)
-                delay = answer->retry_after;
+        else
+                delay = usec_min(delay, at_most);
+        delay = usec_max(delay, answer->retry_after);
         s->tried = clock_now();
         sink_wake_at(s, s->tried + delay);
         return delay;
@@ -305,6 +304,11 @@ static void sink_expire(Sink *s) {
 
 /* ---- ends of a write ---- */
 
+/* The fault concerns everything. */
+static bool is_down(const SinkAnswer *answer) {
+        return answer->fault != SINK_FAULT_NONE && !answer->partial;
+}
+
 /* A write ended in which nothing was accepted and some messages were refused. */
 static void sink_refuse(Sink *s, const SinkAnswer *of) {
         usec_t now = clock_now(), delay;
@@ -328,7 +332,7 @@ static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
         Batch *scout = s->scout;
 
         sink_move(s, STATE_RETRYING);
-        if (answer->fault != SINK_FAULT_NONE && !answer->single)
+        if (is_down(answer))
                 sink_fail(s, answer);
         else if (progress) {
                 sink_note_up(s);
@@ -342,15 +346,14 @@ static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
 }
 
 static void sink_end_write(Sink *s, const SinkAnswer *answer) {
-        const bool progress = s->blame.accepted > s->before, single = answer->single;
-        const bool well = answer->fault == SINK_FAULT_NONE || (single && progress);
-        const bool refused_before = blame_is_refusing(&s->blame);
+        const bool progress = s->blame.accepted > s->before, down = is_down(answer);
+        const bool refused_before = blame_is_refusing(&s->blame), outage = batch_meets_outage(s->batch);
 
         if (s->scout)
                 return sink_end_scout(s, answer, progress);
-        if (well && (progress || (!refused_before && !batch_meets_outage(s->batch))))
+        if ((progress && !down) || (answer->fault == SINK_FAULT_NONE && !refused_before && !outage))
                 sink_note_up(s);
-        if ((well || single) && batch_count(s->batch, FATE_PENDING) == 0) {
+        if (!down && batch_count(s->batch, FATE_PENDING) == 0) {
                 Batch *batch = cleanup_steal(s->batch);
 
                 s->lapsed = false;
@@ -360,11 +363,11 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
                 return sink_give_back(s, batch);
         }
         sink_move(s, STATE_RETRYING);
-        if (!single && (answer->fault == SINK_FAULT_LASTING || (!well && !progress)))
+        if (down && (!progress || answer->fault == SINK_FAULT_LASTING))
                 sink_fail(s, answer);
-        else if (well && progress && refused_before)
+        else if (progress && !down && refused_before)
                 sink_wake_at(s, clock_now()); /* it accepts again: try the rest at once */
-        else if (!progress && batch_meets_outage(s->batch))
+        else if (!progress && outage)
                 sink_refuse(s, answer);
         else
                 (void) sink_schedule(s, answer, AGAIN_MAX_USEC);
@@ -459,7 +462,7 @@ static size_t sink_judge_all(Sink *s, SinkWork *work) {
         if (work->answer.fault == SINK_FAULT_PASSING && s->blame.accepted == s->before &&
                 count_verdicts(work, SINK_REFUSED) > 0)
                 work->answer.fault = SINK_FAULT_NONE; /* the refusals say more than the fault */
-        if (work->answer.fault != SINK_FAULT_NONE && !work->answer.single)
+        if (is_down(&work->answer))
                 return 0;
         for (size_t i = 0; i < work->n; i++) {
                 SinkItem item = work->items[i];

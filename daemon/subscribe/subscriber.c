@@ -161,7 +161,7 @@ static void expire_aside(Subscriber *s, usec_t now) {
         if (n == 0)
                 return;
         s->left = true;
-        held_tell_lapsed(s->config->subscription, n, s->config->max_hold);
+        held_log_left(s->config->subscription, n, s->config->max_hold);
 }
 
 /* Moves messages of SUSPECT batches aside when there is room, so that their slots become free. */
@@ -391,7 +391,7 @@ static void note_result(Subscriber *s, SubscriptionCause cause, const AckResult 
         size_t lost = 0;
 
         for (size_t i = 0; i < result->n; i++)
-                lost += result->fates[i] == WIRE_ACK_LOST;
+                lost += result->outcomes[i] == WIRE_ACK_LOST;
         if (reply->outcome == CLIENT_OK && lost < result->n)
                 subscription_mend(s->subscription, cause);
         else

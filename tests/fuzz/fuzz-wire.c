@@ -53,10 +53,10 @@ static void fuzz_pull(const uint8_t *data, size_t size) {
         free(text);
 }
 
-static void on_failure(void *userdata, const char *ack_id, WireAckFate fate) {
+static void on_failure(void *userdata, const char *ack_id, WireAckOutcome outcome) {
         size_t *n = userdata;
 
-        require(fate == WIRE_ACK_RETRY || fate == WIRE_ACK_LOST);
+        require(outcome == WIRE_ACK_RETRY || outcome == WIRE_ACK_LOST);
         (*n)++;
 }
 

@@ -101,7 +101,7 @@ static inline void fake_write(void *self, SinkWork *work) {
                         fail_with(&work->answer, "busy");
                         if (code == LATER_LONG)
                                 work->answer.fault = SINK_FAULT_LASTING;
-                        work->answer.single = true;
+                        work->answer.partial = true;
                         item->verdict = SINK_LATER;
                 } else if (code == FAULT || code == THROTTLE)
                         fail_with(&work->answer, code == FAULT ? "unreachable" : "busy");

@@ -9,7 +9,7 @@
 typedef struct Run {
         Ack *ack;
         bool done;
-        WireAckFate fates[IDS_MAX];
+        WireAckOutcome outcomes[IDS_MAX];
         AckResult result;
         ClientReply reply;
         char text[IDS_MAX][12];
@@ -27,7 +27,7 @@ static void on_done(void *userdata, const AckResult *result) {
         r->done = true;
         r->result = *result;
         r->reply = *result->reply;
-        memcpy(r->fates, result->fates, result->n * sizeof *result->fates);
+        memcpy(r->outcomes, result->outcomes, result->n * sizeof *result->outcomes);
 }
 
 static int set_up(void **state) {
@@ -53,11 +53,11 @@ static void start(size_t n, int deadline_sec) {
                 0);
 }
 
-static size_t count(WireAckFate fate) {
+static size_t count(WireAckOutcome outcome) {
         size_t n = 0;
 
         for (size_t i = 0; i < run.result.n; i++)
-                n += run.fates[i] == fate;
+                n += run.outcomes[i] == outcome;
         return n;
 }
 
@@ -109,7 +109,7 @@ static void test_bad_ids_are_isolated(void **state) {
         fixture_until(&fixture, run.done);
         assert_int_equal(run.reply.outcome, CLIENT_OK);
         for (size_t i = 0; i < 8; i++)
-                assert_int_equal(run.fates[i], i == 2 || i == 3 || i == 6 ? WIRE_ACK_LOST : WIRE_ACK_DONE);
+                assert_int_equal(run.outcomes[i], i == 2 || i == 3 || i == 6 ? WIRE_ACK_LOST : WIRE_ACK_DONE);
         fixture.config.endpoint = endpoint;
         http_server_free(server);
 }
@@ -131,10 +131,10 @@ static void test_exactly_once(void **state) {
                 "\"TRANSIENT_FAILURE_UNKNOWN\",\"other\":\"PERMANENT_X\"}}]}}");
         start(4, ACK_FOREVER);
         fixture_until(&fixture, run.done);
-        assert_int_equal(run.fates[0], WIRE_ACK_LOST);
-        assert_int_equal(run.fates[1], WIRE_ACK_DONE);
-        assert_int_equal(run.fates[2], WIRE_ACK_RETRY);
-        assert_int_equal(run.fates[3], WIRE_ACK_DONE);
+        assert_int_equal(run.outcomes[0], WIRE_ACK_LOST);
+        assert_int_equal(run.outcomes[1], WIRE_ACK_DONE);
+        assert_int_equal(run.outcomes[2], WIRE_ACK_RETRY);
+        assert_int_equal(run.outcomes[3], WIRE_ACK_DONE);
         assert_int_equal(fixture_calls(&fixture, CALL_ACK), 1);
 }
 
@@ -167,7 +167,7 @@ static void test_html_is_no_confirmation(void **state) {
         start(1, ACK_FOREVER);
         fixture_until(&fixture, run.done);
         assert_int_equal(run.reply.outcome, CLIENT_FAILED);
-        assert_int_equal(run.fates[0], WIRE_ACK_RETRY);
+        assert_int_equal(run.outcomes[0], WIRE_ACK_RETRY);
 }
 
 static void test_cancel(void **state) {

@@ -300,7 +300,7 @@ static void test_fault_for_one(void **state) {
                 w->server.say = say_unlucky;
                 fill(w, 20, 0);
                 assert_int_equal(pass(w), rows[i].fault);
-                assert_true(w->answer.accepted && w->answer.single);
+                assert_true(w->answer.accepted && w->answer.partial);
                 assert_int_equal(count_of(w, SINK_STORED), 19);
                 assert_true(w->items[UNLUCKY].verdict == SINK_LATER && w->items[UNLUCKY].code == rows[i].code);
                 w->server.say = NULL;

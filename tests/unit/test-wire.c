@@ -441,10 +441,10 @@ static void test_duration(void **state) {
         assert_int_equal(t, 5);
 }
 
-static void count_failure(void *userdata, const char *ack_id, WireAckFate fate) {
+static void count_failure(void *userdata, const char *ack_id, WireAckOutcome outcome) {
         char *log = userdata;
 
-        (void) snprintf(log + strlen(log), 100 - strlen(log), "%s=%d ", ack_id, fate);
+        (void) snprintf(log + strlen(log), 100 - strlen(log), "%s=%d ", ack_id, outcome);
 }
 
 static void test_ack_failures(void **state) {
