@@ -7,7 +7,7 @@
 void bisect_restart(Bisect *b) {
         b->after = 0;
         b->bad_end = 0;
-        b->n_apart = 0;
+        b->n_suspects = 0;
         b->judging = b->put_off = false;
         b->passed_over = false;
         b->window = b->probes > 0 ? 1 : BISECT_WINDOW_MAX;
@@ -15,11 +15,11 @@ void bisect_restart(Bisect *b) {
 }
 
 bool bisect_is_judging(const Bisect *b) {
-        return b->judging && b->n_apart > 0;
+        return b->judging && b->n_suspects > 0;
 }
 
 void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows) {
-        *ret_after = bisect_is_judging(b) ? b->apart[0] - 1 : b->after;
+        *ret_after = bisect_is_judging(b) ? b->suspects[0] - 1 : b->after;
         *ret_rows = bisect_is_judging(b) ? 1 : b->window;
 }
 
@@ -37,13 +37,13 @@ void bisect_accepted(Bisect *b, int64_t last) {
                 b->window = left > 2 * BISECT_WINDOW_MAX ? BISECT_WINDOW_MAX : (size_t) (left + 1) / 2;
         } else
                 b->bad_end = 0;
-        b->judging = b->n_apart > 0;
+        b->judging = b->n_suspects > 0;
         b->put_off = false;
 }
 
-void bisect_set_apart(Bisect *b, int64_t id) {
-        if (b->n_apart < BISECT_APART_MAX)
-                b->apart[b->n_apart++] = id;
+void bisect_suspect(Bisect *b, int64_t id) {
+        if (b->n_suspects < BISECT_SUSPECTS_MAX)
+                b->suspects[b->n_suspects++] = id;
         else
                 b->passed_over = true;
         b->after = id;
@@ -60,7 +60,7 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n) {
                 return BISECT_GO_ON;
         }
 
-        bisect_set_apart(b, last);
+        bisect_suspect(b, last);
         b->window = 1; /* one message as a probe: it is cheap, and shows whether the topic or the message is at fault */
         b->probes++;
         return b->probes >= BISECT_PROBES_MAX ? BISECT_REST : BISECT_GO_ON;
@@ -72,22 +72,22 @@ void bisect_put_off(Bisect *b) {
 }
 
 bool bisect_take_up(Bisect *b) {
-        if (b->put_off && b->n_apart > 0)
+        if (b->put_off && b->n_suspects > 0)
                 b->judging = true;
         b->put_off = false;
         return b->judging;
 }
 
 void bisect_forgotten(Bisect *b) {
-        if (b->n_apart == 0 && !b->passed_over)
+        if (b->n_suspects == 0 && !b->passed_over)
                 b->after = 0;
 }
 
 void bisect_judged(Bisect *b) {
-        assert(b->n_apart > 0);
-        b->n_apart--;
-        memmove(&b->apart[0], &b->apart[1], b->n_apart * sizeof(b->apart[0]));
-        if (b->n_apart > 0)
+        assert(b->n_suspects > 0);
+        b->n_suspects--;
+        memmove(&b->suspects[0], &b->suspects[1], b->n_suspects * sizeof(b->suspects[0]));
+        if (b->n_suspects > 0)
                 return;
         b->judging = false;
         if (b->passed_over) {
@@ -99,7 +99,7 @@ void bisect_judged(Bisect *b) {
 
 bool bisect_at_end(Bisect *b) {
         b->bad_end = 0;
-        if (b->n_apart > 0)
+        if (b->n_suspects > 0)
                 return true;
         b->after = 0;
         b->window = BISECT_WINDOW_MAX;

@@ -3,40 +3,40 @@
 /* clang-format off */
 /* Which rows the next publish request takes, and what a refusal says about them; pure. Pub/Sub answers 400 for a whole
  * batch when one message is at fault, and for every message when the topic's name is. So a refused batch is halved down
- * to the message that fails alone. That message is set apart. It is judged only after the topic has accepted another
+ * to the message that fails alone. That message is a suspect. It is judged only after the topic has accepted another
  * one: it is then sent alone again, and rejected if it is refused again.
  *
  *      forward: rows after `after`, `window` of them
- *        ^    refused: half of them ... refused alone: set apart, the next one alone as a probe
- *        |    accepted, with some set apart ---+
+ *        ^    refused: half of them ... refused alone: a suspect, the next one alone as a probe
+ *        |    accepted, with some suspects ----+
  *        |                                     v
- *        +--- all judged -------------- judging: those set apart, one by one */
+ *        +--- all judged -------------- judging: the suspects, one by one */
 /* clang-format on */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define BISECT_WINDOW_MAX 1000 /* the service's limit of messages in a request */
-#define BISECT_APART_MAX 256   /* as many are remembered; more are skipped, and tried again later */
-#define BISECT_PROBES_MAX 16   /* if so many messages in a row are refused, the topic is at fault */
+#define BISECT_WINDOW_MAX 1000  /* the service's limit of messages in a request */
+#define BISECT_SUSPECTS_MAX 256 /* as many are remembered; more are skipped, and tried again later */
+#define BISECT_PROBES_MAX 16    /* if so many messages in a row are refused, the topic is at fault */
 
 typedef struct Bisect {
-        int64_t after;   /* rows up to this id are deleted, set apart or skipped */
+        int64_t after;   /* rows up to this id are deleted, suspects or skipped */
         int64_t bad_end; /* a row between `after` and this id was refused; 0: not known */
         size_t window;
         bool judging, put_off;
-        bool passed_over;                /* some rows were skipped: there was no place to remember them */
-        unsigned probes;                 /* messages refused alone since the topic last accepted one */
-        int64_t apart[BISECT_APART_MAX]; /* ids */
-        size_t n_apart;
+        bool passed_over;                      /* some rows were skipped: there was no place to remember them */
+        unsigned probes;                       /* messages refused alone since the topic last accepted one */
+        int64_t suspects[BISECT_SUSPECTS_MAX]; /* ids */
+        size_t n_suspects;
 } Bisect;
 
-/* Also forgets which messages were set apart, so that everything is tried again; by single messages while the topic has
- * not accepted any. */
+/* Also forgets the suspects, so that everything is tried again; by single messages while the topic has not
+ * accepted any. */
 void bisect_restart(Bisect *b);
 
-/* True when the next request is one message that was set apart: b->apart[0]. */
+/* True when the next request is a suspect alone: b->suspects[0]. */
 bool bisect_is_judging(const Bisect *b);
 /* Which request comes next: at most *ret_rows rows after id *ret_after. */
 void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows);
@@ -53,22 +53,22 @@ typedef enum BisectVerdict {
 BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n);
 
 /* Call this when row *id*, the first one after `after`, is too large for any request. */
-void bisect_set_apart(Bisect *b, int64_t id);
+void bisect_suspect(Bisect *b, int64_t id);
 
-/* bisect_put_off(): the verdict on b->apart[0] cannot be stored now; other rows go first. It is judged again after the
- * next accepted request, or when bisect_take_up() is called, which returns true if such a verdict waits. */
+/* bisect_put_off(): the verdict on b->suspects[0] cannot be stored now; other rows go first. It is judged again after
+ * the next accepted request, or when bisect_take_up() is called, which returns true if such a verdict waits. */
 void bisect_put_off(Bisect *b);
 bool bisect_take_up(Bisect *b);
 
-/* Call this when the accepted rows are deleted. If no row is set apart, none is left up to `after`, so it starts at 0
+/* Call this when the accepted rows are deleted. If there is no suspect, none is left up to `after`, so it starts at 0
  * again. */
 void bisect_forgotten(Bisect *b);
 
-/* Call this when b->apart[0] is settled: published, rejected, or no longer there. */
+/* Call this when b->suspects[0] is settled: published, rejected, or no longer there. */
 void bisect_judged(Bisect *b);
 
-/* Call this when no row is left after `after`. True: rows that were set apart wait for a proof that the topic works.
- * False: look from the start again, if `after` was not 0. */
+/* Call this when no row is left after `after`. True: suspects wait for a proof that the topic works. False:
+ * look from the start again, if `after` was not 0. */
 bool bisect_at_end(Bisect *b);
 
 /* Call this after the rest that BISECT_REST asks for. */

@@ -169,7 +169,7 @@ static Standing stage_standing(const Stage *stage) {
         if (!status.checked)
                 return STANDING_UNKNOWN;
         if (!topic || !status_is_on_topic(&status, section->subscription, topic))
-                return STANDING_APART;
+                return STANDING_ELSEWHERE;
         return status.missing ? STANDING_MISSING : STANDING_KEEPS;
 }
 

@@ -84,8 +84,8 @@ typedef enum StageKind { STAGE_SOURCE, STAGE_PUBLISHER, STAGE_SUBSCRIBER } Stage
 
 /* What a subscription means for publishing. */
 typedef enum Standing {
-        STANDING_UNKNOWN, /* not checked yet */
-        STANDING_APART,   /* it belongs to another topic */
+        STANDING_UNKNOWN,   /* not checked yet */
+        STANDING_ELSEWHERE, /* it belongs to another topic */
         STANDING_MISSING,
         STANDING_KEEPS, /* it gets what is published to publish.topic */
 } Standing;

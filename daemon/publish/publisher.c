@@ -33,7 +33,7 @@ typedef enum PublisherState {
         PUBLISHER_IDLE,    /* there is no row to send */
         PUBLISHER_SENDING, /* a request is running */
         PUBLISHER_WAITING, /* something failed: waits for the timer */
-        PUBLISHER_RESTING, /* only rows set apart are left: waits for a new row or the timer */
+        PUBLISHER_RESTING, /* only suspects are left: waits for a new row or the timer */
         _PUBLISHER_STATE_MAX,
 } PublisherState;
 
@@ -83,7 +83,7 @@ struct Publisher {
         Trouble disk_trouble;  /* with the outbox */
         usec_t last_publish;
         uint64_t published, rejected, requests;
-        char refusal[CLIENT_DETAIL_MAX]; /* why the last message that was set apart was refused */
+        char refusal[CLIENT_DETAIL_MAX]; /* why the last suspect was refused */
 };
 
 static void publisher_move(Publisher *p, PublisherState state) {
@@ -331,7 +331,7 @@ static void publisher_reject(Publisher *p, const char *word, const char *detail)
 
         r = bytes_append_format(&reason, "%s: %s", word, detail);
         if (r == 0)
-                r = outbox_reject(p->spec.outbox, p->bisect.apart[0], reason.data);
+                r = outbox_reject(p->spec.outbox, p->bisect.suspects[0], reason.data);
         if (r < 0) {
                 (void) publisher_note_disk(p, "written", r);
                 return bisect_put_off(&p->bisect);
@@ -464,7 +464,7 @@ static void publisher_send(Publisher *p) {
         p->requests++;
 }
 
-/* Only rows set apart are left: either they or the topic may be at fault. */
+/* Only suspects are left: either they or the topic may be at fault. */
 static void publisher_rest(Publisher *p) {
         char detail[CLIENT_DETAIL_MAX], cut[401];
 
@@ -493,9 +493,9 @@ static int publisher_at_end(Publisher *p) {
         return NEXT_DONE;
 }
 
-/* Handles the row that was set apart, which is sent alone; *made* is the result of making its request. */
+/* Handles the suspect, which is sent alone; *made* is the result of making its request. */
 static int publisher_judge(Publisher *p, int made) {
-        if (made == REQUEST_EMPTY || p->request.first_id != p->bisect.apart[0])
+        if (made == REQUEST_EMPTY || p->request.first_id != p->bisect.suspects[0])
                 bisect_judged(&p->bisect); /* another process has removed it */
         else if (made == REQUEST_TOO_LARGE)
                 publisher_reject(p, "too_large", "larger than a publish request may be");
@@ -518,7 +518,7 @@ static int publisher_next(Publisher *p) {
                 return publisher_at_end(p);
         if (r == REQUEST_MADE)
                 return NEXT_FOUND;
-        bisect_set_apart(&p->bisect, p->request.first_id);
+        bisect_suspect(&p->bisect, p->request.first_id);
         request_done(&p->request);
         return NEXT_AGAIN;
 }

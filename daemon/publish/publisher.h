@@ -7,7 +7,7 @@
  *      idle --rows--> sending --ids; refused--> idle (again at once while rows wait)
  *        |               +--failed-----------> waiting (backoff, Retry-After) --timer--> idle
  *        +--the disk refuses to be read------> waiting
- *        +--only what was set apart is left--> resting --timer, a new row--> idle
+ *        +--only suspects are left--> resting --timer, a new row--> idle
  *
  * A 400 halves the batch, down to the message that fails alone: see bisect.h. */
 /* clang-format on */

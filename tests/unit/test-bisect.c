@@ -224,12 +224,12 @@ static void test_too_large(void **state) {
         Bisect b = {};
 
         bisect_restart(&b);
-        bisect_set_apart(&b, 1);
+        bisect_suspect(&b, 1);
         assert_false(bisect_is_judging(&b));
         assert_true(bisect_at_end(&b));
         bisect_accepted(&b, 2);
         assert_true(bisect_is_judging(&b));
-        assert_int_equal(b.apart[0], 1);
+        assert_int_equal(b.suspects[0], 1);
         bisect_judged(&b);
         assert_false(bisect_is_judging(&b));
 }

@@ -156,7 +156,7 @@ static void test_empty_outbox(void **state) {
         assert_int_equal(n_calls, 0);
 }
 
-/* A row that is refused is set apart; it rests there, and a new row is still looked at (P6). */
+/* A row that is refused is a suspect; it rests there, and a new row is still looked at (P6). */
 static void test_resting(void **state) {
         Fixture *f = *state;
         unsigned calls;
