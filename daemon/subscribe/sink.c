@@ -2,15 +2,11 @@
 /* clang-format off */
 /* Shared by all sinks: when to try, how to judge refusals, and what to log.
  *
- *                 timer, or the remote was seen                  sink_write()
- *      DOWN ----------------------------------> PROBING --> READY --------> WRITING ---+
- *       ^                                        |   ^       | ^              |  ^     | a fault, all refused, or
- *       +-------------- no answer ---------------+   +-------+ +--- settled --+  |     | some to be tried again
- *                                                  the remote is gone  ^         |     v
- *                                                                      |         +-- RETRYING: holds the batch
- *                                                                      |  timer, or the remote was seen, or a scout
- *                                                                      +-- let go, nothing left to try --+
- *      RETRYING --max_hold is over, and some are to be set apart--> EXPIRING --> RETRYING
+ *      DOWN --timer, or the remote was seen--> PROBING --it answers--> READY --sink_write()--> WRITING --settled--> READY
+ *      PROBING --no answer--> DOWN                       READY --the remote is gone--> PROBING
+ *      WRITING --a fault, all refused, or some to be tried again--> RETRYING, which holds the batch
+ *      RETRYING --timer, the remote was seen, or a scout--> WRITING
+ *      RETRYING --let go, nothing left to try--> READY   RETRYING --let go, some to be set apart--> EXPIRING --> RETRYING
  *      every one of them --sink_stop()--> STOPPED
  *
  * WRITING is a write and then, for messages that can never be stored, a set_apart. A wait ends early when the type sees
