@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The messages of one subscription by number: handed out once, acknowledged, or given back (modAck 0) and handed out again. */
+/* The messages of one subscription by number: handed out once, acknowledged, or given back (modAck 0) and handed out
+ * again. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Clients without promises, to know what the servers of a benchmark can do by themselves:
+/* Clients without promises, to know what the servers of a benchmark can do by themselves. Each prints one JSON object.
  *
- *      bench-client publish --pubsub PORT --topic NAME --count N [--rate R]     publishes prepared readings, R a second (0: as fast as it
- * can) bench-client carry --pubsub PORT --subscription NAME --mongo PORT --count N     pulls, inserts with write concern majority,
- * acknowledges
+ * bench-client publish --pubsub PORT --topic NAME --count N [--rate R]: publishes prepared readings, R a second (0: as
+ * fast as it can)
  *
- * Each prints one JSON object. */
+ * bench-client carry --pubsub PORT --subscription NAME --mongo PORT --count N: pulls, inserts with write concern
+ * majority, acknowledges */
 
 #include "latency.h"
 #include "loop.h"
@@ -63,7 +63,8 @@ static void client_close(Client *client) {
         buffer_done(&client->reply);
 }
 
-/* POSTs to NAME:VERB; the reply is in client->reply, NUL-terminated. Exits on any failure: a benchmark on a broken server says nothing. */
+/* POSTs to NAME:VERB; the reply is in client->reply, NUL-terminated. Exits on any failure: a benchmark on a broken
+ * server says nothing. */
 static void client_post(Client *client, const char *name, const char *verb, const Buffer *body) {
         char url[512];
         long status = 0;
@@ -110,8 +111,8 @@ static void append_message(Buffer *out, Buffer *payload, uint64_t number, uint64
                 (unsigned long long) loop_wall());
 }
 
-/* Sleeps until the next message is due; at high rates for so long that some are, since no server takes a request a millisecond on one
- * connection. */
+/* Sleeps until the next message is due; at high rates for so long that some are, since no server takes a request a
+ * millisecond on one connection. */
 static void pace(uint64_t next, uint64_t rate) {
         uint64_t now = loop_now(), wait = next > now ? next - now : 0;
         struct timespec t;
@@ -166,7 +167,8 @@ typedef struct Carry {
         uint64_t filled, emptied; /* counts of slots */
 } Carry;
 
-/* The string after *key* between *at* and *end*, without escapes but `\/`, NUL-terminated in *out*. NULL when there is none. */
+/* The string after *key* between *at* and *end*, without escapes but `\/`, NUL-terminated in *out*. NULL when there is
+ * none. */
 static const char *next_string(const char *at, const char *end, const char *key, Buffer *out) {
         out->size = 0;
         at = memmem(at, (size_t) (end - at), key, strlen(key));

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fill-outbox DIRECTORY COUNT: puts COUNT readings into the outbox in DIRECTORY, as polls of a thousand devices each would.
- * fill-outbox DIRECTORY COUNT DEVICES: as polls of that many devices, each of which Pub/Sub has at once, and prints what it cost. */
+/* fill-outbox DIRECTORY COUNT: puts COUNT readings into the outbox in DIRECTORY, as polls of a thousand devices each
+ * would.
+ *
+ * fill-outbox DIRECTORY COUNT DEVICES: as polls of that many devices, each of which Pub/Sub has at once, and prints
+ * what it cost. */
 
 #include "lib/bytes.h"
 #include "publish/outbox.h"

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fill-page DIRECTORY MESSAGES: page.sqlite as a daemon would have it after so many messages of six numbers over two years, the last one now.
+/* Makes a page.sqlite and measures it. Each prints a line of JSON.
+ *
+ * fill-page DIRECTORY MESSAGES: as a daemon would have it after so many messages of six numbers over two years, the
+ * last one now.
+ *
  * fill-page DIRECTORY ask DAYS: what CPU time a chart of so many days takes, of the first six series.
+ *
  * fill-page DIRECTORY devices N: the same of so many devices with four numbers, all of them of now.
- * fill-page DIRECTORY hours N: what twenty series at 60 s write to the disk in so many hours.
- * Prints a line of JSON. */
+ *
+ * fill-page DIRECTORY hours N: what twenty series at 60 s write to the disk in so many hours. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

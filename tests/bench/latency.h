@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Delays in microseconds and their percentiles. The publisher puts the time of sending (CLOCK_REALTIME, 16 digits) into the attribute
- * `sent_usec`, which a stored document carries too: so whoever sees an insert go by can tell how old its readings are. */
+/* Delays in microseconds and their percentiles. The publisher puts the time of sending (CLOCK_REALTIME, 16 digits) into
+ * the attribute `sent_usec`, which a stored document carries too: so whoever sees an insert go by can tell how old its
+ * readings are. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The event loop of the benchmark's servers: one listening socket on loopback, any number of peers, one timer, SIGTERM ends it. It shares
- * no code with the daemon, so that a mistake there cannot hide here, and costs little, so that the limit seen in a benchmark is the
- * daemon's. */
+/* The event loop of the benchmark's servers: one listening socket on loopback, any number of peers, one timer, SIGTERM
+ * ends it. It shares no code with the daemon, so that a mistake there cannot hide here, and costs little, so that the
+ * limit seen in a benchmark is the daemon's. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,7 +42,8 @@ typedef struct LoopHandler {
 uint64_t loop_now(void);  /* microseconds, CLOCK_MONOTONIC */
 uint64_t loop_wall(void); /* microseconds, CLOCK_REALTIME */
 
-/* Listens on 127.0.0.1:*port* (0: a free one), writes "listening PORT" to stdout and dies with its parent. Exits on errors. */
+/* Listens on 127.0.0.1:*port* (0: a free one), writes "listening PORT" to stdout and dies with its parent. Exits on
+ * errors. */
 Loop *loop_new(uint16_t port, const LoopHandler *handler);
 void *loop_userdata(Loop *loop);
 uint16_t loop_port(const Loop *loop);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Messages as `:pull` answers them, in the service's indented JSON: readings like Nature Remo's of about 350 bytes, base64, with attributes
- * and ack ids of 180 characters. Made once; an answer is a copy of the first n of them with the numbers patched, so that a message costs
- * about a tenth of a microsecond. */
+/* Messages as `:pull` answers them, in the service's indented JSON: readings like Nature Remo's of about 350 bytes,
+ * base64, with attributes and ack ids of 180 characters. Made once; an answer is a copy of the first n of them with the
+ * numbers patched, so that a message costs about a tenth of a microsecond. */
 
 #include "loop.h"
 

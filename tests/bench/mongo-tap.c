@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stands between a client and a MongoDB server and tells how old each reading was when the server confirmed its insert: the one place where
- * the moment "is in MongoDB" can be seen from outside, the same for every client that is compared.
+/* Stands between a client and a MongoDB server and tells how old each reading was when the server confirmed its insert:
+ * the one place where the moment "is in MongoDB" can be seen from outside, the same for every client that is compared.
  *
  * On stdout: "listening PORT", "documents N" when --expect N were confirmed, and at SIGTERM one JSON object. */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* As much of MongoDB's wire protocol as a benchmark needs (https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/): OP_MSG
- * with its sections, the OP_QUERY of a legacy hello, and the replies to both. Documents of an insert are counted by their lengths, not
- * parsed. */
+/* As much of MongoDB's wire protocol as a benchmark needs
+ * (https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/): OP_MSG with its sections, the OP_QUERY of a
+ * legacy hello, and the replies to both. Documents of an insert are counted by their lengths, not parsed. */
 
 #include "latency.h"
 #include "loop.h"
@@ -25,7 +25,8 @@ typedef struct MongoMessage {
 
 /* Returns the message's size, 0 when it is not all there, -1 when it is nonsense. */
 ssize_t mongo_message_parse(const char *data, size_t size, MongoMessage *ret);
-/* Counts the documents (or updates) that a write carries; adds their latency_sent() times to *sent* when it is not NULL. */
+/* Counts the documents (or updates) that a write carries; adds their latency_sent() times to *sent* when it is not
+ * NULL. */
 uint64_t mongo_message_documents(const MongoMessage *m, Latency *sent);
 /* Appends the reply *document* to the message. */
 void mongo_reply(const MongoMessage *m, const bson_t *document, Buffer *out);

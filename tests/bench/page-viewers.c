@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* page-viewers PORT VIEWERS PATH...: viewers that ask for all paths again and again, each on a connection that is kept, until the standard input ends.
- * Then a line of JSON: how many requests were answered. */
+/* page-viewers PORT VIEWERS PATH...: viewers that ask for all paths again and again, each on a connection that is kept,
+ * until the standard input ends. Then a line of JSON: how many requests were answered. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A MongoDB server that counts what is inserted and keeps nothing, for benchmarks: a replica set of one member, so that the driver uses
- * retryable writes and write concern majority as it does in earnest.
+/* A MongoDB server that counts what is inserted and keeps nothing, for benchmarks: a replica set of one member, so that
+ * the driver uses retryable writes and write concern majority as it does in earnest.
  *
  * On stdout: "listening PORT", "documents N" when --expect N were inserted, and at SIGTERM one JSON object. */
 

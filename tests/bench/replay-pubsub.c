@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Pub/Sub service over HTTP/1.1 that costs next to nothing, for benchmarks: a backlog of prepared messages, then long polls that hang. It
- * also lists devices like Nature Remo's API and gives out tokens, so that one process is all that a measured daemon needs beside a database.
+/* A Pub/Sub service over HTTP/1.1 that costs next to nothing, for benchmarks: a backlog of prepared messages, then long
+ * polls that hang. It also lists devices like Nature Remo's API and gives out tokens, so that one process is all that a
+ * measured daemon needs beside a database.
  *
- * On stdout: "listening PORT", "acknowledged N" when the whole backlog is acknowledged, "published N" when --expect-published were
- * published. */
+ * On stdout: "listening PORT", "acknowledged N" when the whole backlog is acknowledged, "published N" when
+ * --expect-published were published. */
 
 #include "backlog.h"
 #include "loop.h"

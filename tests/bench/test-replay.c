@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The benchmark's servers against the libraries that the daemon uses: libmongoc and libcurl. A figure from a server that cheats is worth
- * nothing.
+/* The benchmark's servers against the libraries that the daemon uses: libmongoc and libcurl. A figure from a server
+ * that cheats is worth nothing.
  *
  * usage: test-replay REPLAY_PUBSUB REPLAY_MONGO MONGO_TAP */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Speaks TLS in front of a server of the benchmark that does not: one thread for each connection, and nothing of the daemon's.
+/* Speaks TLS in front of a server of the benchmark that does not: one thread for each connection, and nothing of the
+ * daemon's.
  *
  * On stdout: "listening PORT", and at SIGTERM one JSON object. */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a rule's text, a webhook's body and what a device says of itself: what is taken as a template makes UTF-8, what is taken as a
- * body makes JSON, and no message is longer than its service takes. The input: template, NUL, name, NUL, value. */
+/* Any bytes as a rule's text, a webhook's body and what a device says of itself: what is taken as a template makes
+ * UTF-8, what is taken as a body makes JSON, and no message is longer than its service takes. The input: template, NUL,
+ * name, NUL, value. */
 #include <stdlib.h>
 
 #include "fuzz.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a message's data: a valid document or a reason, never more than the limit, the same twice, and a rejected document always.
- * As a line of a file it is JSON, and has the same key when it is read. In the body of a webhook it is JSON beside another one. */
+/* Any bytes as a message's data: a valid document or a reason, never more than the limit, the same twice, and a
+ * rejected document always. As a line of a file it is JSON, and has the same key when it is read. In the body of a
+ * webhook it is JSON beside another one. */
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as an answer's pointer to its next page (behind the first byte, which says how it is given), and as a URL with placeholders: what
- * comes of it is a URL of the same server, or none. */
+/* Any bytes as an answer's pointer to its next page (behind the first byte, which says how it is given), and as a URL
+ * with placeholders: what comes of it is a URL of the same server, or none. */
 #include <stdlib.h>
 
 #include "fuzz.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The streaming reader and the tree: what the reader accepts json-c reads as well, and both see the same values; what it gives is UTF-8;
- * and its tokens, written down again, read as the same tokens. */
+/* The streaming reader and the tree: what the reader accepts json-c reads as well, and both see the same values; what
+ * it gives is UTF-8; and its tokens, written down again, read as the same tokens. */
 
 #include <errno.h>
 
@@ -80,7 +80,8 @@ static int rewrite(const char *text, size_t size, Bytes *out) {
         return token;
 }
 
-/* json-c up to 0.18 takes U+1D800 to U+1DFFF, and the same in each higher plane, for a half of a pair where they were written as a pair. */
+/* json-c up to 0.18 takes U+1D800 to U+1DFFF, and the same in each higher plane, for a half of a pair where they were
+ * written as a pair. */
 static bool json_c_knows(const Bytes *text) {
         const unsigned char *p = (const unsigned char *) text->data;
 

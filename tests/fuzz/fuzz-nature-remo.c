@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as the reply to GET /1/devices and GET /1/appliances: readings that are strict JSON with a device and a key, or an error in words; never both lost
- * and silent. */
+/* Any bytes as the reply to GET /1/devices and GET /1/appliances: readings that are strict JSON with a device and a
+ * key, or an error in words; never both lost and silent. */
 #include <errno.h>
 
 #include "fuzz.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What browsers and publishers can hand to the page: the parameters of a query, a password, a message. The first byte says which. */
+/* What browsers and publishers can hand to the page: the parameters of a query, a password, a message. The first byte
+ * says which. */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a message's data where Python's text may come: an outcome with words, and what is called JSON because it was Python is JSON. No
- * data is an empty object. */
+/* Any bytes as a message's data where Python's text may come: an outcome with words, and what is called JSON because it
+ * was Python is JSON. No data is an empty object. */
 #include "fuzz.h"
 #include "subscribe/payload.h"
 

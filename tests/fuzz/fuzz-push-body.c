@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as the body of a push (behind the first one, which says whether it is NDJSON): its documents lie in it, in their order, and a body
- * that is accepted has nothing but JSON and white space. */
+/* Any bytes as the body of a push (behind the first one, which says whether it is NDJSON): its documents lie in it, in
+ * their order, and a body that is accepted has nothing but JSON and white space. */
 #include <string.h>
 
 #include "fuzz.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a reply of Pub/Sub. The first byte chooses the kind. A pull is read in place: nothing outside of the buffer is touched, what
- * is taken can be acknowledged, and slices stay inside. */
+/* Any bytes as a reply of Pub/Sub. The first byte chooses the kind. A pull is read in place: nothing outside of the
+ * buffer is touched, what is taken can be acknowledged, and slices stay inside. */
 #include <stdlib.h>
 
 #include "fuzz.h"

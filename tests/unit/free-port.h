@@ -35,8 +35,9 @@ static inline bool free_port_take(int drawn, uint16_t port) {
         return bound;
 }
 
-/* A port of 127.0.0.1 that nobody has, and that is given to no other process that draws here or by tests/services/ports.py
- * as long as this one lives: byte N of the file is locked by who drew port N. Ends the process where there is none. */
+/* A port of 127.0.0.1 that nobody has, and that is given to no other process that draws here or by
+ * tests/services/ports.py as long as this one lives: byte N of the file is locked by who drew port N. Ends the process
+ * where there is none. */
 static inline uint16_t free_port(void) {
         static int drawn = -1;
         static uint16_t taken[64];

@@ -163,7 +163,8 @@ static bool connection_serve_one(HttpServerConnection *c) {
         return keep;
 }
 
-/* The descriptor stays open until the server goes, so that no other gets its number while http_server_free() may shut it down. */
+/* The descriptor stays open until the server goes, so that no other gets its number while http_server_free() may shut
+ * it down. */
 static void *connection_thread(void *userdata) {
         HttpServerConnection *c = userdata;
 

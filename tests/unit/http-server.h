@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A small HTTP/1.1 server inside the test's process, on a free port of 127.0.0.1, a thread a connection. What it answers is up to the
- * test's handler, down to the byte. Its failures are the test's: they end the process. */
+/* A small HTTP/1.1 server inside the test's process, on a free port of 127.0.0.1, a thread a connection. What it
+ * answers is up to the test's handler, down to the byte. Its failures are the test's: they end the process. */
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -24,7 +24,8 @@ typedef struct HttpServerConnection HttpServerConnection;
 typedef bool (*HttpServerHandler)(void *userdata, HttpServerConnection *connection, const HttpServerCall *call);
 
 HttpServer *http_server_new(HttpServerHandler handler, void *userdata);
-/* With TLS and a fresh self-signed certificate for 127.0.0.1 and localhost, which is left in *certificate_file* (created) as PEM. */
+/* With TLS and a fresh self-signed certificate for 127.0.0.1 and localhost, which is left in *certificate_file*
+ * (created) as PEM. */
 HttpServer *http_server_new_tls(HttpServerHandler handler, void *userdata, const char *certificate_file);
 /* The same, but it serves only whoever shows that certificate, too; its key is left in *key_file* (created). */
 HttpServer *http_server_new_asking(

@@ -13,7 +13,8 @@ typedef struct MongodbServer {
         mongoc_client_t *client; /* of the test itself */
 } MongodbServer;
 
-/* False, with the reason printed, when the program is not installed ($SENSORQD_VENV, else /var/tmp/sensorqd-venv, else the path). */
+/* False, with the reason printed, when the program is not installed ($SENSORQD_VENV, else /var/tmp/sensorqd-venv, else
+ * the path). */
 bool mongodb_server_setup(MongodbServer *server);
 void mongodb_server_teardown(MongodbServer *server);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Debian's mosquitto as a child process on a free port of 127.0.0.1, and messages published to it by mosquitto_pub. Its failures are
- * the test's: they end the process. */
+/* Debian's mosquitto as a child process on a free port of 127.0.0.1, and messages published to it by mosquitto_pub. Its
+ * failures are the test's: they end the process. */
 
 #include <stdbool.h>
 #include <stdint.h>

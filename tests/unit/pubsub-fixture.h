@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A loop, a client, and a scripted Pub/Sub: what it is asked is written down, what it answers is queued by the test for each kind of call.
- * Without a queued answer a pull hangs, and everything else is well. */
+/* A loop, a client, and a scripted Pub/Sub: what it is asked is written down, what it answers is queued by the test for
+ * each kind of call. Without a queued answer a pull hangs, and everything else is well. */
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For compare-literals.py: texts from standard input, each behind its length (4 bytes, little-endian), to JSON on standard output in the
- * same way; the length of what is refused is ffffffff. */
+/* For compare-literals.py: texts from standard input, each behind its length (4 bytes, little-endian), to JSON on
+ * standard output in the same way; the length of what is refused is ffffffff. */
 #include <endian.h>
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A source of a real type, wired to a store in the test: what was handed over, and a disk that may refuse. Its configuration is YAML, as a
- * user writes it. */
+/* A source of a real type, wired to a store in the test: what was handed over, and a disk that may refuse. Its
+ * configuration is YAML, as a user writes it. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -152,8 +152,8 @@ static inline int source_fixture_tear_down(void **state) {
         return 0;
 }
 
-/* Reads a configuration whose only source has these *lines*, each indented by six blanks. What is wrong with it is in *error*: "" when
- * nothing is. */
+/* Reads a configuration whose only source has these *lines*, each indented by six blanks. What is wrong with it is in
+ * *error*: "" when nothing is. */
 static inline void source_fixture_read(SourceFixture *f, const char *lines, char *error, size_t size) {
         _cleanup_bytes_ Bytes text = {};
         ConfigErrors errors = {};

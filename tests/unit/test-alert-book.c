@@ -158,7 +158,8 @@ static void test_refused(void **state) {
         world_close(&w);
 }
 
-/* A machine that slept over the time of a repeat: what the queue has of that time comes first, as long as that may be. */
+/* A machine that slept over the time of a repeat: what the queue has of that time comes first, as long as that may be.
+ */
 static void test_repeat_after_a_sleep(void **state) {
         for (unsigned outage = 0; outage < 2; outage++) {
                 World w;

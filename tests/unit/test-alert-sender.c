@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sender of alerts between a store that the test plays and an HTTP server that answers as the test says: P14 (what is due is told once,
- * whatever dies), P10, P11. Waiting takes no time here: timers of the sender fire at once, and how long they would have waited is noted. */
+/* The sender of alerts between a store that the test plays and an HTTP server that answers as the test says: P14 (what
+ * is due is told once, whatever dies), P10, P11. Waiting takes no time here: timers of the sender fire at once, and how
+ * long they would have waited is noted. */
 #include "config-fixture.h"
 
 #include <pthread.h>

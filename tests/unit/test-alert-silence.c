@@ -171,7 +171,8 @@ static void test_offline_while_the_value_is_silent(void **state) {
         world_close(&w);
 }
 
-/* A Nature Remo that is unplugged: the API gives its last values for ever. One that stands still for hours is no such. */
+/* A Nature Remo that is unplugged: the API gives its last values for ever. One that stands still for hours is no such.
+ */
 static void test_silence_of_an_unplugged_remo(void **state) {
         char members[200], first[CLOCK_RFC3339_SIZE], second[CLOCK_RFC3339_SIZE];
         World w;

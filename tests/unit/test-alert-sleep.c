@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A machine that sleeps while a rule waits for its `for`, in virtual time: what the queue has of that time comes first (P14). */
+/* A machine that sleeps while a rule waits for its `for`, in virtual time: what the queue has of that time comes first
+ * (P14). */
 #include "config-fixture.h"
 
 #include <unistd.h>

@@ -140,7 +140,8 @@ static void test_bad_at_the_end(void **state) {
         free(w);
 }
 
-/* A bad topic name answers 400 to everything: nothing is rejected, requests become few and small, and all goes once it works. */
+/* A bad topic name answers 400 to everything: nothing is rejected, requests become few and small, and all goes once it
+ * works. */
 static void test_bad_topic(void **state) {
         World *w = world_new(3000);
 
@@ -171,7 +172,8 @@ static void test_bad_topic_short_queue(void **state) {
         free(w);
 }
 
-/* P6: the disk cannot take the verdicts: the neighbours go all the same, and once it can, what was proved before counts. */
+/* P6: the disk cannot take the verdicts: the neighbours go all the same, and once it can, what was proved before
+ * counts. */
 static void test_verdicts_wait_for_the_disk(void **state) {
         World *w = world_new(3000);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose fault a refusal is (P11, P6). A remote is played by a function of the test: which messages it accepts, and with which code it
- * refuses the others. */
+/* Whose fault a refusal is (P11, P6). A remote is played by a function of the test: which messages it accepts, and with
+ * which code it refuses the others. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -90,7 +90,8 @@ static int throttles(size_t i) {
         return draw() % 10 < 4 ? THROTTLED : 0;
 }
 
-/* One odd message among good ones: beside the flow at once, rejected after ten minutes of refusals alone, not before. */
+/* One odd message among good ones: beside the flow at once, rejected after ten minutes of refusals alone, not before.
+ */
 static void test_one_odd_message(void **state) {
         usec_t begin = world.now;
         unsigned tries = 0;
@@ -155,8 +156,8 @@ static void test_about_the_document_as_the_type_knows(void **state) {
         assert_int_equal(blame_refused(&world.blame, &world.suspicions[0], &refusal, world.now), BLAME_REJECTED);
 }
 
-/* P11: an outage that begins in the middle of a write, and one that ends there: nobody is to blame. What all are refused
- * with until then is no proof later either, since some get over it. */
+/* P11: an outage that begins in the middle of a write, and one that ends there: nobody is to blame. What all are
+ * refused with until then is no proof later either, since some get over it. */
 static void test_an_outage_within_a_write(void **state) {
         reply(0, 10, false, true, refuses_even); /* it begins */
         assert_int_equal(count(BLAME_SUSPECT), 5);

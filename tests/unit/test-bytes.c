@@ -436,7 +436,8 @@ static void test_utf8(void **state) {
         assert_true(bytes_is_utf8(NULL, 0));
 }
 
-/* The definition, written as a decoder, against the function: every lead byte with every second byte and a set of third and fourth ones. */
+/* The definition, written as a decoder, against the function: every lead byte with every second byte and a set of third
+ * and fourth ones. */
 static bool decode_one(const uint8_t *p, size_t size) {
         static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
         size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;

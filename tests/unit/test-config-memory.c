@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* P9: a lack of memory is no fault of the file. What ends with one is started again by its unit, what ends with the other is not. */
+/* P9: a lack of memory is no fault of the file. What ends with one is started again by its unit, what ends with the
+ * other is not. */
 #include "config-fixture.h"
 
 /* The call for memory that fails, counted from now; 0: none. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A type brings its own rows: they are accepted for that type only, read, compared and freed along its own table. Tried with two types of
- * source and two of sinks that the program does not have. */
+/* A type brings its own rows: they are accepted for that type only, read, compared and freed along its own table. Tried
+ * with two types of source and two of sinks that the program does not have. */
 #include "config-describe.h"
 #include "config-fixture.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* P9: what the driver would refuse of a connection string is told when the configuration is read, with the option that it is about. */
+/* P9: what the driver would refuse of a connection string is told when the configuration is read, with the option that
+ * it is about. */
 #include <fcntl.h>
 #include <unistd.h>
 

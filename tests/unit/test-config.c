@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* P9: a wrong configuration is refused, with the place, the key, what is wrong and what is allowed. P10: no error shows a secret. */
+/* P9: a wrong configuration is refused, with the place, the key, what is wrong and what is allowed. P10: no error shows
+ * a secret. */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <syslog.h>
@@ -446,7 +447,8 @@ static void test_long_path_leaves_room(void **state) {
         free(said);
 }
 
-/* Every row: its default is itself allowed, since the reader takes it like a value; here, that each has the words a reader needs. */
+/* Every row: its default is itself allowed, since the reader takes it like a value; here, that each has the words a
+ * reader needs. */
 static void count_row(
         void *userdata, const char *key, const char *owner, const char *type, const char *fallback, const char *doc) {
         size_t *n = userdata;

@@ -7,7 +7,8 @@
 
 #include "pubsub/credentials.h"
 
-/* The endpoint's time counts, however the wall clock was set since it was heard; but a wall clock that agrees is finer. */
+/* The endpoint's time counts, however the wall clock was set since it was heard; but a wall clock that agrees is finer.
+ */
 static void test_signing_time(void **state) {
         const usec_t now = 5 * USEC_PER_HOUR, theirs = 1000 * USEC_PER_HOUR, ahead = theirs - now,
                      little = 29 * USEC_PER_SEC;

@@ -187,8 +187,8 @@ static void test_attribute_rejections(void **state) {
         bson_destroy(&document);
 }
 
-/* The message is read twice at times (a duplicate, a retry, a rejection): building leaves it as it is, and the same bytes give the same
- * document. */
+/* The message is read twice at times (a duplicate, a retry, a rejection): building leaves it as it is, and the same
+ * bytes give the same document. */
 static void test_repeatable(void **state) {
         const char *data = "{\"a\\u0041\":\"\\u00e9\\\\x\",\"$b\":[1,2.5]}";
         WireMessage message = message_of(data, strlen(data));

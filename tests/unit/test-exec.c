@@ -306,7 +306,8 @@ static void test_stop_tells_of_the_last_line(void **state) {
         assert_non_null(strstr(capture_end(&capture), "2 readings that the disk refused to the end are lost"));
 }
 
-/* A pipe holds 64 KiB where a page has 4: a Raspberry Pi 5 has pages of 16, and a program may make it larger anywhere. */
+/* A pipe holds 64 KiB where a page has 4: a Raspberry Pi 5 has pages of 16, and a program may make it larger anywhere.
+ */
 static void test_stop_reads_a_large_pipe(void **state) {
         SourceFixture *f = *state;
         char script[400], said[128];
@@ -366,7 +367,8 @@ static void test_stream(void **state) {
         source_fixture_stop(f); /* ends the program */
 }
 
-/* A program that keeps what it prints in a buffer looks like one without a sensor: after a minute there is a hint, once. */
+/* A program that keeps what it prints in a buffer looks like one without a sensor: after a minute there is a hint,
+ * once. */
 static void test_stream_without_a_line(void **state) {
         SourceFixture *f = *state;
         Capture capture = capture_begin();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The examples of docs/EXTENDING.md, "A source in an hour" and "A sink in an hour", as the page has them: their files, their lines in types.c, their
- * configurations. */
+/* The examples of docs/EXTENDING.md, "A source in an hour" and "A sink in an hour", as the page has them: their files,
+ * their lines in types.c, their configurations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -306,7 +306,8 @@ static void test_last_removed_meanwhile(void **state) {
         assert_int_equal(lines_of(w), 1);
 }
 
-/* The name of a file that is not seen must not be taken again: its lines would be replaced by those of the new one. (P3) */
+/* The name of a file that is not seen must not be taken again: its lines would be replaced by those of the new one.
+ * (P3) */
 static void test_not_listed(void **state) {
         World *w = *state;
         const FileArchiveSpec spec = {
@@ -359,7 +360,8 @@ static void test_name_not_written(void **state) {
         assert_int_equal(lines_of(w), 1);
 }
 
-/* Without memory a line is not read, which is said; it is not taken for one without an id, whose message would be stored twice. */
+/* Without memory a line is not read, which is said; it is not taken for one without an id, whose message would be
+ * stored twice. */
 static void test_without_memory(void **state) {
         World *w = *state;
         const FileArchiveSpec spec = { .directory = w->archive, .max_size = 4096, .subscription = SUBSCRIPTION };

@@ -237,8 +237,8 @@ static void test_changed_by_others(void **state) {
         assert_int_equal(lines_of(w), 1);
 }
 
-/* What others put there, or take away, is none of ours: what is known is not read again. A line that nobody can read any
- * more shows it. */
+/* What others put there, or take away, is none of ours: what is known is not read again. A line that nobody can read
+ * any more shows it. */
 static void test_files_of_others(void **state) {
         World *w = *state;
         char path[420];
@@ -417,7 +417,8 @@ static void on_tell(void *userdata, SinkGrade grade, const char *text) {
         *(SinkGrade *) userdata = grade;
 }
 
-/* What will be made is well before it is there, however its name is written, or that of the state, which is not there either. */
+/* What will be made is well before it is there, however its name is written, or that of the state, which is not there
+ * either. */
 static void test_check(void **state) {
         static char with_slashes[] = ".//archive//";
         World *w = *state;

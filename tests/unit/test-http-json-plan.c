@@ -69,7 +69,8 @@ static void test_cursor(void **state) {
                 http_json_advance(&day, NOW - 2 * HOUR, &window, HTTP_JSON_CLOCK_WRONG, NOW - HOUR), NOW - HOUR);
         assert_int_equal(
                 http_json_advance(&day, NOW - 60, &window, HTTP_JSON_CLOCK_WRONG, NOW + HOUR), NOW); /* behind */
-        /* a first window, ahead by ten days or half a century behind: nothing of `initial` is left out, or begun before it */
+        /* a first window, ahead by ten days or half a century behind: nothing of `initial` is left out, or begun before
+         * it */
         assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_WRONG, NOW - 240 * HOUR),
                 NOW - 264 * HOUR);
         assert_int_equal(

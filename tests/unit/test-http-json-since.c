@@ -45,7 +45,8 @@ static void asked_from(const World *w, unsigned call, int64_t from) {
         assert_in_range(msec / 1000 - from + 100, 98, 130);
 }
 
-/* Newest first, one stamped in 2038: the cursor is the time of the poll all the same. What comes again within the overlap is known. */
+/* Newest first, one stamped in 2038: the cursor is the time of the poll all the same. What comes again within the
+ * overlap is known. */
 static void test_since(void **state) {
         World *w = *state;
 
@@ -72,7 +73,8 @@ static void test_since(void **state) {
         assert_int_equal(w->f->n, 4);
 }
 
-/* A server whose device is dead hands in what it had: that is no reading, and not taken for one that could not be read. */
+/* A server whose device is dead hands in what it had: that is no reading, and not taken for one that could not be read.
+ */
 static void test_nothing_but_repeats(void **state) {
         World *w = *state;
         SourceStatus status;
@@ -110,7 +112,8 @@ static void test_outage_longer_than_the_window(void **state) {
         assert_in_range(wall() - cursor_of(w), 0, 30);
 }
 
-/* At a start whose disk does not tell the cursor nothing is asked for: the time before `initial` would be missing for ever. */
+/* At a start whose disk does not tell the cursor nothing is asked for: the time before `initial` would be missing for
+ * ever. */
 static void test_start_without_a_disk(void **state) {
         World *w = *state;
 
@@ -150,7 +153,8 @@ static void test_cursor_waits_for_every_page(void **state) {
         assert_in_range(wall() - cursor_of(w), 0, 30);
 }
 
-/* A time without a colon in its offset is none of RFC 3339: what it belongs to is known all the same when it comes again. */
+/* A time without a colon in its offset is none of RFC 3339: what it belongs to is known all the same when it comes
+ * again. */
 static void test_time_that_cannot_be_read(void **state) {
         World *w = *state;
 
@@ -243,7 +247,8 @@ static void test_disk_refuses(void **state) {
         assert_in_range(wall() - cursor_of(w), 0, 30);
 }
 
-/* A server says that our clock is wrong, ahead by years: the cursor does not pass its time, and the next poll asks by it. */
+/* A server says that our clock is wrong, ahead by years: the cursor does not pass its time, and the next poll asks by
+ * it. */
 static void test_wrong_clock(void **state) {
         World *w = *state;
         int64_t theirs = INT64_C(1732752000), before = theirs - 1800;
@@ -256,7 +261,8 @@ static void test_wrong_clock(void **state) {
         assert_in_range(cursor_of(w), theirs, theirs + 30);
 }
 
-/* It is set: the cursor, which has followed the server's time, does not go back with it. Where no server tells one, it does. */
+/* It is set: the cursor, which has followed the server's time, does not go back with it. Where no server tells one, it
+ * does. */
 static void test_clock_is_set(void **state) {
         World *w = *state;
         int64_t now = wall();
@@ -279,7 +285,8 @@ static void test_clock_is_set(void **state) {
         }
 }
 
-/* Two servers that do not agree about the time: the cursor goes on, or what is older than a window would not be asked for any more. */
+/* Two servers that do not agree about the time: the cursor goes on, or what is older than a window would not be asked
+ * for any more. */
 static void test_clocks_that_differ(void **state) {
         World *w = *state;
         time_t times[] = { (time_t) wall(), (time_t) wall() - 600 };

@@ -141,7 +141,8 @@ static void test_etag(void **state) {
         is_well(w);
 }
 
-/* A state that has not changed since is one reading, however often it is asked for: a webhook would get it each time. */
+/* A state that has not changed since is one reading, however often it is asked for: a webhook would get it each time.
+ */
 static void test_same_point_again(void **state) {
         World *w = *state;
 
@@ -156,7 +157,8 @@ static void test_same_point_again(void **state) {
         assert_int_equal(w->f->n, 2);
 }
 
-/* A device whose clock was not set since it started says the same time of whatever it measures: no value is a repeat. */
+/* A device whose clock was not set since it started says the same time of whatever it measures: no value is a repeat.
+ */
 static void test_clock_that_is_not_set(void **state) {
         World *w = *state;
 
@@ -237,7 +239,8 @@ static void test_switchbot_used_up(void **state) {
         assert_int_equal(w->n, 1);
 }
 
-/* A token is fetched before, the refresh token that came with it is on disk, and after a refusal there is one fresh try. */
+/* A token is fetched before, the refresh token that came with it is on disk, and after a refusal there is one fresh
+ * try. */
 static void check_oauth2(World *w, int status, const char *refusal) {
         char path[128];
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Http on the loop: many requests at once, requests that are dropped or started at awkward moments, and names that take for ever. */
+/* Http on the loop: many requests at once, requests that are dropped or started at awkward moments, and names that take
+ * for ever. */
 #include "http-fixture.h"
 
 #include <dlfcn.h>
@@ -223,7 +224,8 @@ static void wait_for_resolver(Fixture *f) {
                 assert_true(loop_turn(f->event, 1000) >= 0);
 }
 
-/* A hanging resolver holds up neither other requests nor the end of its own, and not even the end of the whole client. */
+/* A hanging resolver holds up neither other requests nor the end of its own, and not even the end of the whole client.
+ */
 static void test_slow_resolver(void **state) {
         Fixture *f = *state;
         Result slow = {}, late = {}, other = {};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Many requests on one connection, as with Google's servers. The server knows as much of HTTP/2 (RFC 9113) as is needed: it counts requests
- * and does with each what a script says, a letter for each request in the order in which they end. */
+/* Many requests on one connection, as with Google's servers. The server knows as much of HTTP/2 (RFC 9113) as is
+ * needed: it counts requests and does with each what a script says, a letter for each request in the order in which
+ * they end. */
 #include "http-fixture.h"
 
 #include <pthread.h>
@@ -21,9 +22,8 @@ enum { FLAG_ACK = 1, FLAG_END_STREAM = 1, FLAG_END_HEADERS = 4 };
 typedef struct H2Fixture {
         Fixture f;
         char directory[32], certificate[64];
-        const char *
-                script; /* o: answer, h: hold, a: answer all that are held and this one, at once, r: reset, g: answer and go away, d:
-                                  drop the connection */
+        const char *script;    /* o: answer, h: hold, a: answer all that are held and this one, at once, r: reset, g:
+                                  answer and go away, d:    drop the connection */
         pthread_mutex_t mutex; /* over the rest */
         unsigned n_calls;
         size_t n_body;
@@ -241,7 +241,8 @@ static void test_answers_come_together(void **state) {
         assert_int_equal(http_server_accepted(h->f.server), 1);
 }
 
-/* A pull hangs while publishes go out beside it. (Handles that had been kept for the next request could not be used again then.) */
+/* A pull hangs while publishes go out beside it. (Handles that had been kept for the next request could not be used
+ * again then.) */
 static void test_beside_a_hanging_request(void **state) {
         H2Fixture *h = *state;
         Result hanging;
@@ -361,7 +362,8 @@ static void expect_new_connection_after_silence(H2Fixture *h, usec_t sleep) {
         assert_int_equal(http_server_accepted(h->f.server), 2);
 }
 
-/* A proxy that has lost its way to the server takes what is sent, and nothing comes: the next request does not wait behind that. */
+/* A proxy that has lost its way to the server takes what is sent, and nothing comes: the next request does not wait
+ * behind that. */
 static void test_silent_connection(void **state) {
         expect_new_connection_after_silence(*state, 0);
 }

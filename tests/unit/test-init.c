@@ -306,7 +306,8 @@ static void test_another_key(void **state) {
         assert_int_equal(place->draft->n_secrets, 2);
 }
 
-/* Two meters of one maker: each has a name and a secret of its own; what is typed once more takes the place of a slip. */
+/* Two meters of one maker: each has a name and a secret of its own; what is typed once more takes the place of a slip.
+ */
 static void test_twice(void **state) {
         static const char *const tokens[] = { "one", "slip", "two" }, *const names[] = { "switchbot.token",
                 "switchbot-2.token", "switchbot-2.token" };

@@ -103,7 +103,8 @@ static void test_truncated(void **state) {
         assert_int_equal(check_text(text, sizeof(text) - 1), JSON_END);
 }
 
-/* A control, a quote, a backslash or a byte that is not UTF-8 is found wherever it stands in the words that are scanned at once. */
+/* A control, a quote, a backslash or a byte that is not UTF-8 is found wherever it stands in the words that are scanned
+ * at once. */
 static void test_string_positions(void **state) {
         for (size_t length = 1; length < 40; length++)
                 for (size_t place = 0; place < length; place++)

@@ -172,8 +172,8 @@ static void test_damaged(void **state) {
         check_good(pem);
 }
 
-/* One letter changed makes another number, which does not belong to the others. The versions before them and the spare bits after them are
- * left alone. */
+/* One letter changed makes another number, which does not belong to the others. The versions before them and the spare
+ * bits after them are left alone. */
 static void test_flipped(void **state) {
         _cleanup_free_ char *pem = pem_pkcs8(rsa);
         size_t first = (size_t) (strchr(pem, '\n') - pem) + 1, end = (size_t) (strstr(pem, "-----END") - pem);

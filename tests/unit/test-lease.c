@@ -26,7 +26,8 @@ static void on_result(void *userdata, const AckResult *result) {
 
 static int set_up(void **state) {
         fixture_set_up(&fixture);
-        /* Half of it is longer than an answer takes on a busy machine: after a later one the next renewal is due at once. */
+        /* Half of it is longer than an answer takes on a busy machine: after a later one the next renewal is due at
+         * once. */
         rules = (LeaseRules){ .deadline = 4 * USEC_PER_SEC, .max_hold = 1 * USEC_PER_HOUR };
         lapsed = results = 0;
         return 0;

@@ -369,7 +369,8 @@ static void drip_to_the_end(Fixture *f, int fd) {
         close(fd);
 }
 
-/* A line of the head, or a byte of the body, now and then is no silence: after 30 s it is enough. Who is slow holds up nobody. */
+/* A line of the head, or a byte of the body, now and then is no silence: after 30 s it is enough. Who is slow holds up
+ * nobody. */
 static void test_dripping(void **state) {
         static const char *const begun[] = { "POST /readings HTTP/1.1\r\nHost: localhost\r\n",
                 "POST /readings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n" };

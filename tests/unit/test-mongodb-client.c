@@ -46,8 +46,8 @@ static void test_no_threads(void **state) {
         free(server);
 }
 
-/* The driver's client may not be able to log in any more although the server would let it in: after three refusals in a row there is a new
- * pool, and with it new connections. */
+/* The driver's client may not be able to log in any more although the server would let it in: after three refusals in a
+ * row there is a new pool, and with it new connections. */
 static void test_refused_logins_renew_the_pool(void **state) {
         static char name[] = "d", none[] = "", *dates[] = { NULL };
         char uri[160], text[MONGODB_DETAIL_SIZE];

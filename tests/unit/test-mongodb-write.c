@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One pass over messages against a server whose answers the test decides: P3, P4, P6, P11 under every kind of answer. */
+/* One pass over messages against a server whose answers the test decides: P3, P4, P6, P11 under every kind of answer.
+ */
 #include "scripted-mongodb.h"
 
 #include "sinks/mongodb-config.h"
@@ -80,7 +81,8 @@ static void set_say(World *w, int (*say)(double val, bool rejected)) {
         (void) pthread_mutex_unlock(&w->server.mutex);
 }
 
-/* *n* messages {"val": 0, 1, 2, ...}, each *padding* bytes larger, published at that *hour*, with a *key* or without. */
+/* *n* messages {"val": 0, 1, 2, ...}, each *padding* bytes larger, published at that *hour*, with a *key* or without.
+ */
 static void fill_with(World *w, size_t n, size_t padding, int hour, bool key) {
         _cleanup_bytes_ Bytes data = {};
         _cleanup_free_ char *text = calloc(1, padding + 1);
@@ -198,7 +200,8 @@ static int say_unlucky_and_refuse(double val, bool rejected) {
 
 /* ---- refusals ---- */
 
-/* P6, P11: a code about the document, and one that says neither: the neighbours are stored, the message is suspect, and goes alone. */
+/* P6, P11: a code about the document, and one that says neither: the neighbours are stored, the message is suspect, and
+ * goes alone. */
 static void test_suspects(void **state) {
         static const struct {
                 int code;
@@ -232,7 +235,8 @@ static void test_suspects(void **state) {
         }
 }
 
-/* P6: one document makes the whole command fail: found by halving, in one pass. The command's code says nothing about it. */
+/* P6: one document makes the whole command fail: found by halving, in one pass. The command's code says nothing about
+ * it. */
 static void test_poison(void **state) {
         static const int codes[] = { 22, 121, 4711, 2 };
 
@@ -311,7 +315,8 @@ static void test_fault_for_one(void **state) {
         }
 }
 
-/* P4: applied in part, and the connection breaks before the answer: nothing is concluded, and the next pass finds what is there. */
+/* P4: applied in part, and the connection breaks before the answer: nothing is concluded, and the next pass finds what
+ * is there. */
 static void test_cut_after_a_part(void **state) {
         World *w = world_new();
 
@@ -420,7 +425,8 @@ static void test_vanished(void **state) {
         world_free(w);
 }
 
-/* A6: message ids that come again, with other data and with the same: kept under the _id with the publish time, once. */
+/* A6: message ids that come again, with other data and with the same: kept under the _id with the publish time, once.
+ */
 static void test_ids_that_come_again(void **state) {
         World *w = world_new();
 
@@ -482,7 +488,8 @@ static void test_set_apart(void **state) {
         world_free(w);
 }
 
-/* The rejected collection refuses, for whatever reason that waiting does not help against: that one stays, its neighbours do not wait. */
+/* The rejected collection refuses, for whatever reason that waiting does not help against: that one stays, its
+ * neighbours do not wait. */
 static void test_apart_refused(void **state) {
         static const struct {
                 int code, update_code; /* of the trial, which tells a busy server from a busy collection */

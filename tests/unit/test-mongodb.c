@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What MongoDB's answers mean (P3, P6): every class of error, alone and mixed, against what may be concluded from it. And the connection
- * string. */
+/* What MongoDB's answers mean (P3, P6): every class of error, alone and mixed, against what may be concluded from it.
+ * And the connection string. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -277,7 +277,8 @@ static void test_fault_words(void **state) {
         assert_false(mongodb_fault_words(MONGODB_FAULT_REFUSED)->lasting);
 }
 
-/* A2: the server's own list of what can be tried again, and the states of a server that pass, are never held against a document. */
+/* A2: the server's own list of what can be tried again, and the states of a server that pass, are never held against a
+ * document. */
 static void test_retriable_codes(void **state) {
         static const int codes[] = { 6, 7, 24, 46, 50, 63, 70, 82, 89, 90, 91, 112, 134, 150, 189, 203, 211, 215, 216,
                 249, 262, 279, 290, 317, 319, 355, 358, 365, 384, 402, 406, 407, 412, 433, 449, 450, 453, 462, 9001,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages that a broker sends again. Of one that counts packet identifiers up they are known: P4, nothing is stored twice. Of one that
- * uses identifier 1 for each message that it can they are not, since what it says about them is not enough: P12, nothing is acknowledged
- * that is not stored. */
+/* Messages that a broker sends again. Of one that counts packet identifiers up they are known: P4, nothing is stored
+ * twice. Of one that uses identifier 1 for each message that it can they are not, since what it says about them is not
+ * enough: P12, nothing is acknowledged that is not stored. */
 #include "source-fixture.h"
 
 #include <arpa/inet.h>
@@ -136,7 +136,8 @@ static void count(Broker *b) {
         take_one(b, 2);
 }
 
-/* The next message says the same, under the same identifier, and is lost with its connection: it has never come to us. */
+/* The next message says the same, under the same identifier, and is lost with its connection: it has never come to us.
+ */
 static void test_lost_on_its_way(void **state) {
         Broker *b = *state;
 
@@ -263,7 +264,8 @@ static void test_not_heard_before_a_start_without_a_disk(void **state) {
         assert_int_equal(b->f->n_repeats, 1);
 }
 
-/* The broker has lost the session: its identifiers begin anew, and it has shown nothing yet. A message comes before the SUBACK. */
+/* The broker has lost the session: its identifiers begin anew, and it has shown nothing yet. A message comes before the
+ * SUBACK. */
 static void test_session_that_was_lost(void **state) {
         Broker *b = *state;
 
@@ -283,7 +285,8 @@ static void test_session_that_was_lost(void **state) {
         assert_int_equal(b->f->n_repeats, 0);
 }
 
-/* The broker knows the session, as it was written to its disk before the topics were granted: without them nothing comes. */
+/* The broker knows the session, as it was written to its disk before the topics were granted: without them nothing
+ * comes. */
 static void test_session_of_before(void **state) {
         Broker *b = *state;
 
@@ -294,8 +297,9 @@ static void test_session_of_before(void **state) {
         UNTIL(b, b->subscribed == 1);
 }
 
-/* NATS sends again on the same connection what is not acknowledged for 30 s, and gives the identifier to another message as soon as it is.
- * P12: a copy from before it heard of the first one is not acknowledged, else that one would be; one from after it is. */
+/* NATS sends again on the same connection what is not acknowledged for 30 s, and gives the identifier to another
+ * message as soon as it is. P12: a copy from before it heard of the first one is not acknowledged, else that one would
+ * be; one from after it is. */
 static void test_copy_on_the_same_connection(void **state) {
         Broker *b = *state;
 

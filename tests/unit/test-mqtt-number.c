@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which messages that come again are known, for brokers that give out packet identifiers in each of the ways that there are. All messages
- * say the same, so that nothing but the number tells one from another; connections are cut and we are killed at any place. P12, P4. */
+/* Which messages that come again are known, for brokers that give out packet identifiers in each of the ways that there
+ * are. All messages say the same, so that nothing but the number tells one from another; connections are cut and we are
+ * killed at any place. P12, P4. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -150,7 +150,8 @@ static void test_publish(void **state) {
         assert_false(packet.dup || packet.retain);
         assert_int_equal(packet.payload.size, 0);
 
-        /* properties are passed over: format, expiry, user property, subscription identifier, binary correlation data */
+        /* properties are passed over: format, expiry, user property, subscription identifier, binary correlation data
+         */
         packet = must_read(MQTT_5,
                 SLICE("\x32\x23\x00\x01"
                       "a\x00\x07\x16\x01\x01\x02\x00\x00\x00\x05\x26\x00\x01k\x00\x01v\x0b\x80\x01\x09\x00\x02\xff\x00"
@@ -253,7 +254,8 @@ static void test_foreign(void **state) {
         assert_false(packet.foreign);
 }
 
-/* Of a message that is too large all is read but its payload: it can be acknowledged, and what is behind it can be read. */
+/* Of a message that is too large all is read but its payload: it can be acknowledged, and what is behind it can be
+ * read. */
 static void test_too_large(void **state) {
         const char data[] = "\x3a\xff\xff\xff\x7f\x00\x03x/y\x01\x02";
         const char *problem;

@@ -245,7 +245,8 @@ static void test_another_session_has_another_name(void **state) {
         assert_string_not_equal(f->messages[1].session, first);
 }
 
-/* Topics that were taken out of the configuration do not come any more, new ones do, and nothing else is asked for twice. */
+/* Topics that were taken out of the configuration do not come any more, new ones do, and nothing else is asked for
+ * twice. */
 static void test_topics_change(void **state) {
         Fixture *f = *state;
 
@@ -570,7 +571,8 @@ static void test_nonsense(void **state) {
 /* A message that is too large does not keep what is behind it from us. */
 static void test_packet_too_large(void **state) {
         static char answer[] =
-                "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01\x32\xb8\x17\x00\x01\x61\x00\x07\x00..."; /* 3000 bytes of it */
+                "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01\x32\xb8\x17\x00\x01\x61\x00\x07\x00..."; /* 3000 bytes of
+                                                                                                          it */
         static char all[11 + 3 + 3000 + 10];
         Script *s = *state;
 
@@ -646,7 +648,8 @@ static void test_session_that_ends(void **state) {
         assert_int_equal(count_of(log, "the broker keeps the session for only 1 d"), 1);
 }
 
-/* A broker that keeps nothing over its restart: said once, and once more only where it had kept a session in between. */
+/* A broker that keeps nothing over its restart: said once, and once more only where it had kept a session in between.
+ */
 static void test_session_is_gone(void **state) {
         Script *s = *state;
         Capture capture;

@@ -116,7 +116,8 @@ static void test_disk_refuses(void **state) {
         assert_int_equal(m->f->n, 500);
 }
 
-/* Stored, and gone before the broker had heard of it: it comes again and is known. The same value measured again is not. */
+/* Stored, and gone before the broker had heard of it: it comes again and is known. The same value measured again is
+ * not. */
 static void test_comes_again(void **state) {
         MqttFixture *m = *state;
         size_t n;
@@ -127,7 +128,8 @@ static void test_comes_again(void **state) {
         mosquitto_publish(m->broker, "n/x", "21.5", false);
         SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 2); /* another message, whatever it says */
 
-        /* A store that works, and a connection that ends before its acknowledgement is heard: stop the broker's process. */
+        /* A store that works, and a connection that ends before its acknowledgement is heard: stop the broker's
+         * process. */
         n = m->f->n;
         for (int round = 0; round < 10; round++) {
                 mosquitto_publish(m->broker, "n/x", "21.5", false);

@@ -93,7 +93,9 @@ static void test_events_as_given(void **state) {
                 "{}",
                 "null",
                 "{ \"te\" : { \"val\" : 1e2 } }", /* spaces and numbers stay */
-                "{\"te\":{\"val\":24.0},\"co2\":{\"val\":12345678901234567890,\"unit\":[\"ppm\",null,{}]}}", /* unknown keys too */
+                "{\"te\":{\"val\":24.0},\"co2\":{\"val\":12345678901234567890,\"unit\":[\"ppm\",null,{}]}}", /* unknown
+                                                                                                                keys too
+                                                                                                              */
                 "{\"te\":null}",
         };
 
@@ -118,7 +120,8 @@ static void test_odd_fields(void **state) {
         check_message("[{\"id\":\"d\",\"name\":\"\\ud83d\"}]", /* a lone surrogate could be stored nowhere */
                 "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
         check_message(
-                "[{\"id\":\"x\",\"name\":\"a\",\"name\":\"b\",\"id\":\"d\",\"\\u006eame\":\"c\"}]", /* the last of equal keys */
+                "[{\"id\":\"x\",\"name\":\"a\",\"name\":\"b\",\"id\":\"d\",\"\\u006eame\":\"c\"}]", /* the last of equal
+                                                                                                       keys */
                 "{\"name\":\"c\",\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
 }
 
@@ -314,7 +317,8 @@ static const char *still_in(NatureRemoMemory *memory, const char *body) {
         return said;
 }
 
-/* A value that has not moved for a day is said once, and again when it stands still again; movement is not such a value. */
+/* A value that has not moved for a day is said once, and again when it stands still again; movement is not such a
+ * value. */
 static void test_still(void **state) {
         static const char body[] =
                 "[{\"id\":\"a\",\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":1,\"created_at\":\"2026-11-23T06:27:00Z\"},"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the outbox says that it holds is what it holds, whoever put it, took it or died over it, and costs the disk little. */
+/* What the outbox says that it holds is what it holds, whoever put it, took it or died over it, and costs the disk
+ * little. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -173,8 +174,8 @@ static long size_of(const char *path) {
         return (long) st.st_size;
 }
 
-/* A poll that is published soon writes the readings' page and the sequence's when it is put, and the readings' page when it is
- * forgotten: the log grows by three frames, of 4096 bytes and 24. */
+/* A poll that is published soon writes the readings' page and the sequence's when it is put, and the readings' page
+ * when it is forgotten: the log grows by three frames, of 4096 bytes and 24. */
 static void test_pages_of_a_poll(void **state) {
         OutboxFixture *f = *state;
         char log[160];

@@ -114,7 +114,8 @@ static void test_want_of_memory(void **state) {
         }
 }
 
-/* Found by the simulation: what a source remembers over a restart was refused, nobody makes such a put again, and polling waited for ever. */
+/* Found by the simulation: what a source remembers over a restart was refused, nobody makes such a put again, and
+ * polling waited for ever. */
 static void test_refused_put_that_nobody_repeats(void **state) {
         OutboxFixture *f = *state;
         Sql *other = NULL;
@@ -142,8 +143,8 @@ static void test_refused_put_that_nobody_repeats(void **state) {
         sql_close(other);
 }
 
-/* P7: a disk that is nearly full takes small puts and refuses a large one. "The disk fails" and "works again" were logged
- * in turn with each try, by the hundred in an hour. */
+/* P7: a disk that is nearly full takes small puts and refuses a large one. "The disk fails" and "works again" were
+ * logged in turn with each try, by the hundred in an hour. */
 static void test_room_for_small_puts_only(void **state) {
         OutboxFixture *f = *state;
         unsigned n = 10;
@@ -313,8 +314,9 @@ static void test_full_at_the_start(void **state) {
         unmount_disk(f);
 }
 
-/* P7: filled by the outbox alone, with nothing on it that could be deleted. What was published is forgotten, and the room
- * in the file is used again: the log could not be copied into a file that could not grow, and then took nothing more. */
+/* P7: filled by the outbox alone, with nothing on it that could be deleted. What was published is forgotten, and the
+ * room in the file is used again: the log could not be copied into a file that could not grow, and then took nothing
+ * more. */
 static void test_filled_by_itself(void **state) {
         OutboxFixture *f = *state;
         OutboxRows rows;

@@ -107,8 +107,8 @@ static void test_keys_are_bounded(void **state) {
         assert_int_equal(fixture_query(f, "SELECT count(*) FROM seen WHERE source = 'other'"), 0 + 10);
 }
 
-/* What a window that stands still has in it comes with each poll: it is known from when it came last, not first. That is
- * written now and then; not of what a sender names. */
+/* What a window that stands still has in it comes with each poll: it is known from when it came last, not first. That
+ * is written now and then; not of what a sender names. */
 static void test_what_comes_again_stays_known(void **state) {
         OutboxFixture *f = *state;
         size_t repeats;
@@ -140,8 +140,8 @@ static void test_what_comes_again_stays_known(void **state) {
         assert_in_range(fixture_query(f, "SELECT count(*) FROM times"), 100, 150); /* of 300 */
 }
 
-/* P4: a machine without a battery behind its clock begins days ago, and is set while a sender waits for its answer. No key is forgotten for
- * that, nor kept for years where the clock was ahead for a moment. */
+/* P4: a machine without a battery behind its clock begins days ago, and is set while a sender waits for its answer. No
+ * key is forgotten for that, nor kept for years where the clock was ahead for a moment. */
 static void test_set_clock_forgets_nothing(void **state) {
         static const int days[] = { -10, 0, 3000, 0 };
         OutboxFixture *f = *state;
@@ -157,8 +157,9 @@ static void test_set_clock_forgets_nothing(void **state) {
         assert_in_range(fixture_query(f, "SELECT min(at) FROM seen"), clock_wall() - USEC_PER_MINUTE, clock_wall());
 }
 
-/* A hardware clock in local time, as where another system keeps it so: nine hours ahead at each start, until a time server is
- * heard. What a right clock wrote gets no older by that, and what waits for its answer is known again. (P4) */
+/* A hardware clock in local time, as where another system keeps it so: nine hours ahead at each start, until a time
+ * server is heard. What a right clock wrote gets no older by that, and what waits for its answer is known again. (P4)
+ */
 static void test_clock_ahead_at_each_start(void **state) {
         OutboxFixture *f = *state;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that earlier versions made: upgraded, and looked into by the verb beside a daemon that was not restarted yet. */
+/* Files that earlier versions made: upgraded, and looked into by the verb beside a daemon that was not restarted yet.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -136,8 +136,8 @@ static void test_ids_ascend(void **state) {
         outbox_rows_done(&rows);
 }
 
-/* P7: at its caps it says so, to who asks before a poll. P1: what was fetched all the same is stored, beyond the cap, since a kill would
- * take it from memory. */
+/* P7: at its caps it says so, to who asks before a poll. P1: what was fetched all the same is stored, beyond the cap,
+ * since a kill would take it from memory. */
 static void test_caps(void **state) {
         OutboxFixture *f = *state;
         OutboxStatus after;
@@ -154,7 +154,8 @@ static void test_caps(void **state) {
         assert_false(outbox_has_room(f->outbox, 1, 1));
 }
 
-/* P2: a reading that was refused for good stays, with its reason, and counts towards the caps until somebody decides. */
+/* P2: a reading that was refused for good stays, with its reason, and counts towards the caps until somebody decides.
+ */
 static int remember_row(void *userdata, const OutboxRejected *row) {
         int64_t *id = userdata;
         assert_true(slice_equal(row->reason, "invalid_argument: no"));
@@ -290,7 +291,8 @@ static void test_no_database_at_all(void **state) {
         assert_int_equal(fixture_waiting(f->outbox), 3);
 }
 
-/* Pages in the middle are lost, every row before, between and behind them is carried over; ids go on above the old ones. */
+/* Pages in the middle are lost, every row before, between and behind them is carried over; ids go on above the old
+ * ones. */
 static void test_bad_pages(void **state) {
         OutboxFixture *f = *state;
         OutboxSalvage salvage = {};

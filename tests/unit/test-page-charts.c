@@ -372,8 +372,8 @@ static void test_values_wait_for_the_file(void **state) {
         assert_int_equal(count, 2 * MANY);
 }
 
-/* What is stored after this machine's clock was set back bears times from before the page was switched on by the clock of
- * then: it is no history. */
+/* What is stored after this machine's clock was set back bears times from before the page was switched on by the clock
+ * of then: it is no history. */
 static void test_clock_is_set_back(void **state) {
         const int64_t hour = 3600000, second = 1000;
         Fixture *f = *state;
@@ -416,7 +416,8 @@ static void test_clock_is_set_forward(void **state) {
         assert_int_equal(opened, 2);
 }
 
-/* Who asks is not kept waiting for a thread that there is not; and as soon as there is one, what came meanwhile is drawn. */
+/* Who asks is not kept waiting for a thread that there is not; and as soon as there is one, what came meanwhile is
+ * drawn. */
 static void test_no_thread_for_the_charts(void **state) {
         static const PageQuery query = { .series = { 1 }, .n = 1, .from = 1, .to = 2, .points = 1 };
         ListenRequest *who = (ListenRequest *) &query;

@@ -363,8 +363,8 @@ static void change_file(const char *directory, const char *statements) {
         "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(replace(sql, ' STRICT,', ''), "           \
         "' STRICT', ''); PRAGMA writable_schema = RESET; "
 
-/* Rows that can be read, with values that cannot be right: the file is set aside, the page gets JSON, and saving neither
- * fails for ever nor goes on for ever. */
+/* Rows that can be read, with values that cannot be right: the file is set aside, the page gets JSON, and saving
+ * neither fails for ever nor goes on for ever. */
 static void test_odd_rows(void **state) {
         static const struct {
                 const char *damage;

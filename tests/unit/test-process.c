@@ -262,7 +262,8 @@ static void test_hold(void **state) {
         assert_int_equal(unlink(path), 0);
 }
 
-/* The kernel does not watch the pipe again. Nobody would read what the program says: it ends, for who started it to start it anew. */
+/* The kernel does not watch the pipe again. Nobody would read what the program says: it ends, for who started it to
+ * start it anew. */
 static bool unwatched;
 int __real_loop_set_events(LoopWatch *io, uint32_t events);
 int __wrap_loop_set_events(LoopWatch *io, uint32_t events);

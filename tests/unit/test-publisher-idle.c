@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An idle publisher sleeps. Whoever hears of its changes may wake it, and a wake-up must not make the next change: the benchmark found a
- * daemon that did nothing, at full speed. */
+/* An idle publisher sleeps. Whoever hears of its changes may wake it, and a wake-up must not make the next change: the
+ * benchmark found a daemon that did nothing, at full speed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -249,8 +249,8 @@ static void test_no_answer(void **state) {
         pthread_mutex_unlock(&f->lock);
 }
 
-/* A line on which answers get lost: each try is half of the one before, so that what was accepted all the same is at most
- * twice what one request held; and all goes in large pieces again when the line is good. */
+/* A line on which answers get lost: each try is half of the one before, so that what was accepted all the same is at
+ * most twice what one request held; and all goes in large pieces again when the line is good. */
 static void test_halves_what_did_not_get_through(void **state) {
         Fixture *f = *state;
         unsigned doubled;
@@ -346,7 +346,8 @@ static void test_forgetting_fails(void **state) {
         assert_int_equal(accepted(f), 4);
 }
 
-/* A13: on a disk that is full from the start on nothing can be forgotten, and all that is queued goes out all the same, once. */
+/* A13: on a disk that is full from the start on nothing can be forgotten, and all that is queued goes out all the same,
+ * once. */
 static void test_goes_on_while_it_cannot_forget(void **state) {
         Fixture *f = *state;
 
@@ -371,7 +372,8 @@ static void test_goes_on_while_it_cannot_forget(void **state) {
         assert_int_equal(accepted(f), 2500);
 }
 
-/* What a kill would send once more has a cap, and goes in pieces: a disk that was full has no room for all in one log. */
+/* What a kill would send once more has a cap, and goes in pieces: a disk that was full has no room for all in one log.
+ */
 static void test_cannot_forget_more_than(void **state) {
         Fixture *f = *state;
         char log[100];

@@ -431,7 +431,8 @@ static void test_replaced_while_it_runs(void **state) {
         shell(f, "test $(ls outbox.sqlite.damaged-* | wc -l) = 1");
 }
 
-/* In that copy a reading waits that was rejected meanwhile, under the same id: it is sent once more, and rejected again. */
+/* In that copy a reading waits that was rejected meanwhile, under the same id: it is sent once more, and rejected
+ * again. */
 static void test_replaced_by_what_was_rejected(void **state) {
         OutboxFixture *f = *state;
         OutboxStatus status;

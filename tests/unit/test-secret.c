@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Secret files are found where systemd and the administrator put them, and what cannot be meant is refused before it is sent anywhere
- * (P10). */
+/* Secret files are found where systemd and the administrator put them, and what cannot be meant is refused before it is
+ * sent anywhere (P10). */
 #include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -431,7 +431,8 @@ static void test_read_notes(void **state) {
         assert_null(secrets_free(secrets));
 }
 
-/* A token that cannot be in a header is found when it is read, not when it is sent: the file, the place and the remedy, not the token. */
+/* A token that cannot be in a header is found when it is read, not when it is sent: the file, the place and the remedy,
+ * not the token. */
 static void test_token(void **state) {
         static const ConfigRow rows[] = { { "token_file", &config_type_token, 0, 1, 100, .doc = "" }, {} };
         static const ConfigSection section = { .rows = rows, .size = sizeof(ConfigSecret) };

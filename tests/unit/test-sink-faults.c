@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the sink makes of faults, and of messages that are put off, in virtual time, with a type that does what the test says: P5, P6, P8, P11. */
+/* What the sink makes of faults, and of messages that are put off, in virtual time, with a type that does what the test
+ * says: P5, P6, P8, P11. */
 
 #include "sink-fixture.h"
 
@@ -34,8 +35,8 @@ static int says_forbidden_to_all(unsigned id) {
         return LATER_LONG;
 }
 
-/* P6, P11: a code that passes, and does not for one message: its neighbours are settled at once, the flow goes on, and it is tried beside it without end; nothing is
- * ever held against it. */
+/* P6, P11: a code that passes, and does not for one message: its neighbours are settled at once, the flow goes on, and
+ * it is tried beside it without end; nothing is ever held against it. */
 static void test_one_is_put_off(void **state) {
         int (*const says[])(unsigned id) = { says_later_to_one, says_forbidden_to_one };
 
@@ -133,8 +134,8 @@ static int says_yes_and_breaks_off(unsigned id) {
         return id == 1 || id == 20 ? 0 : FAULT;
 }
 
-/* The outage is over, and the first write breaks off when some were taken: what is left is written again as a whole, for a type that sends
- * a request without an answer again as it was. */
+/* The outage is over, and the first write breaks off when some were taken: what is left is written again as a whole,
+ * for a type that sends a request without an answer again as it was. */
 static void test_fault_after_all_were_refused(void **state) {
         world.says = says_odd_to_all;
         assert_null(write_batch(batch_from(1, 3)));

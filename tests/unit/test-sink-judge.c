@@ -59,7 +59,8 @@ static void test_about_the_document(void **state) {
         assert_int_equal(batch_count(batch, FATE_STORED), 2);
 }
 
-/* Those that are SUSPECT in it, tried alone when the first one's time has come; it is freed, and they come back as a batch. */
+/* Those that are SUSPECT in it, tried alone when the first one's time has come; it is freed, and they come back as a
+ * batch. */
 static Batch *try_suspects(Batch *batch) {
         BatchPick picks[64];
         usec_t due = USEC_INFINITY;
@@ -82,8 +83,8 @@ static Batch *try_suspects(Batch *batch) {
         return again;
 }
 
-/* ... which a type may not know: its neighbours are settled at once, and it is tried alone after a second, and set apart with the first
- * refusal after another one was accepted, not before. */
+/* ... which a type may not know: its neighbours are settled at once, and it is tried alone after a second, and set
+ * apart with the first refusal after another one was accepted, not before. */
 static void test_about_the_document_is_tried_again(void **state) {
         Batch *batch, *good;
         usec_t begin = clock_now();

@@ -118,8 +118,8 @@ static void write_all(Sink *sink, Loop *loop) {
         virtual_pass(loop, 0);
 }
 
-/* A write whose answer was lost stored one of two: that one is found there, and told of as the other is. What was there before its first
- * write is not, nor is anything that comes once more. */
+/* A write whose answer was lost stored one of two: that one is found there, and told of as the other is. What was there
+ * before its first write is not, nor is anything that comes once more. */
 static void test_what_an_unsure_write_stored(void **state) {
         static char subscription[] = SUBSCRIPTION;
         const SubscriptionConfig config = { .subscription = subscription,

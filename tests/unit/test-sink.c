@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The MongoDB sink against a real server on loopback: P3 (what is called stored), P4 (once), P5 (outage and recovery), P6 (one bad
- * document), P8 (stop). */
+/* The MongoDB sink against a real server on loopback: P3 (what is called stored), P4 (once), P5 (outage and recovery),
+ * P6 (one bad document), P8 (stop). */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -379,7 +379,8 @@ static void test_stop_while_retrying(void **state) {
         assert_int_equal(count(w, "{}"), 0);
 }
 
-/* P8: a write in progress ends, and what it settled comes back settled; a close in the middle does not wait for the driver. */
+/* P8: a write in progress ends, and what it settled comes back settled; a close in the middle does not wait for the
+ * driver. */
 static void test_stop_while_writing(void **state) {
         World *w = *state;
         usec_t begin;

@@ -48,8 +48,8 @@ static int unfetch(sqlite3_file *file, sqlite3_int64 at, void *page) {
 int __real_sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *name, int mode, int *log, int *done);
 int __wrap_sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *name, int mode, int *log, int *done);
 
-/* The second one has committed, and the scheduler leaves it here until the first one has committed, too, and has copied it
- * all. */
+/* The second one has committed, and the scheduler leaves it here until the first one has committed, too, and has copied
+ * it all. */
 int __wrap_sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *name, int mode, int *log, int *done) {
         sqlite3_file *file = NULL;
 
@@ -82,9 +82,9 @@ static int tear_down(void **state) {
         return unlink(path) < 0 || rmdir(directory) < 0 ? -1 : 0;
 }
 
-/* Each of two has a checkpoint of its own: SQLite before 3.51.3 damages the database where one begins the log anew while the
- * other's checkpoint begins (https://sqlite.org/wal.html#walresetbug). Here that happens for certain: between the two looks
- * that a checkpoint takes, it unmaps what it has of the file. */
+/* Each of two has a checkpoint of its own: SQLite before 3.51.3 damages the database where one begins the log anew
+ * while the other's checkpoint begins (https://sqlite.org/wal.html#walresetbug). Here that happens for certain: between
+ * the two looks that a checkpoint takes, it unmaps what it has of the file. */
 static void test_log_begun_anew(void **state) {
         int64_t n = -1;
 
@@ -105,8 +105,8 @@ static void test_log_begun_anew(void **state) {
         assert_int_equal(n, 1);
 }
 
-/* As many readers as SQLite has marks for, each at another place of the log: when they are gone, all of it goes into the
- * database. */
+/* As many readers as SQLite has marks for, each at another place of the log: when they are gone, all of it goes into
+ * the database. */
 static void test_marks_that_are_left(void **state) {
         Sql *readers[4];
         struct stat st;

@@ -357,8 +357,8 @@ static off_t size_of(const char *suffix) {
         return stat(name, &status) < 0 ? 0 : status.st_size;
 }
 
-/* A log that grew while somebody read goes into the file with the first commit after that: page by page it is told, or a
- * watchdog takes it for a loop that hangs. Then it gives the disk back what it took. */
+/* A log that grew while somebody read goes into the file with the first commit after that: page by page it is told, or
+ * a watchdog takes it for a loop that hangs. Then it gives the disk back what it took. */
 static void test_log_that_grew(void **state) {
         Sql *sql = open_table(), *reader = open_good();
         unsigned pings = 0;

@@ -360,8 +360,8 @@ static bool is_well(Fixture *f, SourceStatus *ret) {
         return well;
 }
 
-/* What waited, and then cannot be opened, is said once, and said when it is over. The figures have it as long, with what the outbox knows
- * of it. */
+/* What waited, and then cannot be opened, is said once, and said when it is over. The figures have it as long, with
+ * what the outbox knows of it. */
 static void test_waiting_cannot_be_opened(void **state) {
         _cleanup_(reading_list_done) ReadingList gone = { .n_dropped = 2 };
         _cleanup_bytes_ Bytes payload = {};

@@ -364,8 +364,8 @@ static void test_missing_by_lease(void **state) {
         world_until(world_status().missing);
 }
 
-/* Only a look can tell that its topic was deleted and made anew, which pulls go on from, and while the sink is away that
- * it is gone: one each minute. */
+/* Only a look can tell that its topic was deleted and made anew, which pulls go on from, and while the sink is away
+ * that it is gone: one each minute. */
 static void test_refresh_each_minute(void **state) {
         world.sink.ready = false;
         world_start(false);

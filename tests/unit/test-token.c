@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The token endpoint is a server of the test's; hours pass at once, because the boot-time clock is the test's as well. */
+/* The token endpoint is a server of the test's; hours pass at once, because the boot-time clock is the test's as well.
+ */
 #include "http-fixture.h"
 
 #include <openssl/evp.h>
@@ -271,7 +272,8 @@ static void test_expired(void **state) {
         check_token(t, "token-2");
 }
 
-/* The metadata server hands out the old token until four minutes before its end: it is not asked at every call in that minute. */
+/* The metadata server hands out the old token until four minutes before its end: it is not asked at every call in that
+ * minute. */
 static void test_old_token_again(void **state) {
         TokenFixture *t = *state;
         usec_t before;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The webhook sink against an HTTP server that answers as the test says: P3 (what is called stored), P6 (one bad document), P10, P11. */
+/* The webhook sink against an HTTP server that answers as the test says: P3 (what is called stored), P6 (one bad
+ * document), P10, P11. */
 #include "config-fixture.h"
 
 #include <pthread.h>
@@ -290,7 +291,8 @@ static void test_many_are_refused(void **state) {
         assert_fates(w->settled, "rrrrrrrsrrsrrrs");
 }
 
-/* P11: whatever call an outage begins with, and ends with: no document is held to be bad for it, but the one that is. */
+/* P11: whatever call an outage begins with, and ends with: no document is held to be bad for it, but the one that is.
+ */
 static void test_an_outage_within_a_write(void **state) {
         static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}", "{\"v\":\"poison\"}", "{\"v\":3}", "{\"v\":4}",
                 "{\"v\":5}", "{\"v\":6}", "{\"v\":7}" };
@@ -530,7 +532,8 @@ static void test_oauth2_unreachable(void **state) {
         assert_int_equal(status(w).cause, CAUSE_NETWORK);
 }
 
-/* A refresh token that rotates is used by one at a time: a reload opens the next one when the one before it has ended. */
+/* A refresh token that rotates is used by one at a time: a reload opens the next one when the one before it has ended.
+ */
 static void test_tokens_are_of_one(void **state) {
         World *w = *state;
         char name[SINK_EXCLUSIVE_MAX] = "";

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pub/Sub's bodies. P3 (what was not understood is never in a position to be acknowledged), P6 (one bad element does not spoil the others).
+/* Pub/Sub's bodies. P3 (what was not understood is never in a position to be acknowledged), P6 (one bad element does
+ * not spoil the others).
  */
 
 #include <errno.h>

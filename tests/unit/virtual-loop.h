@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The loop and the clock of a test program that decides about time itself: linked in place of lib/loop.c (which is then not taken out of
- * its library), with clock_now() and clock_wall() wrapped. Timers fire in order of their times, and time stands still in between. No
- * signals, no children; a descriptor is looked at once a turn. */
+/* The loop and the clock of a test program that decides about time itself: linked in place of lib/loop.c (which is then
+ * not taken out of its library), with clock_now() and clock_wall() wrapped. Timers fire in order of their times, and
+ * time stands still in between. No signals, no children; a descriptor is looked at once a turn. */
 
 #include "lib/loop.h"
 
