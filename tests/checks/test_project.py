@@ -64,6 +64,24 @@ def test_a_purge_of_another_root_leaves_this_machine_alone(tmp_path):
     assert not state.exists() and not (root / "etc/sensorqd").exists() and not link.is_symlink() and own.is_symlink()
 
 
+def test_a_purge_of_a_state_directory_that_is_a_mount_point(tmp_path):
+    """Its file system goes with the administrator's `umount`: dpkg would call the package half removed for ever."""
+    state = tmp_path / "var/lib/sensorqd"
+    state.mkdir(parents=True)
+    words = (
+        f"mount -t tmpfs none {state} && touch {state}/lock && sh {REPO}/debian/sensorqd.postrm purge && ls -A {state}"
+    )
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
+        pytest.skip("not possible here: no mounts of its own")
+    run = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DPKG_ROOT": str(tmp_path)},
+    )
+    assert (run.returncode, run.stdout + run.stderr) == (0, "")
+
+
 def test_examples_of_all_releases_are_known():
     """`init` writes over them. Before a release its own stands in the list; the file changes after that."""
     news = re.findall(r"^## (\d+\.\d+\.\d+), (.*)", (REPO / "NEWS.md").read_text(), re.M)
