@@ -47,6 +47,7 @@ typedef struct Webhook {
         size_t again;      /* the first item of a kept request, until it is sent; or NOWHERE */
         WebhookSpan ahead; /* the items of a kept request, which are sent before earlier items */
         unsigned refused;  /* refusals alone since something was accepted */
+        LoopWatch *later;  /* defer: goes on with the write */
         HttpRequest *request;
         Stream *stream; /* of a probe */
         SinkAnswer *probed;
@@ -139,7 +140,7 @@ static void webhook_take_body(Webhook *w, WebhookBody *body) {
         w->body = *body;
 }
 
-/* Builds the next body. Returns 1 when there is something to send; 0: nothing is left; -ENOMEM. */
+/* Builds the next body. Returns 1 when there is something to send; 0: nothing is left; WEBHOOK_BODY_LATER; -ENOMEM. */
 static int webhook_prepare(Webhook *w) {
         WebhookBody body = {};
         bool half, some;
@@ -148,12 +149,12 @@ static int webhook_prepare(Webhook *w) {
 
         for (half = w->n_spans > 0; webhook_pick(w, &most); half = w->n_spans > 0) {
                 r = webhook_body_build(&w->rules, w->work, most, &w->span, &body);
-                some = r >= 0 && body.n > 0;
+                some = r == 0 && body.n > 0;
                 if (some)
                         webhook_take_body(w, &body);
                 else
                         webhook_body_done(&body);
-                if (r < 0)
+                if (r != 0) /* later: never of a half, whose bad ones are known */
                         return r;
                 if (w->again != NOWHERE)
                         w->ahead = w->span;
@@ -215,11 +216,17 @@ static void webhook_ask(Webhook *w) {
 static void webhook_go_on(Webhook *w) {
         int r = webhook_prepare(w);
 
+        if (r == WEBHOOK_BODY_LATER)
+                return loop_wake(w->later);
         if (r > 0)
                 return webhook_ask(w);
         if (r < 0)
                 fail_here(&w->work->answer, r);
         webhook_end(w);
+}
+
+static void on_later(void *userdata) {
+        webhook_go_on(userdata);
 }
 
 /* ---- answers ---- */
@@ -385,6 +392,7 @@ static void *webhook_close(void *self) {
         w->request = http_cancel(w->request);
         w->auth = auth_free(w->auth);
         w->stream = stream_free(w->stream);
+        w->later = loop_drop(w->later);
         webhook_body_done(&w->body);
         free(w->place);
         free(w);
@@ -412,6 +420,9 @@ static int webhook_make(Webhook *w) {
         w->place = web_place_shown(&w->keys->at);
         if (!w->place)
                 return -ENOMEM;
+        r = loop_add_defer(sink_host_means(w->host)->loop, on_later, w, &w->later);
+        if (r < 0)
+                return r;
         r = web_place_note(&w->keys->at, sink_host_means(w->host)->secrets);
         return r < 0 ? r : webhook_make_auth(w);
 }

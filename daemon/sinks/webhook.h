@@ -37,9 +37,11 @@ typedef struct WebhookSpan {
         bool again;        /* its one document was refused before, and another one was accepted since */
 } WebhookSpan;
 
+enum { WEBHOOK_BODY_LATER = 2 };
 /* Fills the empty *ret* with documents of the items of the span: at most *most*, as many as fit into WEBHOOK_BODY_MAX,
  * but at least one. span->end is set to the index after the last one. Items that cannot become a document are SINK_BAD
- * and left out; if all are, ret->n is 0. -ENOMEM. */
+ * and left out; if all are, ret->n is 0. WEBHOOK_BODY_LATER: that took long; drop the body, and call this again in
+ * another turn of the loop, where those are passed over. -ENOMEM. */
 int webhook_body_build(const DocumentRules *rules, SinkWork *work, size_t most, WebhookSpan *span, WebhookBody *ret);
 
 typedef enum WebhookClass {

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bodies of the webhook sink, built by a slow machine. */
+#include "document-fixture.h"
+
+#include <time.h>
+
+#include "real-calls.h"
+#include "sinks/webhook.h"
+
+static time_t slowness; /* nanoseconds that each look at the clock takes */
+static long passed;
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+        int r = real_clock_gettime(clock, now);
+
+        passed += clock == CLOCK_BOOTTIME ? slowness : 0;
+        now->tv_sec += passed / 1000000000;
+        return r;
+}
+
+enum { BAD_ONES = 5, ALL = 8 };
+
+static void set_up(SinkItem *items, WireMessage *messages) {
+        for (size_t i = 0; i < ALL; i++) {
+                messages[i] = i > 0 && i <= BAD_ONES ? message_of("{", 1) : message_of("{}", 2);
+                items[i] = (SinkItem){ .message = &messages[i] };
+        }
+}
+
+/* P6, P13: 40 messages of 30 kB, gzip of what is too large, held up the whole daemon for 15 s: the watchdog ended it,
+ * and they came again. */
+static void test_bad_ones_in_several_turns(void **state) {
+        WireMessage messages[ALL];
+        SinkItem items[ALL];
+        SinkWork work = { .items = items, .n = ALL };
+        WebhookSpan span = { 0, ALL };
+        WebhookBody body = {};
+        unsigned turns = 1;
+
+        set_up(items, messages);
+        slowness = 1000000000; /* each bad one takes long */
+        while (webhook_body_build(&rules, &work, ALL, &span, &body) == WEBHOOK_BODY_LATER) {
+                webhook_body_done(&body);
+                turns++;
+        }
+        assert_int_equal(turns, 1 + BAD_ONES);
+        assert_int_equal(body.n, ALL - BAD_ONES);
+        assert_int_equal(span.end, ALL);
+        webhook_body_done(&body);
+        for (size_t i = 0; i < ALL; i++) {
+                assert_int_equal(items[i].verdict, i > 0 && i <= BAD_ONES ? SINK_BAD : SINK_PENDING);
+                free(items[i].detail);
+        }
+}
+
+static void test_bad_ones_that_take_no_time(void **state) {
+        WireMessage messages[ALL];
+        SinkItem items[ALL];
+        SinkWork work = { .items = items, .n = ALL };
+        WebhookSpan span = { 0, ALL };
+        WebhookBody body = {};
+
+        set_up(items, messages);
+        slowness = 0;
+        assert_int_equal(webhook_body_build(&rules, &work, ALL, &span, &body), 0);
+        assert_int_equal(body.n, ALL - BAD_ONES);
+        webhook_body_done(&body);
+        for (size_t i = 0; i < ALL; i++)
+                free(items[i].detail);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_bad_ones_in_several_turns),
+                cmocka_unit_test(test_bad_ones_that_take_no_time),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
