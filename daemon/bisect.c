@@ -25,6 +25,7 @@ void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows) {
 
 void bisect_accepted(Bisect *b, int64_t last) {
         b->probes = 0;
+        b->proven = true;
         if (bisect_is_judging(b)) {
                 bisect_judged(b);
                 return;
@@ -63,7 +64,7 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n) {
         bisect_suspect(b, last);
         b->window = 1; /* one message as a probe: it is cheap, and shows whether the topic or the message is at fault */
         b->probes++;
-        return b->probes >= BISECT_PROBES_MAX ? BISECT_REST : BISECT_GO_ON;
+        return b->probes >= (b->proven ? BISECT_PROVEN_MAX : BISECT_PROBES_MAX) ? BISECT_REST : BISECT_GO_ON;
 }
 
 void bisect_put_off(Bisect *b) {
@@ -108,4 +109,5 @@ bool bisect_at_end(Bisect *b) {
 
 void bisect_rested(Bisect *b) {
         b->probes = 1; /* not 0, because the topic has not accepted a message yet */
+        b->proven = false;
 }

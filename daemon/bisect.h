@@ -19,7 +19,8 @@
 
 #define BISECT_WINDOW_MAX 1000  /* the service's limit of messages in a request */
 #define BISECT_SUSPECTS_MAX 256 /* as many are remembered; more are skipped, and tried again later */
-#define BISECT_PROBES_MAX 16    /* if so many messages in a row are refused, the topic is at fault */
+#define BISECT_PROBES_MAX 16    /* if so many messages in a row are refused, the topic is at fault ... */
+#define BISECT_PROVEN_MAX 256   /* ... or so many, right after it has accepted others */
 
 typedef struct Bisect {
         int64_t after;   /* rows up to this id are deleted, suspects or skipped */
@@ -27,6 +28,7 @@ typedef struct Bisect {
         size_t window;
         bool judging, put_off;
         bool passed_over;                      /* some rows were skipped: there was no place to remember them */
+        bool proven;                           /* the topic has accepted a message since the last rest */
         unsigned probes;                       /* messages refused alone since the topic last accepted one */
         int64_t suspects[BISECT_SUSPECTS_MAX]; /* ids */
         size_t n_suspects;

@@ -204,6 +204,18 @@ static void test_many_bad_in_a_row(void **state) {
         free(w);
 }
 
+/* P6: a source of which the topic takes nothing, beside others: they do not wait until the topic has rested. */
+static void test_bad_source(void **state) {
+        World *w = world_new(2000);
+
+        for (int64_t id = 1; id <= w->n; id++)
+                w->bad[id] = id % 250 > 10;
+        assert_int_equal(run(w), STEP_END);
+        assert_int_equal(w->rests, 0);
+        check(w);
+        free(w);
+}
+
 static void test_random(void **state) {
         srand(7);
         for (unsigned round = 0; round < 300; round++) {
@@ -245,6 +257,7 @@ int main(void) {
                 cmocka_unit_test(test_bad_topic_short_queue),
                 cmocka_unit_test(test_verdicts_wait_for_the_disk),
                 cmocka_unit_test(test_many_bad_in_a_row),
+                cmocka_unit_test(test_bad_source),
                 cmocka_unit_test(test_random),
                 cmocka_unit_test(test_too_large),
         };
