@@ -24,9 +24,9 @@ void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_
         };
 }
 
-/* Whether `once` has found the queue empty. */
+/* Whether `once` has found the queue empty, or as good as that. */
 static bool is_over(const PullPlan *plan) {
-        return plan->once && plan->empties >= PULL_PLAN_ONCE_EMPTIES;
+        return plan->once && (plan->enough || plan->empties >= PULL_PLAN_ONCE_EMPTIES);
 }
 
 static unsigned at_most(unsigned a, size_t b) {
@@ -89,6 +89,12 @@ void pull_plan_answered(PullPlan *plan, size_t n, usec_t waited, usec_t now, uin
         else if (waited >= PULL_PLAN_HUNG_USEC)
                 plan->backlog = plan->once;
         grow(plan);
+}
+
+void pull_plan_saw(PullPlan *plan, usec_t age, usec_t now) {
+        if (plan->begun == 0)
+                plan->begun = now;
+        plan->enough = now - plan->begun >= PULL_PLAN_ONCE_USEC && age < now - plan->begun;
 }
 
 void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t random) {
@@ -211,7 +217,7 @@ static void count(Pulls *p, const Batch *batch) {
 static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
         _cleanup_(batch_freep) Batch *batch = NULL;
         Pulls *p = pull->pulls;
-        usec_t now = clock_now();
+        usec_t now = clock_now(), wall = clock_wall();
         size_t n;
         int r;
 
@@ -225,6 +231,7 @@ static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
         batch->scout = pull->scout;
         count(p, batch);
         if (n > 0) {
+                pull_plan_saw(&p->plan, wall - usec_min(batch->oldest_publish, wall), now);
                 r = p->options.on_batch(p->options.userdata, batch);
                 if (r < 0)
                         return pull_failed_here(pull, CLIENT_RETRY, strerror(-r));

@@ -27,6 +27,7 @@
 #define PULL_PLAN_QUICK_USEC (1 * USEC_PER_SEC)
 #define PULL_PLAN_ONCE_PAUSE_USEC (300 * USEC_PER_MSEC) /* after an empty answer of `once` */
 #define PULL_PLAN_ONCE_EMPTIES 3                        /* in a row: one answer may be empty although messages wait */
+#define PULL_PLAN_ONCE_USEC USEC_PER_MINUTE             /* then `once` leaves what is published while it runs */
 #define PULL_PLAN_GROW_AFTER 16                         /* good replies before max_messages grows again */
 #define PULL_PLAN_IDLE_USEC (30 * USEC_PER_SEC)         /* a pull that hung so long may be cut without a fault */
 
@@ -39,6 +40,8 @@ typedef struct PullPlan {
         bool backlog;
         bool asks;         /* the last pull was cut while it hung: the next one does not hang, to test the way */
         unsigned empties;  /* empty replies in a row */
+        usec_t begun;      /* clock_now() of the first reply with messages; 0: none yet */
+        bool enough;       /* the last reply with messages had only what `once` leaves */
         unsigned good;     /* replies with messages since max_messages changed */
         usec_t not_before; /* clock_now() before which no pull starts; 0: any time */
         Backoff failure, quick;
@@ -62,6 +65,8 @@ unsigned pull_plan_due(const PullPlan *plan, const PullLoad *load, usec_t now);
 
 /* A pull was answered after *waited* with *n* messages. */
 void pull_plan_answered(PullPlan *plan, size_t n, usec_t waited, usec_t now, uint64_t random);
+/* The oldest message of a reply was published *age* ago: `once` ends although publishers never pause. */
+void pull_plan_saw(PullPlan *plan, usec_t age, usec_t now);
 /* A pull failed; *retry_after* is what the service asked for, or 0. */
 void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t random);
 /* Call this before pull_plan_failed(). *waited* is > 0 for a pull that was cut or had a passing error: a proxy, or the
@@ -95,7 +100,7 @@ typedef struct PullsStatus {
         bool unmendable;              /* the last pull failed, and waiting does not help */
         bool idle;                    /* the last answer had no messages */
         bool hung;         /* the last PULLS_HUNG_ENOUGH answers came after a wait: no more messages are there */
-        bool empty;        /* `once`: the queue is empty */
+        bool empty;        /* `once`: the queue is empty, or has only what came since */
         bool skipped;      /* some elements were not understood and left to Pub/Sub */
         usec_t not_before; /* clock_now() before which no pull starts */
         usec_t last;       /* clock_wall(); 0: none yet */

@@ -195,6 +195,23 @@ static void test_once_ends_after_three_empties(void **state) {
         assert_int_equal(due(&plan, 0, 0), 0);
 }
 
+/* Publishers that never pause do not keep `once` for ever, and what waited before is not left. */
+static void test_once_ends_though_more_comes(void **state) {
+        PullPlan plan = make(2, 0, true), daemon = make(2, 0, false);
+
+        pull_plan_saw(&plan, 24 * USEC_PER_HOUR, 100 * USEC_PER_SEC);
+        pull_plan_saw(&plan, 1 * USEC_PER_SEC, 159 * USEC_PER_SEC);
+        assert_true(due(&plan, 0, 0) > 0);
+        pull_plan_saw(&plan, 24 * USEC_PER_HOUR, 170 * USEC_PER_SEC); /* a backlog */
+        assert_true(due(&plan, 0, 0) > 0);
+        pull_plan_saw(&plan, 69 * USEC_PER_SEC, 170 * USEC_PER_SEC);
+        assert_int_equal(due(&plan, 0, 0), 0);
+
+        pull_plan_saw(&daemon, 1 * USEC_PER_SEC, 100 * USEC_PER_SEC);
+        pull_plan_saw(&daemon, 1 * USEC_PER_SEC, 900 * USEC_PER_SEC);
+        assert_true(due(&daemon, 0, 0) > 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_one_hangs_while_empty),
@@ -208,6 +225,7 @@ int main(void) {
                 cmocka_unit_test(test_cut_while_idle),
                 cmocka_unit_test(test_too_large_halves_and_grows_back),
                 cmocka_unit_test(test_once_ends_after_three_empties),
+                cmocka_unit_test(test_once_ends_though_more_comes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
