@@ -22,6 +22,7 @@
 /* bytes of a request's header, and of the memory that libmicrohttpd keeps for each connection */
 #define HEADER_MAX ((size_t) 16 * 1024)
 #define IDLE_SEC 15u
+#define PRIORITIES "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1" /* at least TLS 1.2, as to remotes (RFC 8996) */
 /* applies three times: until the first line of a request, until its last byte, and until the answer is taken */
 #define DEADLINE_USEC (30 * USEC_PER_SEC)
 #define RUNS_MAX 64 /* per turn of the loop */
@@ -183,7 +184,8 @@ static int server_start(ListenServer *server, int fd) {
         unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (pem->key ? MHD_USE_TLS : 0u) |
                          (socket_is_six(fd) ? MHD_USE_IPv6 : 0u);
         struct MHD_OptionItem tls[] = { { MHD_OPTION_HTTPS_MEM_CERT, 0, pem->certificate },
-                { MHD_OPTION_HTTPS_MEM_KEY, 0, pem->key }, { MHD_OPTION_END, 0, NULL } };
+                { MHD_OPTION_HTTPS_MEM_KEY, 0, pem->key }, { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *) PRIORITIES },
+                { MHD_OPTION_END, 0, NULL } };
         int error;
 
         (void) fstat(fd, &before);
@@ -194,7 +196,7 @@ static int server_start(ListenServer *server, int fd) {
                 listen_request_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, listen_request_on_connection, server,
                 MHD_OPTION_CONNECTION_LIMIT, LISTEN_CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
                 LISTEN_CONNECTIONS_OF_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SEC,
-                MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADER_MAX, MHD_OPTION_ARRAY, pem->key ? tls : tls + 2,
+                MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADER_MAX, MHD_OPTION_ARRAY, pem->key ? tls : tls + 3,
                 MHD_OPTION_END);
         if (server->mhd)
                 return 0;

@@ -404,6 +404,18 @@ def serial(port, ca):
         return secure.getpeercert()["serialNumber"]
 
 
+def takes_tls(port, version):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")  # OpenSSL's own default refuses the old versions
+    context.minimum_version = context.maximum_version = version
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as plain, context.wrap_socket(plain):
+            return True
+    except ssl.SSLError:
+        return False
+
+
 def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
     """Both have names of their own for Host; a certificate that was renewed is served after a reload, and what is open
     goes on."""
@@ -435,6 +447,8 @@ def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
 
     archive.session.verify = pairs[0].ca
     assert archive.get("/api/status")["page"] and push(pairs[0].ca).json() == {"stored": 1}
+    versions = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+    assert [takes_tls(port, version) for version in versions] == [False, False, True, True]
     for host, page, pushed in (("page.example", 200, 403), ("push.example", 403, 200)):
         assert archive.session.get(f"{archive.url}/healthz", headers={"Host": host}, timeout=20).status_code == page
         assert push(pairs[0].ca, headers={"Host": host}).status_code == pushed
