@@ -370,7 +370,7 @@ function failures(status, failing) {
 }
 
 function waits(waiting) {
-    if (waiting.every((made) => ["sourceNotYet", "sourceUnheard", "sinkNotYet", "pubsubNotYet"].includes(made.says[0])))
+    if (waiting.every((made) => ["sourceNotYet", "sinkNotYet", "pubsubNotYet"].includes(made.says[0])))
         return ["starting", {}, "startingMore", {}];
     const first = waiting.find((made) => made.kind !== "source") || waiting[0];
     if (first.kind === "outbox") return ["outboxHigh", {}, "outboxHighMore", {}];

@@ -9,7 +9,7 @@ const LEFT = 54, // at least
     TOP = 10,
     BOTTOM = 26,
     HEIGHT = 230;
-const MIN_SPAN = 5 * 60e3; // ms; no closer look than this
+export const MIN_SPAN = 5 * 60e3; // ms; no closer look than this
 const MINUTE = 60e3,
     HOUR = 3600e3,
     DAY = 24 * HOUR;
@@ -113,13 +113,13 @@ function valueRange(lines, limits) {
             low = Math.min(low, line.minimum[i]);
             high = Math.max(high, line.maximum[i]);
         }
-    if (low > high || !(low || high)) [low, high] = [0, 1];
+    if (low > high || (low === high && [0, 1].includes(low))) [low, high] = [0, 1];
     const room = Math.max(high - low, Math.abs(high) * 0.02, 1e-6) * 2;
     for (const { value } of limits)
         if (value > low - room && value < high + room) [low, high] = [Math.min(low, value), Math.max(high, value)];
     // a meter that has counted for years grows in a day
     const air = Math.max((high - low) * 0.06, Math.abs(high) * (high > low ? 1e-6 : 0.004), 1e-6);
-    return { low: low >= 0 && low - air < 0 ? 0 : low - air, high: high + air };
+    return { low: low < 0 ? low - air : Math.max(0, low - air), high: high + air };
 }
 
 // ---- lines ----

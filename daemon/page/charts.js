@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The charts below: one for each thing that is measured, all devices that measure it in it, one range of time for all.
 
-import { Chart } from "./chart.js";
-import { giveSlots, SLOTS } from "./slots.js";
+import { Chart, MIN_SPAN } from "./chart.js";
+import { giveSlots, GONE, SLOTS } from "./devices.js";
 import { fieldOf, format, isolated, number, plain, say, withUnit, zone } from "./words.js";
 
 const DAY = 86400e3;
 const RANGES = { day: DAY, week: 7 * DAY, month: 31 * DAY, year: 366 * DAY };
 const MAX_SPAN = 5 * 366 * DAY; // nothing older is kept
-const MIN_SPAN = 5 * 60e3;
 const ASK_MAX = 20; // series in one request
 const POINTS = 600; // of one series, at most
 
@@ -398,7 +397,7 @@ export class Board {
         const begun = this.first;
         this.first = Math.min(...series.map((one) => one.from || now));
         if (begun === undefined && this.name) this.apply(this.beginOf(this.name), now, "off");
-        const groups = grouped(series, nameOf);
+        const groups = grouped(series, nameOf, now);
         giveSlots(groups, this.slots);
         this.section.hidden = !groups.length;
         for (const group of groups) {
@@ -430,7 +429,7 @@ export class Board {
 }
 
 // Series by what they measure: [{key, field, lines: [{series, name}]}] in the order to show.
-function grouped(series, nameOf) {
+function grouped(series, nameOf, now) {
     const groups = new Map();
     for (const one of series) {
         const field = fieldOf(one);
@@ -442,7 +441,8 @@ function grouped(series, nameOf) {
         const names = new Map();
         for (const line of group.lines) names.set(line.name, (names.get(line.name) || 0) + 1);
         for (const line of group.lines) if (names.get(line.name) > 1) line.name += ` ${line.series.field}`;
-        group.lines.sort((a, b) => a.name.localeCompare(b.name));
+        const gone = (line) => now - line.series.last?.time > GONE;
+        group.lines.sort((a, b) => gone(a) - gone(b) || a.name.localeCompare(b.name));
     }
     return [...groups.values()].sort(
         (a, b) => a.field.order - b.field.order || a.field.name.localeCompare(b.field.name),

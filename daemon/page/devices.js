@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Devices with their latest values, which of them are silent although their source answers, and which are gone.
+// Devices with their latest values and colours, which of them are silent although their source answers, and which are
+// gone.
 
 import { ms } from "./chain.js";
 import { icon } from "./chart.js";
@@ -7,7 +8,7 @@ import { make } from "./charts.js";
 import { ago, fieldOf, number, plain, say, span, withUnit } from "./words.js";
 
 const SILENT_MIN = 65 * 60e3; // a source with on_change sends at least every hour
-const GONE = 30 * 24 * 3600e3; // nothing of it for longer: taken away; the default of alert.forget
+export const GONE = 30 * 24 * 3600e3; // nothing of it for longer: taken away; the default of alert.forget
 const STILL = 24 * 3600e3; // a sensor whose value is the same for longer has lost its device, or is broken
 
 export const deviceKey = (one) => JSON.stringify([one.source, one.device, one.labels || {}]);
@@ -145,4 +146,31 @@ export function deviceElement(device, now) {
             make("bdi", { textContent: plain([device.source, ...device.labels].join(" · ")) }),
         ),
     );
+}
+
+// ---- colours in the charts ----
+
+export const SLOTS = 8; // colours
+
+// A device has one colour in all charts: the one that is rarest in its charts, then in all. *slots* remembers them.
+export function giveSlots(groups, slots) {
+    const charts = new Map(); // of a device: the keys of each chart that it is in
+    for (const { lines } of groups) {
+        const keys = [];
+        for (const line of lines) {
+            const device = deviceKey(line.series);
+            line.key = device;
+            for (let n = 2; keys.includes(line.key); n++) line.key = `${device} ${n}`; // one chart, two of its series
+            keys.push(line.key);
+            charts.set(line.key, [...(charts.get(line.key) || []), keys]);
+        }
+    }
+    for (const [key, beside] of charts) {
+        if (slots.has(key)) continue;
+        const taken = new Array(SLOTS).fill(0);
+        for (const slot of slots.values()) taken[slot]++;
+        for (const other of beside.flat()) if (slots.has(other)) taken[slots.get(other)] += 1000; // in one chart
+        slots.set(key, taken.indexOf(Math.min(...taken)));
+    }
+    for (const line of groups.flatMap((group) => group.lines)) line.slot = slots.get(line.key);
 }

@@ -62,14 +62,17 @@ export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 // Digits that tell what there is of a value, if nothing is known of it: of a small one, the first two.
 function digitsOf(value) {
     const size = Math.abs(value);
-    if (value % 1 === 0 || size >= 1000) return 0;
+    if (value % 1 === 0 || size >= 1e5) return 0;
     return size >= 100 ? 1 : size >= 0.1 ? 2 : Math.min(20, 1 - Math.floor(Math.log10(size)));
 }
+
+const numbers = []; // by digits, since making one is slow
 
 export function number(value, digits = digitsOf(value)) {
     if (Math.abs(value) >= 1e15) return value.toLocaleString(locale, { notation: "scientific" });
     const rounded = Number(value.toFixed(digits)) || 0; // not -0
-    return rounded.toLocaleString(locale, { maximumFractionDigits: digits, minimumFractionDigits: Math.min(digits, 1) });
+    const fractions = { maximumFractionDigits: digits, minimumFractionDigits: Math.min(digits, 1) };
+    return (numbers[digits] ??= new Intl.NumberFormat(locale, fractions)).format(rounded);
 }
 
 export function withUnit(text, unit) {

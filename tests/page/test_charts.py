@@ -156,6 +156,7 @@ def test_ticks_where_an_hour_comes_twice(view):
     "low,high,first,last",
     [
         (0, 0, "0.0", "1.0"),
+        (1, 1, "0.0", "1.0"),
         (12_345_600, 12_345_900, "12,345,600", "12,345,900"),
         (7394.1, 7403.4, "7,395", "7,400"),
         (1e290, 1e290, "9.96E289", "1.004E290"),
@@ -197,6 +198,6 @@ def test_small_values_are_not_zero(view):
     shown = view("well").evaluate("""async () => {
         const { fieldOf, number } = await import('/words.js');
         const { digits } = fieldOf({ field: '/formaldehyde' });
-        return [number(0.0034, digits), number(0.034, digits), number(0.126, digits), number(21.5, digits), number(-0.04, 1)];
+        return [number(0.0034, digits), number(0.034, digits), number(0.126, digits), number(21.5, digits), number(-0.04, 1), number(12038.46, digits)];
     }""")
-    assert shown == ["0.0034", "0.034", "0.13", "21.5", "0.0"]
+    assert shown == ["0.0034", "0.034", "0.13", "21.5", "0.0", "12,038.5"]

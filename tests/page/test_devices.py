@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from conftest import look
 from playwright.sync_api import expect
 from test_page import words
 
@@ -79,6 +80,15 @@ def test_a_device_that_was_taken_away(view, locale, note, age):
     assert page.locator(".waiting").count() == 0
     assert words(page.locator(".device h3"))[-1] == "居間" and page.locator(".device.gone").count() == 1
     assert page.locator(".device").last.locator(".age").text_content() == age
+
+
+def test_what_was_taken_away_leaves_its_place_in_the_charts(view, canned):
+    """A chart begins with eight devices: not with those that are gone."""
+    page = view("gone")
+    for one in canned.server.answers.series:
+        one["name"] = "Attic" if one["device"] == "d1" else one["name"]
+    look(page)
+    expect(page.locator(".card").first.locator(".legend bdi")).to_have_text(["Bedroom", "Study", "Attic"])
 
 
 def test_remos_that_are_unplugged_for_good(view):

@@ -367,6 +367,17 @@ def test_every_kind_of_failure_has_a_title(view):
     assert titles == [f"is_{kind}" if kind != "other" else "sourceDown" for kind, _ in KINDS]
 
 
+def test_a_source_that_is_silent_since_the_start(view):
+    """A door that nobody opens for a week: that is not a start."""
+    says = view("well").evaluate("""async () => {
+        const { partsOf, verdicts } = await import('/chain.js');
+        const status = await (await fetch('/api/status')).json();
+        status.sources[0] = { ...status.sources[0], speaks: true, last_reading: null, readings: 0 };
+        return verdicts(status, partsOf(status, status.page.time))[0].says.slice(0, 3);
+    }""")
+    assert says == ["partWaits", {"name": "\u2068home\u2069"}, "waitingMore"]
+
+
 def test_what_is_lost_is_told_as_loss(view):
     page = view("lost")
     assert words(page.locator(".todo")) == ["What to do: sensorqd rejected list"]
