@@ -40,6 +40,15 @@ def test_a_device_is_offline_as_it_said_last(view):
     assert found == [[], ["offline"]]
 
 
+def test_only_a_meter_of_nature_buys(view):
+    """What a plug or a roof counts is energy."""
+    names = view("well").evaluate("""async () => {
+        const { fieldOf } = await import('/words.js');
+        return ['/energy_kwh', '/energy_sold_kwh', '/energy', '/total/kWh'].map(field => fieldOf({ field })).map(({ name, unit }) => `${name} (${unit})`);
+    }""")
+    assert names == ["Energy bought (kWh)", "Energy sold (kWh)", "Energy (kWh)", "Energy (kWh)"]
+
+
 def test_unplugged_remos(view):
     """Their cloud goes on giving the last values."""
     page = view("old-remos")
