@@ -51,7 +51,7 @@ void bisect_suspect(Bisect *b, int64_t id) {
         b->bad_end = 0;
 }
 
-BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n) {
+BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) {
         assert(n > 0);
         if (bisect_is_judging(b))
                 return BISECT_REJECT;
@@ -64,7 +64,16 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n) {
         bisect_suspect(b, last);
         b->window = 1; /* one message as a probe: it is cheap, and shows whether the topic or the message is at fault */
         b->probes++;
-        return b->probes >= (b->proven ? BISECT_PROVEN_MAX : BISECT_PROBES_MAX) ? BISECT_REST : BISECT_GO_ON;
+        if (b->probes < (b->proven ? BISECT_SUSPECTS_MAX : BISECT_PROBES_MAX))
+                return BISECT_GO_ON;
+        if (!b->proven)
+                return BISECT_REST;
+        b->passed_over = true; /* the topic took others before: some of the rows behind these may be like those */
+        if (last < newest)
+                b->after = last + (newest - last) / 2;
+        else
+                bisect_rested(b); /* none was: a new one may be */
+        return BISECT_GO_ON;
 }
 
 void bisect_put_off(Bisect *b) {

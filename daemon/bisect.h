@@ -19,8 +19,7 @@
 
 #define BISECT_WINDOW_MAX 1000  /* the service's limit of messages in a request */
 #define BISECT_SUSPECTS_MAX 256 /* as many are remembered; more are skipped, and tried again later */
-#define BISECT_PROBES_MAX 16    /* if so many messages in a row are refused, the topic is at fault ... */
-#define BISECT_PROVEN_MAX 256   /* ... or so many, right after it has accepted others */
+#define BISECT_PROBES_MAX 16    /* if so many messages in a row are refused, the topic is at fault */
 
 typedef struct Bisect {
         int64_t after;   /* rows up to this id are deleted, suspects or skipped */
@@ -51,8 +50,10 @@ typedef enum BisectVerdict {
         BISECT_REJECT, /* the row that was judged is at fault: reject it, then call bisect_judged() */
         BISECT_REST,   /* too many were refused in a row: the topic is at fault; try again slowly */
 } BisectVerdict;
-/* Call this when the request with *n* rows up to id *last* was refused as invalid. */
-BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n);
+/* Call this when the request with *n* rows up to id *last* was refused as invalid. If the topic accepted others before,
+ * BISECT_SUSPECTS_MAX in a row are tried, then rows ever nearer to *newest*, the highest id, and then it counts as one
+ * that has not accepted any. */
+BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest);
 
 /* Call this when row *id*, the first one after `after`, is too large for any request. */
 void bisect_suspect(Bisect *b, int64_t id);

@@ -464,6 +464,7 @@ void outbox_status(Outbox *o, OutboxStatus *ret) {
                 .max_rows = o->caps.max_rows,
                 .max_bytes = o->caps.max_bytes,
                 .oldest = o->oldest,
+                .last_id = o->last_id,
                 .failing_since = failing ? trouble_since(&o->trouble) : 0,
                 .cause = failing ? o->trouble.cause : CAUSE_NONE,
                 .detail = failing ? o->trouble.detail : "",

@@ -37,6 +37,7 @@ typedef struct OutboxStatus {
         uint64_t rejected_rows, rejected_bytes;
         uint64_t max_rows, max_bytes;
         usec_t oldest;        /* put_at of the oldest waiting row; 0: empty */
+        int64_t last_id;      /* the highest that a row had, as far as this process has seen */
         usec_t failing_since; /* clock_wall() since outbox_is_failing() is true; 0: it is not */
         Cause cause;          /* why it is failing */
         const char *detail;   /* the same in words; borrowed until the next call; "" */

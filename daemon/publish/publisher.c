@@ -96,11 +96,11 @@ static void publisher_changed(Publisher *p) {
                 p->spec.on_change(p->spec.userdata);
 }
 
-static uint64_t publisher_rows(const Publisher *p) {
+static OutboxStatus publisher_outbox(const Publisher *p) {
         OutboxStatus outbox;
 
         outbox_status(p->spec.outbox, &outbox);
-        return outbox.rows;
+        return outbox;
 }
 
 /* ---- the timer ---- */
@@ -129,7 +129,7 @@ static void publisher_log_failing(Publisher *p, int http_status, usec_t delay) {
         (void) clock_format_span(delay, span, sizeof(span));
         (void) snprintf(status, sizeof(status), "%d", http_status);
         (void) snprintf(retry, sizeof(retry), "%" PRIu64, delay / USEC_PER_SEC);
-        (void) snprintf(rows, sizeof(rows), "%" PRIu64, publisher_rows(p));
+        (void) snprintf(rows, sizeof(rows), "%" PRIu64, publisher_outbox(p).rows);
         log_event(trouble_level(&p->trouble), EVENT_PUBLISH_FAILING,
                 LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, p->trouble.detail },
                         { FIELD_STATUS, http_status > 0 ? status : NULL }, { FIELD_RETRY_SEC, retry },
@@ -359,7 +359,7 @@ static void publisher_refused(Publisher *p, const ClientReply *reply) {
         const char *word = reply->outcome == CLIENT_TOO_LARGE ? "too_large" : "invalid_argument";
         size_t n = p->request.n;
 
-        switch (bisect_refused(&p->bisect, p->request.ids[n - 1], n)) {
+        switch (bisect_refused(&p->bisect, p->request.ids[n - 1], n, publisher_outbox(p).last_id)) {
         case BISECT_REJECT:
                 publisher_reject(p, word, reply->detail);
                 break;
@@ -478,7 +478,7 @@ static void publisher_rest(Publisher *p) {
                 publisher_wait(p, TROUBLE_LASTING, &(ClientReply){ .cause = CAUSE_INVALID, .detail = detail });
         }
         publisher_move(p, PUBLISHER_RESTING);
-        p->rested_rows = publisher_rows(p);
+        p->rested_rows = publisher_outbox(p).rows;
 }
 
 enum { NEXT_DONE = 0, NEXT_AGAIN = 1, NEXT_FOUND = 2, NEXT_LATER = 3 };
@@ -584,7 +584,7 @@ static void publisher_on_timer(void *userdata) {
 void publisher_wake(Publisher *p) {
         if (p->paused || (p->state != PUBLISHER_IDLE && p->state != PUBLISHER_RESTING))
                 return;
-        if (publisher_rows(p) > (p->state == PUBLISHER_RESTING ? p->rested_rows : 0))
+        if (publisher_outbox(p).rows > (p->state == PUBLISHER_RESTING ? p->rested_rows : 0))
                 loop_wake(p->step);
 }
 
@@ -639,7 +639,7 @@ static const Trouble *publisher_worst(const Publisher *p) {
 bool publisher_is_idle(const Publisher *p) {
         if (p->state == PUBLISHER_SENDING || p->paused)
                 return p->state != PUBLISHER_SENDING;
-        return trouble_is_on(publisher_worst(p)) ? !loop_is_armed(p->step) : publisher_rows(p) == 0;
+        return trouble_is_on(publisher_worst(p)) ? !loop_is_armed(p->step) : publisher_outbox(p).rows == 0;
 }
 
 void publisher_status(const Publisher *p, PublisherStatus *ret) {

@@ -70,7 +70,7 @@ static int step(World *w) {
                 bisect_accepted(&w->bisect, ids[n - 1]);
                 return STEP_ON;
         }
-        switch (bisect_refused(&w->bisect, ids[n - 1], n)) {
+        switch (bisect_refused(&w->bisect, ids[n - 1], n, w->n)) {
         case BISECT_REJECT:
                 assert_int_equal(n, 1);
                 if (w->disk_full) {
@@ -206,13 +206,42 @@ static void test_many_bad_in_a_row(void **state) {
 
 /* P6: a source of which the topic takes nothing, beside others: they do not wait until the topic has rested. */
 static void test_bad_source(void **state) {
-        World *w = world_new(2000);
+        static const int64_t spans[] = { 110, 250, 1000, 4000 };
 
-        for (int64_t id = 1; id <= w->n; id++)
-                w->bad[id] = id % 250 > 10;
+        for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+                World *w = world_new(ROWS_MAX);
+
+                for (int64_t id = 1; id <= w->n; id++)
+                        w->bad[id] = id % spans[i] > 10 && id <= 4200;
+                assert_int_equal(run(w), STEP_END);
+                assert_int_equal(w->rests, 0);
+                check(w);
+                free(w);
+        }
+}
+
+/* The same where the others come later, and a topic that takes nothing any more rests as before. */
+static void test_bad_to_the_end(void **state) {
+        World *w = world_new(3001);
+
+        for (int64_t id = 2; id <= w->n; id++)
+                w->bad[id] = true;
+        assert_int_equal(run(w), STEP_HELD);
+        assert_in_range(w->requests, BISECT_SUSPECTS_MAX, BISECT_SUSPECTS_MAX + 50);
+        for (int i = 0; i < 100 && w->fate[3001] != REJECTED; i++) {
+                w->n++; /* a good one */
+                assert_int_not_equal(run(w), STEP_REST);
+        }
         assert_int_equal(run(w), STEP_END);
-        assert_int_equal(w->rests, 0);
         check(w);
+
+        w->topic_bad = true;
+        w->n = ROWS_MAX;
+        assert_int_equal(run(w), STEP_HELD);
+        bisect_restart(&w->bisect); /* the timer */
+        w->requests = 0;
+        assert_int_equal(run(w), STEP_REST);
+        assert_in_range(w->requests, 1, BISECT_PROBES_MAX);
         free(w);
 }
 
@@ -258,6 +287,7 @@ int main(void) {
                 cmocka_unit_test(test_verdicts_wait_for_the_disk),
                 cmocka_unit_test(test_many_bad_in_a_row),
                 cmocka_unit_test(test_bad_source),
+                cmocka_unit_test(test_bad_to_the_end),
                 cmocka_unit_test(test_random),
                 cmocka_unit_test(test_too_large),
         };
