@@ -231,8 +231,12 @@ def test_full_disk_and_a_file_of_a_later_version(archive, tmp_path):
         daemon.queue.publish([reading("a", start, 20)])
         archive.wait_count(("a", TE), start, now_ms(), 1)
         filler = fill_disk(daemon.state)
+        # more than the 128 KiB that the log of a file has
+        many = {f"a-number-of-this-device-{n}": n for n in range(60)}
+        daemon.queue.publish([reading(f"many-{n}", start, 20, more=many) for n in range(30)])
         daemon.queue.publish([reading("a", start + n * 60_000, 20) for n in range(1, 10)])
         archive.wait_count(("a", TE), start, now_ms(), 10)
+        wait_until(lambda: len(archive.series()) == 1 + 30 * 61, "all series")
         section = daemon.config.pop("page")
         daemon.write_config()
         daemon.reload()  # which saves
@@ -258,7 +262,7 @@ def test_full_disk_and_a_file_of_a_later_version(archive, tmp_path):
         )
         daemon.queue.publish([reading("b", start + 60_000, 1)])
         wait_until(
-            lambda: archive.get("/api/status")["subscriptions"][0]["sink"]["stored"] == 12,
+            lambda: archive.get("/api/status")["subscriptions"][0]["sink"]["stored"] == 42,
             "the next reading in the archive",
         )
         assert archive.get("/api/series", 503)["error"].startswith("there are no charts now")
@@ -266,7 +270,7 @@ def test_full_disk_and_a_file_of_a_later_version(archive, tmp_path):
         assert daemon.stop() == 0
         with contextlib.closing(sqlite3.connect(daemon.state / "page.sqlite")) as file:
             assert file.execute("PRAGMA user_version").fetchone() == (99,)  # left alone
-    assert sum(len(path.read_text().splitlines()) for path in (tmp_path / "archive").glob("*.ndjson")) == 12
+    assert sum(len(path.read_text().splitlines()) for path in (tmp_path / "archive").glob("*.ndjson")) == 42
 
 
 def test_who_asks_too_much(archive):

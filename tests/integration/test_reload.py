@@ -249,7 +249,7 @@ def test_bad_file_keeps_the_old_configuration(stack, tmp_path, damage):
         "key": "intervall",
         "secret": "nowhere",
         "state_dir": "need a restart",
-        "driver": "sensor-data-mongodb: mongodb.uri is not a connection",
+        "driver": "mongodb.uri: the value is refused by MongoDB's driver: ",
     }
     assert words[damage] in refused.fields["SENSORQD_ERROR"] and words[damage] in refused.text
     assert words[damage] in stack.daemon.notify.wait(r"^STATUS=reload refused \d\d:\d\d:\d\d: ")
