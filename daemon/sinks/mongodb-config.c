@@ -124,15 +124,20 @@ static int user_check(Slice user, ConfigProblem *ret_problem) {
         return 0;
 }
 
-/* mongodb+srv:// takes a name only. */
+/* mongodb+srv:// takes a name only. Where no @HOST is behind USER:PASSWORD, the driver (2.1) quotes both as a host. */
 static int hosts_check(Slice hosts, bool srv, ConfigProblem *ret_problem) {
-        bool letter = false;
+        bool letter = false, inside = false;
+        unsigned port = 0; /* bytes of it, with its colon */
 
         for (size_t i = 0; i < hosts.size; i++) {
                 char c = hosts.data[i];
 
                 if (!isalnum((unsigned char) c) && !strchr("-._%[]:,", c))
                         return config_problem_set(ret_problem, "has a host with a character that cannot be in one");
+                if (port > 0 && c != ',' && (!isdigit((unsigned char) c) || ++port > 6))
+                        return config_problem_set(ret_problem, "has a port that is not one of 1..65535");
+                inside = c == '[' || (inside && c != ']');
+                port = inside || c == ',' ? 0 : c == ':' ? 1 : port;
                 letter |= isalpha((unsigned char) c) != 0;
         }
         if (srv && (!letter || memchr(hosts.data, '%', hosts.size)))
@@ -242,8 +247,8 @@ static int parts_check(const char *uri, ConfigProblem *ret_problem) {
 static bool may_hold_secret(const char *uri) {
         const char *rest = strstr(uri, "://") + 3, *at = strrchr(rest, '@');
 
-        return (at && memchr(rest, ':', (size_t) (at - rest))) || strcasestr(rest, "password=") ||
-               strcasestr(rest, "properties=");
+        return (at && memchr(rest, ':', (size_t) (at - rest))) || strstr(rest, "%40") ||
+               strcasestr(rest, "password=") || strcasestr(rest, "properties=");
 }
 
 static int uri_check(const char *text, ConfigProblem *ret_problem) {

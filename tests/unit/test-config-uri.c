@@ -58,7 +58,7 @@ static void test_taken(void **state) {
                 "h/?directConnection=false&replicaSet=r", "a,b/?directConnection=false&replicaSet=r",
                 "h/?loadBalanced=true", "h/?authMechanism=MONGODB-X509", "h/?authMechanism=MONGODB-AWS",
                 "h/?authMechanism=MONGODB%2DX509", "id@h/?authMechanism=MONGODB-OIDC", "h/db?authSource=%24external",
-                "h/db-1_x?tls=true", "h" };
+                "h/db-1_x?tls=true", "h", "h:65535,[::1]:27017,[::2]", "%2Ftmp%2Fm.sock:27017" };
         char text[TEXT_SIZE];
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -84,6 +84,10 @@ static void test_uri(void **state) {
                 "uri: 'mongodb://u:p@h:0/" REST, "is refused by MongoDB's driver, for a reason that is told when");
         refuse_mongodb("uri: 'mongodb://h/?tls=x&authMechanismProperties=AWS_SESSION_TOKEN:t" REST,
                 "is refused by MongoDB's driver, for a reason that is told when");
+        refuse_mongodb("uri: 'mongodb://u:secret" REST, "has a port that is not one of 1..65535");
+        refuse_mongodb("uri: 'mongodb://u:123456/" REST, "has a port that is not one of 1..65535");
+        refuse_mongodb("uri: 'mongodb+srv://u:secret%40a.example.net/" REST, "has a port that is not one of 1..65535");
+        refuse_mongodb("uri: 'mongodb://u%3Asecret%40h/" REST, "for a reason that is told when");
         refuse_mongodb("uri: 'http://localhost" REST, "does not begin with mongodb://");
         refuse_mongodb("uri: 'mongodb+srv://h:1/" REST, REFUSED);
         refuse_mongodb("uri: 'mongodb+srv://a.example.net:1/" REST, REFUSED);
