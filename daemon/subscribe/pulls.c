@@ -26,7 +26,7 @@ void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_
 
 /* Whether `once` has found the queue empty, or as good as that. */
 static bool is_over(const PullPlan *plan) {
-        return plan->once && (plan->enough || plan->empties >= PULL_PLAN_ONCE_EMPTIES);
+        return plan->once && (plan->fresh >= PULL_PLAN_ONCE_EMPTIES || plan->empties >= PULL_PLAN_ONCE_EMPTIES);
 }
 
 static unsigned at_most(unsigned a, size_t b) {
@@ -94,7 +94,9 @@ void pull_plan_answered(PullPlan *plan, size_t n, usec_t waited, usec_t now, uin
 void pull_plan_saw(PullPlan *plan, usec_t age, usec_t now) {
         if (plan->begun == 0)
                 plan->begun = now;
-        plan->enough = now - plan->begun >= PULL_PLAN_ONCE_USEC && age < now - plan->begun;
+        plan->fresh++;
+        if (now - plan->begun < PULL_PLAN_ONCE_USEC || age >= now - plan->begun)
+                plan->fresh = 0;
 }
 
 void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t random) {
@@ -114,7 +116,7 @@ bool pull_plan_cut(PullPlan *plan, bool hung, usec_t waited) {
 
 bool pull_plan_too_large(PullPlan *plan) {
         plan->good = 0;
-        plan->empties = 0; /* the reply had messages */
+        plan->empties = plan->fresh = 0; /* the reply had messages, of any age */
         if (plan->max_messages <= 1)
                 return false;
         plan->max_messages /= 2;

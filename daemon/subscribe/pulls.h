@@ -26,10 +26,11 @@
 /* an empty reply that came sooner did not hang: wait before the next pull */
 #define PULL_PLAN_QUICK_USEC (1 * USEC_PER_SEC)
 #define PULL_PLAN_ONCE_PAUSE_USEC (300 * USEC_PER_MSEC) /* after an empty answer of `once` */
-#define PULL_PLAN_ONCE_EMPTIES 3                        /* in a row: one answer may be empty although messages wait */
-#define PULL_PLAN_ONCE_USEC USEC_PER_MINUTE             /* then `once` leaves what is published while it runs */
-#define PULL_PLAN_GROW_AFTER 16                         /* good replies before max_messages grows again */
-#define PULL_PLAN_IDLE_USEC (30 * USEC_PER_SEC)         /* a pull that hung so long may be cut without a fault */
+/* in a row: one answer may be empty, or have only what came since, although messages wait */
+#define PULL_PLAN_ONCE_EMPTIES 3
+#define PULL_PLAN_ONCE_USEC USEC_PER_MINUTE     /* then `once` leaves what is published while it runs */
+#define PULL_PLAN_GROW_AFTER 16                 /* good replies before max_messages grows again */
+#define PULL_PLAN_IDLE_USEC (30 * USEC_PER_SEC) /* a pull that hung so long may be cut without a fault */
 
 typedef struct PullPlan {
         unsigned pulls;      /* of the config */
@@ -41,7 +42,7 @@ typedef struct PullPlan {
         bool asks;         /* the last pull was cut while it hung: the next one does not hang, to test the way */
         unsigned empties;  /* empty replies in a row */
         usec_t begun;      /* clock_now() of the first reply with messages; 0: none yet */
-        bool enough;       /* the last reply with messages had only what `once` leaves */
+        unsigned fresh;    /* replies in a row, but for empty ones, that had only what `once` leaves */
         unsigned good;     /* replies with messages since max_messages changed */
         usec_t not_before; /* clock_now() before which no pull starts; 0: any time */
         Backoff failure, quick;
