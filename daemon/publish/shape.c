@@ -77,7 +77,7 @@ static bool shape_got(Shape *s, int r) {
 static void shape_note(const Shape *s, const Item *item, const char *what, const char *place, const char *instead) {
         char text[300], where[60], value[40];
 
-        if (!s->origin->note)
+        if (!s->origin->note || s->error < 0)
                 return;
         text_copy(where, sizeof(where), place);
         text_copy(value, sizeof(value), item->text.size > 0 ? item->text.data : "nothing");

@@ -557,6 +557,7 @@ static void check_without_memory(const ShapeConfig *config, const char *text, co
                         assert_string_equal(list.items[0].payload.data, expected);
                 } else
                         assert_int_equal(r, -ENOMEM);
+                assert_string_equal(notes, "");
                 reading_list_done(&list);
         } while (left == 0);
         assert_true(n > 5);
@@ -572,6 +573,7 @@ static void test_without_memory(void **state) {
                 .time = TEXT("/time/*"),
                 .id = TEXT("*"),
                 .fields = MAP(PAIR("t", TEXT("/t/*")), PAIR("none", TEXT("/none/*"))) };
+        const ShapeConfig numbers = { .numbers = TEXTS(TEXT("v")) };
 
         check_without_memory(&members,
                 "{\"kind\":\"a\\nb\",\"id\":\"x\",\"n\":\"y\",\"at\":\"2026-11-24T06:27:38Z\",\"t\":1,\"none\":\"unknown\"}",
@@ -580,6 +582,7 @@ static void test_without_memory(void **state) {
         check_without_memory(&columns, "{\"time\":[\"2026-11-24T06:27:38Z\"],\"t\":[21.5]}",
                 "{\"t\":21.5,\"source\":\"src\",\"id\":\"0\",\"request_at\":\"" AT
                 "\",\"measured_at\":\"2026-11-24T06:27:38.000Z\"}");
+        check_without_memory(&numbers, "{\"v\":\"12\"}", "{\"v\":12," OWN);
 }
 
 int main(void) {
