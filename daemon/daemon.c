@@ -176,6 +176,7 @@ static void daemon_stop(Daemon *d) {
                 return;
         d->host.stopping = true;
         service_stopping();
+        listen_stop(d->host.listen);
         stages_stop(d->stages);
         daemon_report_or_log(d);
         loop_arm_in(d->patience, STOP_PATIENCE_USEC);
@@ -468,7 +469,6 @@ static int daemon_open(Daemon *d) {
                              .listen = d->host.listen,
                              .secrets = d->host.secrets,
                              .state_dir = d->state_dir,
-                             .stopping = &d->host.stopping,
                              .figures = daemon_figures,
                              .on_stopped = daemon_on_move,
                              .userdata = d },

@@ -221,13 +221,6 @@ static void log_login(Page *page, const ListenRequest *request) {
                 listen_peer(request));
 }
 
-/* At a stop the page is served for longer than the sources that share its address. Their senders would take a refusal
- * as final. */
-static void answer_later(ListenRequest *request) {
-        listen_answer_text(request, 503, (const char *const[]){ "Retry-After", "30", NULL },
-                "This service is stopping. Try again later.\n");
-}
-
 static void on_header(void *userdata, ListenRequest *request) {
         const char *method = listen_method(request);
         Page *page = userdata;
@@ -235,7 +228,7 @@ static void on_header(void *userdata, ListenRequest *request) {
         unsigned seconds = 0;
 
         if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-                return *page->host.stopping ? answer_later(request) : page_answer_method(request);
+                return page_answer_method(request);
         if (!password->file)
                 return;
         switch (page_login_check(&page->login, password->text,

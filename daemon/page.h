@@ -26,7 +26,6 @@ typedef struct PageHost {
         Listen *listen;
         Secrets *secrets;
         const char *state_dir;
-        const bool *stopping;
         /* Reads the figures of every stage; the page frees them with report_done(). 0 or -ENOMEM. */
         int (*figures)(void *userdata, Figures *ret);
         void (*on_stopped)(void *userdata); /* called when page_is_stopped() becomes true; may only take a note */

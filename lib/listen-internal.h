@@ -113,6 +113,7 @@ struct ListenServer {
 struct Listen {
         Loop *loop;
         ListenLibrary library;
+        bool stopping;
         LIST_HEAD(, ListenServer) servers;
 };
 

@@ -86,7 +86,8 @@ static enum MHD_Result request_queue(ListenRequest *request) {
 }
 
 static void answer_closing(ListenRequest *request) {
-        listen_answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "This address is being closed.\n");
+        listen_answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, (const char *const[]){ "Retry-After", "30", NULL },
+                "This address is being closed. Try again later.\n");
 }
 
 void listen_request_give_up(ListenRequest *request) {
@@ -115,12 +116,20 @@ static ListenRoute *route_find(const ListenServer *server, const char *path) {
         return best;
 }
 
+static bool request_is_served(const ListenRequest *request) {
+        const ListenServer *server = request->connection->server;
+
+        return listen_server_find(server->listen, server->address) &&
+               (!server->listen->stopping || strcmp(request->method, "GET") == 0 ||
+                       strcmp(request->method, "HEAD") == 0);
+}
+
 static void request_look_at_header(ListenRequest *request) {
         const char *host = listen_header(request, "Host"), *length = listen_header(request, "Content-Length");
         const ListenServer *server = request->connection->server;
         ListenRoute *route = route_find(server, request->path);
 
-        if (!listen_server_find(server->listen, server->address))
+        if (!request_is_served(request))
                 return answer_closing(request); /* not 404: many senders take that as final */
         if (!host || !listen_host_is_ours(host, route ? (const char *const *) route->hosts : NULL))
                 return listen_answer_text(request, MHD_HTTP_FORBIDDEN, NULL,

@@ -346,6 +346,10 @@ void listen_renew(Listen *listen, void (*on_failed)(const char *address, int err
         }
 }
 
+void listen_stop(Listen *listen) {
+        listen->stopping = true;
+}
+
 /* ---- routes ---- */
 
 static ListenRoute *route_free(ListenRoute *route) {

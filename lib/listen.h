@@ -55,6 +55,10 @@ ListenRoute *listen_drop(ListenRoute *route);
  * in use. */
 void listen_renew(Listen *listen, void (*on_failed)(const char *address, int error));
 
+/* For a stop: from now on only GET and HEAD are served, all else gets 503. A page may be served for longer than the
+ * routes that share its address, and their senders would take a refusal by it as final. */
+void listen_stop(Listen *listen);
+
 /* ---- a request; all texts are valid until it is answered ---- */
 
 /* Method and path of the request line. */

@@ -232,6 +232,8 @@ ListenRoute *listen_drop(ListenRoute *route) {
 
 void listen_renew(Listen *listen, void (*on_failed)(const char *address, int error)) {}
 
+void listen_stop(Listen *listen) {}
+
 /* ---- what it says ---- */
 
 const char *listen_method(const ListenRequest *request) {

@@ -356,6 +356,24 @@ static void test_dropped_while_others_stay(void **state) {
         listen_drop(other);
 }
 
+/* What was meant for a source that has ended, with a name that only that one had, got 403 of the page. */
+static void test_stop(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+        ListenRoute *page = NULL;
+
+        assert_int_equal(listen_route(f->listen, &(ListenSpec){ .address = f->address, .path = "/", .below = true },
+                                 &(ListenHandler){ on_header, on_request, .userdata = f }, &page),
+                0);
+        listen_stop(f->listen);
+        f->route = listen_drop(f->route);
+        assert_status(ask(f, "POST /readings HTTP/1.1\r\nHost: pi.example\r\nContent-Length: 1\r\n\r\nx", &reply), 503);
+        assert_non_null(strstr(reply.data, "\r\nRetry-After: "));
+        assert_int_equal(f->requests, 0);
+        assert_status(ask(f, "GET /status HTTP/1.1\r\n" HOST "\r\n", &reply), 200);
+        listen_drop(page);
+}
+
 /* Until the server closes, which does not wait for silence. */
 static void drip_to_the_end(Fixture *f, int fd) {
         char buffer[64];
@@ -628,6 +646,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_dropped_while_a_request_waits, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_before_the_header, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_others_stay, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_stop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dripping, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_client_goes_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cannot_listen, set_up, tear_down),

@@ -20,7 +20,7 @@ typedef struct Fixture {
         Config *config;
         uint16_t port;
         char directory[64];
-        bool failing, stopping;
+        bool failing;
         char reply[100000];
 } Fixture;
 
@@ -67,8 +67,7 @@ static int set_up(void **state) {
         assert_int_equal(listen_new(f->loop, &f->listen), 0);
         assert_int_equal(secrets_new(&f->secrets), 0);
         assert_int_equal(
-                page_new(&(PageHost){ f->loop, f->listen, f->secrets, f->directory, &f->stopping, look, on_stopped, f },
-                        &f->page),
+                page_new(&(PageHost){ f->loop, f->listen, f->secrets, f->directory, look, on_stopped, f }, &f->page),
                 0);
         f->port = free_port();
         return 0;
@@ -215,9 +214,6 @@ static void test_refusals(void **state) {
                 assert_int_equal(ask(f, paths[i], "", reply), 404);
                 assert_null(strstr(body_of(reply), "etc"));
         }
-        f->stopping = true; /* meant for a source that has ended already */
-        assert_int_equal(ask(f, "POST /readings", "", reply), 503);
-        assert_contains(reply, "\r\nRetry-After: ");
 }
 
 /* A name that somebody else made point here is refused (DNS rebinding). */
