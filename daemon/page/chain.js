@@ -370,7 +370,8 @@ function failures(status, failing) {
 }
 
 function waits(waiting) {
-    if (waiting.every((made) => ["sourceNotYet", "sinkNotYet", "pubsubNotYet"].includes(made.says[0])))
+    const asked = waiting.filter((made) => made.says[0] !== "sourceUnheard"); // which may take days
+    if (asked.length && asked.every((made) => ["sourceNotYet", "sinkNotYet", "pubsubNotYet"].includes(made.says[0])))
         return ["starting", {}, "startingMore", {}];
     const first = waiting.find((made) => made.kind !== "source") || waiting[0];
     if (first.kind === "outbox") return ["outboxHigh", {}, "outboxHighMore", {}];

@@ -110,7 +110,7 @@ function valueElement(one, field, device, now) {
     const text = movement
         ? ago(now - one.changed)
         : one.last
-          ? withUnit(number(one.last.value, field.digits), field.unit).replace("\u00a0", " ")
+          ? withUnit(number(one.last.value, field.digits), field.unit, " ")
           : "–";
     return make(
         "div",

@@ -76,8 +76,8 @@ export function number(value, digits = digitsOf(value)) {
     return (numbers[digits] ??= new Intl.NumberFormat(locale, fractions)).format(rounded);
 }
 
-export function withUnit(text, unit) {
-    return unit ? `${text}${unit === "%" ? "" : "\u00a0"}${unit}` : text;
+export function withUnit(text, unit, blank = "\u00a0") {
+    return unit ? `${text}${unit === "%" ? "" : blank}${unit}` : text;
 }
 
 export function rate(perMinute) {

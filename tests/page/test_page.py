@@ -378,6 +378,17 @@ def test_a_source_that_is_silent_since_the_start(view):
     assert says == ["partWaits", {"name": "\u2068home\u2069"}, "waitingMore"]
 
 
+def test_a_start_with_a_source_that_may_be_silent(view):
+    """MongoDB was not asked yet, either: that is a start."""
+    says = view("starting").evaluate("""async () => {
+        const { partsOf, verdicts } = await import('/chain.js');
+        const status = await (await fetch('/api/status')).json();
+        status.sources[0].speaks = true;
+        return verdicts(status, partsOf(status, status.page.time))[0].says[0];
+    }""")
+    assert says == "starting"
+
+
 def test_what_is_lost_is_told_as_loss(view):
     page = view("lost")
     assert words(page.locator(".todo")) == ["What to do: sensorqd rejected list"]
