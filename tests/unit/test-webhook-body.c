@@ -7,15 +7,13 @@
 #include "real-calls.h"
 #include "sinks/webhook.h"
 
-static time_t slowness; /* nanoseconds that each look at the clock takes */
-static long passed;
+static time_t slowness, passed; /* seconds: that each look at the clock takes; all of them */
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
-        int r = real_clock_gettime(clock, now);
-
-        passed += clock == CLOCK_BOOTTIME ? slowness : 0;
-        now->tv_sec += passed / 1000000000;
-        return r;
+        if (clock != CLOCK_BOOTTIME)
+                return real_clock_gettime(clock, now);
+        *now = (struct timespec){ .tv_sec = passed += slowness };
+        return 0;
 }
 
 enum { BAD_ONES = 5, ALL = 8 };
@@ -38,7 +36,7 @@ static void test_bad_ones_in_several_turns(void **state) {
         unsigned turns = 1;
 
         set_up(items, messages);
-        slowness = 1000000000; /* each bad one takes long */
+        slowness = 1; /* each bad one takes long */
         while (webhook_body_build(&rules, &work, ALL, &span, &body) == WEBHOOK_BODY_LATER) {
                 webhook_body_done(&body);
                 turns++;
