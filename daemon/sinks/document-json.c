@@ -98,7 +98,7 @@ static int put_date(int64_t msec, Bytes *ret) {
         else
                 (void) snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
                         tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-                        (int) (msec - (int64_t) second * 1000));
+                        (int) ((msec % 1000 + 1000) % 1000));
         return bytes_append_json_string(ret, text, strlen(text));
 }
 
