@@ -55,8 +55,7 @@ typedef struct AuthHost {
 
 typedef struct Auth Auth;
 
-/* Borrows the host. Sends nothing yet. -ENOMEM, or the errors of reading OAuth 2's tokens from
- * state_dir. */
+/* Borrows the host. Sends nothing yet. -ENOMEM, or the errors of reading OAuth 2's tokens from state_dir. */
 int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret);
 /* Drops a running exchange without a callback. Returns NULL. */
 Auth *auth_free(Auth *auth);

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define BISECT_WINDOW_MAX 1000  /* the service's limit of messages in a request */
-#define BISECT_SUSPECTS_MAX 256 /* as many are remembered; more are skipped, and tried again later */
+#define BISECT_SUSPECTS_MAX 256 /* as many are remembered; more are skipped */
 #define BISECT_PROBES_MAX 16    /* if so many messages in a row are refused, the topic is at fault */
 
 typedef struct Bisect {
@@ -26,15 +26,15 @@ typedef struct Bisect {
         int64_t bad_end; /* a row between `after` and this id was refused; 0: not known */
         size_t window;
         bool judging, put_off;
-        bool passed_over;                      /* some rows were skipped: there was no place to remember them */
+        bool passed_over;                      /* some rows were skipped, and are tried again later */
         bool proven;                           /* the topic has accepted a message since the last rest */
         unsigned probes;                       /* messages refused alone since the topic last accepted one */
         int64_t suspects[BISECT_SUSPECTS_MAX]; /* ids */
         size_t n_suspects;
 } Bisect;
 
-/* Also forgets the suspects, so that everything is tried again; by single messages while the topic has not
- * accepted any. */
+/* Also forgets the suspects, so that everything is tried again; by single messages while the topic has not accepted
+ * any. */
 void bisect_restart(Bisect *b);
 
 /* True when the next request is a suspect alone: b->suspects[0]. */
@@ -70,8 +70,8 @@ void bisect_forgotten(Bisect *b);
 /* Call this when b->suspects[0] is settled: published, rejected, or no longer there. */
 void bisect_judged(Bisect *b);
 
-/* Call this when no row is left after `after`. True: suspects wait for a proof that the topic works. False:
- * look from the start again, if `after` was not 0. */
+/* Call this when no row is left after `after`. True: suspects wait for a proof that the topic works. False: look from
+ * the start again, if `after` was not 0. */
 bool bisect_at_end(Bisect *b);
 
 /* Call this after the rest that BISECT_REST asks for. */
