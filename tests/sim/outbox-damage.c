@@ -105,8 +105,11 @@ static void damage(World *w) {
                 disk_damage(w->disk, path, at / 4096 * 4096, zeros, 4096);
         else if (kind == 2)
                 disk_damage(w->disk, path, at / 512 * 512, ones, 512 * draw_between(&w->draw, 1, 8));
-        else
+        else { /* not within zeros: a start makes the log longer by zeros, and what was cut would be whole again */
+                while (at > 0 && data[at] == 0)
+                        at--;
                 disk_damage(w->disk, path, at, NULL, 0);
+        }
 }
 
 /* Until it is open: a start may die in the middle of a salvage. */
