@@ -8,6 +8,8 @@
 #include <systemd/sd-event.h>
 
 #define EXACT_USEC (10 * USEC_PER_MSEC)
+/* the longest wait: a libsystemd whose time_t has 32 bits refuses a timer beyond 68 years, and the loop ends */
+#define LONGEST_USEC (10 * 365 * 24 * USEC_PER_HOUR)
 
 struct LoopWatch {
         sd_event_source *source;
@@ -130,12 +132,12 @@ static usec_t timer_slack(LoopAccuracy accuracy, usec_t wait) {
 }
 
 void loop_arm(LoopWatch *timer, usec_t at) {
-        if (timer->accuracy != LOOP_EXACT) {
-                usec_t now = clock_now();
+        usec_t now = clock_now();
 
+        at = usec_min(at, now + LONGEST_USEC);
+        if (timer->accuracy != LOOP_EXACT)
                 loop_insist(sd_event_source_set_time_accuracy(
                         timer->source, timer_slack(timer->accuracy, at > now ? at - now : 0)));
-        }
         loop_insist(sd_event_source_set_time(timer->source, at));
         loop_insist(sd_event_source_set_enabled(timer->source, SD_EVENT_ONESHOT));
 }

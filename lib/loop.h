@@ -40,7 +40,8 @@ typedef enum LoopAccuracy {
         LOOP_LAZY,    /* a tenth of the wait, at most a minute: watches that nobody waits for */
 } LoopAccuracy;
 
-/* A timer is off until it is armed; it fires once and is off again. The callback may arm it again. */
+/* A timer is off until it is armed; it fires once and is off again. The callback may arm it again. *at* is by
+ * clock_now(); beyond ten years it fires after these. */
 int loop_add_timer(Loop *loop, LoopAccuracy accuracy, void (*fire)(void *userdata), void *userdata, LoopWatch **ret);
 void loop_arm(LoopWatch *timer, usec_t at);
 void loop_arm_in(LoopWatch *timer, usec_t delay);

@@ -111,6 +111,20 @@ static void on_rearm(void *userdata) {
                 f->watch = loop_drop(f->watch); /* from inside */
 }
 
+/* A wait without an end is one that nothing comes of, also where the service manager's library has small times. */
+static void test_timer_of_ever(void **state) {
+        static const usec_t ever[] = { USEC_INFINITY, USEC_INFINITY - 1, USEC_INFINITY / 4, INT64_MAX };
+        Fixture *f = *state;
+
+        assert_int_equal(loop_add_timer(f->loop, LOOP_EXACT, on_call, f, &f->watch), 0);
+        for (size_t i = 0; i < ELEMENTSOF(ever); i++) {
+                loop_arm(f->watch, ever[i]);
+                assert_int_equal(loop_turn(f->loop, 0), 0);
+                assert_true(loop_is_armed(f->watch));
+        }
+        assert_int_equal(f->calls, 0);
+}
+
 static void test_timer_rearms_and_frees_itself(void **state) {
         Fixture *f = *state;
 
@@ -327,6 +341,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_timer, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_timer_is_moved_and_switched_off, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_timer_of_ever, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_timer_rearms_and_frees_itself, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_defer, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_defer_that_wakes_itself, set_up, tear_down),
