@@ -6,6 +6,7 @@
 #include "http-fixture.h"
 
 #include "lib/clock.h"
+#include "real-calls.h"
 
 #define BODY_SIZE (1024 * 1024)
 
@@ -367,6 +368,8 @@ static void check_no_descriptor(Fixture *f, const char *url, const char *detail)
 }
 
 static void test_no_descriptor(void **state) {
+        if (is_in_valgrind())
+                skip();
         check_no_descriptor(
                 *state, NULL, "cannot connect: this machine is short of descriptors or memory (Too many open files)");
         check_no_descriptor(*state, "http://name.invalid/",

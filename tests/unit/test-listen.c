@@ -19,6 +19,7 @@
 #include "lib/listen.h"
 #include "lib/listen-address.h"
 #include "lib/listen-internal.h"
+#include "real-calls.h"
 
 static usec_t later; /* added to the clock */
 
@@ -503,6 +504,8 @@ static void test_no_descriptor_for_a_connection(void **state) {
         Fixture *f = *state;
         int fd, next, busy = 0;
 
+        if (is_in_valgrind())
+                skip();
         loop_off(f->tick);
         fd = dial(f);
         next = dup(STDERR_FILENO);
