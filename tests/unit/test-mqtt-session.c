@@ -323,7 +323,8 @@ static void test_many(void **state) {
         start(f);
         turn_until(f, &f->ready);
         (void) snprintf(command, sizeof(command),
-                "seq 1 3000 | timeout 60 mosquitto_pub -p %u -q 1 -t home/n -l >/dev/null 2>&1 &", f->spec.port);
+                "seq 1 3000 | timeout 60 mosquitto_pub -h 127.0.0.1 -p %u -q 1 -t home/n -l >/dev/null 2>&1 &",
+                f->spec.port);
         assert_int_equal(system(command), 0);
         wait_for(f, 3000);
         for (size_t i = 0; i < f->n; i++)
@@ -370,7 +371,7 @@ static void test_taken_over(void **state) {
         start(f);
         turn_until(f, &f->ready);
         (void) snprintf(command, sizeof(command),
-                "mosquitto_sub -V 5 -p %u -i sensorqd-test -t x -W 1 >/dev/null 2>&1 &", f->spec.port);
+                "mosquitto_sub -V 5 -h 127.0.0.1 -p %u -i sensorqd-test -t x -W 1 >/dev/null 2>&1 &", f->spec.port);
         assert_int_equal(system(command), 0);
         turn_until(f, &f->lost);
         assert_non_null(strstr(f->detail, "client_id")); /* whether mosquitto's own word arrives is a matter of luck */
