@@ -410,6 +410,24 @@ static void item_note_time(Shape *s, Item *item) {
         shape_note(s, item, "time", s->config->time, "that of its arrival is taken");
 }
 
+/* Notes a text that is meant as a place, `id` or `a.b`: the item has a text at `id`, or an object at `a`. */
+static void item_note_word(const Shape *s, const Item *item, const char *key, const char *word) {
+        char text[300], member[60];
+        Slice value;
+
+        if (!s->origin->note || !word || word[0] == '/')
+                return;
+        text_copy(member, sizeof(member), word);
+        member[strcspn(member, ".")] = '\0';
+        if (!match_find(item->object, member, &value) ||
+                (strchr(word, '.') ? value.data[0] != '{' : value.data[0] != '"' && strcmp(word, key) != 0))
+                return;
+        (void) snprintf(text, sizeof(text),
+                "`%s: %.60s` of `reading` is this text itself, the same for all; what the item has is at /%s", key,
+                word, member);
+        s->origin->note(s->origin->userdata, key, "", text);
+}
+
 /* False when a text has no UTF-8 form. */
 static bool item_put(Shape *s, Item *item) {
         bool once = item->has_time && s->config->once_per == SHAPE_MEASUREMENT,
@@ -440,6 +458,8 @@ static bool item_put(Shape *s, Item *item) {
         if (s->error < 0)
                 return true;
         item_note_time(s, item);
+        item_note_word(s, item, "id", s->config->id);
+        item_note_word(s, item, "name", s->config->name);
         s->outcome.readings++;
         return true;
 }

@@ -372,6 +372,24 @@ static void test_time_of_nothing(void **state) {
         assert_string_equal(notes, "");
 }
 
+/* A place without its slash would make one device of all. */
+static void test_word_that_is_a_member(void **state) {
+        const ShapeConfig config = { .id = TEXT("id"), .name = TEXT("info.label") };
+        const ShapeConfig meant = { .id = TEXT("co2"), .name = TEXT("study.x") };
+
+        check(&config, "[{\"id\":12,\"info\":{\"label\":\"A\"}}]",
+                "{\"id_\":12,\"info\":{\"label\":\"A\"},\"source\":\"src\",\"id\":\"id\",\"name\":\"info.label\","
+                "\"request_at\":\"" AT "\"}");
+        assert_string_equal(notes,
+                "id/: `id: id` of `reading` is this text itself, the same for all; what the item has is at /id\n"
+                "name/: `name: info.label` of `reading` is this text itself, the same for all; what the item has is at "
+                "/info\n");
+        check(&meant, "{\"co2\":612,\"study\":1}",
+                "{\"co2\":612,\"study\":1,\"source\":\"src\",\"id\":\"co2\",\"name\":\"study.x\","
+                "\"request_at\":\"" AT "\"}");
+        assert_string_equal(notes, "");
+}
+
 /* The same point fetched twice has one key and one payload, whenever it was fetched; another site's has another. */
 static void test_once_per_measurement(void **state) {
         const ShapeConfig config = { .id = TEXT("/id"), .time = TEXT("/at"), .once_per = SHAPE_MEASUREMENT };
@@ -602,6 +620,7 @@ int main(void) {
                 cmocka_unit_test(test_reserved_names),
                 cmocka_unit_test(test_time_missing),
                 cmocka_unit_test(test_time_of_nothing),
+                cmocka_unit_test(test_word_that_is_a_member),
                 cmocka_unit_test(test_once_per_measurement),
                 cmocka_unit_test(test_times),
                 cmocka_unit_test(test_local_times_at_a_change),
