@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "listen-address.h"
+#include "log.h"
 
 /* ---- answers ---- */
 
@@ -81,6 +82,8 @@ static enum MHD_Result request_queue(ListenRequest *request) {
 
         if (!request->answer)
                 return MHD_NO; /* no memory: the connection is closed */
+        log_debug("listen: %s %s from %s: HTTP %d", request->method, request->path, request->connection->peer,
+                request->status);
         request->queued = true;
         return library->MHD_queue_response(request->mhd, (unsigned) request->status, request->answer);
 }

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "capture.h"
 #include "free-port.h"
 #include "lib/listen.h"
 #include "lib/listen-address.h"
@@ -268,6 +269,22 @@ static void test_hosts(void **state) {
                 text, sizeof(text), "GET /readings HTTP/1.1\r\nHost: %s.local\r\nConnection: close\r\n\r\n", own);
         assert_status(ask(f, text, &reply), 200);
         assert_status(ask(f, "GET /readings HTTP/1.0\r\n\r\n", &reply), 403);
+}
+
+/* A device rarely shows how it was answered. */
+static void test_requests_are_shown(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+        Capture capture = capture_begin();
+        const char *log;
+
+        log_set_level(LOG_DEBUG);
+        assert_status(ask(f, "GET /a%0Ab?token=abc HTTP/1.1\r\n" HOST "\r\n", &reply), 404);
+        log_set_level(LOG_INFO);
+        log = capture_end(&capture);
+        if (!strstr(log, "listen: GET /a") || !strstr(log, "b from 127.0.0.1: HTTP 404\n") ||
+                count_of(log, "\n") != 1 || strstr(log, "abc"))
+                fail_msg("%s", log);
 }
 
 static void test_routes(void **state) {
@@ -644,6 +661,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_answered_later, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused_before_the_body, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_hosts, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_requests_are_shown, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_routes, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_a_request_waits, set_up, tear_down),
