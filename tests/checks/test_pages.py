@@ -31,6 +31,13 @@ def test_lines_fit(page):
     assert not wide, "break the line, or make a list of the table:\n" + "\n".join(wide)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
+def test_blocks_for_a_shell_have_a_command(page):
+    """Not only the comment that says what it would do."""
+    for block in re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(), re.M | re.S):
+        assert re.search(r"^ *[^#\s]", block, re.M), block
+
+
 def test_figures_are_figures():
     """Nothing that was to be filled in stands in place of a figure."""
     lists = re.findall(r"^- .*?(?=^\S|\Z)", (REPO / "docs" / "PERFORMANCE.md").read_text(), re.M | re.S)

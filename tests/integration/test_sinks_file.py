@@ -1,7 +1,9 @@
 """Files as a sink, through the whole daemon (P3, P4, P6): the ledger over kills, what cannot be stored, the page's
 lines."""
 
+import csv
 import json
+import os
 import re
 import resource
 import shutil
@@ -252,6 +254,21 @@ def test_jq_reads_it(written):
     done = subprocess.run(["sh", "-c", command], cwd=archive.state, capture_output=True, text=True, check=False)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [document["te"] for document in found] == [22.7, 22.8, 22.9], done.stderr
+
+
+def test_jq_makes_a_table_of_it(written):
+    block = next(block for block in re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.M | re.S) if "@csv" in block)
+    done = subprocess.run(
+        ["sh", "-c", block],
+        cwd=written.state,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TZ": "UTC"},
+    )
+    rows = list(csv.DictReader((written.state / "readings.csv").read_text("utf-8-sig").splitlines()))
+    assert len(rows) == 30 and rows[0].keys() == {"time", "device", "te"}, done.stderr
+    assert {row["device"] for row in rows} == {"居間"} and {row["time"][:17] for row in rows} == {"2026-11-24 06:27:"}
 
 
 def test_what_cannot_go_to_work_is_tried_again(archive):
