@@ -165,7 +165,7 @@ EXPECTED = {
     "shellies": {"id": "shellyht-1", "temperature": 19.5},
     "shelly": {"id": "shellyplusht-1", "te": 19.8, "hu": 58.9, "measured_at": "2023-11-14T22:13:20.620Z"},
     "co2": {"name": "study", "co2": 612},
-    "phones": {"id": "ab", "lat": 35.7, "measured_at": "2023-11-14T22:13:20.000Z"},
+    "phones": {"id": "ab", "lat": 35.7, "request_at": "2023-11-14T22:13:20.000Z"},
     "script": {"id": "shed", "te": 21.5},
     "health": {"id": "health", "bpm": 61, "measured_at": "2023-11-14T22:13:20.000Z"},
 }
