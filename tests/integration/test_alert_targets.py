@@ -236,7 +236,7 @@ def test_the_recipes_are_right(sensorqd, tmp_path):
         daemon.write_config("pubsub: { project: my-project }\nsubscribe:\n" + block)
         checked = daemon.run("check", "--offline")
         assert checked.returncode == 0, checked.stdout + block
-    assert len(blocks) == 5
+    assert len(blocks) == 6
 
 
 @pytest.mark.parametrize("name", ["slack", "line"])

@@ -126,6 +126,23 @@ MESSAGES = {  # of the broker
             "temperature:0": {"id": 0, "tC": 19.8, "tF": 67.6},
         },
     },
+    "application/7/device/70b3d5e75e000001/event/up": {
+        "deduplicationId": "3ac7e3c4-4401-4b8d-9386-a5c902f9202d",
+        "time": "2023-11-14T22:13:20.123456+00:00",
+        "deviceInfo": {"deviceName": "shed", "devEui": "70b3d5e75e000001", "tags": {}},
+        "fCnt": 1,
+        "data": "AQ==",
+        "object": {"temperature": 4.2},
+        "rxInfo": [{"gatewayId": "0016c001f153a14c", "rssi": -97, "snr": 8.2}],
+    },
+    "rtl_433/Nexus-TH/23": {
+        "time": "2023-11-14 22:13:20",
+        "model": "Nexus-TH",
+        "id": 23,
+        "channel": 1,
+        "temperature_C": 21.3,
+        "humidity": 40,
+    },
     "shellyplugsg3-1/events/rpc": {
         "src": "shellyplugsg3-1",
         "method": "NotifyStatus",
@@ -136,6 +153,22 @@ MESSAGES = {  # of the broker
 PUSHES = [
     ("/house", {"id": "sensor.x", "value": 5}),
     ("/readings", {"id": "shed", "te": 21.5}),
+    (
+        "/ttn",
+        {
+            "end_device_ids": {"device_id": "dev1", "dev_eui": "0004A30B001C0530"},
+            "received_at": "2023-11-14T22:13:20.123456789Z",
+            "join_accept": {"session_key_id": "AXBSH1Pk6Z0G166"},
+        },
+    ),
+    (
+        "/ttn",
+        {
+            "end_device_ids": {"device_id": "dev1", "dev_eui": "0004A30B001C0530"},
+            "received_at": "2023-11-14T22:13:20.123456789Z",
+            "uplink_message": {"f_port": 1, "decoded_payload": {"temperature": 21.3}, "rx_metadata": [{"rssi": -97}]},
+        },
+    ),
     ("/owntracks", {"_type": "location", "tid": "ab", "lat": 35.7, "lon": 139.7, "tst": 1700000000}),
 ]
 
@@ -164,6 +197,20 @@ EXPECTED = {
     "esphome": {"id": "co2", "ppm": 612},
     "shellies": {"id": "shellyht-1", "temperature": 19.5},
     "shelly": {"id": "shellyplusht-1", "te": 19.8, "hu": 58.9, "measured_at": "2023-11-14T22:13:20.620Z"},
+    "lorawan": {
+        "id": "70b3d5e75e000001",
+        "name": "shed",
+        "decoded": {"temperature": 4.2},
+        "rssi": -97,
+        "request_at": "2023-11-14T22:13:20.123Z",
+    },
+    "ttn": {
+        "id": "0004A30B001C0530",
+        "name": "dev1",
+        "decoded": {"temperature": 21.3},
+        "request_at": "2023-11-14T22:13:20.123Z",
+    },
+    "radio": {"id": "Nexus-TH/23", "temperature_C": 21.3, "humidity": 40},
     "co2": {"name": "study", "co2": 612},
     "phones": {"id": "ab", "lat": 35.7, "request_at": "2023-11-14T22:13:20.000Z"},
     "script": {"id": "shed", "te": 21.5},
@@ -233,7 +280,7 @@ def test_every_recipe_gives_readings(make_feed, wire_mongo, tmp_path):
             f"  topic_has_other_subscribers: true\n  sources:\n{sources}"
         )
         feed.daemon.start()
-        for name in ("zigbee", "tasmota", "esphome", "shellies", "shelly"):
+        for name in ("zigbee", "tasmota", "esphome", "shellies", "shelly", "lorawan", "radio"):
             wait_until(
                 lambda: mosquitto.keeps_for(feed.daemon.state, name),
                 f"a session of {name} (log: {feed.daemon.log.lines[-20:]})",
