@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "match.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -59,14 +60,32 @@ static int warn_word(const ConfigPlace *place, const char *key, const char *memb
                 member, member[0] ? ": " : "", word);
 }
 
+/* Other programs write dots between the steps of a place. Names such as `1.8.0` (meters) are meant as they are. */
+static int warn_dots(const ConfigPlace *place, const char *key, const char *member) {
+        if (!strchr(member, '.') || (member[0] != '.' && !isalpha((unsigned char) member[0])))
+                return 0;
+        return config_place_warn(place, key,
+                "%s is one member, with a dot in its name. Write a place as /a/b, and that member as /%s", member,
+                member);
+}
+
+int match_warn_place(const ConfigPlace *place, const char *key) {
+        const YamlNode *node = yaml_get(place->node, key);
+
+        return node && node->type == YAML_SCALAR ? warn_dots(place, key, node->text) : 0;
+}
+
 int match_warn(const ConfigPlace *place, const char *key) {
         const YamlNode *node = yaml_get(place->node, key);
         int r = 0;
 
         if (!node || node->type != YAML_MAPPING)
                 return node ? warn_word(place, key, "", find_word(node)) : 0;
-        for (size_t i = 0; r == 0 && i < node->n_children; i++)
-                r = warn_word(place, key, node->children[i]->key, find_word(node->children[i]));
+        for (size_t i = 0; r == 0 && i < node->n_children; i++) {
+                r = warn_dots(place, key, node->children[i]->key);
+                if (r == 0)
+                        r = warn_word(place, key, node->children[i]->key, find_word(node->children[i]));
+        }
         return r;
 }
 

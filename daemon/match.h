@@ -11,8 +11,11 @@ extern const ConfigType match_place_type;
 extern const ConfigType match_where_type;
 
 /* Warns if a value under that key, a text or a map of conditions, is a word that older YAML reads as true or false:
- * here it is a text. 0 or -ENOMEM. */
+ * here it is a text. Warns also as match_warn_place() of the places of conditions. 0 or -ENOMEM. */
 int match_warn(const ConfigPlace *place, const char *key);
+
+/* Warns if the place under that key has a dot in it as other programs have it. 0 or -ENOMEM. */
+int match_warn_place(const ConfigPlace *place, const char *key);
 
 /* True if all conditions are true for *object*, one JSON value; also if there are none. Numbers are compared as numbers
  * (25 equals 25.0), everything else as text: a string by its content, true, false and null by their names. A missing

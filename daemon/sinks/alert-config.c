@@ -167,6 +167,8 @@ static int rule_rule(const ConfigPlace *place, void *self, void *around) {
                 r = match_warn(place, "where");
         if (r == 0)
                 r = match_warn(place, "is");
+        if (r == 0)
+                r = match_warn_place(place, "field");
         return r < 0 ? r : warn_on_change(place, rule);
 }
 

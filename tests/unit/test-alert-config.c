@@ -204,6 +204,30 @@ static void test_words(void **state) {
         }
 }
 
+/* Grafana, Metabase and jq write a.b, which would never be found. */
+static void test_dots(void **state) {
+        static const struct {
+                const char *rule, *warned;
+        } cases[] = { { "field: newest_events.te.val, above: 1", "newest_events.te.val is one member" },
+                { "field: .te, above: 1", ".te is one member, with a dot in its name. Write a place as /a/b" },
+                { "where: { attributes.device_class: temperature }, stale: 1h",
+                        "that member as /attributes.device_class" },
+                { "field: /room.1/te, above: 1", NULL }, { "field: 1.8.0, above: 1", NULL },
+                { "field: te, above: 1.5", NULL }, { "where: { name: a.b }, field: on, is: ON", NULL } };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *rules = NULL;
+                Config *config;
+
+                assert_true(asprintf(&rules, "        - { name: hot, %s }\n", cases[i].rule) > 0);
+                config = parse_rules(rules);
+                assert_int_equal(config->warnings.n, cases[i].warned ? 1 : 0);
+                if (cases[i].warned)
+                        assert_contains(config->warnings.texts[0], cases[i].warned);
+                config_unref(config);
+        }
+}
+
 static void test_on_change(void **state) {
         static const struct {
                 const char *rule;
@@ -285,6 +309,7 @@ int main(void) {
                 cmocka_unit_test(test_sizes),
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_words_of_conditions),
+                cmocka_unit_test(test_dots),
                 cmocka_unit_test(test_on_change),
                 cmocka_unit_test(test_limits),
         };
