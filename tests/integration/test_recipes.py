@@ -212,6 +212,7 @@ EXPECTED = {
     },
     "radio": {"id": "Nexus-TH/23", "temperature_C": 21.3, "humidity": 40},
     "co2": {"name": "study", "co2": 612},
+    "exporter": {"id": "a", "co2": 612},
     "phones": {"id": "ab", "lat": 35.7, "request_at": "2023-11-14T22:13:20.000Z"},
     "script": {"id": "shed", "te": 21.5},
     "health": {"id": "health", "bpm": 61, "measured_at": "2023-11-14T22:13:20.000Z"},
@@ -265,7 +266,7 @@ def localised(text, http, broker, push, program):
 def test_every_recipe_gives_readings(make_feed, wire_mongo, tmp_path):
     assert set(NAMES) == set(EXPECTED)
     program = tmp_path / "program"
-    program.write_text("#!/bin/sh\necho '{\"co2\": 612}'\n")
+    program.write_text('#!/bin/sh\necho \'{"id": "a", "co2": 612}\'\n')
     program.chmod(0o755)
     secrets = {name: f"secret of {name}".replace(" ", "-") for name in re.findall(r"\w+_file: ([\w.-]+)", PAGE)}
     feed = make_feed(wire_mongo, secrets=secrets)
