@@ -407,7 +407,9 @@ static void item_note_time(Shape *s, Item *item) {
         if (item->has_time || !s->config->time ||
                 bytes_append(&item->text, item->odd_time.data ?: "", item->odd_time.size) < 0)
                 return;
-        shape_note(s, item, "time", s->config->time, "that of its arrival is taken");
+        shape_note(s, item, "time", s->config->time,
+                item->odd_time.size > 0 ? "that of its arrival is taken (does `time_format` fit?)"
+                                        : "that of its arrival is taken");
 }
 
 /* Notes a text that is meant as a place, `id` or `a.b`: the item has a text at `id`, or an object at `a`. */
