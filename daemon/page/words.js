@@ -22,7 +22,7 @@ const known = {
     wind: { unit: "m/s", digits: 1, same: /^(wind|wind_speed)$/ },
     contact: { unit: "", digits: 0, same: /^contact$/ },
     water_leak: { unit: "", digits: 0, same: /^water_leak$/ },
-    voltage: { unit: "V", digits: 1, same: /^voltage$/ },
+    voltage: { unit: "", same: /^voltage$/ }, // V of a plug, mV of a battery (Zigbee2MQTT)
     battery: { unit: "%", digits: 0, same: /^(battery|battery_level)$/ },
     signal: { unit: "", digits: 0, same: /^(linkquality|rssi|signal|signal_strength)$/ },
     temperature_offset: { unit: "°C", digits: 1, same: /^temperature_offset$/ },
