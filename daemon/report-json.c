@@ -62,6 +62,7 @@ static const Figure source_figures[] = {
         FIGURE(COUNT, SourceStatus, readings),
         FIGURE(COUNT, SourceStatus, repeats),
         FIGURE(COUNT, SourceStatus, failures),
+        FIGURE(COUNT, SourceStatus, left_out),
         FIGURE(COUNT, SourceStatus, unreadable),
         FIGURE(COUNT, SourceStatus, dropped),
         FIGURE(FLAG, SourceStatus, holding),

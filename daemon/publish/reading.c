@@ -166,6 +166,7 @@ int reading_list_move(ReadingList *to, ReadingList *from) {
                 to->unreadable[to->n_unreadable++] = from->unreadable[i];
         from->n = from->n_unreadable = 0; /* *to* owns them now */
         to->n_dropped += from->n_dropped;
+        to->n_left_out += from->n_left_out;
         if (!to->source)
                 to->source = cleanup_steal(from->source);
         if (from->cursor) {

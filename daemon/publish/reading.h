@@ -34,9 +34,10 @@ typedef struct ReadingList {
         size_t n, allocated;
         Unreadable *unreadable;
         size_t n_unreadable, unreadable_allocated;
-        size_t n_dropped; /* how many unreadable ones were left out because there were too many */
-        char *source;     /* the source of `cursor` and `unreadable`; NULL: there are none */
-        char *cursor;     /* where the source continues next time; NULL: unchanged */
+        size_t n_dropped;  /* how many unreadable ones were left out because there were too many */
+        size_t n_left_out; /* items that `where` or `fields` exclude */
+        char *source;      /* the source of `cursor` and `unreadable`; NULL: there are none */
+        char *cursor;      /* where the source continues next time; NULL: unchanged */
 } ReadingList;
 
 /* What a reading is made from, in addition to its payload. Borrowed. */

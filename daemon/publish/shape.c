@@ -577,6 +577,7 @@ int shape_read(
                 shape_got(&s, shape_items(&s));
         for (size_t i = 0; i < s.n_columns; i++)
                 free(s.columns[i].matches);
+        list->n_left_out += s.outcome.passed_over;
         if (s.error == 0)
                 *ret = s.outcome;
         return s.error;

@@ -54,6 +54,7 @@ void source_said_unreadable(SourceSaid *said, const ReadingList *list, bool firs
         for (size_t i = 0; i < list->n_unreadable; i++)
                 log_unreadable(said, &list->unreadable[i]);
         said->unreadable += list->n_unreadable + list->n_dropped;
+        said->left_out += list->n_left_out;
         if (list->n_unreadable == 0 || said->nothing_readable || !first || said->unreadable < SAID_UNREADABLE_MIN)
                 return;
         said->nothing_readable = true;

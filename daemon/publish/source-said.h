@@ -17,6 +17,7 @@ typedef struct SourceSaid {
         size_t n, allocated;
         bool nothing_readable, gone; /* logged: that nothing is readable; that some were deleted */
         uint64_t unreadable;         /* since the start */
+        uint64_t left_out;           /* likewise: what became no reading, as `reading` wants it */
         uint64_t dropped;
 } SourceSaid;
 
@@ -25,8 +26,8 @@ void source_said_done(SourceSaid *said);
 /* For ShapeOrigin.note; *said* is a SourceSaid. */
 void source_said_note(void *said, const char *kind, const char *device, const char *text);
 
-/* Counts and logs the unreadable inputs of the list, which the outbox keeps. *first*: no reading has come so far, this
- * list included. */
+/* Counts and logs the unreadable inputs of the list, which the outbox keeps; counts what was left out. *first*: no
+ * reading has come so far, this list included. */
 void source_said_unreadable(SourceSaid *said, const ReadingList *list, bool first);
 
 /* Logs when *dropped*, the number of unreadable inputs that were deleted, has increased. */

@@ -684,6 +684,7 @@ void source_status(const Source *s, SourceStatus *ret) {
                 .repeats = s->repeats,
                 .failures = s->failures,
                 .unreadable = s->said.unreadable,
+                .left_out = s->said.left_out,
                 .dropped = source_dropped(s),
                 .detail = s->trouble.detail,
                 .answer = s->answer,

@@ -113,8 +113,12 @@ static void print_trouble(Json *json, const char *word) {
 }
 
 static void print_unreadable(Json *source) {
-        int64_t dropped = number_of(source, "dropped");
+        int64_t dropped = number_of(source, "dropped"), left_out = number_of(source, "left_out");
 
+        if (left_out > 0 && number_of(source, "readings") + number_of(source, "repeats") == 0)
+                printf("              all that came, %" PRIi64
+                       ", was left out by `where` or `fields` of its `reading`\n",
+                        left_out);
         if (dropped > 0)
                 printf("              %" PRIi64
                        " that could not become readings are gone, see `sensorqd rejected list`\n",

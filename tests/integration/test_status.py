@@ -123,6 +123,27 @@ def test_unreadable_ones_that_are_gone(make_stack, own_queue, shared_mongodb, re
     )
 
 
+def test_all_that_came_was_left_out(make_stack, own_queue, shared_mongodb, remo):
+    """A `fields` that fits nothing is no failure, and nothing of what came is kept."""
+    own_queue.create(**GOOD)
+    stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=0)
+    stack.daemon.config["publish"]["sources"].append(
+        {
+            "name": "co2",
+            "type": "exec",
+            "command": ["echo", '{"co2": 612}'],
+            "interval": "1h",
+            "reading": {"fields": {"co2": "/CO2"}},
+        }
+    )
+    stack.daemon.write_config()
+    stack.daemon.start()
+    wait_until(
+        lambda: "all that came, 1, was left out by `where` or `fields`" in stack.daemon.run("status").stdout,
+        "what was left out",
+    )
+
+
 def test_watch_shows_it_again_and_again(made):
     made.daemon.start()
     with terminal(made, "status", "--watch") as shown:

@@ -404,11 +404,13 @@ static void test_documents(void **state) {
         for (int i = 0; i < 4; i++)
                 take(i < 2 ? "t/1" : "t/2", "{\"v\":", &outcome);
         assert_int_equal(outcome.unreadable, 1);
+        take("t/3", "nan", &outcome);
         RUN_UNTIL(f, talker.stored == 1);
         log = capture_end(&c);
         assert_int_equal(f->stored, 2);
         assert_int_equal(f->unreadable, 4);
         assert_int_equal(status_of(f).unreadable, 4);
+        assert_int_equal(status_of(f).left_out, 1);
         assert_int_equal(count_of(log, EVENT_READING_ODD), 1);
         assert_int_equal(count_of(log, FIELD_DEVICE "=d"), 1);
         assert_int_equal(count_of(log, EVENT_READING_REJECTED), 2);
