@@ -214,6 +214,7 @@ static int admin_find(const SubscriptionConfig *config, const char *name, const 
         text[0] = '\0';
         for (size_t i = 0; i < keys->n_targets; i++) {
                 if (strcmp(keys->targets[i].name, name) == 0) {
+                        text[0] = '\0';
                         *ret_section = &alert_target_section;
                         *ret_target = &keys->targets[i];
                         return SINK_ADMIN_OK;

@@ -475,7 +475,7 @@ int file_archive_lock(FileArchive *a, FileKeys *keys, usec_t told) {
                 r = take_lock(a);
         if (r == 0)
                 r = a->full ? -ENOSPC : check_disk(a);
-        if (r == -ENOSPC)
+        if (r == -ENOSPC && a->lock_fd >= 0)
                 r = make_room(a, keys);
         if (r == 0 && is_changed(a) && !only_others_changed(a))
                 r = load(a, keys);

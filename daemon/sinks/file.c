@@ -229,6 +229,8 @@ static int build(Writing *w, SinkItem *item, bool id_by_time, FileKey *ret) {
         r = document_json(&input, &w->sink->document, &w->text, detail);
         if (r > 0)
                 sink_item_bad(item, document_reason((DocumentReason) r), detail);
+        if (r > 0 && item->verdict != SINK_BAD)
+                return -ENOMEM; /* else it would become a line */
         if (r != DOCUMENT_OK)
                 return r;
         *ret = file_key(id, document_json_hash(&w->sink->document), item->message->publish_time);

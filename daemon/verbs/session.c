@@ -15,6 +15,12 @@
 #include "subscribe/sink-admin.h"
 #include "types.h"
 
+/* Without it no part can be told of. */
+static int no_session(int r) {
+        fprintf(stderr, "sensorqd: %s\n", strerror(-r));
+        return EX_OSERR;
+}
+
 int session_open_local(Config *config, Session **ret) {
         _cleanup_(session_closep) Session *session = NULL;
         int r;
@@ -22,7 +28,7 @@ int session_open_local(Config *config, Session **ret) {
         log_set_level(LOG_ALERT);
         session = calloc(1, sizeof(Session));
         if (!session)
-                return EX_OSERR;
+                return no_session(-ENOMEM);
         session->config = config_ref(config);
         (void) signal(SIGPIPE, SIG_IGN);
         r = loop_new(&session->loop);
@@ -31,7 +37,7 @@ int session_open_local(Config *config, Session **ret) {
         if (r >= 0)
                 r = secrets_new(&session->secrets);
         if (r < 0)
-                return EX_OSERR;
+                return no_session(r);
 
         *ret = cleanup_steal(session);
         return 0;
@@ -48,7 +54,7 @@ int session_open(Config *config, Session **ret) {
         r = remote_new(
                 &(RemoteMeans){ session->loop, session->http, session->secrets }, config, &session->remote, &why);
         if (r < 0 && why.text[0] == '\0')
-                return EX_OSERR;
+                return no_session(r);
         if (r < 0) {
                 session->secret_exit = err_passes(r) ? EX_OSERR : EX_NOPERM;
                 session_fail(session, "credentials", "%s", why.text);

@@ -6,6 +6,7 @@
 
 #include "lib/err.h"
 #include "sinks/alert-config.h"
+#include "subscribe/sink-admin.h"
 
 static const ConfigSection *sink_at(size_t index) {
         return index == 0 ? &alert_config_section : NULL;
@@ -300,8 +301,25 @@ static void test_limits(void **state) {
         config_unref(config);
 }
 
+/* What `alerts test` says of a target that is there begins with nothing: not with the names before it. */
+static void test_find_target(void **state) {
+        Config *config = parse_rules("        - { name: leak, field: water_leak, is: true }\n");
+        char text[SINK_ADMIN_TEXT_MAX];
+        const ConfigSection *section;
+        void *target;
+
+        assert_int_equal(alert_config_admin.find_target(&config->subscriptions[0], "work", &section, &target, text),
+                SINK_ADMIN_OK);
+        assert_string_equal(text, "");
+        assert_int_equal(alert_config_admin.find_target(&config->subscriptions[0], "x", &section, &target, text),
+                SINK_ADMIN_ABSENT);
+        assert_string_equal(text, "family, work");
+        config_unref(config);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_find_target),
                 cmocka_unit_test(test_what_is_not_said),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_keys_of_another_service),

@@ -53,6 +53,16 @@ int __wrap_file_write_all(int fd, const void *data, size_t size) {
         return is_full() ? by_quota ? -EDQUOT : -ENOSPC : __real_file_write_all(fd, data, size);
 }
 
+int __real_mkdir(const char *path, mode_t mode);
+int __wrap_mkdir(const char *path, mode_t mode);
+
+int __wrap_mkdir(const char *path, mode_t mode) {
+        if (!is_full() || access(path, F_OK) == 0)
+                return __real_mkdir(path, mode);
+        errno = ENOSPC;
+        return -1;
+}
+
 /* The disk does not give the list of the directory. */
 static bool unlisted;
 struct dirent *__real_readdir64(DIR *directory);
@@ -103,6 +113,15 @@ void *__wrap_realloc(void *memory, size_t size);
 
 void *__wrap_realloc(void *memory, size_t size) {
         return fails > 0 && --fails == 0 ? NULL : __real_realloc(memory, size);
+}
+
+/* Nothing can be noted, for want of memory. */
+static bool unnoted;
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+
+char *__wrap_strdup(const char *text) {
+        return unnoted ? NULL : __real_strdup(text);
 }
 
 /* Old files go by the time that the queue tells, not by a clock that may be wrong. */
@@ -181,6 +200,19 @@ static void test_keep_within_a_quota(void **state) {
         (void) write_as(w, SINK_STEP_WRITE, &(Given){ "b", "{}", "2026-11-22T00:00:00Z" }, 1, "S");
         assert_int_equal(access(old, F_OK), -1);
         assert_int_equal(lines_of(w), 2);
+}
+
+/* A full disk has no room for the directory either. It was "Bad file descriptor". */
+static void test_no_room_for_the_directory(void **state) {
+        World *w = *state;
+
+        close_sink(w);
+        (void) rmdir(w->archive);
+        open_sink(w);
+        fills = "/";
+        assert_string_equal(probe(w).reason, "disk_full");
+        fills = NULL;
+        assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
 }
 
 /* Nothing is pulled while the sink is down, so nothing tells the time: it is known from the last line on, over a start,
@@ -392,6 +424,17 @@ static void test_without_memory(void **state) {
         assert_int_equal(lines_of(w), 1);
 }
 
+/* A message that is no document must not become an empty line, and count as stored, where nobody can note why. (P3) */
+static void test_bad_without_memory(void **state) {
+        World *w = *state;
+
+        unnoted = true;
+        store(w, "a", "no JSON", "P");
+        unnoted = false;
+        store(w, "a", "no JSON", "B");
+        assert_int_equal(lines_of(w), 0);
+}
+
 /* It was "look at the disk and at `journalctl -k`". */
 static void test_the_disk_is_not_to_blame(void **state) {
         World *w = *state;
@@ -423,6 +466,7 @@ int main(void) {
                 TEST(test_keep_with_a_clock_behind),
                 TEST_FULL(test_keep_on_a_full_disk),
                 TEST_FULL(test_keep_within_a_quota),
+                TEST_FULL(test_no_room_for_the_directory),
                 TEST_FULL(test_keep_while_it_is_down),
                 TEST_FULL(test_keep_with_a_clock_behind_on_a_full_disk),
                 TEST(test_taken_away_meanwhile),
@@ -431,6 +475,7 @@ int main(void) {
                 TEST(test_not_listed),
                 TEST(test_name_not_written),
                 TEST(test_without_memory),
+                TEST(test_bad_without_memory),
                 TEST(test_the_disk_is_not_to_blame),
         };
 

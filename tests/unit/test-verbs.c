@@ -4,6 +4,7 @@
 #include "config-fixture.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -250,6 +251,28 @@ static void test_rejected_act(void **state) {
         assert_string_equal(said.out, "FAIL  two:2  stays\n");
 }
 
+static int without_descriptors(Config *config, int argc, char **argv) {
+        struct rlimit before, none;
+        int code;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ 0, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        code = verb_setup(config);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        return code;
+}
+
+/* It ended without a word. */
+static void test_without_descriptors(void **state) {
+        _cleanup_(config_unrefp) Config *config = fake_config();
+        Said said;
+
+        said_run(config, without_descriptors, 0, NULL, &said);
+        assert_int_equal(said.code, EX_OSERR);
+        assert_contains(said.err, "Too many open files");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_check_and_setup),
@@ -257,6 +280,7 @@ int main(void) {
                 cmocka_unit_test(test_may),
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_rejected_act),
+                cmocka_unit_test(test_without_descriptors),
         };
 
         (void) setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:9", true); /* discard: nobody listens */
