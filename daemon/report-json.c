@@ -2,6 +2,7 @@
 /* status.json: its members, and how they are written. */
 #include "report.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -222,10 +223,12 @@ static void write_string(Writer *w, const char *text) {
 
         if (size > 0 && !bytes_is_utf8(text, size)) {
                 copy = strdup(text);
-                for (char *c = copy; c && *c; c++)
+                if (!copy)
+                        return (void) bytes_fail(w->json, -ENOMEM);
+                for (char *c = copy; *c; c++)
                         if ((unsigned char) *c >= 0x80)
                                 *c = '?';
-                text = copy ? copy : "";
+                text = copy;
         }
         bytes_append_json_string(w->json, text, size);
 }

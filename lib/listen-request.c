@@ -2,6 +2,7 @@
 #include "listen-internal.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,10 +157,12 @@ static void request_look_at_header(ListenRequest *request) {
 static void request_take(ListenRequest *request, const char *data, size_t size) {
         if (request->state != LISTEN_REQUEST_READING || request->too_large)
                 return;
-        if (!request->route || size > request->route->max_body - request->body.size ||
-                bytes_append(&request->body, data, size) < 0) {
+        if (!request->route || size > request->route->max_body - request->body.size) {
                 request->too_large = true;
                 bytes_done(&request->body);
+        } else if (bytes_append(&request->body, data, size) < 0) {
+                bytes_done(&request->body);
+                (void) bytes_fail(&request->body, -ENOMEM); /* for request_hand_over() */
         }
 }
 
@@ -168,6 +171,8 @@ static void request_hand_over(ListenRequest *request) {
                 return answer_closing(request);
         if (request->too_large)
                 return listen_answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "The body is too large.\n");
+        if (bytes_result(&request->body) < 0) /* not 413: many senders take that as final */
+                return listen_answer_text(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL, "Out of memory.\n");
         request->state = LISTEN_REQUEST_ASKING;
         request->connection->owed = true;
         request->route->handler.on_request(request->route->handler.userdata, request);

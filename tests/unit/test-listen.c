@@ -31,6 +31,17 @@ usec_t __wrap_clock_now(void) {
         return __real_clock_now() + later;
 }
 
+/* There is no memory to keep this text. */
+static const char *unkept;
+int __real_bytes_append(Bytes *b, const void *data, size_t size);
+int __wrap_bytes_append(Bytes *b, const void *data, size_t size);
+
+int __wrap_bytes_append(Bytes *b, const void *data, size_t size) {
+        if (unkept && slice_equal((Slice){ data, size }, unkept))
+                return bytes_fail(b, -ENOMEM);
+        return __real_bytes_append(b, data, size);
+}
+
 typedef struct Fixture {
         Loop *loop;
         LoopWatch *tick;
@@ -322,6 +333,20 @@ static void test_too_large(void **state) {
                 ask(f, "POST /readings HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
                         &reply),
                 200);
+        assert_string_equal(f->body, "hello");
+}
+
+/* Many senders take 413 as final, and what they sent would be lost. (P12) */
+static void test_no_memory_for_the_body(void **state) {
+        const char *text = "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello";
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+
+        unkept = "hello";
+        assert_status(ask(f, text, &reply), 500);
+        unkept = NULL;
+        assert_int_equal(f->requests, 0);
+        assert_status(ask(f, text, &reply), 200);
         assert_string_equal(f->body, "hello");
 }
 
@@ -664,6 +689,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_requests_are_shown, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_routes, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_memory_for_the_body, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_a_request_waits, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_before_the_header, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_others_stay, set_up, tear_down),

@@ -2,6 +2,16 @@
 /* What `systemctl status` and `sensorqd status` say (P5: since when MongoDB is down). */
 #include "report-fixture.h"
 
+#include <errno.h>
+
+static bool short_of_memory;
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+
+char *__wrap_strdup(const char *text) {
+        return short_of_memory ? NULL : __real_strdup(text);
+}
+
 static void assert_line(const Fixture *f, const char *expected) {
         char line[REPORT_LINE_SIZE];
 
@@ -256,6 +266,10 @@ static void test_json(void **state) {
         f->input.outbox.detail = "Input/output error";
         f->subscribers[0].sink.detail = NULL;
         f->subscribers[0].held = 7;
+        short_of_memory = true; /* for the copy of a text that is not UTF-8 */
+        assert_int_equal(report_format_json(&f->input, &text), -ENOMEM);
+        short_of_memory = false;
+        bytes_done(&text);
         assert_int_equal(report_format_json(&f->input, &text), 0);
         assert_int_equal(json_parse(text.data, text.size, &json), 0);
 

@@ -76,6 +76,17 @@ static void set_answer(Fixture *f, int status, const char *headers, const char *
         pthread_mutex_unlock(&f->lock);
 }
 
+static unsigned short_of_memory; /* so many puts of readings fail */
+int __real_source_put(Source *source, ReadingList *readings, uint64_t ticket);
+int __wrap_source_put(Source *source, ReadingList *readings, uint64_t ticket);
+
+int __wrap_source_put(Source *source, ReadingList *readings, uint64_t ticket) {
+        if (short_of_memory == 0 || readings->n == 0)
+                return __real_source_put(source, readings, ticket);
+        short_of_memory--;
+        return -ENOMEM;
+}
+
 static bool has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         return ((Fixture *) userdata)->may_poll;
 }
@@ -323,6 +334,11 @@ static void test_on_change(void **state) {
                 f, 200, "", "[{\"id\":\"a\",\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":2.0}}},{\"id\":\"b\"}]");
         RUN_UNTIL(f, f->stored > 2);
         assert_int_equal(f->stored, 3);
+        short_of_memory = 1; /* what changed comes with the next poll, and all others with it */
+        set_answer(
+                f, 200, "", "[{\"id\":\"a\",\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":3.0}}},{\"id\":\"b\"}]");
+        RUN_UNTIL(f, f->stored > 3);
+        assert_int_equal(f->stored, 5);
 }
 
 /* ---- failures ---- */
