@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/file.h"
 #include "lib/json.h"
+#include "lib/service.h"
 #include "lib/sha256.h"
 #include "lib/text.h"
 
@@ -25,8 +28,13 @@
 struct Auth {
         AuthHost host;
         AuthSpec spec;
-        char **headers; /* `Name: value`; has room for one more header, a proof's headers and NULL */
-        size_t n_headers;
+        const char **headers;     /* `Name: value`; has room for those of a call, of a proof, and NULL */
+        size_t n_headers;         /* our own, of the configuration */
+        const char *content_type; /* of the headers; NULL: as the call says */
+        AuthCall call;            /* the present one; its `done` is NULL: there is none */
+        bool renewed;             /* a token was fetched because the answer blamed the one before */
+        HttpRequest *request;     /* of the call, or to fetch a token */
+        usec_t sent_at;
         /* OAuth 2 only: */
         char *state_file;    /* name in state_dir */
         char *refresh_token; /* the one in use; NULL: client credentials */
@@ -36,9 +44,7 @@ struct Auth {
         usec_t forbidden;           /* clock_now() when a 403 made us drop a token; 0: never */
         bool fresh;                 /* the access token was not used yet: it serves once, however short its life is */
         bool unsaved;               /* the disk refused the tokens in memory: they are written before they are used */
-        HttpRequest *request;
-        AuthDone done;
-        void *userdata;
+        bool fetching;
         Cause cause; /* of the failure in *detail* */
         char detail[DETAIL_MAX];
 };
@@ -224,14 +230,6 @@ static int state_read(Auth *auth) {
 
 /* ---- OAuth 2: the exchange ---- */
 
-static void fetch_end(Auth *auth, AuthOutcome outcome) {
-        AuthDone done = auth->done;
-
-        auth->done = NULL;
-        secrets_conceal(auth->host.secrets, auth->detail);
-        done(auth->userdata, outcome, auth->cause, outcome == AUTH_FETCHED ? "" : auth->detail);
-}
-
 static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json) {
         const char *error = json_get_string(json, "error"), *description = json_get_string(json, "error_description");
         char words[201];
@@ -301,7 +299,7 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
                 return AUTH_UNREACHABLE;
         }
         if (fits)
-                return AUTH_FETCHED;
+                return AUTH_ANSWERED;
         return fetch_failed(auth, CAUSE_NONSENSE,
                 access_token && access_token[0] != '\0'
                         ? "the access_token of the token endpoint holds a line break or another control character, so "
@@ -325,13 +323,6 @@ static AuthOutcome fetch_read(Auth *auth, HttpReply *reply) {
         return fetch_keep(auth, json);
 }
 
-static void on_reply(void *userdata, HttpReply *reply) {
-        Auth *auth = userdata;
-
-        auth->request = NULL;
-        fetch_end(auth, fetch_read(auth, reply));
-}
-
 static void append_grant(const Auth *auth, Bytes *body) {
         text_append_field(body, "grant_type", auth->refresh_token ? "refresh_token" : "client_credentials");
         if (auth->refresh_token)
@@ -343,7 +334,21 @@ static void append_grant(const Auth *auth, Bytes *body) {
                 text_append_field(body, "scope", auth->spec.scope);
 }
 
-int auth_fetch(Auth *auth, AuthDone done, void *userdata) {
+static void on_fetched(void *userdata, HttpReply *reply);
+
+/* A guest may use up a refresh token only if no daemon runs, and if the daemon will be able to read the new one: what
+ * root writes is given to the owner of state_dir. */
+static bool may_fetch(const Auth *auth) {
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+
+        if (!auth->call.guest || !auth->refresh_token)
+                return true;
+        return stat(auth->spec.state_dir, &st) == 0 && (st.st_uid == geteuid() || geteuid() == 0) &&
+               service_lock(auth->spec.state_dir, &fd) == SERVICE_LOCKED;
+}
+
+static int fetch_start(Auth *auth) {
         HttpSpec spec = {
                 .method = "POST",
                 .url = auth->spec.token_url,
@@ -354,17 +359,17 @@ int auth_fetch(Auth *auth, AuthDone done, void *userdata) {
         };
         int r;
 
-        assert(auth->spec.kind == AUTH_OAUTH2);
-        if (auth->done)
-                return -EBUSY;
+        if (!may_fetch(auth))
+                return -ENOKEY;
         append_grant(auth, &spec.body);
-        r = http_start(auth->host.http, &spec, on_reply, auth, &auth->request);
+        r = http_start(auth->host.http, &spec, on_fetched, auth, &auth->request);
         bytes_wipe(&spec.body);
-        if (r < 0)
-                return r;
-        auth->done = done;
-        auth->userdata = userdata;
-        return 0;
+        auth->fetching = r >= 0;
+        return r;
+}
+
+bool auth_is_fetching(const Auth *auth) {
+        return auth->fetching;
 }
 
 /* Netatmo answers an old token with 403, but also everything that an account may not do. */
@@ -380,7 +385,7 @@ static bool may_be_the_token(Auth *auth, int status) {
 }
 
 bool auth_reject(Auth *auth, int status) {
-        if (auth->spec.kind != AUTH_OAUTH2 || auth->host.no_exchange || !may_be_the_token(auth, status))
+        if (auth->spec.kind != AUTH_OAUTH2 || !may_be_the_token(auth, status))
                 return false;
         auth->ends = auth->expires = 0;
         replace_text(&auth->access_token, NULL);
@@ -442,42 +447,113 @@ void auth_proof_done(AuthProof *proof) {
         *proof = (AuthProof){};
 }
 
-int auth_start(Auth *auth, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret) {
+/* ---- a call ---- */
+
+/* The owner may start the next call, or free *auth*, from inside *done*. */
+static void call_end(Auth *auth, AuthReply *reply) {
+        const AuthCall call = auth->call;
+
+        if (!reply->http)
+                reply->body = auth->call.http.body;
+        auth->call = (AuthCall){};
+        call.done(call.userdata, reply);
+        bytes_wipe(&reply->body);
+}
+
+static void on_answer(void *userdata, HttpReply *reply);
+
+static int call_send(Auth *auth) {
         _cleanup_(auth_proof_done) AuthProof proof = {};
+        HttpSpec spec = auth->call.http;
         size_t n = auth->n_headers;
         int r;
 
-        r = auth_prove(auth, spec->url, clock_wall(), &proof);
+        r = auth_prove(auth, spec.url, clock_wall() + (usec_t) auth->call.clock_offset, &proof);
         if (r != AUTH_READY)
-                return r;
-        if (spec->headers[0])
-                auth->headers[n++] = (char *) spec->headers[0];
+                return r == AUTH_WAIT ? fetch_start(auth) : r;
+        for (size_t i = 0; auth->call.headers[i]; i++)
+                auth->headers[n++] = auth->call.headers[i];
         for (size_t i = 0; proof.headers[i]; i++)
                 auth->headers[n++] = proof.headers[i];
         auth->headers[n] = NULL;
-        spec->url = proof.url;
-        spec->headers = (const char *const *) auth->headers;
-        return http_start(auth->host.http, spec, done, userdata, ret);
+        spec.url = proof.url;
+        spec.headers = auth->headers;
+        spec.content_type = auth->content_type ?: spec.content_type;
+        auth->sent_at = clock_now();
+        r = http_start(auth->host.http, &spec, on_answer, auth, &auth->request);
+        auth->call.http.body = bytes_steal(&spec.body);
+        return r;
 }
 
-const char *auth_words(const Auth *auth, int error) {
-        return auth->unsaved ? auth->detail : strerror(-error); /* the detail is still that of fetch_keep() */
+static void call_go_on(Auth *auth) {
+        int r = call_send(auth);
+        AuthReply reply = {
+                .outcome = AUTH_FAILED, .error = r, .cause = r == -EINVAL ? CAUSE_OTHER : cause_of_disk(r)
+        };
+
+        if (r >= 0)
+                return;
+        reply.detail = r == -ENOKEY    ? "there is no access token now, and only the daemon may fetch one"
+                       : auth->unsaved ? auth->detail /* still that of fetch_keep() */
+                                       : strerror(-r);
+        call_end(auth, &reply);
 }
+
+static void on_fetched(void *userdata, HttpReply *http) {
+        Auth *auth = userdata;
+        AuthOutcome outcome = fetch_read(auth, http);
+
+        auth->request = NULL;
+        auth->fetching = false;
+        secrets_conceal(auth->host.secrets, auth->detail);
+        if (outcome == AUTH_ANSWERED && (!auth->call.stops || !auth->call.stops(auth->call.userdata)))
+                return call_go_on(auth);
+        call_end(auth, &(AuthReply){ .outcome = outcome == AUTH_ANSWERED ? AUTH_STOPPED : outcome,
+                               .cause = auth->cause,
+                               .detail = auth->detail });
+}
+
+static void on_answer(void *userdata, HttpReply *http) {
+        Auth *auth = userdata;
+        AuthReply reply = { .http = http, .sent_at = auth->sent_at, .body = bytes_steal(&http->sent) };
+
+        auth->request = NULL;
+        if (auth->renewed || !auth_reject(auth, http->status))
+                return call_end(auth, &reply);
+        auth->renewed = true;
+        auth->call.http.body = reply.body;
+        call_go_on(auth);
+}
+
+void auth_start(Auth *auth, const AuthCall *call) {
+        assert(!auth->call.done);
+        auth->call = *call;
+        auth->renewed = false;
+        call_go_on(auth);
+}
+
+/* ---- life ---- */
 
 static int auth_copy_headers(Auth *auth, const ConfigMap *map) {
-        auth->headers = calloc(map->n + AUTH_HEADERS_MAX + 2, sizeof(*auth->headers));
+        size_t n = map ? map->n : 0;
+
+        auth->headers = calloc(n + AUTH_OWN_MAX + AUTH_HEADERS_MAX + 1, sizeof(*auth->headers));
         if (!auth->headers)
                 return -ENOMEM;
-        for (; auth->n_headers < map->n; auth->n_headers++)
-                if (text_format(&auth->headers[auth->n_headers], "%s: %s", map->items[auth->n_headers].name,
-                            map->items[auth->n_headers].values[0]) < 0)
+        for (size_t i = 0; i < n; i++)
+                if (strcasecmp(map->items[i].name, "Content-Type") == 0)
+                        auth->content_type = map->items[i].values[0];
+                else if (text_format((char **) &auth->headers[auth->n_headers], "%s: %s", map->items[i].name,
+                                 map->items[i].values[0]) < 0)
                         return -ENOMEM;
+                else
+                        auth->n_headers++;
         return 0;
 }
 
 static int auth_make(Auth *auth) {
         const AuthSpec *spec = &auth->spec;
-        int r = spec->headers ? auth_copy_headers(auth, spec->headers) : 0;
+        int r = auth_copy_headers(auth, spec->headers);
 
         if (r == 0 && spec->kind == AUTH_BASIC)
                 r = secrets_note_login(auth->host.secrets, spec->name, spec->secret);
@@ -505,12 +581,13 @@ Auth *auth_free(Auth *auth) {
         if (!auth)
                 return NULL;
         auth->request = http_cancel(auth->request);
+        bytes_wipe(&auth->call.http.body);
         if (auth->unsaved)
                 (void) state_write(auth); /* the disk may have room now, and the tokens are stored nowhere else */
         secret_free(auth->access_token);
         secret_free(auth->refresh_token);
         while (auth->n_headers > 0)
-                free(auth->headers[--auth->n_headers]);
+                free((char *) auth->headers[--auth->n_headers]);
         free(auth->headers);
         free(auth->state_file);
         free(auth);

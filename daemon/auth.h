@@ -29,7 +29,7 @@ typedef struct AuthSpec {
         const char *second; /* SwitchBot: its secret; OAuth 2: the first refresh token, NULL: client credentials */
         const char *token_url, *client_id, *scope; /* OAuth 2 only; scope may be NULL */
         const char *ca_file;                       /* for token_url; NULL: the system's */
-        const ConfigMap *headers;                  /* sent with every auth_start(); NULL: auth_start() is not called */
+        const ConfigMap *headers;                  /* sent with every request; NULL: none */
         const char *state_dir;                     /* OAuth 2: its tokens are kept in this directory, */
         const char *state_name;                    /* ... as oauth2-NAME.json; borrowed only during auth_new() */
 } AuthSpec;
@@ -50,16 +50,57 @@ AuthSpec auth_config_spec(const AuthConfig *config);
 typedef struct AuthHost {
         Http *http;
         Secrets *secrets; /* may be NULL */
-        bool no_exchange; /* another process has the tokens: use only a valid token that is on disk */
 } AuthHost;
 
 typedef struct Auth Auth;
 
 /* Borrows the host. Sends nothing yet. -ENOMEM, or the errors of reading OAuth 2's tokens from state_dir. */
 int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret);
-/* Drops a running exchange without a callback. Returns NULL. */
+/* Drops a running request without a callback. Returns NULL. */
 Auth *auth_free(Auth *auth);
 CLEANUP_DEFINE(Auth, auth_free)
+
+typedef enum AuthOutcome {
+        AUTH_ANSWERED,    /* the request was sent */
+        AUTH_UNREACHABLE, /* no token could be fetched: try again later */
+        AUTH_REFUSED,     /* the same, and a person has to act */
+        AUTH_STOPPED,     /* AuthCall.stops() said so */
+        AUTH_FAILED,      /* see AuthReply.error */
+} AuthOutcome;
+
+typedef struct AuthReply {
+        AuthOutcome outcome;
+        HttpReply *http; /* ANSWERED: as HttpDone gets it, but without the request's body */
+        usec_t sent_at;  /* clock_now() */
+        Bytes body;      /* of the request; bytes_steal() to send it again */
+        /* FAILED: an error of http_start(). With OAuth 2 also of file_replace(), when the tokens cannot be saved: then
+         * the new refresh token must not be lost in a restart. -ENOKEY: a guest would have to fetch a token */
+        int error;
+        Cause cause;        /* of what is not ANSWERED */
+        const char *detail; /* of that: what happened and what to do */
+} AuthReply;
+
+#define AUTH_OWN_MAX 2
+typedef struct AuthCall {
+        HttpSpec http; /* without headers; all but the body is borrowed until *done*, and so are these: */
+        const char *headers[AUTH_OWN_MAX + 1]; /* `Name: value`, NULL at the end */
+        int64_t clock_offset; /* microseconds that the server's clock is ahead of ours, for a signature */
+        bool guest;           /* a daemon may run, and has the tokens: no refresh token is used up, unless none does */
+        bool (*stops)(const void *userdata); /* asked after a token was fetched: do not send any more; may be NULL */
+        void (*done)(void *userdata, AuthReply *reply);
+        void *userdata;
+} AuthCall;
+
+/* Sends a request with the proof and the headers of AuthSpec, takes its body, and calls *done* once, perhaps from
+ * inside. With OAuth 2 it first fetches a token if none serves; if the answer may mean that the token is no longer
+ * valid (401, and sometimes 403, which often has other causes), it fetches another one, and sends the request once
+ * more. One call at a time. */
+void auth_start(Auth *auth, const AuthCall *call);
+/* True while a token is fetched: the exchange makes the refresh token invalid, so if its answer is lost, the user must
+ * sign in again. */
+bool auth_is_fetching(const Auth *auth);
+
+/* ---- for auth.c and its test ---- */
 
 /* The proof for one request. A plain value. */
 #define AUTH_HEADERS_MAX 4
@@ -70,34 +111,11 @@ typedef struct AuthProof {
 
 enum { AUTH_READY = 0, AUTH_WAIT = 1 };
 /* Makes the proof for a request to *url*. *wall* is the server's time, for a signature. AUTH_WAIT: there is no valid
- * token, call auth_fetch() first. -ENOMEM; with OAuth 2 also the errors of file_replace(), when the tokens cannot be
- * saved. */
+ * token. Errors as AuthReply.error. */
 int auth_prove(Auth *auth, const char *url, usec_t wall, AuthProof *ret);
 /* Frees what the proof holds and clears it. */
 void auth_proof_done(AuthProof *proof);
-
-/* Starts *spec* with a proof, the headers of AuthSpec, and at most one header of its own. Returns the result of
- * http_start(), or AUTH_WAIT. The body is taken only when the request was started. */
-int auth_start(Auth *auth, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
-
-/* Words for an error of these two: a new refresh token that the disk refuses must not be lost in a restart. */
-const char *auth_words(const Auth *auth, int error);
-
-typedef enum AuthOutcome {
-        AUTH_FETCHED,     /* auth_prove() works now */
-        AUTH_UNREACHABLE, /* try again later */
-        AUTH_REFUSED,     /* a person has to act */
-} AuthOutcome;
-/* *detail* says what happened and what to do; "" when fetched, and *cause* then says nothing. */
-typedef void (*AuthDone)(void *userdata, AuthOutcome outcome, Cause cause, const char *detail);
-
-/* Fetches an OAuth 2 token and calls *done* once, from the loop, never from inside. One fetch at a time. -EBUSY,
- * -ENOMEM. */
-int auth_fetch(Auth *auth, AuthDone done, void *userdata);
-
-/* Call this with the status of the answer to a request that carried the proof. If the status may mean that the OAuth 2
- * token is no longer valid, the token is not used again: 401, and sometimes 403, which often has other causes. True
- * when another try with a new token is worth it. */
+/* Drops the OAuth 2 token if the *status* of an answer may be about it. True when another try is worth it. */
 bool auth_reject(Auth *auth, int status);
 
 /* Appends SwitchBot's signature in base64: the HMAC-SHA-256 of token, milliseconds and nonce (API v1.1). Pure. */

@@ -196,11 +196,11 @@ static int send_test(
                 .name = host,
                 .since = clock_wall(),
                 .at = clock_wall() };
-        int r;
+        int r = 0;
 
         (void) gethostname(host, sizeof(host) - 1);
         alert_post_draw_key(key);
-        r = alert_post_send(post, &(AlertMessage){ &notice, 1, language, key }, on_posted, trial);
+        alert_post_send(post, &(AlertMessage){ &notice, 1, language, key }, on_posted, trial);
         while (r >= 0 && !trial->done)
                 r = loop_turn(means->loop, USEC_INFINITY);
         return r < 0 ? r : 0;

@@ -16,9 +16,7 @@ struct AlertPost {
         const char *subscription;
         const AlertTarget *target;
         Auth *auth;
-        AlertRequest request; /* under way; libcurl has its body meanwhile */
-        bool renewed;         /* the token was renewed for this message */
-        HttpRequest *http_request;
+        AlertRequest request; /* under way; *auth* has its body meanwhile */
         AlertPostDone done;
         void *userdata;
 };
@@ -39,72 +37,38 @@ static void post_fail(AlertPost *p, AlertClass class, Cause cause, const char *d
         post_end(p, &answer);
 }
 
-static int post_ask(AlertPost *p);
-
-static void on_reply(void *userdata, HttpReply *reply) {
+static void on_reply(void *userdata, AuthReply *reply) {
         AlertPost *p = userdata;
         AlertAnswer answer;
-        int r;
 
-        p->http_request = NULL;
-        if (!p->renewed && auth_reject(p->auth, reply->status)) {
-                p->renewed = true;
-                p->request.body = bytes_steal(&reply->sent);
-                r = post_ask(p);
-                return r < 0 ? post_fail(p, ALERT_LATER, cause_of_disk(r), auth_words(p->auth, r), NULL) : (void) 0;
-        }
-        alert_target_judge(p->target, reply, &answer);
+        if (reply->outcome != AUTH_ANSWERED)
+                return post_fail(p, reply->outcome == AUTH_REFUSED ? ALERT_PERSON : ALERT_LATER, reply->cause,
+                        reply->detail, reply->outcome == AUTH_FAILED ? NULL : "see what the token endpoint says");
+        alert_target_judge(p->target, reply->http, &answer);
         post_end(p, &answer);
 }
 
-static void on_token(void *userdata, AuthOutcome outcome, Cause cause, const char *detail) {
-        AlertPost *p = userdata;
+void alert_post_send(AlertPost *p, const AlertMessage *message, AlertPostDone done, void *userdata) {
         int r;
 
-        if (outcome != AUTH_FETCHED)
-                return post_fail(p, outcome == AUTH_REFUSED ? ALERT_PERSON : ALERT_LATER, cause, detail,
-                        "see what the token endpoint says");
-        r = post_ask(p);
+        p->done = done;
+        p->userdata = userdata;
+        r = alert_target_write(p->target, message, &p->request);
         if (r < 0)
-                post_fail(p, ALERT_LATER, cause_of_disk(r), auth_words(p->auth, r), NULL);
-}
-
-static int post_ask(AlertPost *p) {
-        HttpSpec spec = { .method = "POST",
-                .url = p->request.url.data,
-                .secret_path = p->target->at.url_file.text != NULL,
-                .ca_file = p->target->at.ca_file,
-                .certificate_file = p->target->at.tls.certificate_file,
-                .key_file = p->target->at.tls.key_file,
-                .headers = (const char *const[]){ p->request.key.data, NULL },
-                .body = bytes_steal(&p->request.body),
-                .timeout = TIMEOUT_USEC,
-                .max_reply = REPLY_MAX };
-        int r;
-
-        r = auth_start(p->auth, &spec, on_reply, p, &p->http_request);
-        p->request.body = bytes_steal(&spec.body);
-        return r == AUTH_WAIT ? auth_fetch(p->auth, on_token, p) : r;
-}
-
-int alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone done, void *userdata) {
-        int r;
-
-        post->done = done;
-        post->userdata = userdata;
-        post->renewed = false;
-        r = alert_target_write(post->target, message, &post->request);
-        if (r >= 0)
-                r = post_ask(post);
-        if (r < 0) {
-                post->done = NULL;
-                alert_target_request_done(&post->request);
-        }
-        return r;
-}
-
-const char *alert_post_words(const AlertPost *post, int error) {
-        return auth_words(post->auth, error);
+                return post_fail(p, ALERT_LATER, cause_of_disk(r), strerror(-r), NULL);
+        auth_start(p->auth, &(AuthCall){ .http = { .method = "POST",
+                                                 .url = p->request.url.data,
+                                                 .secret_path = p->target->at.url_file.text != NULL,
+                                                 .ca_file = p->target->at.ca_file,
+                                                 .certificate_file = p->target->at.tls.certificate_file,
+                                                 .key_file = p->target->at.tls.key_file,
+                                                 .body = bytes_steal(&p->request.body),
+                                                 .timeout = TIMEOUT_USEC,
+                                                 .max_reply = REPLY_MAX },
+                                    .headers = { p->request.key.data },
+                                    .guest = p->means.guest,
+                                    .done = on_reply,
+                                    .userdata = p });
 }
 
 void alert_post_draw_key(char key[static ALERT_KEY_SIZE]) {
@@ -119,7 +83,6 @@ void alert_post_draw_key(char key[static ALERT_KEY_SIZE]) {
 AlertPost *alert_post_free(AlertPost *post) {
         if (!post)
                 return NULL;
-        post->http_request = http_cancel(post->http_request);
         post->auth = auth_free(post->auth);
         alert_target_request_done(&post->request);
         free(post);
@@ -134,9 +97,7 @@ static int add_auth(AlertPost *p) {
                 sha256_hex(p->subscription, strlen(p->subscription), hash), p->target->name);
         spec.state_dir = p->means.state_dir;
         spec.state_name = name;
-        return auth_new(
-                &(AuthHost){ .http = p->means.http, .secrets = p->means.secrets, .no_exchange = p->means.guest }, &spec,
-                &p->auth);
+        return auth_new(&(AuthHost){ p->means.http, p->means.secrets }, &spec, &p->auth);
 }
 
 static int post_make(AlertPost *p, char problem[static SINK_DETAIL_MAX]) {

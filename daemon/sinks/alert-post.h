@@ -8,8 +8,8 @@
 typedef struct AlertPost AlertPost;
 
 /* *subscription*, together with the target's name, identifies its stored tokens. *target*, whose secrets were read, and
- * what *means* points to are borrowed for the life of the post. A guest exchanges no token. -EBADMSG, with a sentence
- * in *problem*, when a secret is wrong. */
+ * what *means* points to are borrowed for the life of the post. A guest uses up no refresh token (AuthCall.guest).
+ * -EBADMSG, with a sentence in *problem*, when a secret is wrong. */
 int alert_post_new(const SinkMeans *means, const char *subscription, const AlertTarget *target, AlertPost **ret,
         char problem[static SINK_DETAIL_MAX]);
 /* Drops a request under way without a callback. Returns NULL. */
@@ -21,10 +21,8 @@ void alert_post_draw_key(char key[static ALERT_KEY_SIZE]);
 
 /* Secrets are concealed in *answer*. */
 typedef void (*AlertPostDone)(void *userdata, const AlertAnswer *answer);
-/* Sends one message and calls *done* once from the loop, never from inside. A negative errno: nothing was started. */
-int alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone done, void *userdata);
-/* As auth_words(). */
-const char *alert_post_words(const AlertPost *post, int error);
+/* Sends one message and calls *done* once, perhaps from inside. */
+void alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone done, void *userdata);
 
 /* ---- alert-doubt.c ---- */
 

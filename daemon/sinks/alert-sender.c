@@ -381,17 +381,10 @@ static void lane_note(Lane *l, size_t n) {
 /* Sends the picked notices under the lane's key. */
 static void lane_send(Lane *l, size_t n) {
         const AlertSender *s = l->sender;
-        AlertAnswer answer = { .class = ALERT_LATER };
-        int r;
 
         lane_note(l, n);
         lane_move(l, LANE_SENDING);
-        r = alert_post_send(l->post, &(AlertMessage){ s->picked, n, s->host.language, l->key }, on_posted, l);
-        if (r >= 0)
-                return;
-        answer.cause = cause_of_disk(r);
-        text_copy(answer.detail, sizeof(answer.detail), alert_post_words(l->post, r));
-        lane_failed(l, &answer);
+        alert_post_send(l->post, &(AlertMessage){ s->picked, n, s->host.language, l->key }, on_posted, l);
 }
 
 static void lane_seal(Lane *l, size_t n) {

@@ -35,7 +35,6 @@ typedef struct Webhook {
         DocumentRules rules;
         char *place;
         Auth *auth;
-        bool renewed;   /* the token was renewed after the last answer that did not blame it */
         SinkWork *work; /* the running write; NULL: none */
         size_t next;    /* the first item that was not tried */
         WebhookSpan spans[SPANS_MAX];
@@ -48,10 +47,10 @@ typedef struct Webhook {
         WebhookSpan ahead; /* the items of a kept request, which are sent before earlier items */
         unsigned refused;  /* refusals alone since something was accepted */
         LoopWatch *later;  /* defer: goes on with the write */
-        HttpRequest *request;
-        Stream *stream; /* of a probe */
+        Stream *stream;    /* of a probe */
         SinkAnswer *probed;
         char host_name[WEB_PLACE_HOST_SIZE];
+        char key[sizeof("Idempotency-Key: ") + SHA256_HEX_SIZE]; /* the header of the request */
 } Webhook;
 
 /* ---- faults ---- */
@@ -167,50 +166,26 @@ static int webhook_prepare(Webhook *w) {
         return 0;
 }
 
-static void on_reply(void *userdata, HttpReply *reply);
-
-static void webhook_ask(Webhook *w);
-
-static void on_token(void *userdata, AuthOutcome outcome, Cause cause, const char *detail) {
-        Webhook *w = userdata;
-
-        if (outcome == AUTH_FETCHED)
-                return webhook_ask(w);
-        fail(&w->work->answer, outcome == AUTH_REFUSED ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "token",
-                "gets no access token",
-                outcome == AUTH_REFUSED
-                        ? "correct what the token endpoint refuses: client_id, its secret, the refresh token"
-                        : "nothing yet; if it stays so, look at the token endpoint, the network and this machine");
-        w->work->answer.cause = cause;
-        text_copy(w->work->answer.detail, sizeof(w->work->answer.detail), detail);
-        webhook_end(w);
-}
+static void on_reply(void *userdata, AuthReply *reply);
 
 /* Sends the body, with our credentials. */
 static void webhook_ask(Webhook *w) {
-        char key[sizeof("Idempotency-Key: ") + SHA256_HEX_SIZE];
-        HttpSpec spec = { .method = "POST",
-                .url = web_place_url(&w->keys->at),
-                .secret_path = w->keys->at.url_file.text != NULL,
-                .ca_file = w->keys->at.ca_file,
-                .certificate_file = w->keys->at.tls.certificate_file,
-                .key_file = w->keys->at.tls.key_file,
-                .headers = (const char *const[]){ key, NULL },
-                .body = bytes_steal(&w->body.text),
-                .timeout = w->keys->timeout,
-                .max_reply = REPLY_MAX };
-        int r;
+        AuthCall call = { .http = { .method = "POST",
+                                  .url = web_place_url(&w->keys->at),
+                                  .secret_path = w->keys->at.url_file.text != NULL,
+                                  .ca_file = w->keys->at.ca_file,
+                                  .certificate_file = w->keys->at.tls.certificate_file,
+                                  .key_file = w->keys->at.tls.key_file,
+                                  .body = bytes_steal(&w->body.text),
+                                  .timeout = w->keys->timeout,
+                                  .max_reply = REPLY_MAX },
+                .headers = { w->key },
+                .guest = sink_host_means(w->host)->guest,
+                .done = on_reply,
+                .userdata = w };
 
-        (void) snprintf(key, sizeof(key), "Idempotency-Key: %s", w->body.key);
-        r = auth_start(w->auth, &spec, on_reply, w, &w->request);
-        w->body.text = bytes_steal(&spec.body);
-        if (r == AUTH_WAIT)
-                r = auth_fetch(w->auth, on_token, w);
-        if (r >= 0)
-                return;
-        fail_here(&w->work->answer, r);
-        text_copy(w->work->answer.detail, sizeof(w->work->answer.detail), auth_words(w->auth, r));
-        webhook_end(w);
+        (void) snprintf(w->key, sizeof(w->key), "Idempotency-Key: %s", w->body.key);
+        auth_start(w->auth, &call);
 }
 
 static void webhook_go_on(Webhook *w) {
@@ -290,32 +265,48 @@ static WebhookClass webhook_class(const Webhook *w, const HttpReply *reply) {
         return webhook_body_class(reply->status);
 }
 
-static void on_reply(void *userdata, HttpReply *reply) {
-        Webhook *w = userdata;
-        WebhookClass class = webhook_class(w, reply);
+static void webhook_answered(Webhook *w, AuthReply *reply) {
+        WebhookClass class = webhook_class(w, reply->http);
 
-        w->request = NULL;
-        if (!w->renewed && auth_reject(w->auth, reply->status)) {
-                w->renewed = true;
-                w->body.text = bytes_steal(&reply->sent);
-                return webhook_ask(w);
-        }
-        w->renewed = false;
         if (class == WEBHOOK_LATER || class == WEBHOOK_PERSON) {
-                w->body.text = bytes_steal(&reply->sent);
-                if (class == WEBHOOK_LATER && (reply->outcome != HTTP_ANSWERED || reply->status != 409))
+                w->body.text = bytes_steal(&reply->body);
+                if (class == WEBHOOK_LATER && (reply->http->outcome != HTTP_ANSWERED || reply->http->status != 409))
                         w->body.unanswered = clock_now();
-                fail_as(&w->work->answer, class, reply);
+                fail_as(&w->work->answer, class, reply->http);
                 return webhook_end(w);
         }
         if (class == WEBHOOK_TAKEN)
                 webhook_taken(w);
-        else if (!webhook_refused(w, reply)) {
+        else if (!webhook_refused(w, reply->http)) {
                 webhook_body_done(&w->body);
                 return webhook_end(w);
         }
         webhook_body_done(&w->body);
         webhook_go_on(w);
+}
+
+static void webhook_not_asked(Webhook *w, AuthReply *reply) {
+        SinkAnswer *answer = &w->work->answer;
+
+        w->body.text = bytes_steal(&reply->body);
+        if (reply->outcome == AUTH_FAILED)
+                fail_here(answer, reply->error);
+        else if (reply->outcome == AUTH_REFUSED)
+                fail(answer, SINK_FAULT_LASTING, "token", "gets no access token",
+                        "correct what the token endpoint refuses: client_id, its secret, the refresh token");
+        else
+                fail(answer, SINK_FAULT_PASSING, "token", "gets no access token",
+                        "nothing yet; if it stays so, look at the token endpoint, the network and this machine");
+        answer->cause = reply->outcome == AUTH_FAILED ? answer->cause : reply->cause;
+        text_copy(answer->detail, sizeof(answer->detail), reply->detail);
+        webhook_end(w);
+}
+
+static void on_reply(void *userdata, AuthReply *reply) {
+        if (reply->outcome == AUTH_ANSWERED)
+                webhook_answered(userdata, reply);
+        else
+                webhook_not_asked(userdata, reply);
 }
 
 /* ---- what the sink asks ---- */
@@ -389,7 +380,6 @@ static void *webhook_close(void *self) {
 
         if (!w)
                 return NULL;
-        w->request = http_cancel(w->request);
         w->auth = auth_free(w->auth);
         w->stream = stream_free(w->stream);
         w->later = loop_drop(w->later);
@@ -410,8 +400,7 @@ static int webhook_make_auth(Webhook *w) {
         spec.headers = &w->keys->headers;
         spec.state_dir = means->state_dir;
         spec.state_name = name;
-        return auth_new(&(AuthHost){ .http = means->http, .secrets = means->secrets, .no_exchange = means->guest },
-                &spec, &w->auth);
+        return auth_new(&(AuthHost){ means->http, means->secrets }, &spec, &w->auth);
 }
 
 static int webhook_make(Webhook *w) {

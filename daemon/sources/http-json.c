@@ -4,21 +4,18 @@
  * has caught up. The cursor moves with the last page of a window, in the same commit, and only if nothing in the window
  * failed. */
 /* clang-format off */
-/*      IDLE --poll()--> ASKING <--a token came-- TOKEN
- *       ^                | |  --no token serves--> ^
- *       |                | +--a page came--> STORING --it is on disk, there is more--> ASKING
- *       +----------------+----------------------+      nothing more, or no room for it */
+/*      IDLE --poll()--> ASKING --a page came--> STORING --it is on disk, there is more--> ASKING
+ *       ^                |                       |
+ *       +--not asked-----+                       |
+ *       +--nothing more, or no room for it-------+ */
 /* clang-format on */
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/json.h"
-#include "lib/service.h"
 #include "lib/text.h"
 #include "publish/source.h"
 #include "sources/http-json.h"
@@ -29,15 +26,14 @@
 /* a smaller difference is normal: Date has full seconds, and some proxies are slow */
 #define CLOCK_OFF_USEC (60 * USEC_PER_SEC)
 #define DETAIL_MAX 400
-#define TAG_MAX 256    /* bytes of an ETag that is kept */
-#define HEADERS_MAX 60 /* headers of the configuration and the proof, Accept and If-None-Match */
+#define TAG_MAX 256 /* bytes of an ETag that is kept */
+#define MATCH "If-None-Match: "
 
-typedef enum State { STATE_IDLE, STATE_ASKING, STATE_TOKEN, STATE_STORING, STATES } State;
+typedef enum State { STATE_IDLE, STATE_ASKING, STATE_STORING, STATES } State;
 
 _asserted_ static const bool moves[STATES][STATES] = {
         [STATE_IDLE] = { [STATE_ASKING] = true },
-        [STATE_ASKING] = { [STATE_TOKEN] = true, [STATE_STORING] = true, [STATE_IDLE] = true },
-        [STATE_TOKEN] = { [STATE_ASKING] = true, [STATE_IDLE] = true },
+        [STATE_ASKING] = { [STATE_STORING] = true, [STATE_IDLE] = true },
         [STATE_STORING] = { [STATE_ASKING] = true, [STATE_IDLE] = true },
 };
 
@@ -46,13 +42,12 @@ typedef struct HttpJson {
         const HttpJsonConfig *keys;
         Auth *auth;
         State state;
-        HttpRequest *request;
         LoopWatch *go_on; /* defer: only after stored() is it known whether the data is stored and there is room */
         bool held, checking;
         uint64_t ticket;
         const char **urls;
         size_t n_urls;
-        char (*tags)[TAG_MAX]; /* ETag of each URL's last answer; "": none */
+        char (*tags)[sizeof(MATCH) + TAG_MAX]; /* a header with the ETag of each URL's last answer; "": none */
         int64_t cursor;
         int64_t set;          /* clock_wall() - clock_now() at the last window; 0: there was none */
         bool dated;           /* a server tells the time: the cursor follows its clock, not ours */
@@ -68,8 +63,6 @@ typedef struct HttpJson {
         Bytes first, next; /* URLs of the first page and of the next page */
         Bytes asked;       /* see http_json_note_page() */
         bool more;         /* there is a page after the one that is being stored */
-        bool again;        /* the request was refused once and is repeated with a new proof */
-        usec_t started;
         size_t readings, failed;
         size_t points;       /* in this window, known ones included */
         bool too_many;       /* more points in one window than the outbox remembers */
@@ -176,17 +169,18 @@ static void json_keep_tag(HttpJson *json, const HttpReply *reply) {
         const char *tag = http_reply_header(reply, "ETag");
 
         if (json->tags)
-                (void) snprintf(json->tags[json->index], TAG_MAX, "%s", tag && is_tag(tag) ? tag : "");
+                (void) snprintf(json->tags[json->index], sizeof(json->tags[0]), tag && is_tag(tag) ? MATCH "%s" : "%s",
+                        tag && is_tag(tag) ? tag : "");
 }
 
-static void json_take_document(HttpJson *json, const HttpReply *reply, Slice document) {
+static void json_take_document(HttpJson *json, const AuthReply *reply, Slice document) {
         ShapeOutcome outcome = {};
         int r;
 
         r = source_take(json->context.source, &json->keys->reading,
                 &(SourceDocument){ .text = document.data,
                         .size = document.size,
-                        .arrived = json_wall(json) - (clock_now() - json->started),
+                        .arrived = json_wall(json) - (clock_now() - reply->sent_at),
                         .repeats = json->keys->reading.once_per == SHAPE_MEASUREMENT,
                         .history = json->keys->since != NULL },
                 ++json->ticket, &outcome);
@@ -195,7 +189,7 @@ static void json_take_document(HttpJson *json, const HttpReply *reply, Slice doc
         json->readings += outcome.readings;
         json->points += outcome.readings;
         json->too_many = json->too_many || (json->keys->since && json->points > READING_SEEN_MAX);
-        json_keep_tag(json, reply);
+        json_keep_tag(json, reply->http);
         if (json->keys->since && shape_count(&json->keys->reading, document) > SHAPE_ITEMS_MAX)
                 json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
                         "answers with more than %d items at once, and the rest is missing: ask for less, by paging or "
@@ -225,7 +219,8 @@ static void json_compare_clocks(HttpJson *json, const HttpReply *reply) {
         json->clock_offset = off <= limit && off >= -limit ? 0 : off;
 }
 
-static void json_take(HttpJson *json, const HttpReply *reply) {
+static void json_take(HttpJson *json, const AuthReply *answered) {
+        const HttpReply *reply = answered->http;
         HttpJsonAnswer answer;
 
         json_compare_clocks(json, reply);
@@ -233,7 +228,7 @@ static void json_take(HttpJson *json, const HttpReply *reply) {
         if (reply->status == 204 || (reply->status == 304 && json->tags && json->tags[json->index][0] != '\0'))
                 return;
         if (http_json_read(json->keys, reply, &answer))
-                json_take_document(json, reply, answer.document);
+                json_take_document(json, answered, answer.document);
         else {
                 if (answer.outcome == SOURCE_LIMITED)
                         json->limited = json->urls[json->index];
@@ -276,7 +271,7 @@ static int json_begin_url(HttpJson *json) {
         bytes_done(&json->next);
         bytes_cut(&json->asked, 0);
         json->pages = 0;
-        json->more = json->again = false;
+        json->more = false;
         r = http_json_expand(json->urls[json->index], &json->times, true, &json->first);
         if (r == 0)
                 r = bytes_append_text(&json->next, json->first.data);
@@ -336,7 +331,9 @@ static bool json_step(HttpJson *json) {
         return true;
 }
 
-static bool json_is_held(const HttpJson *json) {
+static bool json_is_held(const void *self) {
+        const HttpJson *json = self;
+
         return json->held || *json->context.retired;
 }
 
@@ -344,6 +341,13 @@ static void json_end_held(HttpJson *json) {
         json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
                 "was not asked for all: the outbox or the disk has no room for more. It is asked again");
         json_end(json);
+}
+
+/* `check` while a daemon has the tokens. */
+static void json_end_guest(HttpJson *json, const char *why) {
+        (void) snprintf(json->detail, sizeof(json->detail), "not asked: %s", why);
+        json_move(json, STATE_IDLE);
+        source_polled(json->context.source, &json->poll);
 }
 
 static void json_go_on(HttpJson *json) {
@@ -386,9 +390,8 @@ static void json_hold(void *self, bool hold) {
         ((HttpJson *) self)->held = hold;
 }
 
-/* The exchange makes the refresh token invalid: if its answer is lost, the user must sign in again. */
 static bool json_must_end(const void *self) {
-        return ((const HttpJson *) self)->state == STATE_TOKEN;
+        return auth_is_fetching(((const HttpJson *) self)->auth);
 }
 
 static void json_note_wait(HttpJson *json, const HttpReply *reply) {
@@ -404,21 +407,24 @@ static void json_note_wait(HttpJson *json, const HttpReply *reply) {
                 json->poll.not_before = until;
 }
 
-static void on_reply(void *userdata, HttpReply *reply) {
+static void on_reply(void *userdata, AuthReply *reply) {
         HttpJson *json = userdata;
 
-        json->request = NULL;
-        json->poll.http_status = reply->status;
-        if (!json->again && auth_reject(json->auth, reply->status)) {
-                json->again = true;
-                return json_ask(json);
+        if (reply->outcome == AUTH_STOPPED)
+                return json_end_held(json);
+        if (reply->outcome == AUTH_ANSWERED) {
+                json->poll.http_status = reply->http->status;
+                json->pages++;
+                json->more = false;
+                json_note_wait(json, reply->http);
+                json_take(json, reply);
+                return json_store(json);
         }
-        json->again = false;
-        json->pages++;
-        json->more = false;
-        json_note_wait(json, reply);
-        json_take(json, reply);
-        json_store(json);
+        if (reply->error == -ENOKEY)
+                return json_end_guest(json, reply->detail);
+        json_fail(json, reply->outcome == AUTH_REFUSED ? SOURCE_REFUSED : SOURCE_UNREACHABLE, reply->cause,
+                "is not asked: %s", reply->detail);
+        json_end(json);
 }
 
 static bool has_header(const ConfigMap *headers, const char *name) {
@@ -428,128 +434,31 @@ static bool has_header(const ConfigMap *headers, const char *name) {
         return false;
 }
 
-typedef struct Headers {
-        const char *lines[HEADERS_MAX + 1];
-        char *own[HEADERS_MAX];
-        size_t n, n_own;
-        const char *content_type;
-} Headers;
-
-static void headers_done(Headers *headers) {
-        for (size_t i = 0; i < headers->n_own; i++)
-                free(headers->own[i]);
-}
-
-static int headers_add(Headers *headers, const char *name, const char *value) {
-        char *line;
-
-        assert(headers->n < HEADERS_MAX);
-        if (text_format(&line, "%s: %s", name, value) < 0)
-                return -ENOMEM;
-        headers->own[headers->n_own++] = line;
-        headers->lines[headers->n++] = line;
-        return 0;
-}
-
-static int json_make_headers(const HttpJson *json, const AuthProof *proof, Headers *headers) {
-        const ConfigMap *map = &json->keys->headers;
-        int r = 0;
-
-        for (size_t i = 0; proof->headers[i]; i++)
-                headers->lines[headers->n++] = proof->headers[i];
-        if (!has_header(map, "Accept"))
-                r = headers_add(headers, "Accept", "application/json");
-        if (r == 0 && json->tags && json->tags[json->index][0] != '\0')
-                r = headers_add(headers, "If-None-Match", json->tags[json->index]);
-        for (size_t i = 0; i < map->n && r == 0; i++)
-                if (strcasecmp(map->items[i].name, "Content-Type") == 0)
-                        headers->content_type = map->items[i].values[0];
-                else
-                        r = headers_add(headers, map->items[i].name, map->items[i].values[0]);
-        return r;
-}
-
-static int json_send(HttpJson *json, const AuthProof *proof) {
-        _cleanup_(headers_done) Headers headers = {};
-        HttpSpec spec = {
-                .method = json->keys->method == 0 ? "GET" : "POST",
-                .url = proof->url,
-                .ca_file = json->keys->ca_file,
-                .certificate_file = json->keys->tls.certificate_file,
-                .key_file = json->keys->tls.key_file,
-                .headers = headers.lines,
-                .timeout = REQUEST_TIMEOUT_USEC,
-                .max_reply = HTTP_JSON_REPLY_MAX,
-        };
-        int r;
-
-        r = json_make_headers(json, proof, &headers);
-        spec.content_type = headers.content_type;
-        if (r == 0 && json->keys->body)
-                r = http_json_expand(json->keys->body, &json->times, false, &spec.body);
-        json->started = clock_now();
-        if (r == 0)
-                r = http_start(json->context.means.http, &spec, on_reply, json, &json->request);
-        bytes_done(&spec.body);
-        return r;
-}
-
-static void json_give_up(HttpJson *json, int error) {
-        json_fail(json, SOURCE_UNREACHABLE, error == -EINVAL ? CAUSE_OTHER : cause_of_disk(error), "is not asked: %s",
-                auth_words(json->auth, error));
-        json_end(json);
-}
-
-static void on_token(void *userdata, AuthOutcome outcome, Cause cause, const char *detail) {
-        HttpJson *json = userdata;
-
-        json_move(json, STATE_ASKING);
-        if (outcome == AUTH_FETCHED)
-                return json_is_held(json) ? json_end_held(json) : json_ask(json);
-        json_fail(
-                json, outcome == AUTH_REFUSED ? SOURCE_REFUSED : SOURCE_UNREACHABLE, cause, "is not asked: %s", detail);
-        json_end(json);
-}
-
-/* `check` fetches no token while a daemon may fetch one too: one of the two tokens would become invalid. It also
- * fetches none as another user than the daemon's, who could not read the new file in state_dir. */
-static bool json_may_fetch(const HttpJson *json) {
-        _cleanup_close_ int fd = -1;
-        struct stat st;
-
-        if (!json->checking)
-                return true;
-        return stat(json->context.means.state_dir, &st) == 0 && st.st_uid == geteuid() &&
-               service_lock(json->context.means.state_dir, &fd) == SERVICE_LOCKED;
-}
-
-static void json_fetch_token(HttpJson *json) {
-        int r;
-
-        if (!json_may_fetch(json)) {
-                json->poll.detail = "not asked: there is no access token now, and only the daemon may fetch one";
-                json_move(json, STATE_IDLE);
-                return source_polled(json->context.source, &json->poll);
-        }
-        r = auth_fetch(json->auth, on_token, json);
-        if (r < 0)
-                return json_give_up(json, r);
-        json_move(json, STATE_TOKEN);
-}
-
 static void json_ask(HttpJson *json) {
-        AuthProof proof = {};
-        int r;
+        const HttpJsonConfig *keys = json->keys;
+        AuthCall call = {
+                .http = { .method = keys->method == 0 ? "GET" : "POST",
+                        .url = json->next.data,
+                        .ca_file = keys->ca_file,
+                        .certificate_file = keys->tls.certificate_file,
+                        .key_file = keys->tls.key_file,
+                        .timeout = REQUEST_TIMEOUT_USEC,
+                        .max_reply = HTTP_JSON_REPLY_MAX },
+                .clock_offset = json->clock_offset,
+                .guest = json->checking,
+                .stops = json_is_held,
+                .done = on_reply,
+                .userdata = json,
+        };
+        size_t n = 0;
 
-        assert(!json->request);
-        r = auth_prove(json->auth, json->next.data, json_wall(json), &proof);
-        if (r == AUTH_WAIT)
-                return json_fetch_token(json);
-        if (r == AUTH_READY)
-                r = json_send(json, &proof);
-        auth_proof_done(&proof);
-        if (r < 0)
-                json_give_up(json, r);
+        if (!has_header(&keys->headers, "Accept"))
+                call.headers[n++] = "Accept: application/json";
+        if (json->tags && json->tags[json->index][0] != '\0')
+                call.headers[n] = json->tags[json->index];
+        if (keys->body)
+                (void) http_json_expand(keys->body, &json->times, false, &call.http.body);
+        auth_start(json->auth, &call);
 }
 
 static int json_poll(void *self) {
@@ -585,7 +494,6 @@ static void *json_close(void *self) {
 
         if (!json)
                 return NULL;
-        json->request = http_cancel(json->request);
         json->auth = auth_free(json->auth);
         loop_drop(json->go_on);
         bytes_done(&json->first);
@@ -621,7 +529,7 @@ static int json_make_urls(HttpJson *json) {
         for (size_t i = 0; i < json->n_urls; i++)
                 tags &= !mentions_time(json->urls[i]);
         if (tags)
-                json->tags = calloc(n, TAG_MAX);
+                json->tags = calloc(n, sizeof(json->tags[0]));
         return tags && !json->tags ? -ENOMEM : 0;
 }
 
@@ -629,6 +537,7 @@ static int json_make_auth(HttpJson *json) {
         AuthSpec spec = auth_config_spec(&json->keys->auth);
 
         spec.ca_file = json->keys->ca_file;
+        spec.headers = &json->keys->headers;
         spec.state_dir = json->context.means.state_dir;
         spec.state_name = json->context.config->name;
         return auth_new(&(AuthHost){ .http = json->context.means.http, .secrets = json->context.means.secrets }, &spec,

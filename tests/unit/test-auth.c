@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "auth.h"
+#include "lib/service.h"
 
 #define WALL (UINT64_C(1700000000) * USEC_PER_SEC)
 
@@ -17,9 +18,12 @@ typedef struct AuthFixture {
         unsigned n;
         const char *reply;
         int status;
+        /* the call */
+        bool guest;
         /* the answer */
         bool done;
         AuthOutcome outcome;
+        int error;
         Cause cause;
         char detail[600];
 } AuthFixture;
@@ -141,20 +145,36 @@ static void test_switchbot(void **state) {
         auth_proof_done(&proof);
 }
 
-static void on_fetched(void *userdata, AuthOutcome outcome, Cause cause, const char *detail) {
+static bool stops(const void *userdata) {
+        return true;
+}
+
+static void on_done(void *userdata, AuthReply *reply) {
         AuthFixture *a = userdata;
 
         assert_false(a->done);
+        assert_null(reply->http);
         a->done = true;
-        a->outcome = outcome;
-        a->cause = cause;
-        (void) snprintf(a->detail, sizeof(a->detail), "%s", detail);
+        a->outcome = reply->outcome;
+        a->error = reply->error;
+        a->cause = reply->cause;
+        (void) snprintf(a->detail, sizeof(a->detail), "%s", reply->detail ?: "");
 }
 
-static void fetch(AuthFixture *a, Auth *auth) {
+static void begin(AuthFixture *a, Auth *auth) {
+        const AuthCall call = { .http = { .method = "GET", .url = "https://a/" },
+                .guest = a->guest,
+                .stops = stops,
+                .done = on_done,
+                .userdata = a };
+
         a->done = false;
-        assert_int_equal(auth_fetch(auth, on_fetched, a), 0);
-        assert_int_equal(auth_fetch(auth, on_fetched, a), -EBUSY);
+        auth_start(auth, &call);
+}
+
+/* Fetches a token, and sends nothing with it: AUTH_STOPPED. */
+static void fetch(AuthFixture *a, Auth *auth) {
+        begin(a, auth);
         while (!a->done)
                 assert_true(loop_turn(a->f.event, UINT64_MAX) >= 0);
 }
@@ -200,7 +220,7 @@ static void test_refresh_token_rotates(void **state) {
         assert_waits(auth);
         a->reply = "{\"access_token\":\"access-1\",\"expires_in\":10800,\"refresh_token\":\"refresh-1\"}";
         fetch(a, auth);
-        assert_int_equal(a->outcome, AUTH_FETCHED);
+        assert_int_equal(a->outcome, AUTH_STOPPED);
         assert_string_equal(a->bodies[0],
                 "grant_type=refresh_token&refresh_token=seed-0&client_id=me&client_secret=client%20secret&scope=read_station");
         assert_bearer(auth, "Authorization: Bearer access-1");
@@ -250,7 +270,7 @@ static void test_client_credentials(void **state) {
 
         a->reply = "{\"access_token\":\"x\",\"expires_in\":\"3600\"}";
         fetch(a, auth);
-        assert_int_equal(a->outcome, AUTH_FETCHED);
+        assert_int_equal(a->outcome, AUTH_STOPPED);
         assert_string_equal(a->bodies[0],
                 "grant_type=client_credentials&client_id=me&client_secret=client%20secret&scope=read_station");
         assert_bearer(auth, "Authorization: Bearer x");
@@ -336,7 +356,6 @@ static void test_refused(void **state) {
 static void test_disk_refuses(void **state) {
         AuthFixture *a = *state;
         Auth *auth = oauth(a, "seed");
-        AuthProof proof = {};
         char path[128];
 
         (void) snprintf(path, sizeof(path), "%s/oauth2-home.json.new", a->directory);
@@ -346,8 +365,10 @@ static void test_disk_refuses(void **state) {
         assert_int_equal(a->outcome, AUTH_UNREACHABLE);
         assert_non_null(strstr(a->detail, "cannot be kept"));
         assert_int_equal(a->cause, CAUSE_DISK);
-        assert_int_equal(auth_prove(auth, "https://a/", clock_wall(), &proof), -EISDIR);
-        assert_non_null(strstr(auth_words(auth, -EISDIR), "do not stop sensorqd"));
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_FAILED);
+        assert_int_equal(a->error, -EISDIR);
+        assert_non_null(strstr(a->detail, "do not stop sensorqd"));
         assert_int_equal(rmdir(path), 0);
         assert_bearer(auth, "Authorization: Bearer access-1");
         assert_int_equal(a->n, 1);
@@ -430,10 +451,37 @@ static void test_dropped_while_fetching(void **state) {
         Auth *auth = oauth(a, "seed");
 
         a->reply = "{}";
-        a->done = false;
-        assert_int_equal(auth_fetch(auth, on_fetched, a), 0);
+        begin(a, auth);
+        assert_true(auth_is_fetching(auth));
         auth_free(auth);
         assert_false(a->done);
+}
+
+/* While a daemon runs, a verb uses up no refresh token: the daemon would go on with the old one. */
+static void test_guest(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed"), *harmless = oauth(a, NULL);
+        char path[128];
+        int fd;
+
+        a->guest = true;
+        a->reply = "{\"access_token\":\"x\",\"expires_in\":10800,\"refresh_token\":\"refresh-1\"}";
+        assert_int_equal(service_lock(a->directory, &fd), SERVICE_LOCKED);
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_FAILED);
+        assert_int_equal(a->error, -ENOKEY);
+        assert_non_null(strstr(a->detail, "only the daemon may fetch one"));
+        assert_int_equal(a->n, 0);
+        fetch(a, harmless); /* there is none to be used up */
+        assert_int_equal(a->outcome, AUTH_STOPPED);
+        close(fd);
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_STOPPED);
+        assert_int_equal(a->n, 2);
+        auth_free(harmless);
+        auth_free(auth);
+        (void) snprintf(path, sizeof(path), "%s/lock", a->directory);
+        assert_int_equal(unlink(path), 0);
 }
 
 int main(void) {
@@ -453,6 +501,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_token_of_two_lines, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_damaged_state, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_fetching, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_guest, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("auth", tests, NULL, NULL);
