@@ -111,7 +111,6 @@ static int send_next(Ack *ack) {
         Range range = ack->ranges[--ack->n_ranges];
         ClientSpec spec = {
                 .method = "POST",
-                .resource = ack->spec.subscription,
                 .verb = ack->spec.deadline_sec < 0 ? ":acknowledge" : ":modifyAckDeadline",
                 .timeout = ack->spec.timeout,
                 .max_reply = CLIENT_REPLY_MAX,
@@ -124,7 +123,7 @@ static int send_next(Ack *ack) {
                 push(ack, range.start + taken, range.n - taken);
                 ack->sent = (Range){ range.start, taken };
                 ack->requests++;
-                r = client_call(ack->spec.client, &spec, on_answer, ack, &ack->call);
+                r = subscription_call(ack->spec.subscription, &spec, on_answer, ack, &ack->call);
         }
         bytes_done(&spec.body);
         return r;
@@ -160,4 +159,19 @@ Ack *ack_cancel(Ack *ack) {
         if (ack && ack->ended) /* called from inside its own callback */
                 return NULL;
         return ack_free(ack);
+}
+
+void ack_report(const AckResult *result, Subscription *subscription, SubscriptionCause cause) {
+        static const ClientReply lapsed = { .outcome = CLIENT_INVALID,
+                .cause = CAUSE_INVALID,
+                .detail = "Pub/Sub calls every ack id of a batch invalid or lapsed" };
+        const ClientReply *reply = result->reply;
+        size_t lost = 0;
+
+        for (size_t i = 0; i < result->n; i++)
+                lost += result->outcomes[i] == WIRE_ACK_LOST;
+        if (reply->outcome == CLIENT_OK && lost < result->n)
+                subscription_mend(subscription, cause);
+        else
+                subscription_fail(subscription, cause, reply->outcome == CLIENT_OK ? &lapsed : reply, 0);
 }

@@ -6,8 +6,8 @@
  * try again. */
 
 #include "lib/bytes.h"
-#include "pubsub/client.h"
 #include "pubsub/wire.h"
+#include "subscribe/subscription.h"
 
 typedef struct Ack Ack;
 
@@ -25,17 +25,18 @@ typedef struct AckResult {
 typedef void (*AckDone)(void *userdata, const AckResult *result);
 
 typedef struct AckSpec {
-        Client *client;           /* borrowed */
-        const char *subscription; /* borrowed */
-        const Slice *ids;         /* the array is copied; the texts are borrowed until the end */
-        size_t n;                 /* > 0 */
-        int deadline_sec;         /* or ACK_FOREVER, ACK_RELEASE */
-        usec_t timeout;           /* of each request */
-        AckDone done;             /* called once from the loop, never from inside ack_start(); then the run is freed */
+        Subscription *subscription; /* borrowed */
+        const Slice *ids;           /* the array is copied; the texts are borrowed until the end */
+        size_t n;                   /* > 0 */
+        int deadline_sec;           /* or ACK_FOREVER, ACK_RELEASE */
+        usec_t timeout;             /* of each request */
+        AckDone done; /* called once from the loop, never from inside ack_start(); then the run is freed */
         void *userdata;
 } AckSpec;
 
 /* Begins a run. -ENOMEM, or the errors of client_call(). */
 int ack_start(const AckSpec *spec, Ack **ret);
+/* Tells the subscription whether the run succeeded, as far as its *cause* goes. */
+void ack_report(const AckResult *result, Subscription *subscription, SubscriptionCause cause);
 /* Drops a request under way, which may have been carried out. */
 Ack *ack_cancel(Ack *ack);

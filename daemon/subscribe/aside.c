@@ -17,7 +17,7 @@ typedef struct Item {
 } Item;
 
 struct Aside {
-        const HeldHost *host;
+        HeldHost *host;
         Item *items[ASIDE_MESSAGES_MAX];
         size_t n, bytes;
         Item *tried[ASIDE_TRY_MAX]; /* in the order of the batch that is out */
@@ -37,7 +37,7 @@ static Item *item_free(Item *item) {
         return NULL;
 }
 
-int aside_new(const HeldHost *host, Aside **ret) {
+int aside_new(HeldHost *host, Aside **ret) {
         Aside *aside = calloc(1, sizeof(Aside));
 
         if (!aside)
@@ -64,10 +64,6 @@ static Suspicion *suspicion_of(const Item *item) {
         return &item->copy->suspicions[0];
 }
 
-static void on_lapsed(void *userdata) {
-        /* never: these rules have no max_hold */
-}
-
 static Slice *list_ids(const Aside *aside) {
         Slice *ids = calloc(aside->n + 1, sizeof(Slice));
 
@@ -81,13 +77,9 @@ static Slice *list_ids(const Aside *aside) {
 static void renew_more(Aside *aside) {
         const HeldHost *host = aside->host;
         _cleanup_free_ Slice *ids = list_ids(aside);
-        const LeaseSpec spec = { .client = host->client,
-                .subscription = host->subscription,
-                .rules = &host->endless,
-                .ids = ids,
-                .n = aside->n,
-                .callbacks = {
-                        .on_lapsed = on_lapsed, .on_result = host->on_lease_result, .userdata = host->userdata } };
+        const LeaseSpec spec = {
+                .subscription = host->subscription, .rules = &host->endless, .ids = ids, .n = aside->n
+        };
         int r = -ENOMEM;
 
         if (ids && aside->lease)
@@ -96,7 +88,8 @@ static void renew_more(Aside *aside) {
                 r = lease_new(host->loop, &spec, &aside->lease);
         aside->unlisted = r < 0;
         if (r < 0)
-                log_debug("%s: no memory to renew the leases of messages that wait aside", host->subscription);
+                log_debug("%s: no memory to renew the leases of messages that wait aside",
+                        subscription_name(host->subscription));
 }
 
 /* Gives the lease the remaining ids after messages were removed: the texts of the other ids are freed, and a renewal
@@ -252,8 +245,7 @@ void aside_release(Aside *aside, void (*done)(void *userdata), void *userdata) {
         aside->released = done;
         aside->userdata = userdata;
         ids = list_ids(aside);
-        spec = (AckSpec){ .client = host->client,
-                .subscription = host->subscription,
+        spec = (AckSpec){ .subscription = host->subscription,
                 .ids = ids,
                 .n = aside->n,
                 .deadline_sec = ACK_RELEASE,

@@ -19,7 +19,7 @@ typedef struct AsideStatus {
 } AsideStatus;
 
 /* *host* is borrowed. */
-int aside_new(const HeldHost *host, Aside **ret);
+int aside_new(HeldHost *host, Aside **ret);
 /* Gives nothing back: the leases run out by themselves. */
 Aside *aside_free(Aside *aside);
 

@@ -22,7 +22,7 @@ _asserted_ static const bool moves[HELD_DONE + 1][HELD_DONE + 1] = {
 };
 
 struct Held {
-        const HeldHost *host;
+        HeldHost *host;
         HeldState state;
         Batch *batch; /* the sink owns it while WRITING: it must not be read then */
         size_t n, bytes;
@@ -50,22 +50,32 @@ static void held_end(Held *held) {
         held->host->on_done(held->host->userdata, held);
 }
 
+/* Messages will be delivered again: unsettled ones with *oldest*, their oldest publish time; or settled ones that could
+ * not be acknowledged, with 0. */
+static void held_leave(HeldHost *host, usec_t oldest) {
+        host->left = true;
+        clock_keep_oldest(&host->oldest_left, oldest);
+        if (host->stopping)
+                host->released_at = clock_now();
+}
+
 /* ---- lease ---- */
 
-void held_log_left(const char *subscription, size_t n, usec_t max_hold) {
+void held_log_left(const HeldHost *host, size_t n) {
+        const char *subscription = subscription_name(host->subscription);
         char span[CLOCK_SPAN_SIZE];
 
         log_event(LOG_WARNING, EVENT_LEASE_LAPSED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
                 "%s: %zu %s held for %s without being stored, and left to Pub/Sub, which keeps all that "
                 "nobody acknowledged, and delivers it again",
                 subscription, n, n == 1 ? "message was" : "messages were",
-                clock_format_span(max_hold, span, sizeof(span)));
+                clock_format_span(host->rules.max_hold, span, sizeof(span)));
 }
 
 /* Scouts are not logged: while the remote refuses everything, which was logged, they lapse one after the other. */
 static void held_log_lapse(const Held *held) {
         if (!held->scout)
-                held_log_left(held->host->subscription, held->n, held->host->rules.max_hold);
+                held_log_left(held->host, held->n);
 }
 
 static void on_lapsed(void *userdata) {
@@ -74,19 +84,13 @@ static void on_lapsed(void *userdata) {
         held->lapsed = true;
         if (held->state == HELD_WRITING) { /* messages that the sink still stores are acknowledged late */
                 held_log_lapse(held);
-                return held->host->on_lapsed(held->host->userdata, held->batch);
+                return sink_let_go(held->host->sink, held->batch);
         }
         if (held->state != HELD_WAITING && held->state != HELD_SUSPECT)
                 return; /* the last granted time is long enough to acknowledge */
         held_log_lapse(held);
-        held->host->on_left(held->host->userdata, held->n, held->oldest);
+        held_leave(held->host, held->oldest);
         held_end(held);
-}
-
-static void on_lease_result(void *userdata, const AckResult *result) {
-        Held *held = userdata;
-
-        held->host->on_lease_result(held->host->userdata, result);
 }
 
 /* ---- acknowledge, release ---- */
@@ -119,8 +123,7 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
 
         if (n == 0)
                 return;
-        r = ack_start(&(AckSpec){ .client = held->host->client,
-                              .subscription = held->host->subscription,
+        r = ack_start(&(AckSpec){ .subscription = held->host->subscription,
                               .ids = ids,
                               .n = n,
                               .deadline_sec = ACK_RELEASE,
@@ -130,15 +133,15 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
                 &held->release);
         if (r < 0)
                 log_debug("%s: cannot release %zu messages: they come back after their ack deadline",
-                        held->host->subscription, n);
+                        subscription_name(held->host->subscription), n);
 }
 
 static void held_acknowledge(void *userdata);
 
 static void held_give_up_acks(Held *held) {
-        held->host->on_left(held->host->userdata, held->n_ids, 0);
+        held_leave(held->host, 0);
         log_debug("%s: %zu acknowledgements given up: the messages come back and are found to be stored",
-                held->host->subscription, held->n_ids);
+                subscription_name(held->host->subscription), held->n_ids);
         held->n_ids = 0;
         held->acked = true;
         held_end_if_idle(held);
@@ -187,10 +190,12 @@ static void on_acknowledged(void *userdata, const AckResult *result) {
         }
         held->unsure = result->reply->outcome == CLIENT_UNSURE || result->reply->outcome == CLIENT_RETRY;
         if (done > 0)
-                held->host->on_acknowledged(held->host->userdata, done);
+                held->host->last_ack = clock_wall();
+        held->host->acknowledged += done;
         if (lost > 0)
-                held->host->on_left(held->host->userdata, lost, 0);
-        held->host->on_ack_result(held->host->userdata, &settled);
+                held_leave(held->host, 0);
+        ack_report(&settled, held->host->subscription, SUBSCRIPTION_ACK);
+        held->host->on_change(held->host->userdata);
         if (held->n_ids > 0) {
                 lease_narrow(held->lease, held->ids, held->n_ids);
                 return held_retry_later(held, result->reply->retry_after);
@@ -203,8 +208,7 @@ static void held_acknowledge(void *userdata) {
         Held *held = userdata;
         int r;
 
-        r = ack_start(&(AckSpec){ .client = held->host->client,
-                              .subscription = held->host->subscription,
+        r = ack_start(&(AckSpec){ .subscription = held->host->subscription,
                               .ids = held->ids,
                               .n = held->n_ids,
                               .deadline_sec = ACK_FOREVER,
@@ -234,7 +238,7 @@ void held_settled(Held *held) {
         left = held->ids + held->n_ids;
         n_left = collect_ids(held->batch, false, left);
         if (n_left > 0)
-                held->host->on_left(held->host->userdata, n_left, held->oldest);
+                held_leave(held->host, held->oldest);
         held->acked = held->n_ids == 0;
         if (held->acked && !held->host->stopping)
                 return held_end(held);
@@ -264,18 +268,18 @@ void held_release(Held *held) {
         assert(held->state == HELD_WAITING || held->state == HELD_SUSPECT);
         held_move(held, HELD_RELEASING);
         held->lease = lease_free(held->lease);
-        held->host->on_left(held->host->userdata, held->n, held->oldest);
+        held_leave(held->host, held->oldest);
         held_start_release(held, held->ids, collect_ids(held->batch, false, held->ids));
         held_end_if_idle(held);
 }
 
 /* ---- the sink ---- */
 
-int held_write(Held *held, Sink *sink) {
+int held_write(Held *held) {
         int r;
 
         held_move(held, HELD_WRITING); /* first, since the sink may settle it before sink_write() returns */
-        r = sink_write(sink, held->batch);
+        r = sink_write(held->host->sink, held->batch);
         if (r == SINK_WRITE_STARTED)
                 return r;
         held_move(held, HELD_WAITING);
@@ -293,19 +297,19 @@ static const LeaseRules *held_rules(const HeldHost *host, const Batch *batch) {
 
 static int held_lease(Held *held, HeldState state, usec_t granted) {
         const HeldHost *host = held->host;
-        const LeaseSpec spec = { .client = host->client,
-                .subscription = host->subscription,
+        const LeaseSpec spec = { .subscription = host->subscription,
                 .rules = held_rules(host, held->batch),
                 .ids = held->ids,
                 .n = collect_ids(held->batch, state == HELD_ACKING, held->ids),
                 .received = held->batch->received,
                 .granted = granted,
-                .callbacks = { .on_lapsed = on_lapsed, .on_result = on_lease_result, .userdata = held } };
+                .on_lapsed = on_lapsed,
+                .userdata = held };
 
         return lease_new(host->loop, &spec, &held->lease);
 }
 
-int held_new(const HeldHost *host, Batch *batch, HeldState state, Held **ret) {
+int held_new(HeldHost *host, Batch *batch, HeldState state, Held **ret) {
         _cleanup_(held_freep) Held *held = NULL;
         usec_t granted = state == HELD_SUSPECT ? 0 : state == HELD_ACKING ? clock_now() : batch->received;
         int r;

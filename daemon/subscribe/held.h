@@ -26,28 +26,28 @@ typedef struct Held Held;
 
 typedef enum HeldState { HELD_WAITING, HELD_SUSPECT, HELD_WRITING, HELD_ACKING, HELD_RELEASING, HELD_DONE } HeldState;
 
-/* Shared by all batches of a subscriber; borrowed. */
+/* Shared by all batches of a subscriber, which add to its figures; borrowed. */
 typedef struct HeldHost {
         Loop *loop;
-        Client *client;
-        const char *subscription;
+        Subscription *subscription;
+        Sink *sink;
         LeaseRules rules;
         LeaseRules endless; /* without max_hold: for scouts whose deliveries are counted, and for messages aside */
         bool stopping;
-        void (*on_acknowledged)(void *userdata, size_t n);                /* *n* messages were acknowledged */
-        void (*on_ack_result)(void *userdata, const AckResult *result);   /* after each run of acknowledge */
-        void (*on_lease_result)(void *userdata, const AckResult *result); /* after each renewal */
-        /* *n* messages will be delivered again: unsettled ones with *oldest*, their oldest publish time; or settled
-         * ones that could not be acknowledged, with 0 */
-        void (*on_left)(void *userdata, size_t n, usec_t oldest);
-        void (*on_lapsed)(void *userdata, Batch *batch); /* max_hold is over while the sink has the batch */
-        void (*on_done)(void *userdata, Held *held);     /* the owner frees *held*, in the callback or later */
+        void (*on_change)(void *userdata);           /* something below has changed; may only take a note */
+        void (*on_done)(void *userdata, Held *held); /* the owner frees *held*, in the callback or later */
         void *userdata;
+        /* what became of the messages: */
+        usec_t last_ack; /* clock_wall() */
+        uint64_t acknowledged;
+        bool left;          /* some were left to Pub/Sub, which delivers them again */
+        usec_t oldest_left; /* publish time of the oldest of those that were not stored; 0: none */
+        usec_t released_at; /* stopping: clock_now() when some were last given back; 0: none was */
 } HeldHost;
 
 /* Takes *batch* on success. *state* is WAITING, SUSPECT, or ACKING for a batch that the sink has settled already: then
  * call held_settled() next. */
-int held_new(const HeldHost *host, Batch *batch, HeldState state, Held **ret);
+int held_new(HeldHost *host, Batch *batch, HeldState state, Held **ret);
 /* Drops requests under way. A batch that is in the sink stays the sink's. */
 Held *held_free(Held *held);
 CLEANUP_DEFINE(Held, held_free)
@@ -68,7 +68,7 @@ size_t held_bytes(const Held *held);
 usec_t held_oldest(const Held *held);
 
 /* Offers the batch to the sink: SINK_WRITE_STARTED; or SINK_WRITE_BUSY, and it goes on waiting. */
-int held_write(Held *held, Sink *sink);
+int held_write(Held *held);
 /* The sink gave the batch back. Settled messages are acknowledged; PENDING, SUSPECT and UNKEPT ones will be delivered
  * again. But a batch in which all are still PENDING waits again, unless its lease is over or the subscriber stops. May
  * call on_done before it returns. */
@@ -78,4 +78,4 @@ void held_narrow(Held *held);
 /* Gives a WAITING or SUSPECT batch back to Pub/Sub. */
 void held_release(Held *held);
 /* Logs that max_hold is over for *n* messages of a batch or of those aside. */
-void held_log_left(const char *subscription, size_t n, usec_t max_hold);
+void held_log_left(const HeldHost *host, size_t n);

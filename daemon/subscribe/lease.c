@@ -19,10 +19,7 @@ _asserted_ static const bool moves[LAPSED + 1][LAPSED + 1] = {
 };
 
 struct Lease {
-        Client *client;
-        const char *subscription;
-        const LeaseRules *rules;
-        LeaseCallbacks callbacks;
+        LeaseSpec spec; /* without ids */
         LeaseState state;
         Slice *ids;
         size_t n, n_allocated;
@@ -60,7 +57,7 @@ static void lease_move(Lease *lease, LeaseState state) {
 static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
         usec_t floor = usec_max(retry_after, LEASE_RETRY_MIN_USEC);
 
-        lease->backoff.max = usec_max(lease->rules->deadline / 4, LEASE_RETRY_MIN_USEC);
+        lease->backoff.max = usec_max(lease->spec.rules->deadline / 4, LEASE_RETRY_MIN_USEC);
         lease->times.retry_at = now + backoff_next_at_least(&lease->backoff, floor, loop_random());
 }
 
@@ -95,23 +92,22 @@ static void on_renewed(void *userdata, const AckResult *result) {
         }
         lease_drop_lost(lease, result);
         lease_move(lease, RESTING);
-        lease->callbacks.on_result(lease->callbacks.userdata, result);
+        ack_report(result, lease->spec.subscription, SUBSCRIPTION_LEASE);
         lease_advance(lease);
 }
 
 static void lease_renew(Lease *lease, usec_t now) {
-        usec_t quarter = lease->rules->deadline / 4;
+        usec_t quarter = lease->spec.rules->deadline / 4;
         int r;
 
         lease->narrowed = false;
         lease->added = 0;
         lease->asked = now; /* the service counts from a later moment, so this is on the safe side */
-        lease->asked_span = lease->rules->deadline;
-        r = ack_start(&(AckSpec){ .client = lease->client,
-                              .subscription = lease->subscription,
+        lease->asked_span = lease->spec.rules->deadline;
+        r = ack_start(&(AckSpec){ .subscription = lease->spec.subscription,
                               .ids = lease->ids,
                               .n = lease->n,
-                              .deadline_sec = (int) (lease->rules->deadline / USEC_PER_SEC),
+                              .deadline_sec = (int) (lease->spec.rules->deadline / USEC_PER_SEC),
                               .timeout = usec_max(quarter, LEASE_TIMEOUT_MIN_USEC),
                               .done = on_renewed,
                               .userdata = lease },
@@ -124,9 +120,9 @@ static void lease_renew(Lease *lease, usec_t now) {
 
 /* Does what is due. The lease may have been freed when this returns. */
 static void lease_advance(Lease *lease) {
-        usec_t now = clock_now(), at = 0, end = lease->times.received + lease->rules->max_hold;
+        usec_t now = clock_now(), at = 0, end = lease->times.received + lease->spec.rules->max_hold;
 
-        switch (lease_step(lease->rules, &lease->times, now, &at)) {
+        switch (lease_step(lease->spec.rules, &lease->times, now, &at)) {
         case LEASE_REST:
                 return loop_arm(lease->timer, at);
         case LEASE_RENEW:
@@ -137,7 +133,7 @@ static void lease_advance(Lease *lease) {
         case LEASE_LAPSE:
                 lease->renewal = ack_cancel(lease->renewal);
                 lease_move(lease, LAPSED);
-                return lease->callbacks.on_lapsed(lease->callbacks.userdata);
+                return lease->spec.on_lapsed(lease->spec.userdata);
         }
 }
 
@@ -156,10 +152,7 @@ int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
         lease = calloc(1, sizeof(Lease));
         if (!lease)
                 return -ENOMEM;
-        lease->client = spec->client;
-        lease->subscription = spec->subscription;
-        lease->rules = spec->rules;
-        lease->callbacks = spec->callbacks;
+        lease->spec = *spec;
         lease->times.received = spec->received;
         lease->times.granted = spec->granted;
         lease->times.span = spec->rules->deadline;
@@ -172,7 +165,7 @@ int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
         r = loop_add_timer(loop, LOOP_EXACT, on_timer, lease, &lease->timer);
         if (r < 0)
                 return r;
-        (void) lease_step(lease->rules, &lease->times, clock_now(), &first);
+        (void) lease_step(lease->spec.rules, &lease->times, clock_now(), &first);
         loop_arm(lease->timer, first);
         *ret = cleanup_steal(lease);
         return 0;
@@ -196,13 +189,13 @@ int lease_set(Lease *lease, const Slice *ids, size_t n) {
                 return r;
         lease_narrow(lease, ids, n);
         if (lease->added == 0)
-                lease->added = clock_now() + lease->rules->deadline / 8;
+                lease->added = clock_now() + lease->spec.rules->deadline / 8;
         if (lease->state != RESTING)
                 return 0;
-        if (renewal_of(lease->rules, &lease->times) > lease->added)
+        if (renewal_of(lease->spec.rules, &lease->times) > lease->added)
                 lease->times.retry_at = lease->added;
         loop_arm(lease->timer,
-                renewal_of(lease->rules,
+                renewal_of(lease->spec.rules,
                         &lease->times)); /* this may be in the past: nothing was renewed while all ids were lost */
         return 0;
 }

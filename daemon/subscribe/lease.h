@@ -41,22 +41,15 @@ LeaseStep lease_step(const LeaseRules *rules, const LeaseTimes *times, usec_t no
 
 typedef struct Lease Lease;
 
-typedef struct LeaseCallbacks {
-        void (*on_lapsed)(void *userdata); /* max_hold is over; called once. It may free the lease */
-        void (*on_result)(void *userdata,
-                const AckResult *result); /* after each renewal, to report failures. It must not free the lease */
-        void *userdata;
-} LeaseCallbacks;
-
 typedef struct LeaseSpec {
-        Client *client;           /* borrowed */
-        const char *subscription; /* borrowed */
-        const LeaseRules *rules;  /* borrowed */
-        const Slice *ids;         /* copied; their text is borrowed */
+        Subscription *subscription; /* borrowed; it is told whether renewals succeed */
+        const LeaseRules *rules;    /* borrowed */
+        const Slice *ids;           /* copied; their text is borrowed */
         size_t n;
         usec_t received; /* clock_now(): max_hold counts from here */
         usec_t granted;  /* clock_now() when the messages came or were last renewed; 0: renew at once */
-        LeaseCallbacks callbacks;
+        void (*on_lapsed)(void *userdata); /* max_hold is over; called once. It may free the lease */
+        void *userdata;
 } LeaseSpec;
 
 /* Starts a lease; renewals are sent from the loop. -ENOMEM. */

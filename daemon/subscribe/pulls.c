@@ -301,7 +301,6 @@ static void start(Pulls *p, bool scout, usec_t now) {
         Pull *pull = find_slot(p);
         ClientSpec spec = {
                 .method = "POST",
-                .resource = p->options.config->subscription,
                 .verb = ":pull",
                 .timeout = p->options.timeout,
                 .max_reply = p->options.max_reply,
@@ -317,7 +316,7 @@ static void start(Pulls *p, bool scout, usec_t now) {
                 .hangs = !p->options.once && !p->plan.asks };
         r = wire_put_pull(&spec.body, scout ? 1 : p->plan.max_messages, !pull->hangs);
         if (r >= 0)
-                r = client_call(p->options.client, &spec, on_pull, pull, &pull->call);
+                r = subscription_call(p->options.subscription, &spec, on_pull, pull, &pull->call);
         bytes_done(&spec.body);
         if (r < 0)
                 return pull_failed_here(pull, CLIENT_RETRY, strerror(-r));

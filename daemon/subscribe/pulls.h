@@ -85,9 +85,8 @@ bool pull_plan_too_large(PullPlan *plan);
 typedef struct Pulls Pulls;
 
 typedef struct PullsOptions {
-        Client *client;
         const SubscriptionConfig *config;
-        Subscription *subscription; /* it is told of failures */
+        Subscription *subscription; /* pulls from it, and tells it of failures */
         usec_t timeout;
         size_t max_reply;
         bool once;

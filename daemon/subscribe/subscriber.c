@@ -21,15 +21,12 @@
 #define ONCE_FAILURES 3 /* failed pulls in a row */
 
 struct Subscriber {
-        Loop *loop;
         const SubscriptionConfig *config;
         bool once, begun, stopping, closing;
         LoopWatch *change; /* calls on_change, never from inside a call into this module */
         LoopWatch *timer;  /* of the next subscriber_advance() */
 
-        Subscription *subscription;
         Pulls *pulls;
-        Sink *sink;
         bool takes;       /* sink_takes_batches(), as last seen */
         usec_t paused_at; /* clock_now() since when the sink takes no batches; 0: it does */
         usec_t scout_at;  /* clock_now() before which no scout is pulled */
@@ -40,26 +37,22 @@ struct Subscriber {
         size_t n_held;
         Aside *aside;
         bool aside_last, aside_refused; /* the last batch came from aside.h; the sink was busy */
-        bool left;                      /* some messages were left to Pub/Sub */
         bool emptied;                   /* the queue was seen empty */
-        usec_t oldest_left; /* publish time of the oldest message left; 0: none, or the queue was empty since */
-        usec_t released_at; /* stopping: clock_now() when a batch was last given back; 0: none was */
-
-        usec_t last_ack;
-        uint64_t acknowledged;
 };
 
 /* ---- what can be done now ---- */
 
 /* Announces a change of status. */
-static void subscriber_changed(Subscriber *s) {
+static void subscriber_changed(void *userdata) {
+        Subscriber *s = userdata;
+
         if (!s->closing)
                 loop_wake(s->change);
 }
 
 /* Notes when the sink goes away and comes back. */
 static void see_sink(Subscriber *s, usec_t now) {
-        bool takes = sink_takes_batches(s->sink), paused = !takes && (s->once || !sink_is_untried(s->sink));
+        bool takes = sink_takes_batches(s->host.sink), paused = !takes && (s->once || !sink_is_untried(s->host.sink));
 
         if (takes == s->takes && (takes || (paused && s->paused_at > 0)))
                 return;
@@ -91,13 +84,13 @@ static Held *find_waiting(const Subscriber *s) {
 static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         Batch *batch;
 
-        if (!s->takes || sink_is_busy(s->sink) || (flow && s->aside_last))
+        if (!s->takes || sink_is_busy(s->host.sink) || (flow && s->aside_last))
                 return false;
         batch = aside_try(s->aside, now);
         if (!batch)
                 return false;
         s->aside_last = true;
-        s->aside_refused = sink_write(s->sink, batch) != SINK_WRITE_STARTED;
+        s->aside_refused = sink_write(s->host.sink, batch) != SINK_WRITE_STARTED;
         if (!s->aside_refused)
                 return true;
         aside_note(s->aside, batch);
@@ -112,9 +105,9 @@ static bool hand_over(Subscriber *s, usec_t now) {
 
         for (;;) {
                 held = find_waiting(s);
-                if (try_aside(s, now, held != NULL) || !held || !(s->takes || sink_wants_scout(s->sink)))
+                if (try_aside(s, now, held != NULL) || !held || !(s->takes || sink_wants_scout(s->host.sink)))
                         return false;
-                s->aside_refused = held_write(held, s->sink) != SINK_WRITE_STARTED;
+                s->aside_refused = held_write(held) != SINK_WRITE_STARTED;
                 if (s->aside_refused)
                         return s->takes && !find_held(s, HELD_WRITING);
                 s->aside_last = false;
@@ -149,7 +142,7 @@ static PullLoad measure_load(const Subscriber *s) {
 /* Whether a single new message is to be pulled, to see whether the remote accepts it: normal pulls are stopped, or all
  * slots are kept. `once` has at most one scout at a time. */
 static bool wants_scout(const Subscriber *s) {
-        if (!sink_wants_scout(s->sink) && (!s->takes || count_held(s, HELD_SUSPECT) < s->config->pulls))
+        if (!sink_wants_scout(s->host.sink) && (!s->takes || count_held(s, HELD_SUSPECT) < s->config->pulls))
                 return false; /* as usual */
         return !(s->once && (!s->begun || s->n_held > 0)) && !find_waiting(s) &&
                count_held(s, HELD_ACKING) < PULL_PLAN_ACKING_MAX;
@@ -160,8 +153,8 @@ static void expire_aside(Subscriber *s, usec_t now) {
 
         if (n == 0)
                 return;
-        s->left = true;
-        held_log_left(s->config->subscription, n, s->config->max_hold);
+        s->host.left = true;
+        held_log_left(&s->host, n);
 }
 
 /* Moves messages of SUSPECT batches aside when there is room, so that their slots become free. */
@@ -199,7 +192,7 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
 }
 
 static usec_t next_due(const Subscriber *s, usec_t now) {
-        bool free = !s->aside_refused && !find_held(s, HELD_WRITING) && !sink_is_busy(s->sink);
+        bool free = !s->aside_refused && !find_held(s, HELD_WRITING) && !sink_is_busy(s->host.sink);
         usec_t next = s->takes ? aside_next(s->aside, free) : USEC_INFINITY;
         PullsStatus pulls;
 
@@ -273,9 +266,11 @@ static void on_pull_answer(void *userdata) {
         PullsStatus pulls;
 
         pulls_status(s->pulls, &pulls);
-        sink_heard(s->sink, pulls.failures > 0 ? SINK_NEWS_DEAF : pulls.idle ? SINK_NEWS_EMPTY : SINK_NEWS_ANSWERED);
+        sink_heard(s->host.sink, pulls.failures > 0 ? SINK_NEWS_DEAF
+                                 : pulls.idle       ? SINK_NEWS_EMPTY
+                                                    : SINK_NEWS_ANSWERED);
         if (s->takes && (pulls.hung ? s->n_held == 1 : s->n_held == 0 && pulls.idle)) {
-                s->oldest_left = 0; /* all messages of the queue are leased by somebody */
+                s->host.oldest_left = 0; /* all messages of the queue are leased by somebody */
                 s->emptied = true;
         }
         subscriber_go_on(s);
@@ -361,55 +356,11 @@ static void on_settled(void *userdata, Batch *batch) {
 static void on_sink_change(void *userdata) {
         Subscriber *s = userdata;
 
-        if (s->sink) /* NULL: called from inside open() */
+        if (s->host.sink) /* NULL: called from inside open() */
                 subscriber_go_on(s);
 }
 
 /* ---- what a batch reports ---- */
-
-static void on_acknowledged(void *userdata, size_t n) {
-        Subscriber *s = userdata;
-
-        s->acknowledged += n;
-        s->last_ack = clock_wall();
-}
-
-static void on_left(void *userdata, size_t n, usec_t oldest) {
-        Subscriber *s = userdata;
-
-        s->left = true;
-        clock_keep_oldest(&s->oldest_left, oldest);
-        if (s->stopping)
-                s->released_at = clock_now();
-}
-
-static void note_result(Subscriber *s, SubscriptionCause cause, const AckResult *result) {
-        static const ClientReply lapsed = { .outcome = CLIENT_INVALID,
-                .cause = CAUSE_INVALID,
-                .detail = "Pub/Sub calls every ack id of a batch invalid or lapsed" };
-        const ClientReply *reply = result->reply;
-        size_t lost = 0;
-
-        for (size_t i = 0; i < result->n; i++)
-                lost += result->outcomes[i] == WIRE_ACK_LOST;
-        if (reply->outcome == CLIENT_OK && lost < result->n)
-                subscription_mend(s->subscription, cause);
-        else
-                subscription_fail(s->subscription, cause, reply->outcome == CLIENT_OK ? &lapsed : reply, 0);
-        subscriber_changed(s);
-}
-
-static void on_ack_result(void *userdata, const AckResult *result) {
-        note_result(userdata, SUBSCRIPTION_ACK, result);
-}
-
-static void on_lease_result(void *userdata, const AckResult *result) {
-        note_result(userdata, SUBSCRIPTION_LEASE, result);
-}
-
-static void on_lapsed(void *userdata, Batch *batch) {
-        sink_let_go(((Subscriber *) userdata)->sink, batch);
-}
 
 static void on_done(void *userdata, Held *held) {
         Subscriber *s = userdata;
@@ -421,13 +372,13 @@ static void on_done(void *userdata, Held *held) {
                 s->n_held--;
                 break;
         }
-        if (s->released_at > 0)
-                s->released_at = clock_now(); /* Pub/Sub has answered only now */
+        if (s->host.released_at > 0)
+                s->host.released_at = clock_now(); /* Pub/Sub has answered only now */
         held_free(held);
         if (s->n_held == 0) { /* no batch is left whose acknowledgement could fail */
-                subscription_mend(s->subscription, SUBSCRIPTION_ACK);
+                subscription_mend(s->host.subscription, SUBSCRIPTION_ACK);
                 if (aside_is_empty(s->aside))
-                        subscription_mend(s->subscription, SUBSCRIPTION_LEASE);
+                        subscription_mend(s->host.subscription, SUBSCRIPTION_LEASE);
         }
         subscriber_go_on(s);
 }
@@ -436,7 +387,7 @@ static void on_subscription_change(void *userdata) {
         Subscriber *s = userdata;
         SubscriptionStatus status;
 
-        subscription_status(s->subscription, &status);
+        subscription_status(s->host.subscription, &status);
         s->host.rules.deadline =
                 (status.settings ? status.settings->deadline_sec : SUBSCRIBER_DEADLINE_UNKNOWN_SEC) * USEC_PER_SEC;
         s->host.endless.deadline = s->host.rules.deadline;
@@ -448,13 +399,13 @@ static void on_subscription_change(void *userdata) {
 static void on_aside_released(void *userdata) {
         Subscriber *s = userdata;
 
-        s->released_at = clock_now();
+        s->host.released_at = clock_now();
         subscriber_wind_up(s);
         subscriber_changed(s);
 }
 
 static void subscriber_wind_up(Subscriber *s) {
-        usec_t until = s->released_at > 0 ? s->released_at + LINGER_USEC : 0;
+        usec_t until = s->host.released_at > 0 ? s->host.released_at + LINGER_USEC : 0;
         PullsStatus pulls;
         Held *held;
 
@@ -479,10 +430,10 @@ void subscriber_stop(Subscriber *s) {
                 return;
         (void) subscriber_is_drained(s, &complete);
         s->stopping = s->host.stopping = true;
-        s->left = s->left || !aside_is_empty(s->aside);
-        subscription_rest(s->subscription);
+        s->host.left = s->host.left || !aside_is_empty(s->aside);
+        subscription_rest(s->host.subscription);
         pulls_stop(s->pulls);
-        sink_stop(s->sink, complete);
+        sink_stop(s->host.sink, complete);
         subscriber_wind_up(s);
         subscriber_changed(s);
 }
@@ -492,7 +443,7 @@ bool subscriber_is_stopped(const Subscriber *s) {
 
         pulls_status(s->pulls, &pulls);
         return s->stopping && s->n_held == 0 && aside_is_empty(s->aside) && pulls.in_flight == 0 &&
-               !sink_is_busy(s->sink);
+               !sink_is_busy(s->host.sink);
 }
 
 /* ---- once ---- */
@@ -518,37 +469,30 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
         *ret_complete = false;
         if (s->stopping || !s->begun || !pulls.empty || pulls.in_flight > 0 || s->n_held > count_held(s, HELD_SUSPECT))
                 return s->stopping || (cannot_go_on(s, &pulls) && (!s->takes || s->n_held == 0));
-        *ret_complete = !s->left && !pulls.skipped && s->n_held == 0 && aside_is_empty(s->aside);
+        *ret_complete = !s->host.left && !pulls.skipped && s->n_held == 0 && aside_is_empty(s->aside);
         return true; /* even if the sink has failed since */
 }
 
 /* ---- life ---- */
 
-static void init_host(Subscriber *s, Client *client) {
+static void init_host(Subscriber *s, Loop *loop) {
         s->host = (HeldHost){
-                .loop = s->loop,
-                .client = client,
-                .subscription = s->config->subscription,
+                .loop = loop,
                 .rules = { .deadline = SUBSCRIBER_DEADLINE_UNKNOWN_SEC * USEC_PER_SEC,
                         .max_hold = s->config->max_hold },
                 .endless = { .deadline = SUBSCRIBER_DEADLINE_UNKNOWN_SEC * USEC_PER_SEC,
                         .max_hold = LEASE_ENDLESS_USEC },
-                .on_acknowledged = on_acknowledged,
-                .on_ack_result = on_ack_result,
-                .on_lease_result = on_lease_result,
-                .on_left = on_left,
-                .on_lapsed = on_lapsed,
+                .on_change = subscriber_changed,
                 .on_done = on_done,
                 .userdata = s,
         };
 }
 
-static int make_pulls(Subscriber *s, Client *client) {
+static int make_pulls(Subscriber *s) {
         return pulls_new(
                 &(PullsOptions){
-                        .client = client,
                         .config = s->config,
-                        .subscription = s->subscription,
+                        .subscription = s->host.subscription,
                         /* pulls of `once` return at once */
                         .timeout = s->once ? CLIENT_TIMEOUT_USEC : SUBSCRIBER_PULL_TIMEOUT_USEC,
                         .max_reply = SUBSCRIBER_REPLY_MAX,
@@ -563,21 +507,21 @@ static int make_pulls(Subscriber *s, Client *client) {
 static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *options) {
         int r;
 
-        r = loop_add_timer(s->loop, LOOP_EXACT, subscriber_go_on, s, &s->timer);
+        r = loop_add_timer(s->host.loop, LOOP_EXACT, subscriber_go_on, s, &s->timer);
         if (r < 0)
                 return r;
-        r = loop_add_defer(s->loop, options->on_change, options->userdata, &s->change);
+        r = loop_add_defer(s->host.loop, options->on_change, options->userdata, &s->change);
         if (r < 0)
                 return r;
-        r = subscription_new(s->loop, client,
+        r = subscription_new(s->host.loop, client,
                 &(SubscriptionOptions){ s->config->subscription, on_subscription_change, s, options->once },
-                &s->subscription);
+                &s->host.subscription);
         if (r < 0)
                 return r;
         r = aside_new(&s->host, &s->aside);
         if (r < 0)
                 return r;
-        r = make_pulls(s, client);
+        r = make_pulls(s);
         if (r < 0)
                 return r;
         return sink_new(options->sink_type, options->config,
@@ -586,7 +530,7 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
                         .userdata = s,
                         .means = options->means,
                         .tap = options->tap },
-                &s->sink);
+                &s->host.sink);
 }
 
 int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber **ret) {
@@ -596,10 +540,9 @@ int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber 
         s = calloc(1, sizeof(Subscriber));
         if (!s)
                 return -ENOMEM;
-        s->loop = options->means.loop;
         s->config = options->config;
         s->once = options->once;
-        init_host(s, client);
+        init_host(s, options->means.loop);
         r = make_parts(s, client, options);
         if (r < 0)
                 return r;
@@ -616,8 +559,8 @@ Subscriber *subscriber_free(Subscriber *s) {
         while (s->n_held > 0)
                 held_free(s->held[--s->n_held]);
         s->aside = aside_free(s->aside);
-        s->sink = sink_free(s->sink);
-        s->subscription = subscription_free(s->subscription);
+        s->host.sink = sink_free(s->host.sink);
+        s->host.subscription = subscription_free(s->host.subscription);
         s->change = loop_drop(s->change);
         s->timer = loop_drop(s->timer);
         free(s);
@@ -641,23 +584,23 @@ static void measure_held(const Subscriber *s, SubscriberStatus *ret) {
         ret->unkept = aside.unkept;
         ret->unkept_since = aside.oldest_unkept;
         clock_keep_oldest(&ret->oldest_unsettled, aside.oldest);
-        clock_keep_oldest(&ret->oldest_unsettled, s->oldest_left);
+        clock_keep_oldest(&ret->oldest_unsettled, s->host.oldest_left);
 }
 
 void subscriber_refresh(Subscriber *s) {
         if (!s->stopping)
-                subscription_refresh(s->subscription);
+                subscription_refresh(s->host.subscription);
 }
 
 void subscriber_subscription(const Subscriber *s, SubscriptionStatus *ret) {
-        subscription_status(s->subscription, ret);
+        subscription_status(s->host.subscription, ret);
 }
 
 void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
         SubscriptionStatus subscription;
         PullsStatus pulls;
 
-        subscription_status(s->subscription, &subscription);
+        subscription_status(s->host.subscription, &subscription);
         pulls_status(s->pulls, &pulls);
         *ret = (SubscriberStatus){
                 .subscription = s->config->subscription,
@@ -665,19 +608,19 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
                 .missing = subscription.missing,
                 .failing_since = subscription.failing_since,
                 .last_pull = pulls.last,
-                .last_ack = s->last_ack,
+                .last_ack = s->host.last_ack,
                 .retry_at = subscription.failing && pulls.not_before > clock_now() ? pulls.not_before : 0,
                 .retention = subscription.settings ? subscription.settings->retention : 0,
                 .emptied = s->emptied,
                 .received = pulls.received,
-                .acknowledged = s->acknowledged,
+                .acknowledged = s->host.acknowledged,
                 .pulls = pulls.pulls,
                 .empty_pulls = pulls.empties,
                 .cause = subscription.cause,
                 .detail = subscription.detail,
         };
         measure_held(s, ret);
-        sink_status(s->sink, &ret->sink);
+        sink_status(s->host.sink, &ret->sink);
         ret->paused = !ret->sink.ready && !ret->sink.untried;
         ret->paused_since = ret->paused && s->paused_at > 0 ? clock_wall_of(s->paused_at) : 0;
 }

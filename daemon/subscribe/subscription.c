@@ -235,15 +235,19 @@ void subscription_fail(Subscription *s, SubscriptionCause cause, const ClientRep
                 subscription_gone(s);
         else if (cause == SUBSCRIPTION_PULL && strcmp(reply->error.status, "FAILED_PRECONDITION") == 0)
                 subscription_doubt(s);
+        s->on_change(s->userdata);
 }
 
 void subscription_mend(Subscription *s, SubscriptionCause cause) {
         char span[CLOCK_SPAN_SIZE];
 
+        if (!(s->failing & 1U << cause))
+                return;
         s->failing &= ~(1U << cause);
         if (s->failing == 0 && trouble_mend(&s->trouble, span))
                 log_event(LOG_NOTICE, EVENT_SUBSCRIPTION_RECOVERED, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->name }),
                         "%s: works again after %s", s->name, span);
+        s->on_change(s->userdata);
 }
 
 /* ---- reading the settings ---- */
@@ -333,15 +337,22 @@ static void on_reply(void *userdata, ClientReply *reply) {
         s->on_change(s->userdata);
 }
 
+int subscription_call(Subscription *s, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret) {
+        spec->resource = s->name;
+        return client_call(s->client, spec, done, userdata, ret);
+}
+
+const char *subscription_name(const Subscription *s) {
+        return s->name;
+}
+
 static void read_settings(void *userdata) {
         Subscription *s = userdata;
-        ClientSpec spec = {
-                .method = "GET", .resource = s->name, .timeout = CLIENT_TIMEOUT_USEC, .max_reply = CLIENT_REPLY_MAX
-        };
+        ClientSpec spec = { .method = "GET", .timeout = CLIENT_TIMEOUT_USEC, .max_reply = CLIENT_REPLY_MAX };
 
         if (s->call)
                 return;
-        if (client_call(s->client, &spec, on_reply, s, &s->call) < 0)
+        if (subscription_call(s, &spec, on_reply, s, &s->call) < 0)
                 loop_arm_in(s->timer, next_try(s, 0));
 }
 
@@ -353,15 +364,11 @@ void subscription_refresh(Subscription *s) {
 
 /* Another call was answered 404: the settings are read again to confirm it. */
 static void subscription_gone(Subscription *s) {
-        bool before = is_missing(s);
-
         s->checked = true;
         s->not_found_at = clock_now();
         if (!s->not_found && !s->call)
                 loop_arm_in(s->timer, next_try(s, 0));
         s->not_found = true;
-        if (!before)
-                s->on_change(s->userdata);
 }
 
 /* A pull was answered FAILED_PRECONDITION, for example since the subscription is detached: the settings are read again

@@ -63,7 +63,7 @@ typedef struct SubscriptionStatus {
 
 typedef struct SubscriptionOptions {
         const char *name;                  /* full; borrowed */
-        void (*on_change)(void *userdata); /* anything but the failure has changed */
+        void (*on_change)(void *userdata); /* something in the status may have changed */
         void *userdata;
         bool once; /* this run is one of many: what `check` says of the settings is no warning of each */
 } SubscriptionOptions;
@@ -72,6 +72,11 @@ typedef struct SubscriptionOptions {
 int subscription_new(Loop *loop, Client *client, const SubscriptionOptions *options, Subscription **ret);
 Subscription *subscription_free(Subscription *subscription);
 CLEANUP_DEFINE(Subscription, subscription_free)
+
+/* Calls the service for this subscription: client_call(), which is told the resource here. */
+int subscription_call(Subscription *subscription, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
+/* Its full name, borrowed. */
+const char *subscription_name(const Subscription *subscription);
 
 /* Stops reading the settings; failures are not logged from now on. */
 void subscription_rest(Subscription *subscription);

@@ -20,6 +20,7 @@
 #include "lib/http.h"
 #include "lib/log.h"
 #include "pubsub/client.h"
+#include "subscribe/subscription.h"
 
 #define FIXTURE_SUBSCRIPTION "projects/p/subscriptions/s"
 #define FIXTURE_SETTINGS                                                                                               \
@@ -285,4 +286,16 @@ static inline void fixture_tear_down(Fixture *f) {
         bytes_done(&f->asked);
         (void) pthread_cond_destroy(&f->queued);
         (void) pthread_mutex_destroy(&f->mutex);
+}
+
+static inline void fixture_on_subscription(void *userdata) {}
+
+/* A subscription whose settings are never read. */
+static inline Subscription *fixture_subscription(Fixture *f) {
+        const SubscriptionOptions options = { FIXTURE_SUBSCRIPTION, fixture_on_subscription };
+        Subscription *subscription;
+
+        assert_int_equal(subscription_new(f->event, f->client, &options, &subscription), 0);
+        subscription_rest(subscription);
+        return subscription;
 }

@@ -17,6 +17,7 @@ typedef struct Run {
 } Run;
 
 static Fixture fixture;
+static Subscription *subscription;
 static Run run;
 
 static void on_done(void *userdata, const AckResult *result) {
@@ -32,6 +33,7 @@ static void on_done(void *userdata, const AckResult *result) {
 
 static int set_up(void **state) {
         fixture_set_up(&fixture);
+        subscription = fixture_subscription(&fixture);
         run = (Run){};
         for (size_t i = 0; i < IDS_MAX; i++) {
                 (void) snprintf(run.text[i], sizeof run.text[i], "id%zu", i);
@@ -42,14 +44,15 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
         run.ack = ack_cancel(run.ack);
+        subscription_free(subscription);
         fixture_tear_down(&fixture);
         return 0;
 }
 
 static void start(size_t n, int deadline_sec) {
-        assert_int_equal(ack_start(&(AckSpec){ fixture.client, FIXTURE_SUBSCRIPTION, run.ids, n, deadline_sec,
-                                           5 * USEC_PER_SEC, on_done, &run },
-                                 &run.ack),
+        assert_int_equal(
+                ack_start(&(AckSpec){ subscription, run.ids, n, deadline_sec, 5 * USEC_PER_SEC, on_done, &run },
+                        &run.ack),
                 0);
 }
 

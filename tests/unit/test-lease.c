@@ -10,6 +10,7 @@
 #define NOW (5000 * USEC_PER_SEC)
 
 static Fixture fixture;
+static Subscription *subscription;
 static LeaseRules rules;
 static Lease *lease;
 static unsigned lapsed, results;
@@ -19,13 +20,19 @@ static void on_lapsed(void *userdata) {
         lapsed++;
 }
 
-static void on_result(void *userdata, const AckResult *result) {
+/* In place of ack_report() (the linker's --wrap). */
+void __wrap_ack_report(const AckResult *result, Subscription *of, SubscriptionCause cause);
+
+void __wrap_ack_report(const AckResult *result, Subscription *of, SubscriptionCause cause) {
+        assert_ptr_equal(of, subscription);
+        assert_int_equal(cause, SUBSCRIPTION_LEASE);
         results++;
         last_outcome = result->reply->outcome;
 }
 
 static int set_up(void **state) {
         fixture_set_up(&fixture);
+        subscription = fixture_subscription(&fixture);
         /* Half of it is longer than an answer takes on a busy machine: after a later one the next renewal is due at
          * once. */
         rules = (LeaseRules){ .deadline = 4 * USEC_PER_SEC, .max_hold = 1 * USEC_PER_HOUR };
@@ -35,6 +42,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
         lease = lease_free(lease);
+        subscription_free(subscription);
         fixture_tear_down(&fixture);
         return 0;
 }
@@ -43,14 +51,13 @@ static void start(size_t n) {
         static const Slice ids[] = { { "a", 1 }, { "b", 1 }, { "c", 1 } };
 
         assert_int_equal(lease_new(fixture.event,
-                                 &(LeaseSpec){ .client = fixture.client,
-                                         .subscription = FIXTURE_SUBSCRIPTION,
+                                 &(LeaseSpec){ .subscription = subscription,
                                          .rules = &rules,
                                          .ids = ids,
                                          .n = n,
                                          .received = clock_now(),
                                          .granted = clock_now(),
-                                         .callbacks = { .on_lapsed = on_lapsed, .on_result = on_result } },
+                                         .on_lapsed = on_lapsed },
                                  &lease),
                 0);
 }
@@ -247,11 +254,9 @@ static void test_aside_leaves_during_a_renewal(void **state) {
         HttpServer *server = http_server_new(refuse_late, NULL);
         char *endpoint = fixture.config.endpoint, other[64];
         HeldHost host = { .loop = fixture.event,
-                .client = fixture.client,
-                .subscription = FIXTURE_SUBSCRIPTION,
+                .subscription = subscription,
                 .rules = rules,
-                .endless = { .deadline = 60 * USEC_PER_SEC, .max_hold = LEASE_ENDLESS_USEC },
-                .on_lease_result = on_result };
+                .endless = { .deadline = 60 * USEC_PER_SEC, .max_hold = LEASE_ENDLESS_USEC } };
         Aside *aside;
 
         (void) snprintf(other, sizeof other, "http://127.0.0.1:%u", http_server_port(server));
