@@ -81,23 +81,12 @@ static bool is_proxied(const char *url) {
         return false;
 }
 
-bool web_place_stream(const WebPlace *place, char host[static WEB_PLACE_HOST_SIZE], StreamSpec *ret) {
-        const char *url = web_place_url(place), *begin = authority_of(url);
-        const char *end = begin + strcspn(begin, "/?"), *port;
-        bool tls = has_tls(url), v6 = *begin == '[';
-        size_t size;
-
-        begin += v6;
-        size = strcspn(begin, v6 ? "]" : ":/?");
-        port = begin + size + v6;
-        if (is_proxied(url) || size >= WEB_PLACE_HOST_SIZE)
+bool web_place_stream(const WebPlace *place, HttpUrl *url, StreamSpec *ret) {
+        if (is_proxied(web_place_url(place)) || !http_url_split(web_place_url(place), url))
                 return false;
-        *(char *) mempcpy(host, begin, size) = '\0';
-        *ret = (StreamSpec){ .host = host,
-                .port = port < end && *port == ':' ? (uint16_t) atoi(port + 1)
-                        : tls                      ? 443
-                                                   : 80,
-                .tls = tls,
+        *ret = (StreamSpec){ .host = url->host,
+                .port = url->port,
+                .tls = url->tls,
                 .ca_file = place->ca_file,
                 .certificate_file = place->tls.certificate_file,
                 .key_file = place->tls.key_file,
@@ -162,12 +151,12 @@ static int try_to_connect(Loop *loop, const StreamSpec *spec, Trial *trial) {
 }
 
 int web_place_try(const WebPlace *place, Loop *loop, char words[static WEB_PLACE_WORDS_MAX]) {
-        char host[WEB_PLACE_HOST_SIZE];
         Trial trial = {};
         StreamSpec spec;
+        HttpUrl url;
         int r;
 
-        if (!web_place_stream(place, host, &spec)) {
+        if (!web_place_stream(place, &url, &spec)) {
                 (void) snprintf(words, WEB_PLACE_WORDS_MAX, "is reached through the proxy of the environment");
                 return WEB_PLACE_OPEN;
         }
@@ -175,11 +164,11 @@ int web_place_try(const WebPlace *place, Loop *loop, char words[static WEB_PLACE
         if (r < 0)
                 text_copy(trial.detail, sizeof(trial.detail), strerror(-r));
         if (trial.open)
-                (void) snprintf(words, WEB_PLACE_WORDS_MAX, "%s takes connections at port %u%s", host, spec.port,
-                        spec.tls ? ", and its certificate is good" : "");
+                (void) snprintf(words, WEB_PLACE_WORDS_MAX, "%s takes connections at port %u%s", url.host, url.port,
+                        url.tls ? ", and its certificate is good" : "");
         else
                 text_print(words, WEB_PLACE_WORDS_MAX,
                         "%s, port %u: %s. Look at the address, the network and, for certificates, ca_file and tls",
-                        host, spec.port, trial.detail);
+                        url.host, url.port, trial.detail);
         return trial.open ? WEB_PLACE_OPEN : WEB_PLACE_CLOSED;
 }

@@ -16,7 +16,6 @@ typedef struct WebPlace {
         bool allow_plain;
 } WebPlace;
 
-#define WEB_PLACE_HOST_SIZE 256
 #define WEB_PLACE_WORDS_MAX 512
 
 /* Returns the URL for requests, borrowed; NULL: its secret was not read. */
@@ -31,9 +30,9 @@ int web_place_check(const WebPlace *place, char problem[static WEB_PLACE_WORDS_M
  * answers. -ENOMEM. */
 int web_place_note(const WebPlace *place, Secrets *secrets);
 
-/* Writes how to connect there without sending anything; the host goes to *host*. False when that is not possible,
- * because a proxy is used. */
-bool web_place_stream(const WebPlace *place, char host[static WEB_PLACE_HOST_SIZE], StreamSpec *ret);
+/* Writes how to connect there without sending anything; *ret* borrows the host from *url*. False when that is not
+ * possible, because a proxy is used. */
+bool web_place_stream(const WebPlace *place, HttpUrl *url, StreamSpec *ret);
 enum { WEB_PLACE_OPEN = 0, WEB_PLACE_CLOSED = 1 };
 /* Connects, runs the loop until the result is there, and sends nothing. *words* says what happened, and what to do. */
 int web_place_try(const WebPlace *place, Loop *loop, char words[static WEB_PLACE_WORDS_MAX]);

@@ -5,21 +5,14 @@
  * <curl/curl.h>. */
 
 #include <curl/curl.h>
-#include <sys/queue.h>
 
 #include "http.h"
 
 #define HTTP_CONNECT_TIMEOUT_USEC (30 * USEC_PER_SEC)
 
-typedef enum HttpRequestState {
-        HTTP_REQUEST_ACTIVE,    /* libcurl works on it */
-        HTTP_REQUEST_FINISHED,  /* waits for its callback */
-        HTTP_REQUEST_DELIVERED, /* its callback runs; it is freed when that returns */
-} HttpRequestState;
-
 struct HttpRequest {
         Http *http;
-        HttpRequestState state;
+        bool delivered; /* its callback runs; it is freed when that returns */
         CURL *easy;
         struct curl_slist *headers;
         Bytes sent; /* libcurl reads the body from here */
@@ -33,12 +26,11 @@ struct HttpRequest {
         bool stalled;
         int unopened; /* errno of the last socket if it could not be opened; else 0 */
         LoopWatch *stall_watch;
-        CURLcode code; /* valid from FINISHED on */
+        CURLcode code; /* valid once it has ended */
         char error[CURL_ERROR_SIZE];
         char detail[CURL_ERROR_SIZE + 64];
         HttpDone done;
         void *userdata;
-        TAILQ_ENTRY(HttpRequest) link;
 };
 
 /* How a transfer ended. */
@@ -66,7 +58,7 @@ bool http_end_is_want(const HttpEnd *end);
 /* Sets up request->easy for *spec*. -EINVAL, -ENOMEM. The easy handle reads spec->body.data from then on. */
 int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char *user_agent);
 
-/* Builds the reply to a FINISHED request; the body moves into it. */
+/* Builds the reply to a request that has ended; the body moves into it. */
 HttpReply http_request_reply(HttpRequest *request);
 
 /* Releases all but the easy handle, which must not be used any more. Secrets are overwritten. */

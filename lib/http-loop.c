@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests from their start to their callback. Owners' callbacks run from a deferred call, never from inside libcurl:
- * so they may start and cancel requests. */
+/* Requests from their start to their callback. Owners' callbacks never run from inside libcurl: so they may start and
+ * cancel requests. */
 #include "http.h"
 
 #include <assert.h>
@@ -15,19 +15,16 @@
 #include "http-internal.h"
 #include "log.h"
 
-typedef TAILQ_HEAD(RequestList, HttpRequest) RequestList;
-
 struct Http {
         Loop *loop;
         CurlLoop *curl;
         char *user_agent;
-        LoopWatch *finish; /* woken when finished is not empty */
-        RequestList active, finished;
+        size_t n_active;
 };
 
 /* ---- requests ---- */
 
-/* Frees a request that is in no list and that libcurl does not use. The easy handle is freed too and not used again:
+/* Frees a request that libcurl does not use. The easy handle is freed too and not used again:
  * with libcurl 7.88 it still has buffers with pieces of the old body, if other requests use its HTTP/2 connection
  * (multi_done()). Connections belong to the multi handle, so none is lost. */
 static HttpRequest *request_free(HttpRequest *request) {
@@ -42,17 +39,45 @@ static HttpRequest *request_free(HttpRequest *request) {
 }
 CLEANUP_DEFINE(HttpRequest, request_free)
 
-/* libcurl is done with the request. */
+/* Returns how many bytes of the URL may be logged, since the rest may be secret. */
+static size_t shown_size(const HttpRequest *request, const char *url) {
+        const char *authority = strstr(url, "://");
+
+        if (!request->secret_path || !authority)
+                return strcspn(url, "?");
+        authority += strlen("://");
+        return (size_t) (authority - url) + strcspn(authority, "/?");
+}
+
+static void request_trace(HttpRequest *request, const HttpReply *reply) {
+        const char *url = NULL, *method = NULL;
+        char span[CLOCK_SPAN_SIZE];
+
+        if (log_level() < LOG_DEBUG)
+                return;
+
+        (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_URL, &url);
+        (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_METHOD, &method);
+        if (url && method)
+                log_debug("http: %s %.*s: %s after %s, %zu bytes", method, (int) shown_size(request, url), url,
+                        reply->detail, clock_format_span(clock_now() - request->started, span, sizeof(span)),
+                        reply->body.size);
+}
+
+/* libcurl is done with the request: tells its owner, and frees it. */
 static void request_finish(HttpRequest *request, CURLcode code) {
-        Http *http = request->http;
+        HttpReply reply;
 
         request->code = code;
-        request->state = HTTP_REQUEST_FINISHED;
-        loop_off(request->stall_watch);
-        curl_loop_remove(http->curl, request->easy);
-        TAILQ_REMOVE(&http->active, request, link);
-        TAILQ_INSERT_TAIL(&http->finished, request, link);
-        loop_wake(http->finish);
+        request->delivered = true;
+        request->http->n_active--;
+        curl_loop_remove(request->http->curl, request->easy);
+        reply = http_request_reply(request);
+        request_trace(request, &reply);
+        request->done(request->userdata, &reply);
+        request->received = reply.body; /* the owner may have left the bodies here; they are wiped */
+        request->sent = reply.sent;
+        (void) request_free(request);
 }
 
 /* Returns the bytes that came plus the bytes that the peer has acknowledged: bytes that wait in the kernel have not
@@ -143,74 +168,21 @@ int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
                 return r;
 
         request->sent = bytes_steal(&spec->body);
-        TAILQ_INSERT_TAIL(&http->active, request, link);
+        http->n_active++;
         *ret = cleanup_steal(request);
         return 0;
 }
 
 HttpRequest *http_cancel(HttpRequest *request) {
-        if (!request)
+        if (!request || request->delivered)
                 return NULL;
 
-        switch (request->state) {
-        case HTTP_REQUEST_ACTIVE:
-                TAILQ_REMOVE(&request->http->active, request, link);
-                curl_loop_remove(request->http->curl, request->easy);
-                break;
-        case HTTP_REQUEST_FINISHED:
-                TAILQ_REMOVE(&request->http->finished, request, link);
-                break;
-        case HTTP_REQUEST_DELIVERED:
-                return NULL;
-        }
-
+        request->http->n_active--;
+        curl_loop_remove(request->http->curl, request->easy);
         return request_free(request);
 }
 
 /* ---- loop ---- */
-
-/* Returns how many bytes of the URL may be logged, since the rest may be secret. */
-static size_t shown_size(const HttpRequest *request, const char *url) {
-        const char *authority = strstr(url, "://");
-
-        if (!request->secret_path || !authority)
-                return strcspn(url, "?");
-        authority += strlen("://");
-        return (size_t) (authority - url) + strcspn(authority, "/?");
-}
-
-static void request_trace(HttpRequest *request, const HttpReply *reply) {
-        const char *url = NULL, *method = NULL;
-        char span[CLOCK_SPAN_SIZE];
-
-        if (log_level() < LOG_DEBUG)
-                return;
-
-        (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_URL, &url);
-        (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_METHOD, &method);
-        if (url && method)
-                log_debug("http: %s %.*s: %s after %s, %zu bytes", method, (int) shown_size(request, url), url,
-                        reply->detail, clock_format_span(clock_now() - request->started, span, sizeof(span)),
-                        reply->body.size);
-}
-
-static void on_finish(void *userdata) {
-        Http *http = userdata;
-        HttpRequest *request;
-
-        while ((request = TAILQ_FIRST(&http->finished))) {
-                HttpReply reply;
-
-                TAILQ_REMOVE(&http->finished, request, link);
-                request->state = HTTP_REQUEST_DELIVERED;
-                reply = http_request_reply(request);
-                request_trace(request, &reply);
-                request->done(request->userdata, &reply);
-                request->received = reply.body; /* the owner may have left the bodies here; they are wiped */
-                request->sent = reply.sent;
-                (void) request_free(request);
-        }
-}
 
 /* libcurl 7.88 (multi.c, MSTATE_DO) keeps a connection for the next request even if the first request on it could not
  * be sent. OpenSSL still holds the first request and sends it in place of the next one, which would then get the wrong
@@ -243,16 +215,11 @@ int http_new(Loop *loop, const char *user_agent, Http **ret) {
         if (!http)
                 return -ENOMEM;
 
-        TAILQ_INIT(&http->active);
-        TAILQ_INIT(&http->finished);
         http->loop = loop;
         http->user_agent = strdup(user_agent);
         if (!http->user_agent)
                 return -ENOMEM;
 
-        r = loop_add_defer(loop, on_finish, http, &http->finish);
-        if (r < 0)
-                return r;
         r = curl_loop_new(loop, on_curl_done, http, &http->curl);
         if (r < 0)
                 return r;
@@ -265,10 +232,9 @@ Http *http_free(Http *http) {
         if (!http)
                 return NULL;
 
-        assert(TAILQ_EMPTY(&http->active) && TAILQ_EMPTY(&http->finished));
+        assert(http->n_active == 0);
 
         curl_loop_free(http->curl);
-        loop_drop(http->finish);
         free(http->user_agent);
         free(http);
         return NULL;

@@ -4,8 +4,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 
-#define HOST_MAX 253 /* RFC 1035 section 2.3.4 */
-
 /* RFC 3986 section 2, but without `#`: a fragment is never sent to a server, so it is a mistake. Characters beyond
  * ASCII must be percent-encoded, or IDNA in a host. */
 static bool url_text_valid(const char *url) {
@@ -16,8 +14,8 @@ static bool url_text_valid(const char *url) {
         return true;
 }
 
-/* ":1" to ":65535", or nothing. */
-static bool url_port_valid(const char *port, const char *end) {
+/* Reads ":1" to ":65535", or nothing, which leaves *ret as it is. */
+static bool url_read_port(const char *port, const char *end, uint16_t *ret) {
         unsigned value = 0;
 
         if (port == end)
@@ -32,7 +30,8 @@ static bool url_port_valid(const char *port, const char *end) {
                 value = value * 10 + (unsigned) (*port - '0');
         }
 
-        return value >= 1 && value <= 65535;
+        *ret = (uint16_t) value;
+        return value >= 1 && value <= UINT16_MAX;
 }
 
 /* Resolvers and libcurl also read `127.1`, `0x7f000001` and `2130706433` as addresses. Here only the plain form counts
@@ -58,30 +57,6 @@ static bool url_name_valid(const char *host) {
                         return false;
 
         return !url_looks_numeric(host) || inet_pton(AF_INET, host, &address) == 1;
-}
-
-/* Copies the host from *authority* without brackets. */
-static int url_split_host(const char *authority, const char *end, char host[static HOST_MAX + 1], bool *ret_v6) {
-        const char *begin = authority, *stop;
-        struct in6_addr address;
-        bool v6 = *authority == '[';
-
-        if (v6)
-                begin++;
-        stop = begin + strcspn(begin, v6 ? "]" : ":");
-        if (stop > end)
-                stop = end;
-        if (stop - begin > HOST_MAX)
-                return HTTP_URL_MALFORMED;
-
-        *(char *) mempcpy(host, begin, (size_t) (stop - begin)) = '\0';
-        if (v6 ? (stop == end || inet_pton(AF_INET6, host, &address) != 1) : !url_name_valid(host))
-                return HTTP_URL_MALFORMED;
-        if (!url_port_valid(v6 ? stop + 1 : stop, end))
-                return HTTP_URL_MALFORMED;
-
-        *ret_v6 = v6;
-        return HTTP_URL_OK;
 }
 
 /* True for the metadata server of a virtual machine, above all Google's, by any of its names and addresses. */
@@ -116,47 +91,41 @@ static bool url_host_is_loopback(const char *host, bool v6) {
         return strcasecmp(host, "localhost") == 0;
 }
 
-typedef struct Url {
-        bool tls, loopback, metadata;
-} Url;
+bool http_url_split(const char *url, HttpUrl *ret) {
+        static const char tls[] = "https://", plain[] = "http://";
+        bool is_tls = strncasecmp(url, tls, strlen(tls)) == 0;
+        const char *begin = url + strlen(is_tls ? tls : plain), *end, *stop;
+        struct in6_addr address;
 
-static int url_parse(const char *url, Url *ret) {
-        char host[HOST_MAX + 1];
-        const char *authority;
-        bool tls, v6;
-        int r;
-
-        tls = strncasecmp(url, "https://", strlen("https://")) == 0;
-        if (!tls && strncasecmp(url, "http://", strlen("http://")) != 0)
-                return HTTP_URL_MALFORMED;
-        if (!url_text_valid(url))
-                return HTTP_URL_MALFORMED;
-
-        authority = url + (tls ? strlen("https://") : strlen("http://"));
-        r = url_split_host(authority, authority + strcspn(authority, "/?"), host, &v6);
-        if (r != HTTP_URL_OK)
-                return r;
-
-        *ret = (Url){
-                .tls = tls, .loopback = url_host_is_loopback(host, v6), .metadata = url_host_is_metadata(host, v6)
-        };
-        return HTTP_URL_OK;
+        if (!is_tls && strncasecmp(url, plain, strlen(plain)) != 0)
+                return false;
+        end = begin + strcspn(begin, "/?#");
+        *ret = (HttpUrl){ .tls = is_tls, .v6 = *begin == '[', .port = is_tls ? 443 : 80 };
+        begin += ret->v6;
+        stop = begin + strcspn(begin, ret->v6 ? "]" : ":");
+        if (stop > end)
+                stop = end;
+        if ((size_t) (stop - begin) >= sizeof(ret->host))
+                return false;
+        memcpy(ret->host, begin, (size_t) (stop - begin));
+        if (ret->v6 ? (stop == end || inet_pton(AF_INET6, ret->host, &address) != 1) : !url_name_valid(ret->host))
+                return false;
+        return url_read_port(ret->v6 ? stop + 1 : stop, end, &ret->port);
 }
 
 int http_url_check(const char *url) {
-        Url parsed;
-        int r;
+        HttpUrl parsed;
 
-        r = url_parse(url, &parsed);
-        if (r != HTTP_URL_OK)
-                return r;
-        if (parsed.tls || parsed.loopback)
+        if (!url_text_valid(url) || !http_url_split(url, &parsed))
+                return HTTP_URL_MALFORMED;
+        if (parsed.tls || url_host_is_loopback(parsed.host, parsed.v6))
                 return HTTP_URL_OK;
-        return parsed.metadata ? HTTP_URL_METADATA : HTTP_URL_PLAIN;
+        return url_host_is_metadata(parsed.host, parsed.v6) ? HTTP_URL_METADATA : HTTP_URL_PLAIN;
 }
 
 bool http_url_is_local(const char *url) {
-        Url parsed;
+        HttpUrl parsed;
 
-        return url_parse(url, &parsed) == HTTP_URL_OK && (parsed.loopback || parsed.metadata);
+        return http_url_split(url, &parsed) &&
+               (url_host_is_loopback(parsed.host, parsed.v6) || url_host_is_metadata(parsed.host, parsed.v6));
 }

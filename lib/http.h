@@ -75,6 +75,14 @@ const char *http_reply_header(const HttpReply *reply, const char *name);
 /* Writes "HTTP 422: what the server said" on one line, with at most HTTP_WORDS_MAX bytes of the server's text. */
 void http_reply_words(const HttpReply *reply, char *buffer, size_t size);
 
+typedef struct HttpUrl {
+        bool tls, v6;   /* v6: the host is an address of IPv6 */
+        char host[254]; /* without brackets; RFC 1035 section 2.3.4 allows 253 bytes */
+        uint16_t port;
+} HttpUrl;
+/* Reads scheme, host and port. False: one of them is malformed. */
+bool http_url_split(const char *url, HttpUrl *ret);
+
 enum { HTTP_URL_OK = 0, HTTP_URL_MALFORMED = 1, HTTP_URL_PLAIN = 2, HTTP_URL_METADATA = 3 };
 /* Whether *url* may carry a secret: HTTP_URL_OK for https, and for http to a loopback address or `localhost`;
  * HTTP_URL_METADATA for http to metadata.google.internal / 169.254.169.254, which gives tokens and takes none;

@@ -8,14 +8,9 @@
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/text.h"
+#include "pubsub/wire.h"
 
 #define VALUE_MAX 16384 /* what fits into a header everywhere; Google reserves 2048 */
-
-/* The error of a refusal, in the remote's words. */
-typedef struct Refusal {
-        const char *error;       /* "invalid_grant", or "" */
-        const char *description; /* or "" */
-} Refusal;
 
 static const char *remote_name(const CredentialsQuestion *q) {
         if (q->step == CREDENTIALS_SUBJECT)
@@ -103,23 +98,9 @@ static int read_subject(const CredentialsQuestion *q, const HttpReply *reply, Cr
 
 /* ---- a refusal ---- */
 
-static Refusal refusal_of(Json *json) {
-        Json *object =
-                json_get(json, "error"); /* Google's APIs answer with an object, its token endpoint with a string */
-        Refusal refusal = { json_get_string(json, "error"), json_get_string(json, "error_description") };
-
-        if (!refusal.error)
-                refusal = (Refusal){ json_get_string(object, "status"), json_get_string(object, "message") };
-        if (!refusal.error)
-                refusal.error = "";
-        if (!refusal.description)
-                refusal.description = "";
-        return refusal;
-}
-
 /* Whether to try again: on the statuses and words on which google-auth does. A metadata server answers 404 in the first
  * seconds of a container's life. */
-static bool is_transient(const CredentialsQuestion *q, int status, Refusal refusal) {
+static bool is_transient(const CredentialsQuestion *q, int status, const WireError *refusal) {
         static const char *const words[] = { "internal_failure", "server_error", "temporarily_unavailable" };
 
         if (status < 400 || status >= 500 || status == 408 || status == 429)
@@ -128,17 +109,17 @@ static bool is_transient(const CredentialsQuestion *q, int status, Refusal refus
                 return true;
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (strcmp(refusal.error, words[i]) == 0 || strcmp(refusal.description, words[i]) == 0)
+                if (strcmp(refusal->status, words[i]) == 0 || strcmp(refusal->message, words[i]) == 0)
                         return true;
         return false;
 }
 
-static const char *remedy_for(const CredentialsQuestion *q, Refusal refusal, Cause *ret_cause) {
+static const char *remedy_for(const CredentialsQuestion *q, const WireError *refusal, Cause *ret_cause) {
         const Credentials *c = q->credentials;
 
         *ret_cause = CAUSE_KEY;
 
-        if (c->kind != CREDENTIALS_METADATA && refusal.error[0] == '\0' && refusal.description[0] == '\0') {
+        if (c->kind != CREDENTIALS_METADATA && refusal->status[0] == '\0' && refusal->message[0] == '\0') {
                 *ret_cause = CAUSE_BETWEEN;
                 return "this is not Google's answer but that of something in between: see whether a proxy or firewall "
                        "keeps this machine from it";
@@ -153,13 +134,13 @@ static const char *remedy_for(const CredentialsQuestion *q, Refusal refusal, Cau
         if (c->kind == CREDENTIALS_AUTHORIZED_USER)
                 return "the login was revoked or is too old: run `gcloud auth application-default login` again and "
                        "restart, or use a service account";
-        if (strstr(refusal.description, "short-lived")) {
+        if (strstr(refusal->message, "short-lived")) {
                 *ret_cause = CAUSE_CLOCK;
                 return "set this machine's clock (timedatectl)";
         }
-        if (strcasestr(refusal.description, "signature"))
+        if (strcasestr(refusal->message, "signature"))
                 return "the key was deleted or replaced: install one that is valid, and restart";
-        if (strcasestr(refusal.description, "not found") || strcasestr(refusal.description, "disabled"))
+        if (strcasestr(refusal->message, "not found") || strcasestr(refusal->message, "disabled"))
                 return "the service account was deleted or disabled: restore it, or install the key of another and "
                        "restart";
         return "check the service account and its key; a new key needs a restart";
@@ -189,10 +170,10 @@ static void describe_clock(int64_t clock_error, char *text, size_t size) {
                 clock_error < 0 ? "fast" : "slow");
 }
 
-static int describe_refusal(
-        const CredentialsQuestion *q, const HttpReply *reply, Refusal refusal, char *detail, Cause *ret_cause) {
+static int describe_refusal(const CredentialsQuestion *q, const HttpReply *reply, const WireError *refusal,
+        char *detail, Cause *ret_cause) {
         int64_t clock_error = reply->date > 0 ? clock_error_of(reply->date, q->wall) : 0;
-        bool described = refusal.description[0] != '\0';
+        bool described = refusal->message[0] != '\0';
         const char *remedy = remedy_for(q, refusal, ret_cause);
         char description[101];
         bool clock_matters = q->credentials->kind == CREDENTIALS_SERVICE_ACCOUNT && clock_error != 0;
@@ -201,27 +182,28 @@ static int describe_refusal(
         if (is_transient(q, reply->status, refusal)) {
                 *ret_cause = reply->status == 404 ? CAUSE_KEY : cause_of_http(reply);
                 text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s answered %s%s%s; %s", remote_name(q), reply->detail,
-                        refusal.error[0] != '\0' ? " " : "", refusal.error,
+                        refusal->status[0] != '\0' ? " " : "", refusal->status,
                         reply->status == 404 ? "see whether this machine has a service account"
                                              : "if it does not pass, see whether a proxy answers in its place, and the "
                                                "service's status page");
                 return -EAGAIN;
         }
 
-        text_copy_words(description, sizeof(description), refusal.description);
+        text_copy_words(description, sizeof(description), refusal->message);
         if (clock_matters) {
                 *ret_cause = CAUSE_CLOCK;
                 describe_clock(clock_error, clock, sizeof(clock));
         }
         text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s refuses %s: %s%s%s%s; %s", remote_name(q),
-                q->credentials->origin, refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "",
-                description, described ? ")" : "", clock_matters ? clock : remedy);
+                q->credentials->origin, refusal->status[0] != '\0' ? refusal->status : reply->detail,
+                described ? " (" : "", description, described ? ")" : "", clock_matters ? clock : remedy);
         return -EACCES;
 }
 
 int credentials_answer(const CredentialsQuestion *q, const HttpReply *reply, CredentialsAnswer *ret,
         char detail[static CREDENTIALS_DETAIL_MAX]) {
         _cleanup_(json_freep) Json *json = NULL;
+        WireError refusal;
 
         if (reply->outcome != HTTP_ANSWERED) {
                 ret->cause = cause_of_http(reply);
@@ -235,8 +217,10 @@ int credentials_answer(const CredentialsQuestion *q, const HttpReply *reply, Cre
         if (reply->status == 200 && q->step == CREDENTIALS_SUBJECT)
                 return read_subject(q, reply, ret, detail);
 
-        (void) json_parse(reply->body.data ? reply->body.data : "", reply->body.size, &json);
-        if (reply->status == 200)
+        if (reply->status == 200) {
+                (void) json_parse(reply->body.data ? reply->body.data : "", reply->body.size, &json);
                 return read_token(q, json, reply->date > 0 ? reply->date : q->wall, ret, detail);
-        return describe_refusal(q, reply, refusal_of(json), detail, &ret->cause);
+        }
+        wire_get_error(reply->body.data, reply->body.size, &refusal);
+        return describe_refusal(q, reply, &refusal, detail, &ret->cause);
 }

@@ -49,7 +49,7 @@ typedef struct Webhook {
         LoopWatch *later;  /* defer: goes on with the write */
         Stream *stream;    /* of a probe */
         SinkAnswer *probed;
-        char host_name[WEB_PLACE_HOST_SIZE];
+        HttpUrl url;                                             /* of the probe */
         char key[sizeof("Idempotency-Key: ") + SHA256_HEX_SIZE]; /* the header of the request */
 } Webhook;
 
@@ -359,7 +359,7 @@ static void webhook_probe(void *self, SinkAnswer *answer) {
         StreamSpec spec;
         int r;
 
-        if (!web_place_stream(&w->keys->at, w->host_name, &spec))
+        if (!web_place_stream(&w->keys->at, &w->url, &spec))
                 return sink_host_answer(w->host);
         w->probed = answer;
         r = stream_open(sink_host_means(w->host)->loop, &spec, &callbacks, &w->stream);

@@ -111,39 +111,11 @@ int64_t http_json_advance(
 
 /* ---- pages ---- */
 
-typedef struct Origin {
-        bool tls;
-        Slice host; /* as written */
-        Slice port; /* empty: the scheme's default */
-} Origin;
-
-static Origin origin_of(const char *url) {
-        const char *host = strstr(url, "://"), *end, *colon, *bracket;
-        Origin origin = { .tls = strncasecmp(url, "https:", 6) == 0 };
-
-        if (!host)
-                return origin;
-        host += strlen("://");
-        end = host + strcspn(host, "/?#");
-        bracket = memchr(host, ']', (size_t) (end - host)); /* end of an IPv6 address, which contains colons */
-        colon = memchr(bracket ?: host, ':', (size_t) (end - (bracket ?: host)));
-        origin.host = (Slice){ host, (size_t) ((colon ?: end) - host) };
-        if (colon)
-                origin.port = (Slice){ colon + 1, (size_t) (end - colon - 1) };
-        if (slice_equal(origin.port, origin.tls ? "443" : "80"))
-                origin.port.size = 0;
-        return origin;
-}
-
-static bool same_text(Slice a, Slice b) {
-        return a.size == b.size && (a.size == 0 || strncasecmp(a.data, b.data, a.size) == 0);
-}
-
 bool http_json_same_origin(const char *a, const char *b) {
-        Origin one = origin_of(a), other = origin_of(b);
+        HttpUrl one, other;
 
-        return one.tls == other.tls && one.host.size > 0 && same_text(one.host, other.host) &&
-               same_text(one.port, other.port);
+        return http_url_split(a, &one) && http_url_split(b, &other) && one.tls == other.tls && one.port == other.port &&
+               strcasecmp(one.host, other.host) == 0;
 }
 
 /* Writes the first page's URL with that parameter: it replaces the old value of the parameter, and is added at the

@@ -100,7 +100,8 @@ static void fuzz_time(const char *text) {
 
 static void fuzz_url(char *text) {
         static const char *const hosts[] = { "pi.example", "http://page.example:8480/", NULL };
-        char problem[WEB_PLACE_WORDS_MAX], host[WEB_PLACE_HOST_SIZE];
+        char problem[WEB_PLACE_WORDS_MAX];
+        HttpUrl url;
         const WebPlace place = { .url = text };
         StreamSpec spec;
         bool loopback;
@@ -114,7 +115,7 @@ static void fuzz_url(char *text) {
         require(shown && bytes_is_utf8(shown, strlen(shown)));
         free(shown);
         if (web_place_check(&place, problem) == 0)
-                (void) web_place_stream(&place, host, &spec);
+                (void) web_place_stream(&place, &url, &spec);
 }
 
 /* ---- the headers of a reply; libcurl's are replaced ---- */

@@ -258,7 +258,6 @@ static void test_early_refresh(void **state) {
 
         passed += 15 * USEC_PER_SEC;
         check_token(t, "token-1"); /* still serves, and sends for the next */
-        check_token(t, "token-1");
         wait_for_expiry_after(t, before);
         check_token(t, "token-2");
         assert_int_equal(exchanges(t), 2);
