@@ -110,14 +110,20 @@ static int stage_open_source(Stage *stage) {
 
 /* ---- the publisher ---- */
 
+static void on_missing_topic(void *userdata) {
+        Stage *stage = userdata;
+
+        stage->stages->missed_topic = true;
+        stage->stages->host->on_move(stage->stages->host->userdata);
+}
+
 static void on_publisher(void *userdata) {
         Stage *stage = userdata;
         StagesHost *host = stage->stages->host;
 
-        stage->stages->missed_topic |= publisher_missed_topic(stage->self);
         if (host->short_of_room)
                 host->resume = true;
-        if (stage->stages->missed_topic || host->resume)
+        if (host->resume)
                 host->on_move(host->userdata);
         host_changed(host);
 }
@@ -132,6 +138,7 @@ static int stage_open_publisher(Stage *stage) {
                                   .outbox = host->outbox,
                                   .topic = stage->config->topic,
                                   .on_change = on_publisher,
+                                  .on_missing = on_missing_topic,
                                   .userdata = stage },
                 &publisher);
         if (r < 0)

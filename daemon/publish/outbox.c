@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "events.h"
-#include "lib/array.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -553,43 +552,28 @@ uint64_t outbox_dropped(Outbox *o, const char *source) {
         return n;
 }
 
-static int row_copy(OutboxRow *row, SqlStatement *s) {
-        Slice *const parts[] = { &row->key, &row->source, &row->type, &row->device, &row->payload, &row->labels };
-
-        return sql_copy_columns(s, 1, ELEMENTSOF(parts), parts, &row->text);
-}
-
-static int peek_row(OutboxRows *rows, SqlStatement *s) {
-        OutboxRow *row;
-        int r;
-
-        r = array_reserve(&rows->items, &rows->allocated, rows->n + 1, sizeof(OutboxRow));
-        if (r < 0)
-                return r;
-        row = &rows->items[rows->n++];
-        *row = (OutboxRow){ .id = sql_column_int(s, 0) };
-        return row_copy(row, s);
-}
-
-static int peek_rows(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *rows) {
+static int peek_rows(
+        Outbox *o, int64_t after, size_t max_rows, bool (*each)(void *userdata, const OutboxRow *row), void *userdata) {
         SqlStatement *s = o->statements[PEEK];
-        size_t payload = 0;
-        int r;
+        bool more = each(userdata, NULL);
+        int64_t last = 0;
+        int r = 0;
 
-        outbox_rows_done(rows); /* frees the rows of the last attempt */
         sql_bind(s, SQL_VALUES(SQL_INT(after), SQL_INT(max_rows)));
-        while ((r = sql_step(s)) == SQL_ROW) {
-                payload += sql_column(s, 5).size;
-                r = rows->n > 0 && payload > max_bytes ? 0 : peek_row(rows, s);
-                if (r < 0 || payload > max_bytes)
-                        break;
+        while (more && (r = sql_step(s)) == SQL_ROW) {
+                last = sql_column_int(s, 0);
+                more = each(userdata, &(OutboxRow){ last, .key = sql_column(s, 1), .source = sql_column(s, 2),
+                                              .type = sql_column(s, 3), .device = sql_column(s, 4),
+                                              .payload = sql_column(s, 5), .labels = sql_column(s, 6) });
         }
         sql_reset(s);
-        return r;
+        if (r >= 0 && last > o->last_id)
+                o->last_id = last;
+        return r < 0 ? r : 0;
 }
 
-int outbox_peek(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *ret) {
-        OutboxRows rows = {};
+int outbox_peek(
+        Outbox *o, int64_t after, size_t max_rows, bool (*each)(void *userdata, const OutboxRow *row), void *userdata) {
         unsigned tried = 0;
         int r;
 
@@ -597,24 +581,9 @@ int outbox_peek(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes, Out
         do {
                 r = outbox_ready(o);
                 if (r == 0)
-                        r = peek_rows(o, after, max_rows, max_bytes, &rows);
+                        r = peek_rows(o, after, max_rows, each, userdata);
         } while (outbox_mends(o, r, &tried));
-        r = outbox_done(o, REFUSED_READ, r, NULL, 0);
-        if (r < 0) {
-                outbox_rows_done(&rows);
-                return r;
-        }
-        if (rows.n > 0 && rows.items[rows.n - 1].id > o->last_id)
-                o->last_id = rows.items[rows.n - 1].id;
-        *ret = rows;
-        return 0;
-}
-
-void outbox_rows_done(OutboxRows *rows) {
-        for (size_t i = 0; i < rows->n; i++)
-                bytes_done(&rows->items[i].text);
-        free(rows->items);
-        *rows = (OutboxRows){};
+        return outbox_done(o, REFUSED_READ, r, NULL, 0);
 }
 
 /* ---- forget, reject ---- */

@@ -19,18 +19,12 @@
 
 typedef struct Outbox Outbox;
 
+/* A reading that waits; borrowed. */
 typedef struct OutboxRow {
         int64_t id;
         Slice payload, key, source, type, device;
         Slice labels; /* for reading_labels_next() */
-        Bytes text;   /* the memory of the slices */
 } OutboxRow;
-
-/* Rows in memory, oldest first. A plain value. */
-typedef struct OutboxRows {
-        OutboxRow *items;
-        size_t n, allocated;
-} OutboxRows;
 
 typedef struct OutboxStatus {
         uint64_t rows, bytes; /* waiting */
@@ -76,9 +70,11 @@ int outbox_cursor(Outbox *outbox, const char *source, Bytes *ret);
  * while the file cannot be read. */
 uint64_t outbox_dropped(Outbox *outbox, const char *source);
 
-/* Up to *max_rows* rows and about *max_bytes* of payload (at least one row) with ids above *after*, oldest first. */
-int outbox_peek(Outbox *outbox, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *ret);
-void outbox_rows_done(OutboxRows *rows);
+/* Calls *each* for up to *max_rows* rows with ids above *after*, oldest first, until it returns false. Each time the
+ * reading begins, it is called with NULL: what came before, until damage was met and repaired, does not count. It must
+ * not use the outbox. */
+int outbox_peek(Outbox *outbox, int64_t after, size_t max_rows, bool (*each)(void *userdata, const OutboxRow *row),
+        void *userdata);
 
 /* Deletes rows that Pub/Sub has, a thousand in a transaction. After an errno some may be deleted; they may be passed
  * again. A kill does not bring deleted rows back. A power cut may, until the next put, whose sync includes this

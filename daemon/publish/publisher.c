@@ -56,10 +56,10 @@ typedef struct PublisherSent {
 typedef struct PublisherRequest {
         Bytes body;   /* until it is sent */
         size_t size;  /* bytes of the body */
-        int64_t *ids; /* ids of its rows, ascending */
-        size_t n;
-        int64_t first_id;
+        int64_t *ids; /* ids of its rows, ascending; the first row's also if that is too large for any request */
+        size_t n, allocated;
         char *first_key; /* key of the first row; NULL: there is no row */
+        int error;       /* of the last row */
         usec_t sent_at;  /* clock_now() */
 } PublisherRequest;
 
@@ -67,7 +67,6 @@ struct Publisher {
         PublisherSpec spec;
         PublisherState state;
         bool paused;
-        bool missed_topic; /* a 404 that publisher_missed_topic() has not reported yet */
         ClientCall *call;
         PublisherRequest request; /* the request that was sent */
         PublisherSent sent;
@@ -76,7 +75,6 @@ struct Publisher {
         Backoff backoff, disk_backoff;
         LoopWatch *timer, *step;
         usec_t retry_at;
-        uint64_t rested_rows; /* rows in the outbox when it began to rest */
 
         Trouble trouble;       /* with Pub/Sub */
         Trouble pause_trouble; /* why it is paused, if that was logged; no answer to a running request ends it */
@@ -225,49 +223,47 @@ enum {
         REQUEST_TOO_LARGE = 2, /* the first row alone exceeds the service's limit */
 };
 
-/* Takes as many rows as fit in *body_max* bytes, but at least one if the service's limit allows it. */
-static int request_fill(PublisherRequest *request, const OutboxRows *rows, size_t body_max) {
-        int r = WIRE_ADDED;
+/* Takes as many rows as fit, but at least one if the service's limit allows it. */
+static bool on_row(void *userdata, const OutboxRow *row) {
+        Publisher *p = userdata;
+        PublisherRequest *request = &p->request;
 
-        request->first_id = rows->items[0].id;
-        request->first_key = strndup(rows->items[0].key.data, rows->items[0].key.size);
-        request->ids = calloc(rows->n, sizeof(int64_t));
-        if (!request->first_key || !request->ids)
-                return -ENOMEM;
-
-        for (size_t i = 0; i < rows->n && r == WIRE_ADDED; i++) {
-                r = request_add(&request->body, &rows->items[i], i == 0 ? PUBLISHER_BODY_MAX : body_max);
-                if (r < 0)
-                        return r;
-                if (r == WIRE_ADDED)
-                        request->ids[request->n++] = rows->items[i].id;
+        if (!row) {
+                request_done(request);
+                return true;
         }
-        if (request->n == 0)
-                return REQUEST_TOO_LARGE;
-
-        r = wire_end_publish(&request->body);
-        if (r < 0)
-                return r;
-        request->size = request->body.size;
-        return REQUEST_MADE;
+        if (!request->first_key)
+                request->first_key = strndup(row->key.data, row->key.size);
+        request->error = !request->first_key
+                                 ? -ENOMEM
+                                 : array_reserve(&request->ids, &request->allocated, request->n + 1, sizeof(int64_t));
+        if (request->error < 0)
+                return false;
+        request->ids[request->n] = row->id;
+        request->error = request_add(&request->body, row, request->n == 0 ? PUBLISHER_BODY_MAX : p->pace.limit);
+        request->n += request->error == WIRE_ADDED;
+        return request->error == WIRE_ADDED;
 }
 
 static int request_make(Publisher *p) {
-        OutboxRows rows = {};
+        PublisherRequest *request = &p->request;
         int64_t after;
         size_t n;
         int r;
 
-        assert(p->request.n == 0 && !p->request.first_key);
+        assert(request->n == 0 && !request->first_key);
         bisect_next(&p->bisect, &after, &n);
-        r = outbox_peek(p->spec.outbox, after, n, p->pace.limit / 4 * 3, &rows);
-        if (r < 0)
+        r = outbox_peek(p->spec.outbox, after, n, on_row, p);
+        if (r == 0 && request->error < 0)
+                r = request->error;
+        if (r == 0 && request->n > 0)
+                r = wire_end_publish(&request->body);
+        if (r < 0) {
+                request_done(request);
                 return r;
-        r = rows.n == 0 ? REQUEST_EMPTY : request_fill(&p->request, &rows, p->pace.limit);
-        outbox_rows_done(&rows);
-        if (r < 0)
-                request_done(&p->request);
-        return r;
+        }
+        request->size = request->body.size;
+        return request->n > 0 ? REQUEST_MADE : request->first_key ? REQUEST_TOO_LARGE : REQUEST_EMPTY;
 }
 
 /* ---- answers ---- */
@@ -429,7 +425,8 @@ static void publisher_on_reply(void *userdata, ClientReply *reply) {
                         return publisher_too_large(p, reply);
                 break; /* the answer was too large, not the request */
         case CLIENT_NOT_FOUND:
-                p->missed_topic = true;
+                if (p->spec.on_missing)
+                        p->spec.on_missing(p->spec.userdata);
                 break;
         case CLIENT_REFUSED:
         case CLIENT_EXISTS:
@@ -468,17 +465,18 @@ static void publisher_send(Publisher *p) {
 static void publisher_rest(Publisher *p) {
         char detail[CLIENT_DETAIL_MAX], cut[401];
 
+        publisher_move(p, PUBLISHER_RESTING);
+        if (p->retry_at > 0)
+                return;
         if (p->bisect.put_off) /* the disk is the problem, not the topic */
                 publisher_arm(p, publisher_slow_delay(0));
-        else if (p->retry_at == 0) {
+        else {
                 text_copy_words(cut, sizeof(cut),
                         p->refusal[0] ? p->refusal : "a reading is larger than a publish request may be");
                 (void) snprintf(detail, sizeof(detail),
                         "%s; the reading at fault stays until the topic has accepted another one after it", cut);
                 publisher_wait(p, TROUBLE_LASTING, &(ClientReply){ .cause = CAUSE_INVALID, .detail = detail });
         }
-        publisher_move(p, PUBLISHER_RESTING);
-        p->rested_rows = publisher_outbox(p).rows;
 }
 
 enum { NEXT_DONE = 0, NEXT_AGAIN = 1, NEXT_FOUND = 2, NEXT_LATER = 3 };
@@ -495,7 +493,7 @@ static int publisher_at_end(Publisher *p) {
 
 /* Handles the suspect, which is sent alone; *made* is the result of making its request. */
 static int publisher_judge(Publisher *p, int made) {
-        if (made == REQUEST_EMPTY || p->request.first_id != p->bisect.suspects[0])
+        if (made == REQUEST_EMPTY || p->request.ids[0] != p->bisect.suspects[0])
                 bisect_judged(&p->bisect); /* another process has removed it */
         else if (made == REQUEST_TOO_LARGE)
                 publisher_reject(p, "too_large", "larger than a publish request may be");
@@ -518,7 +516,7 @@ static int publisher_next(Publisher *p) {
                 return publisher_at_end(p);
         if (r == REQUEST_MADE)
                 return NEXT_FOUND;
-        bisect_suspect(&p->bisect, p->request.first_id);
+        bisect_suspect(&p->bisect, p->request.ids[0]);
         request_done(&p->request);
         return NEXT_AGAIN;
 }
@@ -554,6 +552,7 @@ static void publisher_go(Publisher *p) {
 /* Runs at the next turn of the loop, so that readings put in this turn are sent together. */
 static void publisher_step(void *userdata) {
         Publisher *p = userdata;
+        PublisherState before = p->state;
 
         if (p->state == PUBLISHER_SENDING || p->state == PUBLISHER_WAITING)
                 return;
@@ -562,7 +561,7 @@ static void publisher_step(void *userdata) {
         (void) publisher_forget(p);
         if (!p->paused)
                 publisher_go(p);
-        if (p->state != PUBLISHER_IDLE) /* else nothing was found, and a listener may wake us again */
+        if (p->state != before) /* else nothing was found, and a listener may wake us again */
                 publisher_changed(p);
 }
 
@@ -579,12 +578,8 @@ static void publisher_on_timer(void *userdata) {
 
 /* ---- what others ask ---- */
 
-/* A listener of on_change may call this, even for a change made by a step. So it does nothing without new rows:
- * otherwise each step would cause the next one without end. */
 void publisher_wake(Publisher *p) {
-        if (p->paused || (p->state != PUBLISHER_IDLE && p->state != PUBLISHER_RESTING))
-                return;
-        if (publisher_outbox(p).rows > (p->state == PUBLISHER_RESTING ? p->rested_rows : 0))
+        if (!p->paused && (p->state == PUBLISHER_IDLE || p->state == PUBLISHER_RESTING))
                 loop_wake(p->step);
 }
 
@@ -621,13 +616,6 @@ void publisher_pause(Publisher *p, const char *why) {
         }
         publisher_wake(p);
         publisher_changed(p);
-}
-
-bool publisher_missed_topic(Publisher *p) {
-        bool missed = p->missed_topic;
-
-        p->missed_topic = false;
-        return missed;
 }
 
 static const Trouble *publisher_worst(const Publisher *p) {

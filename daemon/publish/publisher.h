@@ -41,6 +41,9 @@ typedef struct PublisherSpec {
         Outbox *outbox;
         const char *topic;                 /* full name */
         void (*on_change)(void *userdata); /* publisher_status() has changed, or rows were deleted; may be NULL */
+        /* Pub/Sub answered 404 for the topic: the owner checks its subscriptions before anything is published again,
+         * because a topic that is created again has none. May only take a note; may be NULL. */
+        void (*on_missing)(void *userdata);
         void *userdata;
 } PublisherSpec;
 
@@ -58,9 +61,6 @@ void publisher_resume(Publisher *publisher);
 #define PUBLISHER_SAID_ELSEWHERE ""
 /* Starts no request while paused. *why* is what a person must correct, and is logged once; or one of those two. */
 void publisher_pause(Publisher *publisher, const char *why);
-/* True once after each 404 for the topic. The caller then checks its subscriptions before anything is published,
- * because a topic that is created again has none. */
-bool publisher_missed_topic(Publisher *publisher);
 /* True when no request is running, and either the outbox is empty or nothing can be sent now (failing, paused). */
 bool publisher_is_idle(const Publisher *publisher);
 /* Its state and figures; the detail is borrowed until the next turn of the loop. */

@@ -6,7 +6,7 @@
  * what it cost. */
 
 #include "lib/bytes.h"
-#include "publish/outbox.h"
+#include "../outbox-rows.h"
 #include "readings.h"
 #include "written.h"
 
@@ -58,7 +58,7 @@ static void forget(Outbox *outbox) {
         OutboxRows rows;
         int r;
 
-        r = outbox_peek(outbox, 0, POLL_MAX, SIZE_MAX, &rows);
+        r = outbox_rows_peek(outbox, 0, POLL_MAX, SIZE_MAX, &rows);
         if (r < 0)
                 errx(EXIT_FAILURE, "outbox_peek: %d", r);
         for (size_t i = 0; i < rows.n; i++)

@@ -21,7 +21,7 @@
 #include "page-render.h"
 #include "page-store.h"
 #include "publish/outbox-rejected.h"
-#include "publish/outbox.h"
+#include "../outbox-rows.h"
 #include "sinks/alert-store.h"
 #include "subscribe/rejected.h"
 #include "types.h"
@@ -411,7 +411,7 @@ static void outbox_peek_all(Outbox *outbox, bool whole) {
         OutboxRows rows = {};
         size_t good = 0, new = 0;
 
-        require(outbox_peek(outbox, 0, 1000, 1024 * 1024, &rows) == 0);
+        require(outbox_rows_peek(outbox, 0, 1000, 1024 * 1024, &rows) == 0);
         for (size_t i = 0; i < rows.n; i++) {
                 good += slice_equal(rows.items[i].device, "c") || slice_equal(rows.items[i].device, "d") ||
                         slice_equal(rows.items[i].device, "e");
@@ -421,7 +421,7 @@ static void outbox_peek_all(Outbox *outbox, bool whole) {
         for (size_t i = 0; i < rows.n; i++)
                 require(outbox_forget(outbox, &rows.items[i].id, 1) == 0);
         outbox_rows_done(&rows);
-        require(outbox_peek(outbox, 0, 10, 100, &rows) == 0 && rows.n == 0);
+        require(outbox_rows_peek(outbox, 0, 10, 100, &rows) == 0 && rows.n == 0);
 }
 
 static int on_outbox_row(void *userdata, const OutboxRejected *row) {

@@ -5,7 +5,7 @@
  * all of them. A change that failed, or that was under way, may be there as the last one. Anything else is an error.
  * Readings are numbers; what they hold follows from them. */
 
-#include "publish/outbox.h"
+#include "../outbox-rows.h"
 
 #define BOOK_READINGS 1024 /* a book is closed when it has met that many */
 #define BOOK_SEEN 64       /* names of what may come again */

@@ -64,7 +64,7 @@ static void step_put(World *w) {
 
 /* Some of what waits, with its numbers. */
 static bool peek(World *w, size_t max, OutboxRows *ret, uint32_t *numbers) {
-        int r = outbox_peek(w->outbox, 0, max, SIZE_MAX, ret);
+        int r = outbox_rows_peek(w->outbox, 0, max, SIZE_MAX, ret);
         bool right = true;
 
         if (r < 0) {

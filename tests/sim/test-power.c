@@ -16,7 +16,7 @@
 #include "disk.h"
 #include "lib/log.h"
 #include "lib/sql.h"
-#include "publish/outbox.h"
+#include "../outbox-rows.h"
 #include "sinks/file.h"
 
 #define ROOT "/disk"
@@ -52,7 +52,7 @@ static int put(Outbox *outbox, unsigned number) {
 static void forget_first(Outbox *outbox) {
         OutboxRows rows;
 
-        assert_int_equal(outbox_peek(outbox, 0, 1, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(outbox, 0, 1, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, 1);
         assert_int_equal(outbox_forget(outbox, &rows.items[0].id, 1), 0);
         outbox_rows_done(&rows);

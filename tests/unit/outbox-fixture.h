@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "lib/sql.h"
-#include "publish/outbox.h"
+#include "../outbox-rows.h"
 
 typedef struct OutboxFixture {
         char directory[64];

@@ -33,7 +33,7 @@ typedef struct Fixture {
         Publisher *publisher;
         Sql *other; /* who holds the outbox's lock */
         HttpServer *server;
-        unsigned changes;
+        unsigned changes, missing;
 
         pthread_mutex_t lock; /* of what follows: the server answers on its own thread */
         int status;           /* 0: accept */
@@ -110,12 +110,17 @@ static void on_change(void *userdata) {
         ((Fixture *) userdata)->changes++;
 }
 
+static void on_missing(void *userdata) {
+        ((Fixture *) userdata)->missing++;
+}
+
 static const OutboxConfig caps = { 1000000, 1 << 30 };
 
 static void start(Fixture *f) {
         f->publisher = publisher_free(f->publisher);
         assert_int_equal(
-                publisher_new(&(PublisherSpec){ f->event, f->client, f->outbox, TOPIC, on_change, f }, &f->publisher),
+                publisher_new(&(PublisherSpec){ f->event, f->client, f->outbox, TOPIC, on_change, on_missing, f },
+                        &f->publisher),
                 0);
 }
 

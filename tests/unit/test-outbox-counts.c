@@ -37,7 +37,7 @@ static void forget(OutboxFixture *f, size_t skip, size_t n) {
         int64_t ids[1000];
         OutboxRows rows;
 
-        assert_int_equal(outbox_peek(f->outbox, 0, skip + n, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, skip + n, SIZE_MAX, &rows), 0);
         assert_true(rows.n == skip + n && n <= ELEMENTSOF(ids));
         for (size_t i = 0; i < n; i++)
                 ids[i] = rows.items[skip + i].id;
@@ -80,7 +80,7 @@ static void test_counts_beside_a_guest(void **state) {
 
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         assert_int_equal(fixture_put(f->outbox, 0, 100), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 100, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 100, SIZE_MAX, &rows), 0);
         for (size_t i = 0; i < 100; i += 2)
                 assert_int_equal(outbox_reject(f->outbox, rows.items[i].id, "no"), 0);
         expect_counts(f);

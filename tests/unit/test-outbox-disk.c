@@ -54,7 +54,7 @@ static void test_said_once_whoever_met_it(void **state) {
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         outbox_watch(f->outbox, on_change, &changes);
         assert_int_equal(fixture_put(f->outbox, 0, 3), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1, SIZE_MAX, &rows), 0);
         id = rows.items[0].id;
         outbox_rows_done(&rows);
         assert_int_equal(sql_open(f->file, &other), 0);
@@ -68,7 +68,7 @@ static void test_said_once_whoever_met_it(void **state) {
         assert_int_equal(outbox_reject(f->outbox, id, "no"), -EBUSY);
         assert_true(outbox_is_failing(f->outbox));
         assert_false(outbox_has_room(f->outbox, 1, 1));
-        assert_int_equal(outbox_peek(f->outbox, 0, 1, SIZE_MAX, &rows), 0); /* what can be read is no sign */
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1, SIZE_MAX, &rows), 0); /* what can be read is no sign */
         outbox_rows_done(&rows);
         assert_true(outbox_is_failing(f->outbox));
         assert_int_equal(changes, 2); /* and when polling stopped */
@@ -224,7 +224,7 @@ static void test_empty_outbox_takes_a_poll(void **state) {
         assert_false(outbox_has_room(f->outbox, 1, 1));
 
         /* rejected rows take room as well: where they fill it, somebody has to act */
-        assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
         for (size_t i = 0; i < 3; i++)
                 assert_int_equal(i == 0 ? outbox_reject(f->outbox, rows.items[i].id, "no")
                                         : outbox_forget(f->outbox, &rows.items[i].id, 1),
@@ -232,7 +232,7 @@ static void test_empty_outbox_takes_a_poll(void **state) {
         outbox_rows_done(&rows);
         assert_true(outbox_has_room(f->outbox, 3, 100000));
         assert_int_equal(fixture_put(f->outbox, 3, 1), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
         assert_int_equal(outbox_reject(f->outbox, rows.items[0].id, "no"), 0);
         outbox_rows_done(&rows);
         assert_false(outbox_has_room(f->outbox, 1, 1));
@@ -298,7 +298,7 @@ static void test_full_at_the_start(void **state) {
 
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         assert_int_equal(fixture_waiting(f->outbox), 500);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, 500);
         outbox_rows_done(&rows);
         for (unsigned i = 0; i < 100 && r == 0; i++)
@@ -329,7 +329,7 @@ static void test_filled_by_itself(void **state) {
                 n += 100;
         assert_int_equal(fixture_waiting(f->outbox), n);
         for (unsigned i = 0; i < n; i++) {
-                assert_int_equal(outbox_peek(f->outbox, 0, 1, SIZE_MAX, &rows), 0);
+                assert_int_equal(outbox_rows_peek(f->outbox, 0, 1, SIZE_MAX, &rows), 0);
                 id = rows.items[0].id;
                 outbox_rows_done(&rows);
                 assert_int_equal(outbox_forget(f->outbox, &id, 1), 0);
@@ -369,7 +369,7 @@ static void test_filled_at_each_start(void **state) {
                 f->outbox = outbox_close(f->outbox);
         }
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
-        assert_int_equal(outbox_peek(f->outbox, 0, ELEMENTSOF(ids), SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, ELEMENTSOF(ids), SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, ELEMENTSOF(ids));
         for (size_t i = 0; i < rows.n; i++)
                 ids[i] = rows.items[i].id;
@@ -473,7 +473,7 @@ static void test_list_holds_nothing(void **state) {
 
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         assert_int_equal(fixture_put(f->outbox, 0, 5), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 5, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 5, SIZE_MAX, &rows), 0);
         for (size_t i = 0; i < rows.n; i++)
                 assert_int_equal(outbox_reject(f->outbox, rows.items[i].id, "no"), 0);
         assert_int_equal(outbox_guest_open(f->directory, &reader.guest), OUTBOX_OK);
@@ -505,7 +505,7 @@ static void test_guest_gives_way(void **state) {
 
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         assert_int_equal(fixture_put(f->outbox, 0, 1000), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
         for (size_t i = 0; i < rows.n; i++)
                 assert_int_equal(outbox_reject(f->outbox, rows.items[i].id, "no"), 0);
         outbox_rows_done(&rows);

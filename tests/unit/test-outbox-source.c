@@ -399,13 +399,13 @@ static void test_labels_travel_and_count(void **state) {
         bytes_done(&labels);
 
         /* through the rejected table and back */
-        assert_int_equal(outbox_peek(f->outbox, 0, 2, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 2, SIZE_MAX, &rows), 0);
         assert_int_equal(outbox_reject(f->outbox, rows.items[1].id, "no"), 0);
         assert_int_equal(outbox_guest_open(f->directory, &guest), OUTBOX_OK);
         assert_int_equal(outbox_rejected_replay(guest, rows.items[1].id), 0);
         outbox_guest_close(guest);
         outbox_rows_done(&rows);
-        assert_int_equal(outbox_peek(f->outbox, 0, 2, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 2, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.items[0].labels.size, 0);
         Slice rest = rows.items[1].labels;
         assert_true(reading_labels_next(&rest, &name, &value));

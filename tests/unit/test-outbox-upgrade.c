@@ -71,7 +71,7 @@ static void expect_upgraded(OutboxFixture *f, unsigned n) {
         outbox_status(f->outbox, &status);
         assert_int_equal(status.rows, n);
         assert_int_equal(status.rejected_rows, 1);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, 1000);
         assert_true(slice_equal(rows.items[0].key, "home:d1:2026-01-15T08:13:00.123Z:0000000000000001"));
         assert_int_equal(rows.items[0].labels.size, 0);

@@ -72,7 +72,7 @@ static void test_put_peek_forget(void **state) {
         outbox_status(f->outbox, &status);
         assert_int_equal(status.rows, 5);
         assert_true(status.oldest > 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, 3);
         for (unsigned i = 0; i < 3; i++) {
                 assert_int_equal(row_number(&rows.items[i]), i);
@@ -87,7 +87,7 @@ static void test_put_peek_forget(void **state) {
         /* P2: only what was named is forgotten */
         int64_t outer[] = { ids[0], ids[2] };
         assert_int_equal(outbox_forget(f->outbox, outer, 2), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 10, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 10, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, 3);
         assert_int_equal(row_number(&rows.items[0]), 1);
         assert_int_equal(row_number(&rows.items[1]), 3);
@@ -104,15 +104,15 @@ static void test_peek_bounds(void **state) {
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(put(f->outbox, 0, 10, 1000), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 10, 1, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 10, 1, &rows), 0);
         assert_int_equal(rows.n, 1); /* at least one */
         last = rows.items[0].id;
         outbox_rows_done(&rows);
-        assert_int_equal(outbox_peek(f->outbox, last, 10, 2500, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, last, 10, 2500, &rows), 0);
         assert_int_equal(rows.n, 2);
         assert_int_equal(row_number(&rows.items[0]), 1);
         outbox_rows_done(&rows);
-        assert_int_equal(outbox_peek(f->outbox, INT64_C(1) << 60, 10, 1, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, INT64_C(1) << 60, 10, 1, &rows), 0);
         assert_int_equal(rows.n, 0);
         outbox_rows_done(&rows);
 }
@@ -125,13 +125,13 @@ static void test_ids_ascend(void **state) {
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(put(f->outbox, 0, 1, 1), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1, 1, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1, 1, &rows), 0);
         id = rows.items[0].id;
         outbox_rows_done(&rows);
         assert_int_equal(outbox_forget(f->outbox, &id, 1), 0);
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(put(f->outbox, 1, 1, 1), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1, 1, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1, 1, &rows), 0);
         assert_true(rows.items[0].id > id);
         outbox_rows_done(&rows);
 }
@@ -176,7 +176,7 @@ static void test_reject_replay_drop(void **state) {
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(put(f->outbox, 0, 3, 1), 0);
         outbox_status(f->outbox, &before);
-        assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
         assert_int_equal(outbox_reject(f->outbox, rows.items[1].id, "invalid_argument: no"), 0);
         assert_int_equal(outbox_reject(f->outbox, rows.items[1].id, "invalid_argument: no"), 0); /* gone already */
         outbox_status(f->outbox, &status);
@@ -201,7 +201,7 @@ static void test_reject_replay_drop(void **state) {
         assert_int_equal(status.rows, 3);
         assert_int_equal(status.bytes, before.bytes);
         assert_int_equal(status.rejected_rows, 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
         assert_int_equal(row_number(&rows.items[2]), 1); /* at the end, P4: under the same key */
         assert_true(slice_equal(rows.items[2].key, "2026-11-24T06:27:38.123Z:home:d1:0000000000000001"));
 
@@ -301,7 +301,7 @@ static void test_bad_pages(void **state) {
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(put(f->outbox, 0, 1000, 400), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
         last_id = rows.items[999].id;
         assert_int_equal(outbox_reject(f->outbox, rows.items[0].id, "invalid_argument: no"), 0);
         outbox_rows_done(&rows);
@@ -315,7 +315,7 @@ static void test_bad_pages(void **state) {
         assert_int_equal(status.rejected_rows, 1);
         assert_in_range(status.rows, 999 - 24, 998);
         assert_int_equal(salvage.rows, status.rows + status.rejected_rows);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
         assert_int_equal(row_number(&rows.items[0]), 1);
         assert_int_equal(row_number(&rows.items[rows.n - 1]), 999);
         unsigned gaps = 0;
@@ -325,7 +325,7 @@ static void test_bad_pages(void **state) {
         outbox_rows_done(&rows);
 
         assert_int_equal(put(f->outbox, 5000, 1, 1), 0);
-        assert_int_equal(outbox_peek(f->outbox, last_id, 10, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, last_id, 10, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, 1);
         outbox_rows_done(&rows);
 }
@@ -339,7 +339,7 @@ static void test_ids_ascend_over_damage(void **state) {
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(put(f->outbox, 0, 1000, 400), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
         for (size_t i = 0; i < ELEMENTSOF(ids); i++)
                 ids[i] = rows.items[500 + i].id;
         outbox_rows_done(&rows);
@@ -349,7 +349,7 @@ static void test_ids_ascend_over_damage(void **state) {
         assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
         assert_in_range(salvage.rows, 480, 499);
         assert_int_equal(put(f->outbox, 5000, 1, 1), 0);
-        assert_int_equal(outbox_peek(f->outbox, ids[ELEMENTSOF(ids) - 1], 10, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, ids[ELEMENTSOF(ids) - 1], 10, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, 1);
         outbox_rows_done(&rows);
 }
@@ -404,7 +404,7 @@ static void test_damage_while_running(void **state) {
                 assert_int_equal(put(f->outbox, 1000 * i, 1000, 400), 0);
         assert_int_equal(reopen(f, NULL), OUTBOX_OK); /* everything is in the file, nothing in the log */
         overwrite(f, INT64_C(40) * 4096, 4096);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, 1000);
         assert_in_range(row_number(&rows.items[999]), 1000, 1020); /* some are missing before it */
         outbox_rows_done(&rows);
@@ -426,7 +426,7 @@ static void damage_in_large_file(OutboxFixture *f, unsigned batches) {
         overwrite(f, INT64_C(100) * 4096, 4096);
 
         assert_int_equal(reopen(f, &salvage), OUTBOX_OK);
-        assert_int_equal(outbox_peek(f->outbox, 0, 200, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 200, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, 200);
         outbox_rows_done(&rows);
         assert_int_equal(count_files(f, "damaged"), 1);

@@ -96,7 +96,7 @@ static int setup(void **state) {
         assert_int_equal(outbox_open(f->directory, &caps, &f->outbox, &salvage), OUTBOX_OK);
         assert_int_equal(loop_add_defer(f->event, on_progress, f, &f->progress), 0);
         assert_int_equal(publisher_new(&(PublisherSpec){ f->event, (Client *) f->event, f->outbox,
-                                               "projects/p/topics/t", on_change, f },
+                                               "projects/p/topics/t", on_change, NULL, f },
                                  &f->publisher),
                 0);
         n_calls = 0;

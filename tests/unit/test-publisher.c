@@ -194,8 +194,7 @@ static void test_not_found(void **state) {
         set_status(f, 404, "");
         put(f, 5, 1, 10);
         RUN_UNTIL(f, status_of(f).failing);
-        assert_true(publisher_missed_topic(f->publisher)); /* its subscriptions are looked at, once for each 404 */
-        assert_false(publisher_missed_topic(f->publisher));
+        assert_int_equal(f->missing, 1); /* its subscriptions are looked at, once for each 404 */
 }
 
 static void test_not_found_waits(void **state) {

@@ -61,7 +61,7 @@ static void keep(OutboxFixture *f, const char *source, const char *topic, const 
 static void look(const OutboxFixture *f, Bytes *text) {
         OutboxRows rows = {};
 
-        assert_int_equal(outbox_peek(f->outbox, 0, 100, 1 << 20, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 100, 1 << 20, &rows), 0);
         for (size_t i = 0; i < rows.n; i++)
                 assert_int_equal(bytes_append_format(text, "%.*s %.*s\n", (int) rows.items[i].device.size,
                                          rows.items[i].device.data, (int) rows.items[i].payload.size,

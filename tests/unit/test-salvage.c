@@ -347,7 +347,7 @@ static void test_ids_that_are_taken(void **state) {
 
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         assert_int_equal(fixture_put(f->outbox, 0, 200), 0);
-        assert_int_equal(outbox_peek(f->outbox, 0, 200, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 200, SIZE_MAX, &rows), 0);
         last = rows.items[199].id;
         outbox_rows_done(&rows);
         f->outbox = outbox_close(f->outbox);
@@ -371,7 +371,7 @@ static void test_ids_that_are_taken(void **state) {
 
         assert_int_equal(fixture_reopen(f), OUTBOX_SALVAGED);
         assert_int_equal(fixture_waiting(f->outbox), 200);
-        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_rows_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
         assert_int_equal(rows.n, 200);
         assert_true(rows.items[199].id > last); /* nor is it one that was given before */
         outbox_rows_done(&rows);
