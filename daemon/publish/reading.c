@@ -12,8 +12,6 @@ static void reading_done(Reading *reading) {
         bytes_done(&reading->payload);
         bytes_done(&reading->labels);
         free(reading->key);
-        free(reading->source);
-        free(reading->type);
         free(reading->device);
         free(reading->seen);
         *reading = (Reading){};
@@ -40,16 +38,15 @@ int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payl
         if (r < 0)
                 return r;
 
-        reading.source = strdup(origin->source);
-        reading.type = strdup(origin->type);
+        reading.source = origin->source;
+        reading.type = origin->type;
         reading.device = strdup(origin->device);
         reading.seen = origin->seen ? strdup(origin->seen) : NULL;
         (void) text_format(
                 &reading.key, "%s:%s:%s:%016" PRIx64, origin->at, origin->source, origin->device, origin->unique);
         if (origin->labels)
                 r = bytes_append(&reading.labels, origin->labels->data, origin->labels->size);
-        if (r < 0 || !reading.source || !reading.type || !reading.device || !reading.key ||
-                (origin->seen && !reading.seen)) {
+        if (r < 0 || !reading.device || !reading.key || (origin->seen && !reading.seen)) {
                 reading_done(&reading);
                 return -ENOMEM;
         }
@@ -59,20 +56,11 @@ int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payl
         return 0;
 }
 
-static int list_set_source(ReadingList *list, const char *source) {
-        if (!list->source)
-                list->source = strdup(source);
-        return list->source ? 0 : -ENOMEM;
-}
-
 int reading_list_add_unreadable(
         ReadingList *list, const char *source, const char *topic, const char *reason, Bytes *payload) {
         Unreadable unreadable = {};
         int r;
 
-        r = list_set_source(list, source);
-        if (r < 0)
-                return r;
         r = array_reserve(&list->unreadable, &list->unreadable_allocated, list->n_unreadable + 1, sizeof(Unreadable));
         if (r < 0)
                 return r;
@@ -85,18 +73,18 @@ int reading_list_add_unreadable(
         }
         unreadable.payload = bytes_steal(payload);
         list->unreadable[list->n_unreadable++] = unreadable;
+        list->source = source;
         return 0;
 }
 
 int reading_list_set_cursor(ReadingList *list, const char *source, const char *cursor) {
         char *copy = strdup(cursor);
 
-        if (!copy || list_set_source(list, source) < 0) {
-                free(copy);
+        if (!copy)
                 return -ENOMEM;
-        }
         free(list->cursor);
         list->cursor = copy;
+        list->source = source;
         return 0;
 }
 
@@ -167,8 +155,7 @@ int reading_list_move(ReadingList *to, ReadingList *from) {
         from->n = from->n_unreadable = 0; /* *to* owns them now */
         to->n_dropped += from->n_dropped;
         to->n_left_out += from->n_left_out;
-        if (!to->source)
-                to->source = cleanup_steal(from->source);
+        to->source = to->source ?: from->source;
         if (from->cursor) {
                 free(to->cursor);
                 to->cursor = cleanup_steal(from->cursor);
@@ -183,7 +170,6 @@ void reading_list_done(ReadingList *list) {
                 unreadable_done(&list->unreadable[--list->n_unreadable]);
         free(list->items);
         free(list->unreadable);
-        free(list->source);
         free(list->cursor);
         *list = (ReadingList){};
 }

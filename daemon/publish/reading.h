@@ -10,13 +10,12 @@
 typedef struct Reading {
         Bytes payload; /* one JSON object, UTF-8 */
         char *key;     /* idempotency key: AT:SOURCE:DEVICE:16 hex digits, made once, the same in every retry (P4) */
-        char *source;  /* name of the source in the config */
-        char *type;    /* type of the source */
-        char *device;  /* the device's stable id */
-        char *seen;    /* names the measurement, if it can come twice; NULL: it cannot */
-        bool anew;     /* the name is used again for a new measurement: this is not a repeat */
-        bool again;    /* the remote sends it as long as it is asked: remembered from its last arrival, not its first */
-        Bytes labels;  /* see reading_labels_add() */
+        const char *source, *type; /* of the source in the config; borrowed */
+        char *device;              /* the device's stable id */
+        char *seen;                /* names the measurement, if it can come twice; NULL: it cannot */
+        bool anew;                 /* the name is used again for a new measurement: this is not a repeat */
+        bool again;   /* the remote sends it as long as it is asked: remembered from its last arrival, not its first */
+        Bytes labels; /* see reading_labels_add() */
 } Reading;
 
 /* Input that could not become a reading; kept unchanged. */
@@ -34,13 +33,13 @@ typedef struct ReadingList {
         size_t n, allocated;
         Unreadable *unreadable;
         size_t n_unreadable, unreadable_allocated;
-        size_t n_dropped;  /* how many unreadable ones were left out because there were too many */
-        size_t n_left_out; /* items that `where` or `fields` exclude */
-        char *source;      /* the source of `cursor` and `unreadable`; NULL: there are none */
-        char *cursor;      /* where the source continues next time; NULL: unchanged */
+        size_t n_dropped;   /* how many unreadable ones were left out because there were too many */
+        size_t n_left_out;  /* items that `where` or `fields` exclude */
+        const char *source; /* the source of `cursor` and `unreadable`, borrowed; NULL: there are none */
+        char *cursor;       /* where the source continues next time; NULL: unchanged */
 } ReadingList;
 
-/* What a reading is made from, in addition to its payload. Borrowed. */
+/* What a reading is made from, in addition to its payload. Borrowed; source and type as long as the list lives. */
 typedef struct ReadingOrigin {
         const char *source, *type, *device;
         const char *at;      /* RFC 3339: time of the poll or arrival, or of the measurement */
@@ -53,11 +52,12 @@ typedef struct ReadingOrigin {
  * keys grows at its end. */
 int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payload);
 
-/* Appends input that could not be read; takes *payload* (empties it) when it succeeds. */
+/* Appends input that could not be read; takes *payload* (empties it) when it succeeds. *source* is borrowed by the
+ * list. */
 int reading_list_add_unreadable(
         ReadingList *list, const char *source, const char *topic, const char *reason, Bytes *payload);
 
-/* Sets the source's cursor, a text that is stored together with the readings. */
+/* Sets the source's cursor, a text that is stored together with the readings. *source* is borrowed by the list. */
 int reading_list_set_cursor(ReadingList *list, const char *source, const char *cursor);
 
 /* Returns the bytes that a reading counts for in the outbox: payload and attributes. */

@@ -28,17 +28,6 @@
 
 /* ---- states ---- */
 
-typedef enum PollState {
-        POLL_WAITING,
-        POLL_POLLING,
-        _POLL_STATE_MAX,
-} PollState;
-
-_asserted_ static const bool poll_moves[_POLL_STATE_MAX][_POLL_STATE_MAX] = {
-        [POLL_WAITING] = { [POLL_POLLING] = true },
-        [POLL_POLLING] = { [POLL_WAITING] = true },
-};
-
 typedef enum ReadingsState {
         READINGS_NONE,
         READINGS_GATHERED, /* committed at the end of this turn of the loop */
@@ -62,7 +51,7 @@ struct Source {
         usec_t listen_end; /* clock_now() at which `once` stops listening at the latest; 0: it does not listen */
         bool answered;     /* the remote has answered at least once */
 
-        PollState poll_state;
+        bool polling;
         LoopWatch *due; /* timer: the next poll */
         usec_t slot;    /* the next poll by the interval alone: slots keep their distance, however long a poll takes */
         usec_t next_poll;  /* clock_now() */
@@ -89,9 +78,10 @@ struct Source {
         Bytes labels;
 };
 
-static void source_move_poll(Source *s, PollState state) {
-        assert(poll_moves[s->poll_state][state]);
-        s->poll_state = state;
+/* Notes that a poll begins or ends. */
+static void source_set_polling(Source *s, bool polling) {
+        assert(s->polling != polling);
+        s->polling = polling;
 }
 
 static void source_move_readings(Source *s, ReadingsState state) {
@@ -236,7 +226,7 @@ static void source_listen(Source *s) {
         usec_t now = clock_now();
 
         s->polls++;
-        source_move_poll(s, POLL_POLLING);
+        source_set_polling(s, true);
         s->listen_end = now + SOURCE_LISTEN_MAX_USEC;
         loop_arm(s->due, now + (s->answered ? s->type->quiet : SOURCE_ONCE_USEC));
 }
@@ -250,7 +240,7 @@ static void source_heard(Source *s) {
 /* It has been silent, or has failed, which is not tried again. Later readings are for the next run. */
 static void source_end_listening(Source *s) {
         s->listen_end = 0;
-        source_move_poll(s, POLL_WAITING);
+        source_set_polling(s, false);
         source_retire(s);
         source_changed(s);
 }
@@ -331,7 +321,7 @@ static bool source_has_room(Source *s) {
 /* Holds the peer while readings wait in memory or there is no room; permanently when a source is retired and its poll
  * is done. */
 static void source_hold(Source *s) {
-        bool hold, ends = s->retired && (s->speaks || s->poll_state != POLL_POLLING);
+        bool hold, ends = s->retired && (s->speaks || !s->polling);
 
         if (!s->type->hold || !s->self)
                 return;
@@ -362,7 +352,7 @@ static void source_log_lost(const Source *s) {
 
 /* `once` must end even if the disk refuses: also a poll whose type waits until its readings are stored. */
 static void source_give_up(Source *s) {
-        bool polling = s->poll_state == POLL_POLLING;
+        bool polling = s->polling;
 
         if (polling)
                 s->self = s->type->close(s->self);
@@ -407,7 +397,7 @@ static void source_committed(Source *s, size_t repeats) {
         backoff_reset(&s->store);
         reading_list_done(&s->readings);
         source_move_readings(s, READINGS_NONE);
-        if (s->poll_state == POLL_WAITING && source_is_scheduled(s) && !loop_is_armed(s->due))
+        if (!s->polling && source_is_scheduled(s) && !loop_is_armed(s->due))
                 source_wait(s, source_next_slot(s->next_poll, s->config->interval, clock_now()));
         if (ticket > 0 && s->self && s->type->stored)
                 s->type->stored(s->self, ticket);
@@ -451,23 +441,17 @@ static int source_name_readings(ReadingList *readings, const SourceDocument *doc
 int source_take(
         Source *s, const ShapeConfig *shape, const SourceDocument *document, uint64_t ticket, ShapeOutcome *ret) {
         _cleanup_(reading_list_done) ReadingList readings = {};
-        const ShapeOrigin origin = {
-                .source = s->config->name,
-                .type = s->config->type,
-                .topic = document->topic,
-                .id = document->id,
-                .name = document->name,
-                .field = document->field,
-                .labels = &s->labels,
-                .arrived = document->arrived > 0 ? document->arrived : clock_wall(),
-                .history = document->history,
-                .random = loop_random,
-                .note = source_said_note,
-                .userdata = &s->said,
-        };
+        ShapeOrigin origin = document->origin;
         int r;
 
-        r = shape_read(shape, &origin, (Slice){ document->text, document->size }, &readings, ret);
+        origin.source = s->config->name;
+        origin.type = s->config->type;
+        origin.labels = &s->labels;
+        origin.arrived = origin.arrived > 0 ? origin.arrived : clock_wall();
+        origin.random = loop_random;
+        origin.note = source_said_note;
+        origin.userdata = &s->said;
+        r = shape_read(shape, &origin, document->text, &readings, ret);
         if (r == 0)
                 r = source_name_readings(&readings, document);
         return r < 0 ? r : source_put(s, &readings, ticket);
@@ -497,7 +481,7 @@ void source_polled(Source *s, const SourcePoll *poll) {
         s->slot = source_next_slot(s->slot, s->config->interval, now);
         next = source_next_poll(poll, s->slot, s->config->interval, now);
         s->limited = poll->outcome == SOURCE_LIMITED || poll->not_before > s->slot;
-        source_move_poll(s, POLL_WAITING);
+        source_set_polling(s, false);
         if (poll->outcome == SOURCE_POLLED) {
                 s->last_poll = clock_wall();
                 source_log_clock(s, poll->clock_offset);
@@ -512,7 +496,7 @@ static void source_poll(Source *s) {
         int r;
 
         s->polls++;
-        source_move_poll(s, POLL_POLLING);
+        source_set_polling(s, true);
         r = poll(s->self);
         if (r < 0)
                 source_polled(s, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = strerror(-r) });
@@ -558,7 +542,7 @@ int source_poll_now(Source *s) {
                 log_notice("Source %s sends when it wants to, so `once` leaves it out.", s->config->name);
                 return 0;
         }
-        if (s->poll_state == POLL_POLLING || (source_is_busy(s) && !listens))
+        if (s->polling || (source_is_busy(s) && !listens))
                 return -EBUSY;
         if (!source_has_room(s))
                 poll.detail = "the outbox has no room for what a poll would bring";
@@ -657,7 +641,7 @@ Source *source_free(Source *s) {
 }
 
 bool source_is_busy(const Source *s) {
-        return s->poll_state == POLL_POLLING || s->readings_state != READINGS_NONE;
+        return s->polling || s->readings_state != READINGS_NONE;
 }
 
 bool source_must_end(const Source *s) {
@@ -665,8 +649,7 @@ bool source_must_end(const Source *s) {
 }
 
 void source_status(const Source *s, SourceStatus *ret) {
-        bool failing = trouble_is_on(&s->trouble),
-             waits = s->poll_state == POLL_WAITING && s->readings_state == READINGS_NONE;
+        bool failing = trouble_is_on(&s->trouble), waits = !s->polling && s->readings_state == READINGS_NONE;
 
         *ret = (SourceStatus){
                 .name = s->config->name,

@@ -6,9 +6,7 @@
  * polled, or it sends by itself. In both cases it passes its readings to source_put(), and stored() tells it when they
  * are on disk. All readings of one turn of the loop are one commit.
  *
- * There are two state machines; source.c checks every move:
- *
- *      poll      waiting --due, room--> polling --source_polled()--> waiting
+ * It polls, or waits for the next poll. Beside that, source.c checks every move of its readings:
  *
  *      readings  none --source_put()--> gathered --committed--> none
  *                                           |                    ^
@@ -81,15 +79,12 @@ typedef struct SourceContext {
 
 /* A text from the remote, and what else is known about it. Borrowed. */
 typedef struct SourceDocument {
-        const char *text;
-        size_t size;
-        const char *topic, *id, *name, *field; /* see ShapeOrigin; NULL: none */
-        usec_t arrived;                        /* clock_wall(); 0: now */
-        const char *seen;                      /* its name, if it may come again: see Reading; NULL: it cannot */
-        bool anew;                             /* see Reading */
+        Slice text;
+        ShapeOrigin origin; /* topic, id, name, field, arrived (0: now) and history; the rest is filled in */
+        const char *seen;   /* its name, if it may come again: see Reading; NULL: it cannot */
+        bool anew;          /* see Reading */
         bool repeats; /* its measurements may come again in another document: with `once_per: measurement` each reading
                          is recognised by its key */
-        bool history; /* see ShapeOrigin */
 } SourceDocument;
 
 typedef struct SourceType {

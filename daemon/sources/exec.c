@@ -100,8 +100,7 @@ static int exec_take_line(Exec *exec, Slice line) {
                 return 0;
         exec->lines++;
         r = source_take(exec->context.source, &exec->keys->reading,
-                &(SourceDocument){ .text = line.data, .size = line.size, .arrived = exec->arrived }, exec->put + 1,
-                &outcome);
+                &(SourceDocument){ .text = line, .origin = { .arrived = exec->arrived } }, exec->put + 1, &outcome);
         if (r == 0)
                 exec->put++; /* a ticket of a line that was not taken is never on disk */
         return r;

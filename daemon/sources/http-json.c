@@ -178,11 +178,10 @@ static void json_take_document(HttpJson *json, const AuthReply *reply, Slice doc
         int r;
 
         r = source_take(json->context.source, &json->keys->reading,
-                &(SourceDocument){ .text = document.data,
-                        .size = document.size,
-                        .arrived = json_wall(json) - (clock_now() - reply->sent_at),
-                        .repeats = json->keys->reading.once_per == SHAPE_MEASUREMENT,
-                        .history = json->keys->since != NULL },
+                &(SourceDocument){ .text = document,
+                        .origin = { .arrived = json_wall(json) - (clock_now() - reply->sent_at),
+                                .history = json->keys->since != NULL },
+                        .repeats = json->keys->reading.once_per == SHAPE_MEASUREMENT },
                 ++json->ticket, &outcome);
         if (r < 0)
                 return json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-r));

@@ -186,9 +186,8 @@ static int body_take(Push *push, const ListenRequest *request, bool lines, size_
         *ret_n = 0;
         while (r == 0 && http_push_body_next(&rest, lines, &number, &line)) {
                 const SourceDocument document = {
-                        .text = line.data,
-                        .size = line.size,
-                        .arrived = arrived,
+                        .text = line,
+                        .origin = { .arrived = arrived },
                         .seen = key ? seen : NULL,
                 };
                 ShapeOutcome outcome;

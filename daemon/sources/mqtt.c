@@ -200,12 +200,8 @@ static int mqtt_take(Mqtt *mqtt, const MqttPacket *packet, const MqttTopic *topi
         _cleanup_free_ char *text = copy_slice(packet->topic, &r), *id = copy_slice(topic->id, &r),
                             *name = copy_slice(topic->name, &r), *field = copy_slice(topic->field, &r);
         const SourceDocument document = {
-                .text = packet->payload.data,
-                .size = packet->payload.size,
-                .topic = text,
-                .id = id,
-                .name = name,
-                .field = field,
+                .text = packet->payload,
+                .origin = { .topic = text, .id = id, .name = name, .field = field },
                 .seen = seen,
                 .anew = !packet->dup,
         };

@@ -413,33 +413,25 @@ static void sink_note_accepted(Sink *s, const SinkWork *work) {
                 s->blame.accepted++;
 }
 
-/* Judges a refused message. Returns true when it is to be set apart. */
-static bool sink_judge(Sink *s, const SinkItem *item) {
+/* Judges a message that was REFUSED, or is LATER, which does not count against it; *few* as in BlameRefusal. Returns
+ * true when it is to be set apart. */
+static bool sink_judge(Sink *s, const SinkItem *item, bool few) {
+        const SinkWork *work = sink_host_work(s->host, NULL);
+        const bool later = item->verdict == SINK_LATER;
         const BlameRefusal refusal = { .code = item->code,
                 .about_document = item->about_document,
                 .proven = item->proven,
-                .alone = item->alone || sink_host_work(s->host, NULL)->n == 1,
+                .alone = item->alone || work->n == 1,
+                .few = few,
                 .before = s->before };
+        BlameState state =
+                (later ? blame_put_off : blame_refused)(&s->blame, sink_suspicion(s, item), &refusal, clock_now());
 
-        switch (blame_refused(&s->blame, sink_suspicion(s, item), &refusal, clock_now())) {
-        case BLAME_REJECTED:
-                return true;
-        case BLAME_SUSPECT:
+        if (later || state == BLAME_OUTAGE)
+                text_copy(s->refusal, sizeof(s->refusal), later ? work->answer.detail : item->detail);
+        if (state == BLAME_SUSPECT)
                 sink_set_fate(s, item, FATE_SUSPECT);
-                return false;
-        default:
-                text_copy(s->refusal, sizeof(s->refusal), item->detail);
-                return false;
-        }
-}
-
-/* A message was refused with a passing code, which does not count against it. */
-static void sink_put_off(Sink *s, const SinkItem *item, bool few) {
-        const BlameRefusal refusal = { .code = item->code, .few = few, .before = s->before };
-
-        text_copy(s->refusal, sizeof(s->refusal), sink_host_work(s->host, NULL)->answer.detail);
-        if (blame_put_off(&s->blame, sink_suspicion(s, item), &refusal, clock_now()) == BLAME_SUSPECT)
-                sink_set_fate(s, item, FATE_SUSPECT);
+        return state == BLAME_REJECTED;
 }
 
 static size_t count_verdicts(const SinkWork *work, SinkVerdict verdict) {
@@ -463,9 +455,9 @@ static size_t sink_judge_all(Sink *s, SinkWork *work) {
         for (size_t i = 0; i < work->n; i++) {
                 SinkItem item = work->items[i];
 
-                if (item.verdict == SINK_LATER)
-                        sink_put_off(s, &item, few);
-                if (item.verdict != SINK_BAD && (item.verdict != SINK_REFUSED || !sink_judge(s, &item)))
+                if (item.verdict != SINK_BAD && item.verdict != SINK_REFUSED && item.verdict != SINK_LATER)
+                        continue;
+                if (item.verdict != SINK_BAD && !sink_judge(s, &item, few))
                         continue;
                 work->items[i] = work->items[n];
                 item.verdict = SINK_PENDING;

@@ -77,7 +77,7 @@ int source_take(
         Source *source, const ShapeConfig *config, const SourceDocument *document, uint64_t ticket, ShapeOutcome *ret) {
         Slice expected;
 
-        require(next_line(&expected) && slice_same(expected, (Slice){ document->text, document->size }));
+        require(next_line(&expected) && slice_same(expected, document->text));
         require(ticket == run.taken + 1);
         run.taken = ticket;
         return 0;

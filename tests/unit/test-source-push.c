@@ -318,9 +318,10 @@ static void test_once_gives_up_a_poll(void **state) {
 static void take(const char *topic, const char *text, ShapeOutcome *ret) {
         const ShapeConfig shape = { .time = (char *) "/at" };
 
-        assert_int_equal(source_take(talker.source, &shape,
-                                 &(SourceDocument){ .text = text, .size = strlen(text), .topic = topic, .id = "d" },
-                                 talker.stored + 1, ret),
+        assert_int_equal(
+                source_take(talker.source, &shape,
+                        &(SourceDocument){ .text = { text, strlen(text) }, .origin = { .topic = topic, .id = "d" } },
+                        talker.stored + 1, ret),
                 0);
 }
 
