@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "lib/cleanup.h"
 #include "lib/text.h"
@@ -29,6 +30,7 @@ struct Client {
         const PubsubConfig *config;
         char *quota_header; /* NULL: none */
         size_t n_calls;
+        TAILQ_HEAD(CallList, ClientCall) waiting; /* for a token */
 };
 
 typedef enum CallState { CALL_TOKEN, CALL_REQUEST, CALL_DONE } CallState;
@@ -45,7 +47,8 @@ struct ClientCall {
         char *resource, *url;
         ClientDone done;
         void *userdata;
-        TokenWait *wait;
+        bool waits; /* it is in client->waiting */
+        TAILQ_ENTRY(ClientCall) link;
         HttpRequest *request;
         char *bearer; /* the token that was sent */
         bool retried, withdrawn;
@@ -62,7 +65,8 @@ static ClientCall *call_free(ClientCall *call) {
         if (!call)
                 return NULL;
         call->request = http_cancel(call->request);
-        call->wait = token_cancel(call->wait);
+        if (call->waits)
+                TAILQ_REMOVE(&call->client->waiting, call, link);
         call->bearer = secret_free(call->bearer);
         bytes_done(&call->spec.body);
         free(call->url);
@@ -161,24 +165,46 @@ static void call_end_without_token(ClientCall *call, int error, usec_t retry_aft
         call_end(call, &reply);
 }
 
-static void on_token(void *userdata, const char *value, int error, usec_t retry_after) {
-        ClientCall *call = userdata;
-        int r;
+/* False: an exchange runs, and the call goes on waiting. */
+static bool call_take_token(ClientCall *call) {
+        usec_t retry_after = 0;
+        const char *value;
+        int r = token_take(call->client->token, &value, &retry_after);
 
-        call->wait = NULL;
-        if (error < 0)
-                return call_end_without_token(call, error, retry_after);
-        r = call_send(call, value);
+        if (r == TOKEN_WAIT)
+                return false;
+        TAILQ_REMOVE(&call->client->waiting, call, link);
+        call->waits = false;
         if (r < 0)
+                call_end_without_token(call, r, retry_after);
+        else if ((r = call_send(call, value)) < 0)
                 call_end_without_answer(call, strerror(-r));
+        return true;
+}
+
+/* Calls that an owner starts from inside its callback are looked at in the next turn of the loop. */
+static void on_token(void *userdata) {
+        Client *client = userdata;
+        ClientCall *call;
+        size_t n = 0;
+
+        TAILQ_FOREACH(call, &client->waiting, link)
+                n++;
+        while (n-- > 0 && (call = TAILQ_FIRST(&client->waiting)))
+                if (!call_take_token(call))
+                        return;
 }
 
 static int call_begin(ClientCall *call) {
-        const char *token;
+        usec_t retry_after;
+        const char *value;
 
-        if (token_take(call->client->token, &token))
-                return call_send(call, token);
-        return token_get(call->client->token, on_token, call, &call->wait);
+        if (token_take(call->client->token, &value, &retry_after) == TOKEN_READY)
+                return call_send(call, value);
+        call->waits = true;
+        TAILQ_INSERT_TAIL(&call->client->waiting, call, link);
+        token_wake(call->client->token);
+        return 0;
 }
 
 /* Escapes all but the unreserved characters of RFC 3986: names may contain `%` and `+`. The colon of a domain-scoped
@@ -295,6 +321,8 @@ int client_new(Http *http, Token *token, const Secrets *secrets, const PubsubCon
         client->token = token;
         client->secrets = secrets;
         client->config = config;
+        TAILQ_INIT(&client->waiting);
+        token_watch(token, on_token, client);
         if (quota_project && text_format(&client->quota_header, "x-goog-user-project: %s", quota_project) < 0)
                 return -ENOMEM;
         *ret = cleanup_steal(client);
@@ -305,6 +333,7 @@ Client *client_free(Client *client) {
         if (!client)
                 return NULL;
         assert(client->n_calls == 0);
+        token_watch(client->token, NULL, NULL);
         free(client->quota_header);
         free(client);
         return NULL;

@@ -29,24 +29,15 @@
 #define REFUSED_INITIAL_USEC (5 * USEC_PER_SEC)
 #define REFUSED_MAX_USEC (5 * USEC_PER_MINUTE)
 
-struct TokenWait {
-        Token *token; /* NULL while its callback runs */
-        TokenDone done;
-        void *userdata;
-        uint64_t serial;
-        TAILQ_ENTRY(TokenWait) link;
-};
-
 struct Token {
         Http *http;
         const Credentials *credentials;
         const char *ca_file;
-        LoopWatch *serve; /* on when waits may be answered */
-        TAILQ_HEAD(WaitList, TokenWait) waits;
-        uint64_t last_serial;
+        LoopWatch *ready; /* defer */
+        void (*on_ready)(void *userdata);
+        void *userdata;
 
         char *value; /* NULL: none */
-        char *old;   /* rejected just now: a callback that got it may still read it */
         usec_t refresh_at, expires;
 
         HttpRequest *exchange;
@@ -67,8 +58,7 @@ static bool token_serves(const Token *token, usec_t now) {
 }
 
 static void token_drop(Token *token) {
-        (void) secret_free(token->old);
-        token->old = cleanup_steal(token->value);
+        token->value = secret_free(token->value);
         token->expires = token->refresh_at = 0;
 }
 
@@ -87,7 +77,7 @@ static void token_tell_failure(Token *token) {
                 token->trouble.detail);
 }
 
-/* *error* as in TokenDone. */
+/* *error* as token_take() returns it. */
 static void token_failed(Token *token, int error, Cause cause, usec_t retry_after, const char *detail) {
         Backoff *backoff = error == -EACCES ? &token->refused_backoff : &token->backoff;
         usec_t delay = backoff_next_at_least(backoff, retry_after, loop_random());
@@ -96,7 +86,7 @@ static void token_failed(Token *token, int error, Cause cause, usec_t retry_afte
         token->retry_at = clock_now() + delay;
         if (trouble_fail(&token->trouble, error == -EACCES ? TROUBLE_LASTING : TROUBLE_PASSING, cause, delay, detail))
                 token_tell_failure(token);
-        loop_wake(token->serve);
+        loop_wake(token->ready);
 }
 
 static void token_works(Token *token) {
@@ -124,7 +114,7 @@ static void token_obtained(Token *token, CredentialsAnswer *answer) {
         token->refresh_at = token->expires - early;
 
         token_works(token);
-        loop_wake(token->serve);
+        loop_wake(token->ready);
 }
 
 static int token_send(Token *token);
@@ -222,79 +212,37 @@ static void token_refresh(Token *token, usec_t now) {
                 token_not_sent(token, r);
 }
 
-/* ---- waits ---- */
+/* ---- for the client ---- */
 
-/* The callback is called last: it may add waits, cancel others, or reject the token. */
-static void wait_answer(TokenWait *wait, const char *value, int error, usec_t retry_after) {
-        TAILQ_REMOVE(&wait->token->waits, wait, link);
-        wait->token = NULL;
-        wait->done(wait->userdata, value, error, retry_after);
-        free(wait);
-}
-
-bool token_take(Token *token, const char **ret_value) {
+int token_take(Token *token, const char **ret_value, usec_t *ret_retry_after) {
         usec_t now = clock_now();
 
         if (token->credentials && now >= token->refresh_at)
                 token_refresh(token, now);
-        if (token->credentials && !token_serves(token, now))
-                return false;
-        *ret_value = token->value;
-        return true;
-}
-
-/* Answers one wait. Returns false, without an answer, while an exchange runs. */
-static bool token_serve_one(Token *token, TokenWait *wait) {
-        const char *value;
-        usec_t now;
-
-        if (token_take(token, &value)) {
-                wait_answer(wait, value, 0, 0);
-                return true;
+        if (!token->credentials || token_serves(token, now)) {
+                *ret_value = token->value;
+                return TOKEN_READY;
         }
         if (token->exchange)
-                return false;
-
-        now = clock_now();
-        wait_answer(wait, NULL, token->error, token->retry_at > now ? token->retry_at - now : 0);
-        return true;
+                return TOKEN_WAIT;
+        *ret_retry_after = token->retry_at > now ? token->retry_at - now : 0;
+        return token->error;
 }
 
-/* Waits that a callback adds are answered in the next turn of the loop. */
-static void token_serve(void *userdata) {
+static void on_ready(void *userdata) {
         Token *token = userdata;
-        uint64_t last = token->last_serial;
-        TokenWait *wait;
 
-        while ((wait = TAILQ_FIRST(&token->waits)) && wait->serial <= last)
-                if (!token_serve_one(token, wait))
-                        return;
+        if (token->on_ready)
+                token->on_ready(token->userdata);
 }
 
-int token_get(Token *token, TokenDone done, void *userdata, TokenWait **ret) {
-        TokenWait *wait;
-
-        wait = calloc(1, sizeof(*wait));
-        if (!wait)
-                return -ENOMEM;
-
-        wait->token = token;
-        wait->done = done;
-        wait->userdata = userdata;
-        wait->serial = ++token->last_serial;
-        TAILQ_INSERT_TAIL(&token->waits, wait, link);
-        loop_wake(token->serve);
-        *ret = wait;
-        return 0;
+void token_watch(Token *token, void (*ready)(void *userdata), void *userdata) {
+        token->on_ready = ready;
+        token->userdata = userdata;
 }
 
-TokenWait *token_cancel(TokenWait *wait) {
-        if (!wait || !wait->token)
-                return NULL;
-
-        TAILQ_REMOVE(&wait->token->waits, wait, link);
-        free(wait);
-        return NULL;
+void token_wake(Token *token) {
+        loop_wake(token->ready);
 }
 
 void token_reject(Token *token, const char *value) {
@@ -327,13 +275,12 @@ int token_new(Loop *loop, Http *http, const Credentials *credentials, const char
         if (!token)
                 return -ENOMEM;
 
-        TAILQ_INIT(&token->waits);
         token->http = http;
         token->credentials = credentials;
         token->ca_file = ca_file;
         token->backoff = (Backoff){ .initial = BACKOFF_INITIAL_USEC, .max = BACKOFF_MAX_USEC };
         token->refused_backoff = (Backoff){ .initial = REFUSED_INITIAL_USEC, .max = REFUSED_MAX_USEC };
-        r = loop_add_defer(loop, token_serve, token, &token->serve);
+        r = loop_add_defer(loop, on_ready, token, &token->ready);
         if (r < 0)
                 return r;
 
@@ -345,12 +292,9 @@ Token *token_free(Token *token) {
         if (!token)
                 return NULL;
 
-        assert(TAILQ_EMPTY(&token->waits));
-
         token->exchange = http_cancel(token->exchange);
-        token->serve = loop_drop(token->serve);
+        token->ready = loop_drop(token->ready);
         (void) secret_free(token->held);
-        (void) secret_free(token->old);
         (void) secret_free(token->value);
         free(token);
         return NULL;

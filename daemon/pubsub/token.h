@@ -8,7 +8,6 @@
 #include "pubsub/credentials.h"
 
 typedef struct Token Token;
-typedef struct TokenWait TokenWait;
 
 /* the metadata server answers with the old token until 4 min before its expiry */
 #define TOKEN_REFRESH_EARLY_USEC (300 * USEC_PER_SEC)
@@ -22,26 +21,22 @@ typedef struct TokenStatus {
         const char *detail; /* what failed and what to do; "" when nothing fails */
 } TokenStatus;
 
-/* Borrows all arguments. *credentials* NULL: no token is needed (emulator), and every wait is answered with NULL at
- * once. *ca_file* as in HttpSpec. */
+/* Borrows all arguments. *credentials* NULL: no token is needed (emulator). *ca_file* as in HttpSpec. */
 int token_new(Loop *loop, Http *http, const Credentials *credentials, const char *ca_file, Token **ret);
-/* All waits must have been answered or cancelled. */
 Token *token_free(Token *token);
 CLEANUP_DEFINE(Token, token_free)
 
-/* *value* is valid during the call; NULL with *error* 0: no token is needed. *error* < 0: there is no token now;
- * -EACCES when it was refused (a user must act), else -EAGAIN. Asking again makes sense after *retry_after* (usec). */
-typedef void (*TokenDone)(void *userdata, const char *value, int error, usec_t retry_after);
+/* *on_ready* is called from the loop when token_take() has something new to say. One listener: the client. */
+void token_watch(Token *token, void (*on_ready)(void *userdata), void *userdata);
 
-/* Returns true and a usable token in *ret_value*, valid until the next turn of the loop; NULL: no token is needed. When
- * the token ends soon, this starts the exchange for the next one. False: wait for one with token_get(). */
-bool token_take(Token *token, const char **ret_value);
-
-/* Calls *done* from the loop, never from inside token_get(), when there is a token or the exchange for one has failed.
- * -ENOMEM. */
-int token_get(Token *token, TokenDone done, void *userdata, TokenWait **ret);
-/* NULL is fine; returns NULL. */
-TokenWait *token_cancel(TokenWait *wait);
+enum { TOKEN_READY = 0, TOKEN_WAIT = 1 };
+/* TOKEN_READY: *ret_value* is a usable token, valid until the next call here; NULL: no token is needed. When the
+ * token ends soon, this starts the exchange for the next one. TOKEN_WAIT: an exchange runs; on_ready follows. Otherwise
+ * there is no token now: -EACCES when it was refused (a user must act), else -EAGAIN; asking again makes sense after
+ * *ret_retry_after* (usec). */
+int token_take(Token *token, const char **ret_value, usec_t *ret_retry_after);
+/* Has on_ready called soon, whatever the state is. */
+void token_wake(Token *token);
 
 /* The API answered 401 to *value*: it is dropped, unless a newer one is here already. */
 void token_reject(Token *token, const char *value);

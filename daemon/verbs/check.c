@@ -94,30 +94,20 @@ bool check_endpoint(Session *session) {
 
 /* ---- token ---- */
 
-typedef struct TokenProbe {
-        bool done;
-        int error;
-} TokenProbe;
-
-static void on_token(void *userdata, const char *value, int error, usec_t retry_after) {
-        *(TokenProbe *) userdata = (TokenProbe){ .done = true, .error = error };
-}
-
 bool check_token(Session *session) {
         const Credentials *credentials = session->remote->credentials;
-        TokenProbe probe = {};
+        int r, turned = 0;
         TokenStatus status;
-        TokenWait *wait;
-        int r;
+        const char *value;
+        usec_t retry_after;
 
         if (!credentials)
                 return true;
-        r = token_get(session->remote->token, on_token, &probe, &wait);
-        while (r >= 0 && !probe.done)
-                r = loop_turn(session->loop, USEC_INFINITY);
+        while ((r = token_take(session->remote->token, &value, &retry_after)) == TOKEN_WAIT && turned >= 0)
+                turned = loop_turn(session->loop, USEC_INFINITY);
         token_status(session->remote->token, &status);
-        if (r < 0 || probe.error < 0) {
-                session_fail(session, "token", "%s (credentials: %s)", r < 0 ? strerror(-r) : status.detail,
+        if (r != TOKEN_READY) {
+                session_fail(session, "token", "%s (credentials: %s)", turned < 0 ? strerror(-turned) : status.detail,
                         credentials->origin);
                 return false;
         }

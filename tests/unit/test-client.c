@@ -14,59 +14,42 @@ struct Token {
         usec_t retry_after;
         const char *quota_project;
         bool at_hand; /* the next value need not be waited for */
-        unsigned asked, waited, cancelled;
+        unsigned asked, waited;
+        LoopWatch *ready; /* defer */
+        bool serving;     /* on_ready runs */
+        void (*on_ready)(void *userdata);
+        void *userdata;
         char rejected[64];
         unsigned n_rejected;
 };
 
-struct TokenWait {
-        Token *token;
-        LoopWatch *due;
-        TokenDone done;
-        void *userdata;
-};
+static void on_token_ready(void *userdata) {
+        Token *token = userdata;
 
-static void on_token_due(void *userdata) {
-        TokenWait *wait = userdata;
-        Token *token = wait->token;
-        TokenDone done = wait->done;
-        void *of_done = wait->userdata;
+        token->serving = true;
+        token->on_ready(token->userdata);
+        token->serving = false;
+}
 
-        loop_drop(wait->due);
-        free(wait);
-        if (token->error < 0)
-                done(of_done, NULL, token->error, token->retry_after);
-        else
-                done(of_done, token->values[token->asked++], 0, 0);
+void token_watch(Token *token, void (*on_ready)(void *userdata), void *userdata) {
+        token->on_ready = on_ready;
+        token->userdata = userdata;
 }
 
 /* Every token has to be waited for, but those of a test that says otherwise. */
-bool token_take(Token *token, const char **ret_value) {
-        if (!token->at_hand)
-                return false;
+int token_take(Token *token, const char **ret_value, usec_t *ret_retry_after) {
+        if (!token->at_hand && !token->serving)
+                return TOKEN_WAIT;
+        *ret_retry_after = token->retry_after;
+        if (token->serving && token->error < 0)
+                return token->error;
         *ret_value = token->values[token->asked++];
-        return true;
+        return TOKEN_READY;
 }
 
-int token_get(Token *token, TokenDone done, void *userdata, TokenWait **ret) {
-        TokenWait *wait = calloc(1, sizeof *wait);
-
-        assert_non_null(wait);
-        *wait = (TokenWait){ .token = token, .done = done, .userdata = userdata };
-        assert_int_equal(loop_add_defer(token->event, on_token_due, wait, &wait->due), 0);
-        loop_wake(wait->due);
+void token_wake(Token *token) {
         token->waited++;
-        *ret = wait;
-        return 0;
-}
-
-TokenWait *token_cancel(TokenWait *wait) {
-        if (!wait)
-                return NULL;
-        wait->token->cancelled++;
-        loop_drop(wait->due);
-        free(wait);
-        return NULL;
+        loop_wake(token->ready);
 }
 
 void token_reject(Token *token, const char *value) {
@@ -85,10 +68,11 @@ const char *token_quota_project(const Token *token) {
 int token_new(Loop *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
         *ret = calloc(1, sizeof **ret);
         (*ret)->event = event;
-        return 0;
+        return loop_add_defer(event, on_token_ready, *ret, &(*ret)->ready);
 }
 
 Token *token_free(Token *token) {
+        loop_drop(token->ready);
         free(token);
         return NULL;
 }
@@ -265,7 +249,8 @@ static void test_withdrawn(void **state) {
         start(":publish", "{}");
         assert_true(client_withdraw(call.call));
         call.call = client_cancel(call.call);
-        assert_int_equal(fixture.token->cancelled, 1);
+        fixture_settle(&fixture, 30 * USEC_PER_MSEC);
+        assert_int_equal(fixture.token->asked, 0);
 
         fixture_stand(&fixture, CALL_ACK, 401, "{\"error\":{\"status\":\"UNAUTHENTICATED\"}}");
         fixture.token->at_hand = true;
@@ -483,7 +468,8 @@ static void test_bad_endpoint_fails(void **state) {
 static void test_cancel(void **state) {
         start(":pull", "{\"maxMessages\":1}"); /* while the token is awaited */
         call.call = client_cancel(call.call);
-        assert_int_equal(fixture.token->cancelled, 1);
+        fixture_settle(&fixture, 30 * USEC_PER_MSEC);
+        assert_int_equal(fixture.token->asked, 0);
         start(":pull", "{\"maxMessages\":1}"); /* while the answer is awaited */
         fixture_until(&fixture, fixture_hanging(&fixture) == 1);
         call.call = client_cancel(call.call);
