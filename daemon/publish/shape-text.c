@@ -37,7 +37,7 @@ int shape_text_has_form(Slice json) {
         return token == JSON_END;
 }
 
-static Slice trim(Slice text) {
+Slice shape_text_trim(Slice text) {
         if (text.size >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0)
                 text = (Slice){ text.data + 3, text.size - 3 };
         while (text.size > 0 && (bytes_is_space(text.data[text.size - 1]) || text.data[text.size - 1] == '\0'))
@@ -99,7 +99,7 @@ static bool is_plain_text(Slice text) {
 }
 
 int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]) {
-        Slice trimmed = trim(text);
+        Slice trimmed = shape_text_trim(text);
         bool nested;
         size_t place;
         int r;

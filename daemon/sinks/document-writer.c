@@ -7,8 +7,6 @@
 #include <stdlib.h>
 
 #define ALLOCATE_MIN 1024
-#define HASH_START 2166136261u
-#define HASH_PRIME 16777619u /* FNV-1a */
 
 /* A name of a large object. Names are sorted by hash, and by text when hashes are equal, so that names chosen by an
  * attacker cost only a logarithm. */
@@ -128,14 +126,6 @@ void document_writer_own_name(DocumentWriter *w, const char *name) {
         w->key = (Slice){ name, strlen(name) };
 }
 
-static uint32_t name_hash(const char *name, size_t size) {
-        uint32_t hash = HASH_START;
-
-        for (size_t i = 0; i < size; i++)
-                hash = (hash ^ (uint8_t) name[i]) * HASH_PRIME;
-        return hash;
-}
-
 static int name_order(const void *a, const void *b, void *base) {
         const SortedName *left = a, *right = b;
 
@@ -157,7 +147,8 @@ static int check_names(char *object, uint32_t size, uint32_t n) {
         for (; i < n && bson_iter_next(&iter); i++) {
                 const char *name = bson_iter_key(&iter);
 
-                names[i] = (SortedName){ (uint32_t) (name - object), name_hash(name, bson_iter_key_len(&iter)) };
+                names[i] = (SortedName){ (uint32_t) (name - object),
+                        (uint32_t) bytes_hash(BYTES_HASH, name, bson_iter_key_len(&iter)) };
         }
         qsort_r(names, i, sizeof(*names), name_order, object);
         for (uint32_t k = 1; k < i; k++)

@@ -51,23 +51,15 @@ const char *document_reason(DocumentReason reason) {
 
 /* ---- explanations ---- */
 
-/* Writes the explanation: printable, and not cut within a character. Returns *reason*. */
+/* Writes the explanation. Returns *reason*. */
 static int reject(Builder *b, DocumentReason reason, const char *format, ...) _printf_(3, 4);
 
 static int reject(Builder *b, DocumentReason reason, const char *format, ...) {
-        size_t size;
         va_list args;
 
         va_start(args, format);
-        (void) vsnprintf(b->detail, DOCUMENT_DETAIL_SIZE, format, args);
+        text_print_list(b->detail, DOCUMENT_DETAIL_SIZE, format, args);
         va_end(args);
-
-        size = strlen(b->detail);
-        for (size_t i = 0; i < size; i++)
-                if ((uint8_t) b->detail[i] < 0x20 || b->detail[i] == 0x7f)
-                        b->detail[i] = '?';
-        for (size_t cut = 0; cut < 4 && size > 0 && !bytes_is_utf8(b->detail, size); cut++)
-                b->detail[--size] = '\0';
         return (int) reason;
 }
 

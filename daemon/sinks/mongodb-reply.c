@@ -8,20 +8,6 @@
 #include "lib/text.h"
 #include "sinks/document.h"
 
-/* Makes *text* printable UTF-8, whatever the server sent and wherever it was cut. */
-static void make_printable(char *text) {
-        size_t size = strlen(text);
-
-        for (size_t i = 0; i < size; i++)
-                if ((uint8_t) text[i] < 0x20 || text[i] == 0x7f)
-                        text[i] = ' ';
-        for (size_t cut = 0; cut < 4 && size > 0 && !bytes_is_utf8(text, size); cut++)
-                text[--size] = '\0';
-        for (size_t i = 0; i < size && !bytes_is_utf8(text, size); i++)
-                if ((uint8_t) text[i] >= 0x80)
-                        text[i] = '?';
-}
-
 /* Writes "not primary (code 10107)"; *size* > 0. */
 static void describe(const char *message, int64_t code, char *text, size_t size) {
         char number[40];
@@ -30,7 +16,6 @@ static void describe(const char *message, int64_t code, char *text, size_t size)
 
         text_copy_words(text, most, message);
         (void) snprintf(text + strlen(text), size - strlen(text), "%s", number);
-        make_printable(text);
 }
 
 /* What the driver says of a host that it had no answer from, "BEFORE[::1]:27017END", and what we say. */
@@ -282,8 +267,8 @@ static void describe_info(const bson_iter_t *element, char *text, size_t size) {
         if (!bson_init_static(&info, data, length))
                 return;
         json = bson_as_relaxed_extended_json(&info, NULL);
-        if (json)
-                (void) snprintf(text, size, ": %s", json);
+        if (json && size > sizeof(": "))
+                (void) snprintf(text, size, ": %.*s", (int) text_cut(json, strlen(json), size - sizeof(": ")), json);
         bson_free(json);
 }
 
@@ -300,7 +285,7 @@ void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size
                         describe(mongodb_reply_text(&list, "errmsg", ""), member_int(&list, "code", 0), text, size);
                         written = strlen(text);
                         describe_info(&list, text + written, size - written);
-                        make_printable(text);
+                        text[text_clean(text, strlen(text))] = '\0';
                         return;
                 }
         mongodb_reply_describe_error(error, text, size);

@@ -65,19 +65,10 @@ static bool is_web_page(Slice body) {
         return body.size > 0 && body.data[0] == '<';
 }
 
-static Slice trimmed(const Bytes *body) {
-        size_t mark = body->size > 0 ? text_mark(body->data, body->size) : 0;
-        Slice slice = { body->data ? body->data + mark : "", body->size - mark };
-
-        while (slice.size > 0 && strchr(" \t\r\n", slice.data[0]) && slice.data[0] != '\0')
-                slice = (Slice){ slice.data + 1, slice.size - 1 };
-        return slice;
-}
-
 /* Reads the answer as one JSON value; false when it is not one. A text without quotes is not accepted here, although it
  * may be a sensor's value elsewhere. */
 static bool answer_read(const HttpReply *reply, HttpJsonAnswer *answer) {
-        Slice body = trimmed(&reply->body);
+        Slice body = shape_text_trim((Slice){ reply->body.data ?: "", reply->body.size });
         char why[100];
 
         if (is_web_page(body)) {
