@@ -369,9 +369,9 @@ Pulls *pulls_free(Pulls *p) {
         return NULL;
 }
 
-void pulls_status(const Pulls *p, PullsStatus *ret) {
-        *ret = p->status;
-        ret->not_before = p->plan.not_before;
-        ret->idle = p->plan.empties > 0;
-        ret->empty = is_over(&p->plan);
+const PullsStatus *pulls_status(Pulls *p) {
+        p->status.not_before = p->plan.not_before;
+        p->status.idle = p->plan.empties > 0;
+        p->status.empty = is_over(&p->plan);
+        return &p->status;
 }

@@ -120,5 +120,5 @@ void pulls_scout(Pulls *pulls, usec_t now);
 void pulls_stop(Pulls *pulls);
 /* Drops the pulls in flight. */
 void pulls_drop(Pulls *pulls);
-/* Results so far. */
-void pulls_status(const Pulls *pulls, PullsStatus *ret);
+/* Results so far; borrowed until the next call. */
+const PullsStatus *pulls_status(Pulls *pulls);

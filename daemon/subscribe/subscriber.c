@@ -194,13 +194,12 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
 static usec_t next_due(const Subscriber *s, usec_t now) {
         bool free = !s->aside_refused && !find_held(s, HELD_WRITING) && !sink_is_busy(s->host.sink);
         usec_t next = s->takes ? aside_next(s->aside, free) : USEC_INFINITY;
-        PullsStatus pulls;
+        const PullsStatus *pulls = pulls_status(s->pulls);
 
-        pulls_status(s->pulls, &pulls);
-        if (s->takes && pulls.not_before > now)
-                next = usec_min(next, pulls.not_before);
-        if (wants_scout(s) && pulls.in_flight == 0 && !pulls.empty)
-                next = usec_min(next, usec_max(s->scout_at, pulls.not_before));
+        if (s->takes && pulls->not_before > now)
+                next = usec_min(next, pulls->not_before);
+        if (wants_scout(s) && pulls->in_flight == 0 && !pulls->empty)
+                next = usec_min(next, usec_max(s->scout_at, pulls->not_before));
         if (s->once && s->begun && !s->takes && s->paused_at + ONCE_PATIENCE_USEC > now)
                 next = usec_min(next, s->paused_at + ONCE_PATIENCE_USEC);
         return next;
@@ -263,13 +262,12 @@ static int on_batch(void *userdata, Batch *batch) {
 
 static void on_pull_answer(void *userdata) {
         Subscriber *s = userdata;
-        PullsStatus pulls;
+        const PullsStatus *pulls = pulls_status(s->pulls);
 
-        pulls_status(s->pulls, &pulls);
-        sink_heard(s->host.sink, pulls.failures > 0 ? SINK_NEWS_DEAF
-                                 : pulls.idle       ? SINK_NEWS_EMPTY
-                                                    : SINK_NEWS_ANSWERED);
-        if (s->takes && (pulls.hung ? s->n_held == 1 : s->n_held == 0 && pulls.idle)) {
+        sink_heard(s->host.sink, pulls->failures > 0 ? SINK_NEWS_DEAF
+                                 : pulls->idle       ? SINK_NEWS_EMPTY
+                                                     : SINK_NEWS_ANSWERED);
+        if (s->takes && (pulls->hung ? s->n_held == 1 : s->n_held == 0 && pulls->idle)) {
                 s->host.oldest_left = 0; /* all messages of the queue are leased by somebody */
                 s->emptied = true;
         }
@@ -406,7 +404,7 @@ static void on_aside_released(void *userdata) {
 
 static void subscriber_wind_up(Subscriber *s) {
         usec_t until = s->host.released_at > 0 ? s->host.released_at + LINGER_USEC : 0;
-        PullsStatus pulls;
+        const PullsStatus *pulls;
         Held *held;
 
         if (s->closing)
@@ -414,8 +412,8 @@ static void subscriber_wind_up(Subscriber *s) {
         while ((held = find_held(s, HELD_WAITING)) || (held = find_held(s, HELD_SUSPECT)))
                 held_release(held);
         aside_release(s->aside, on_aside_released, s);
-        pulls_status(s->pulls, &pulls);
-        if (s->n_held > 0 || !aside_is_empty(s->aside) || pulls.in_flight == 0)
+        pulls = pulls_status(s->pulls);
+        if (s->n_held > 0 || !aside_is_empty(s->aside) || pulls->in_flight == 0)
                 wake_at(s, USEC_INFINITY);
         else if (clock_now() < until)
                 wake_at(s, until);
@@ -439,10 +437,9 @@ void subscriber_stop(Subscriber *s) {
 }
 
 bool subscriber_is_stopped(const Subscriber *s) {
-        PullsStatus pulls;
+        const PullsStatus *pulls = pulls_status(s->pulls);
 
-        pulls_status(s->pulls, &pulls);
-        return s->stopping && s->n_held == 0 && aside_is_empty(s->aside) && pulls.in_flight == 0 &&
+        return s->stopping && s->n_held == 0 && aside_is_empty(s->aside) && pulls->in_flight == 0 &&
                !sink_is_busy(s->host.sink);
 }
 
@@ -463,13 +460,13 @@ static bool cannot_go_on(const Subscriber *s, const PullsStatus *pulls) {
 }
 
 bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
-        PullsStatus pulls;
+        const PullsStatus *pulls = pulls_status(s->pulls);
 
-        pulls_status(s->pulls, &pulls);
         *ret_complete = false;
-        if (s->stopping || !s->begun || !pulls.empty || pulls.in_flight > 0 || s->n_held > count_held(s, HELD_SUSPECT))
-                return s->stopping || (cannot_go_on(s, &pulls) && (!s->takes || s->n_held == 0));
-        *ret_complete = !s->host.left && !pulls.skipped && s->n_held == 0 && aside_is_empty(s->aside);
+        if (s->stopping || !s->begun || !pulls->empty || pulls->in_flight > 0 ||
+                s->n_held > count_held(s, HELD_SUSPECT))
+                return s->stopping || (cannot_go_on(s, pulls) && (!s->takes || s->n_held == 0));
+        *ret_complete = !s->host.left && !pulls->skipped && s->n_held == 0 && aside_is_empty(s->aside);
         return true; /* even if the sink has failed since */
 }
 
@@ -598,24 +595,23 @@ void subscriber_subscription(const Subscriber *s, SubscriptionStatus *ret) {
 
 void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
         SubscriptionStatus subscription;
-        PullsStatus pulls;
+        const PullsStatus *pulls = pulls_status(s->pulls);
 
         subscription_status(s->host.subscription, &subscription);
-        pulls_status(s->pulls, &pulls);
         *ret = (SubscriberStatus){
                 .subscription = s->config->subscription,
                 .failing = subscription.failing,
                 .missing = subscription.missing,
                 .failing_since = subscription.failing_since,
-                .last_pull = pulls.last,
+                .last_pull = pulls->last,
                 .last_ack = s->host.last_ack,
-                .retry_at = subscription.failing && pulls.not_before > clock_now() ? pulls.not_before : 0,
+                .retry_at = subscription.failing && pulls->not_before > clock_now() ? pulls->not_before : 0,
                 .retention = subscription.settings ? subscription.settings->retention : 0,
                 .emptied = s->emptied,
-                .received = pulls.received,
+                .received = pulls->received,
                 .acknowledged = s->host.acknowledged,
-                .pulls = pulls.pulls,
-                .empty_pulls = pulls.empties,
+                .pulls = pulls->pulls,
+                .empty_pulls = pulls->empties,
                 .cause = subscription.cause,
                 .detail = subscription.detail,
         };
