@@ -14,9 +14,7 @@ typedef struct Walk {
 
 /* ---- the pointer's own text ---- */
 
-/* Reads the token after the `/` at the start of *pointer*. Returns the rest of the pointer, or NULL when that is not a
- * token. */
-static const char *token_read(const char *pointer, char token[static POINTER_TOKEN_SIZE]) {
+const char *pointer_step(const char *pointer, char token[static POINTER_TOKEN_SIZE]) {
         size_t n = 0;
 
         if (*pointer++ != '/')
@@ -60,7 +58,7 @@ bool pointer_is_valid(const char *text) {
         unsigned tokens = 0, stars = 0;
 
         while (*text != '\0') {
-                text = token_read(text, token);
+                text = pointer_step(text, token);
                 if (!text || ++tokens > POINTER_TOKENS_MAX)
                         return false;
                 stars += token_is_star(token);
@@ -73,7 +71,7 @@ unsigned pointer_count_stars(const char *pointer) {
         unsigned stars = 0;
 
         while (pointer && *pointer != '\0') {
-                pointer = token_read(pointer, token);
+                pointer = pointer_step(pointer, token);
                 stars += pointer && token_is_star(token);
         }
         return stars;
@@ -153,7 +151,7 @@ static int walk_value(Walk *w, JsonReader *r, const char *pointer) {
                 k = json_reader_skip(r, &w->match.value);
                 return k < 0 ? k : w->each(w->userdata, &w->match);
         }
-        step.rest = token_read(pointer, step.token);
+        step.rest = pointer_step(pointer, step.token);
         if (!step.rest)
                 return -EINVAL;
         step.star = token_is_star(step.token);

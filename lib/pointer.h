@@ -26,6 +26,9 @@ typedef struct PointerMatch {
 
 /* True when *text* is a pointer: empty, or a `/` before each token; it has at most POINTER_STARS_MAX times `*`. */
 bool pointer_is_valid(const char *text);
+/* Reads the token after the `/` at the start of *pointer*, without escapes. Returns the rest of the pointer; NULL: that
+ * is not a token. */
+const char *pointer_step(const char *pointer, char token[static POINTER_TOKEN_SIZE]);
 /* Returns the number of `*`. */
 unsigned pointer_count_stars(const char *pointer);
 

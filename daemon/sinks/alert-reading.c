@@ -8,7 +8,6 @@
 #include "lib/json.h"
 #include "lib/pointer.h"
 #include "lib/text.h"
-#include "sinks/alert-places.h"
 
 #define STILL_USEC (24 * USEC_PER_HOUR)
 #define LABELS_MAX 64
@@ -164,7 +163,7 @@ static usec_t set_time(AlertReading *reading, const AlertRules *rules, const Wir
 }
 
 static int fill(AlertReading *reading, const AlertRules *rules, const WireMessage *message, const Slice *values) {
-        size_t n = alert_places_count(rules->places);
+        size_t n = rules->places.n;
         char *end;
 
         *reading = (AlertReading){ .text = malloc(measure(message, values, n)) };
@@ -189,7 +188,7 @@ int alert_readings_add(AlertReadings *readings, const AlertRules *rules, const W
         int r;
 
         if (!readings->scratch)
-                readings->scratch = calloc(alert_places_count(rules->places), sizeof(Slice));
+                readings->scratch = calloc(rules->places.n, sizeof(Slice));
         if (!readings->scratch)
                 return -ENOMEM;
         r = array_reserve(&readings->items, &readings->allocated, readings->n + 1, sizeof(AlertReading));
@@ -197,7 +196,7 @@ int alert_readings_add(AlertReadings *readings, const AlertRules *rules, const W
                 r = message->data_bad ? PAYLOAD_BAD : payload_open(message->data, format, &payload);
         if (r < 0)
                 return r;
-        if (r != PAYLOAD_OK || !alert_places_find(rules->places, payload.text, readings->scratch)) {
+        if (r != PAYLOAD_OK || !alert_places_find(&rules->places, payload.text, readings->scratch)) {
                 readings->unreadable += message->data.size > 0;
                 return 0;
         }

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/array.h"
+#include "lib/json.h"
+#include "lib/pointer.h"
 #include "lib/sha256.h"
 #include "lib/text.h"
 #include "match.h"
@@ -59,7 +62,68 @@ static void make_logic(AlertWatch *watch) {
         watch->limit = watch->number;
 }
 
-/* ---- the places that it looks at ---- */
+/* ---- places ---- */
+
+int alert_places_add(AlertPlaces *places, const char *place, size_t *ret) {
+        char token[POINTER_TOKEN_SIZE];
+        const char *key = place, *rest = "";
+        int r;
+
+        if (place[0] == '/') {
+                key = token;
+                rest = pointer_step(place, token);
+        }
+        if (!rest)
+                return -EINVAL;
+        for (*ret = 0; *ret < places->n; ++*ret)
+                if (strcmp(places->items[*ret].key, key) == 0 && strcmp(places->items[*ret].rest, rest) == 0)
+                        return 0;
+        r = array_reserve(&places->items, &places->allocated, places->n + 1, sizeof(AlertPlace));
+        if (r < 0)
+                return r;
+        places->items[places->n++] = (AlertPlace){ strdup(key), strdup(rest) };
+        return places->items[*ret].key && places->items[*ret].rest ? 0 : -ENOMEM;
+}
+
+void alert_places_done(AlertPlaces *places) {
+        for (size_t i = 0; i < places->n; i++) {
+                free(places->items[i].key);
+                free(places->items[i].rest);
+        }
+        free(places->items);
+        *places = (AlertPlaces){};
+}
+
+bool alert_places_find(const AlertPlaces *places, Slice object, Slice *values) {
+        JsonReader r;
+        Slice value;
+
+        memset(values, 0, places->n * sizeof(Slice));
+        json_reader_init(&r, object.data, object.size, JSON_READER_DEPTH);
+        if (json_reader_next(&r) != JSON_OBJECT)
+                return false;
+        while (json_reader_next(&r) == JSON_KEY) {
+                const AlertPlace *first = places->items, *end = first + places->n;
+
+                while (first < end && !json_reader_equal(&r, first->key))
+                        first++;
+                if (json_reader_skip(&r, &value) < 0)
+                        return false;
+                for (const AlertPlace *place = first; place < end; place++) {
+                        Slice *found = &values[place - places->items];
+
+                        if (found->data || strcmp(place->key, first->key) != 0)
+                                continue;
+                        if (place->rest[0] == '\0')
+                                *found = value;
+                        else
+                                (void) pointer_find(value, place->rest, found);
+                }
+        }
+        return r.token == JSON_OBJECT_END && json_reader_next(&r) == JSON_END;
+}
+
+/* ---- the places that a rule looks at ---- */
 
 /* Returns the place of the `created_at` next to the field. */
 static char *created_beside(const char *field) {
@@ -82,8 +146,8 @@ static int add_field(AlertRules *rules, AlertWatch *watch) {
         created = created_beside(watch->rule->field);
         if (!created)
                 return -ENOMEM;
-        r = alert_places_add(rules->places, watch->rule->field, &watch->field);
-        return r < 0 ? r : alert_places_add(rules->places, created, &watch->created);
+        r = alert_places_add(&rules->places, watch->rule->field, &watch->field);
+        return r < 0 ? r : alert_places_add(&rules->places, created, &watch->created);
 }
 
 static void add_where_place(AlertRules *rules, size_t place) {
@@ -101,7 +165,7 @@ static int add_where(AlertRules *rules, AlertWatch *watch) {
         if (!watch->where)
                 return -ENOMEM;
         for (size_t i = 0; r == 0 && i < where->n; i++) {
-                r = alert_places_add(rules->places, where->items[i].name, &watch->where[i]);
+                r = alert_places_add(&rules->places, where->items[i].name, &watch->where[i]);
                 if (r == 0)
                         add_where_place(rules, watch->where[i]);
         }
@@ -130,7 +194,7 @@ static int add_own_places(AlertRules *rules) {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(own); i++)
-                r = alert_places_add(rules->places, own[i].place, own[i].ret);
+                r = alert_places_add(&rules->places, own[i].place, own[i].ret);
         return r;
 }
 
@@ -152,9 +216,7 @@ int alert_rules_new(const AlertConfig *config, AlertRules **ret) {
         rules->where = calloc(count_conditions(config) + 1, sizeof(size_t));
         if (!rules->items || !rules->where)
                 return -ENOMEM;
-        r = alert_places_new(&rules->places);
-        if (r == 0)
-                r = add_own_places(rules);
+        r = add_own_places(rules);
         for (size_t i = 0; r == 0 && i < config->n_rules; i++)
                 r = add_rule(rules, &config->rules[i]);
         if (r == 0)
@@ -167,7 +229,7 @@ AlertRules *alert_rules_free(AlertRules *rules) {
                 return NULL;
         for (size_t i = 0; i < rules->n; i++)
                 free(rules->items[i].where);
-        rules->places = alert_places_free(rules->places);
+        alert_places_done(&rules->places);
         free(rules->items);
         free(rules->where);
         free(rules);

@@ -3,8 +3,8 @@
 /* The rules prepared for many messages: the places that they look at, their logic, and a key for each, with which its
  * states survive a reload. Pure. */
 
+#include "lib/bytes.h"
 #include "sinks/alert-config.h"
-#include "sinks/alert-places.h"
 
 /* ---- alert-judge.c ---- */
 
@@ -63,11 +63,33 @@ AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const Ale
 /* Time has passed until *now* without a message. */
 AlertMove alert_judge_time(const AlertLogic *logic, AlertState *state, usec_t now);
 
-/* Returns when alert_judge_time() may have something to do; USEC_INFINITY: not before a message. */
+/* Returns from when on time alone may change the state; USEC_INFINITY: it cannot. */
 usec_t alert_judge_next(const AlertLogic *logic, const AlertState *state);
 
 /* For STALE: returns the silence after which it fires; 0: the device says that it is offline. */
 usec_t alert_judge_span(const AlertLogic *logic, const AlertState *state);
+
+/* ---- places ---- */
+
+/* Places of a JSON object, found together: rules look at the same few members of every message. `AlertPlaces p = {};`
+ * is empty. */
+typedef struct AlertPlace {
+        char *key;  /* a member of the object, ... */
+        char *rest; /* ... and a JSON pointer into its value */
+} AlertPlace;
+typedef struct AlertPlaces {
+        AlertPlace *items;
+        size_t n, allocated;
+} AlertPlaces;
+void alert_places_done(AlertPlaces *places);
+
+/* Adds a member's name, or, when it begins with `/`, a JSON pointer without `*`. *ret* is its index; the same place
+ * always has the same one. -ENOMEM. */
+int alert_places_add(AlertPlaces *places, const char *place, size_t *ret);
+/* Points values[index] at the JSON text at each place of *object*; data is NULL when there is none. Of two equal keys
+ * the first counts. Returns false, with nothing useful in *values*, when *object* is not a JSON object. Allocates
+ * nothing. */
+bool alert_places_find(const AlertPlaces *places, Slice object, Slice *values);
 
 /* ---- the rules ---- */
 
@@ -89,7 +111,7 @@ typedef struct AlertWatch {
 typedef struct AlertRules {
         AlertWatch *items;
         size_t n;
-        AlertPlaces *places;
+        AlertPlaces places;
         size_t source, id, name, site, request_at, online, events; /* places; events: newest_events of a Nature Remo */
         size_t *where;                                             /* places of all conditions, each once */
         size_t n_where;

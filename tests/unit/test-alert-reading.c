@@ -19,17 +19,16 @@ static void test_places(void **state) {
         };
         size_t numbers[ELEMENTSOF(places)];
         Slice values[ELEMENTSOF(places)];
-        AlertPlaces *p;
+        AlertPlaces p = {};
 
-        assert_int_equal(alert_places_new(&p), 0);
         for (size_t i = 0; i < ELEMENTSOF(places); i++)
-                assert_int_equal(alert_places_add(p, places[i], &numbers[i]), 0);
+                assert_int_equal(alert_places_add(&p, places[i], &numbers[i]), 0);
         assert_int_equal(numbers[0], numbers[1]); /* a member is a pointer of one step */
-        assert_int_equal(alert_places_count(p), ELEMENTSOF(places) - 1);
+        assert_int_equal(p.n, ELEMENTSOF(places) - 1);
         for (size_t d = 0; d < ELEMENTSOF(documents); d++) {
                 Slice object = text_slice(documents[d]);
 
-                assert_true(alert_places_find(p, object, values));
+                assert_true(alert_places_find(&p, object, values));
                 for (size_t i = 0; i < ELEMENTSOF(places); i++) {
                         Slice one = {};
                         bool found = match_find(object, places[i], &one);
@@ -39,7 +38,7 @@ static void test_places(void **state) {
                                 assert_true(one.data == values[numbers[i]].data && one.size == values[numbers[i]].size);
                 }
         }
-        p = alert_places_free(p);
+        alert_places_done(&p);
 }
 
 static void test_what_is_no_object(void **state) {
@@ -47,14 +46,13 @@ static void test_what_is_no_object(void **state) {
                 "{a:1}", "{\"b\":[1,}", "{\"a\":{\"b\":[1,2}}" };
         Slice values[2];
         size_t number;
-        AlertPlaces *p;
+        AlertPlaces p = {};
 
-        assert_int_equal(alert_places_new(&p), 0);
-        assert_int_equal(alert_places_add(p, "/a/b/1", &number), 0);
+        assert_int_equal(alert_places_add(&p, "/a/b/1", &number), 0);
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
-                if (alert_places_find(p, text_slice(texts[i]), values))
+                if (alert_places_find(&p, text_slice(texts[i]), values))
                         fail_msg("taken: %s", texts[i]);
-        p = alert_places_free(p);
+        alert_places_done(&p);
 }
 
 typedef struct Read {
