@@ -290,8 +290,27 @@ static bool is_watched(const AlertBook *book, const AlertReading *reading) {
         return found;
 }
 
+static int judge_rule(
+        AlertBook *book, AlertDevice *device, size_t watch, const AlertReading *reading, const AlertMoment *moment) {
+        AlertSlot *slot = alert_device_find(device, watch);
+        int r;
+
+        if (!alert_rules_match(&book->rules->items[watch], reading->values))
+                return slot && is_leaving(book, slot, reading) ? leave(book, device, slot, reading, moment) : 0;
+        if (!slot && book->n_slots >= ALERT_SLOTS_MAX) {
+                book->left_out = true;
+                return 0;
+        }
+        if (!slot) {
+                r = alert_device_add(device, watch, &slot);
+                if (r < 0)
+                        return r;
+                book->n_slots++;
+        }
+        return judge_slot(book, device, slot, reading, moment);
+}
+
 static int judge(AlertBook *book, const AlertReading *reading, const AlertMoment *moment) {
-        size_t room = book->n_slots < ALERT_SLOTS_MAX ? ALERT_SLOTS_MAX - book->n_slots : 0, added;
         AlertDevice *device;
         int r;
 
@@ -300,19 +319,10 @@ static int judge(AlertBook *book, const AlertReading *reading, const AlertMoment
         r = alert_book_device(book, reading->device, &device);
         if (r == 0)
                 r = alert_device_describe(device, reading);
-        if (r == 0)
-                r = alert_device_place(device, book->rules, reading, room, &added);
-        if (r < 0)
-                return r;
-        book->n_slots += added;
-        book->left_out += book->n_slots >= ALERT_SLOTS_MAX && added == room;
-        if (reading->ahead && book->ahead++ == 0)
+        if (r == 0 && reading->ahead && book->ahead++ == 0)
                 (void) bytes_append(&book->ahead_device, reading->device.data, reading->device.size);
-        for (size_t i = 0; r == 0 && i < device->n_slots; i++)
-                if (device->slots[i].matches)
-                        r = judge_slot(book, device, &device->slots[i], reading, moment);
-                else if (is_leaving(book, &device->slots[i], reading))
-                        r = leave(book, device, &device->slots[i], reading, moment);
+        for (size_t i = 0; r == 0 && i < book->rules->n; i++)
+                r = judge_rule(book, device, i, reading, moment);
         return r;
 }
 

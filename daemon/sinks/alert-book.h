@@ -33,7 +33,7 @@ typedef struct AlertBook {
         size_t n_slots, n_entries;
         size_t *known;      /* for each rule: number of its devices */
         size_t due;         /* entries that are due and not sealed yet, at the last pass */
-        size_t left_out;    /* states beyond the cap */
+        bool left_out;      /* a state had no room */
         bool untold;        /* for want of room, a target has no entry of a firing */
         size_t ahead;       /* messages whose time was too far ahead */
         Bytes ahead_device; /* the first of them */

@@ -42,7 +42,6 @@ AlertDevice *alert_device_free(AlertDevice *device) {
         free(device->id);
         free(device->name);
         free(device->site);
-        bytes_done(&device->where);
         free(device->slots);
         free(device);
         return NULL;
@@ -125,65 +124,7 @@ size_t alert_device_shrink(AlertDevice *device) {
                 if (!device->slots[i].gone)
                         device->slots[n++] = device->slots[i];
         device->n_slots = n;
-        if (n < before)
-                device->placed = false; /* a message may add them again */
         return before - n;
-}
-
-/* Whether the values that conditions look at are the same as last time. */
-static bool is_as_before(const AlertDevice *device, const AlertRules *rules, const AlertReading *reading) {
-        const char *cursor = device->where.data ?: "", *end = cursor + device->where.size;
-
-        if (!device->placed)
-                return false;
-        for (size_t i = 0; i < rules->n_where; i++) {
-                Slice value = reading->values[rules->where[i]];
-
-                if ((size_t) (end - cursor) < value.size + 1 ||
-                        (value.size > 0 && memcmp(cursor, value.data, value.size) != 0) || cursor[value.size] != '\0')
-                        return false;
-                cursor += value.size + 1;
-        }
-        return cursor == end;
-}
-
-static int note_where(AlertDevice *device, const AlertRules *rules, const AlertReading *reading) {
-        Bytes *where = &device->where;
-
-        bytes_cut(where, 0);
-        for (size_t i = 0; i < rules->n_where; i++) {
-                bytes_append(where, reading->values[rules->where[i]].data, reading->values[rules->where[i]].size);
-                bytes_append(where, "", 1);
-        }
-        device->placed = bytes_result(where) == 0;
-        return bytes_result(where);
-}
-
-int alert_device_place(
-        AlertDevice *device, const AlertRules *rules, const AlertReading *reading, size_t most, size_t *ret_added) {
-        bool whole = true;
-        int r;
-
-        *ret_added = 0;
-        if (is_as_before(device, rules, reading))
-                return 0;
-        for (size_t i = 0; i < rules->n; i++) {
-                bool matches = alert_rules_match(&rules->items[i], reading->values);
-                AlertSlot *slot = alert_device_find(device, i);
-
-                if (matches && !slot && *ret_added < most) {
-                        r = alert_device_add(device, i, &slot);
-                        if (r < 0)
-                                return r;
-                        ++*ret_added;
-                }
-                if (slot)
-                        slot->matches = matches;
-                whole = whole && (!matches || slot);
-        }
-        r = note_where(device, rules, reading);
-        device->placed = device->placed && whole; /* next time there may be room for states that were left out */
-        return r;
 }
 
 /* ---- as JSON: [["KEY",phase,judged,since,heard,offline,said,fired,"value"],...] ---- */

@@ -47,7 +47,6 @@ void alert_readings_sort(AlertReadings *readings);
 /* The state of one rule for the device. */
 typedef struct AlertSlot {
         size_t watch; /* index of the rule */
-        bool matches; /* the rule's conditions hold for the last message */
         bool said;    /* that it fires was logged, so its end is logged as well */
         bool gone;    /* it is forgotten, and removed with the next messages */
         bool left;    /* the device got another name, to which the rule does not apply */
@@ -63,8 +62,6 @@ typedef struct AlertSlot {
 typedef struct AlertDevice {
         Slice key;                       /* owned */
         char *source, *id, *name, *site; /* "": unknown */
-        Bytes where;                     /* the values that conditions saw last */
-        bool placed;                     /* *where* was set since the start */
         AlertSlot *slots;                /* in the order of the rules */
         size_t n_slots, allocated;
         AlertEntry *entries;
@@ -84,11 +81,6 @@ static inline bool alert_device_is_nobody(const AlertDevice *device) {
 
 /* Takes source, id, name and site from the message. -ENOMEM. */
 int alert_device_describe(AlertDevice *device, const AlertReading *reading);
-/* Tests the conditions of all rules, unless they would see the same values as last time. Adds at most *most* slots;
- * *ret_added* is how many. -ENOMEM. */
-int alert_device_place(
-        AlertDevice *device, const AlertRules *rules, const AlertReading *reading, size_t most, size_t *ret_added);
-
 /* Whether it has neither a state nor an entry. */
 bool alert_device_is_empty(const AlertDevice *device);
 /* Removes slots that are gone. Returns their number. */

@@ -150,13 +150,6 @@ static int add_field(AlertRules *rules, AlertWatch *watch) {
         return r < 0 ? r : alert_places_add(&rules->places, created, &watch->created);
 }
 
-static void add_where_place(AlertRules *rules, size_t place) {
-        for (size_t i = 0; i < rules->n_where; i++)
-                if (rules->where[i] == place)
-                        return;
-        rules->where[rules->n_where++] = place;
-}
-
 static int add_where(AlertRules *rules, AlertWatch *watch) {
         const ConfigMap *where = &watch->rule->where;
         int r = 0;
@@ -164,11 +157,8 @@ static int add_where(AlertRules *rules, AlertWatch *watch) {
         watch->where = calloc(where->n + 1, sizeof(size_t));
         if (!watch->where)
                 return -ENOMEM;
-        for (size_t i = 0; r == 0 && i < where->n; i++) {
+        for (size_t i = 0; r == 0 && i < where->n; i++)
                 r = alert_places_add(&rules->places, where->items[i].name, &watch->where[i]);
-                if (r == 0)
-                        add_where_place(rules, watch->where[i]);
-        }
         return r;
 }
 
@@ -198,14 +188,6 @@ static int add_own_places(AlertRules *rules) {
         return r;
 }
 
-static size_t count_conditions(const AlertConfig *config) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < config->n_rules; i++)
-                n += config->rules[i].where.n;
-        return n;
-}
-
 int alert_rules_new(const AlertConfig *config, AlertRules **ret) {
         _cleanup_(alert_rules_freep) AlertRules *rules = calloc(1, sizeof(AlertRules));
         int r;
@@ -213,8 +195,7 @@ int alert_rules_new(const AlertConfig *config, AlertRules **ret) {
         if (!rules)
                 return -ENOMEM;
         rules->items = calloc(config->n_rules + 1, sizeof(AlertWatch));
-        rules->where = calloc(count_conditions(config) + 1, sizeof(size_t));
-        if (!rules->items || !rules->where)
+        if (!rules->items)
                 return -ENOMEM;
         r = add_own_places(rules);
         for (size_t i = 0; r == 0 && i < config->n_rules; i++)
@@ -231,7 +212,6 @@ AlertRules *alert_rules_free(AlertRules *rules) {
                 free(rules->items[i].where);
         alert_places_done(&rules->places);
         free(rules->items);
-        free(rules->where);
         free(rules);
         return NULL;
 }

@@ -113,8 +113,6 @@ typedef struct AlertRules {
         size_t n;
         AlertPlaces places;
         size_t source, id, name, site, request_at, online, events; /* places; events: newest_events of a Nature Remo */
-        size_t *where;                                             /* places of all conditions, each once */
-        size_t n_where;
 } AlertRules;
 
 /* *config* is borrowed. -ENOMEM. */

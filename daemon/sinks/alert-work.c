@@ -140,7 +140,7 @@ static void warn(AlertWork *work) {
                         work->subscription);
         if (book->ahead > 0 && !work->said_ahead)
                 warn_ahead(work, &book->ahead_device);
-        if (book->left_out > 0 && !work->said_left_out)
+        if (book->left_out && !work->said_left_out)
                 log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->subscription }),
                         "%s: there are more devices than rules can watch (%d states): the rest is not watched. Narrow "
                         "the rules by `where`",
@@ -152,7 +152,7 @@ static void warn(AlertWork *work) {
                         work->subscription, ALERT_ENTRIES_MAX);
         work->said_unreadable = work->said_unreadable || work->unreadable > 0;
         work->said_ahead = work->said_ahead || book->ahead > 0;
-        work->said_left_out = work->said_left_out || book->left_out > 0;
+        work->said_left_out = work->said_left_out || book->left_out;
         work->said_untold = work->said_untold || book->untold;
 }
 
