@@ -46,7 +46,7 @@ static int new_entry(const AlertBook *book, size_t watch, const char *target, Al
                 return r;
         memcpy(entry->rule_key, of->key, sizeof(entry->rule_key));
         entry->watch = watch;
-        entry->test = of->logic.test;
+        entry->test = of->rule->test;
         *ret = cleanup_steal(entry);
         return 0;
 }
@@ -68,7 +68,7 @@ static int add_entry(AlertBook *book, AlertDevice *device, size_t watch, const c
 
 int alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot) {
         const AlertWatch *watch = &book->rules->items[slot->watch];
-        usec_t span = alert_judge_span(&watch->logic, &slot->state);
+        usec_t span = alert_judge_span(watch->rule, &slot->state);
 
         for (size_t i = 0; i < book->config->n_targets; i++) {
                 const char *target = book->config->targets[i].name;
@@ -101,7 +101,7 @@ static void unseal(const AlertBook *book, const AlertDevice *device, AlertEntry 
         const AlertSlot *slot = alert_device_find(device, entry->watch);
 
         if (slot && entry->ended == 0 && entry->since != entry->sealed_since)
-                entry->span = alert_judge_span(&book->rules->items[slot->watch].logic, &slot->state);
+                entry->span = alert_judge_span(book->rules->items[slot->watch].rule, &slot->state);
 }
 
 static void receive(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, const AlertReceipt *receipt,
@@ -321,7 +321,7 @@ static void append_firing(const AlertBook *book, const AlertDevice *device, cons
                 const char *name, *text;
         } members[] = { { "rule", watch->rule->name }, { "source", device->source }, { "device", device->id },
                 { "name", device->name }, { "field", watch->rule->field } };
-        bool number = watch->logic.test == ALERT_ABOVE || watch->logic.test == ALERT_BELOW;
+        bool number = watch->rule->test == ALERT_ABOVE || watch->rule->test == ALERT_BELOW;
         char since[CLOCK_RFC3339_SIZE];
 
         bytes_append_format(

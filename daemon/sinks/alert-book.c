@@ -125,7 +125,7 @@ static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, co
         slot->seen = usec_max(slot->state.judged, slot->state.heard);
         if (slot->seen == 0)
                 slot->seen = moment->wall;
-        slot->left = watch->logic.test == ALERT_STALE && slot->state.phase == PHASE_OK && slot->state.judged > 0 &&
+        slot->left = watch->rule->test == ALERT_STALE && slot->state.phase == PHASE_OK && slot->state.judged > 0 &&
                      slot->state.heard == 0; /* only leave() produces this state */
         slot->moved = moment->now + CALM_USEC - QUIET_USEC;
         slot->catching = moment->now;
@@ -217,18 +217,18 @@ static void note_pace(AlertSlot *slot, const AlertMoment *moment) {
 static int judge_slot(
         AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertReading *reading, const AlertMoment *moment) {
         const AlertWatch *watch = &book->rules->items[slot->watch];
-        Slice value = watch->has_field ? reading->values[watch->field] : (Slice){};
+        Slice value = watch->rule->field ? reading->values[watch->field] : (Slice){};
         AlertMove move;
 
         if (reading->at > slot->seen)
                 slot->seen = reading->at;
-        if (watch->logic.test == ALERT_STALE) {
+        if (watch->rule->test == ALERT_STALE) {
                 AlertLife life = alert_reading_life(book->rules, watch, reading);
 
-                move = alert_judge_life(&watch->logic, &slot->state, &life, moment->wall);
+                move = alert_judge_life(watch->rule, &slot->state, &life, moment->wall);
         } else
                 move = alert_judge_message(
-                        &watch->logic, &slot->state, reading->at, alert_judge_value(&watch->logic, value));
+                        watch->rule, &slot->state, reading->at, alert_judge_value(watch->rule, value));
         if (move == ALERT_OLD)
                 return 0;
         slot->left = false;
@@ -265,7 +265,7 @@ static int leave(
         slot->state = (AlertState){ .judged = reading->at };
         slot->left = device->dirty = true;
         note_pace(slot, moment);
-        if (book->rules->items[slot->watch].logic.test != ALERT_STALE)
+        if (book->rules->items[slot->watch].rule->test != ALERT_STALE)
                 return 0;
         r = need_lost(book, slot->watch, &nobody, &lost);
         if (r < 0)
@@ -406,22 +406,22 @@ static usec_t proven_until(const Pass *pass) {
 /* Whether the state may change because the time *at* (wall) has passed. If not, *ret_gate* is when to ask again, in
  * clock_now(); USEC_INFINITY: at the next answer to a pull. Silence counts only when it is proven, and when we have
  * heard for as long as the rule says: what we missed is not the sensor's fault. */
-static bool is_open(const Pass *pass, const AlertLogic *logic, const AlertState *state, usec_t at, usec_t *ret_gate) {
+static bool is_open(const Pass *pass, const AlertRule *rule, const AlertState *state, usec_t at, usec_t *ret_gate) {
         const AlertMoment *moment = pass->moment;
-        bool silence = logic->test == ALERT_STALE && !state->offline;
+        bool silence = rule->test == ALERT_STALE && !state->offline;
 
         *ret_gate = USEC_INFINITY;
         if (moment->hearing == 0 || moment->deaf || (silence && proven_until(pass) < at))
                 return false;
-        *ret_gate = silence             ? heard_since(pass) + logic->stale
+        *ret_gate = silence             ? heard_since(pass) + rule->stale
                     : moment->caught_up ? moment->hearing
                                         : moment->hearing + CALM_USEC;
         return moment->now >= *ret_gate;
 }
 
 static int pass_time(Pass *pass, AlertDevice *device, AlertSlot *slot) {
-        const AlertLogic *logic = &pass->book->rules->items[slot->watch].logic;
-        usec_t wall = pass->moment->wall, at = alert_judge_next(logic, &slot->state), gate;
+        const AlertRule *rule = pass->book->rules->items[slot->watch].rule;
+        usec_t wall = pass->moment->wall, at = alert_judge_next(rule, &slot->state), gate;
         AlertPhase before = slot->state.phase;
         int r = 0;
 
@@ -429,15 +429,15 @@ static int pass_time(Pass *pass, AlertDevice *device, AlertSlot *slot) {
                 wake_at(pass, at);
                 return 0;
         }
-        if (!is_open(pass, logic, &slot->state, at, &gate)) {
+        if (!is_open(pass, rule, &slot->state, at, &gate)) {
                 if (gate != USEC_INFINITY)
                         wake_in(pass, gate);
                 return 0;
         }
-        if (alert_judge_time(logic, &slot->state, wall) == ALERT_FIRED)
+        if (alert_judge_time(rule, &slot->state, wall) == ALERT_FIRED)
                 r = fire(pass->book, device, slot, wall);
         device->dirty = device->dirty || slot->state.phase != before;
-        at = alert_judge_next(logic, &slot->state);
+        at = alert_judge_next(rule, &slot->state);
         if (at > wall)
                 wake_at(pass, at);
         return r;
@@ -455,9 +455,9 @@ static void say(const Pass *pass, AlertDevice *device, AlertSlot *slot) {
 
 /* Whether we listened for so long without a message that the device is to be forgotten. */
 static bool is_forgotten(const Pass *pass, const AlertDevice *device, const AlertSlot *slot) {
-        const AlertLogic *logic = &pass->book->rules->items[slot->watch].logic;
+        const AlertRule *rule = pass->book->rules->items[slot->watch].rule;
         const AlertMoment *moment = pass->moment;
-        usec_t least = 2 * (logic->stale + logic->wait), forget = pass->book->config->forget;
+        usec_t least = 2 * (rule->stale + rule->wait), forget = pass->book->config->forget;
 
         if (alert_device_is_nobody(device) || moment->hearing == 0 || moment->deaf)
                 return false;
@@ -471,7 +471,7 @@ static int note_had_one(AlertBook *book, size_t watch) {
         AlertSlot *slot;
         int r;
 
-        if (book->rules->items[watch].logic.test != ALERT_STALE)
+        if (book->rules->items[watch].rule->test != ALERT_STALE)
                 return 0;
         r = need_lost(book, watch, &nobody, &slot);
         if (r < 0)
@@ -611,7 +611,7 @@ static int pass_lost_rules(Pass *pass) {
 
         count_known(pass->book);
         for (size_t i = 0; r == 0 && i < rules->n; i++)
-                if (rules->items[i].logic.test == ALERT_STALE)
+                if (rules->items[i].rule->test == ALERT_STALE)
                         r = pass_lost_rule(pass, i);
         return r;
 }

@@ -16,14 +16,6 @@
 /* a device that is read on changes is also read once an hour */
 #define ON_CHANGE_USEC USEC_PER_HOUR
 
-AlertTest alert_config_test(const AlertRule *rule) {
-        if (!isnan(rule->above))
-                return ALERT_ABOVE;
-        if (!isnan(rule->below))
-                return ALERT_BELOW;
-        return rule->is ? ALERT_IS : ALERT_STALE;
-}
-
 bool alert_config_tells(const AlertRule *rule, const char *target) {
         for (size_t i = 0; rule->to && rule->to[i]; i++)
                 if (strcmp(rule->to[i], target) == 0)
@@ -55,12 +47,12 @@ static const ConfigType type_name = { "text", "a text of 1 to 63 characters", CO
 
 /* ---- a rule ---- */
 
-static const char *const tests[] = { "above", "below", "is", "stale", NULL };
+static const char *const tests[ALERT_TESTS] = { "above", "below", "is", "stale" };
 
-static int check_test(const ConfigPlace *place) {
+static int check_test(const ConfigPlace *place, AlertRule *rule) {
         const char *found = NULL;
 
-        for (size_t i = 0; tests[i]; i++) {
+        for (size_t i = 0; i < ALERT_TESTS; i++) {
                 if (!yaml_get(place->node, tests[i]))
                         continue;
                 if (found)
@@ -69,34 +61,34 @@ static int check_test(const ConfigPlace *place) {
                                 "rule",
                                 found);
                 found = tests[i];
+                rule->test = (AlertTest) i;
         }
         return found ? 0 : config_place_fail(place, NULL, "needs one of above, below, is and stale");
 }
 
 static int check_field(const ConfigPlace *place, const AlertRule *rule) {
-        if (rule->field || alert_config_test(rule) == ALERT_STALE)
+        if (rule->field || rule->test == ALERT_STALE)
                 return 0;
-        return config_place_fail(place, "field", "is missing; it says where the value stands that %s is about",
-                tests[alert_config_test(rule)]);
+        return config_place_fail(
+                place, "field", "is missing; it says where the value stands that %s is about", tests[rule->test]);
 }
 
 /* `clear` must lie on the good side of the threshold. */
 static int check_clear(const ConfigPlace *place, AlertRule *rule) {
-        AlertTest test = alert_config_test(rule);
-        double limit = test == ALERT_ABOVE ? rule->above : rule->below;
+        const char *test = tests[rule->test];
 
-        if (test != ALERT_ABOVE && test != ALERT_BELOW)
-                return isnan(rule->clear)
-                               ? 0
-                               : config_place_fail(place, "clear",
-                                         "belongs to above or below; a rule with %s has no threshold", tests[test]);
+        if (rule->test != ALERT_ABOVE && rule->test != ALERT_BELOW)
+                return isnan(rule->clear) ? 0
+                                          : config_place_fail(place, "clear",
+                                                    "belongs to above or below; a rule with %s has no threshold", test);
+        rule->limit = rule->test == ALERT_ABOVE ? rule->above : rule->below;
         if (isnan(rule->clear))
-                rule->clear = limit;
-        if (test == ALERT_ABOVE ? rule->clear <= limit : rule->clear >= limit)
+                rule->clear = rule->limit;
+        if (rule->test == ALERT_ABOVE ? rule->clear <= rule->limit : rule->clear >= rule->limit)
                 return 0;
         return config_place_fail(place, "clear",
                 "%g overlaps with %s: %g, so the alert would begin and end at the same value; allowed: %s %g",
-                rule->clear, tests[test], limit, test == ALERT_ABOVE ? "at most" : "at least", limit);
+                rule->clear, test, rule->limit, rule->test == ALERT_ABOVE ? "at most" : "at least", rule->limit);
 }
 
 /* Collects the names of the section's targets. A missing name is reported elsewhere. */
@@ -158,7 +150,7 @@ static int rule_rule(const ConfigPlace *place, void *self, void *around) {
         if (r == 0 && rule->to && !rule->to[0])
                 r = config_place_fail(place, "to", "names no target; leave it out to tell all of them");
         if (r == 0)
-                r = check_test(place);
+                r = check_test(place, rule);
         if (r == 0)
                 r = check_field(place, rule);
         if (r == 0)
@@ -259,14 +251,12 @@ void alert_config_limits(
 
         for (size_t i = 0; i < config->n_rules; i++) {
                 const AlertRule *rule = &config->rules[i];
-                AlertTest test = alert_config_test(rule);
 
-                if ((test != ALERT_ABOVE && test != ALERT_BELOW) || !field_is(rule->field, series->field))
+                if ((rule->test != ALERT_ABOVE && rule->test != ALERT_BELOW) || !field_is(rule->field, series->field))
                         continue;
                 if (device.size == 0 && make_device(series, &device) < 0)
                         break; /* out of memory: the chart lacks lines */
                 if (match_test(&rule->where, (Slice){ device.data, device.size }))
-                        each(to, &(SinkLimit){ rule->name, test == ALERT_ABOVE ? "above" : "below",
-                                         test == ALERT_ABOVE ? rule->above : rule->below, rule->clear });
+                        each(to, &(SinkLimit){ rule->name, tests[rule->test], rule->limit, rule->clear });
         }
 }

@@ -13,10 +13,12 @@
 /* One entry of `rules`; it has exactly one of above, below, is and stale. */
 typedef struct AlertRule {
         char *name;
-        ConfigMap where; /* match.h; empty: every device */
-        char *field;     /* name of a member, or a JSON pointer; NULL only with stale */
-        double above, below;
-        double clear; /* the value at which it ends; default: the threshold */
+        ConfigMap where;     /* match.h; empty: every device */
+        char *field;         /* name of a member, or a JSON pointer; NULL only with stale */
+        AlertTest test;      /* which of the four it has */
+        double above, below; /* the other one, or both: NaN */
+        double limit;        /* ABOVE, BELOW: the threshold */
+        double clear;        /* the value at which it ends; default: the threshold */
         char *is;
         usec_t stale;
         usec_t wait;              /* `for` */
@@ -37,8 +39,6 @@ typedef struct AlertConfig {
 extern const ConfigSection alert_config_section;
 extern const SinkAdmin alert_config_admin; /* alert-admin.c */
 
-/* Returns which of the four tests the rule has. */
-AlertTest alert_config_test(const AlertRule *rule);
 /* Whether the rule sends to that target. */
 bool alert_config_tells(const AlertRule *rule, const char *target);
 

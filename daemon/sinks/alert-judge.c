@@ -42,22 +42,21 @@ static bool get_number(Slice value, double *ret) {
         return fabs(*ret) <= NUMBER_MAX;
 }
 
-AlertTruth alert_judge_value(const AlertLogic *logic, Slice value) {
+AlertTruth alert_judge_value(const AlertRule *rule, Slice value) {
         double number;
 
         if (!value.data || slice_equal(value, "null"))
                 return ALERT_SAYS_NOTHING;
-        if (logic->test == ALERT_IS) {
+        if (rule->test == ALERT_IS) {
                 if (value.data[0] == '{' || value.data[0] == '[')
                         return ALERT_SAYS_NOTHING;
-                return match_value(logic->is, value) ? ALERT_HOLDS : ALERT_OVER;
+                return match_value((char *const[]){ rule->is, NULL }, value) ? ALERT_HOLDS : ALERT_OVER;
         }
         if (!get_number(value, &number))
                 return ALERT_SAYS_NOTHING;
-        if (logic->test == ALERT_ABOVE ? number > logic->limit : number < logic->limit)
+        if (rule->test == ALERT_ABOVE ? number > rule->limit : number < rule->limit)
                 return ALERT_HOLDS;
-        return (logic->test == ALERT_ABOVE ? number <= logic->clear : number >= logic->clear) ? ALERT_OVER
-                                                                                              : ALERT_BETWEEN;
+        return (rule->test == ALERT_ABOVE ? number <= rule->clear : number >= rule->clear) ? ALERT_OVER : ALERT_BETWEEN;
 }
 
 /* ---- moves ---- */
@@ -66,12 +65,12 @@ static bool has_passed(usec_t from, usec_t span, usec_t now) {
         return now >= from && now - from >= span;
 }
 
-static AlertMove hold(const AlertLogic *logic, AlertState *state, usec_t since, usec_t now) {
+static AlertMove hold(const AlertRule *rule, AlertState *state, usec_t since, usec_t now) {
         if (state->phase == PHASE_OK) {
                 move(state, PHASE_PENDING);
                 state->since = since;
         }
-        if (state->phase != PHASE_PENDING || !has_passed(state->since, logic->wait, now))
+        if (state->phase != PHASE_PENDING || !has_passed(state->since, rule->wait, now))
                 return ALERT_STAYS;
         move(state, PHASE_FIRING);
         return ALERT_FIRED;
@@ -85,16 +84,16 @@ static AlertMove cease(AlertState *state) {
         return fired ? ALERT_CEASED : ALERT_STAYS;
 }
 
-AlertMove alert_judge_message(const AlertLogic *logic, AlertState *state, usec_t at, AlertTruth truth) {
+AlertMove alert_judge_message(const AlertRule *rule, AlertState *state, usec_t at, AlertTruth truth) {
         if (truth == ALERT_SAYS_NOTHING || at <= state->judged)
                 return ALERT_OLD;
         state->judged = at;
         if (truth == ALERT_HOLDS)
-                return hold(logic, state, at, at);
+                return hold(rule, state, at, at);
         return truth == ALERT_OVER || state->phase == PHASE_PENDING ? cease(state) : ALERT_STAYS;
 }
 
-AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const AlertLife *life, usec_t now) {
+AlertMove alert_judge_life(const AlertRule *rule, AlertState *state, const AlertLife *life, usec_t now) {
         bool was_offline = state->offline;
 
         if (life->at <= state->judged || (life->heard == 0 && !life->offline && !(was_offline && life->online)))
@@ -104,35 +103,35 @@ AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const Ale
                 state->heard = life->heard;
         state->offline = life->offline && (was_offline || state->phase != PHASE_FIRING); /* silence stays silence */
         if (life->offline)
-                return hold(logic, state, life->at, life->at);
-        return !was_offline && has_passed(state->heard, logic->stale, now) ? ALERT_STAYS : cease(state);
+                return hold(rule, state, life->at, life->at);
+        return !was_offline && has_passed(state->heard, rule->stale, now) ? ALERT_STAYS : cease(state);
 }
 
-static bool is_silent(const AlertLogic *logic, const AlertState *state, usec_t now) {
-        return logic->test == ALERT_STALE && state->heard > 0 && has_passed(state->heard, logic->stale, now);
+static bool is_silent(const AlertRule *rule, const AlertState *state, usec_t now) {
+        return rule->test == ALERT_STALE && state->heard > 0 && has_passed(state->heard, rule->stale, now);
 }
 
-AlertMove alert_judge_time(const AlertLogic *logic, AlertState *state, usec_t now) {
+AlertMove alert_judge_time(const AlertRule *rule, AlertState *state, usec_t now) {
         AlertPhase before = state->phase;
         AlertMove moved = ALERT_STAYS;
 
         if (before == PHASE_FIRING)
                 return ALERT_OLD;
-        if (is_silent(logic, state, now))
-                moved = hold(logic, state, state->heard + logic->stale, now);
-        else if (before == PHASE_PENDING && (logic->test != ALERT_STALE || state->offline))
-                moved = hold(logic, state, state->since, now);
+        if (is_silent(rule, state, now))
+                moved = hold(rule, state, state->heard + rule->stale, now);
+        else if (before == PHASE_PENDING && (rule->test != ALERT_STALE || state->offline))
+                moved = hold(rule, state, state->since, now);
         return state->phase == before ? ALERT_OLD : moved;
 }
 
-usec_t alert_judge_next(const AlertLogic *logic, const AlertState *state) {
+usec_t alert_judge_next(const AlertRule *rule, const AlertState *state) {
         if (state->phase == PHASE_PENDING)
-                return state->since + logic->wait;
-        if (state->phase == PHASE_OK && logic->test == ALERT_STALE && state->heard > 0)
-                return state->heard + logic->stale;
+                return state->since + rule->wait;
+        if (state->phase == PHASE_OK && rule->test == ALERT_STALE && state->heard > 0)
+                return state->heard + rule->stale;
         return USEC_INFINITY;
 }
 
-usec_t alert_judge_span(const AlertLogic *logic, const AlertState *state) {
-        return state->offline ? 0 : logic->stale;
+usec_t alert_judge_span(const AlertRule *rule, const AlertState *state) {
+        return state->offline ? 0 : rule->stale;
 }

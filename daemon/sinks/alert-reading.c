@@ -239,7 +239,7 @@ AlertLife alert_reading_life(const AlertRules *rules, const AlertWatch *watch, c
 
         if (life.offline)
                 return life;
-        if (!watch->has_field)
+        if (!watch->rule->field)
                 life.heard = heard_at(reading, reading->values[rules->events]);
         else if (reading->values[watch->field].data && !slice_equal(reading->values[watch->field], "null"))
                 life.heard = get_time(unquote(reading->values[watch->created]), &created) && created < reading->at

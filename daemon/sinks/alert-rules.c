@@ -44,21 +44,13 @@ static int make_key(AlertWatch *watch) {
         return 0;
 }
 
-static void make_logic(AlertWatch *watch) {
+static void make_limit(AlertWatch *watch) {
         const AlertRule *rule = watch->rule;
-        AlertTest test = alert_config_test(rule);
 
-        watch->logic = (AlertLogic){ .test = test,
-                .limit = test == ALERT_ABOVE ? rule->above : rule->below,
-                .clear = rule->clear,
-                .is = watch->is,
-                .stale = rule->stale,
-                .wait = rule->wait };
-        watch->is[0] = rule->is;
         watch->limit = rule->is;
-        if (test != ALERT_ABOVE && test != ALERT_BELOW)
+        if (rule->test != ALERT_ABOVE && rule->test != ALERT_BELOW)
                 return;
-        (void) snprintf(watch->number, sizeof(watch->number), "%.10g", watch->logic.limit);
+        (void) snprintf(watch->number, sizeof(watch->number), "%.10g", rule->limit);
         watch->limit = watch->number;
 }
 
@@ -140,8 +132,7 @@ static int add_field(AlertRules *rules, AlertWatch *watch) {
         _cleanup_free_ char *created = NULL;
         int r;
 
-        watch->has_field = watch->rule->field;
-        if (!watch->has_field)
+        if (!watch->rule->field)
                 return 0;
         created = created_beside(watch->rule->field);
         if (!created)
@@ -167,7 +158,7 @@ static int add_rule(AlertRules *rules, const AlertRule *rule) {
         int r;
 
         watch->rule = rule;
-        make_logic(watch);
+        make_limit(watch);
         r = make_key(watch);
         if (r == 0)
                 r = add_field(rules, watch);

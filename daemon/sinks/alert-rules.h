@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The rules prepared for many messages: the places that they look at, their logic, and a key for each, with which its
+/* The rules prepared for many messages: the places that they look at, and a key for each, with which its
  * states survive a reload. Pure. */
 
 #include "lib/bytes.h"
@@ -10,14 +10,6 @@
 
 /* The state of one rule for one device. Pure: times are arguments, in wall time. A message counts only if it is newer
  * than the last one that counted: a repeated or older message changes nothing. */
-
-typedef struct AlertLogic {
-        AlertTest test;
-        double limit, clear; /* ABOVE, BELOW */
-        char *const *is;     /* IS: values for match_value() */
-        usec_t stale;        /* STALE */
-        usec_t wait;
-} AlertLogic;
 
 typedef enum AlertPhase { PHASE_OK, PHASE_PENDING, PHASE_FIRING } AlertPhase;
 #define PHASES (PHASE_FIRING + 1)
@@ -39,7 +31,7 @@ typedef enum AlertTruth {
         ALERT_OVER,
 } AlertTruth;
 /* Judges a value, which is JSON text; data NULL: missing. */
-AlertTruth alert_judge_value(const AlertLogic *logic, Slice value);
+AlertTruth alert_judge_value(const AlertRule *rule, Slice value);
 
 typedef enum AlertMove {
         ALERT_OLD,   /* nothing changed */
@@ -49,7 +41,7 @@ typedef enum AlertMove {
 } AlertMove;
 
 /* For ABOVE, BELOW, IS: a message of time *at* came. */
-AlertMove alert_judge_message(const AlertLogic *logic, AlertState *state, usec_t at, AlertTruth truth);
+AlertMove alert_judge_message(const AlertRule *rule, AlertState *state, usec_t at, AlertTruth truth);
 
 typedef struct AlertLife {
         usec_t at, heard;
@@ -58,16 +50,16 @@ typedef struct AlertLife {
 /* For STALE: a message of time *at* came. It proves life at *heard* (0: it does not), or says that the device is
  * *offline*. If *heard* is so old that the silence still lasts at *now*, the silence does not end; but an offline state
  * does. A firing for silence stays one, even when the device then says that it is offline. */
-AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const AlertLife *life, usec_t now);
+AlertMove alert_judge_life(const AlertRule *rule, AlertState *state, const AlertLife *life, usec_t now);
 
 /* Time has passed until *now* without a message. */
-AlertMove alert_judge_time(const AlertLogic *logic, AlertState *state, usec_t now);
+AlertMove alert_judge_time(const AlertRule *rule, AlertState *state, usec_t now);
 
 /* Returns from when on time alone may change the state; USEC_INFINITY: it cannot. */
-usec_t alert_judge_next(const AlertLogic *logic, const AlertState *state);
+usec_t alert_judge_next(const AlertRule *rule, const AlertState *state);
 
 /* For STALE: returns the silence after which it fires; 0: the device says that it is offline. */
-usec_t alert_judge_span(const AlertLogic *logic, const AlertState *state);
+usec_t alert_judge_span(const AlertRule *rule, const AlertState *state);
 
 /* ---- places ---- */
 
@@ -98,13 +90,10 @@ bool alert_places_find(const AlertPlaces *places, Slice object, Slice *values);
 
 typedef struct AlertWatch {
         const AlertRule *rule;
-        AlertLogic logic;
-        char *is[2];                   /* logic.is points to it */
         char key[ALERT_RULE_KEY_SIZE]; /* a hash of name, where, field, test and threshold */
         char number[ALERT_LIMIT_SIZE];
-        const char *limit; /* for a reader: "28", or the value of `is`; NULL for `stale` */
-        bool has_field;
-        size_t field, created; /* places of the value, and of the `created_at` next to it */
+        const char *limit;     /* for a reader: "28", or the value of `is`; NULL for `stale` */
+        size_t field, created; /* of a rule with a field: places of the value, and of the `created_at` next to it */
         size_t *where;         /* places of its conditions, in order */
 } AlertWatch;
 

@@ -66,14 +66,14 @@ static void on_said(void *userdata, const AlertDevice *device, const AlertSlot *
 static const char *reason(const AlertWatch *watch, const AlertSlot *slot, char *buffer, size_t size) {
         char span[CLOCK_SPAN_SIZE];
 
-        if (watch->logic.test != ALERT_STALE)
+        if (watch->rule->test != ALERT_STALE)
                 (void) snprintf(buffer, size, "%s is %s, limit %s", watch->rule->field, slot->value, watch->limit);
         else if (slot->state.offline)
                 (void) snprintf(buffer, size, "it says that it is offline");
         else
-                (void) snprintf(buffer, size, "nothing%s%s was heard for %s", watch->has_field ? " new at " : "",
-                        watch->has_field ? watch->rule->field : "",
-                        clock_format_span(watch->logic.stale, span, sizeof(span)));
+                (void) snprintf(buffer, size, "nothing%s%s was heard for %s", watch->rule->field ? " new at " : "",
+                        watch->rule->field ? watch->rule->field : "",
+                        clock_format_span(watch->rule->stale, span, sizeof(span)));
         return buffer;
 }
 

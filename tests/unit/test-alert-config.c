@@ -50,12 +50,12 @@ static void test_what_is_not_said(void **state) {
         assert_int_equal(keys->language, ALERT_ENGLISH);
         assert_int_equal(keys->n_rules, 4);
         assert_int_equal(keys->n_targets, 2);
-        assert_int_equal(alert_config_test(&keys->rules[0]), ALERT_ABOVE);
+        assert_int_equal(keys->rules[0].test, ALERT_ABOVE);
         assert_true(keys->rules[0].clear == 28.0);
         assert_int_equal(keys->rules[0].wait, 0);
         assert_int_equal(keys->rules[0].repeat, 0);
         assert_true(alert_config_tells(&keys->rules[0], "family") && alert_config_tells(&keys->rules[0], "work"));
-        assert_int_equal(alert_config_test(&keys->rules[1]), ALERT_STALE);
+        assert_int_equal(keys->rules[1].test, ALERT_STALE);
         assert_false(alert_config_tells(&keys->rules[1], "family"));
         assert_true(alert_config_tells(&keys->rules[1], "work"));
         assert_int_equal(keys->rules[1].wait, 10 * USEC_PER_MINUTE);

@@ -21,13 +21,12 @@ static Slice slice(const char *text) {
 
 static void test_values(void **state) {
         char on[] = "ON", yes[] = "true", seven[] = "7";
-        char *const is_on[] = { on, NULL }, *const is_true[] = { yes, NULL }, *const is_seven[] = { seven, NULL };
-        const AlertLogic above = { .test = ALERT_ABOVE, .limit = 28, .clear = 27 };
-        const AlertLogic below = { .test = ALERT_BELOW, .limit = 5, .clear = 5 };
-        const AlertLogic on_off = { .test = ALERT_IS, .is = is_on }, leak = { .test = ALERT_IS, .is = is_true },
-                         number = { .test = ALERT_IS, .is = is_seven };
+        const AlertRule above = { .test = ALERT_ABOVE, .limit = 28, .clear = 27 };
+        const AlertRule below = { .test = ALERT_BELOW, .limit = 5, .clear = 5 };
+        const AlertRule on_off = { .test = ALERT_IS, .is = on }, leak = { .test = ALERT_IS, .is = yes },
+                        number = { .test = ALERT_IS, .is = seven };
         const struct {
-                const AlertLogic *logic;
+                const AlertRule *rule;
                 const char *value;
                 AlertTruth truth;
         } cases[] = {
@@ -64,14 +63,14 @@ static void test_values(void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
-                if (alert_judge_value(cases[i].logic, slice(cases[i].value)) != cases[i].truth)
+                if (alert_judge_value(cases[i].rule, slice(cases[i].value)) != cases[i].truth)
                         fail_msg("case %zu: %s", i, cases[i].value ? cases[i].value : "nothing");
 }
 
 /* A history in letters, a minute each: h holds, b between, o over, n nothing; "!" it fires, "." it ends, "-" neither,
  * " " nothing counted. */
 static void run(usec_t wait, const char *history, const char *expected) {
-        const AlertLogic logic = { .test = ALERT_ABOVE, .limit = 28, .clear = 27, .wait = wait };
+        const AlertRule rule = { .test = ALERT_ABOVE, .limit = 28, .clear = 27, .wait = wait };
         AlertState state = {};
         char found[100] = "";
 
@@ -81,7 +80,7 @@ static void run(usec_t wait, const char *history, const char *expected) {
                                    : history[i] == 'o' ? ALERT_OVER
                                                        : ALERT_SAYS_NOTHING;
 
-                found[i] = " -!."[alert_judge_message(&logic, &state, START + i * MINUTE, truth)];
+                found[i] = " -!."[alert_judge_message(&rule, &state, START + i * MINUTE, truth)];
         }
         assert_string_equal(found, expected);
 }
@@ -99,65 +98,65 @@ static void test_histories(void **state) {
 }
 
 static void test_order(void **state) {
-        const AlertLogic logic = { .test = ALERT_ABOVE, .limit = 28, .clear = 27 };
+        const AlertRule rule = { .test = ALERT_ABOVE, .limit = 28, .clear = 27 };
         AlertState s = {};
 
-        assert_int_equal(alert_judge_message(&logic, &s, START, ALERT_HOLDS), ALERT_FIRED);
-        assert_int_equal(alert_judge_message(&logic, &s, START, ALERT_HOLDS), ALERT_OLD);
-        assert_int_equal(alert_judge_message(&logic, &s, START, ALERT_OVER), ALERT_OLD);
-        assert_int_equal(alert_judge_message(&logic, &s, START - MINUTE, ALERT_OVER), ALERT_OLD);
-        assert_int_equal(alert_judge_message(&logic, &s, START + 1, ALERT_OVER), ALERT_CEASED);
-        assert_int_equal(alert_judge_message(&logic, &s, START, ALERT_HOLDS), ALERT_OLD);
+        assert_int_equal(alert_judge_message(&rule, &s, START, ALERT_HOLDS), ALERT_FIRED);
+        assert_int_equal(alert_judge_message(&rule, &s, START, ALERT_HOLDS), ALERT_OLD);
+        assert_int_equal(alert_judge_message(&rule, &s, START, ALERT_OVER), ALERT_OLD);
+        assert_int_equal(alert_judge_message(&rule, &s, START - MINUTE, ALERT_OVER), ALERT_OLD);
+        assert_int_equal(alert_judge_message(&rule, &s, START + 1, ALERT_OVER), ALERT_CEASED);
+        assert_int_equal(alert_judge_message(&rule, &s, START, ALERT_HOLDS), ALERT_OLD);
         assert_int_equal(s.phase, PHASE_OK);
 }
 
 static void test_time(void **state) {
-        const AlertLogic logic = { .test = ALERT_IS, .wait = 10 * MINUTE };
+        const AlertRule rule = { .test = ALERT_IS, .wait = 10 * MINUTE };
         AlertState s = {};
 
-        assert_true(alert_judge_next(&logic, &s) == USEC_INFINITY);
-        assert_int_equal(alert_judge_message(&logic, &s, START, ALERT_HOLDS), ALERT_STAYS);
-        assert_true(alert_judge_next(&logic, &s) == START + 10 * MINUTE);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 10 * MINUTE - 1), ALERT_OLD);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 10 * MINUTE), ALERT_FIRED);
+        assert_true(alert_judge_next(&rule, &s) == USEC_INFINITY);
+        assert_int_equal(alert_judge_message(&rule, &s, START, ALERT_HOLDS), ALERT_STAYS);
+        assert_true(alert_judge_next(&rule, &s) == START + 10 * MINUTE);
+        assert_int_equal(alert_judge_time(&rule, &s, START + 10 * MINUTE - 1), ALERT_OLD);
+        assert_int_equal(alert_judge_time(&rule, &s, START + 10 * MINUTE), ALERT_FIRED);
         assert_true(s.since == START);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 60 * MINUTE), ALERT_OLD);
-        assert_true(alert_judge_next(&logic, &s) == USEC_INFINITY);
+        assert_int_equal(alert_judge_time(&rule, &s, START + 60 * MINUTE), ALERT_OLD);
+        assert_true(alert_judge_next(&rule, &s) == USEC_INFINITY);
 }
 
-static AlertMove live(const AlertLogic *logic, AlertState *s, usec_t at, usec_t now) {
-        return alert_judge_life(logic, s, &(AlertLife){ .at = at, .heard = at }, now);
+static AlertMove live(const AlertRule *rule, AlertState *s, usec_t at, usec_t now) {
+        return alert_judge_life(rule, s, &(AlertLife){ .at = at, .heard = at }, now);
 }
 
 static void test_silence(void **state) {
-        const AlertLogic logic = { .test = ALERT_STALE, .stale = 30 * MINUTE, .wait = 10 * MINUTE };
+        const AlertRule rule = { .test = ALERT_STALE, .stale = 30 * MINUTE, .wait = 10 * MINUTE };
         AlertState s = {};
 
-        assert_int_equal(alert_judge_time(&logic, &s, START), ALERT_OLD); /* never heard of */
-        assert_int_equal(live(&logic, &s, START, START), ALERT_STAYS);
-        assert_true(alert_judge_next(&logic, &s) == START + 30 * MINUTE);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 31 * MINUTE), ALERT_STAYS);
+        assert_int_equal(alert_judge_time(&rule, &s, START), ALERT_OLD); /* never heard of */
+        assert_int_equal(live(&rule, &s, START, START), ALERT_STAYS);
+        assert_true(alert_judge_next(&rule, &s) == START + 30 * MINUTE);
+        assert_int_equal(alert_judge_time(&rule, &s, START + 31 * MINUTE), ALERT_STAYS);
         assert_int_equal(s.phase, PHASE_PENDING);
         assert_true(s.since == START + 30 * MINUTE);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 50 * MINUTE), ALERT_FIRED);
+        assert_int_equal(alert_judge_time(&rule, &s, START + 50 * MINUTE), ALERT_FIRED);
         /* old news is a sign of life, and not the end of the silence */
-        assert_int_equal(live(&logic, &s, START + MINUTE, START + 51 * MINUTE), ALERT_STAYS);
+        assert_int_equal(live(&rule, &s, START + MINUTE, START + 51 * MINUTE), ALERT_STAYS);
         assert_int_equal(s.phase, PHASE_FIRING);
-        assert_int_equal(live(&logic, &s, START + 50 * MINUTE, START + 51 * MINUTE), ALERT_CEASED);
-        assert_int_equal(live(&logic, &s, START + 50 * MINUTE, START + 51 * MINUTE), ALERT_OLD);
+        assert_int_equal(live(&rule, &s, START + 50 * MINUTE, START + 51 * MINUTE), ALERT_CEASED);
+        assert_int_equal(live(&rule, &s, START + 50 * MINUTE, START + 51 * MINUTE), ALERT_OLD);
 }
 
 static void test_offline(void **state) {
-        const AlertLogic logic = { .test = ALERT_STALE, .stale = 30 * MINUTE, .wait = 5 * MINUTE };
+        const AlertRule rule = { .test = ALERT_STALE, .stale = 30 * MINUTE, .wait = 5 * MINUTE };
         AlertState s = {};
 
-        assert_int_equal(live(&logic, &s, START, START), ALERT_STAYS);
+        assert_int_equal(live(&rule, &s, START, START), ALERT_STAYS);
         assert_int_equal(
-                alert_judge_life(&logic, &s, &(AlertLife){ START + MINUTE, 0, true }, START + MINUTE), ALERT_STAYS);
+                alert_judge_life(&rule, &s, &(AlertLife){ START + MINUTE, 0, true }, START + MINUTE), ALERT_STAYS);
         assert_int_equal(s.phase, PHASE_PENDING);
-        assert_int_equal(alert_judge_time(&logic, &s, START + 6 * MINUTE), ALERT_FIRED);
-        assert_int_equal(live(&logic, &s, START + 7 * MINUTE, START + 7 * MINUTE), ALERT_CEASED);
-        assert_int_equal(alert_judge_life(&logic, &s, &(AlertLife){ START + 8 * MINUTE, 0, false }, START), ALERT_OLD);
+        assert_int_equal(alert_judge_time(&rule, &s, START + 6 * MINUTE), ALERT_FIRED);
+        assert_int_equal(live(&rule, &s, START + 7 * MINUTE, START + 7 * MINUTE), ALERT_CEASED);
+        assert_int_equal(alert_judge_life(&rule, &s, &(AlertLife){ START + 8 * MINUTE, 0, false }, START), ALERT_OLD);
 }
 
 /* ---- random histories ---- */
@@ -168,7 +167,7 @@ typedef struct Event {
 } Event;
 
 /* The same said otherwise: every message that counts, in order of their times, from the beginning. */
-static AlertPhase model(const AlertLogic *logic, const Event *seen, size_t n, usec_t *ret_since) {
+static AlertPhase model(const AlertRule *rule, const Event *seen, size_t n, usec_t *ret_since) {
         usec_t last = 0;
         bool firing = false;
 
@@ -180,7 +179,7 @@ static AlertPhase model(const AlertLogic *logic, const Event *seen, size_t n, us
                 if (seen[i].truth == ALERT_HOLDS) {
                         if (*ret_since == 0)
                                 *ret_since = seen[i].at;
-                        firing = firing || seen[i].at - *ret_since >= logic->wait;
+                        firing = firing || seen[i].at - *ret_since >= rule->wait;
                 } else if (seen[i].truth == ALERT_OVER || !firing) {
                         *ret_since = 0;
                         firing = false;
@@ -201,7 +200,7 @@ static void test_random(void **state) {
         uint64_t seed = 88172645463325252;
 
         for (int round = 0; round < 20000; round++) {
-                const AlertLogic logic = { .test = ALERT_ABOVE, .wait = draw(&seed) % 5 * MINUTE };
+                const AlertRule rule = { .test = ALERT_ABOVE, .wait = draw(&seed) % 5 * MINUTE };
                 Event events[40];
                 AlertState s = {};
                 size_t n = 1 + draw(&seed) % ELEMENTSOF(events);
@@ -212,7 +211,7 @@ static void test_random(void **state) {
                         events[i] = (Event){ START + (i + draw(&seed) % 3) * MINUTE, truths[draw(&seed) % 5] };
                         if (i > 0 && draw(&seed) % 6 == 0)
                                 events[i] = events[draw(&seed) % i];
-                        switch (alert_judge_message(&logic, &s, events[i].at, events[i].truth)) {
+                        switch (alert_judge_message(&rule, &s, events[i].at, events[i].truth)) {
                         case ALERT_FIRED:
                                 fired++;
                                 break;
@@ -222,13 +221,13 @@ static void test_random(void **state) {
                         default:
                                 break;
                         }
-                        assert_int_equal(s.phase, model(&logic, events, i + 1, &since));
+                        assert_int_equal(s.phase, model(&rule, events, i + 1, &since));
                         if (s.phase != PHASE_OK)
                                 assert_true(s.since == since);
                         assert_int_equal(fired - ceased, s.phase == PHASE_FIRING);
                 }
                 for (size_t i = 0; i < n; i++) /* all of it again: nothing */
-                        assert_int_equal(alert_judge_message(&logic, &s, events[i].at, events[i].truth), ALERT_OLD);
+                        assert_int_equal(alert_judge_message(&rule, &s, events[i].at, events[i].truth), ALERT_OLD);
         }
 }
 
