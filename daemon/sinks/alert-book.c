@@ -376,8 +376,6 @@ static usec_t held_until(const AlertSlot *slot, const AlertMoment *moment) {
 typedef struct Pass {
         AlertBook *book;
         const AlertMoment *moment;
-        AlertBookEach each;
-        void *userdata;
         usec_t next; /* wall time */
 } Pass;
 
@@ -443,14 +441,13 @@ static int pass_time(Pass *pass, AlertDevice *device, AlertSlot *slot) {
         return r;
 }
 
-static void say(const Pass *pass, AlertDevice *device, AlertSlot *slot) {
+static void note_news(AlertDevice *device, AlertSlot *slot) {
         bool fires = slot->state.phase == PHASE_FIRING;
 
         if (fires == slot->said)
                 return;
         slot->said = fires;
-        device->dirty = true;
-        pass->each(pass->userdata, device, slot);
+        slot->news = device->dirty = true;
 }
 
 /* Whether we listened for so long without a message that the device is to be forgotten. */
@@ -504,7 +501,7 @@ static int pass_slots(Pass *pass, AlertDevice *device) {
                 r = pass_time(pass, device, slot);
                 if (r == 0 && is_forgotten(pass, device, slot))
                         r = forget(pass, device, slot);
-                say(pass, device, slot);
+                note_news(device, slot);
         }
         return r;
 }
@@ -630,8 +627,8 @@ static int tell_rest(AlertBook *book) {
         return r;
 }
 
-int alert_book_pass(AlertBook *book, const AlertMoment *moment, AlertBookEach each, void *userdata, usec_t *ret_next) {
-        Pass pass = { book, moment, each, userdata, USEC_INFINITY };
+int alert_book_pass(AlertBook *book, const AlertMoment *moment, usec_t *ret_next) {
+        Pass pass = { book, moment, USEC_INFINITY };
         int r;
 
         note_clock(book, moment);
@@ -645,4 +642,15 @@ int alert_book_pass(AlertBook *book, const AlertMoment *moment, AlertBookEach ea
         }
         *ret_next = pass.next;
         return r;
+}
+
+void alert_book_news(AlertBook *book, AlertBookEach each, void *userdata) {
+        for (size_t i = 0; i < book->n_devices; i++)
+                for (size_t k = 0; k < book->devices[i]->n_slots; k++) {
+                        AlertSlot *slot = &book->devices[i]->slots[k];
+
+                        if (slot->news)
+                                each(userdata, book->devices[i], slot);
+                        slot->news = false;
+                }
 }

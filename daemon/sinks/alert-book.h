@@ -57,10 +57,12 @@ int alert_book_settle(AlertBook *book, const AlertMoment *moment);
 /* Judges messages. -ENOMEM: some were judged; read the book again from the file. */
 int alert_book_judge(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment);
 
-/* Updates the states for the passing of time. *each* is called for what began to fire or ended since the last pass.
- * *ret_next* is when (wall) there is more to do; USEC_INFINITY: unknown. -ENOMEM as above. */
+/* Updates the states for the passing of time. *ret_next* is when (wall) there is more to do; USEC_INFINITY: unknown.
+ * -ENOMEM as above. */
+int alert_book_pass(AlertBook *book, const AlertMoment *moment, usec_t *ret_next);
+/* Calls *each* for what began to fire or ended since the last call, as a pass found it. */
 typedef void (*AlertBookEach)(void *userdata, const AlertDevice *device, const AlertSlot *slot);
-int alert_book_pass(AlertBook *book, const AlertMoment *moment, AlertBookEach each, void *userdata, usec_t *ret_next);
+void alert_book_news(AlertBook *book, AlertBookEach each, void *userdata);
 
 /* As alert_entry_due(), but nothing is due while the device catches up with the past. */
 AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const AlertEntry *entry,

@@ -48,6 +48,7 @@ void alert_readings_sort(AlertReadings *readings);
 typedef struct AlertSlot {
         size_t watch; /* index of the rule */
         bool said;    /* that it fires was logged, so its end is logged as well */
+        bool news;    /* *said* has changed, and that is to be logged */
         bool gone;    /* it is forgotten, and removed with the next messages */
         bool left;    /* the device got another name, to which the rule does not apply */
         usec_t fired; /* wall time by our clock; 0: it does not fire */

@@ -6,23 +6,15 @@
 #include <stdlib.h>
 
 #include "events.h"
-#include "lib/array.h"
 #include "lib/log.h"
 
 #define LINES_MAX 20 /* log lines of one turn */
-
-/* A change found by a pass, logged after the commit. The slot itself may move until then. */
-typedef struct Said {
-        const AlertDevice *device;
-        size_t watch;
-} Said;
 
 struct AlertWork {
         AlertStore *store;
         char *subscription;
         PayloadFormat payload;
-        Said *said;
-        size_t n_said, allocated;
+        size_t n_said; /* changes that were logged after this turn */
         size_t unreadable;
         bool said_unreadable, said_ahead, said_left_out, said_untold;
 };
@@ -48,19 +40,11 @@ AlertWork *alert_work_free(AlertWork *work) {
                 return NULL;
         work->store = alert_store_free(work->store);
         free(work->subscription);
-        free(work->said);
         free(work);
         return NULL;
 }
 
 /* ---- logging ---- */
-
-static void on_said(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
-        AlertWork *work = userdata;
-
-        if (array_reserve(&work->said, &work->allocated, work->n_said + 1, sizeof(Said)) == 0)
-                work->said[work->n_said++] = (Said){ device, slot->watch };
-}
 
 /* "t is 29.1, limit 28", "nothing was heard for 30 min". Returns *buffer*. */
 static const char *reason(const AlertWatch *watch, const AlertSlot *slot, char *buffer, size_t size) {
@@ -85,15 +69,16 @@ static const char *name_of(const AlertDevice *device) {
         return alert_device_is_nobody(device) ? "no device at all" : "a device without a name or id";
 }
 
-static void say(const AlertWork *work, const Said *said) {
-        const AlertWatch *watch = &alert_store_book(work->store)->rules->items[said->watch];
-        const AlertDevice *device = said->device;
-        const AlertSlot *slot = alert_device_find(device, said->watch);
+static void say(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
+        AlertWork *work = userdata;
+        const AlertWatch *watch = &alert_store_book(work->store)->rules->items[slot->watch];
         const char *name = name_of(device);
         char since[CLOCK_RFC3339_SIZE], words[200];
         const LogField fields[] = { { FIELD_SUBSCRIPTION, work->subscription }, { FIELD_RULE, watch->rule->name },
                 { FIELD_SOURCE, device->source }, { FIELD_DEVICE, device->id }, {} };
 
+        if (++work->n_said > LINES_MAX)
+                return;
         if (slot->said)
                 log_event(LOG_NOTICE, EVENT_ALERT_FIRING, fields, "Alert %s fires for %s since %s: %s",
                         watch->rule->name, name, clock_format_rfc3339(slot->state.since, since),
@@ -107,12 +92,11 @@ static void say(const AlertWork *work, const Said *said) {
 }
 
 static void say_all(AlertWork *work) {
-        for (size_t i = 0; i < work->n_said && i < LINES_MAX; i++)
-                say(work, &work->said[i]);
+        work->n_said = 0;
+        alert_book_news(alert_store_book(work->store), say, work);
         if (work->n_said > LINES_MAX)
                 log_notice("%s: %zu more alerts began or ended at once; `sensorqd alerts` lists them",
                         work->subscription, work->n_said - LINES_MAX);
-        work->n_said = 0;
 }
 
 /* A key is source, id and labels, with a NUL after each but the last: alert-reading.c. */
@@ -183,8 +167,7 @@ static int change(AlertWork *work, AlertTurn *turn) {
                 return r;
         if (turn->exchanges)
                 alert_book_receive(book, &turn->exchange, &turn->moment);
-        work->n_said = 0;
-        return alert_book_pass(book, &turn->moment, on_said, work, &turn->next);
+        return alert_book_pass(book, &turn->moment, &turn->next);
 }
 
 static int take_turn(AlertWork *work, AlertTurn *turn) {

@@ -84,7 +84,8 @@ static void require_told(AlertBook *book) {
         AlertFigures figures;
         usec_t next;
 
-        require(alert_book_pass(book, &moment, on_change, NULL, &next) == 0);
+        require(alert_book_pass(book, &moment, &next) == 0);
+        alert_book_news(book, on_change, NULL);
         require(alert_book_give(book, &exchange, &moment) == 0);
         require(alert_book_figures(book, &figures, &json) == 0);
         require(figures.firing + figures.pending <= book->n_slots + book->rules->n); /* each may lack a device */

@@ -137,7 +137,8 @@ static inline void world_commit(World *w) {
 }
 
 static inline void world_pass(World *w) {
-        assert_int_equal(alert_book_pass(w->book, &w->moment, world_on_said, w, &w->next), 0);
+        assert_int_equal(alert_book_pass(w->book, &w->moment, &w->next), 0);
+        alert_book_news(w->book, world_on_said, w);
         world_commit(w);
 }
 
