@@ -9,6 +9,7 @@
 #include "sinks/alert-entry.h"
 
 #define FIRING_MAX 200 /* listed in a status */
+#define NAMED_MAX 2    /* in STATUS= */
 
 /* ---- entries ---- */
 
@@ -333,9 +334,19 @@ static void append_firing(const AlertBook *book, const AlertDevice *device, cons
         bytes_append_text(json, "}");
 }
 
-int alert_book_figures(const AlertBook *book, AlertFigures *ret, Bytes *json) {
-        *ret = (AlertFigures){};
-        bytes_append_text(json, "[");
+/* "hot: Bedroom, leak: Kitchen, ..." */
+static void append_name(const AlertBook *book, const AlertDevice *device, const AlertSlot *slot, AlertFigures *f) {
+        const char *name = text_or_null(device->name) ?: text_or_null(device->id);
+
+        if (f->firing <= NAMED_MAX)
+                bytes_append_format(&f->names, "%s%s%s%s", f->firing > 1 ? ", " : "",
+                        book->rules->items[slot->watch].rule->name, name ? ": " : "", name ?: "");
+        else if (f->firing == NAMED_MAX + 1)
+                bytes_append_text(&f->names, ", ...");
+}
+
+int alert_book_figures(const AlertBook *book, AlertFigures *ret) {
+        bytes_append_text(&ret->rules, "[");
         for (size_t i = 0; i < book->n_devices; i++) {
                 const AlertDevice *device = book->devices[i];
 
@@ -343,11 +354,15 @@ int alert_book_figures(const AlertBook *book, AlertFigures *ret, Bytes *json) {
                         const AlertSlot *slot = &device->slots[k];
 
                         ret->pending += slot->state.phase == PHASE_PENDING;
-                        if (slot->said && ret->firing++ < FIRING_MAX)
-                                append_firing(book, device, slot, json);
+                        if (!slot->said)
+                                continue;
+                        if (ret->firing++ < FIRING_MAX)
+                                append_firing(book, device, slot, &ret->rules);
+                        append_name(book, device, slot, ret);
                 }
         }
-        return bytes_append_text(json, "]");
+        bytes_append_text(&ret->rules, "]");
+        return bytes_fail(&ret->rules, bytes_result(&ret->names));
 }
 
 void alert_exchange_done(AlertExchange *exchange) {

@@ -79,6 +79,12 @@ int alert_book_give(const AlertBook *book, AlertExchange *exchange, const AlertM
 
 typedef struct AlertFigures {
         size_t firing, pending;
+        Bytes rules; /* those that fire, as a JSON array */
+        Bytes names; /* of the first ones, for a sentence */
 } AlertFigures;
-/* Counts states for a status, and lists those that fire as a JSON array. -ENOMEM. */
-int alert_book_figures(const AlertBook *book, AlertFigures *ret, Bytes *json);
+static inline void alert_figures_done(AlertFigures *figures) {
+        bytes_done(&figures->rules);
+        bytes_done(&figures->names);
+}
+/* Counts states for a status, into the empty *ret*. -ENOMEM. */
+int alert_book_figures(const AlertBook *book, AlertFigures *ret);

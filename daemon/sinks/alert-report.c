@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sinks/alert-sender.h"
 
-#include "lib/json.h"
 #include "lib/text.h"
-
-#define NAMED_MAX 2 /* in STATUS= */
 
 /* ---- status.json ---- */
 
@@ -38,12 +35,12 @@ static void add_target(Bytes *json, const AlertTargetStatus *target) {
         bytes_append_text(json, "}");
 }
 
-static int write_json(const AlertReport *f, Bytes *json) {
+static int write_json(const AlertFigures *f, const AlertSender *sender, Bytes *json) {
         const AlertTargetStatus *target;
 
-        bytes_append_format(
-                json, "{\"firing\":%zu,\"pending\":%zu,\"rules\":%s,\"targets\":[", f->firing, f->pending, f->rules);
-        for (size_t i = 0; (target = alert_sender_status(f->sender, i)); i++) {
+        bytes_append_format(json, "{\"firing\":%zu,\"pending\":%zu,\"rules\":%s,\"targets\":[", f->firing, f->pending,
+                f->rules.data ?: "[]");
+        for (size_t i = 0; (target = alert_sender_status(sender, i)); i++) {
                 bytes_append_text(json, i > 0 ? "," : "");
                 add_target(json, target);
         }
@@ -52,49 +49,27 @@ static int write_json(const AlertReport *f, Bytes *json) {
 
 /* ---- STATUS= ---- */
 
-/* "hot: Bedroom, leak: Kitchen, ..." */
-static int write_names(const AlertReport *f, Bytes *words) {
-        _cleanup_(json_freep) Json *rules = NULL;
-        Json *rule;
-
-        if (json_parse(f->rules, strlen(f->rules), &rules) < 0)
-                return bytes_append_text(words, "...");
-        for (size_t i = 0; i < NAMED_MAX && (rule = json_at(rules, i)); i++) {
-                const char *device = json_get_string(rule, "name") ?: json_get_string(rule, "device");
-
-                bytes_append_format(words, "%s%s%s%s", i > 0 ? ", " : "", json_get_string(rule, "rule") ?: "",
-                        device ? ": " : "", device ?: "");
-        }
-        return bytes_append_text(words, f->firing > NAMED_MAX ? ", ..." : "");
-}
-
-static void write_firing(const AlertReport *f, Bytes *words) {
-        if (f->firing == 0)
-                return;
-        bytes_append_format(words, "%zu alert%s firing (", f->firing, f->firing == 1 ? "" : "s");
-        write_names(f, words);
-        bytes_append_text(words, ")");
-}
-
-static void write_targets(const AlertReport *f, Bytes *words) {
+static int write_words(const AlertFigures *f, const AlertSender *sender, Bytes *words) {
         const AlertTargetStatus *target;
 
-        for (size_t i = 0; (target = alert_sender_status(f->sender, i)); i++)
+        bytes_append_text(words, "");
+        if (f->firing > 0)
+                bytes_append_format(
+                        words, "%zu alert%s firing (%s)", f->firing, f->firing == 1 ? "" : "s", f->names.data);
+        for (size_t i = 0; (target = alert_sender_status(sender, i)); i++)
                 if (trouble_is_on(&target->trouble))
                         bytes_append_format(words, "%salert target %s down, %" PRIu64 " waiting",
                                 words->size > 0 ? ", " : "", target->name, target->waiting);
+        if (bytes_result(words) == 0)
+                bytes_cut(words, text_clean(words->data, words->size));
+        return bytes_result(words);
 }
 
-int alert_report_write(const AlertReport *report, Bytes *json, Bytes *words) {
+int alert_report_write(const AlertFigures *figures, const AlertSender *sender, Bytes *json, Bytes *words) {
         int r;
 
         bytes_cut(json, 0);
         bytes_cut(words, 0);
-        bytes_append_text(words, "");
-        write_firing(report, words);
-        write_targets(report, words);
-        r = bytes_result(words);
-        if (r == 0)
-                bytes_cut(words, text_clean(words->data, words->size));
-        return r < 0 ? r : write_json(report, json);
+        r = write_words(figures, sender, words);
+        return r < 0 ? r : write_json(figures, sender, json);
 }

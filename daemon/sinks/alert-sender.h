@@ -2,6 +2,7 @@
 #pragma once
 /* Sends the store's notices to the targets, on the loop, with one request in flight for each target. */
 
+#include "sinks/alert-book.h"
 #include "sinks/alert-target.h"
 #include "trouble.h"
 
@@ -57,12 +58,6 @@ const AlertTargetStatus *alert_sender_status(const AlertSender *sender, size_t t
 
 /* ---- alert-report.c ---- */
 
-/* For the words about alerts in status.json and STATUS=. */
-typedef struct AlertReport {
-        size_t firing, pending;
-        const char *rules; /* firing alerts: a JSON array of objects with `rule`, `name` and `device` */
-        const AlertSender *sender;
-} AlertReport;
-
-/* Writes an object into *json*, and into *words* the text for STATUS=, "" when nothing is wrong. -ENOMEM. */
-int alert_report_write(const AlertReport *report, Bytes *json, Bytes *words);
+/* Writes an object for status.json into *json*, and into *words* the text for STATUS=, "" when nothing is wrong.
+ * -ENOMEM. */
+int alert_report_write(const AlertFigures *figures, const AlertSender *sender, Bytes *json, Bytes *words);

@@ -58,10 +58,9 @@ typedef struct AlertTurn {
         AlertExchange exchange;
         /* Results. A turn that failed has changed nothing, and sets only *result*. */
         int result;
-        usec_t next; /* wall time of the next turn, even without messages; USEC_INFINITY: not needed */
-        bool due;    /* there are notices for the sender */
-        AlertFigures figures;
-        Bytes firing; /* a JSON array */
+        usec_t next;          /* wall time of the next turn, even without messages; USEC_INFINITY: not needed */
+        bool due;             /* there are notices for the sender */
+        AlertFigures figures; /* owned */
 } AlertTurn;
 
 /* Does the turn. Blocks. */

@@ -194,7 +194,7 @@ static int answer(AlertWork *work, AlertTurn *turn) {
         const AlertBook *book = alert_store_book(work->store);
         int r = turn->exchanges ? alert_book_give(book, &turn->exchange, &turn->moment) : 0;
 
-        return r < 0 ? r : alert_book_figures(book, &turn->figures, &turn->firing);
+        return r < 0 ? r : alert_book_figures(book, &turn->figures);
 }
 
 void alert_work_run(AlertWork *work, AlertTurn *turn) {

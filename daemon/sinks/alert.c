@@ -49,9 +49,8 @@ typedef struct Alert {
         bool stopping;
         usec_t hearing, missed, answered, heard;
         bool deaf;
-        AlertFigures figures;
-        Bytes firing;        /* a JSON array */
-        Bytes report, words; /* of alert_figures() */
+        AlertFigures figures; /* as of the last turn that succeeded */
+        Bytes report, words;  /* of alert_figures() */
 } Alert;
 
 /* ---- turns ---- */
@@ -143,14 +142,14 @@ static void note_turn(Alert *a) {
 
         a->lost = a->turn.result < 0;
         if (a->lost)
-                return bytes_done(&a->turn.firing);
+                return alert_figures_done(&a->turn.figures);
         if (!a->stopping)
                 loop_arm_in(a->timer, usec_min(in, TURN_MAX_USEC));
-        if (!a->firing.data || strcmp(a->firing.data, a->turn.firing.data) != 0)
+        if (!a->figures.rules.data || strcmp(a->figures.rules.data, a->turn.figures.rules.data) != 0)
                 sink_host_seen(a->host, SINK_SEEN_CHANGE);
+        alert_figures_done(&a->figures);
         a->figures = a->turn.figures;
-        bytes_done(&a->firing);
-        a->firing = bytes_steal(&a->turn.firing);
+        a->turn.figures = (AlertFigures){};
 }
 
 static void on_done(void *userdata, void *job) {
@@ -249,12 +248,8 @@ static bool alert_is_busy(const void *self) {
 
 static void alert_figures(void *self, SinkFigures *ret) {
         Alert *a = self;
-        const AlertReport report = { .firing = a->figures.firing,
-                .pending = a->figures.pending,
-                .rules = a->firing.data ?: "[]",
-                .sender = a->sender };
 
-        if (alert_report_write(&report, &a->report, &a->words) < 0)
+        if (alert_report_write(&a->figures, a->sender, &a->report, &a->words) < 0)
                 return;
         ret->json = a->report.data;
         ret->words = a->words.data;
@@ -297,8 +292,8 @@ static void *alert_close(void *self) {
                 return a;
         a->work = alert_work_free(a->work);
         alert_exchange_done(&a->turn.exchange);
-        bytes_done(&a->turn.firing);
-        bytes_done(&a->firing);
+        alert_figures_done(&a->turn.figures);
+        alert_figures_done(&a->figures);
         bytes_done(&a->report);
         bytes_done(&a->words);
         free(a->path);

@@ -112,7 +112,7 @@ int main(int argc, char **argv) {
                 wall += seconds(CLOCK_MONOTONIC);
                 if (turn.result < 0)
                         return 1;
-                bytes_done(&turn.firing);
+                alert_figures_done(&turn.figures);
         }
         printf("%u messages, %u rules, %u devices, batches of %u: %.2f us CPU, %.2f us in all a message; %u turns\n", n,
                 rules, devices, batch, cpu / n * 1e6, wall / n * 1e6, turns);

@@ -79,18 +79,17 @@ static void on_change(void *userdata, const AlertDevice *device, const AlertSlot
 
 /* What the page and the targets get of it. */
 static void require_told(AlertBook *book) {
-        _cleanup_bytes_ Bytes json = {};
+        _cleanup_(alert_figures_done) AlertFigures figures = {};
         AlertExchange exchange = {};
-        AlertFigures figures;
         usec_t next;
 
         require(alert_book_pass(book, &moment, &next) == 0);
         alert_book_news(book, on_change, NULL);
         require(alert_book_give(book, &exchange, &moment) == 0);
-        require(alert_book_figures(book, &figures, &json) == 0);
+        require(alert_book_figures(book, &figures) == 0);
         require(figures.firing + figures.pending <= book->n_slots + book->rules->n); /* each may lack a device */
-        require(json_is_whole((Slice){ json.data, json.size }, JSON_READER_DEPTH, NULL) &&
-                bytes_is_utf8(json.data, json.size));
+        require(json_is_whole((Slice){ figures.rules.data, figures.rules.size }, JSON_READER_DEPTH, NULL) &&
+                bytes_is_utf8(figures.rules.data, figures.rules.size));
         for (size_t i = 0; i < book->n_devices; i++)
                 require_kept(book->rules, book->devices[i]);
         alert_exchange_done(&exchange);

@@ -282,8 +282,8 @@ static void alert_turn(AlertWork *work, const char *text, AlertReceipt *receipt,
         }
         alert_work_run(work, &turn);
         require(turn.result == 0);
-        require(json_is_whole((Slice){ turn.firing.data, turn.firing.size }, 4, NULL) &&
-                bytes_is_utf8(turn.firing.data, turn.firing.size));
+        require(json_is_whole((Slice){ turn.figures.rules.data, turn.figures.rules.size }, 4, NULL) &&
+                bytes_is_utf8(turn.figures.rules.data, turn.figures.rules.size));
         *receipt = (AlertReceipt){ .verdict = verdict, .at = 1, .key = "key" };
         for (size_t i = 0; i < turn.exchange.n_notices; i++) {
                 _cleanup_bytes_ Bytes words = {};
@@ -294,7 +294,7 @@ static void alert_turn(AlertWork *work, const char *text, AlertReceipt *receipt,
                 receipt->id = notice->id;
         }
         alert_exchange_done(&turn.exchange);
-        bytes_done(&turn.firing);
+        alert_figures_done(&turn.figures);
 }
 
 static void alert_make(void) {

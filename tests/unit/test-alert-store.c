@@ -65,7 +65,7 @@ static int teardown(void **state) {
 
 static void turn_done(AlertTurn *turn) {
         alert_exchange_done(&turn->exchange);
-        bytes_done(&turn->firing);
+        alert_figures_done(&turn->figures);
 }
 
 static AlertTurn new_turn(const Place *p) {
@@ -331,7 +331,7 @@ static void test_odd_rows(void **state) {
         turn = new_turn(p);
         alert_work_run(p->work, &turn);
         assert_int_equal(turn.result, 0);
-        assert_non_null(strstr(turn.firing.data, "\"name\":\"R?\""));
+        assert_non_null(strstr(turn.figures.rules.data, "\"name\":\"R?\""));
         turn_done(&turn);
 
         p->work = alert_work_free(p->work);

@@ -90,16 +90,16 @@ static void test_offline_and_then_silent(void **state) {
 
 /* A device may send more digits than are kept: cut in its exponent it is not a number any more. */
 static void test_a_number_that_was_cut(void **state) {
-        _cleanup_bytes_ Bytes json = {};
-        AlertFigures figures;
+        _cleanup_(alert_figures_done) AlertFigures figures = {};
         World w;
 
         world_open(&w, HOT);
         world_say(&w, "x", "\"t\":30.00000000000000000000000000000000000e+0");
         world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30.00000000000000000000000000000000000e");
-        assert_int_equal(alert_book_figures(w.book, &figures, &json), 0);
+        assert_int_equal(alert_book_figures(w.book, &figures), 0);
         assert_int_equal(figures.firing, 1);
-        assert_non_null(strstr(json.data, "\"value\":\"30.00000000000000000000000000000000000e\",\"limit\":28}"));
+        assert_non_null(
+                strstr(figures.rules.data, "\"value\":\"30.00000000000000000000000000000000000e\",\"limit\":28}"));
         world_close(&w);
 }
 
