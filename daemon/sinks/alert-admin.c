@@ -160,8 +160,7 @@ static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot
 static int admin_each(
         const SubscriptionConfig *config, SinkAlertEach each, void *userdata, char text[static SINK_ADMIN_TEXT_MAX]) {
         Listing listing = { config->keys, each, userdata };
-        int r = alert_store_each(
-                &(AlertStoreSpec){ config->state_dir, config->subscription, listing.keys }, each_slot, &listing);
+        int r = alert_store_each(config, each_slot, &listing);
 
         if (r == -ENOENT)
                 return SINK_ADMIN_ABSENT;

@@ -73,6 +73,7 @@ typedef struct Lane {
 
 struct AlertSender {
         AlertSenderHost host;
+        const AlertConfig *keys;
         Lane *lanes; /* one for each target */
         AlertExchange asking, answer;
         AlertNotice *picked; /* scratch: ALERT_EXCHANGE_MAX */
@@ -86,11 +87,6 @@ static void lane_move(Lane *l, LaneState state) {
         assert(moves[l->state][state]);
         l->state = state;
         l->carried = false;
-}
-
-static void sender_changed(const AlertSender *s) {
-        if (s->host.on_change)
-                s->host.on_change(s->host.userdata);
 }
 
 /* ---- what a lane sends next ---- */
@@ -226,9 +222,9 @@ static void lane_down(Lane *l, TroubleGrade grade, usec_t delay, const AlertAnsw
         (void) snprintf(seconds, sizeof(seconds), "%.1f", (double) delay / (double) USEC_PER_SEC);
         (void) snprintf(status, sizeof(status), "%d", answer->status);
         log_event(trouble_level(&l->status.trouble), event,
-                LOG_FIELDS({ FIELD_TARGET, l->target->name }, { FIELD_SUBSCRIPTION, l->sender->host.subscription },
-                        { FIELD_ERROR, said }, { FIELD_STATUS, answer->status > 0 ? status : NULL },
-                        { FIELD_RETRY_SEC, seconds }),
+                LOG_FIELDS({ FIELD_TARGET, l->target->name },
+                        { FIELD_SUBSCRIPTION, l->sender->host.config->subscription }, { FIELD_ERROR, said },
+                        { FIELD_STATUS, answer->status > 0 ? status : NULL }, { FIELD_RETRY_SEC, seconds }),
                 "Alert target %s (%s) %s: %s. What is due waits and is sent when it is back. To do: %s",
                 l->target->name, l->status.service, words_of(answer), said,
                 answer->remedy ?: "look at the network and the service; sensorqd keeps trying");
@@ -240,15 +236,15 @@ static void lane_up(Lane *l) {
         if (trouble_mend(&l->status.trouble, span))
                 log_event(LOG_NOTICE, EVENT_ALERT_TARGET_UP,
                         LOG_FIELDS({ FIELD_TARGET, l->target->name },
-                                { FIELD_SUBSCRIPTION, l->sender->host.subscription }),
+                                { FIELD_SUBSCRIPTION, l->sender->host.config->subscription }),
                         "Alert target %s (%s) takes messages again after %s", l->target->name, l->status.service, span);
 }
 
 static void lane_refused(Lane *l, const AlertAnswer *answer) {
         l->status.refused++;
         log_event(LOG_ERR, EVENT_ALERT_REFUSED,
-                LOG_FIELDS({ FIELD_TARGET, l->target->name }, { FIELD_SUBSCRIPTION, l->sender->host.subscription },
-                        { FIELD_ERROR, answer->detail }),
+                LOG_FIELDS({ FIELD_TARGET, l->target->name },
+                        { FIELD_SUBSCRIPTION, l->sender->host.config->subscription }, { FIELD_ERROR, answer->detail }),
                 "Alert target %s (%s) refuses one message for good and takes others: %s. It was about: %s. To do: %s",
                 l->target->name, l->status.service, answer->detail, l->what, answer->remedy);
 }
@@ -364,7 +360,7 @@ static void on_posted(void *userdata, const AlertAnswer *answer) {
         default:
                 lane_failed(l, answer);
         }
-        sender_changed(l->sender);
+        l->sender->host.on_change(l->sender->host.userdata);
 }
 
 /* ---- a message ---- */
@@ -384,12 +380,13 @@ static void lane_send(Lane *l, size_t n) {
 
         lane_note(l, n);
         lane_move(l, LANE_SENDING);
-        alert_post_send(l->post, &(AlertMessage){ s->picked, n, s->host.language, l->key }, on_posted, l);
+        alert_post_send(
+                l->post, &(AlertMessage){ s->picked, n, (AlertLanguage) s->keys->language, l->key }, on_posted, l);
 }
 
 static void lane_seal(Lane *l, size_t n) {
         const AlertSender *s = l->sender;
-        int r = alert_target_fit(l->target, &(AlertMessage){ s->picked, n, s->host.language, NULL });
+        int r = alert_target_fit(l->target, &(AlertMessage){ s->picked, n, (AlertLanguage) s->keys->language, NULL });
 
         lane_note(l, r < 0 ? 1 : (size_t) r);
         l->more = n > l->n_ids;
@@ -421,7 +418,7 @@ static bool lane_has_receipts(const Lane *l) {
 }
 
 static bool sender_has_receipts(const AlertSender *s) {
-        for (size_t i = 0; i < s->host.n_targets; i++)
+        for (size_t i = 0; i < s->keys->n_targets; i++)
                 if (lane_has_receipts(&s->lanes[i]))
                         return true;
         return false;
@@ -444,12 +441,12 @@ static void lane_add_receipts(Lane *l, AlertExchange *exchange) {
 static int sender_collect(AlertSender *s) {
         size_t n = 0;
 
-        for (size_t i = 0; i < s->host.n_targets; i++)
+        for (size_t i = 0; i < s->keys->n_targets; i++)
                 n += lane_has_receipts(&s->lanes[i]) ? s->lanes[i].n_ids : 0;
         s->asking.receipts = calloc(n + 1, sizeof(*s->asking.receipts));
         if (!s->asking.receipts)
                 return -ENOMEM;
-        for (size_t i = 0; i < s->host.n_targets; i++)
+        for (size_t i = 0; i < s->keys->n_targets; i++)
                 if (lane_has_receipts(&s->lanes[i]))
                         lane_add_receipts(&s->lanes[i], &s->asking);
         return 0;
@@ -514,11 +511,11 @@ static void sender_schedule(AlertSender *s, usec_t wall) {
 
 static void sender_failed(AlertSender *s) {
         alert_exchange_done(&s->asking);
-        for (size_t i = 0; i < s->host.n_targets; i++)
+        for (size_t i = 0; i < s->keys->n_targets; i++)
                 s->lanes[i].carried = false;
         s->wanted = s->lost = true;
         loop_arm_in(s->later, backoff_next(&s->backoff, loop_random()));
-        sender_changed(s);
+        s->host.on_change(s->host.userdata);
 }
 
 void alert_sender_exchanged(AlertSender *sender, AlertExchange *exchange, int r) {
@@ -531,12 +528,12 @@ void alert_sender_exchanged(AlertSender *sender, AlertExchange *exchange, int r)
         alert_exchange_done(&sender->answer);
         sender->answer = sender->asking;
         sender->asking = (AlertExchange){};
-        for (size_t i = 0; i < sender->host.n_targets; i++)
+        for (size_t i = 0; i < sender->keys->n_targets; i++)
                 lane_answered(&sender->lanes[i]);
         sender_schedule(sender, sender->answer.next);
         if (sender->wanted || sender_has_receipts(sender))
                 loop_wake(sender->ask);
-        sender_changed(sender);
+        sender->host.on_change(sender->host.userdata);
 }
 
 void alert_sender_wake(AlertSender *sender) {
@@ -549,7 +546,7 @@ void alert_sender_wake(AlertSender *sender) {
 
 void alert_sender_drain(AlertSender *sender) {
         sender->draining = true;
-        for (size_t i = 0; i < sender->host.n_targets; i++)
+        for (size_t i = 0; i < sender->keys->n_targets; i++)
                 if (sender->lanes[i].state == LANE_WAITING)
                         lane_schedule(&sender->lanes[i]);
         alert_sender_wake(sender);
@@ -563,28 +560,28 @@ static bool lane_is_drained(const Lane *l) {
 bool alert_sender_is_drained(const AlertSender *sender) {
         if (!sender->draining || sender->is_asking || (sender->wanted && !sender->lost))
                 return false;
-        for (size_t i = 0; i < sender->host.n_targets; i++)
+        for (size_t i = 0; i < sender->keys->n_targets; i++)
                 if (!lane_is_drained(&sender->lanes[i]))
                         return false;
         return true;
 }
 
 bool alert_sender_is_waiting(const AlertSender *sender) {
-        for (size_t i = 0; i < sender->host.n_targets; i++)
+        for (size_t i = 0; i < sender->keys->n_targets; i++)
                 if (sender->lanes[i].status.waiting > 0)
                         return true;
         return false;
 }
 
 bool alert_sender_is_failing(const AlertSender *sender) {
-        for (size_t i = 0; i < sender->host.n_targets; i++)
+        for (size_t i = 0; i < sender->keys->n_targets; i++)
                 if (trouble_is_on(&sender->lanes[i].status.trouble))
                         return true;
         return false;
 }
 
 const AlertTargetStatus *alert_sender_status(const AlertSender *sender, size_t target) {
-        return target < sender->host.n_targets ? &sender->lanes[target].status : NULL;
+        return target < sender->keys->n_targets ? &sender->lanes[target].status : NULL;
 }
 
 /* ---- life ---- */
@@ -599,7 +596,7 @@ static void lane_done(Lane *l) {
 AlertSender *alert_sender_free(AlertSender *sender) {
         if (!sender)
                 return NULL;
-        for (size_t i = 0; sender->lanes && i < sender->host.n_targets; i++)
+        for (size_t i = 0; sender->lanes && i < sender->keys->n_targets; i++)
                 lane_done(&sender->lanes[i]);
         sender->later = loop_drop(sender->later);
         sender->ask = loop_drop(sender->ask);
@@ -620,23 +617,23 @@ static int lane_make(Lane *l, AlertSender *s, const AlertTarget *target, char pr
         l->status.name = target->name;
         l->status.service = alert_target_service(target);
         l->ids = calloc(ALERT_EXCHANGE_MAX, sizeof(*l->ids));
-        r = l->ids ? alert_post_new(&s->host.means, s->host.subscription, target, &l->post, problem) : -ENOMEM;
+        r = l->ids ? alert_post_new(&s->host.means, s->host.config->subscription, target, &l->post, problem) : -ENOMEM;
         return r < 0 ? r : loop_add_timer(s->host.means.loop, LOOP_EXACT, on_timer, l, &l->timer);
 }
 
 static int sender_make(AlertSender *s, char problem[static SINK_DETAIL_MAX]) {
         int r;
 
-        s->backoff = (Backoff){ .initial = s->host.backoff.initial, .max = s->host.backoff.max };
-        s->lanes = calloc(s->host.n_targets + 1, sizeof(*s->lanes));
+        s->backoff = (Backoff){ .initial = s->host.config->backoff.initial, .max = s->host.config->backoff.max };
+        s->lanes = calloc(s->keys->n_targets + 1, sizeof(*s->lanes));
         s->picked = calloc(ALERT_EXCHANGE_MAX, sizeof(*s->picked));
         r = s->lanes && s->picked ? 0 : -ENOMEM;
         if (r >= 0)
                 r = loop_add_defer(s->host.means.loop, on_ask, s, &s->ask);
         if (r >= 0)
                 r = loop_add_timer(s->host.means.loop, LOOP_EXACT, on_ask, s, &s->later);
-        for (size_t i = 0; r >= 0 && i < s->host.n_targets; i++)
-                r = lane_make(&s->lanes[i], s, &s->host.targets[i], problem);
+        for (size_t i = 0; r >= 0 && i < s->keys->n_targets; i++)
+                r = lane_make(&s->lanes[i], s, &s->keys->targets[i], problem);
         return r;
 }
 
@@ -647,6 +644,7 @@ int alert_sender_new(const AlertSenderHost *host, AlertSender **ret, char proble
         if (!sender)
                 return -ENOMEM;
         sender->host = *host;
+        sender->keys = host->config->keys;
         r = sender_make(sender, problem);
         if (r < 0)
                 return r;

@@ -10,20 +10,16 @@ typedef struct AlertSender AlertSender;
 
 typedef struct AlertSenderHost {
         SinkMeans means;
-        const char *subscription; /* for log entries */
-        const AlertTarget *targets;
-        size_t n_targets;
-        AlertLanguage language;
-        BackoffConfig backoff;
+        const SubscriptionConfig *config; /* whose secrets were read */
         /* Asks the store, one question at a time. The answer is a call of alert_sender_exchanged(), later or at once;
          * until then the exchange is borrowed. */
         void (*exchange)(void *userdata, AlertExchange *exchange);
-        void (*on_change)(void *userdata); /* the status may have changed; may be NULL */
+        void (*on_change)(void *userdata); /* the status may have changed */
         void *userdata;
 } AlertSenderHost;
 
-/* Makes a sender; it borrows texts and targets of *host*, whose secrets were read. It asks nothing before
- * alert_sender_wake(). -EBADMSG, with a sentence in *problem*, when a secret is wrong. */
+/* Makes a sender; it borrows host->config. It asks nothing before alert_sender_wake(). -EBADMSG, with a sentence in
+ * *problem*, when a secret is wrong. */
 int alert_sender_new(const AlertSenderHost *host, AlertSender **ret, char problem[static SINK_DETAIL_MAX]);
 /* Drops requests in flight; their notices stay sealed. Returns NULL. */
 AlertSender *alert_sender_free(AlertSender *sender);

@@ -33,8 +33,8 @@ static const char schema[] =
         "PRAGMA user_version = 1;";
 
 struct AlertStore {
-        char *path, *subscription;
-        const AlertConfig *config;
+        const SubscriptionConfig *config;
+        char *path;
         AlertRules *rules;
         AlertBook *book;  /* NULL: not read yet */
         Sql *sql;         /* NULL: not open */
@@ -44,17 +44,14 @@ struct AlertStore {
         ino_t inode;
 };
 
-int alert_store_new(const AlertStoreSpec *spec, AlertStore **ret) {
+int alert_store_new(const SubscriptionConfig *config, AlertStore **ret) {
         _cleanup_(alert_store_freep) AlertStore *store = calloc(1, sizeof(AlertStore));
         int r;
 
-        if (!store)
+        if (!store || text_format(&store->path, "%s/" ALERT_STORE_FILE, config->state_dir) < 0)
                 return -ENOMEM;
-        store->config = spec->config;
-        store->subscription = strdup(spec->subscription);
-        if (!store->subscription || text_format(&store->path, "%s/" ALERT_STORE_FILE, spec->state_dir) < 0)
-                return -ENOMEM;
-        r = alert_rules_new(spec->config, &store->rules);
+        store->config = config;
+        r = alert_rules_new(config->keys, &store->rules);
         if (r == 0)
                 *ret = cleanup_steal(store);
         return r;
@@ -66,7 +63,6 @@ AlertStore *alert_store_free(AlertStore *store) {
         store->sql = sql_close(store->sql);
         store->book = alert_book_free(store->book);
         store->rules = alert_rules_free(store->rules);
-        free(store->subscription);
         free(store->path);
         free(store);
         return NULL;
@@ -185,7 +181,7 @@ static int read_rows(
 
         if (r != 0)
                 return r;
-        sql_bind_text(s, 1, store->subscription);
+        sql_bind_text(s, 1, store->config->subscription);
         while ((r = sql_step(s)) == SQL_ROW) {
                 r = read(book, s);
                 if (r < 0)
@@ -197,7 +193,7 @@ static int read_rows(
 /* Reads the book. A column with an impossible value counts as damage: -EUCLEAN. */
 static int read_book(const AlertStore *store, AlertBook **ret) {
         _cleanup_(alert_book_freep) AlertBook *book = NULL;
-        int r = alert_book_new(store->config, store->rules, &book);
+        int r = alert_book_new(store->config->keys, store->rules, &book);
 
         if (r == 0)
                 r = read_rows(store, book,
@@ -293,7 +289,7 @@ static int set_aside(AlertStore *store) {
                         return err_errno();
         }
         log_event(LOG_ERR, EVENT_ALERTS_DAMAGED,
-                LOG_FIELDS({ FIELD_FILE, aside }, { FIELD_SUBSCRIPTION, store->subscription }),
+                LOG_FIELDS({ FIELD_FILE, aside }, { FIELD_SUBSCRIPTION, store->config->subscription }),
                 "%s is damaged. It was moved to %s, and a new one was begun%s", store->path, aside,
                 store->book ? ", with the states of the rules as they are known"
                             : ". What fired, and who was told, is not known any more: what still fires is told again");
@@ -386,7 +382,7 @@ static int write_device(const Writing *w, const AlertDevice *device) {
         if (r < 0)
                 return r;
         return sql_run_with(s,
-                SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key), SQL_TEXT(device->source),
+                SQL_VALUES(SQL_TEXT(w->store->config->subscription), SQL_BLOB(device->key), SQL_TEXT(device->source),
                         SQL_TEXT(device->id), SQL_TEXT(device->name), SQL_TEXT(device->site), SQL_TEXT(states.data)));
 }
 
@@ -400,7 +396,7 @@ static int write_entry(const Writing *w, const AlertDevice *device, AlertEntry *
                         SQL_INT(e->since), SQL_INT(e->fired), SQL_INT(e->until), SQL_INT(e->ended), SQL_INT(e->end),
                         SQL_INT(e->released), SQL_INT(e->told_since), SQL_INT(e->told_at), SQL_INT(e->closed),
                         SQL_INT(e->sealed), SQL_INT(e->sealed_since), SQL_INT(e->sealed_until), SQL_TEXT(e->seal),
-                        SQL_INT(e->turn), SQL_TEXT(w->store->subscription), SQL_INT(e->id)));
+                        SQL_INT(e->turn), SQL_TEXT(w->store->config->subscription), SQL_INT(e->id)));
 }
 
 static int drop_entry(const Writing *w, const AlertEntry *e) {
@@ -408,15 +404,15 @@ static int drop_entry(const Writing *w, const AlertEntry *e) {
 }
 
 static int drop_device(const Writing *w, const AlertDevice *device) {
-        return sql_run_with(
-                w->statements[DROP_DEVICE], SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key)));
+        return sql_run_with(w->statements[DROP_DEVICE],
+                SQL_VALUES(SQL_TEXT(w->store->config->subscription), SQL_BLOB(device->key)));
 }
 
 static int drop_all(const Writing *w) {
         int r = 0;
 
         for (size_t i = DROP_DEVICES; r == 0 && i <= DROP_ENTRIES; i++) {
-                r = sql_run_with(w->statements[i], SQL_VALUES(SQL_TEXT(w->store->subscription)));
+                r = sql_run_with(w->statements[i], SQL_VALUES(SQL_TEXT(w->store->config->subscription)));
         }
         return r;
 }
@@ -519,9 +515,9 @@ int alert_store_commit(AlertStore *store) {
 
 /* ---- the verbs ---- */
 
-int alert_store_each(const AlertStoreSpec *spec, AlertBookEach each, void *userdata) {
+int alert_store_each(const SubscriptionConfig *config, AlertBookEach each, void *userdata) {
         _cleanup_(alert_store_freep) AlertStore *store = NULL;
-        int r = alert_store_new(spec, &store);
+        int r = alert_store_new(config, &store);
 
         if (r == 0 && access(store->path, F_OK) < 0)
                 r = err_errno();

@@ -9,15 +9,10 @@
 
 #define ALERT_STORE_FILE "alerts.sqlite"
 
-typedef struct AlertStoreSpec {
-        const char *state_dir, *subscription;
-        const AlertConfig *config; /* this and the rest are borrowed */
-} AlertStoreSpec;
-
 typedef struct AlertStore AlertStore;
 
-/* Makes a store; opens nothing yet. -ENOMEM. */
-int alert_store_new(const AlertStoreSpec *spec, AlertStore **ret);
+/* Makes a store; opens nothing yet. *config* is borrowed. -ENOMEM. */
+int alert_store_new(const SubscriptionConfig *config, AlertStore **ret);
 /* Loses what was not committed. */
 AlertStore *alert_store_free(AlertStore *store);
 CLEANUP_DEFINE(AlertStore, alert_store_free)
@@ -37,7 +32,7 @@ void alert_store_drop(AlertStore *store);
 
 /* Calls *each* for every state in the file, also while a daemon runs; the device's entries say what targets were told.
  * -ENOENT: there is no file; other errors as alert_store_open(). */
-int alert_store_each(const AlertStoreSpec *spec, AlertBookEach each, void *userdata);
+int alert_store_each(const SubscriptionConfig *config, AlertBookEach each, void *userdata);
 
 /* ---- alert-work.c ---- */
 
@@ -45,8 +40,8 @@ int alert_store_each(const AlertStoreSpec *spec, AlertBookEach each, void *userd
  * receipts, commits all of that at once, and then collects what is due for the sender. */
 typedef struct AlertWork AlertWork;
 
-/* Opens nothing yet; *spec* is borrowed as in alert_store_new(). -ENOMEM. */
-int alert_work_new(const AlertStoreSpec *spec, PayloadFormat payload, AlertWork **ret);
+/* Opens nothing yet; *config* is borrowed. -ENOMEM. */
+int alert_work_new(const SubscriptionConfig *config, AlertWork **ret);
 AlertWork *alert_work_free(AlertWork *work);
 CLEANUP_DEFINE(AlertWork, alert_work_free)
 

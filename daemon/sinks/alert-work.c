@@ -12,24 +12,20 @@
 
 struct AlertWork {
         AlertStore *store;
-        char *subscription;
-        PayloadFormat payload;
+        const SubscriptionConfig *config;
         size_t n_said; /* changes that were logged after this turn */
         size_t unreadable;
         bool said_unreadable, said_ahead, said_left_out, said_untold;
 };
 
-int alert_work_new(const AlertStoreSpec *spec, PayloadFormat payload, AlertWork **ret) {
+int alert_work_new(const SubscriptionConfig *config, AlertWork **ret) {
         _cleanup_(alert_work_freep) AlertWork *work = calloc(1, sizeof(AlertWork));
         int r;
 
         if (!work)
                 return -ENOMEM;
-        work->payload = payload;
-        work->subscription = strdup(spec->subscription);
-        if (!work->subscription)
-                return -ENOMEM;
-        r = alert_store_new(spec, &work->store);
+        work->config = config;
+        r = alert_store_new(config, &work->store);
         if (r == 0)
                 *ret = cleanup_steal(work);
         return r;
@@ -39,7 +35,6 @@ AlertWork *alert_work_free(AlertWork *work) {
         if (!work)
                 return NULL;
         work->store = alert_store_free(work->store);
-        free(work->subscription);
         free(work);
         return NULL;
 }
@@ -74,8 +69,8 @@ static void say(void *userdata, const AlertDevice *device, const AlertSlot *slot
         const AlertWatch *watch = &alert_store_book(work->store)->rules->items[slot->watch];
         const char *name = name_of(device);
         char since[CLOCK_RFC3339_SIZE], words[200];
-        const LogField fields[] = { { FIELD_SUBSCRIPTION, work->subscription }, { FIELD_RULE, watch->rule->name },
-                { FIELD_SOURCE, device->source }, { FIELD_DEVICE, device->id }, {} };
+        const LogField fields[] = { { FIELD_SUBSCRIPTION, work->config->subscription },
+                { FIELD_RULE, watch->rule->name }, { FIELD_SOURCE, device->source }, { FIELD_DEVICE, device->id }, {} };
 
         if (++work->n_said > LINES_MAX)
                 return;
@@ -96,7 +91,7 @@ static void say_all(AlertWork *work) {
         alert_book_news(alert_store_book(work->store), say, work);
         if (work->n_said > LINES_MAX)
                 log_notice("%s: %zu more alerts began or ended at once; `sensorqd alerts` lists them",
-                        work->subscription, work->n_said - LINES_MAX);
+                        work->config->subscription, work->n_said - LINES_MAX);
 }
 
 /* A key is source, id and labels, with a NUL after each but the last: alert-reading.c. */
@@ -106,11 +101,12 @@ static void warn_ahead(const AlertWork *work, const Bytes *key) {
 
         id = id ? id + 1 : "";
         log_event(LOG_WARNING, EVENT_READING_ODD,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, work->subscription }, { FIELD_SOURCE, source }, { FIELD_DEVICE, id }),
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, work->config->subscription }, { FIELD_SOURCE, source },
+                        { FIELD_DEVICE, id }),
                 "%s: the request_at of a message of device %.200s, source %.200s, lies more than 5 min after it was "
                 "published; rules judge such messages by the time they were published. Look at the clock of what "
                 "published it",
-                work->subscription, id[0] ? id : "(no id)", source[0] ? source : "(none)");
+                work->config->subscription, id[0] ? id : "(no id)", source[0] ? source : "(none)");
 }
 
 /* Logs each warning once only: it may apply to every message. */
@@ -121,19 +117,19 @@ static void warn(AlertWork *work) {
                 log_warning(
                         "%s: a message is not a JSON object, so no rule can look at it; it is acknowledged. Further "
                         "ones are not told of",
-                        work->subscription);
+                        work->config->subscription);
         if (book->ahead > 0 && !work->said_ahead)
                 warn_ahead(work, &book->ahead_device);
         if (book->left_out && !work->said_left_out)
-                log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->subscription }),
+                log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->config->subscription }),
                         "%s: there are more devices than rules can watch (%d states): the rest is not watched. Narrow "
                         "the rules by `where`",
-                        work->subscription, ALERT_SLOTS_MAX);
+                        work->config->subscription, ALERT_SLOTS_MAX);
         if (book->untold && !work->said_untold)
-                log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->subscription }),
+                log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->config->subscription }),
                         "%s: more alerts fire than targets can be told of (%d); further ones are told when there is "
                         "room, if they still fire. Narrow the rules by `where`, or bring back targets that are down",
-                        work->subscription, ALERT_ENTRIES_MAX);
+                        work->config->subscription, ALERT_ENTRIES_MAX);
         work->said_unreadable = work->said_unreadable || work->unreadable > 0;
         work->said_ahead = work->said_ahead || book->ahead > 0;
         work->said_left_out = work->said_left_out || book->left_out;
@@ -148,8 +144,8 @@ static int judge(AlertWork *work, const AlertTurn *turn) {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < turn->n_items; i++)
-                r = alert_readings_add(
-                        &readings, book->rules, turn->items[i].message, work->payload, turn->moment.wall);
+                r = alert_readings_add(&readings, book->rules, turn->items[i].message,
+                        (PayloadFormat) work->config->payload, turn->moment.wall);
         if (r == 0) {
                 alert_readings_sort(&readings);
                 r = alert_book_judge(book, &readings, &turn->moment);

@@ -43,12 +43,11 @@ typedef struct Alert {
         SinkWork *write;   /* of a write; NULL: a probe */
         bool answers;      /* the running turn answers *asked* */
         AlertExchange *exchange;
-        bool late;      /* the timer has expired: a turn is due */
-        bool caught_up; /* the queue is empty, and no more messages come */
-        bool lost;      /* the last turn failed */
+        bool late; /* the timer has expired: a turn is due */
+        bool lost; /* the last turn failed */
         bool stopping;
-        usec_t hearing, missed, answered, heard;
-        bool deaf;
+        AlertMoment moment;   /* of the last turn, and what was heard since */
+        usec_t answered;      /* clock_now() of the last answer to a pull */
         AlertFigures figures; /* as of the last turn that succeeded */
         Bytes report, words;  /* of alert_figures() */
 } Alert;
@@ -69,7 +68,7 @@ static void answer_fault(const Alert *a, SinkAnswer *answer, int r) {
 /* Whether no pull was answered for longer than one hangs, because the machine slept or the process was stopped. The
  * queue may then hold messages that must be judged before the passing of time. */
 static bool has_missed(const Alert *a, usec_t now) {
-        return a->hearing == 0 || now > a->answered + 2 * a->config->interval + HEARD_GAP_USEC;
+        return a->moment.hearing == 0 || now > a->answered + 2 * a->config->interval + HEARD_GAP_USEC;
 }
 
 static bool is_wanted(const Alert *a) {
@@ -77,20 +76,21 @@ static bool is_wanted(const Alert *a) {
 }
 
 static void start(Alert *a) {
-        usec_t now = clock_now(), hearing = has_missed(a, now) ? 0 : a->hearing;
+        AlertMoment *moment = &a->moment;
         _asserted_ int r;
 
         if (a->running || !is_wanted(a))
                 return;
-        a->missed = hearing > 0 || a->stopping ? 0 : a->missed > 0 ? a->missed : now;
+        moment->wall = clock_wall();
+        moment->now = clock_now();
+        if (has_missed(a, moment->now))
+                moment->hearing = 0;
+        if (moment->hearing > 0 || a->stopping)
+                moment->missed = 0;
+        else if (moment->missed == 0)
+                moment->missed = moment->now;
         a->turn = (AlertTurn){
-                .moment = { .wall = clock_wall(),
-                        .now = now,
-                        .hearing = hearing,
-                        .heard = a->heard,
-                        .deaf = a->deaf,
-                        .caught_up = a->caught_up,
-                        .missed = a->missed },
+                .moment = *moment,
                 .items = a->write ? a->write->items : NULL,
                 .n_items = a->write ? a->write->n : 0,
                 .exchanges = a->exchange,
@@ -217,10 +217,10 @@ static void note_answer(Alert *a, bool empty) {
         usec_t now = clock_now();
 
         if (has_missed(a, now))
-                a->hearing = now;
+                a->moment.hearing = now;
         a->answered = now;
         if (empty)
-                a->heard = now;
+                a->moment.heard = now;
         if (!a->lost && !a->stopping)
                 loop_arm_in(a->timer, 0);
 }
@@ -230,13 +230,13 @@ static void alert_told(void *self, SinkNews news) {
 
         if (news == SINK_NEWS_STOP || news == SINK_NEWS_END) {
                 a->stopping = true;
-                a->caught_up = a->late = news == SINK_NEWS_END;
+                a->moment.caught_up = a->late = news == SINK_NEWS_END;
                 loop_off(a->timer);
                 start(a);
                 return alert_sender_drain(a->sender);
         }
-        a->deaf = news == SINK_NEWS_DEAF;
-        if (!a->deaf)
+        a->moment.deaf = news == SINK_NEWS_DEAF;
+        if (!a->moment.deaf)
                 note_answer(a, news == SINK_NEWS_EMPTY);
 }
 
@@ -302,27 +302,12 @@ static void *alert_close(void *self) {
 }
 
 static int make_sender(Alert *a, char problem[static SINK_DETAIL_MAX]) {
-        const AlertConfig *keys = a->config->keys;
-
         return alert_sender_new(&(AlertSenderHost){ .means = *sink_host_means(a->host),
-                                        .subscription = a->config->subscription,
-                                        .targets = keys->targets,
-                                        .n_targets = keys->n_targets,
-                                        .language = (AlertLanguage) keys->language,
-                                        .backoff = a->config->backoff,
+                                        .config = a->config,
                                         .exchange = on_exchange,
                                         .on_change = on_sender_change,
                                         .userdata = a },
                 &a->sender, problem);
-}
-
-static int make_work(Alert *a) {
-        const SinkMeans *means = sink_host_means(a->host);
-        const AlertStoreSpec spec = { means->state_dir, a->config->subscription, a->config->keys };
-
-        if (text_format(&a->path, "%s/" ALERT_STORE_FILE, means->state_dir) < 0)
-                return -ENOMEM;
-        return alert_work_new(&spec, (PayloadFormat) a->config->payload, &a->work);
 }
 
 static int make_parts(Alert *a, char problem[static SINK_DETAIL_MAX]) {
@@ -330,7 +315,9 @@ static int make_parts(Alert *a, char problem[static SINK_DETAIL_MAX]) {
         int r = make_sender(a, problem);
 
         if (r == 0)
-                r = make_work(a);
+                r = text_format(&a->path, "%s/" ALERT_STORE_FILE, a->config->state_dir) < 0 ? -ENOMEM : 0;
+        if (r == 0)
+                r = alert_work_new(a->config, &a->work);
         if (r == 0)
                 r = loop_add_timer(means->loop, LOOP_EXACT, on_timer, a, &a->timer);
         return r < 0 ? r : worker_new(means->loop, "alert", run_on_thread, on_done, a, &a->worker);

@@ -91,10 +91,9 @@ int main(int argc, char **argv) {
         Text *texts = calloc(batch, sizeof(Text));
         SinkItem *items = calloc(batch, sizeof(SinkItem));
 
-        if (argc < 2 || !config || !texts || !items ||
-                alert_work_new(
-                        &(AlertStoreSpec){ argv[1], "projects/p/subscriptions/s", config->subscriptions[0].keys },
-                        PAYLOAD_JSON, &work) < 0)
+        if (argc > 1 && config)
+                config->subscriptions[0].state_dir = argv[1];
+        if (argc < 2 || !config || !texts || !items || alert_work_new(&config->subscriptions[0], &work) < 0)
                 return 1;
         for (size_t i = 0; i < n; i += batch, turns++) {
                 AlertTurn turn = { .items = items, .n_items = i + batch < n ? batch : n - i };

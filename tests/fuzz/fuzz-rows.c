@@ -243,21 +243,23 @@ static const char config[] = "pubsub: { project: my-project }\n"
                              "        - { name: hot, field: t, above: 28, clear: 27 }\n"
                              "        - { name: silent, where: { source: x }, stale: 30m }\n";
 
-static const AlertConfig *alert_keys(void) {
+static const SubscriptionConfig *alert_config(void) {
         static Config *parsed;
         ConfigErrors errors = {};
 
         if (!parsed)
                 require(config_parse(&(ConfigInput){ "/c.yaml", &types_of_config }, config, strlen(config), &parsed,
                                 &errors) == 0);
-        return parsed->subscriptions[0].keys;
+        free(parsed->subscriptions[0].subscription);
+        parsed->subscriptions[0].subscription = strdup(SUBSCRIPTION);
+        parsed->subscriptions[0].state_dir = directory;
+        return &parsed->subscriptions[0];
 }
 
 static AlertWork *alert_work(void) {
-        const AlertStoreSpec spec = { directory, SUBSCRIPTION, alert_keys() };
         AlertWork *work;
 
-        require(alert_work_new(&spec, PAYLOAD_JSON, &work) == 0);
+        require(alert_work_new(alert_config(), &work) == 0);
         return work;
 }
 
@@ -311,10 +313,9 @@ static void on_alert(void *userdata, const AlertDevice *device, const AlertSlot 
 }
 
 static void alert_use(bool typed, bool whole) {
-        const AlertStoreSpec spec = { directory, SUBSCRIPTION, alert_keys() };
         AlertReceipt receipt = {};
 
-        (void) alert_store_each(&spec, on_alert, NULL);
+        (void) alert_store_each(alert_config(), on_alert, NULL);
         for (int i = 0; i < 2; i++) { /* what is found, and what was made of it */
                 AlertWork *work = alert_work();
 

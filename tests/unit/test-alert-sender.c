@@ -12,6 +12,7 @@
 #include "events.h"
 #include "http-server.h"
 #include "lib/json.h"
+#include "sinks/alert-config.h"
 #include "sinks/alert-post.h"
 #include "sinks/alert-sender.h"
 
@@ -44,6 +45,8 @@ typedef struct World {
         const char *headers, *words;
         char url[100], hook[160];
         AlertTarget target;
+        AlertConfig keys;
+        SubscriptionConfig config;
         Stored stored[NOTICES_MAX];
         size_t n_stored;
         AlertExchange *asked;
@@ -224,16 +227,20 @@ static void due(World *w, const char *text) {
                 }                                                                                                      \
         } while (0)
 
+static void on_change(void *userdata) {}
+
 static void start(World *w, int (*says)(const World *w, const Call *call)) {
         char problem[SINK_DETAIL_MAX];
         const AlertSenderHost host = { .means = { w->loop, w->http, w->secrets, "/nowhere", false },
-                .subscription = "projects/p/subscriptions/s",
-                .targets = &w->target,
-                .n_targets = 1,
-                .backoff = { 1 * USEC_PER_SEC, 8 * USEC_PER_SEC },
+                .config = &w->config,
                 .exchange = on_exchange,
+                .on_change = on_change,
                 .userdata = w };
 
+        w->keys = (AlertConfig){ .targets = &w->target, .n_targets = 1 };
+        w->config = (SubscriptionConfig){ .subscription = (char[]){ "projects/p/subscriptions/s" },
+                .backoff = { 1 * USEC_PER_SEC, 8 * USEC_PER_SEC },
+                .keys = &w->keys };
         w->says = says;
         assert_int_equal(alert_sender_new(&host, &w->sender, problem), 0);
         alert_sender_wake(w->sender);

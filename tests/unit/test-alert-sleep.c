@@ -84,6 +84,7 @@ static void house_open(House *h) {
 
         *h = (House){ .directory = "/tmp/test-sleep.XXXXXX", .config = parse_as("c.yaml", TEXT, strlen(TEXT), &types) };
         assert_non_null(mkdtemp(h->directory));
+        h->config->subscriptions[0].state_dir = h->directory;
         assert_int_equal(loop_new(&h->loop), 0);
         assert_int_equal(http_new(h->loop, "test/1", &h->http), 0);
         assert_int_equal(sink_new(&sink_type_alert, &h->config->subscriptions[0],

@@ -22,19 +22,23 @@
 typedef struct Place {
         char directory[64], path[96];
         Config *config;
+        SubscriptionConfig sub;
         AlertWork *work;
         usec_t wall;
         usec_t set; /* the wall clock was set forward by */
 } Place;
 
-static AlertStoreSpec spec_of(const Place *p, const char *subscription) {
-        return (AlertStoreSpec){ p->directory, subscription, p->config->subscriptions[0].keys };
+static char sub_name[] = "projects/p/subscriptions/sub", other_name[] = "projects/p/subscriptions/other";
+
+static SubscriptionConfig config_of(Place *p, char *subscription) {
+        return (SubscriptionConfig){
+                .state_dir = p->directory, .subscription = subscription, .keys = p->config->subscriptions[0].keys
+        };
 }
 
 static void open_work(Place *p) {
-        const AlertStoreSpec spec = spec_of(p, "projects/p/subscriptions/sub");
-
-        assert_int_equal(alert_work_new(&spec, PAYLOAD_JSON, &p->work), 0);
+        p->sub = config_of(p, sub_name);
+        assert_int_equal(alert_work_new(&p->sub, &p->work), 0);
 }
 
 static int setup(void **state) {
@@ -424,11 +428,11 @@ static void test_clock_set_while_the_disk_fails(void **state) {
 
 static void test_two_subscriptions(void **state) {
         Place *p = *state;
-        const AlertStoreSpec spec = spec_of(p, "projects/p/subscriptions/other");
+        const SubscriptionConfig config = config_of(p, other_name);
         _cleanup_free_ char *told = NULL;
         AlertWork *other;
 
-        assert_int_equal(alert_work_new(&spec, PAYLOAD_JSON, &other), 0);
+        assert_int_equal(alert_work_new(&config, &other), 0);
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         assert_int_equal(say_to(p, other, "y", "\"t\":30"), 0);
         /* the one finds damage, and begins a new file; the other one goes on in that */
@@ -439,7 +443,7 @@ static void test_two_subscriptions(void **state) {
         assert_int_equal(say(p, "x", "\"t\":31"), 0);
         assert_int_equal(say_to(p, other, "y", "\"t\":31"), 0);
         other = alert_work_free(other);
-        assert_int_equal(alert_work_new(&spec, PAYLOAD_JSON, &other), 0);
+        assert_int_equal(alert_work_new(&config, &other), 0);
         told = tell_to(p, other, ALERT_ACCEPTED);
         assert_string_equal(told, "a FIRING hot Room y");
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
@@ -462,11 +466,11 @@ static void *neighbour_say(void *userdata) {
 /* The commit of the one takes long: the other waits for it, and says nothing. */
 static void test_two_on_a_slow_disk(void **state) {
         Place *p = *state;
-        const AlertStoreSpec spec = spec_of(p, "projects/p/subscriptions/other");
+        const SubscriptionConfig config = config_of(p, other_name);
         Neighbour neighbour = { p };
         pthread_t thread;
 
-        assert_int_equal(alert_work_new(&spec, PAYLOAD_JSON, &neighbour.work), 0);
+        assert_int_equal(alert_work_new(&config, &neighbour.work), 0);
         assert_int_equal(say(p, "x", "\"t\":20"), 0);
         assert_int_equal(say_to(p, neighbour.work, "y", "\"t\":20"), 0);
         p->wall += MINUTE;
@@ -491,13 +495,13 @@ static void count_states(void *userdata, const AlertDevice *device, const AlertS
 
 static void test_list(void **state) {
         Place *p = *state;
-        const AlertStoreSpec spec = spec_of(p, "projects/p/subscriptions/sub");
+        const SubscriptionConfig config = config_of(p, sub_name);
         size_t counts[4] = {};
 
-        assert_int_equal(alert_store_each(&spec, count_states, counts), -ENOENT);
+        assert_int_equal(alert_store_each(&config, count_states, counts), -ENOENT);
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
-        assert_int_equal(alert_store_each(&spec, count_states, counts), 0); /* beside the one that has it open */
+        assert_int_equal(alert_store_each(&config, count_states, counts), 0); /* beside the one that has it open */
         assert_int_equal(counts[PHASE_FIRING], 1);
         assert_int_equal(counts[PHASE_OK], 1);
         assert_int_equal(counts[3], 1);
