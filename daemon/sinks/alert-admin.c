@@ -12,9 +12,6 @@
 #include "subscribe/sink-admin.h"
 
 #define HOST_SIZE 65
-#define INFO_PATH "/v2/bot/info"
-#define INFO_TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define INFO_MAX (64 * 1024)
 
 static void admin_place(const SubscriptionConfig *config, char text[static SINK_ADMIN_TEXT_MAX]) {
         const char *slash = strrchr(config->subscription, '/');
@@ -24,95 +21,69 @@ static void admin_place(const SubscriptionConfig *config, char text[static SINK_
 
 /* ---- check ---- */
 
-/* A request to LINE that sends no message and shows whether the token is valid
- * (https://developers.line.biz/en/reference/messaging-api/#get-bot-info). */
-typedef struct Info {
+typedef struct Trial {
         bool done;
-        HttpOutcome outcome;
-        int status;
-        char words[WEB_PLACE_WORDS_MAX];
-} Info;
+        AlertAnswer answer;
+} Trial;
 
-static void on_info(void *userdata, HttpReply *reply) {
-        Info *info = userdata;
+static void on_posted(void *userdata, const AlertAnswer *answer) {
+        Trial *trial = userdata;
 
-        info->done = true;
-        info->outcome = reply->outcome;
-        info->status = reply->status;
-        http_reply_words(reply, info->words, sizeof(info->words));
+        trial->done = true;
+        trial->answer = *answer;
 }
 
-static int start_info(const AlertTarget *target, Http *http, Info *info) {
-        const WebPlace at = alert_target_at(target);
-        _cleanup_bytes_ Bytes url = {}, proof = {};
-        const char *headers[2] = {};
-        HttpRequest *request;
-        HttpSpec spec = { .method = "GET",
-                .ca_file = at.ca_file,
-                .certificate_file = at.tls.certificate_file,
-                .key_file = at.tls.key_file,
-                .headers = headers, /* not .bearer, which needs TLS: with allow_plain, this does not */
-                .timeout = INFO_TIMEOUT_USEC,
-                .max_reply = INFO_MAX };
-        int r;
+/* Sends the message, and waits for the answer. */
+static int try_post(AlertPost *post, const AlertMessage *message, const SinkMeans *means, AlertAnswer *ret) {
+        Trial trial = {};
+        int r = 0;
 
-        r = bytes_append_format(
-                &url, "%.*s" INFO_PATH, (int) (strlen(at.url) - (at.url[strlen(at.url) - 1] == '/')), at.url);
-        if (r >= 0)
-                r = bytes_append_format(&proof, "Authorization: Bearer %s", target->token.text);
-        if (r >= 0) {
-                spec.url = url.data;
-                headers[0] = proof.data;
-                r = http_start(http, &spec, on_info, info, &request);
-        }
-        bytes_wipe(&proof);
-        return r;
-}
-
-static int ask_info(const AlertTarget *target, const SinkMeans *means, Info *info) {
-        int r = start_info(target, means->http, info);
-
-        while (r >= 0 && !info->done)
+        alert_post_send(post, message, on_posted, &trial);
+        while (r >= 0 && !trial.done)
                 r = loop_turn(means->loop, USEC_INFINITY);
-        secrets_conceal(means->secrets, info->words);
+        *ret = trial.answer;
         return r < 0 ? r : 0;
 }
 
-/* Returns SINK_GRADE_OK when the service accepts the token or was not asked. */
-static SinkGrade check_token(
-        const AlertTarget *target, const SinkMeans *means, char words[static WEB_PLACE_WORDS_MAX]) {
-        Info info = {};
-        int r = ask_info(target, means, &info);
+/* Asks LINE without sending a message
+ * (https://developers.line.biz/en/reference/messaging-api/#get-bot-info). Returns SINK_GRADE_OK when it accepts the
+ * token. */
+static SinkGrade check_token(const SubscriptionConfig *config, const AlertTarget *target, const SinkMeans *means,
+        char words[static WEB_PLACE_WORDS_MAX]) {
+        _cleanup_(alert_post_freep) AlertPost *post = NULL;
+        AlertAnswer answer = {};
+        int r = alert_post_new(means, config->subscription, target, &post, answer.detail);
 
-        if (r < 0 || info.outcome != HTTP_ANSWERED) {
-                text_copy(words, WEB_PLACE_WORDS_MAX, r < 0 ? strerror(-r) : info.words);
-                return SINK_GRADE_FAIL;
-        }
-        if (info.status == 401 || info.status == 403) {
+        if (r >= 0)
+                r = try_post(post, NULL, means, &answer);
+        text_copy(words, WEB_PLACE_WORDS_MAX, answer.status == 200 ? "takes the token" : answer.detail);
+        if (r < 0)
+                text_copy(words, WEB_PLACE_WORDS_MAX, strerror(-r));
+        if (answer.status == 401 || answer.status == 403)
                 (void) snprintf(words, WEB_PLACE_WORDS_MAX,
-                        "%.200s; issue a channel access token, and put it into token_file", info.words);
+                        "%.200s; issue a channel access token, and put it into token_file", answer.detail);
+        if (answer.status == 0 || answer.status == 401 || answer.status == 403)
                 return SINK_GRADE_FAIL;
-        }
-        text_copy(words, WEB_PLACE_WORDS_MAX, info.status == 200 ? "takes the token" : info.words);
-        return info.status == 200 ? SINK_GRADE_OK : SINK_GRADE_WARN;
+        return answer.status == 200 ? SINK_GRADE_OK : SINK_GRADE_WARN;
 }
 
-static SinkGrade check_target(
-        const AlertTarget *target, const SinkMeans *means, char words[static WEB_PLACE_WORDS_MAX]) {
+static SinkGrade check_target(const SubscriptionConfig *config, const AlertTarget *target, const SinkMeans *means,
+        char words[static WEB_PLACE_WORDS_MAX]) {
         const WebPlace at = alert_target_at(target);
 
         if (web_place_check(&at, words) < 0 || web_place_try(&at, means->loop, words) != WEB_PLACE_OPEN)
                 return SINK_GRADE_FAIL;
-        return target->type == ALERT_LINE ? check_token(target, means, words) : SINK_GRADE_OK;
+        return target->type == ALERT_LINE ? check_token(config, target, means, words) : SINK_GRADE_OK;
 }
 
 static void admin_check(void *self, const SinkTeller *teller) {
-        const AlertConfig *keys = ((const SubscriptionConfig *) self)->keys;
+        const SubscriptionConfig *config = self;
+        const AlertConfig *keys = config->keys;
         char words[WEB_PLACE_WORDS_MAX];
 
         for (size_t i = 0; i < keys->n_targets; i++) {
                 const AlertTarget *target = &keys->targets[i];
-                SinkGrade grade = check_target(target, teller->means, words);
+                SinkGrade grade = check_target(config, target, teller->means, words);
 
                 sink_admin_tell(teller, grade, "target %.63s (%s): %.500s%s", target->name,
                         alert_target_service(target), words,
@@ -174,37 +145,6 @@ static int admin_each(
 
 /* ---- test ---- */
 
-typedef struct Trial {
-        bool done;
-        AlertAnswer answer;
-} Trial;
-
-static void on_posted(void *userdata, const AlertAnswer *answer) {
-        Trial *trial = userdata;
-
-        trial->done = true;
-        trial->answer = *answer;
-}
-
-static int send_test(
-        AlertPost *post, const AlertTarget *target, AlertLanguage language, const SinkMeans *means, Trial *trial) {
-        char host[HOST_SIZE] = "", key[ALERT_KEY_SIZE];
-        const AlertNotice notice = { .kind = ALERT_TEST,
-                .target = target->name,
-                .rule = "test",
-                .name = host,
-                .since = clock_wall(),
-                .at = clock_wall() };
-        int r = 0;
-
-        (void) gethostname(host, sizeof(host) - 1);
-        alert_post_draw_key(key);
-        alert_post_send(post, &(AlertMessage){ &notice, 1, language, key }, on_posted, trial);
-        while (r >= 0 && !trial->done)
-                r = loop_turn(means->loop, USEC_INFINITY);
-        return r < 0 ? r : 0;
-}
-
 static int admin_find(const SubscriptionConfig *config, const char *name, const ConfigSection **ret_section,
         void **ret_target, char text[static SINK_ADMIN_TEXT_MAX]) {
         const AlertConfig *keys = config->keys;
@@ -228,21 +168,30 @@ static int admin_test(
         const AlertConfig *keys = config->keys;
         const AlertTarget *target = chosen;
         _cleanup_(alert_post_freep) AlertPost *post = NULL;
-        Trial trial = {};
+        char host[HOST_SIZE] = "", key[ALERT_KEY_SIZE];
+        const AlertNotice notice = { .kind = ALERT_TEST,
+                .target = target->name,
+                .rule = "test",
+                .name = host,
+                .since = clock_wall(),
+                .at = clock_wall() };
+        AlertAnswer answer;
         int r;
 
+        (void) gethostname(host, sizeof(host) - 1);
+        alert_post_draw_key(key);
         r = alert_post_new(means, config->subscription, target, &post, text);
         if (r >= 0)
-                r = send_test(post, target, (AlertLanguage) keys->language, means, &trial);
+                r = try_post(post, &(AlertMessage){ &notice, 1, (AlertLanguage) keys->language, key }, means, &answer);
         if (r < 0)
                 return r;
-        if (trial.answer.class == ALERT_TAKEN)
+        if (answer.class == ALERT_TAKEN)
                 (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has taken a test message", alert_target_service(target));
         else
                 (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has not taken it: %.400s. %s",
-                        alert_target_service(target), trial.answer.detail,
-                        trial.answer.remedy ?: "Look at the network and the service");
-        return trial.answer.class == ALERT_TAKEN ? SINK_ADMIN_OK : SINK_ADMIN_FAILED;
+                        alert_target_service(target), answer.detail,
+                        answer.remedy ?: "Look at the network and the service");
+        return answer.class == ALERT_TAKEN ? SINK_ADMIN_OK : SINK_ADMIN_FAILED;
 }
 
 const SinkAdmin alert_config_admin = {

@@ -56,7 +56,7 @@ void alert_post_send(AlertPost *p, const AlertMessage *message, AlertPostDone do
         r = alert_target_write(p->target, message, &p->request);
         if (r < 0)
                 return post_fail(p, ALERT_LATER, cause_of_disk(r), strerror(-r), NULL);
-        auth_start(p->auth, &(AuthCall){ .http = { .method = "POST",
+        auth_start(p->auth, &(AuthCall){ .http = { .method = p->request.method,
                                                  .url = p->request.url.data,
                                                  .secret_path = p->target->at.url_file.text != NULL,
                                                  .ca_file = p->target->at.ca_file,

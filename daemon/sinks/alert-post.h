@@ -21,7 +21,7 @@ void alert_post_draw_key(char key[static ALERT_KEY_SIZE]);
 
 /* Secrets are concealed in *answer*. */
 typedef void (*AlertPostDone)(void *userdata, const AlertAnswer *answer);
-/* Sends one message and calls *done* once, perhaps from inside. */
+/* Sends one message (NULL: as alert_target_write()) and calls *done* once, perhaps from inside. */
 void alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone done, void *userdata);
 
 /* ---- alert-doubt.c ---- */

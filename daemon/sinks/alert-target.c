@@ -9,7 +9,8 @@
  *   ntfy     https://docs.ntfy.sh/publish/, as JSON: 4096 bytes, a message every 5 s after a burst of 60; a limit for
  *            each day and address or account, which the server sets (ntfy.sh: 250).
  *   LINE     https://developers.line.biz/en/reference/messaging-api/, push: 5000 characters, counted as UTF-16;
- *            with X-Line-Retry-Key, 409 means that the message was accepted before. */
+ *            with X-Line-Retry-Key, 409 means that the message was accepted before. `info` sends nothing, and shows
+ *            whether the token is valid. */
 /* clang-format on */
 #include "sinks/alert-target.h"
 
@@ -28,7 +29,8 @@
 #define NO_CALL "\xe2\x80\x8b" /* U+200B after an @ or between ] and (: nobody is called, nothing becomes a link */
 
 typedef struct Service {
-        const char *what, *server, *path; /* default server; path of the request */
+        const char *what, *server, *path; /* default server; path of the request, ... */
+        const char *look;                 /* ... and of one that shows whether it would be taken */
         const char *key;                  /* header that identifies repeated messages */
         usec_t pace;
         size_t max; /* of a message */
@@ -84,6 +86,7 @@ static const Service services[ALERT_SERVICES] = {
         [ALERT_LINE] = { .what = "LINE",
                 .server = "https://api.line.me",
                 .path = "/v2/bot/message/push",
+                .look = "/v2/bot/info",
                 .key = "X-Line-Retry-Key",
                 .max = 5000,
                 .remedy = "issue a channel access token for token_file, and see that recipient is an id of this "
@@ -334,27 +337,29 @@ static int write_discord_url(const char *url, const char *path, Bytes *to) {
         return bytes_append_format(to, "%.*s%s%.*s%s", (int) (path - url), url, version, (int) size, path, query);
 }
 
-static int write_url(const AlertTarget *target, Bytes *to) {
+static int write_url(const AlertTarget *target, const char *path, Bytes *to) {
         const WebPlace at = alert_target_at(target);
-        const char *url = web_place_url(&at), *path = service_of(target)->path ?: "";
+        const char *url = web_place_url(&at);
         size_t size = strlen(url);
 
         if (is_discord(target))
                 return write_discord_url(url, discord_path(target), to);
-        if (*path && url[size - 1] == '/')
+        if (path && url[size - 1] == '/')
                 size--;
-        return bytes_append_format(to, "%.*s%s", (int) size, url, path);
+        return bytes_append_format(to, "%.*s%s", (int) size, url, path ?: "");
 }
 
 int alert_target_write(const AlertTarget *target, const AlertMessage *message, AlertRequest *ret) {
-        const char *header = service_of(target)->key;
+        const Service *service = service_of(target);
         int r;
 
-        r = write_url(target, &ret->url);
-        if (r >= 0)
-                r = write_body(target, message, &ret->body);
-        if (r >= 0 && header)
-                r = bytes_append_format(&ret->key, "%s: %s", header, message->key);
+        ret->method = message ? "POST" : "GET";
+        r = write_url(target, message ? service->path : service->look, &ret->url);
+        if (r < 0 || !message)
+                return r;
+        r = write_body(target, message, &ret->body);
+        if (r >= 0 && service->key)
+                r = bytes_append_format(&ret->key, "%s: %s", service->key, message->key);
         return r;
 }
 

@@ -53,12 +53,13 @@ typedef struct AlertMessage {
 int alert_target_fit(const AlertTarget *target, const AlertMessage *message);
 
 typedef struct AlertRequest {
+        const char *method;
         Bytes url, body, key; /* key is a header; empty: none */
 } AlertRequest;
 void alert_target_request_done(AlertRequest *request);
 
 /* Fills the empty *ret* with a request for all notices. Markup is escaped, and a text that is too long for the service
- * is cut between characters. -ENOMEM. */
+ * is cut between characters. *message* NULL, for LINE: one that only shows whether it takes our token. -ENOMEM. */
 int alert_target_write(const AlertTarget *target, const AlertMessage *message, AlertRequest *ret);
 
 /* ---- answers ---- */
