@@ -139,26 +139,12 @@ typedef struct Candidate {
         const AlertDevice *device;
         const AlertEntry *entry;
         AlertNext next;
-        size_t rank; /* position among the candidates of its target */
+        size_t rank; /* position among the candidates of its target, if there is no room for all */
 } Candidate;
 
-/* Order: sealed ones (which may have been sent), then those that were given back less often, then the oldest. */
+/* Order: sealed ones (which may have been sent), then by rank, then those that were given back less often, then the
+ * oldest. */
 static int compare_candidates(const void *a, const void *b) {
-        const Candidate *one = a, *other = b;
-        bool sealed = alert_entry_is_sealed(one->entry);
-
-        if (sealed != alert_entry_is_sealed(other->entry))
-                return sealed ? -1 : 1;
-        if (one->entry->turn != other->entry->turn)
-                return one->entry->turn > other->entry->turn ? 1 : -1;
-        if (one->next.at != other->next.at)
-                return one->next.at > other->next.at ? 1 : -1;
-        return strcmp(one->entry->target, other->entry->target) ?: strcmp(one->entry->rule, other->entry->rule);
-}
-
-/* Order: sealed ones, then the first of each target, the second of each, ... So a target that is down leaves room for
- * the others. */
-static int compare_shares(const void *a, const void *b) {
         const Candidate *one = a, *other = b;
         bool sealed = alert_entry_is_sealed(one->entry);
 
@@ -166,15 +152,20 @@ static int compare_shares(const void *a, const void *b) {
                 return sealed ? -1 : 1;
         if (one->rank != other->rank)
                 return one->rank > other->rank ? 1 : -1;
-        return strcmp(one->entry->target, other->entry->target);
+        if (one->entry->turn != other->entry->turn)
+                return one->entry->turn > other->entry->turn ? 1 : -1;
+        if (one->next.at != other->next.at)
+                return one->next.at > other->next.at ? 1 : -1;
+        return strcmp(one->entry->target, other->entry->target) ?: strcmp(one->entry->rule, other->entry->rule);
 }
 
+/* Ranks them: the first of each target, the second of each, ... So a target that is down leaves room for the others. */
 static void share_out(const AlertBook *book, Candidate *candidates, size_t n) {
         size_t taken[ALERT_TARGETS_MAX + 1] = {};
 
         for (size_t i = 0; i < n; i++)
                 candidates[i].rank = taken[alert_config_target(book->config, candidates[i].entry->target)]++;
-        qsort(candidates, n, sizeof(Candidate), compare_shares);
+        qsort(candidates, n, sizeof(Candidate), compare_candidates);
 }
 
 /* After a reload a rule may fire again with another limit. The end of the old firing must be told first, or it would be

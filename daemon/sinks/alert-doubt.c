@@ -77,10 +77,15 @@ int alert_doubt_refused(AlertDoubt *doubt, const int64_t *ids, size_t n) {
         return ALERT_DOUBT_BACK;
 }
 
-void alert_doubt_prune(AlertDoubt *doubt, bool (*keep)(void *userdata, int64_t id), void *userdata) {
-        for (size_t i = 0; i < doubt->n;)
-                if (keep(userdata, doubt->entries[i].id))
-                        i++;
-                else
+static bool is_due(const AlertExchange *answer, int64_t id) {
+        for (size_t i = 0; i < answer->n_notices; i++)
+                if (answer->notices[i].id == id)
+                        return true;
+        return false;
+}
+
+void alert_doubt_prune(AlertDoubt *doubt, const AlertExchange *answer) {
+        for (size_t i = doubt->n; i-- > 0;)
+                if (!is_due(answer, doubt->entries[i].id))
                         forget(doubt, &doubt->entries[i]);
 }

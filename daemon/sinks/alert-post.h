@@ -58,5 +58,5 @@ enum { ALERT_DOUBT_BACK = 0, ALERT_DOUBT_FINAL = 1 };
 /* A message with these notices was refused. ALERT_DOUBT_FINAL: give up its single notice. -ENOMEM. */
 int alert_doubt_refused(AlertDoubt *doubt, const int64_t *ids, size_t n);
 
-/* Forgets every notice for which *keep* returns false. */
-void alert_doubt_prune(AlertDoubt *doubt, bool (*keep)(void *userdata, int64_t id), void *userdata);
+/* Forgets every notice that is not due any more. */
+void alert_doubt_prune(AlertDoubt *doubt, const AlertExchange *answer);

@@ -480,22 +480,13 @@ static void lane_carried(Lane *l) {
         lane_move(l, LANE_IDLE); /* none of its notices is due any more */
 }
 
-static bool is_due(void *userdata, int64_t id) {
-        const AlertExchange *answer = &((const Lane *) userdata)->sender->answer;
-
-        for (size_t i = 0; i < answer->n_notices; i++)
-                if (answer->notices[i].id == id)
-                        return true;
-        return false;
-}
-
 static void lane_answered(Lane *l) {
         const AlertExchange *answer = &l->sender->answer;
 
         l->status.waiting = 0;
         for (size_t i = 0; i < answer->n_notices; i++)
                 l->status.waiting += is_for(l, &answer->notices[i]);
-        alert_doubt_prune(&l->doubt, is_due, l);
+        alert_doubt_prune(&l->doubt, answer);
         if (l->carried)
                 lane_carried(l);
         if (l->state == LANE_IDLE || l->state == LANE_WAITING)

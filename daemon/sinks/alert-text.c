@@ -39,30 +39,35 @@ typedef enum Word {
 #define BODY_WORDS WORD_UNTIL
 #define TEXT_WORDS_LIST "{name} {rule} {source} {id} {site} {field} {value} {limit} {since} {duration}"
 
-static const char *const words[WORDS] = {
-        [WORD_NAME] = "name",
-        [WORD_RULE] = "rule",
-        [WORD_SOURCE] = "source",
-        [WORD_ID] = "id",
-        [WORD_SITE] = "site",
-        [WORD_FIELD] = "field",
-        [WORD_VALUE] = "value",
-        [WORD_LIMIT] = "limit",
-        [WORD_SINCE] = "since",
-        [WORD_DURATION] = "duration",
-        [WORD_STATE] = "state",
-        [WORD_MESSAGE] = "message",
-        [WORD_UNTIL] = "until",
-        [WORD_HEARD] = "heard",
-        [WORD_SILENCE] = "silence",
-        [WORD_NOTHING] = "nothing",
-        [WORD_AGAIN] = "again",
+/* Where the text of a word is in a notice; 0: it is made, see below. */
+#define TEXT(member) offsetof(AlertNotice, member)
+static const struct {
+        const char *name;
+        size_t text;
+} words[WORDS] = {
+        [WORD_NAME] = { "name" },
+        [WORD_RULE] = { "rule", TEXT(rule) },
+        [WORD_SOURCE] = { "source", TEXT(source) },
+        [WORD_ID] = { "id", TEXT(device) },
+        [WORD_SITE] = { "site", TEXT(site) },
+        [WORD_FIELD] = { "field", TEXT(field) },
+        [WORD_VALUE] = { "value", TEXT(value) },
+        [WORD_LIMIT] = { "limit", TEXT(limit) },
+        [WORD_SINCE] = { "since" },
+        [WORD_DURATION] = { "duration" },
+        [WORD_STATE] = { "state" },
+        [WORD_MESSAGE] = { "message" },
+        [WORD_UNTIL] = { "until" },
+        [WORD_HEARD] = { "heard" },
+        [WORD_SILENCE] = { "silence" },
+        [WORD_NOTHING] = { "nothing" },
+        [WORD_AGAIN] = { "again" },
 };
 
 static Word word_find(Slice name) {
         Word word = 0;
 
-        while (word < WORDS && !slice_equal(name, words[word]))
+        while (word < WORDS && !slice_equal(name, words[word].name))
                 word++;
         return word;
 }
@@ -173,20 +178,6 @@ static const char *word_text(const Writer *w, Word word, char buffer[static TIME
         switch (word) {
         case WORD_NAME:
                 return name_of(w);
-        case WORD_RULE:
-                return n->rule;
-        case WORD_SOURCE:
-                return n->source;
-        case WORD_ID:
-                return n->device;
-        case WORD_SITE:
-                return n->site;
-        case WORD_FIELD:
-                return n->field;
-        case WORD_VALUE:
-                return n->value;
-        case WORD_LIMIT:
-                return n->limit;
         case WORD_SINCE:
                 return time_text(n->since, buffer);
         case WORD_UNTIL:
@@ -196,6 +187,8 @@ static const char *word_text(const Writer *w, Word word, char buffer[static TIME
         case WORD_STATE:
                 return states[n->kind];
         default:
+                if (word < WORDS && words[word].text > 0)
+                        return *(const char *const *) ((const char *) n + words[word].text);
                 return NULL;
         }
 }
