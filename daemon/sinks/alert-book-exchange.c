@@ -90,37 +90,20 @@ int alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot)
 
 /* ---- receipts ---- */
 
-/* Returns the present value; for a sealed entry, which may have been sent, its value at that time. */
-static const char *value_of(const AlertDevice *device, const AlertEntry *entry) {
-        const AlertSlot *slot = alert_device_find(device, entry->watch);
-
-        return slot && !alert_entry_is_sealed(entry) ? slot->value : entry->value;
-}
-
-/* After a seal: when a new firing began while the entry was sealed, sets the span of the new one. */
-static void unseal(const AlertBook *book, const AlertDevice *device, AlertEntry *entry) {
-        const AlertSlot *slot = alert_device_find(device, entry->watch);
-
-        if (slot && entry->ended == 0 && entry->since != entry->sealed_since)
-                entry->span = alert_judge_span(book->rules->items[slot->watch].rule, &slot->state);
-}
-
 static void receive(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, const AlertReceipt *receipt,
         const AlertMoment *moment) {
         usec_t wall = moment->wall - (moment->now > receipt->at ? moment->now - receipt->at : 0);
+        const AlertSlot *slot = alert_device_find(device, entry->watch);
         bool sealed = alert_entry_is_sealed(entry);
-        char value[ALERT_VALUE_SIZE] = "";
         AlertNext next;
 
         if (alert_book_due(book, device, entry, moment, &next) == ALERT_IS_DUE) {
-                if (receipt->verdict == ALERT_SEALED)
-                        text_copy(value, sizeof(value), value_of(device, entry));
+                if (receipt->verdict == ALERT_SEALED && slot && !sealed)
+                        text_copy(entry->value, sizeof(entry->value), slot->value); /* it stays as it is sent */
                 alert_entry_receive(entry, next.kind, receipt, wall);
-                if (receipt->verdict == ALERT_SEALED)
-                        memcpy(entry->value, value, sizeof(value));
         }
-        if (sealed && !alert_entry_is_sealed(entry))
-                unseal(book, device, entry);
+        if (sealed && !alert_entry_is_sealed(entry) && slot && entry->ended == 0 && entry->since != entry->sealed_since)
+                entry->span = alert_judge_span(book->rules->items[slot->watch].rule, &slot->state); /* a new firing's */
         if (alert_book_due(book, device, entry, moment, &next) == ALERT_IS_DONE)
                 entry->gone = entry->dirty = true;
 }
@@ -181,23 +164,25 @@ static bool waits_for_end(const AlertBook *book, const Candidate *c, const Alert
         return false;
 }
 
-static size_t collect(const AlertBook *book, Candidate *ret, AlertExchange *exchange, const AlertMoment *moment) {
+static size_t collect(const AlertBook *book, Candidate *ret, const AlertMoment *moment) {
         size_t n = 0;
 
-        exchange->next = 0;
         for (size_t i = 0; i < book->n_devices; i++)
                 for (const AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next) {
                         Candidate c = { .device = book->devices[i], .entry = entry };
-                        AlertDue due =
-                                entry->gone ? ALERT_IS_DONE : alert_book_due(book, c.device, entry, moment, &c.next);
 
-                        if (due == ALERT_IS_DUE && !waits_for_end(book, &c, moment))
+                        if (!entry->gone && alert_book_due(book, c.device, entry, moment, &c.next) == ALERT_IS_DUE &&
+                                !waits_for_end(book, &c, moment))
                                 ret[n++] = c;
-                        else if (due == ALERT_IS_LATER && c.next.at != USEC_INFINITY &&
-                                 (exchange->next == 0 || c.next.at < exchange->next))
-                                exchange->next = c.next.at;
                 }
         return n;
+}
+
+/* Returns the present value; for a sealed entry, which may have been sent, its value at that time. */
+static const char *value_of(const AlertDevice *device, const AlertEntry *entry) {
+        const AlertSlot *slot = alert_device_find(device, entry->watch);
+
+        return slot && !alert_entry_is_sealed(entry) ? slot->value : entry->value;
 }
 
 static const char *text_or_null(const char *text) {
@@ -288,7 +273,7 @@ int alert_book_give(const AlertBook *book, AlertExchange *exchange, const AlertM
 
         if (!candidates)
                 return -ENOMEM;
-        n = collect(book, candidates, exchange, moment);
+        n = collect(book, candidates, moment);
         if (n > 1)
                 qsort(candidates, n, sizeof(Candidate), compare_candidates);
         if (n > ALERT_EXCHANGE_MAX)

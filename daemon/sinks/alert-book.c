@@ -319,7 +319,7 @@ static int judge(AlertBook *book, const AlertReading *reading, const AlertMoment
         r = alert_book_device(book, reading->device, &device);
         if (r == 0)
                 r = alert_device_describe(device, reading);
-        if (r == 0 && reading->ahead && book->ahead++ == 0)
+        if (r == 0 && reading->ahead && book->ahead_device.size == 0)
                 (void) bytes_append(&book->ahead_device, reading->device.data, reading->device.size);
         for (size_t i = 0; r == 0 && i < book->rules->n; i++)
                 r = judge_rule(book, device, i, reading, moment);
@@ -653,4 +653,25 @@ void alert_book_news(AlertBook *book, AlertBookEach each, void *userdata) {
                                 each(userdata, book->devices[i], slot);
                         slot->news = false;
                 }
+}
+
+void alert_book_committed(AlertBook *book) {
+        for (size_t i = 0; i < book->n_devices; i++) {
+                AlertDevice *device = book->devices[i];
+                AlertEntry **next = &device->entries;
+
+                device->dirty = false;
+                while (*next) {
+                        AlertEntry *e = *next;
+
+                        e->dirty = false;
+                        if (!e->gone) {
+                                next = &e->next;
+                                continue;
+                        }
+                        *next = e->next;
+                        (void) alert_entry_free(e);
+                        book->n_entries--;
+                }
+        }
 }

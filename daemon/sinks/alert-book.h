@@ -35,8 +35,7 @@ typedef struct AlertBook {
         size_t due;         /* entries that are due and not sealed yet, at the last pass */
         bool left_out;      /* a state had no room */
         bool untold;        /* for want of room, a target has no entry of a firing */
-        size_t ahead;       /* messages whose time was too far ahead */
-        Bytes ahead_device; /* the first of them */
+        Bytes ahead_device; /* the key of the first one whose time was too far ahead; empty: none */
         AlertClock clock;
         usec_t proven; /* as AlertMoment.heard, but proven by messages: all published before them has come */
 } AlertBook;
@@ -63,6 +62,9 @@ int alert_book_pass(AlertBook *book, const AlertMoment *moment, usec_t *ret_next
 /* Calls *each* for what began to fire or ended since the last call, as a pass found it. */
 typedef void (*AlertBookEach)(void *userdata, const AlertDevice *device, const AlertSlot *slot);
 void alert_book_news(AlertBook *book, AlertBookEach each, void *userdata);
+
+/* All changes are stored: clears their marks, and frees entries that are gone. */
+void alert_book_committed(AlertBook *book);
 
 /* As alert_entry_due(), but nothing is due while the device catches up with the past. */
 AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const AlertEntry *entry,

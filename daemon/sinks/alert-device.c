@@ -6,6 +6,7 @@
 
 #include "lib/array.h"
 #include "lib/json.h"
+#include "lib/text.h"
 
 int alert_device_new(Slice key, AlertDevice **ret) {
         _cleanup_(alert_device_freep) AlertDevice *device = calloc(1, sizeof(AlertDevice));
@@ -57,6 +58,8 @@ static int take_text(AlertDevice *device, char **text, Slice said) {
         copy = strndup(said.data, said.size);
         if (!copy)
                 return -ENOMEM;
+        if (!bytes_is_utf8(copy, strlen(copy))) /* it is shown, and told to targets */
+                copy[text_clean(copy, strlen(copy))] = '\0';
         free(*text);
         *text = copy;
         device->dirty = device->dirty || device->n_slots > 0;
@@ -162,17 +165,13 @@ static bool next_number(JsonReader *reader, uint64_t max, uint64_t *ret) {
 }
 
 static bool next_text(JsonReader *reader, char *buffer, size_t size) {
+        char text[ALERT_VALUE_SIZE * 6]; /* \uXXXX stands for at least one byte */
         size_t length;
 
-        if (json_reader_next(reader) != JSON_STRING || reader->slice.size >= size * 6)
+        if (json_reader_next(reader) != JSON_STRING || reader->slice.size >= size * 6 ||
+                json_unescape(reader->slice, text, &length) < 0 || length >= size)
                 return false;
-        {
-                char text[ALERT_VALUE_SIZE * 6];
-
-                if (json_unescape(reader->slice, text, &length) < 0 || length >= size)
-                        return false;
-                *(char *) mempcpy(buffer, text, length) = '\0';
-        }
+        *(char *) mempcpy(buffer, text, length) = '\0';
         return true;
 }
 

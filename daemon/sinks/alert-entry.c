@@ -97,26 +97,19 @@ static void set_seal(AlertEntry *entry, AlertKind kind, const char *key, usec_t 
 }
 
 static void settle(AlertEntry *entry, AlertKind kind, usec_t since, AlertVerdict verdict, usec_t wall) {
-        switch (kind) {
-        case ALERT_FIRING:
-                if (verdict == ALERT_ACCEPTED)
-                        entry->told_since = since;
-                else
-                        entry->closed = since;
-                entry->told_at = wall;
-                break;
-        case ALERT_REPEAT:
-                entry->told_at = wall;
-                break;
-        case ALERT_RESOLVED:
-        case ALERT_ENDED:
-        case ALERT_REMOVED:
-        case ALERT_TEST:
+        if (kind > ALERT_REPEAT) {
                 entry->told_since = 0;
                 if (entry->ended > 0) /* otherwise it fires again, perhaps with the same *since* */
                         entry->closed = since;
-                break;
+                return;
         }
+        entry->told_at = wall;
+        if (kind == ALERT_REPEAT)
+                return;
+        if (verdict == ALERT_ACCEPTED)
+                entry->told_since = since;
+        else
+                entry->closed = since;
 }
 
 void alert_entry_receive(AlertEntry *entry, AlertKind kind, const AlertReceipt *receipt, usec_t wall) {

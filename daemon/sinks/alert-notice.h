@@ -80,7 +80,6 @@ typedef struct AlertExchange {
         size_t n_receipts;
         AlertNotice *notices; /* what is due now, with the sealed ones, oldest first */
         size_t n_notices;
-        usec_t next; /* wall time when more will be due; 0: unknown */
 } AlertExchange;
 /* Frees what it holds, but not the struct. In alert-book-exchange.c. */
 void alert_exchange_done(AlertExchange *exchange);

@@ -13,7 +13,6 @@
 
 struct AlertPost {
         SinkMeans means;
-        const char *subscription;
         const AlertTarget *target;
         Auth *auth;
         AlertRequest request; /* under way; *auth* has its body meanwhile */
@@ -89,25 +88,25 @@ AlertPost *alert_post_free(AlertPost *post) {
         return NULL;
 }
 
-static int add_auth(AlertPost *p) {
+static int add_auth(AlertPost *p, const char *subscription) {
         AuthSpec spec = alert_target_auth(p->target);
         char hash[SHA256_HEX_SIZE], name[160];
 
-        (void) snprintf(name, sizeof(name), "alert-%.16s-%.63s",
-                sha256_hex(p->subscription, strlen(p->subscription), hash), p->target->name);
+        (void) snprintf(name, sizeof(name), "alert-%.16s-%.63s", sha256_hex(subscription, strlen(subscription), hash),
+                p->target->name);
         spec.state_dir = p->means.state_dir;
         spec.state_name = name;
         return auth_new(&(AuthHost){ p->means.http, p->means.secrets }, &spec, &p->auth);
 }
 
-static int post_make(AlertPost *p, char problem[static SINK_DETAIL_MAX]) {
+static int post_make(AlertPost *p, const char *subscription, char problem[static SINK_DETAIL_MAX]) {
         const WebPlace at = alert_target_at(p->target);
         int r;
 
         r = web_place_check(&at, problem);
         if (r >= 0)
                 r = web_place_note(&at, p->means.secrets);
-        return r < 0 ? r : add_auth(p);
+        return r < 0 ? r : add_auth(p, subscription);
 }
 
 int alert_post_new(const SinkMeans *means, const char *subscription, const AlertTarget *target, AlertPost **ret,
@@ -118,9 +117,8 @@ int alert_post_new(const SinkMeans *means, const char *subscription, const Alert
         if (!post)
                 return -ENOMEM;
         post->means = *means;
-        post->subscription = subscription;
         post->target = target;
-        r = post_make(post, problem);
+        r = post_make(post, subscription, problem);
         if (r < 0)
                 return r;
         *ret = cleanup_steal(post);

@@ -417,13 +417,6 @@ static bool lane_has_receipts(const Lane *l) {
         return (l->state == LANE_SEALING || l->state == LANE_RECORDING) && !l->carried;
 }
 
-static bool sender_has_receipts(const AlertSender *s) {
-        for (size_t i = 0; i < s->keys->n_targets; i++)
-                if (lane_has_receipts(&s->lanes[i]))
-                        return true;
-        return false;
-}
-
 static void lane_add_receipts(Lane *l, AlertExchange *exchange) {
         bool sealing = l->state == LANE_SEALING;
 
@@ -455,13 +448,13 @@ static int sender_collect(AlertSender *s) {
 static void on_ask(void *userdata) {
         AlertSender *s = userdata;
 
+        s->wanted = s->is_asking;
         if (s->is_asking)
                 return;
         loop_off(s->later);
-        s->wanted = false;
         s->is_asking = true;
         if (sender_collect(s) < 0)
-                return alert_sender_exchanged(s, &s->asking, -ENOMEM);
+                return alert_sender_exchanged(s, -ENOMEM);
         s->host.exchange(s->host.userdata, &s->asking);
 }
 
@@ -493,13 +486,6 @@ static void lane_answered(Lane *l) {
                 lane_schedule(l);
 }
 
-static void sender_schedule(AlertSender *s, usec_t wall) {
-        usec_t now = clock_wall();
-
-        if (wall > 0)
-                loop_arm_in(s->later, wall > now ? wall - now : 0);
-}
-
 static void sender_failed(AlertSender *s) {
         alert_exchange_done(&s->asking);
         for (size_t i = 0; i < s->keys->n_targets; i++)
@@ -509,8 +495,8 @@ static void sender_failed(AlertSender *s) {
         s->host.on_change(s->host.userdata);
 }
 
-void alert_sender_exchanged(AlertSender *sender, AlertExchange *exchange, int r) {
-        assert(exchange == &sender->asking && sender->is_asking);
+void alert_sender_exchanged(AlertSender *sender, int r) {
+        assert(sender->is_asking);
         sender->is_asking = false;
         if (r < 0)
                 return sender_failed(sender);
@@ -521,16 +507,14 @@ void alert_sender_exchanged(AlertSender *sender, AlertExchange *exchange, int r)
         sender->asking = (AlertExchange){};
         for (size_t i = 0; i < sender->keys->n_targets; i++)
                 lane_answered(&sender->lanes[i]);
-        sender_schedule(sender, sender->answer.next);
-        if (sender->wanted || sender_has_receipts(sender))
+        if (sender->wanted)
                 loop_wake(sender->ask);
         sender->host.on_change(sender->host.userdata);
 }
 
 void alert_sender_wake(AlertSender *sender) {
         sender->wanted = true;
-        if (!sender->is_asking)
-                loop_wake(sender->ask);
+        loop_wake(sender->ask);
 }
 
 /* ---- the end ---- */
@@ -555,20 +539,6 @@ bool alert_sender_is_drained(const AlertSender *sender) {
                 if (!lane_is_drained(&sender->lanes[i]))
                         return false;
         return true;
-}
-
-bool alert_sender_is_waiting(const AlertSender *sender) {
-        for (size_t i = 0; i < sender->keys->n_targets; i++)
-                if (sender->lanes[i].status.waiting > 0)
-                        return true;
-        return false;
-}
-
-bool alert_sender_is_failing(const AlertSender *sender) {
-        for (size_t i = 0; i < sender->keys->n_targets; i++)
-                if (trouble_is_on(&sender->lanes[i].status.trouble))
-                        return true;
-        return false;
 }
 
 const AlertTargetStatus *alert_sender_status(const AlertSender *sender, size_t target) {

@@ -27,19 +27,14 @@ CLEANUP_DEFINE(AlertSender, alert_sender_free)
 
 /* Notices may be due. */
 void alert_sender_wake(AlertSender *sender);
-/* The answer to host.exchange(). *r* < 0: nothing was committed. */
-void alert_sender_exchanged(AlertSender *sender, AlertExchange *exchange, int r);
+/* The exchange of host.exchange() has the answer. *r* < 0: nothing was committed. */
+void alert_sender_exchanged(AlertSender *sender, int r);
 
 /* From now on, due notices are sent at once, without waiting for others, and nothing is tried again. */
 void alert_sender_drain(AlertSender *sender);
 /* Whether the drain has ended: no request runs, and no record of an answer, without which a target might be told twice.
  * host.on_change() is called when this may have changed. */
 bool alert_sender_is_drained(const AlertSender *sender);
-/* Whether any notice waits to be sent. */
-bool alert_sender_is_waiting(const AlertSender *sender);
-/* Whether a target is down. */
-bool alert_sender_is_failing(const AlertSender *sender);
-
 typedef struct AlertTargetStatus {
         const char *name, *service;
         uint64_t waiting; /* notices */

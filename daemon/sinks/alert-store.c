@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,8 +39,6 @@ struct AlertStore {
         Sql *sql;         /* NULL: not open */
         AlertClock clock; /* as of the last commit */
         bool anew;        /* the next commit replaces the stored book by all of this one */
-        dev_t device;     /* device and inode of the open file */
-        ino_t inode;
 };
 
 int alert_store_new(const SubscriptionConfig *config, AlertStore **ret) {
@@ -96,29 +93,15 @@ static void column_copy(SqlStatement *s, int column, char *buffer, size_t size) 
         (void) snprintf(buffer, size, "%.*s", (int) text.size, text.data ?: "");
 }
 
-static int replace_text(SqlStatement *s, int column, char **text) {
-        char *copy;
-        int r = column_text(s, column, &copy);
-
-        if (r < 0 || !copy)
-                return r < 0 ? r : -EBADMSG;
-        free(*text);
-        *text = copy;
-        return 0;
-}
-
 static int read_device(AlertBook *book, SqlStatement *s) {
         AlertDevice *device;
         int r = alert_book_device(book, sql_column(s, 0), &device);
 
         if (r == 0)
-                r = replace_text(s, 1, &device->source);
-        if (r == 0)
-                r = replace_text(s, 2, &device->id);
-        if (r == 0)
-                r = replace_text(s, 3, &device->name);
-        if (r == 0)
-                r = replace_text(s, 4, &device->site);
+                r = alert_device_describe(device, &(AlertReading){ .source = sql_column(s, 1),
+                                                          .id = sql_column(s, 2),
+                                                          .name = sql_column(s, 3),
+                                                          .site = sql_column(s, 4) });
         return r < 0 ? r : alert_device_read(device, book->rules, sql_column(s, 5));
 }
 
@@ -224,7 +207,6 @@ static int make_tables(Sql *sql) {
 static int open_file(AlertStore *store) {
         _cleanup_(sql_closep) Sql *sql = NULL;
         int64_t version;
-        struct stat st;
         int r;
 
         r = sql_open(store->path, &sql);
@@ -238,20 +220,8 @@ static int open_file(AlertStore *store) {
                 return r;
         if (version > SCHEMA)
                 return -EOPNOTSUPP;
-        if (stat(store->path, &st) < 0)
-                return err_errno();
-        store->device = st.st_dev;
-        store->inode = st.st_ino;
         store->sql = cleanup_steal(sql);
         return 0;
-}
-
-/* Whether the path does not lead to the open file any more: another subscription moved it aside, or it was removed.
- * Writes to it would be lost. */
-static bool is_elsewhere(const AlertStore *store) {
-        struct stat st;
-
-        return stat(store->path, &st) < 0 ? errno == ENOENT : st.st_dev != store->device || st.st_ino != store->inode;
 }
 
 static int free_name(const AlertStore *store, char **ret) {
@@ -337,7 +307,7 @@ static int open_and_read(AlertStore *store, const AlertMoment *moment) {
 int alert_store_open(AlertStore *store, const AlertMoment *moment) {
         int r;
 
-        if (store->sql && is_elsewhere(store))
+        if (store->sql && sql_standing(store->sql) & SQL_MOVED) /* by another subscription, or it was removed */
                 store->sql = sql_close(store->sql);
         if (store->sql && store->book)
                 return 0;
@@ -457,28 +427,6 @@ static bool book_has_changes(const AlertBook *book) {
         return false;
 }
 
-/* After a commit: clears the marks, and frees entries that are gone. */
-static void clear_changes(AlertBook *book) {
-        for (size_t i = 0; i < book->n_devices; i++) {
-                AlertDevice *device = book->devices[i];
-                AlertEntry **next = &device->entries;
-
-                device->dirty = false;
-                while (*next) {
-                        AlertEntry *e = *next;
-
-                        e->dirty = false;
-                        if (!e->gone) {
-                                next = &e->next;
-                                continue;
-                        }
-                        *next = e->next;
-                        (void) alert_entry_free(e);
-                        book->n_entries--;
-                }
-        }
-}
-
 static int write_book(const AlertStore *store) {
         int r = sql_begin(store->sql, true);
 
@@ -505,7 +453,7 @@ int alert_store_commit(AlertStore *store) {
         if (r == 0) {
                 store->anew = false;
                 store->clock = store->book->clock;
-                clear_changes(store->book);
+                alert_book_committed(store->book);
                 return 0;
         }
         alert_store_drop(store);

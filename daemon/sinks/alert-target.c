@@ -21,8 +21,7 @@
 
 #define DISCORD_SLACK "/slack" /* end of the address that accepts Slack's requests */
 #define DISCORD_WEBHOOKS "/webhooks/"
-#define DISCORD_VERSION "/v10" /* if the address has no version; from 8 on, Retry-After is in seconds */
-#define DISCORD_MARKUP "\\*_~|`#>[]<"
+#define DISCORD_VERSION "/v10"   /* if the address has no version; from 8 on, Retry-After is in seconds */
 #define NTFY_DAY_USED_UP "42908" /* its error code for that, in the JSON of its answer */
 #define LINE_ROOM 8              /* for a line feed, and for a value that becomes longer before it is sealed */
 #define ELLIPSIS "\xe2\x80\xa6"
@@ -58,17 +57,14 @@ static const char *slack_markup(const char *at) {
         }
 }
 
-/* A backslash and the character, for each character of DISCORD_MARKUP. */
-static const char discord_escapes[][3] = { "\\\\", "\\*", "\\_", "\\~", "\\|", "\\`", "\\#", "\\>", "\\[", "\\]",
-        "\\<" };
-_Static_assert(ELEMENTSOF(discord_escapes) == sizeof(DISCORD_MARKUP) - 1, "one for each");
-
 static const char *discord_markup(const char *at) {
-        const char *found = *at ? strchr(DISCORD_MARKUP, *at) : NULL;
+        static const char escapes[][3] = { "\\\\", "\\*", "\\_", "\\~", "\\|", "\\`", "\\#", "\\>", "\\[", "\\]",
+                "\\<" };
 
-        if (*at == '@')
-                return "@" NO_CALL;
-        return found ? discord_escapes[found - DISCORD_MARKUP] : NULL;
+        for (size_t i = 0; i < ELEMENTSOF(escapes); i++)
+                if (*at == escapes[i][1])
+                        return escapes[i];
+        return *at == '@' ? "@" NO_CALL : NULL;
 }
 
 static const Service services[ALERT_SERVICES] = {
@@ -116,12 +112,8 @@ static const char *discord_path(const AlertTarget *target) {
         return strncmp(api, DISCORD_WEBHOOKS, strlen(DISCORD_WEBHOOKS)) == 0 ? api : NULL;
 }
 
-static bool is_discord(const AlertTarget *target) {
-        return discord_path(target) != NULL;
-}
-
 static const Service *service_of(const AlertTarget *target) {
-        return is_discord(target) ? &discord : &services[target->type];
+        return discord_path(target) ? &discord : &services[target->type];
 }
 
 const char *alert_target_service(const AlertTarget *target) {
@@ -258,7 +250,7 @@ static void append_message(const AlertTarget *target, const char *key, Slice lin
 
 /* Without previews of links. */
 static int write_chat(const AlertTarget *target, Slice lines, Bytes *body) {
-        const bool for_discord = is_discord(target);
+        const bool for_discord = service_of(target) == &discord;
 
         bytes_append_text(body, "{");
         append_message(target, for_discord ? "content" : "text", lines, body);
@@ -342,7 +334,7 @@ static int write_url(const AlertTarget *target, const char *path, Bytes *to) {
         const char *url = web_place_url(&at);
         size_t size = strlen(url);
 
-        if (is_discord(target))
+        if (discord_path(target))
                 return write_discord_url(url, discord_path(target), to);
         if (path && url[size - 1] == '/')
                 size--;

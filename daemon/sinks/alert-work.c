@@ -118,7 +118,7 @@ static void warn(AlertWork *work) {
                         "%s: a message is not a JSON object, so no rule can look at it; it is acknowledged. Further "
                         "ones are not told of",
                         work->config->subscription);
-        if (book->ahead > 0 && !work->said_ahead)
+        if (book->ahead_device.size > 0 && !work->said_ahead)
                 warn_ahead(work, &book->ahead_device);
         if (book->left_out && !work->said_left_out)
                 log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->config->subscription }),
@@ -131,7 +131,7 @@ static void warn(AlertWork *work) {
                         "room, if they still fire. Narrow the rules by `where`, or bring back targets that are down",
                         work->config->subscription, ALERT_ENTRIES_MAX);
         work->said_unreadable = work->said_unreadable || work->unreadable > 0;
-        work->said_ahead = work->said_ahead || book->ahead > 0;
+        work->said_ahead = work->said_ahead || book->ahead_device.size > 0;
         work->said_left_out = work->said_left_out || book->left_out;
         work->said_untold = work->said_untold || book->untold;
 }

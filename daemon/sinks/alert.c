@@ -7,7 +7,24 @@
  *               time  --+--> a turn of the thread +--> the sender is woken
  *               sender -+    (alert-work.c)       +--> the sender's question is answered
  *
- * One turn runs at a time; what comes meanwhile waits for the next turn, which handles all of it. */
+ * One turn runs at a time; what comes meanwhile waits for the next turn, which handles all of it.
+ *
+ * Where things are, in the order in which one reads them:
+ *
+ *   alert-config, alert-target-config   the section of the configuration: rules and targets
+ *   alert-rules, alert-judge            rules prepared for many messages; the state of one rule for one device
+ *   alert-reading, alert-device         a message as rules see it; a device with the states of its rules
+ *   alert-entry                         what one target was told, and is to be told, of one firing
+ *   alert-book                          all devices: messages are judged, time passes
+ *   alert-book-exchange                 ... what is due goes to the sender, and its receipts come back
+ *   alert-store, alert-work             the book in alerts.sqlite; a turn: judge, pass, receive, commit, give
+ *   alert-notice.h, alert-text          what goes to the sender; its texts in two languages
+ *   alert-sender, alert-doubt           when which notices are sent to a target; who is at fault for a refusal
+ *   alert-target, alert-post            a service's requests and answers; one request with our credentials
+ *   alert-report, alert-admin           status.json and STATUS=; the verbs check and alerts
+ *
+ * The thread has the book and the store, the loop has the sender; only an AlertTurn passes between them. All from
+ * alert-rules to alert-book-exchange is pure: times are arguments. */
 /* clang-format on */
 #include <assert.h>
 #include <errno.h>
@@ -134,7 +151,7 @@ static void end_exchange(Alert *a, int r) {
         a->exchange = NULL;
         *exchange = a->turn.exchange;
         a->turn.exchange = (AlertExchange){};
-        alert_sender_exchanged(a->sender, exchange, r);
+        alert_sender_exchanged(a->sender, r);
 }
 
 static void note_turn(Alert *a) {
@@ -248,13 +265,16 @@ static bool alert_is_busy(const void *self) {
 
 static void alert_figures(void *self, SinkFigures *ret) {
         Alert *a = self;
+        const AlertTargetStatus *target;
 
         if (alert_report_write(&a->figures, a->sender, &a->report, &a->words) < 0)
                 return;
         ret->json = a->report.data;
         ret->words = a->words.data;
-        ret->waiting = alert_sender_is_waiting(a->sender);
-        ret->failing = alert_sender_is_failing(a->sender);
+        for (size_t i = 0; (target = alert_sender_status(a->sender, i)); i++) {
+                ret->waiting = ret->waiting || target->waiting > 0;
+                ret->failing = ret->failing || trouble_is_on(&target->trouble);
+        }
 }
 
 static void alert_exclusive(

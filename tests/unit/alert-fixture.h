@@ -115,25 +115,10 @@ static inline void world_on_said(void *userdata, const AlertDevice *device, cons
 
 /* What a commit does. */
 static inline void world_commit(World *w) {
-        for (size_t i = 0; i < w->book->n_devices; i++) {
-                AlertEntry **next = &w->book->devices[i]->entries;
-
-                w->book->devices[i]->dirty = false;
-                while (*next) {
-                        AlertEntry *e = *next;
-
-                        if (e->id == 0)
-                                e->id = ++w->ids;
-                        e->dirty = false;
-                        if (!e->gone) {
-                                next = &e->next;
-                                continue;
-                        }
-                        *next = e->next;
-                        (void) alert_entry_free(e);
-                        w->book->n_entries--;
-                }
-        }
+        for (size_t i = 0; i < w->book->n_devices; i++)
+                for (AlertEntry *e = w->book->devices[i]->entries; e; e = e->next)
+                        e->id = e->id > 0 ? e->id : ++w->ids;
+        alert_book_committed(w->book);
 }
 
 static inline void world_pass(World *w) {

@@ -181,7 +181,7 @@ static void on_answer(void *userdata) {
         w->asked = NULL;
         w->exchanges++;
         if (w->store_fails)
-                return alert_sender_exchanged(w->sender, x, -ENOSPC);
+                return alert_sender_exchanged(w->sender, -ENOSPC);
         for (size_t i = 0; i < x->n_receipts; i++)
                 take_receipt(w, &x->receipts[i]);
         x->notices = calloc(w->n_stored + 1, sizeof(*x->notices));
@@ -189,7 +189,7 @@ static void on_answer(void *userdata) {
         for (size_t i = 0; i < w->n_stored; i++)
                 if (w->stored[i].due)
                         x->notices[x->n_notices++] = w->stored[i].notice;
-        alert_sender_exchanged(w->sender, x, 0);
+        alert_sender_exchanged(w->sender, 0);
 }
 
 static void on_exchange(void *userdata, AlertExchange *exchange) {
