@@ -33,11 +33,12 @@ static const char schema[] =
 
 struct AlertStore {
         const SubscriptionConfig *config;
-        char *path;
+        char *path, *subscription; /* a copy: at the end of the process, a thread that is left behind may still write */
         AlertRules *rules;
         AlertBook *book;  /* NULL: not read yet */
         Sql *sql;         /* NULL: not open */
         AlertClock clock; /* as of the last commit */
+        unsigned warned;  /* see alert_store_warned() */
         bool anew;        /* the next commit replaces the stored book by all of this one */
 };
 
@@ -45,9 +46,12 @@ int alert_store_new(const SubscriptionConfig *config, AlertStore **ret) {
         _cleanup_(alert_store_freep) AlertStore *store = calloc(1, sizeof(AlertStore));
         int r;
 
-        if (!store || text_format(&store->path, "%s/" ALERT_STORE_FILE, config->state_dir) < 0)
+        if (!store)
                 return -ENOMEM;
         store->config = config;
+        store->subscription = strdup(config->subscription);
+        if (!store->subscription || text_format(&store->path, "%s/" ALERT_STORE_FILE, config->state_dir) < 0)
+                return -ENOMEM;
         r = alert_rules_new(config->keys, &store->rules);
         if (r == 0)
                 *ret = cleanup_steal(store);
@@ -61,12 +65,21 @@ AlertStore *alert_store_free(AlertStore *store) {
         store->book = alert_book_free(store->book);
         store->rules = alert_rules_free(store->rules);
         free(store->path);
+        free(store->subscription);
         free(store);
         return NULL;
 }
 
 AlertBook *alert_store_book(AlertStore *store) {
         return store->book;
+}
+
+const SubscriptionConfig *alert_store_config(const AlertStore *store) {
+        return store->config;
+}
+
+unsigned *alert_store_warned(AlertStore *store) {
+        return &store->warned;
 }
 
 void alert_store_drop(AlertStore *store) {
@@ -164,7 +177,7 @@ static int read_rows(
 
         if (r != 0)
                 return r;
-        sql_bind_text(s, 1, store->config->subscription);
+        sql_bind_text(s, 1, store->subscription);
         while ((r = sql_step(s)) == SQL_ROW) {
                 r = read(book, s);
                 if (r < 0)
@@ -259,7 +272,7 @@ static int set_aside(AlertStore *store) {
                         return err_errno();
         }
         log_event(LOG_ERR, EVENT_ALERTS_DAMAGED,
-                LOG_FIELDS({ FIELD_FILE, aside }, { FIELD_SUBSCRIPTION, store->config->subscription }),
+                LOG_FIELDS({ FIELD_FILE, aside }, { FIELD_SUBSCRIPTION, store->subscription }),
                 "%s is damaged. It was moved to %s, and a new one was begun%s", store->path, aside,
                 store->book ? ", with the states of the rules as they are known"
                             : ". What fired, and who was told, is not known any more: what still fires is told again");
@@ -352,7 +365,7 @@ static int write_device(const Writing *w, const AlertDevice *device) {
         if (r < 0)
                 return r;
         return sql_run_with(s,
-                SQL_VALUES(SQL_TEXT(w->store->config->subscription), SQL_BLOB(device->key), SQL_TEXT(device->source),
+                SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key), SQL_TEXT(device->source),
                         SQL_TEXT(device->id), SQL_TEXT(device->name), SQL_TEXT(device->site), SQL_TEXT(states.data)));
 }
 
@@ -366,7 +379,7 @@ static int write_entry(const Writing *w, const AlertDevice *device, AlertEntry *
                         SQL_INT(e->since), SQL_INT(e->fired), SQL_INT(e->until), SQL_INT(e->ended), SQL_INT(e->end),
                         SQL_INT(e->released), SQL_INT(e->told_since), SQL_INT(e->told_at), SQL_INT(e->closed),
                         SQL_INT(e->sealed), SQL_INT(e->sealed_since), SQL_INT(e->sealed_until), SQL_TEXT(e->seal),
-                        SQL_INT(e->turn), SQL_TEXT(w->store->config->subscription), SQL_INT(e->id)));
+                        SQL_INT(e->turn), SQL_TEXT(w->store->subscription), SQL_INT(e->id)));
 }
 
 static int drop_entry(const Writing *w, const AlertEntry *e) {
@@ -374,15 +387,15 @@ static int drop_entry(const Writing *w, const AlertEntry *e) {
 }
 
 static int drop_device(const Writing *w, const AlertDevice *device) {
-        return sql_run_with(w->statements[DROP_DEVICE],
-                SQL_VALUES(SQL_TEXT(w->store->config->subscription), SQL_BLOB(device->key)));
+        return sql_run_with(
+                w->statements[DROP_DEVICE], SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key)));
 }
 
 static int drop_all(const Writing *w) {
         int r = 0;
 
         for (size_t i = DROP_DEVICES; r == 0 && i <= DROP_ENTRIES; i++) {
-                r = sql_run_with(w->statements[i], SQL_VALUES(SQL_TEXT(w->store->config->subscription)));
+                r = sql_run_with(w->statements[i], SQL_VALUES(SQL_TEXT(w->store->subscription)));
         }
         return r;
 }

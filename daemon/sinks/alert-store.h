@@ -23,6 +23,9 @@ CLEANUP_DEFINE(AlertStore, alert_store_free)
 int alert_store_open(AlertStore *store, const AlertMoment *moment);
 /* Returns the book of an open store. */
 AlertBook *alert_store_book(AlertStore *store);
+/* The first returns the configuration, the second what was warned of already: bits of the caller. */
+const SubscriptionConfig *alert_store_config(const AlertStore *store);
+unsigned *alert_store_warned(AlertStore *store);
 
 /* Writes the changes of the book, if any, in one transaction, which is durable when this returns. After an error
  * nothing has changed since the last commit, and the store is closed. */
@@ -38,13 +41,6 @@ int alert_store_each(const SubscriptionConfig *config, AlertBookEach each, void 
 
 /* A turn of the thread that owns alerts.sqlite: it judges messages, updates states for the passing of time, takes
  * receipts, commits all of that at once, and then collects what is due for the sender. */
-typedef struct AlertWork AlertWork;
-
-/* Opens nothing yet; *config* is borrowed. -ENOMEM. */
-int alert_work_new(const SubscriptionConfig *config, AlertWork **ret);
-AlertWork *alert_work_free(AlertWork *work);
-CLEANUP_DEFINE(AlertWork, alert_work_free)
-
 typedef struct AlertTurn {
         AlertMoment moment;
         const SinkItem *items; /* messages to be judged */
@@ -55,8 +51,9 @@ typedef struct AlertTurn {
         int result;
         usec_t next;          /* wall time of the next turn, even without messages; USEC_INFINITY: not needed */
         bool due;             /* there are notices for the sender */
+        bool unreadable;      /* one of the messages is not a JSON object */
         AlertFigures figures; /* owned */
 } AlertTurn;
 
 /* Does the turn. Blocks. */
-void alert_work_run(AlertWork *work, AlertTurn *turn);
+void alert_work_run(AlertStore *store, AlertTurn *turn);

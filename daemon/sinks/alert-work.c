@@ -10,34 +10,7 @@
 
 #define LINES_MAX 20 /* log lines of one turn */
 
-struct AlertWork {
-        AlertStore *store;
-        const SubscriptionConfig *config;
-        size_t n_said; /* changes that were logged after this turn */
-        size_t unreadable;
-        bool said_unreadable, said_ahead, said_left_out, said_untold;
-};
-
-int alert_work_new(const SubscriptionConfig *config, AlertWork **ret) {
-        _cleanup_(alert_work_freep) AlertWork *work = calloc(1, sizeof(AlertWork));
-        int r;
-
-        if (!work)
-                return -ENOMEM;
-        work->config = config;
-        r = alert_store_new(config, &work->store);
-        if (r == 0)
-                *ret = cleanup_steal(work);
-        return r;
-}
-
-AlertWork *alert_work_free(AlertWork *work) {
-        if (!work)
-                return NULL;
-        work->store = alert_store_free(work->store);
-        free(work);
-        return NULL;
-}
+enum { WARNED_UNREADABLE = 1, WARNED_AHEAD = 2, WARNED_LEFT_OUT = 4, WARNED_UNTOLD = 8 };
 
 /* ---- logging ---- */
 
@@ -64,15 +37,20 @@ static const char *name_of(const AlertDevice *device) {
         return alert_device_is_nobody(device) ? "no device at all" : "a device without a name or id";
 }
 
+typedef struct Saying {
+        AlertStore *store;
+        size_t n; /* lines of this turn */
+} Saying;
+
 static void say(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
-        AlertWork *work = userdata;
-        const AlertWatch *watch = &alert_store_book(work->store)->rules->items[slot->watch];
+        Saying *saying = userdata;
+        const AlertWatch *watch = &alert_store_book(saying->store)->rules->items[slot->watch];
         const char *name = name_of(device);
         char since[CLOCK_RFC3339_SIZE], words[200];
-        const LogField fields[] = { { FIELD_SUBSCRIPTION, work->config->subscription },
+        const LogField fields[] = { { FIELD_SUBSCRIPTION, alert_store_config(saying->store)->subscription },
                 { FIELD_RULE, watch->rule->name }, { FIELD_SOURCE, device->source }, { FIELD_DEVICE, device->id }, {} };
 
-        if (++work->n_said > LINES_MAX)
+        if (++saying->n > LINES_MAX)
                 return;
         if (slot->said)
                 log_event(LOG_NOTICE, EVENT_ALERT_FIRING, fields, "Alert %s fires for %s since %s: %s",
@@ -86,78 +64,83 @@ static void say(void *userdata, const AlertDevice *device, const AlertSlot *slot
                                      : "");
 }
 
-static void say_all(AlertWork *work) {
-        work->n_said = 0;
-        alert_book_news(alert_store_book(work->store), say, work);
-        if (work->n_said > LINES_MAX)
+static void say_all(AlertStore *store) {
+        Saying saying = { store, 0 };
+
+        alert_book_news(alert_store_book(store), say, &saying);
+        if (saying.n > LINES_MAX)
                 log_notice("%s: %zu more alerts began or ended at once; `sensorqd alerts` lists them",
-                        work->config->subscription, work->n_said - LINES_MAX);
+                        alert_store_config(store)->subscription, saying.n - LINES_MAX);
 }
 
 /* A key is source, id and labels, with a NUL after each but the last: alert-reading.c. */
-static void warn_ahead(const AlertWork *work, const Bytes *key) {
+static void warn_ahead(const char *subscription, const Bytes *key) {
         const char *source = key->size > 0 ? key->data : "";
         const char *id = memchr(source, '\0', key->size);
 
         id = id ? id + 1 : "";
         log_event(LOG_WARNING, EVENT_READING_ODD,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, work->config->subscription }, { FIELD_SOURCE, source },
-                        { FIELD_DEVICE, id }),
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }, { FIELD_SOURCE, source }, { FIELD_DEVICE, id }),
                 "%s: the request_at of a message of device %.200s, source %.200s, lies more than 5 min after it was "
                 "published; rules judge such messages by the time they were published. Look at the clock of what "
                 "published it",
-                work->config->subscription, id[0] ? id : "(no id)", source[0] ? source : "(none)");
+                subscription, id[0] ? id : "(no id)", source[0] ? source : "(none)");
 }
 
-/* Logs each warning once only: it may apply to every message. */
-static void warn(AlertWork *work) {
-        const AlertBook *book = alert_store_book(work->store);
+/* Whether it is to be warned of: once only, since it may apply to every message. */
+static bool is_first(AlertStore *store, unsigned warning, bool found) {
+        unsigned *warned = alert_store_warned(store);
+        bool first = found && !(*warned & warning);
 
-        if (work->unreadable > 0 && !work->said_unreadable)
+        *warned |= found ? warning : 0;
+        return first;
+}
+
+static void warn(AlertStore *store, bool unreadable) {
+        const AlertBook *book = alert_store_book(store);
+        const char *subscription = alert_store_config(store)->subscription;
+
+        if (is_first(store, WARNED_UNREADABLE, unreadable))
                 log_warning(
                         "%s: a message is not a JSON object, so no rule can look at it; it is acknowledged. Further "
                         "ones are not told of",
-                        work->config->subscription);
-        if (book->ahead_device.size > 0 && !work->said_ahead)
-                warn_ahead(work, &book->ahead_device);
-        if (book->left_out && !work->said_left_out)
-                log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->config->subscription }),
+                        subscription);
+        if (is_first(store, WARNED_AHEAD, book->ahead_device.size > 0))
+                warn_ahead(subscription, &book->ahead_device);
+        if (is_first(store, WARNED_LEFT_OUT, book->left_out))
+                log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
                         "%s: there are more devices than rules can watch (%d states): the rest is not watched. Narrow "
                         "the rules by `where`",
-                        work->config->subscription, ALERT_SLOTS_MAX);
-        if (book->untold && !work->said_untold)
-                log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->config->subscription }),
+                        subscription, ALERT_SLOTS_MAX);
+        if (is_first(store, WARNED_UNTOLD, book->untold))
+                log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
                         "%s: more alerts fire than targets can be told of (%d); further ones are told when there is "
                         "room, if they still fire. Narrow the rules by `where`, or bring back targets that are down",
-                        work->config->subscription, ALERT_ENTRIES_MAX);
-        work->said_unreadable = work->said_unreadable || work->unreadable > 0;
-        work->said_ahead = work->said_ahead || book->ahead_device.size > 0;
-        work->said_left_out = work->said_left_out || book->left_out;
-        work->said_untold = work->said_untold || book->untold;
+                        subscription, ALERT_ENTRIES_MAX);
 }
 
 /* ---- a turn ---- */
 
-static int judge(AlertWork *work, const AlertTurn *turn) {
-        AlertBook *book = alert_store_book(work->store);
+static int judge(AlertStore *store, AlertTurn *turn) {
+        AlertBook *book = alert_store_book(store);
         AlertReadings readings = {};
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < turn->n_items; i++)
                 r = alert_readings_add(&readings, book->rules, turn->items[i].message,
-                        (PayloadFormat) work->config->payload, turn->moment.wall);
+                        (PayloadFormat) alert_store_config(store)->payload, turn->moment.wall);
         if (r == 0) {
                 alert_readings_sort(&readings);
                 r = alert_book_judge(book, &readings, &turn->moment);
         }
-        work->unreadable += readings.unreadable;
+        turn->unreadable = readings.unreadable > 0;
         alert_readings_done(&readings);
         return r;
 }
 
-static int change(AlertWork *work, AlertTurn *turn) {
-        AlertBook *book = alert_store_book(work->store);
-        int r = judge(work, turn);
+static int change(AlertStore *store, AlertTurn *turn) {
+        AlertBook *book = alert_store_book(store);
+        int r = judge(store, turn);
 
         if (r < 0)
                 return r;
@@ -166,35 +149,35 @@ static int change(AlertWork *work, AlertTurn *turn) {
         return alert_book_pass(book, &turn->moment, &turn->next);
 }
 
-static int take_turn(AlertWork *work, AlertTurn *turn) {
-        int r = alert_store_open(work->store, &turn->moment);
+static int take_turn(AlertStore *store, AlertTurn *turn) {
+        int r = alert_store_open(store, &turn->moment);
 
         if (r < 0)
                 return r;
-        r = change(work, turn);
+        r = change(store, turn);
         if (r < 0) {
-                alert_store_drop(work->store);
+                alert_store_drop(store);
                 return r;
         }
-        r = alert_store_commit(work->store);
+        r = alert_store_commit(store);
         if (r < 0)
                 return r;
-        say_all(work);
-        warn(work);
-        turn->due = alert_store_book(work->store)->due > 0;
+        say_all(store);
+        warn(store, turn->unreadable);
+        turn->due = alert_store_book(store)->due > 0;
         return 0;
 }
 
 /* Fills in the turn's results. It changes nothing, so it can be repeated after an error. */
-static int answer(AlertWork *work, AlertTurn *turn) {
-        const AlertBook *book = alert_store_book(work->store);
+static int answer(AlertStore *store, AlertTurn *turn) {
+        const AlertBook *book = alert_store_book(store);
         int r = turn->exchanges ? alert_book_give(book, &turn->exchange, &turn->moment) : 0;
 
         return r < 0 ? r : alert_book_figures(book, &turn->figures);
 }
 
-void alert_work_run(AlertWork *work, AlertTurn *turn) {
-        turn->result = take_turn(work, turn);
+void alert_work_run(AlertStore *store, AlertTurn *turn) {
+        turn->result = take_turn(store, turn);
         if (turn->result == 0)
-                turn->result = answer(work, turn);
+                turn->result = answer(store, turn);
 }

@@ -50,7 +50,7 @@ typedef struct Alert {
         const SubscriptionConfig
                 *config; /* the host of a type that does not block ends before the configuration does */
         char *path;      /* of alerts.sqlite */
-        AlertWork *work;
+        AlertStore *store;
         Worker *worker;
         AlertSender *sender;
         LoopWatch *timer;
@@ -126,7 +126,7 @@ static void start(Alert *a) {
 static void run_on_thread(void *userdata, void *job) {
         Alert *a = job;
 
-        alert_work_run(a->work, &a->turn);
+        alert_work_run(a->store, &a->turn);
 }
 
 /* Answers the probe or write. */
@@ -310,7 +310,7 @@ static void *alert_close(void *self) {
         a->worker = worker_free(a->worker);
         if (abandoned)
                 return a;
-        a->work = alert_work_free(a->work);
+        a->store = alert_store_free(a->store);
         alert_exchange_done(&a->turn.exchange);
         alert_figures_done(&a->turn.figures);
         alert_figures_done(&a->figures);
@@ -337,7 +337,7 @@ static int make_parts(Alert *a, char problem[static SINK_DETAIL_MAX]) {
         if (r == 0)
                 r = text_format(&a->path, "%s/" ALERT_STORE_FILE, a->config->state_dir) < 0 ? -ENOMEM : 0;
         if (r == 0)
-                r = alert_work_new(a->config, &a->work);
+                r = alert_store_new(a->config, &a->store);
         if (r == 0)
                 r = loop_add_timer(means->loop, LOOP_EXACT, on_timer, a, &a->timer);
         return r < 0 ? r : worker_new(means->loop, "alert", run_on_thread, on_done, a, &a->worker);

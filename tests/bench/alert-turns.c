@@ -87,13 +87,13 @@ int main(int argc, char **argv) {
                  devices = argument(argc, argv, 4, 50), batch = argument(argc, argv, 5, 1000), turns = 0;
         double cpu = 0, wall = 0;
         Config *config = make_config(rules);
-        AlertWork *work;
+        AlertStore *store;
         Text *texts = calloc(batch, sizeof(Text));
         SinkItem *items = calloc(batch, sizeof(SinkItem));
 
         if (argc > 1 && config)
                 config->subscriptions[0].state_dir = argv[1];
-        if (argc < 2 || !config || !texts || !items || alert_work_new(&config->subscriptions[0], &work) < 0)
+        if (argc < 2 || !config || !texts || !items || alert_store_new(&config->subscriptions[0], &store) < 0)
                 return 1;
         for (size_t i = 0; i < n; i += batch, turns++) {
                 AlertTurn turn = { .items = items, .n_items = i + batch < n ? batch : n - i };
@@ -106,7 +106,7 @@ int main(int argc, char **argv) {
                         clock_now(), false };
                 cpu -= seconds(CLOCK_PROCESS_CPUTIME_ID);
                 wall -= seconds(CLOCK_MONOTONIC);
-                alert_work_run(work, &turn);
+                alert_work_run(store, &turn);
                 cpu += seconds(CLOCK_PROCESS_CPUTIME_ID);
                 wall += seconds(CLOCK_MONOTONIC);
                 if (turn.result < 0)
@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
         }
         printf("%u messages, %u rules, %u devices, batches of %u: %.2f us CPU, %.2f us in all a message; %u turns\n", n,
                 rules, devices, batch, cpu / n * 1e6, wall / n * 1e6, turns);
-        work = alert_work_free(work);
+        store = alert_store_free(store);
         config_unref(config);
         free(texts);
         free(items);

@@ -256,15 +256,15 @@ static const SubscriptionConfig *alert_config(void) {
         return &parsed->subscriptions[0];
 }
 
-static AlertWork *alert_work(void) {
-        AlertWork *work;
+static AlertStore *alert_store(void) {
+        AlertStore *store;
 
-        require(alert_work_new(alert_config(), &work) == 0);
-        return work;
+        require(alert_store_new(alert_config(), &store) == 0);
+        return store;
 }
 
 /* A turn with a message of a hot device; what is due is answered with *verdict*. */
-static void alert_turn(AlertWork *work, const char *text, AlertReceipt *receipt, AlertVerdict verdict) {
+static void alert_turn(AlertStore *store, const char *text, AlertReceipt *receipt, AlertVerdict verdict) {
         static const char published[] = "2026-11-27T23:40:00Z";
         const WireMessage message = { .data = { text, strlen(text) },
                 .publish_time = { published, strlen(published) } };
@@ -282,7 +282,7 @@ static void alert_turn(AlertWork *work, const char *text, AlertReceipt *receipt,
                 turn.exchange.receipts = malloc(sizeof(*receipt));
                 turn.exchange.receipts[turn.exchange.n_receipts++] = *receipt;
         }
-        alert_work_run(work, &turn);
+        alert_work_run(store, &turn);
         require(turn.result == 0);
         require(json_is_whole((Slice){ turn.figures.rules.data, turn.figures.rules.size }, 4, NULL) &&
                 bytes_is_utf8(turn.figures.rules.data, turn.figures.rules.size));
@@ -300,12 +300,12 @@ static void alert_turn(AlertWork *work, const char *text, AlertReceipt *receipt,
 }
 
 static void alert_make(void) {
-        AlertWork *work = alert_work();
+        AlertStore *store = alert_store();
         AlertReceipt receipt = {};
 
-        alert_turn(work, "{\"id\":\"1\",\"source\":\"x\",\"name\":\"n\",\"t\":29}", &receipt, ALERT_SEALED);
-        alert_turn(work, "{\"id\":\"2\",\"source\":\"x\",\"t\":29}", &receipt, ALERT_ACCEPTED);
-        alert_work_free(work);
+        alert_turn(store, "{\"id\":\"1\",\"source\":\"x\",\"name\":\"n\",\"t\":29}", &receipt, ALERT_SEALED);
+        alert_turn(store, "{\"id\":\"2\",\"source\":\"x\",\"t\":29}", &receipt, ALERT_ACCEPTED);
+        alert_store_free(store);
 }
 
 static void on_alert(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
@@ -317,11 +317,11 @@ static void alert_use(bool typed, bool whole) {
 
         (void) alert_store_each(alert_config(), on_alert, NULL);
         for (int i = 0; i < 2; i++) { /* what is found, and what was made of it */
-                AlertWork *work = alert_work();
+                AlertStore *store = alert_store();
 
                 for (AlertVerdict verdict = 0; verdict <= ALERT_BACK; verdict++)
-                        alert_turn(work, "{\"id\":\"3\",\"source\":\"x\",\"t\":20}", &receipt, verdict);
-                alert_work_free(work);
+                        alert_turn(store, "{\"id\":\"3\",\"source\":\"x\",\"t\":20}", &receipt, verdict);
+                alert_store_free(store);
         }
 }
 

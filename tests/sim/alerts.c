@@ -420,13 +420,13 @@ int __wrap_alert_store_commit(AlertStore *store) {
         return r;
 }
 
-void __real_alert_work_run(AlertWork *work, AlertTurn *turn);
-void __wrap_alert_work_run(AlertWork *work, AlertTurn *turn);
+void __real_alert_work_run(AlertStore *store, AlertTurn *turn);
+void __wrap_alert_work_run(AlertStore *store, AlertTurn *turn);
 
-void __wrap_alert_work_run(AlertWork *work, AlertTurn *turn) {
+void __wrap_alert_work_run(AlertStore *store, AlertTurn *turn) {
         the_turn = turn;
         n_receipts = 0;
-        __real_alert_work_run(work, turn);
+        __real_alert_work_run(store, turn);
         the_turn = NULL;
 }
 

@@ -23,7 +23,7 @@ typedef struct Place {
         char directory[64], path[96];
         Config *config;
         SubscriptionConfig sub;
-        AlertWork *work;
+        AlertStore *store;
         usec_t wall;
         usec_t set; /* the wall clock was set forward by */
 } Place;
@@ -36,9 +36,9 @@ static SubscriptionConfig config_of(Place *p, char *subscription) {
         };
 }
 
-static void open_work(Place *p) {
+static void open_store(Place *p) {
         p->sub = config_of(p, sub_name);
-        assert_int_equal(alert_work_new(&p->sub, &p->work), 0);
+        assert_int_equal(alert_store_new(&p->sub, &p->store), 0);
 }
 
 static int setup(void **state) {
@@ -50,7 +50,7 @@ static int setup(void **state) {
         (void) snprintf(p->path, sizeof(p->path), "%s/" ALERT_STORE_FILE, p->directory);
         p->config = alert_parse(RULES);
         p->wall = START;
-        open_work(p);
+        open_store(p);
         *state = p;
         return 0;
 }
@@ -59,7 +59,7 @@ static int teardown(void **state) {
         Place *p = *state;
         char command[100];
 
-        p->work = alert_work_free(p->work);
+        p->store = alert_store_free(p->store);
         config_unref(p->config);
         (void) snprintf(command, sizeof(command), "rm -rf %s", p->directory);
         assert_int_equal(system(command), 0);
@@ -78,7 +78,7 @@ static AlertTurn new_turn(const Place *p) {
 }
 
 /* One message. */
-static int say_to(const Place *p, AlertWork *work, const char *device, const char *members) {
+static int say_to(const Place *p, AlertStore *store, const char *device, const char *members) {
         AlertTurn turn = new_turn(p);
         Said said;
         int r;
@@ -86,14 +86,14 @@ static int say_to(const Place *p, AlertWork *work, const char *device, const cha
         said_init(&said, device, p->wall, p->wall, members);
         turn.items = &said.item;
         turn.n_items = 1;
-        alert_work_run(work, &turn);
+        alert_work_run(store, &turn);
         r = turn.result;
         turn_done(&turn);
         return r;
 }
 
 static int say(Place *p, const char *device, const char *members) {
-        return say_to(p, p->work, device, members);
+        return say_to(p, p->store, device, members);
 }
 
 static unsigned syncs, die_at_sync; /* of this process; 0: never */
@@ -115,12 +115,12 @@ static const char *const kinds[] = { "FIRING", "REPEAT", "RESOLVED", "ENDED", "R
 
 /* What is due, one a line, "[KEY]" behind what is sealed; each gets *verdict* (-1: none), and then the text is what was
  * due before. Freed by the caller. */
-static char *tell_to(const Place *p, AlertWork *work, int verdict) {
+static char *tell_to(const Place *p, AlertStore *store, int verdict) {
         AlertTurn turn = new_turn(p), next;
         Bytes text = {};
 
         turn.exchanges = true;
-        alert_work_run(work, &turn);
+        alert_work_run(store, &turn);
         assert_int_equal(turn.result, 0);
         assert_int_equal(bytes_append_text(&text, ""), 0);
         next = new_turn(p);
@@ -138,7 +138,7 @@ static char *tell_to(const Place *p, AlertWork *work, int verdict) {
                 };
         }
         if (verdict >= 0) {
-                alert_work_run(work, &next);
+                alert_work_run(store, &next);
                 assert_int_equal(next.result, 0);
         }
         turn_done(&turn);
@@ -147,14 +147,14 @@ static char *tell_to(const Place *p, AlertWork *work, int verdict) {
 }
 
 static void expect(Place *p, int verdict, const char *expected) {
-        _cleanup_free_ char *found = tell_to(p, p->work, verdict);
+        _cleanup_free_ char *found = tell_to(p, p->store, verdict);
 
         assert_string_equal(found, expected);
 }
 
 static void restart(Place *p) {
-        p->work = alert_work_free(p->work);
-        open_work(p);
+        p->store = alert_store_free(p->store);
+        open_store(p);
 }
 
 static void test_restart(void **state) {
@@ -184,10 +184,10 @@ static void test_restart(void **state) {
 }
 
 static void reload(Place *p, const char *rules) {
-        p->work = alert_work_free(p->work);
+        p->store = alert_store_free(p->store);
         config_unref(p->config);
         p->config = alert_parse(rules);
-        open_work(p);
+        open_store(p);
 }
 
 /* While a rule is gone nobody judges by it: what it thought then is nothing to tell when it comes back. */
@@ -257,10 +257,10 @@ static void test_said_of_nobody(void **state) {
         Capture capture;
         const char *log;
 
-        p->work = alert_work_free(p->work);
+        p->store = alert_store_free(p->store);
         config_unref(p->config);
         p->config = alert_parse(rules);
-        open_work(p);
+        open_store(p);
         assert_int_equal(say(p, "x", ""), 0);
         p->wall += 31 * 24 * HOUR;
         capture = capture_begin();
@@ -287,7 +287,7 @@ static void test_what_is_no_message_of_ours(void **state) {
                 said.message.data = text_slice(data[i]);
                 turn.items = &said.item;
                 turn.n_items = 1;
-                alert_work_run(p->work, &turn);
+                alert_work_run(p->store, &turn);
                 assert_int_equal(turn.result, 0);
                 turn_done(&turn);
         }
@@ -329,18 +329,18 @@ static void test_odd_rows(void **state) {
 
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         expect(p, -1, "a FIRING hot Room x");
-        p->work = alert_work_free(p->work);
+        p->store = alert_store_free(p->store);
         change_file(p, "UPDATE device SET name = CAST(x'52ff' AS TEXT)");
-        open_work(p);
+        open_store(p);
         turn = new_turn(p);
-        alert_work_run(p->work, &turn);
+        alert_work_run(p->store, &turn);
         assert_int_equal(turn.result, 0);
         assert_non_null(strstr(turn.figures.rules.data, "\"name\":\"R?\""));
         turn_done(&turn);
 
-        p->work = alert_work_free(p->work);
+        p->store = alert_store_free(p->store);
         change_file(p, "UPDATE notice SET id = 0");
-        open_work(p);
+        open_store(p);
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
         restart(p);
@@ -353,9 +353,9 @@ static void test_damaged(void **state) {
 
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
-        p->work = alert_work_free(p->work);
+        p->store = alert_store_free(p->store);
         spoil(p->path);
-        open_work(p);
+        open_store(p);
         p->wall += MINUTE;
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         assert_int_equal(count_aside(p), 1);
@@ -377,11 +377,11 @@ static void test_newer(void **state) {
         Sql *sql;
 
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
-        p->work = alert_work_free(p->work);
+        p->store = alert_store_free(p->store);
         assert_int_equal(sql_open(p->path, &sql), 0);
         assert_int_equal(sql_exec(sql, "PRAGMA user_version = 7"), 0);
         (void) sql_close(sql);
-        open_work(p);
+        open_store(p);
         assert_int_equal(say(p, "x", "\"t\":20"), -EOPNOTSUPP);
         assert_int_equal(count_aside(p), 0);
 }
@@ -391,9 +391,9 @@ static void test_disk_that_refuses(void **state) {
         char elsewhere[80];
 
         assert_int_equal(say(p, "x", "\"t\":20"), 0);
-        p->work = alert_work_free(p->work);
+        p->store = alert_store_free(p->store);
         (void) snprintf(elsewhere, sizeof(elsewhere), "%s-away", p->directory);
-        open_work(p);
+        open_store(p);
         assert_int_equal(rename(p->directory, elsewhere), 0);
         p->wall += MINUTE;
         assert_true(say(p, "x", "\"t\":30") < 0);
@@ -415,7 +415,7 @@ static void test_clock_set_while_the_disk_fails(void **state) {
         p->set = 5 * HOUR;
         turn = new_turn(p);
         syncs_fail = true;
-        alert_work_run(p->work, &turn);
+        alert_work_run(p->store, &turn);
         syncs_fail = false;
         assert_true(turn.result < 0);
         turn_done(&turn);
@@ -430,36 +430,36 @@ static void test_two_subscriptions(void **state) {
         Place *p = *state;
         const SubscriptionConfig config = config_of(p, other_name);
         _cleanup_free_ char *told = NULL;
-        AlertWork *other;
+        AlertStore *other;
 
-        assert_int_equal(alert_work_new(&config, &other), 0);
+        assert_int_equal(alert_store_new(&config, &other), 0);
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         assert_int_equal(say_to(p, other, "y", "\"t\":30"), 0);
         /* the one finds damage, and begins a new file; the other one goes on in that */
-        p->work = alert_work_free(p->work);
+        p->store = alert_store_free(p->store);
         assert_int_equal(unlink(p->path), 0);
-        open_work(p);
+        open_store(p);
         p->wall += MINUTE;
         assert_int_equal(say(p, "x", "\"t\":31"), 0);
         assert_int_equal(say_to(p, other, "y", "\"t\":31"), 0);
-        other = alert_work_free(other);
-        assert_int_equal(alert_work_new(&config, &other), 0);
+        other = alert_store_free(other);
+        assert_int_equal(alert_store_new(&config, &other), 0);
         told = tell_to(p, other, ALERT_ACCEPTED);
         assert_string_equal(told, "a FIRING hot Room y");
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
-        other = alert_work_free(other);
+        other = alert_store_free(other);
 }
 
 typedef struct Neighbour {
         const Place *place;
-        AlertWork *work;
+        AlertStore *store;
         int result;
 } Neighbour;
 
 static void *neighbour_say(void *userdata) {
         Neighbour *n = userdata;
 
-        n->result = say_to(n->place, n->work, "y", "\"t\":30");
+        n->result = say_to(n->place, n->store, "y", "\"t\":30");
         return NULL;
 }
 
@@ -470,9 +470,9 @@ static void test_two_on_a_slow_disk(void **state) {
         Neighbour neighbour = { p };
         pthread_t thread;
 
-        assert_int_equal(alert_work_new(&config, &neighbour.work), 0);
+        assert_int_equal(alert_store_new(&config, &neighbour.store), 0);
         assert_int_equal(say(p, "x", "\"t\":20"), 0);
-        assert_int_equal(say_to(p, neighbour.work, "y", "\"t\":20"), 0);
+        assert_int_equal(say_to(p, neighbour.store, "y", "\"t\":20"), 0);
         p->wall += MINUTE;
         sync_takes = 600000;
         assert_int_equal(pthread_create(&thread, NULL, neighbour_say, &neighbour), 0);
@@ -481,7 +481,7 @@ static void test_two_on_a_slow_disk(void **state) {
         assert_int_equal(pthread_join(thread, NULL), 0);
         sync_takes = 0;
         assert_int_equal(neighbour.result, 0);
-        neighbour.work = alert_work_free(neighbour.work);
+        neighbour.store = alert_store_free(neighbour.store);
 }
 
 static void count_states(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
@@ -529,11 +529,11 @@ static const char *temperature(uint64_t i) {
 }
 
 /* Seals what is due, tells it, and takes the receipts; as the sender does. */
-static void send_due(const Place *p, AlertWork *work, Outside *outside) {
+static void send_due(const Place *p, AlertStore *store, Outside *outside) {
         AlertTurn look = new_turn(p), seal = new_turn(p), record = new_turn(p);
 
         look.exchanges = seal.exchanges = record.exchanges = true;
-        alert_work_run(work, &look);
+        alert_work_run(store, &look);
         seal.exchange.receipts = calloc(look.exchange.n_notices + 1, sizeof(AlertReceipt));
         for (size_t i = 0; i < look.exchange.n_notices; i++) {
                 AlertReceipt *receipt = &seal.exchange.receipts[seal.exchange.n_receipts];
@@ -544,7 +544,7 @@ static void send_due(const Place *p, AlertWork *work, Outside *outside) {
                 (void) snprintf(receipt->key, sizeof(receipt->key), "%016" PRIx64, loop_random());
                 seal.exchange.n_receipts++;
         }
-        alert_work_run(work, &seal);
+        alert_work_run(store, &seal);
         record.exchange.receipts = calloc(seal.exchange.n_notices + 1, sizeof(AlertReceipt));
         for (size_t i = 0; seal.result == 0 && i < seal.exchange.n_notices; i++) {
                 const AlertNotice *notice = &seal.exchange.notices[i];
@@ -557,7 +557,7 @@ static void send_due(const Place *p, AlertWork *work, Outside *outside) {
                 record.exchange.receipts[record.exchange.n_receipts++] =
                         (AlertReceipt){ .id = notice->id, .verdict = ALERT_ACCEPTED, .at = record.moment.now };
         }
-        alert_work_run(work, &record);
+        alert_work_run(store, &record);
         outside->in_doubt = record.result != 0;
         turn_done(&look);
         turn_done(&seal);
@@ -565,14 +565,14 @@ static void send_due(const Place *p, AlertWork *work, Outside *outside) {
 }
 
 static void live(Place *p, Outside *outside, uint64_t until) {
-        open_work(p);
+        open_store(p);
         while (outside->acknowledged < until) {
                 p->wall = START + (outside->acknowledged + 1) * USEC_PER_SEC;
                 if (say(p, "x", temperature(outside->acknowledged)) == 0)
                         outside->acknowledged++;
-                send_due(p, p->work, outside);
+                send_due(p, p->store, outside);
         }
-        send_due(p, p->work, outside);
+        send_due(p, p->store, outside);
         _exit(0);
 }
 
@@ -629,7 +629,7 @@ static void test_kills(void **state) {
         int status;
 
         assert_true(outside != MAP_FAILED);
-        p->work = alert_work_free(p->work);
+        p->store = alert_store_free(p->store);
         for (int i = 0; i < KILLS; i++)
                 kill_once(p, outside, &doubts);
         child = fork();
@@ -652,20 +652,20 @@ static void test_killed_before_a_sync(void **state) {
                 pid_t child;
                 int status;
 
-                p->work = alert_work_free(p->work);
+                p->store = alert_store_free(p->store);
                 p->wall += USEC_PER_MINUTE;
                 child = fork();
                 assert_true(child >= 0);
                 if (child == 0) {
                         syncs = 0;
                         die_at_sync = at;
-                        open_work(p);
+                        open_store(p);
                         (void) say(p, "1", "\"t\":30");
                         _exit(1);
                 }
                 assert_int_equal(waitpid(child, &status, 0), child);
                 died += WEXITSTATUS(status) == 0;
-                open_work(p);
+                open_store(p);
                 syncs = 0;
                 assert_int_equal(say(p, "1", "\"t\":30"), 0);
                 assert_in_range(syncs, 1, UINT_MAX);
