@@ -27,24 +27,18 @@ static AlertEntry *find_entry(const AlertDevice *device, const AlertWatch *watch
         return entry;
 }
 
-static int copy_text(const char *text, char **ret) {
-        *ret = text ? strdup(text) : NULL;
-        return text && !*ret ? -ENOMEM : 0;
-}
-
 static int new_entry(const AlertBook *book, size_t watch, const char *target, AlertEntry **ret) {
         const AlertWatch *of = &book->rules->items[watch];
         _cleanup_(alert_entry_freep) AlertEntry *entry = calloc(1, sizeof(AlertEntry));
-        int r = entry ? copy_text(target, &entry->target) : -ENOMEM;
 
-        if (r == 0)
-                r = copy_text(of->rule->name, &entry->rule);
-        if (r == 0)
-                r = copy_text(of->rule->field, &entry->field);
-        if (r == 0)
-                r = copy_text(of->limit, &entry->limit);
-        if (r < 0)
-                return r;
+        if (!entry)
+                return -ENOMEM;
+        entry->target = strdup(target);
+        entry->rule = strdup(of->rule->name);
+        entry->field = of->rule->field ? strdup(of->rule->field) : NULL;
+        entry->limit = of->limit ? strdup(of->limit) : NULL;
+        if (!entry->target || !entry->rule || !entry->field != !of->rule->field || !entry->limit != !of->limit)
+                return -ENOMEM;
         memcpy(entry->rule_key, of->key, sizeof(entry->rule_key));
         entry->watch = watch;
         entry->test = of->rule->test;

@@ -101,17 +101,6 @@ static bool is_for(const Lane *l, const AlertNotice *notice) {
         return strcmp(notice->target, l->target->name) == 0;
 }
 
-/* Picks the notices that were sealed under *key*. Returns their number. */
-static size_t pick_sealed(const Lane *l, const char *key) {
-        AlertSender *s = l->sender;
-        size_t n = 0;
-
-        for (size_t i = 0; i < s->answer.n_notices && n < ALERT_EXCHANGE_MAX; i++)
-                if (is_for(l, &s->answer.notices[i]) && strcmp(s->answer.notices[i].key, key) == 0)
-                        s->picked[n++] = s->answer.notices[i];
-        return n;
-}
-
 static bool is_aside(const Lane *l, const AlertNotice *notice) {
         return notice->key[0] != '\0' && strcmp(notice->key, l->aside) == 0;
 }
@@ -129,16 +118,25 @@ static const char *find_key(const Lane *l) {
         return NULL;
 }
 
-/* Picks at most *most* notices with that grade. Returns their number. */
-static size_t pick_doubted(const Lane *l, AlertDoubtGrade grade, size_t most) {
+/* Picks at most *most* notices: those that are sealed under *key*; NULL: those with that grade that are not aside.
+ * Returns their number. */
+static size_t pick_notices(const Lane *l, const char *key, AlertDoubtGrade grade, size_t most) {
         AlertSender *s = l->sender;
         size_t n = 0;
 
-        for (size_t i = 0; i < s->answer.n_notices && n < most; i++)
-                if (is_for(l, &s->answer.notices[i]) && !is_aside(l, &s->answer.notices[i]) &&
-                        alert_doubt_grade(&l->doubt, s->answer.notices[i].id) == grade)
-                        s->picked[n++] = s->answer.notices[i];
+        for (size_t i = 0; i < s->answer.n_notices && n < most; i++) {
+                const AlertNotice *notice = &s->answer.notices[i];
+
+                if (is_for(l, notice) &&
+                        (key ? strcmp(notice->key, key) == 0
+                             : !is_aside(l, notice) && alert_doubt_grade(&l->doubt, notice->id) == grade))
+                        s->picked[n++] = *notice;
+        }
         return n;
+}
+
+static size_t pick_sealed(const Lane *l, const char *key) {
+        return pick_notices(l, key, ALERT_DOUBT_NONE, ALERT_EXCHANGE_MAX);
 }
 
 /* When nothing else is due, picks refused notices: in turns those aside and those held. */
@@ -148,7 +146,7 @@ static Pick lane_pick_refused(const Lane *l) {
         if (l->aside[0] != '\0' && !l->aside_tried)
                 pick.n = pick_sealed(l, l->aside);
         if (pick.n == 0)
-                pick.n = pick_doubted(l, ALERT_DOUBT_HELD, 1);
+                pick.n = pick_notices(l, NULL, ALERT_DOUBT_HELD, 1);
         if (pick.n == 0 && l->aside[0] != '\0')
                 pick.n = pick_sealed(l, l->aside);
         pick.sealed = pick.n > 0 && is_aside(l, &l->sender->picked[0]);
@@ -162,9 +160,9 @@ static Pick lane_pick(const Lane *l) {
         if (key)
                 pick.n = pick_sealed(l, key);
         if (pick.n == 0)
-                pick.n = pick_doubted(l, ALERT_DOUBT_NONE, ALERT_EXCHANGE_MAX);
+                pick.n = pick_notices(l, NULL, ALERT_DOUBT_NONE, ALERT_EXCHANGE_MAX);
         if (pick.n == 0)
-                pick.n = pick_doubted(l, ALERT_DOUBT_ALONE, 1);
+                pick.n = pick_notices(l, NULL, ALERT_DOUBT_ALONE, 1);
         return pick.n > 0 ? pick : lane_pick_refused(l);
 }
 
@@ -193,13 +191,6 @@ static void lane_schedule(Lane *l) {
 }
 
 /* ---- words ---- */
-
-static void lane_describe(Lane *l, const AlertNotice *notice) {
-        const char *device = notice->name ?: notice->device ?: notice->source;
-        int n = snprintf(l->what, sizeof(l->what), "%s%s%s", notice->rule ?: "", device ? ", " : "", device ?: "");
-
-        l->what[text_cut(l->what, (size_t) n, sizeof(l->what) - 1)] = '\0';
-}
 
 static const char *words_of(const AlertAnswer *answer) {
         if (answer->class == ALERT_PERSON || answer->class == ALERT_SUSPECT)
@@ -307,7 +298,7 @@ static void lane_failed(Lane *l, const AlertAnswer *answer) {
 /* Whether other notices can be tried before the refused ones. */
 static bool lane_has_others(const Lane *l) {
         return l->doubt.refused < REFUSED_MAX &&
-               pick_doubted(l, ALERT_DOUBT_NONE, 1) + pick_doubted(l, ALERT_DOUBT_ALONE, 1) > 0;
+               pick_notices(l, NULL, ALERT_DOUBT_NONE, 1) + pick_notices(l, NULL, ALERT_DOUBT_ALONE, 1) > 0;
 }
 
 /* A message that may have been accepted before is refused now. The first request may have succeeded, so it stays
@@ -367,11 +358,13 @@ static void on_posted(void *userdata, const AlertAnswer *answer) {
 
 static void lane_note(Lane *l, size_t n) {
         const AlertNotice *picked = l->sender->picked;
+        const char *device = picked->name ?: picked->device ?: picked->source;
+        int size = snprintf(l->what, sizeof(l->what), "%s%s%s", picked->rule ?: "", device ? ", " : "", device ?: "");
 
+        l->what[text_cut(l->what, (size_t) size, sizeof(l->what) - 1)] = '\0';
         for (size_t i = 0; i < n; i++)
                 l->ids[i] = picked[i].id;
         l->n_ids = n;
-        lane_describe(l, &picked[0]);
 }
 
 /* Sends the picked notices under the lane's key. */

@@ -382,21 +382,11 @@ static int write_entry(const Writing *w, const AlertDevice *device, AlertEntry *
                         SQL_INT(e->turn), SQL_TEXT(w->store->subscription), SQL_INT(e->id)));
 }
 
-static int drop_entry(const Writing *w, const AlertEntry *e) {
-        return sql_run_with(w->statements[DROP_ENTRY], SQL_VALUES(SQL_INT(e->id)));
-}
-
-static int drop_device(const Writing *w, const AlertDevice *device) {
-        return sql_run_with(
-                w->statements[DROP_DEVICE], SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key)));
-}
-
 static int drop_all(const Writing *w) {
         int r = 0;
 
-        for (size_t i = DROP_DEVICES; r == 0 && i <= DROP_ENTRIES; i++) {
+        for (size_t i = DROP_DEVICES; r == 0 && i <= DROP_ENTRIES; i++)
                 r = sql_run_with(w->statements[i], SQL_VALUES(SQL_TEXT(w->store->subscription)));
-        }
         return r;
 }
 
@@ -404,12 +394,14 @@ static int write_changes(const Writing *w, AlertDevice *device) {
         int r = 0;
 
         if (alert_device_is_empty(device))
-                r = drop_device(w, device);
+                r = sql_run_with(w->statements[DROP_DEVICE],
+                        SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key)));
         else if (device->dirty)
                 r = write_device(w, device);
         for (AlertEntry *e = device->entries; r == 0 && e; e = e->next)
-                if (e->dirty && !(e->gone && e->id == 0))
-                        r = e->gone ? drop_entry(w, e) : write_entry(w, device, e);
+                if (e->dirty)
+                        r = e->gone ? sql_run_with(w->statements[DROP_ENTRY], SQL_VALUES(SQL_INT(e->id)))
+                                    : write_entry(w, device, e);
         return r;
 }
 
@@ -425,18 +417,15 @@ static int write_all(const AlertStore *store) {
         return r;
 }
 
-static bool has_changes(const AlertDevice *device) {
-        const AlertEntry *e = device->entries;
+static bool has_changes(const AlertBook *book) {
+        for (size_t i = 0; i < book->n_devices; i++) {
+                const AlertEntry *e = book->devices[i]->entries;
 
-        while (e && (!e->dirty || (e->gone && e->id == 0)))
-                e = e->next;
-        return device->dirty || e;
-}
-
-static bool book_has_changes(const AlertBook *book) {
-        for (size_t i = 0; i < book->n_devices; i++)
-                if (has_changes(book->devices[i]))
+                while (e && !e->dirty)
+                        e = e->next;
+                if (e || book->devices[i]->dirty)
                         return true;
+        }
         return false;
 }
 
@@ -459,7 +448,7 @@ static int write_anew(AlertStore *store) {
 }
 
 int alert_store_commit(AlertStore *store) {
-        int r = store->anew || book_has_changes(store->book) ? write_book(store) : 0;
+        int r = store->anew || has_changes(store->book) ? write_book(store) : 0;
 
         if (r == -EUCLEAN)
                 r = write_anew(store);
