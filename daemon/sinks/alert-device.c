@@ -78,20 +78,15 @@ int alert_device_describe(AlertDevice *device, const AlertReading *reading) {
 
 /* ---- the rules that apply to it ---- */
 
+static int compare_watch(const void *watch, const void *slot) {
+        size_t a = *(const size_t *) watch, b = ((const AlertSlot *) slot)->watch;
+
+        return (a > b) - (a < b);
+}
+
 AlertSlot *alert_device_find(const AlertDevice *device, size_t watch) {
-        size_t low = 0, high = device->n_slots;
-
-        while (low < high) {
-                size_t middle = (low + high) / 2;
-
-                if (device->slots[middle].watch == watch)
-                        return &device->slots[middle];
-                if (device->slots[middle].watch < watch)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return NULL;
+        return device->n_slots > 0 ? bsearch(&watch, device->slots, device->n_slots, sizeof(AlertSlot), compare_watch)
+                                   : NULL;
 }
 
 int alert_device_add(AlertDevice *device, size_t watch, AlertSlot **ret) {

@@ -99,28 +99,22 @@ static int add_auth(AlertPost *p, const char *subscription) {
         return auth_new(&(AuthHost){ p->means.http, p->means.secrets }, &spec, &p->auth);
 }
 
-static int post_make(AlertPost *p, const char *subscription, char problem[static SINK_DETAIL_MAX]) {
-        const WebPlace at = alert_target_at(p->target);
-        int r;
-
-        r = web_place_check(&at, problem);
-        if (r >= 0)
-                r = web_place_note(&at, p->means.secrets);
-        return r < 0 ? r : add_auth(p, subscription);
-}
-
 int alert_post_new(const SinkMeans *means, const char *subscription, const AlertTarget *target, AlertPost **ret,
         char problem[static SINK_DETAIL_MAX]) {
         _cleanup_(alert_post_freep) AlertPost *post = calloc(1, sizeof(AlertPost));
+        const WebPlace at = alert_target_at(target);
         int r;
 
         if (!post)
                 return -ENOMEM;
         post->means = *means;
         post->target = target;
-        r = post_make(post, subscription, problem);
-        if (r < 0)
-                return r;
-        *ret = cleanup_steal(post);
-        return 0;
+        r = web_place_check(&at, problem);
+        if (r >= 0)
+                r = web_place_note(&at, means->secrets);
+        if (r >= 0)
+                r = add_auth(post, subscription);
+        if (r >= 0)
+                *ret = cleanup_steal(post);
+        return r;
 }

@@ -11,10 +11,6 @@ static void add_time(Bytes *json, const char *key, usec_t wall) {
         bytes_append_json_member(json, key, wall > 0 ? clock_format_rfc3339(wall, buffer) : NULL);
 }
 
-static void add_count(Bytes *json, const char *key, uint64_t count) {
-        bytes_append_format(json, ",\"%s\":%" PRIu64, key, count);
-}
-
 static usec_t wall_of(usec_t at) {
         return at > clock_now() ? clock_wall_of(at) : 0;
 }
@@ -23,9 +19,8 @@ static void add_target(Bytes *json, const AlertTargetStatus *target) {
         bytes_append_text(json, "{");
         bytes_append_json_member(json, "name", target->name);
         bytes_append_json_member(json, "service", target->service);
-        add_count(json, "waiting", target->waiting);
-        add_count(json, "sent", target->sent);
-        add_count(json, "refused", target->refused);
+        bytes_append_format(json, ",\"waiting\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"refused\":%" PRIu64, target->waiting,
+                target->sent, target->refused);
         add_time(json, "last_sent", target->last_sent);
         add_time(json, "failing_since", trouble_since(&target->trouble));
         add_time(json, "retry_at", wall_of(target->next));

@@ -321,18 +321,14 @@ static void *alert_close(void *self) {
         return NULL;
 }
 
-static int make_sender(Alert *a, char problem[static SINK_DETAIL_MAX]) {
-        return alert_sender_new(&(AlertSenderHost){ .means = *sink_host_means(a->host),
-                                        .config = a->config,
-                                        .exchange = on_exchange,
-                                        .on_change = on_sender_change,
-                                        .userdata = a },
-                &a->sender, problem);
-}
-
 static int make_parts(Alert *a, char problem[static SINK_DETAIL_MAX]) {
         const SinkMeans *means = sink_host_means(a->host);
-        int r = make_sender(a, problem);
+        int r = alert_sender_new(&(AlertSenderHost){ .means = *means,
+                                         .config = a->config,
+                                         .exchange = on_exchange,
+                                         .on_change = on_sender_change,
+                                         .userdata = a },
+                &a->sender, problem);
 
         if (r == 0)
                 r = text_format(&a->path, "%s/" ALERT_STORE_FILE, a->config->state_dir) < 0 ? -ENOMEM : 0;

@@ -74,25 +74,21 @@ static void print_line(const SinkAlert *alert) {
                 printf("%s, last sent %s\n", line.data, time_text(alert->last_sent, sent));
 }
 
-static int add_time(Bytes *json, const char *key, usec_t wall) {
-        char buffer[CLOCK_RFC3339_SIZE];
-
-        return bytes_append_json_member(json, key, wall > 0 ? clock_format_rfc3339(wall, buffer) : NULL);
-}
-
 static void print_object(const Alerts *a, const SinkAlert *alert) {
+        char since[CLOCK_RFC3339_SIZE], sent[CLOCK_RFC3339_SIZE];
         const struct {
                 const char *key, *text;
         } members[] = { { "subscription", a->subscription }, { "rule", alert->rule }, { "state", alert->state },
-                { "source", alert->source }, { "id", alert->id }, { "name", alert->name }, { "value", alert->value } };
+                { "source", alert->source }, { "id", alert->id }, { "name", alert->name }, { "value", alert->value },
+                { "since", alert->since > 0 ? clock_format_rfc3339(alert->since, since) : NULL },
+                { "last_sent", alert->last_sent > 0 ? clock_format_rfc3339(alert->last_sent, sent) : NULL } };
         _cleanup_bytes_ Bytes json = {};
 
         bytes_append_text(&json, "{");
         for (size_t i = 0; i < ELEMENTSOF(members); i++)
                 bytes_append_json_member(
                         &json, members[i].key, members[i].text && *members[i].text ? members[i].text : NULL);
-        add_time(&json, "since", alert->since);
-        if (add_time(&json, "last_sent", alert->last_sent) == 0)
+        if (bytes_result(&json) == 0)
                 printf("%s%s}", a->found == 0 ? "" : ",\n", json.data);
 }
 
