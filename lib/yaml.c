@@ -82,14 +82,6 @@ static int next_event(Reader *r) {
         return yaml_parser_parse(&r->parser, &r->event) ? 0 : parser_failed(r);
 }
 
-static int refuse_properties(Reader *r, const yaml_char_t *anchor, const yaml_char_t *tag) {
-        if (anchor)
-                return fail(r, r->event.start_mark, "anchors are not supported");
-        if (tag)
-                return fail(r, r->event.start_mark, "tags are not supported");
-        return 0;
-}
-
 static YamlNode *node_new(YamlType type, yaml_mark_t mark) {
         YamlNode *node = calloc(1, sizeof(*node));
 
@@ -101,184 +93,104 @@ static YamlNode *node_new(YamlType type, yaml_mark_t mark) {
         return node;
 }
 
-static int node_add(YamlNode *node, YamlNode *child) {
+/* Makes the node that r->event starts, without its children. */
+static int start_node(Reader *r, YamlNode **ret) {
+        const yaml_event_t *event = &r->event;
+        _cleanup_(yaml_node_freep) YamlNode *node = NULL;
+
+        if (event->type == YAML_ALIAS_EVENT)
+                return fail(r, event->start_mark, "aliases are not supported");
+        if (event->data.scalar.anchor) /* mappings and sequences begin with the same two members */
+                return fail(r, event->start_mark, "anchors are not supported");
+        if (event->data.scalar.tag)
+                return fail(r, event->start_mark, "tags are not supported");
+        node = node_new(event->type == YAML_SCALAR_EVENT          ? YAML_SCALAR
+                        : event->type == YAML_MAPPING_START_EVENT ? YAML_MAPPING
+                                                                  : YAML_SEQUENCE,
+                event->start_mark);
+        if (!node)
+                return -ENOMEM;
+        if (node->type == YAML_SCALAR) {
+                if (memchr(event->data.scalar.value, '\0', event->data.scalar.length))
+                        return fail(r, event->start_mark, "text with a NUL");
+                node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+                node->text = strndup((const char *) event->data.scalar.value, event->data.scalar.length);
+                if (!node->text)
+                        return -ENOMEM;
+        }
+        *ret = cleanup_steal(node);
+        return 0;
+}
+
+/* Reads the key that r->event starts, a scalar node, and goes on to its value. */
+static int read_key(Reader *r, const YamlNode *mapping, YamlNode **ret) {
+        char text[sizeof(r->error->text)];
+        const YamlNode *other;
+        int k;
+
+        if (r->event.type == YAML_MAPPING_START_EVENT || r->event.type == YAML_SEQUENCE_START_EVENT)
+                return fail(r, r->event.start_mark, "a key must be plain text");
+        k = start_node(r, ret);
+        if (k < 0)
+                return k;
+        other = yaml_get(mapping, (*ret)->text);
+        if (!other)
+                return next_event(r);
+        (void) snprintf(text, sizeof(text), "duplicate key \"%.100s\", first on line %u", other->key, other->key_line);
+        return fail(r, r->event.start_mark, text);
+}
+
+/* Adds *child* as the last one, under *key* (NULL: to a sequence). Takes the child, and the key's text. */
+static int add_child(YamlNode *node, YamlNode *key, YamlNode **child) {
         int r = array_reserve(&node->children, &node->allocated, node->n_children + 1, sizeof(YamlNode *));
 
         if (r < 0)
                 return r;
-        node->children[node->n_children++] = child;
-        return 0;
-}
-
-/* Copies the scalar of r->event into a string. */
-static int copy_scalar(Reader *r, char **ret) {
-        const char *value = (const char *) r->event.data.scalar.value;
-        size_t size = r->event.data.scalar.length;
-        char *copy;
-
-        if (memchr(value, '\0', size))
-                return fail(r, r->event.start_mark, "text with a NUL");
-
-        copy = strndup(value, size);
-        if (!copy)
-                return -ENOMEM;
-        *ret = copy;
-        return 0;
-}
-
-static int read_scalar(Reader *r, YamlNode **ret) {
-        _cleanup_(yaml_node_freep) YamlNode *node = NULL;
-        char *text = NULL;
-        int k = refuse_properties(r, r->event.data.scalar.anchor, r->event.data.scalar.tag);
-
-        if (k < 0)
-                return k;
-        node = node_new(YAML_SCALAR, r->event.start_mark);
-        if (!node)
-                return -ENOMEM;
-        k = copy_scalar(r, &text);
-        if (k < 0)
-                return k;
-
-        node->text = text;
-        node->plain = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-        *ret = cleanup_steal(node);
-        return 0;
-}
-
-static int read_node(Reader *r, unsigned depth, YamlNode **ret);
-
-/* Reads the node that r->event starts and adds it as the last child. Takes *key*. */
-static int read_child(Reader *r, YamlNode *node, char *key, yaml_mark_t key_mark, unsigned depth) {
-        _cleanup_free_ char *own_key = key;
-        _cleanup_(yaml_node_freep) YamlNode *child = NULL;
-        int k;
-
-        if (node->n_children >= YAML_CHILDREN_MAX)
-                return fail(r, r->event.start_mark, "too many entries");
-        k = read_node(r, depth, &child);
-        if (k < 0)
-                return k;
-
         if (key) {
-                child->key = cleanup_steal(own_key);
-                child->key_line = (unsigned) key_mark.line + 1;
-                child->key_column = (unsigned) key_mark.column + 1;
+                (*child)->key = key->text;
+                (*child)->key_line = key->line;
+                (*child)->key_column = key->column;
+                key->text = NULL;
         }
-        k = node_add(node, child);
-        if (k < 0)
-                return k;
-        child = NULL;
+        node->children[node->n_children++] = cleanup_steal(*child);
         return 0;
 }
 
-static int read_key(Reader *r, const YamlNode *mapping, char **ret) {
-        _cleanup_free_ char *key = NULL;
-        const YamlNode *other;
-        int k;
-
-        if (r->event.type == YAML_ALIAS_EVENT)
-                return fail(r, r->event.start_mark, "aliases are not supported");
-        if (r->event.type != YAML_SCALAR_EVENT)
-                return fail(r, r->event.start_mark, "a key must be plain text");
-        k = refuse_properties(r, r->event.data.scalar.anchor, r->event.data.scalar.tag);
-        if (k < 0)
-                return k;
-        k = copy_scalar(r, &key);
-        if (k < 0)
-                return k;
-
-        other = yaml_get(mapping, key);
-        if (other) {
-                char text[sizeof(r->error->text)];
-
-                (void) snprintf(text, sizeof(text), "duplicate key \"%.100s\", first on line %u", key, other->key_line);
-                return fail(r, r->event.start_mark, text);
-        }
-        *ret = cleanup_steal(key);
-        return 0;
-}
-
-static int read_mapping(Reader *r, YamlNode *node, unsigned depth) {
-        for (;;) {
-                yaml_mark_t key_mark;
-                char *key = NULL;
-                int k = next_event(r);
-
-                if (k < 0 || r->event.type == YAML_MAPPING_END_EVENT)
-                        return k;
-
-                key_mark = r->event.start_mark;
-                k = read_key(r, node, &key);
-                if (k < 0)
-                        return k;
-                k = next_event(r);
-                if (k < 0) {
-                        free(key);
-                        return k;
-                }
-                k = read_child(r, node, key, key_mark, depth);
-                if (k < 0)
-                        return k;
-        }
-}
-
-static int read_sequence(Reader *r, YamlNode *node, unsigned depth) {
-        for (;;) {
-                int k = next_event(r);
-
-                if (k < 0 || r->event.type == YAML_SEQUENCE_END_EVENT)
-                        return k;
-                k = read_child(r, node, NULL, (yaml_mark_t){}, depth);
-                if (k < 0)
-                        return k;
-        }
-}
-
-static int read_collection(Reader *r, YamlType type, unsigned depth, YamlNode **ret) {
-        _cleanup_(yaml_node_freep) YamlNode *node = NULL;
-        int k;
-
-        if (depth >= YAML_DEPTH_MAX)
-                return fail(r, r->event.start_mark, "nested too deep");
-        if (type == YAML_MAPPING)
-                k = refuse_properties(r, r->event.data.mapping_start.anchor, r->event.data.mapping_start.tag);
-        else
-                k = refuse_properties(r, r->event.data.sequence_start.anchor, r->event.data.sequence_start.tag);
-        if (k < 0)
-                return k;
-        node = node_new(type, r->event.start_mark);
-        if (!node)
-                return -ENOMEM;
-
-        k = type == YAML_MAPPING ? read_mapping(r, node, depth + 1) : read_sequence(r, node, depth + 1);
-        if (k < 0)
-                return k;
-        *ret = cleanup_steal(node);
-        return 0;
-}
-
+/* Reads the node that r->event starts. */
 static int read_node(Reader *r, unsigned depth, YamlNode **ret) {
-        switch (r->event.type) {
-        case YAML_SCALAR_EVENT:
-                return read_scalar(r, ret);
-        case YAML_MAPPING_START_EVENT:
-                return read_collection(r, YAML_MAPPING, depth, ret);
-        case YAML_SEQUENCE_START_EVENT:
-                return read_collection(r, YAML_SEQUENCE, depth, ret);
-        default:
-                return fail(r, r->event.start_mark, "aliases are not supported");
+        _cleanup_(yaml_node_freep) YamlNode *node = NULL;
+        int k = start_node(r, &node);
+
+        if (k == 0 && node->type != YAML_SCALAR && depth >= YAML_DEPTH_MAX)
+                return fail(r, r->event.start_mark, "nested too deep");
+        while (k == 0 && node->type != YAML_SCALAR) {
+                _cleanup_(yaml_node_freep) YamlNode *key = NULL, *child = NULL;
+
+                k = next_event(r);
+                if (r->event.type == YAML_MAPPING_END_EVENT || r->event.type == YAML_SEQUENCE_END_EVENT)
+                        break;
+                if (k == 0 && node->type == YAML_MAPPING)
+                        k = read_key(r, node, &key);
+                if (k == 0 && node->n_children >= YAML_CHILDREN_MAX)
+                        k = fail(r, r->event.start_mark, "too many entries");
+                if (k == 0)
+                        k = read_node(r, depth + 1, &child);
+                if (k == 0)
+                        k = add_child(node, key, &child);
         }
+        if (k == 0)
+                *ret = cleanup_steal(node);
+        return k;
 }
 
-/* An empty document, or one with only `---`, is an empty mapping. */
-static int read_document(Reader *r, YamlNode **ret) {
+/* Reads the stream. An empty document, or one with only `---`, is an empty mapping. */
+static int read_stream(Reader *r, YamlNode **ret) {
         _cleanup_(yaml_node_freep) YamlNode *node = NULL;
-        int k = next_event(r);
+        int k = next_event(r); /* the start of the stream */
 
-        if (k < 0)
-                return k;
-        if (r->event.type == YAML_DOCUMENT_START_EVENT) {
+        if (k == 0)
+                k = next_event(r);
+        if (k == 0 && r->event.type == YAML_DOCUMENT_START_EVENT) {
                 k = next_event(r);
                 if (k == 0)
                         k = read_node(r, 0, &node);
@@ -286,11 +198,11 @@ static int read_document(Reader *r, YamlNode **ret) {
                         k = next_event(r); /* the end of the document */
                 if (k == 0)
                         k = next_event(r);
-                if (k < 0)
-                        return k;
-                if (r->event.type != YAML_STREAM_END_EVENT)
-                        return fail(r, r->event.start_mark, "more than one document");
+                if (k == 0 && r->event.type != YAML_STREAM_END_EVENT)
+                        k = fail(r, r->event.start_mark, "more than one document");
         }
+        if (k < 0)
+                return k;
         if (!node || (node->type == YAML_SCALAR && node->plain && node->text[0] == '\0')) {
                 (void) yaml_node_free(node);
                 node = node_new(YAML_MAPPING, (yaml_mark_t){});
@@ -315,9 +227,7 @@ int yaml_parse(const char *text, size_t size, YamlNode **ret, YamlError *ret_err
 
         yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING); /* otherwise two bytes at the start may mean UTF-16 */
         yaml_parser_set_input_string(&r.parser, (const unsigned char *) (size > 0 ? text : ""), size);
-        k = next_event(&r); /* the start of the stream */
-        if (k == 0)
-                k = read_document(&r, ret);
+        k = read_stream(&r, ret);
         yaml_event_delete(&r.event);
         yaml_parser_delete(&r.parser);
         if (k == -EBADMSG)
