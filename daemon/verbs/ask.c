@@ -50,7 +50,8 @@ static char *tidy(char *line) {
         return line;
 }
 
-static int prompt_line(const char *prompt, const char *fallback, char line[static LINE_MAX_SIZE]) {
+/* Asks, and reads the answer into *line*, in which *ret* points; "" for an empty line. */
+static int ask_line(const char *prompt, const char *fallback, char line[static LINE_MAX_SIZE], const char **ret) {
         int r;
 
         if (fallback && *fallback)
@@ -61,72 +62,62 @@ static int prompt_line(const char *prompt, const char *fallback, char line[stati
         r = read_line(line);
         if (r < 0)
                 puts("");
+        else
+                *ret = tidy(line);
         return r;
 }
 
 int ask_text(const char *prompt, const char *fallback, char **ret) {
-        char line[LINE_MAX_SIZE], *answer;
-        int r;
+        char line[LINE_MAX_SIZE], *copy;
+        const char *answer;
+        int r = ask_line(prompt, fallback, line, &answer);
 
-        r = prompt_line(prompt, fallback, line);
         if (r < 0)
                 return r;
-        answer = tidy(line);
-        answer = strdup(*answer || !fallback ? answer : fallback);
-        if (!answer)
+        copy = strdup(*answer || !fallback ? answer : fallback);
+        if (!copy)
                 return -ENOMEM;
-
-        *ret = answer;
+        *ret = copy;
         return 0;
 }
 
 int ask_yes(const char *prompt, bool fallback, bool *ret) {
-        char line[LINE_MAX_SIZE], *answer;
+        char line[LINE_MAX_SIZE];
+        const char *answer = "";
         int r;
 
-        for (;;) {
-                r = prompt_line(prompt, fallback ? "Y/n" : "y/N", line);
-                if (r < 0)
-                        return r;
-                answer = tidy(line);
-                if (*answer == '\0' || strchr("yYnN", *answer))
-                        break;
-        }
-        *ret = *answer ? strchr("yY", *answer) != NULL : fallback;
-        return 0;
+        do
+                r = ask_line(prompt, fallback ? "Y/n" : "y/N", line, &answer);
+        while (r == 0 && !strchr("yYnN", *answer)); /* also found: the end of the letters, which is an empty line */
+        if (r == 0)
+                *ret = *answer ? strchr("yY", *answer) != NULL : fallback;
+        return r;
 }
 
 int ask_letter(const char *prompt, const char *words, char *ret) {
-        char line[LINE_MAX_SIZE], *answer;
+        char line[LINE_MAX_SIZE];
+        const char *answer = "";
         int r;
 
-        for (;;) {
-                r = prompt_line(prompt, NULL, line);
-                if (r < 0)
-                        return r;
-                answer = tidy(line);
-                if (*answer && strchr(words, *answer | 0x20))
-                        break;
-        }
-        *ret = (char) (*answer | 0x20);
-        return 0;
+        do
+                r = ask_line(prompt, NULL, line, &answer);
+        while (r == 0 && (!*answer || !strchr(words, *answer | 0x20)));
+        if (r == 0)
+                *ret = (char) (*answer | 0x20);
+        return r;
 }
 
 int ask_number(const char *prompt, size_t max, size_t *ret) {
-        char line[LINE_MAX_SIZE], *answer, *end;
-        unsigned long number;
+        char line[LINE_MAX_SIZE], *end = NULL;
+        const char *answer = "";
         int r;
 
-        for (;;) {
-                r = prompt_line(prompt, "1", line);
+        do {
+                r = ask_line(prompt, "1", line, &answer);
                 if (r < 0)
                         return r;
-                answer = tidy(line);
-                number = *answer ? strtoul(answer, &end, 10) : 1;
-                if (*answer == '\0' || (*end == '\0' && number >= 1 && number <= max))
-                        break;
-        }
-        *ret = number;
+                *ret = *answer ? strtoul(answer, &end, 10) : 1;
+        } while (*answer && (*end != '\0' || *ret < 1 || *ret > max));
         return 0;
 }
 

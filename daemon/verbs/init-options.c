@@ -8,45 +8,31 @@
 #include "verbs/init-draft.h"
 #include "verbs/init.h"
 
-enum {
-        OPTION_PROJECT = 256,
-        OPTION_KEY_FILE,
-        OPTION_TOPIC,
-        OPTION_ENDPOINT,
-        OPTION_CA_FILE,
-        OPTION_STATE_DIR,
-        OPTION_SOURCE,
-        OPTION_SINK,
-        OPTION_PAGE,
-        OPTION_SET,
-        OPTION_SECRET,
-        OPTION_YES,
-        OPTION_DRY_RUN,
-        OPTION_UNCHECKED,
-        OPTION_ENABLE,
-        OPTION_LIST,
-};
-
-static const struct option known[] = {
-        { "project", required_argument, NULL, OPTION_PROJECT },
-        { "key-file", required_argument, NULL, OPTION_KEY_FILE },
-        { "topic", required_argument, NULL, OPTION_TOPIC },
-        { "endpoint", required_argument, NULL, OPTION_ENDPOINT },
-        { "ca-file", required_argument, NULL, OPTION_CA_FILE },
-        { "state-dir", required_argument, NULL, OPTION_STATE_DIR },
-        { "source", required_argument, NULL, OPTION_SOURCE },
-        { "sink", required_argument, NULL, OPTION_SINK },
-        { "page", required_argument, NULL, OPTION_PAGE },
-        { "set", required_argument, NULL, OPTION_SET },
-        { "secret", required_argument, NULL, OPTION_SECRET },
-        { "yes", no_argument, NULL, OPTION_YES },
-        { "dry-run", no_argument, NULL, OPTION_DRY_RUN },
-        { "unchecked", no_argument, NULL, OPTION_UNCHECKED },
-        { "enable", no_argument, NULL, OPTION_ENABLE },
-        { "list", no_argument, NULL, OPTION_LIST },
-        { "config", required_argument, NULL, 'c' },
-        { "help", no_argument, NULL, 'h' },
-        {},
+/* What an option sets in InitOptions: a text; with no_argument, that it was given; a list, which it adds to. */
+static const struct {
+        const char *name;
+        int argument;
+        size_t place;
+        bool list;
+} known[] = {
+        { "project", required_argument, offsetof(InitOptions, project) },
+        { "key-file", required_argument, offsetof(InitOptions, key_file) },
+        { "topic", required_argument, offsetof(InitOptions, topic) },
+        { "endpoint", required_argument, offsetof(InitOptions, endpoint) },
+        { "ca-file", required_argument, offsetof(InitOptions, ca_file) },
+        { "state-dir", required_argument, offsetof(InitOptions, state_dir) },
+        { "source", required_argument, offsetof(InitOptions, parts[INIT_SOURCE]), .list = true },
+        { "sink", required_argument, offsetof(InitOptions, parts[INIT_SINK]), .list = true },
+        { "page", required_argument, offsetof(InitOptions, parts[INIT_PAGE]), .list = true },
+        { "set", required_argument, offsetof(InitOptions, sets), .list = true },
+        { "secret", required_argument, offsetof(InitOptions, secrets), .list = true },
+        { "yes", no_argument, offsetof(InitOptions, yes) },
+        { "dry-run", no_argument, offsetof(InitOptions, dry_run) },
+        { "unchecked", no_argument, offsetof(InitOptions, unchecked) },
+        { "enable", no_argument, offsetof(InitOptions, enable) },
+        { "list", no_argument, offsetof(InitOptions, list) },
+        { "config", required_argument, offsetof(InitOptions, config) },
+        { "help", no_argument, offsetof(InitOptions, help) },
 };
 
 static void print_help(void) {
@@ -78,39 +64,30 @@ static int usage_error(const char *what, const char *value) {
         return EX_USAGE;
 }
 
-static int add(const char **list, size_t *n, const char *text) {
-        if (*n == INIT_OPTIONS_MAX)
+static int add(InitList *list, const char *text) {
+        if (list->n == INIT_OPTIONS_MAX)
                 return usage_error("an option too often, with: ", text);
-        list[(*n)++] = text;
+        list->items[list->n++] = text;
         return 0;
 }
 
-static int take_list(int option, InitOptions *o) {
-        switch (option) {
-        case OPTION_SOURCE ... OPTION_PAGE:
-                return add(o->parts[option - OPTION_SOURCE], &o->n_parts[option - OPTION_SOURCE], optarg);
-        case OPTION_SET:
-                return add(o->sets, &o->n_sets, optarg);
-        case OPTION_SECRET:
-                return add(o->secrets, &o->n_secrets, optarg);
-        default:
-                fputs("See sensorqd init --help.\n", stderr); /* getopt_long(3) has printed what is wrong */
-                return EX_USAGE;
-        }
-}
-
+/* Takes an option: the index of a row, or a letter. */
 static int take(int option, InitOptions *o) {
-        const char **const texts[] = { &o->project, &o->key_file, &o->topic, &o->endpoint, &o->ca_file, &o->state_dir };
-        bool *const switches[] = { &o->yes, &o->dry_run, &o->unchecked, &o->enable, &o->list };
+        void *place = option >= 0 && option < (int) ELEMENTSOF(known) ? (char *) o + known[option].place : NULL;
 
         if (option == 'c')
                 o->config = optarg;
-        else if (option >= OPTION_PROJECT && option <= OPTION_STATE_DIR)
-                *texts[option - OPTION_PROJECT] = optarg;
-        else if (option >= OPTION_YES && option <= OPTION_LIST)
-                *switches[option - OPTION_YES] = true;
+        else if (option == 'h')
+                o->help = true;
+        else if (!place) {
+                fputs("See sensorqd init --help.\n", stderr); /* getopt_long(3) has printed what is wrong */
+                return EX_USAGE;
+        } else if (known[option].list)
+                return add(place, optarg);
+        else if (known[option].argument == no_argument)
+                *(bool *) place = true;
         else
-                return take_list(option, o);
+                *(const char **) place = optarg;
         return 0;
 }
 
@@ -137,38 +114,45 @@ static bool is_secret(const char *text) {
 }
 
 static int check_lists(const InitOptions *o) {
-        if (o->n_parts[INIT_PAGE] > 1)
-                return usage_error("there is one page, not a second one: --page ", o->parts[INIT_PAGE][1]);
+        if (o->parts[INIT_PAGE].n > 1)
+                return usage_error("there is one page, not a second one: --page ", o->parts[INIT_PAGE].items[1]);
         for (InitKind kind = 0; kind < ELEMENTSOF(o->parts); kind++)
-                for (size_t i = 0; i < o->n_parts[kind]; i++)
-                        if (strcmp(o->parts[kind][i], "none") != 0 && !init_draft_recipe(kind, o->parts[kind][i]))
-                                return usage_error("no such recipe of this kind: ", o->parts[kind][i]);
-        for (size_t i = 0; i < o->n_sets; i++) {
-                size_t n = strcspn(o->sets[i], ".=");
-                const InitRecipe *recipe = o->sets[i][n] == '.' ? recipe_named(o->sets[i], n) : NULL;
+                for (size_t i = 0; i < o->parts[kind].n; i++) {
+                        const char *name = o->parts[kind].items[i];
 
-                if (!recipe || !has_key(recipe, false, o->sets[i] + n + 1))
-                        return usage_error("--set takes RECIPE.KEY=TEXT, not ", o->sets[i]);
+                        if (strcmp(name, "none") != 0 && !init_draft_recipe(kind, name))
+                                return usage_error("no such recipe of this kind: ", name);
+                }
+        for (size_t i = 0; i < o->sets.n; i++) {
+                const char *set = o->sets.items[i];
+                size_t n = strcspn(set, ".=");
+                const InitRecipe *recipe = set[n] == '.' ? recipe_named(set, n) : NULL;
+
+                if (!recipe || !has_key(recipe, false, set + n + 1))
+                        return usage_error("--set takes RECIPE.KEY=TEXT, not ", set);
         }
-        for (size_t i = 0; i < o->n_secrets; i++)
-                if (!is_secret(o->secrets[i]))
-                        return usage_error("--secret takes NAME=FILE, not ", o->secrets[i]);
+        for (size_t i = 0; i < o->secrets.n; i++)
+                if (!is_secret(o->secrets.items[i]))
+                        return usage_error("--secret takes NAME=FILE, not ", o->secrets.items[i]);
         return 0;
 }
 
 int init_options_parse(int argc, char **argv, InitOptions *ret) {
         static char name[] = "sensorqd init"; /* all errors begin with it */
+        struct option options[ELEMENTSOF(known) + 1] = {};
         InitOptions o = {};
         int c, r;
 
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                options[i] = (struct option){ known[i].name, known[i].argument, NULL, (int) i };
         argv[0] = name;
         optind = 0;
-        while ((c = getopt_long(argc, argv, "c:h", known, NULL)) >= 0) {
-                if (c == 'h')
-                        return print_help(), -1;
+        while ((c = getopt_long(argc, argv, "c:h", options, NULL)) >= 0) {
                 r = take(c, &o);
                 if (r != 0)
                         return r;
+                if (o.help)
+                        return print_help(), -1;
         }
         if (optind < argc)
                 return usage_error("superfluous argument: ", argv[optind]);
@@ -177,12 +161,12 @@ int init_options_parse(int argc, char **argv, InitOptions *ret) {
         return r;
 }
 
-const char *init_options_find(const char *const *list, size_t n, const char *name) {
+const char *init_options_find(const InitList *list, const char *name) {
         size_t size = strlen(name);
 
-        for (size_t i = 0; i < n; i++)
-                if (strncmp(list[i], name, size) == 0 && list[i][size] == '=')
-                        return list[i] + size + 1;
+        for (size_t i = 0; i < list->n; i++)
+                if (strncmp(list->items[i], name, size) == 0 && list->items[i][size] == '=')
+                        return list->items[i] + size + 1;
         return NULL;
 }
 

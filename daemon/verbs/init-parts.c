@@ -72,7 +72,7 @@ static int type_secret(Init *init, InitPart *part, size_t index) {
 
 static int answer_secret(Init *init, InitPart *part, size_t index) {
         const InitQuestion *question = &part->recipe->questions[index];
-        const char *path = init_options_find(init->options.secrets, init->options.n_secrets, question->key);
+        const char *path = init_options_find(&init->options.secrets, question->key);
         bool taken;
         int r;
 
@@ -136,7 +136,7 @@ static int answer_text(Init *init, InitPart *part, size_t index) {
         int r;
 
         (void) snprintf(name, sizeof(name), "%s.%s", part->recipe->name, question->key);
-        given = init_options_find(init->options.sets, init->options.n_sets, name);
+        given = init_options_find(&init->options.sets, name);
         if (given || !init->asks || question->kind == INIT_OPTION)
                 return init_draft_set(&part->answers[index], given ?: part->answers[index]);
         r = ask_text(
@@ -262,15 +262,14 @@ static int ask_parts(Init *init, InitKind kind) {
 }
 
 int init_step_parts(Init *init, InitKind kind) {
-        const char *const *names = init->options.parts[kind];
-        size_t n = init->options.n_parts[kind];
+        const InitList *names = &init->options.parts[kind];
         int r = 0;
 
         init_say(init, INIT_SAY_STEP_SOURCES + kind, NULL, NULL);
-        if (n == 0 && init->asks)
+        if (names->n == 0 && init->asks)
                 return ask_parts(init, kind);
-        for (size_t i = 0; i < n && r == 0; i++)
-                if (strcmp(names[i], "none") != 0)
-                        r = add_part(init, init_draft_recipe(kind, names[i]));
+        for (size_t i = 0; i < names->n && r == 0; i++)
+                if (strcmp(names->items[i], "none") != 0)
+                        r = add_part(init, init_draft_recipe(kind, names->items[i]));
         return r;
 }

@@ -155,10 +155,11 @@ static int ask_pubsub(Init *init) {
 
 /* Whether this machine may get a source. If not, it only stores, and its account need not publish. */
 static bool may_have_source(const Init *init) {
-        bool some = init->asks && init->options.n_parts[INIT_SOURCE] == 0;
+        const InitList *names = &init->options.parts[INIT_SOURCE];
+        bool some = init->asks && names->n == 0;
 
-        for (size_t i = 0; i < init->options.n_parts[INIT_SOURCE]; i++)
-                some = some || strcmp(init->options.parts[INIT_SOURCE][i], "none") != 0;
+        for (size_t i = 0; i < names->n; i++)
+                some = some || strcmp(names->items[i], "none") != 0;
         return some;
 }
 

@@ -82,9 +82,7 @@ static int make_directory(const char *path, mode_t mode) {
 
         if (!above)
                 return -ENOMEM;
-        if (mkdir(path, mode) == 0)
-                return 0;
-        if (errno == EEXIST)
+        if (mkdir(path, mode) == 0 || errno == EEXIST)
                 return 0;
         if (errno != ENOENT || strcmp(above, path) == 0)
                 return err_errno();
@@ -94,43 +92,26 @@ static int make_directory(const char *path, mode_t mode) {
         return mkdir(path, mode) < 0 ? err_errno() : 0;
 }
 
-/* Writes and syncs a file without a name. A file system without O_TMPFILE gets a temporary name. */
-static int write_nameless(int directory, const void *data, size_t size, mode_t mode, int *ret_fd) {
+/* Writes and syncs a file with the temporary name. */
+static int write_temporary(int directory, const void *data, size_t size, mode_t mode) {
         _cleanup_close_ int fd = -1;
         int r;
 
         (void) unlinkat(directory, TEMPORARY, 0);
-        fd = openat(directory, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-        if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT))
-                fd = openat(directory, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        fd = openat(directory, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0)
                 return err_errno();
         r = file_write_all(fd, data, size);
         if (r < 0)
                 return r;
-        if (fchmod(fd, mode) < 0 || fsync(fd) < 0)
-                return err_errno();
-
-        *ret_fd = cleanup_steal_fd(&fd);
-        return 0;
+        return fchmod(fd, mode) < 0 || fsync(fd) < 0 ? err_errno() : 0;
 }
 
-/* Gives the file its name. -EEXIST when the name is taken. */
-static int name_it(int directory, int fd, const char *name) {
-        char path[64];
+/* Gives it its name, which must be free, or that of the example. */
+static int name_it(int directory, const char *path, const char *name) {
+        int r = linkat(directory, TEMPORARY, directory, name, 0) < 0 ? err_errno() : 0;
 
-        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) < 0 ? err_errno() : 0;
-}
-
-/* Replaces the example. -EEXIST when the file there is not the example. */
-static int replace_example(int directory, int fd, const char *path, const char *name) {
-        int r;
-
-        if (is_example(path) != 1)
-                return -EEXIST;
-        r = name_it(directory, fd, TEMPORARY);
-        if (r < 0 && r != -EEXIST) /* -EEXIST: the file has the temporary name already */
+        if (r != -EEXIST || is_example(path) != 1)
                 return r;
         return renameat(directory, TEMPORARY, directory, name) < 0 ? err_errno() : 0;
 }
@@ -144,7 +125,7 @@ typedef struct InitFile {
 
 /* Writes a file durably and prints a line, in Japanese if *japanese*. */
 static int write_file(const InitFile *file, bool japanese) {
-        _cleanup_close_ int directory = open(file->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
+        _cleanup_close_ int directory = open(file->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_free_ char *path = NULL;
         int r;
 
@@ -152,11 +133,9 @@ static int write_file(const InitFile *file, bool japanese) {
                 return err_errno();
         if (text_format(&path, "%s/%s", file->directory, file->name) < 0)
                 return -ENOMEM;
-        r = write_nameless(directory, file->data, file->size, file->mode, &fd);
+        r = write_temporary(directory, file->data, file->size, file->mode);
         if (r >= 0)
-                r = name_it(directory, fd, file->name);
-        if (r == -EEXIST)
-                r = replace_example(directory, fd, path, file->name);
+                r = name_it(directory, path, file->name);
         (void) unlinkat(directory, TEMPORARY, 0);
         if (r >= 0 && fsync(directory) < 0)
                 r = err_errno();

@@ -8,22 +8,26 @@
 
 #define INIT_OPTIONS_MAX 64
 
+typedef struct InitList {
+        const char *items[INIT_OPTIONS_MAX];
+        size_t n;
+} InitList;
+
 /* The command line's options; all texts are borrowed from it. */
 typedef struct InitOptions {
         const char *project, *key_file, *topic, *endpoint, *ca_file, *state_dir;
-        const char *parts[INIT_PAGE + 1][INIT_OPTIONS_MAX]; /* names of recipes, or "none", by kind */
-        const char *sets[INIT_OPTIONS_MAX];                 /* RECIPE.KEY=TEXT */
-        const char *secrets[INIT_OPTIONS_MAX];              /* NAME=FILE */
-        size_t n_parts[INIT_PAGE + 1], n_sets, n_secrets;
-        const char *config; /* --config behind the verb; NULL: it was before it, or is the default */
-        bool yes, dry_run, unchecked, enable, list;
+        InitList parts[INIT_PAGE + 1]; /* names of recipes, or "none", by kind */
+        InitList sets;                 /* RECIPE.KEY=TEXT */
+        InitList secrets;              /* NAME=FILE */
+        const char *config;            /* --config behind the verb; NULL: it was before it, or is the default */
+        bool yes, dry_run, unchecked, enable, list, help;
 } InitOptions;
 
 /* Parses the options; argv[0] is the verb. 0; 64 with a line on standard error; -1 for --help. */
 int init_options_parse(int argc, char **argv, InitOptions *ret);
 
 /* Returns the text after "NAME=" in *list*, or NULL. */
-const char *init_options_find(const char *const *list, size_t n, const char *name);
+const char *init_options_find(const InitList *list, const char *name);
 
 /* Prints the recipes for --source, --sink and --page, and the keys for --set and --secret. */
 void init_options_list(void);
