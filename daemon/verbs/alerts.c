@@ -7,7 +7,6 @@
 
 #include "lib/err.h"
 #include "lib/text.h"
-#include "subscribe/sink-admin.h"
 #include "types.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
@@ -173,10 +172,8 @@ static void test_target(Trial *t, const SubscriptionConfig *subscription) {
         if (!session_secrets(session, name, section, target))
                 return;
         r = admin->test_alert(subscription, &means, target, text);
-        if (r == SINK_ADMIN_OK)
-                session_ok(session, name, "%s", text);
-        else
-                session_fail(session, name, "%s", text[0] ? text : strerror(-r));
+        session_tell(session, r == SINK_ADMIN_OK ? SINK_GRADE_OK : SINK_GRADE_FAIL, name, "%s",
+                text[0] ? text : strerror(-r));
 }
 
 static int alerts_test(Config *config, const char *target) {

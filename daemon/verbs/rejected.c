@@ -15,7 +15,6 @@
 #include "publish/outbox-rejected.h"
 #include "publish/outbox-source.h"
 #include "subscribe/rejected.h"
-#include "subscribe/sink-admin.h"
 #include "subscribe/sink-host.h"
 #include "types.h"
 #include "verbs/ask.h"
@@ -23,10 +22,9 @@
 #include "verbs/verbs.h"
 
 #define OUTBOX_PREFIX "outbox:"
-#define OUTBOX_ID_SIZE 40
 #define REPLAY_USEC (60 * USEC_PER_SEC) /* a person waits for it */
 #define SOURCE_PREFIX "source:"
-#define SOURCE_ID_SIZE 128
+#define ROW_ID_SIZE 128
 
 typedef enum Action { ACTION_LIST, ACTION_SHOW, ACTION_REPLAY, ACTION_DROP } Action;
 
@@ -36,6 +34,7 @@ typedef struct Rejected {
         const char *id; /* NULL: all */
         size_t found;
         OutboxGuest *outbox; /* NULL: there is no outbox */
+        bool unread;         /* its present rows are what sources could not read */
         bool requeued;       /* rows were put back into the outbox's queue */
         SinkHost **hosts;    /* of each subscription: the sink that its messages are replayed into; NULL: not open */
         Bytes others;        /* lines: subscriptions that have rows but are not in this configuration */
@@ -94,108 +93,40 @@ static void tell(Rejected *r, const char *id, bool done, const char *detail) {
 
         if (name)
                 name[text_clean(name, strlen(name))] = '\0';
-        (done ? session_ok : session_fail)(r->session, name ?: "", "%s", detail);
+        session_tell(r->session, done ? SINK_GRADE_OK : SINK_GRADE_FAIL, name ?: "", "%s", detail);
 }
 
-/* ---- the outbox ---- */
+/* ---- the outbox: readings that Pub/Sub refused, and what sources could not read ---- */
 
-static const char *outbox_id(int64_t row, char id[static OUTBOX_ID_SIZE]) {
-        (void) snprintf(id, OUTBOX_ID_SIZE, OUTBOX_PREFIX "%" PRIi64, row);
-        return id;
-}
-
-/* Returns the row of *id*, or 0 unless *id* is written exactly as in the list: a typing error must not drop another
- * row. */
-static int64_t outbox_row_of(const char *id) {
-        char exact[OUTBOX_ID_SIZE];
-        int64_t row;
-
-        if (strncmp(id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) != 0)
-                return 0;
-        row = strtoll(id + strlen(OUTBOX_PREFIX), NULL, 10);
-        return row > 0 && strcmp(id, outbox_id(row, exact)) == 0 ? row : 0;
-}
-
-static void outbox_print(Rejected *r, const OutboxRejected *row) {
-        char id[OUTBOX_ID_SIZE], attributes[512];
-
-        (void) snprintf(attributes, sizeof(attributes), "source=%.*s type=%.*s device=%.*s idempotency_key=%.*s",
-                (int) row->source.size, row->source.data, (int) row->type.size, row->type.data, (int) row->device.size,
-                row->device.data, (int) row->key.size, row->key.data);
-        (void) outbox_id(row->id, id);
-        print_entry(r, &(SinkRejected){ .id = { id, strlen(id) },
-                               .reason = row->reason,
-                               .data = row->payload,
-                               .size = row->size,
-                               .rejected_at = row->at,
-                               .attributes = attributes });
-}
-
-static void outbox_act(Rejected *r, int64_t row) {
-        bool replay = r->action == ACTION_REPLAY;
-        char id[OUTBOX_ID_SIZE];
-        int k;
-
-        k = replay ? outbox_rejected_replay(r->outbox, row) : outbox_rejected_drop(r->outbox, row);
-        if (k == -ENOENT)
-                return; /* not here; rejected_everywhere() reports an id that is found nowhere */
-        r->found++;
-        r->requeued = r->requeued || (replay && k >= 0);
-        tell(r, outbox_id(row, id), k >= 0, k < 0 ? strerror(-k) : replay ? "is queued again" : "dropped");
-}
-
-/* Called for all rows, or from the wanted row on; returns 1 to end. */
-static int outbox_on_row(void *userdata, const OutboxRejected *row) {
-        Rejected *r = userdata;
-
-        if (r->id && row->id != outbox_row_of(r->id))
-                return 1; /* the wanted row is gone; this is a later one */
-        if (r->action == ACTION_REPLAY || r->action == ACTION_DROP)
-                outbox_act(r, row->id);
+static const char *row_id(const Rejected *r, const OutboxRejected *row, char id[static ROW_ID_SIZE]) {
+        if (r->unread)
+                (void) snprintf(id, ROW_ID_SIZE, SOURCE_PREFIX "%.*s:%" PRIi64, (int) row->source.size,
+                        row->source.data, row->id);
         else
-                outbox_print(r, row);
-        return r->id != NULL;
-}
-
-static void rejected_in_outbox(Rejected *r) {
-        int64_t row = r->id ? outbox_row_of(r->id) : 0;
-        int k;
-
-        if (!r->outbox || (r->id && row == 0))
-                return;
-        k = outbox_rejected_each(r->outbox, r->id ? row - 1 : 0, r->action == ACTION_SHOW, outbox_on_row, r);
-        if (k < 0)
-                tell(r, "outbox", false, strerror(-k));
-}
-
-/* ---- data that sources could not read ---- */
-
-static const char *unread_id(const OutboxRejected *row, char id[static SOURCE_ID_SIZE]) {
-        (void) snprintf(
-                id, SOURCE_ID_SIZE, SOURCE_PREFIX "%.*s:%" PRIi64, (int) row->source.size, row->source.data, row->id);
+                (void) snprintf(id, ROW_ID_SIZE, OUTBOX_PREFIX "%" PRIi64, row->id);
         return id;
 }
 
-/* Returns the row number in *id*, or 0. Whether the rest of *id* is right is checked with the row. */
-static int64_t unread_row_of(const char *id) {
-        if (strncmp(id, SOURCE_PREFIX, strlen(SOURCE_PREFIX)) != 0)
-                return 0;
-        return strtoll(strrchr(id, ':') + 1, NULL, 10);
-}
+static void row_print(Rejected *r, const OutboxRejected *row, const char *id) {
+        SinkRejected entry = { .id = { id, strlen(id) },
+                .reason = row->reason,
+                .data = row->payload,
+                .size = row->size,
+                .rejected_at = row->at };
+        _cleanup_bytes_ Bytes text = {};
 
-static void unread_print(Rejected *r, const OutboxRejected *row, const char *id) {
-        _cleanup_bytes_ Bytes attributes = {};
-
-        if (bytes_append_format(&attributes, "source=%.*s topic=%.*s", (int) row->source.size, row->source.data,
-                    (int) row->topic.size, row->topic.data) < 0)
+        bytes_append_format(&text, "source=%.*s ", (int) row->source.size, row->source.data);
+        if (r->unread) {
+                entry.detail = row->reason;
+                entry.reason = (Slice){ "unreadable", strlen("unreadable") };
+                bytes_append_format(&text, "topic=%.*s", (int) row->topic.size, row->topic.data);
+        } else
+                bytes_append_format(&text, "type=%.*s device=%.*s idempotency_key=%.*s", (int) row->type.size,
+                        row->type.data, (int) row->device.size, row->device.data, (int) row->key.size, row->key.data);
+        if (bytes_result(&text) < 0)
                 return tell(r, id, false, strerror(ENOMEM));
-        print_entry(r, &(SinkRejected){ .id = { id, strlen(id) },
-                               .reason = { "unreadable", strlen("unreadable") },
-                               .detail = row->reason,
-                               .data = row->payload,
-                               .size = row->size,
-                               .rejected_at = row->at,
-                               .attributes = attributes.data });
+        entry.attributes = text.data;
+        print_entry(r, &entry);
 }
 
 static const SourceConfig *unread_source(const Rejected *r, Slice name) {
@@ -228,71 +159,91 @@ static int unread_read(
         return k < 0 ? k : types_source(source->type)->reread(source->keys, &origin, row->payload, list, ret_outcome);
 }
 
-/* A row that is still unreadable is kept. So is one that gives no reading: the configuration may have a mistake. */
-static void unread_replay(Rejected *r, const OutboxRejected *row, const char *id) {
+/* A row that is still unreadable is kept. So is one that gives no reading: the configuration may have a mistake.
+ * 1: it is kept, *ret_words* says why; 0: its readings are queued. */
+static int unread_replay(const Rejected *r, const OutboxRejected *row, char ret_words[static SINK_ADMIN_TEXT_MAX]) {
         const SourceConfig *source = unread_source(r, row->source);
         _cleanup_(reading_list_done) ReadingList list = {};
         ShapeOutcome outcome = {};
-        int k;
+        const char *words = NULL;
+        int k = 0;
 
         if (!source)
-                return tell(r, id, false, "the configuration has no source of that name; drop it, or name one so");
-        if (!types_source(source->type)->reread)
-                return tell(r, id, false, "the source's type has changed; drop it");
-        k = unread_read(source, row, &list, &outcome);
+                words = "the configuration has no source of that name; drop it, or name one so";
+        else if (!types_source(source->type)->reread)
+                words = "the source's type has changed; drop it";
+        else
+                k = unread_read(source, row, &list, &outcome);
         if (k == 0 && outcome.unreadable > 0)
-                return tell(r, id, false, outcome.reason);
-        if (k == 0 && list.n == 0)
-                return tell(r, id, false, "`reading` finds no value in it, or `where` leaves it out");
-        if (k == 0)
-                k = outbox_unread_settle(r->outbox, row->id, &list);
-        r->requeued = r->requeued || k >= 0;
-        tell(r, id, k >= 0, k < 0 ? strerror(-k) : "is queued");
+                words = outcome.reason;
+        else if (k == 0 && !words && list.n == 0)
+                words = "`reading` finds no value in it, or `where` leaves it out";
+        if (k == 0 && !words)
+                return outbox_unread_settle(r->outbox, row->id, &list);
+        text_copy(ret_words, SINK_ADMIN_TEXT_MAX, words ?: "");
+        return k < 0 ? k : 1;
 }
 
-static void unread_drop(Rejected *r, const OutboxRejected *row, const char *id) {
-        int k = outbox_unread_settle(r->outbox, row->id, NULL);
+static void row_act(Rejected *r, const OutboxRejected *row, const char *id) {
+        char words[SINK_ADMIN_TEXT_MAX] = "dropped";
+        int k;
 
-        tell(r, id, k >= 0, k < 0 ? strerror(-k) : "dropped");
+        if (r->action == ACTION_DROP)
+                k = r->unread ? outbox_unread_settle(r->outbox, row->id, NULL)
+                              : outbox_rejected_drop(r->outbox, row->id);
+        else {
+                text_copy(words, sizeof(words), r->unread ? "is queued" : "is queued again");
+                k = r->unread ? unread_replay(r, row, words) : outbox_rejected_replay(r->outbox, row->id);
+        }
+        if (k == -ENOENT)
+                return; /* not here any more; rejected_everywhere() reports an id that is found nowhere */
+        r->found++;
+        r->requeued |= r->action == ACTION_REPLAY && k == 0;
+        tell(r, id, k == 0, k < 0 ? strerror(-k) : words);
 }
 
-static int unread_on_row(void *userdata, const OutboxRejected *row) {
-        char id[SOURCE_ID_SIZE];
+/* Called for all rows, or from the wanted row on; returns 1 to end. */
+static int on_row(void *userdata, const OutboxRejected *row) {
+        char id[ROW_ID_SIZE];
         Rejected *r = userdata;
 
-        (void) unread_id(row, id);
+        (void) row_id(r, row, id);
         if (r->id && strcmp(r->id, id) != 0)
-                return 1; /* the wanted row is gone; this is a later one */
-        if (r->action == ACTION_LIST || r->action == ACTION_SHOW) {
-                unread_print(r, row, id);
-                return r->id != NULL;
-        }
-        r->found++;
-        if (r->action == ACTION_REPLAY)
-                unread_replay(r, row, id);
+                return 1; /* the wanted row is gone, or the id is not written as in the list; this is a later row */
+        if (r->action == ACTION_REPLAY || r->action == ACTION_DROP)
+                row_act(r, row, id);
         else
-                unread_drop(r, row, id);
+                row_print(r, row, id);
         return r->id != NULL;
 }
 
-static void unread_on_dropped(void *userdata, Slice source, uint64_t n) {
+static void on_dropped(void *userdata, Slice source, uint64_t n) {
         fprintf(stderr,
                 "sensorqd: source %.*s: %" PRIu64
                 " more that could not become a reading are gone: the newest %d of a source are kept, at most %d MiB\n",
                 (int) source.size, source.data, n, OUTBOX_UNREADABLE_ROWS, OUTBOX_UNREADABLE_BYTES >> 20);
 }
 
-static void rejected_of_sources(Rejected *r) {
-        int64_t row = r->id ? unread_row_of(r->id) : 0;
-        bool payloads = r->action == ACTION_SHOW || r->action == ACTION_REPLAY;
+static bool is_of(const char *id, const char *prefix) {
+        return strncmp(id, prefix, strlen(prefix)) == 0;
+}
+
+static void rejected_in_outbox(Rejected *r, bool unread) {
+        bool payloads = r->action == ACTION_SHOW || (unread && r->action == ACTION_REPLAY);
+        int64_t row = 1; /* the first */
         int k;
 
-        if (!r->outbox || (r->id && row <= 0))
+        if (!r->outbox || (r->id && !is_of(r->id, unread ? SOURCE_PREFIX : OUTBOX_PREFIX)))
                 return;
-        k = outbox_unread_each(r->outbox, r->id ? row - 1 : 0, payloads, unread_on_row, r);
-        if (k >= 0 && r->action == ACTION_LIST)
-                k = outbox_unread_each_dropped(r->outbox, unread_on_dropped, r);
-        if (k >= 0 && r->action == ACTION_DROP && !r->id)
+        if (r->id)
+                row = strtoll(strrchr(r->id, ':') + 1, NULL, 10);
+        if (row <= 0)
+                return;
+        r->unread = unread;
+        k = (unread ? outbox_unread_each : outbox_rejected_each)(r->outbox, row - 1, payloads, on_row, r);
+        if (k >= 0 && unread && r->action == ACTION_LIST)
+                k = outbox_unread_each_dropped(r->outbox, on_dropped, r);
+        if (k >= 0 && unread && r->action == ACTION_DROP && !r->id)
                 k = outbox_unread_forget_dropped(r->outbox);
         if (k < 0)
                 tell(r, "outbox", false, strerror(-k));
@@ -321,7 +272,7 @@ static bool sink_print(void *userdata, const SinkRejected *rejected) {
 }
 
 static void sink_note_other(void *userdata, const char *subscription) {
-        char line[SOURCE_ID_SIZE * 4];
+        char line[ROW_ID_SIZE * 4];
         Rejected *r = userdata;
 
         text_copy(line, sizeof(line) - 1, subscription);
@@ -382,8 +333,7 @@ static int sink_act_on_found(Rejected *r, const SinkAdmin *admin, void *sink, ch
 }
 
 static bool is_in_outbox(const char *id) {
-        return strncmp(id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0 ||
-               strncmp(id, SOURCE_PREFIX, strlen(SOURCE_PREFIX)) == 0;
+        return is_of(id, OUTBOX_PREFIX) || is_of(id, SOURCE_PREFIX);
 }
 
 static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *section) {
@@ -576,8 +526,8 @@ static void rejected_everywhere(Rejected *r, const char *id) {
         size_t before = r->found + r->session->failed;
 
         r->id = id;
-        rejected_of_sources(r);
-        rejected_in_outbox(r);
+        rejected_in_outbox(r, true);
+        rejected_in_outbox(r, false);
         for (size_t i = 0; i < config->n_subscriptions; i++)
                 rejected_in_subscription(r, &config->subscriptions[i]);
         rejected_in_store(r);

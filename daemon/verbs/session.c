@@ -12,7 +12,6 @@
 #include "lib/log.h"
 #include "lib/text.h"
 #include "secret.h"
-#include "subscribe/sink-admin.h"
 #include "types.h"
 
 /* Without it no part can be told of. */
@@ -77,40 +76,21 @@ Session *session_close(Session *session) {
 }
 
 /* Conceals secrets: the words of a remote may repeat them. */
-static __attribute__((format(printf, 4, 0))) void print_line(
-        const Session *session, const char *word, const char *name, const char *format, va_list arguments) {
+void session_tell(Session *session, SinkGrade grade, const char *name, const char *format, ...) {
+        static const char *const words[] = {
+                [SINK_GRADE_OK] = "ok", [SINK_GRADE_WARN] = "warn", [SINK_GRADE_FAIL] = "FAIL"
+        };
         char text[1536];
+        va_list arguments;
 
+        session->failed += grade == SINK_GRADE_FAIL;
+        va_start(arguments, format);
         (void) vsnprintf(text, sizeof(text), format, arguments);
+        va_end(arguments);
         secrets_conceal(session->secrets, text);
         text[text_clean(text, strlen(text))] = '\0';
-        printf("%-4s  %s  %s\n", word, name, text);
+        printf("%-4s  %s  %s\n", words[grade], name, text);
         (void) fflush(stdout);
-}
-
-void session_ok(Session *session, const char *name, const char *format, ...) {
-        va_list arguments;
-
-        va_start(arguments, format);
-        print_line(session, "ok", name, format, arguments);
-        va_end(arguments);
-}
-
-void session_warn(Session *session, const char *name, const char *format, ...) {
-        va_list arguments;
-
-        va_start(arguments, format);
-        print_line(session, "warn", name, format, arguments);
-        va_end(arguments);
-}
-
-void session_fail(Session *session, const char *name, const char *format, ...) {
-        va_list arguments;
-
-        session->failed++;
-        va_start(arguments, format);
-        print_line(session, "FAIL", name, format, arguments);
-        va_end(arguments);
 }
 
 int session_exit_code(const Session *session) {
@@ -174,12 +154,7 @@ bool session_secrets(Session *session, const char *name, const ConfigSection *se
 static void tell_sink(void *userdata, SinkGrade grade, const char *text) {
         const SessionNamed *named = userdata;
 
-        if (grade == SINK_GRADE_FAIL)
-                session_fail(named->session, named->name, "%s", text);
-        else if (grade == SINK_GRADE_WARN)
-                session_warn(named->session, named->name, "%s", text);
-        else
-                session_ok(named->session, named->name, "%s", text);
+        session_tell(named->session, grade, named->name, "%s", text);
 }
 
 void session_sink(Session *session, const SubscriptionConfig *section, bool setup) {

@@ -5,6 +5,7 @@
 
 #include "lib/bytes.h"
 #include "remote.h"
+#include "subscribe/sink-admin.h"
 
 #define SESSION_TIMEOUT_USEC (30 * USEC_PER_SEC) /* of a request: a person waits for it */
 
@@ -32,11 +33,12 @@ int session_open_local(Config *config, Session **ret);
 Session *session_close(Session *session);
 CLEANUP_DEFINE(Session, session_close)
 
-/* Print `ok    NAME  detail`, `warn  NAME  what, and what to do`, `FAIL  NAME  what, and what to do`. Control
+/* Prints `ok    NAME  detail`, `warn  NAME  what, and what to do`, or `FAIL  NAME  what, and what to do`. Control
  * characters become spaces. */
-void session_ok(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
-void session_warn(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
-void session_fail(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
+void session_tell(Session *session, SinkGrade grade, const char *name, const char *format, ...) _printf_(4, 5);
+#define session_ok(session, ...) session_tell(session, SINK_GRADE_OK, __VA_ARGS__)
+#define session_warn(session, ...) session_tell(session, SINK_GRADE_WARN, __VA_ARGS__)
+#define session_fail(session, ...) session_tell(session, SINK_GRADE_FAIL, __VA_ARGS__)
 /* Returns secret_exit when a secret could not be read; else 69 when anything was printed as FAIL; else 0. */
 int session_exit_code(const Session *session);
 
