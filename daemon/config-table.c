@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config-table.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +10,6 @@
 #include "secrets.h"
 
 #define WORD_MAX 48
-
-static void *place_at(const void *base, size_t offset) {
-        return (char *) base + offset;
-}
 
 const ConfigRow *config_table_find(const ConfigSection *section, const char *key) {
         for (const ConfigRow *row = section->rows; row->key; row++)
@@ -36,12 +33,67 @@ bool config_table_knows(const ConfigSection *section, const ConfigTypes *types, 
         return false;
 }
 
-static const ConfigSection *variant_of(const ConfigVariants *variants, const void *base) {
-        return variants ? *(const ConfigSection **) place_at(base, variants->section) : NULL;
+/* ---- one walk for all ---- */
+
+typedef struct Walk {
+        /* Gets each value that is neither a section nor a list of sections, and the name of a type in place of a key
+         * before the values of that type; other than 0 ends the walk. */
+        int (*each)(void *userdata, const ConfigRow *row, void *place);
+        void *userdata;
+        bool release; /* frees the memory of lists, of sections that are pointers, and of a type's struct behind it */
+} Walk;
+
+/* Returns the structs of a section or list, one after the other: their number is *ret_n. */
+static char *structs_of(const ConfigRow *row, char *base, size_t *ret_n) {
+        const bool list = row->type->storage == CONFIG_LIST;
+        char *place = base + row->offset;
+
+        *ret_n = 1;
+        if (!list && !(row->flags & CONFIG_POINTER))
+                return place;
+        *ret_n = list ? *(size_t *) (base + row->count) : *(char **) place != NULL;
+        return *(char **) place;
 }
 
-static void *variant_keys(const ConfigVariants *variants, const void *base) {
-        return *(void **) place_at(base, variants->keys);
+static int walk_section(const Walk *walk, const ConfigSection *section, char *base);
+
+static int walk_row(const Walk *walk, const ConfigRow *row, char *base) {
+        char *place = base + row->offset, *structs;
+        size_t n;
+        int r = 0;
+
+        if (!row->section)
+                return walk->each(walk->userdata, row, place);
+        structs = structs_of(row, base, &n);
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = walk_section(walk, row->section, structs + i * row->section->size);
+        if (walk->release && structs != place)
+                free(structs);
+        return r;
+}
+
+static int walk_section(const Walk *walk, const ConfigSection *section, char *base) {
+        const ConfigVariants *variants = section->variants;
+        const ConfigSection *variant = variants ? *(const ConfigSection **) (base + variants->section) : NULL;
+        char *keys = variant ? *(char **) (base + variants->keys) : NULL;
+        int r = 0;
+
+        for (const ConfigRow *row = section->rows; r == 0 && row->key; row++)
+                r = walk_row(walk, row, base);
+        if (r == 0 && variant)
+                r = walk->each(walk->userdata, &(ConfigRow){ variant->name, &config_type_variant }, base);
+        if (r == 0 && variant)
+                r = walk_section(walk, variant, keys);
+        if (walk->release)
+                free(keys);
+        return r;
+}
+
+/* Returns the secrets of a value: several, one, or none if it is something else. */
+static ConfigSecrets secrets_of(const ConfigRow *row, void *place) {
+        if (row->type->storage == CONFIG_SECRETS)
+                return *(ConfigSecrets *) place;
+        return (ConfigSecrets){ place, row->type->storage == CONFIG_SECRET };
 }
 
 /* ---- release ---- */
@@ -52,17 +104,6 @@ static void texts_done(char **texts) {
         free(texts);
 }
 
-static void secret_done(ConfigSecret *secret) {
-        secret_free(secret->file);
-        secret_free(secret->text);
-}
-
-static void secrets_done(ConfigSecrets *secrets) {
-        for (size_t i = 0; i < secrets->n; i++)
-                secret_done(&secrets->items[i]);
-        free(secrets->items);
-}
-
 static void map_done(ConfigMap *map) {
         for (size_t i = 0; i < map->n; i++) {
                 free(map->items[i].name);
@@ -71,220 +112,110 @@ static void map_done(ConfigMap *map) {
         free(map->items);
 }
 
-/* Returns the struct of a section: at its place, or at the pointer there, which may be NULL. */
-static void *section_at(const ConfigRow *row, const void *base) {
-        void *place = place_at(base, row->offset);
+static int value_done(void *userdata, const ConfigRow *row, void *place) {
+        const ConfigSecrets secrets = secrets_of(row, place);
 
-        return row->flags & CONFIG_POINTER ? *(void **) place : place;
-}
-
-static void list_done(const ConfigRow *row, void *base) {
-        char *items = *(char **) place_at(base, row->offset);
-        size_t n = *(size_t *) place_at(base, row->count);
-
-        for (size_t i = 0; i < n; i++)
-                config_table_done(row->section, items + i * row->section->size);
-        free(items);
-}
-
-static void row_done(const ConfigRow *row, void *base) {
-        void *place = place_at(base, row->offset);
-
-        switch (row->type->storage) {
-        case CONFIG_TEXT:
-                secret_free(*(char **) place);
-                break;
-        case CONFIG_TEXTS:
-                texts_done(*(char ***) place);
-                break;
-        case CONFIG_SECRET:
-                secret_done(place);
-                break;
-        case CONFIG_SECRETS:
-                secrets_done(place);
-                break;
-        case CONFIG_MAP:
-                map_done(place);
-                break;
-        case CONFIG_SECTION:
-                if (section_at(row, base))
-                        config_table_done(row->section, section_at(row, base));
-                if (row->flags & CONFIG_POINTER)
-                        free(section_at(row, base));
-                break;
-        case CONFIG_LIST:
-                list_done(row, base);
-                break;
-        default:
-                break;
+        for (size_t i = 0; i < secrets.n; i++) {
+                secret_free(secrets.items[i].file);
+                secret_free(secrets.items[i].text);
         }
+        if (row->type->storage == CONFIG_SECRETS)
+                free(secrets.items);
+        else if (row->type->storage == CONFIG_TEXT)
+                secret_free(*(char **) place);
+        else if (row->type->storage == CONFIG_TEXTS)
+                texts_done(*(char ***) place);
+        else if (row->type->storage == CONFIG_MAP)
+                map_done(place);
+        return 0;
 }
 
 void config_table_done(const ConfigSection *section, void *base) {
-        const ConfigSection *variant = variant_of(section->variants, base);
-
-        for (const ConfigRow *row = section->rows; row->key; row++)
-                row_done(row, base);
-        if (!variant)
-                return;
-        config_table_done(variant, variant_keys(section->variants, base));
-        free(variant_keys(section->variants, base));
+        (void) walk_section(&(Walk){ value_done, NULL, .release = true }, section, base);
 }
 
-/* ---- comparison ---- */
+/* ---- comparison: two structs are equal if the same text stands for both ---- */
 
-static bool texts_equal(char *const *a, char *const *b) {
-        for (; a && b && *a && *b; a++, b++)
-                if (strcmp(*a, *b) != 0)
-                        return false;
-
-        return (!a || !*a) && (!b || !*b);
+/* Texts of a configuration have no line breaks. */
+static int append_text(Bytes *out, const char *text) {
+        return bytes_append_format(out, "%c%s\n", text ? '+' : '-', text ?: "");
 }
 
-static bool secrets_equal(const ConfigSecrets *a, const ConfigSecrets *b) {
-        for (size_t i = 0; i < a->n && i < b->n; i++)
-                if (!text_equal(a->items[i].file, b->items[i].file))
-                        return false;
-
-        return a->n == b->n;
+static int append_texts(Bytes *out, char *const *texts) {
+        for (; texts && *texts; texts++)
+                append_text(out, *texts);
+        return append_text(out, NULL);
 }
 
-static bool map_equal(const ConfigMap *a, const ConfigMap *b) {
-        for (size_t i = 0; i < a->n && i < b->n; i++)
-                if (strcmp(a->items[i].name, b->items[i].name) != 0 ||
-                        !texts_equal(a->items[i].values, b->items[i].values))
-                        return false;
-
-        return a->n == b->n;
+static int append_map(Bytes *out, const ConfigMap *map) {
+        for (size_t i = 0; i < map->n; i++) {
+                append_text(out, map->items[i].name);
+                append_texts(out, map->items[i].values);
+        }
+        return bytes_result(out);
 }
 
-static bool decimal_equal(double a, double b) {
-        return memcmp(&a, &b, sizeof(a)) == 0; /* also equal for NaN */
+static int append_secrets(Bytes *out, ConfigSecrets secrets) {
+        for (size_t i = 0; i < secrets.n; i++)
+                append_text(out, secrets.items[i].file);
+        return bytes_result(out);
 }
 
-static bool section_equal(const ConfigRow *row, const void *a, const void *b) {
-        const void *left = section_at(row, a), *right = section_at(row, b);
+static int append_value(void *userdata, const ConfigRow *row, void *place) {
+        Bytes *out = userdata;
 
-        return left && right ? config_table_equal(row->section, left, right) : left == right;
-}
-
-static bool list_equal(const ConfigRow *row, const void *a, const void *b) {
-        const char *left = *(char **) place_at(a, row->offset), *right = *(char **) place_at(b, row->offset);
-        size_t n = *(size_t *) place_at(a, row->count), size = row->section->size;
-
-        if (n != *(size_t *) place_at(b, row->count))
-                return false;
-        for (size_t i = 0; i < n; i++)
-                if (!config_table_equal(row->section, left + i * size, right + i * size))
-                        return false;
-
-        return true;
-}
-
-static bool row_equal(const ConfigRow *row, const void *a, const void *b) {
-        const void *left = place_at(a, row->offset), *right = place_at(b, row->offset);
-
+        bytes_append_format(out, "%s ", row->key);
         switch (row->type->storage) {
         case CONFIG_TEXT:
-                return text_equal(*(char *const *) left, *(char *const *) right);
+                return append_text(out, *(char **) place);
         case CONFIG_TEXTS:
-                return texts_equal(*(char **const *) left, *(char **const *) right);
-        case CONFIG_SECRET:
-                return text_equal(((const ConfigSecret *) left)->file, ((const ConfigSecret *) right)->file);
-        case CONFIG_SECRETS:
-                return secrets_equal(left, right);
+                return append_texts(out, *(char ***) place);
         case CONFIG_MAP:
-                return map_equal(left, right);
+                return append_map(out, place);
         case CONFIG_BOOL:
-                return *(const bool *) left == *(const bool *) right;
+                return bytes_append_format(out, "%d\n", *(bool *) place);
         case CONFIG_DECIMAL:
-                return decimal_equal(*(const double *) left, *(const double *) right);
+                return bytes_append_format(out, "%a\n", *(double *) place);
         case CONFIG_NUMBER:
-                return *(const uint64_t *) left == *(const uint64_t *) right;
+                return bytes_append_format(out, "%" PRIu64 "\n", *(uint64_t *) place);
         case CONFIG_UNSIGNED:
         case CONFIG_INT:
-                return *(const int *) left == *(const int *) right;
-        case CONFIG_SECTION:
-                return section_equal(row, a, b);
-        case CONFIG_LIST:
-                return list_equal(row, a, b);
+                return bytes_append_format(out, "%d\n", *(int *) place);
         default:
-                return true;
+                return append_secrets(out, secrets_of(row, place));
         }
 }
 
 bool config_table_equal(const ConfigSection *section, const void *a, const void *b) {
-        const ConfigSection *variant = variant_of(section->variants, a);
+        _cleanup_(bytes_wipe) Bytes left = {}, right = {};
 
-        for (const ConfigRow *row = section->rows; row->key; row++)
-                if (!row_equal(row, a, b))
-                        return false;
-        if (!section->variants)
-                return true;
-        if (variant != variant_of(section->variants, b))
-                return false;
-        return !variant ||
-               config_table_equal(variant, variant_keys(section->variants, a), variant_keys(section->variants, b));
-}
-
-/* ---- secrets ---- */
-
-static int row_each_secret(const ConfigRow *row, void *base, ConfigEachSecret each, void *userdata) {
-        void *place = place_at(base, row->offset);
-        int r = 0;
-
-        switch (row->type->storage) {
-        case CONFIG_SECRET:
-                return ((ConfigSecret *) place)->file ? each(userdata, row, place) : 0;
-        case CONFIG_SECRETS:
-                for (size_t i = 0; r == 0 && i < ((ConfigSecrets *) place)->n; i++)
-                        r = each(userdata, row, &((ConfigSecrets *) place)->items[i]);
-                return r;
-        case CONFIG_SECTION:
-                place = section_at(row, base);
-                return place ? config_table_each_secret(row->section, place, each, userdata) : 0;
-        case CONFIG_LIST:
-                for (size_t i = 0; r == 0 && i < *(size_t *) place_at(base, row->count); i++)
-                        r = config_table_each_secret(
-                                row->section, *(char **) place + i * row->section->size, each, userdata);
-                return r;
-        default:
-                return 0;
-        }
-}
-
-int config_table_each_secret(const ConfigSection *section, void *base, ConfigEachSecret each, void *userdata) {
-        const ConfigSection *variant = variant_of(section->variants, base);
-        int r = 0;
-
-        for (const ConfigRow *row = section->rows; r == 0 && row->key; row++)
-                r = row_each_secret(row, base, each, userdata);
-        if (r != 0 || !variant)
-                return r;
-        return config_table_each_secret(variant, variant_keys(section->variants, base), each, userdata);
+        return walk_section(&(Walk){ append_value, &left }, section, (char *) a) == 0 &&
+               walk_section(&(Walk){ append_value, &right }, section, (char *) b) == 0 &&
+               slice_same((Slice){ left.data, left.size }, (Slice){ right.data, right.size });
 }
 
 /* ---- files ---- */
 
-static void row_each_file(const ConfigRow *row, const void *base, ConfigEachFile each, void *userdata) {
-        const void *place = place_at(base, row->offset);
-        const char *path = row->type == &config_type_path ? *(char *const *) place : NULL;
+typedef struct Files {
+        ConfigEachFile each;
+        void *userdata;
+} Files;
 
-        if (path)
-                each(userdata, path);
-        if (row->type->storage == CONFIG_SECTION && section_at(row, base))
-                config_table_each_file(row->section, section_at(row, base), each, userdata);
-        for (size_t i = 0; row->type->storage == CONFIG_LIST && i < *(size_t *) place_at(base, row->count); i++)
-                config_table_each_file(row->section, *(char *const *) place + i * row->section->size, each, userdata);
+static int value_file(void *userdata, const ConfigRow *row, void *place) {
+        const ConfigSecrets secrets = secrets_of(row, place);
+        const Files *files = userdata;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < secrets.n; i++)
+                if (secrets.items[i].file)
+                        r = files->each(files->userdata, row, secrets.items[i].file, &secrets.items[i]);
+        if ((row->type == &config_type_path || row->type == &config_type_secret_name) && *(char **) place)
+                r = files->each(files->userdata, row, *(char **) place, NULL);
+        return r;
 }
 
-void config_table_each_file(const ConfigSection *section, const void *base, ConfigEachFile each, void *userdata) {
-        const ConfigSection *variant = variant_of(section->variants, base);
-
-        for (const ConfigRow *row = section->rows; row->key; row++)
-                row_each_file(row, base, each, userdata);
-        if (variant)
-                config_table_each_file(variant, variant_keys(section->variants, base), each, userdata);
+int config_table_each_file(const ConfigSection *section, const void *base, ConfigEachFile each, void *userdata) {
+        return walk_section(&(Walk){ value_file, &(Files){ each, userdata } }, section, (char *) base);
 }
 
 /* ---- words ---- */

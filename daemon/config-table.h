@@ -16,13 +16,10 @@ void config_table_done(const ConfigSection *section, void *base);
 /* True if two structs have the same content. Secrets are compared by the names of their files. */
 bool config_table_equal(const ConfigSection *section, const void *a, const void *b);
 
-/* Calls *each* for every secret that the struct names, until one call returns other than 0; returns that, or 0. */
-typedef int (*ConfigEachSecret)(void *userdata, const ConfigRow *row, ConfigSecret *secret);
-int config_table_each_secret(const ConfigSection *section, void *base, ConfigEachSecret each, void *userdata);
-
-/* Calls *each* with the full name of every file that the struct names; secret files are left out. */
-typedef void (*ConfigEachFile)(void *userdata, const char *path);
-void config_table_each_file(const ConfigSection *section, const void *base, ConfigEachFile each, void *userdata);
+/* Calls *each* for every file that the struct names, in the order of the rows, until one call returns other than 0;
+ * returns that, or 0. *secret* is where a secret's text is kept; NULL: the file is not read as a secret here. */
+typedef int (*ConfigEachFile)(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret);
+int config_table_each_file(const ConfigSection *section, const void *base, ConfigEachFile each, void *userdata);
 
 /* Returns the word of *words*, which end with NULL, that *text* was probably meant to be, or NULL. */
 const char *config_table_nearest(const char *text, const char *const *words);

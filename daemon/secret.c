@@ -216,28 +216,28 @@ typedef struct ReadAll {
         SecretProblem *problem;
 } ReadAll;
 
-static int read_one(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
+static int read_one(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret) {
         const ReadAll *all = userdata;
         _cleanup_free_ char *path = NULL, *origin = NULL;
         char words[SECRET_WORDS_MAX];
         ConfigProblem inside;
         int r;
 
-        if (secret->text)
+        if (!secret || secret->text)
                 return 0;
-        r = secret_read(all->config, all->secrets, secret->file, &secret->text);
+        r = secret_read(all->config, all->secrets, file, &secret->text);
         if (r < 0)
-                (void) secret_explain(all->config, secret->file, r, words);
+                (void) secret_explain(all->config, file, r, words);
         else if (row->type->inside && row->type->inside(secret->text, &inside) < 0) {
                 secret->text = secret_free(secret->text);
                 (void) snprintf(words, sizeof(words), "%s", inside.text);
                 r = -EBADMSG;
         }
-        if (r < 0 && secret_find(all->config, secret->file, &path) == 0)
-                origin = secret_origin(all->config, secret->file, path);
+        if (r < 0 && secret_find(all->config, file, &path) == 0)
+                origin = secret_origin(all->config, file, path);
         if (r < 0)
-                (void) snprintf(all->problem->text, sizeof(all->problem->text), "secret file %.200s %s",
-                        origin ?: secret->file, words);
+                (void) snprintf(
+                        all->problem->text, sizeof(all->problem->text), "secret file %.200s %s", origin ?: file, words);
         return r;
 }
 
@@ -245,5 +245,5 @@ int secret_read_all(
         const Config *config, Secrets *secrets, const ConfigSection *section, void *keys, SecretProblem *ret_problem) {
         ReadAll all = { config, secrets, ret_problem };
 
-        return config_table_each_secret(section, keys, read_one, &all);
+        return config_table_each_file(section, keys, read_one, &all);
 }

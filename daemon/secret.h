@@ -51,16 +51,3 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
 /* Reads a whole credentials file without its byte order mark, NUL-terminated; free it with secret_free(). Errors of
  * secret_read(); -EBADMSG only when it is not a regular file. */
 int secret_read_file(const char *path, char **ret, size_t *ret_size);
-
-typedef struct SecretFinding {
-        const char *path;
-        bool fatal; /* the unit does not start because of this */
-        const char *words;
-} SecretFinding;
-
-/* Checks the directory of credentials beside the configuration, which systemd passes to the unit as a whole, and every
- * secret file that the configuration names. It finds names and sizes that systemd refuses (the unit then ends with
- * 243/CREDENTIALS and does not name the file), files that others may read, and secrets (if they were read) that look
- * like pasted quotes. Calls *each* with borrowed strings for each finding. 0 or -ENOMEM; a directory that may not be
- * read is skipped. */
-int secret_audit(const Config *config, void (*each)(void *userdata, const SecretFinding *finding), void *userdata);

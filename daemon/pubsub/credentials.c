@@ -12,7 +12,6 @@
 #include "lib/text.h"
 
 #define METADATA_HOST "metadata.google.internal"
-#define DEFAULT_NAME "pubsub-credential.json" /* what the scripts that sensorqd replaces used */
 #define GCLOUD_NAME "application_default_credentials.json"
 #define UNIVERSE "googleapis.com"
 
@@ -352,12 +351,13 @@ static int try_default_name(const Config *config, Credentials **ret, Credentials
         _cleanup_free_ char *path = NULL;
         int r;
 
-        r = secret_find(config, DEFAULT_NAME, &path);
+        r = secret_find(config, CREDENTIALS_FILE_DEFAULT, &path);
         if (r == -ENOENT)
                 return NOTHING_THERE;
         if (r < 0)
-                return fail(error, r, DEFAULT_NAME " %s", secret_explain(config, DEFAULT_NAME, r, words));
-        return load_secret(config, DEFAULT_NAME, path, ret, error);
+                return fail(error, r, CREDENTIALS_FILE_DEFAULT " %s",
+                        secret_explain(config, CREDENTIALS_FILE_DEFAULT, r, words));
+        return load_secret(config, CREDENTIALS_FILE_DEFAULT, path, ret, error);
 }
 
 static int try_gcloud(Credentials **ret, CredentialsError *error) {
@@ -458,8 +458,8 @@ int credentials_load(const Config *config, Secrets *secrets, Credentials **ret, 
                 r = try_metadata(&c, ret_error);
         if (r == NOTHING_THERE)
                 r = fail(ret_error, -ENOENT,
-                        "no Google credentials: put the service account's key file into %s/credentials/" DEFAULT_NAME
-                        ", or name it in `pubsub.credentials_file`",
+                        "no Google credentials: put the service account's key file into "
+                        "%s/credentials/" CREDENTIALS_FILE_DEFAULT ", or name it in `pubsub.credentials_file`",
                         config->directory);
         if (r < 0)
                 return r;

@@ -13,6 +13,8 @@
 #include "lib/jws.h"
 #include "secret.h"
 
+/* the key without pubsub.credentials_file: the name that the scripts used which sensorqd replaces */
+#define CREDENTIALS_FILE_DEFAULT "pubsub-credential.json"
 #define CREDENTIALS_TOKEN_ENDPOINT "https://oauth2.googleapis.com/token"
 #define CREDENTIALS_STS_ENDPOINT "https://sts.googleapis.com/v1/token"
 #define CREDENTIALS_SCOPE "https://www.googleapis.com/auth/pubsub"

@@ -9,7 +9,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "config-table.h"
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/text.h"
@@ -22,7 +21,6 @@
 #include "web-listen.h"
 
 #define ENDPOINT_GLOBAL "https://pubsub.googleapis.com"
-#define KEY_DEFAULT "pubsub-credential.json"     /* the file that is used without pubsub.credentials_file */
 #define CLOCK_TOLERANCE_USEC (60 * USEC_PER_SEC) /* Google's token endpoint accepts little more */
 
 /* ---- clock and way to Pub/Sub ---- */
@@ -125,12 +123,12 @@ bool check_key(Session *session) {
 
         if (*origin != '/' || secret_is_handed_over(config, origin) || !unit_of(config->path, unit))
                 return true;
-        if (secret_find(config, config->pubsub.credentials_file ?: KEY_DEFAULT, &path) == 0 &&
+        if (secret_find(config, config->pubsub.credentials_file ?: CREDENTIALS_FILE_DEFAULT, &path) == 0 &&
                 strcmp(path, origin) == 0)
                 return true;
         session_warn(session, origin,
                 "is found by the environment of who runs this, which the service does not have: put it into "
-                "%s/credentials/" KEY_DEFAULT,
+                "%s/credentials/" CREDENTIALS_FILE_DEFAULT,
                 config->directory);
         return false;
 }
@@ -369,86 +367,6 @@ static void check_state_dir(Session *session, const Config *config) {
                 session_ok(session, directory, "state_dir: %" PRIu64 " MiB free", free_bytes >> 20);
 }
 
-/* ---- secret files ---- */
-
-static void tell_finding(void *userdata, const SecretFinding *finding) {
-        if (finding->fatal)
-                session_fail(userdata, finding->path, "%s", finding->words);
-        else
-                session_warn(userdata, finding->path, "%s", finding->words);
-}
-
-/* ---- files that the service reads itself ---- */
-
-typedef struct Readable {
-        Session *session;
-        ServiceUser user;
-} Readable;
-
-static void check_file(void *userdata, const char *path) {
-        const Readable *r = userdata;
-
-        if (!unit_may(&r->user, path, R_OK))
-                session_warn(r->session, path,
-                        "the service runs as %s, who may not read it: give it to that user or a group of theirs, and "
-                        "let them search the directories above",
-                        r->user.name);
-}
-
-static void check_name(const Readable *r, const char *name) {
-        const Config *config = r->session->config;
-        _cleanup_free_ char *path = NULL;
-
-        if (secret_find(config, name, &path) < 0 || secret_is_handed_over(config, path))
-                return;
-        if (!unit_may(&r->user, path, R_OK))
-                session_warn(r->session, path,
-                        "the service runs as %s, who may not read it: put it into %s/credentials, and name it without "
-                        "a path",
-                        r->user.name, config->directory);
-}
-
-static int check_secret(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
-        check_name(userdata, secret->file);
-        return 0;
-}
-
-/* Warns of files that the service may not write, for example after root restored them. systemd gives files to the user
- * only when the directory itself does not belong to that user. */
-static void check_state(const Readable *r, const char *state_dir) {
-        static const char *const names[] = { "lock", "outbox.sqlite", "outbox.sqlite-wal", "alerts.sqlite",
-                "rejected.sqlite", "page.sqlite", NULL };
-
-        for (size_t i = 0; names[i] && unit_may(&r->user, state_dir, W_OK | X_OK); i++) {
-                _cleanup_free_ char *path = NULL;
-
-                if (text_format(&path, "%s/%s", state_dir, names[i]) < 0)
-                        return;
-                if (unit_may(&r->user, path, R_OK | W_OK))
-                        continue;
-                return session_warn(r->session, path,
-                        "the service runs as %s, who may not write to it: give it to that user (chown)", r->user.name);
-        }
-}
-
-/* Warns of what the unit's user may not read or write, although this process (root) may. */
-static void check_readable(Session *session) {
-        Readable r = { .session = session };
-        Config *config = session->config;
-        char unit[128];
-
-        if (!unit_of(config->path, unit))
-                return;
-        unit_user(config->path, &r.user);
-        check_file(&r, config->path);
-        check_state(&r, config->state_dir);
-        if (check_key(session))
-                check_name(&r, config->pubsub.credentials_file ?: KEY_DEFAULT);
-        config_table_each_file(&config_section, config, check_file, &r);
-        (void) config_table_each_secret(&config_section, config, check_secret, &r);
-        service_user_done(&r.user);
-}
-
 /* ---- the whole ---- */
 
 static void check_pubsub(Session *session) {
@@ -530,8 +448,7 @@ int verb_check(Config *config, bool offline, bool run_programs) {
                 session_sink(session, &config->subscriptions[i], false);
         if (config->page)
                 check_page(session);
-        check_readable(session);
-        if (secret_audit(config, tell_finding, session) < 0)
+        if (check_files(session) < 0)
                 return EX_OSERR;
         return session_exit_code(session);
 }

@@ -24,3 +24,9 @@ Grant check_grant(Session *session, const char *resource, const char *permission
 
 /* Polls a source once, shows one reading and discards all. Programs of exec sources run only with *run_programs*. */
 void check_source(Session *session, const SourceConfig *section, bool run_programs);
+
+/* Checks the directory of credentials beside the configuration, and every file that the configuration names. It finds
+ * names and sizes that systemd refuses (the unit then ends with 243/CREDENTIALS and does not name the file), secrets
+ * that others may read or (if they were read) that look like pasted quotes, and what the unit's user may not read or
+ * write. 0 or -ENOMEM; a directory that may not be read is skipped. */
+int check_files(Session *session);

@@ -412,9 +412,9 @@ static int fail_secret(const Filling *filling, const char *file, const char *wor
 }
 
 /* Sets the secret's text, as if it had been read from its file. */
-static int fill_in(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
+static int fill_in(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret) {
         const Filling *filling = userdata;
-        const InitSecret *kept = secret->file ? find_kept(filling->draft, secret->file) : NULL;
+        const InitSecret *kept = secret ? find_kept(filling->draft, file) : NULL;
         char words[SECRET_WORDS_MAX];
         ConfigProblem inside;
         int r;
@@ -423,11 +423,11 @@ static int fill_in(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
                 return 0;
         r = secret_text(kept->text, strlen(kept->text), &secret->text);
         if (r == -ENODATA || r == -EBADMSG)
-                return fail_secret(filling, secret->file, secret_explain(NULL, secret->file, r, words));
+                return fail_secret(filling, file, secret_explain(NULL, file, r, words));
         if (r < 0 || !row->type->inside || row->type->inside(secret->text, &inside) == 0)
                 return r;
         secret->text = secret_free(secret->text);
-        return fail_secret(filling, secret->file, inside.text);
+        return fail_secret(filling, file, inside.text);
 }
 
 int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors) {
@@ -441,7 +441,7 @@ int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors)
         r = config_parse(&(ConfigInput){ draft->path, &types_of_config }, text.data, text.size, &config, errors);
         if (r < 0)
                 return r;
-        r = config_table_each_secret(&config_section, config, fill_in, &(Filling){ (InitDraft *) draft, errors });
+        r = config_table_each_file(&config_section, config, fill_in, &(Filling){ (InitDraft *) draft, errors });
         if (r < 0)
                 return r;
 

@@ -48,7 +48,6 @@ extern const char init_example[];
 
 #define INIT_PARTS_MAX 160   /* more than options can name or a person would enter */
 #define INIT_SECRETS_MAX 512 /* each part may have two; changed answers need room as well */
-#define INIT_KEY_FILE "pubsub-credential.json"
 
 /* An entry of publish.sources or of subscribe. */
 typedef struct InitPart {

@@ -57,7 +57,7 @@ static int take_key(Init *init, const char *path) {
         init_draft_drop_key(draft);
         r = another ? init_draft_set(&draft->project, NULL) : 0; /* the project came from the earlier key */
         if (r >= 0)
-                r = init_draft_keep_secret(draft, INIT_KEY_FILE, text, &name);
+                r = init_draft_keep_secret(draft, CREDENTIALS_FILE_DEFAULT, text, &name);
         if (r >= 0)
                 r = init_draft_set(&draft->key_file, name);
         if (r >= 0)
@@ -72,11 +72,11 @@ static int likely_key(const Init *init, char **ret) {
 
         if (variable && *variable)
                 path = strdup(variable);
-        else if (text_format(&path, "%s/credentials/" INIT_KEY_FILE, init->draft->directory) < 0)
+        else if (text_format(&path, "%s/credentials/" CREDENTIALS_FILE_DEFAULT, init->draft->directory) < 0)
                 return -ENOMEM;
         if (path && access(path, F_OK) < 0 && (!variable || !*variable)) {
                 free(path);
-                path = strdup(access(INIT_KEY_FILE, F_OK) == 0 ? INIT_KEY_FILE : "-");
+                path = strdup(access(CREDENTIALS_FILE_DEFAULT, F_OK) == 0 ? CREDENTIALS_FILE_DEFAULT : "-");
         }
         if (!path)
                 return -ENOMEM;

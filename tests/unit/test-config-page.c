@@ -54,17 +54,18 @@ static void test_everything(void **state) {
         config_unref(config);
 }
 
-static void on_file(void *userdata, const char *path) {
-        strcat(strcat(userdata, path), " ");
+static int on_file(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret) {
+        strcat(strcat(userdata, file), secret ? "* " : " ");
+        return 0;
 }
 
-/* Every file that is named and is no secret. */
+/* Every file that is named, and which of them are secrets. */
 static void test_files(void **state) {
         Config *config = parse_page("{password_file: pw, tls: {certificate_file: c.pem, key_file: /k.pem}}");
         char found[200] = "";
 
-        config_table_each_file(&config_section, config, on_file, found);
-        assert_string_equal(found, "./c.pem /k.pem ");
+        assert_int_equal(config_table_each_file(&config_section, config, on_file, found), 0);
+        assert_string_equal(found, "pw* ./c.pem /k.pem ");
         config_unref(config);
 }
 

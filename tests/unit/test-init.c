@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "config-table.h"
+#include "pubsub/credentials.h"
 #include "secret.h"
 #include "verbs/init-draft.h"
 #include "verbs/init.h"
@@ -218,8 +219,9 @@ static void test_names_of_secrets(void **state) {
         assert_string_equal(place->draft->secrets[2].text, "three");
 }
 
-static int note_text(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
-        (void) snprintf(userdata, 64, "%s", secret->text ? secret->text : "");
+static int note_text(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret) {
+        if (secret)
+                (void) snprintf(userdata, 64, "%s", secret->text ? secret->text : "");
         return 0;
 }
 
@@ -252,7 +254,7 @@ static void test_secrets_as_they_are_read(void **state) {
                 if (rows[i].error)
                         assert_non_null(strstr(errors.texts[0], rows[i].error));
                 else
-                        (void) config_table_each_secret(
+                        (void) config_table_each_file(
                                 config->sources[0].section, config->sources[0].keys, note_text, text);
                 assert_string_equal(text, rows[i].read ? rows[i].read : "");
         }
@@ -291,7 +293,7 @@ static void test_another_key(void **state) {
         const char *file;
 
         fill(place);
-        assert_int_equal(init_draft_keep_secret(place->draft, INIT_KEY_FILE, "{}", &file), 0);
+        assert_int_equal(init_draft_keep_secret(place->draft, CREDENTIALS_FILE_DEFAULT, "{}", &file), 0);
         assert_int_equal(init_draft_set(&place->draft->key_file, file), 0);
         assert_int_equal(init_draft_keep_secret(place->draft, "b", "two", &file), 0);
         init_draft_drop_key(place->draft);
@@ -301,8 +303,8 @@ static void test_another_key(void **state) {
         assert_int_equal(init_draft_text(place->draft, false, &text), 0);
         assert_null(strstr(text.data, "credentials_file"));
         init_draft_drop_key(place->draft); /* none */
-        assert_int_equal(
-                init_draft_keep_secret(place->draft, INIT_KEY_FILE, "{ }", &file), 0); /* there is room again */
+        assert_int_equal(init_draft_keep_secret(place->draft, CREDENTIALS_FILE_DEFAULT, "{ }", &file),
+                0); /* there is room again */
         assert_int_equal(place->draft->n_secrets, 2);
 }
 
@@ -344,7 +346,7 @@ static void test_secrets_that_nothing_names(void **state) {
         const char *file;
         InitPart *part;
 
-        assert_int_equal(init_draft_keep_secret(place->draft, INIT_KEY_FILE, "{}", &file), 0);
+        assert_int_equal(init_draft_keep_secret(place->draft, CREDENTIALS_FILE_DEFAULT, "{}", &file), 0);
         assert_int_equal(init_draft_set(&place->draft->key_file, file), 0);
         assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "switchbot"), &part), 0);
         assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", "one", &file), 0);
@@ -360,7 +362,7 @@ static void test_secrets_that_nothing_names(void **state) {
         init_draft_end_last(place->draft, false);
         init_draft_end_last(place->draft, false);
         assert_int_equal(place->draft->n_secrets, 1);
-        assert_string_equal(place->draft->secrets[0].file, INIT_KEY_FILE);
+        assert_string_equal(place->draft->secrets[0].file, CREDENTIALS_FILE_DEFAULT);
 }
 
 /* A house of many: no entry takes the place of another one's secret. */

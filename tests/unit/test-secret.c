@@ -14,7 +14,9 @@
 
 #include <cmocka.h>
 
+#include "said.h"
 #include "secret.h"
+#include "verbs/check.h"
 #include "web-place.h"
 
 /* A disk that does not say whether a file of that name is there. */
@@ -480,34 +482,29 @@ static void test_token(void **state) {
         }
 }
 
-typedef struct Findings {
-        char text[4096];
-        unsigned fatal;
-} Findings;
+static int run_check_files(Config *config, int argc, char **argv) {
+        Session session = { .config = config };
 
-static void find(void *userdata, const SecretFinding *finding) {
-        Findings *findings = userdata;
-        const char *slash = strrchr(finding->path, '/');
-
-        findings->fatal += finding->fatal;
-        (void) snprintf(findings->text + strlen(findings->text), sizeof(findings->text) - strlen(findings->text),
-                "%s: %s\n", slash ? slash + 1 : finding->path, finding->words);
+        assert_int_equal(check_files(&session), 0);
+        return (int) session.failed;
 }
 
 /* What would end in 243/CREDENTIALS without a name, and what others may read, is told by its name. */
 static void test_audit(void **state) {
         Fixture *f = *state;
-        Findings findings = {};
-        char path[160], *large;
+        char path[160], *large, name[] = "c.yaml";
+        Said said;
         static char outside[] = "key.json";
 
+        f->config.path = name;
+        f->config.state_dir = f->root;
         assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
         put(f->config_credentials, "good.token", "x", 1);
         put(f->config_credentials, ".hidden\xc3\xa4", "x", 1);
         (void) snprintf(path, sizeof(path), "%s/good.token", f->config_credentials);
         assert_int_equal(chmod(path, 0600), 0);
-        assert_int_equal(secret_audit(&f->config, find, &findings), 0);
-        assert_string_equal(findings.text, "");
+        said_run(&f->config, run_check_files, 0, NULL, &said);
+        assert_string_equal(said.out, "");
 
         put(f->config_credentials, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3", "x", 1);
         put(f->config_credentials, "a b", "x", 1);
@@ -519,16 +516,16 @@ static void test_audit(void **state) {
         assert_int_equal(chmod(path, 0644), 0);
         assert_int_equal(chmod(f->config_directory, 0755), 0);
         f->config.pubsub.credentials_file = outside;
-        assert_int_equal(secret_audit(&f->config, find, &findings), 0);
-        assert_int_equal(findings.fatal, 4);
-        assert_non_null(strstr(
-                findings.text, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3: systemd does not take this name"));
-        assert_non_null(strstr(findings.text, "a b: systemd does not take this name"));
-        assert_non_null(strstr(findings.text, "backup.tar: is larger than 1 MiB"));
-        assert_non_null(strstr(findings.text, "credentials: its files are larger than 1 MiB together"));
-        assert_non_null(strstr(findings.text, "key.json: others may read this secret (mode 0644)"));
-        assert_null(strstr(findings.text, "good.token"));
-        assert_null(strstr(findings.text, "hidden"));
+        said_run(&f->config, run_check_files, 0, NULL, &said);
+        assert_int_equal(said.code, 4);
+        assert_non_null(
+                strstr(said.out, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3  systemd does not take this name"));
+        assert_non_null(strstr(said.out, "a b  systemd does not take this name"));
+        assert_non_null(strstr(said.out, "backup.tar  is larger than 1 MiB"));
+        assert_non_null(strstr(said.out, "credentials  its files are larger than 1 MiB together"));
+        assert_non_null(strstr(said.out, "key.json  others may read this secret (mode 0644)"));
+        assert_null(strstr(said.out, "good.token"));
+        assert_null(strstr(said.out, "hidden"));
 }
 
 int main(void) {

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of `check` that looks at files: what systemd does not pass to the unit, secrets that others may read, and
+ * what the unit's user may not read or write, although this process (root) may. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config-table.h"
+#include "lib/text.h"
+#include "secret.h"
+#include "verbs/check.h"
+#include "verbs/unit.h"
+
+#define PREFIX "sensorqd_" /* systemd puts this before each name */
+#define NAME_MAX_SIZE 255
+/* systemd.exec(5), "Credentials": the limit for all credentials of a unit together */
+#define TOTAL_MAX (1024 * 1024)
+#define UNIT_ENDS "which systemd does not take, and the service ends with 243/CREDENTIALS: only secrets belong there"
+
+typedef struct Files {
+        Session *session;
+        bool service; /* a unit runs this configuration, as *user* */
+        ServiceUser user;
+} Files;
+
+/* True if users other than the owner can read it: the modes of the file and of its directory allow that. */
+static bool others_may_read(const char *path, const struct stat *file) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path) + 1) : NULL;
+        struct stat around;
+
+        if (!directory || stat(directory, &around) < 0)
+                return false;
+        return (file->st_mode & S_IROTH && around.st_mode & S_IXOTH) ||
+               (file->st_mode & S_IRGRP && file->st_gid != 0 && around.st_mode & (S_IXGRP | S_IXOTH));
+}
+
+static void check_mode(Session *session, const char *path, const struct stat *file) {
+        if (others_may_read(path, file))
+                session_warn(session, path,
+                        "others may read this secret (mode %04o): sudo chmod 0600, and keep it in the directory of "
+                        "credentials",
+                        (unsigned) file->st_mode & 07777);
+}
+
+/* ---- the directory of credentials beside the configuration, which systemd passes as a whole ---- */
+
+/* systemd.exec(5): a credential's name is printable ASCII without a colon. */
+static bool name_is_valid(const char *name) {
+        for (const char *c = name; *c != '\0'; c++)
+                if (*c <= ' ' || *c > '~' || *c == ':')
+                        return false;
+
+        return strlen(PREFIX) + strlen(name) <= NAME_MAX_SIZE;
+}
+
+/* Returns how much of TOTAL_MAX the file takes. */
+static size_t check_credential(Session *session, const char *path, const char *name) {
+        struct stat file;
+
+        if (name[0] == '.' || stat(path, &file) < 0 || !S_ISREG(file.st_mode)) /* systemd skips it */
+                return 0;
+        if (!name_is_valid(name))
+                session_fail(session, path,
+                        "systemd does not take this name, and the service ends with 243/CREDENTIALS: use ASCII "
+                        "letters, digits, dots and dashes only");
+        if (file.st_size > TOTAL_MAX)
+                session_fail(session, path, "is larger than 1 MiB, " UNIT_ENDS);
+        check_mode(session, path, &file);
+        return strlen(PREFIX) + strlen(name) + (size_t) file.st_size;
+}
+
+static int check_credentials(Session *session) {
+        _cleanup_free_ char *directory = NULL;
+        struct dirent *entry;
+        size_t total = 0;
+        DIR *stream;
+        int r = 0;
+
+        if (text_format(&directory, "%s/credentials", session->config->directory) < 0)
+                return -ENOMEM;
+        stream = opendir(directory);
+        while (stream && r == 0 && (entry = readdir(stream))) {
+                _cleanup_free_ char *path = NULL;
+
+                r = text_format(&path, "%s/%s", directory, entry->d_name);
+                if (r == 0)
+                        total += check_credential(session, path, entry->d_name);
+        }
+        if (stream)
+                (void) closedir(stream);
+        if (total > TOTAL_MAX)
+                session_fail(session, directory, "its files are larger than 1 MiB together, " UNIT_ENDS);
+        return r;
+}
+
+/* ---- what the configuration names ---- */
+
+static void check_file(const Files *f, const char *path) {
+        if (f->service && !unit_may(&f->user, path, R_OK))
+                session_warn(f->session, path,
+                        "the service runs as %s, who may not read it: give it to that user or a group of theirs, and "
+                        "let them search the directories above",
+                        f->user.name);
+}
+
+static void check_secret(const Files *f, const char *name) {
+        const Config *config = f->session->config;
+        _cleanup_free_ char *path = NULL;
+        struct stat file;
+
+        if (secret_find(config, name, &path) < 0 || secret_is_handed_over(config, path))
+                return;
+        if (stat(path, &file) == 0)
+                check_mode(f->session, path, &file);
+        if (f->service && !unit_may(&f->user, path, R_OK))
+                session_warn(f->session, path,
+                        "the service runs as %s, who may not read it: put it into %s/credentials, and name it without "
+                        "a path",
+                        f->user.name, config->directory);
+}
+
+static int check_named(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret) {
+        const Files *f = userdata;
+        size_t size = secret && secret->text ? strlen(secret->text) : 0;
+
+        if (row->type == &config_type_path)
+                check_file(f, file);
+        else
+                check_secret(f, file);
+        if (size > 1 && strchr("\"'", secret->text[0]) && secret->text[0] == secret->text[size - 1])
+                session_warn(
+                        f->session, file, "begins and ends with a quote: where they were pasted along, take them away");
+        return 0;
+}
+
+/* Warns of files that the service may not write, for example after root restored them. systemd gives files to the user
+ * only when the directory itself does not belong to that user. */
+static void check_state(const Files *f, const char *state_dir) {
+        static const char *const names[] = { "lock", "outbox.sqlite", "outbox.sqlite-wal", "alerts.sqlite",
+                "rejected.sqlite", "page.sqlite", NULL };
+
+        for (size_t i = 0; names[i] && unit_may(&f->user, state_dir, W_OK | X_OK); i++) {
+                _cleanup_free_ char *path = NULL;
+
+                if (text_format(&path, "%s/%s", state_dir, names[i]) < 0)
+                        return;
+                if (unit_may(&f->user, path, R_OK | W_OK))
+                        continue;
+                return session_warn(f->session, path,
+                        "the service runs as %s, who may not write to it: give it to that user (chown)", f->user.name);
+        }
+}
+
+int check_files(Session *session) {
+        const Config *config = session->config;
+        Files f = { .session = session };
+        char unit[128];
+
+        f.service = unit_of(config->path, unit);
+        if (f.service) {
+                unit_user(config->path, &f.user);
+                check_file(&f, config->path);
+                check_state(&f, config->state_dir);
+                if (check_key(session) && !config->pubsub.credentials_file)
+                        check_secret(&f, CREDENTIALS_FILE_DEFAULT);
+        }
+        (void) config_table_each_file(&config_section, config, check_named, &f);
+        service_user_done(&f.user);
+        return check_credentials(session);
+}
