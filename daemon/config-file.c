@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,32 +17,58 @@
 
 /* ---- rules that span sections, or look at the environment ---- */
 
-/* Returns the state directory of the unit that runs this file, for a process outside of the unit: that of
- * sensorqd@NAME, which runs /etc/sensorqd/NAME.yaml, if that directory exists; else that of sensorqd.service. NULL: no
- * memory. */
-static char *unit_state_dir(const char *path, const char *directory) {
-        const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("/sensorqd.yaml"), end = strlen(".yaml");
-        _cleanup_free_ char *real = realpath(directory, NULL), *own = NULL;
-        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-        size_t size = strlen(name);
+size_t config_name_size(const char *file) {
+        size_t size = strlen(file), end = strlen(".yaml");
 
-        if (!real || strlen(real) != n || strncmp(real, CONFIG_FILE_DEFAULT, n) != 0 || size <= end ||
-                strcmp(name + size - end, ".yaml") != 0 || strcmp(name, "sensorqd.yaml") == 0)
-                return strdup(CONFIG_STATE_DIR_DEFAULT);
-        if (text_format(&own, CONFIG_STATE_DIR_DEFAULT "-%.*s", (int) (size - end), name) < 0)
-                return NULL;
-        return access(own, F_OK) == 0 ? cleanup_steal(own) : strdup(CONFIG_STATE_DIR_DEFAULT);
+        return size > end && strcmp(file + size - end, ".yaml") == 0 ? size - end : size;
 }
 
-/* systemd.exec(5): several directories are separated by colons; the first is ours. */
-char *config_state_dir(const char *path, const char *directory, const char *given) {
-        return given && given[0] != '\0' ? strndup(given, strcspn(given, ":")) : unit_state_dir(path, directory);
+static bool is_default_directory(const char *directory) {
+        const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("/sensorqd.yaml");
+
+        return strncmp(directory, CONFIG_FILE_DEFAULT, n) == 0 && directory[n] == '\0';
+}
+
+/* Whether *directory* is that of the default configuration, also as a relative path or through a link. */
+static bool is_where_units_look(const char *directory) {
+        _cleanup_free_ char *real = realpath(directory, NULL);
+
+        return is_default_directory(directory) || (real && is_default_directory(real));
+}
+
+bool config_unit(const char *path, char unit[static CONFIG_UNIT_SIZE]) {
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path)) : strdup(".");
+        size_t size = config_name_size(name);
+
+        if (!directory || name[size] == '\0' || !is_where_units_look(directory))
+                return false;
+        if (strcmp(name, "sensorqd.yaml") == 0)
+                (void) snprintf(unit, CONFIG_UNIT_SIZE, "sensorqd");
+        else
+                (void) snprintf(unit, CONFIG_UNIT_SIZE, "sensorqd@%.*s", (int) size, name);
+        return strlen(unit) < CONFIG_UNIT_SIZE - 1;
+}
+
+/* For a process outside of the unit: the directory of an instance is taken if it exists. systemd.exec(5): several
+ * directories in the variable are separated by colons; the first is ours. */
+char *config_state_dir(const char *path) {
+        const char *given = getenv("STATE_DIRECTORY"), *name;
+        char unit[CONFIG_UNIT_SIZE];
+        _cleanup_free_ char *own = NULL;
+
+        if (given && given[0] != '\0')
+                return strndup(given, strcspn(given, ":"));
+        name = config_unit(path, unit) ? strchr(unit, '@') : NULL;
+        if (name && text_format(&own, CONFIG_STATE_DIR_DEFAULT "-%s", name + 1) < 0)
+                return NULL;
+        return own && access(own, F_OK) == 0 ? cleanup_steal(own) : strdup(CONFIG_STATE_DIR_DEFAULT);
 }
 
 static int rule_state_dir(const ConfigPlace *top, Config *config) {
         if (config->state_dir)
                 return 0;
-        config->state_dir = config_state_dir(config->path, config->directory, getenv("STATE_DIRECTORY"));
+        config->state_dir = config_state_dir(config->path);
         if (!config->state_dir)
                 return -ENOMEM;
         if (config->state_dir[0] != '/')

@@ -94,9 +94,15 @@ extern const ConfigSection config_section;
 extern const ConfigSection config_backoff_section;
 /* The section of PageConfig. */
 extern const ConfigSection config_page_section;
-/* Returns the state_dir for a file in *directory* that does not set it: $STATE_DIRECTORY (*given*; NULL: not set), else
- * the state directory of the unit that runs the file. NULL: no memory. */
-char *config_state_dir(const char *path, const char *directory, const char *given);
+#define CONFIG_UNIT_SIZE 128
+/* Finds the unit that runs the file *path*: /etc/sensorqd/sensorqd.yaml -> sensorqd, /etc/sensorqd/NAME.yaml ->
+ * sensorqd@NAME. Returns false when no unit reads it. In config-file.c, as the next two. */
+bool config_unit(const char *path, char unit[static CONFIG_UNIT_SIZE]);
+/* Returns the length of the instance's name in the name of a configuration file: all before ".yaml", dots included. */
+size_t config_name_size(const char *file);
+/* Returns the state_dir of a file that does not set it: $STATE_DIRECTORY, else the state directory of the unit that
+ * runs the file. NULL: no memory. */
+char *config_state_dir(const char *path);
 
 /* Counts references: a stage points into the Config that it was made from, and holds a reference. */
 Config *config_ref(Config *config);

@@ -98,7 +98,7 @@ static char *state_dir_of(const ConfigPlace *top) {
 
         if (state && state->type == YAML_SCALAR)
                 return strdup(state->text);
-        return config_state_dir(top->reader->path, top->reader->directory, getenv("STATE_DIRECTORY"));
+        return config_state_dir(top->reader->path);
 }
 
 static Slice without_slashes(const char *path) {

@@ -158,9 +158,9 @@ static void check_state(const Files *f, const char *state_dir) {
 int check_files(Session *session) {
         const Config *config = session->config;
         Files f = { .session = session };
-        char unit[128];
+        char unit[CONFIG_UNIT_SIZE];
 
-        f.service = unit_of(config->path, unit);
+        f.service = config_unit(config->path, unit);
         if (f.service) {
                 unit_user(config->path, &f.user);
                 check_file(&f, config->path);

@@ -119,9 +119,9 @@ bool check_key(Session *session) {
         const char *origin = credentials ? credentials->origin : "";
         const Config *config = session->config;
         _cleanup_free_ char *path = NULL;
-        char unit[128];
+        char unit[CONFIG_UNIT_SIZE];
 
-        if (*origin != '/' || secret_is_handed_over(config, origin) || !unit_of(config->path, unit))
+        if (*origin != '/' || secret_is_handed_over(config, origin) || !config_unit(config->path, unit))
                 return true;
         if (secret_find(config, config->pubsub.credentials_file ?: CREDENTIALS_FILE_DEFAULT, &path) == 0 &&
                 strcmp(path, origin) == 0)

@@ -343,7 +343,7 @@ static void append_parts(Bytes *b, const InitDraft *draft, InitKind kind) {
 
 static void append_comment(Bytes *b, const InitDraft *draft, InitText text) {
         const char *words = init_text(draft->japanese, text), *at;
-        char unit[128];
+        char unit[CONFIG_UNIT_SIZE];
 
         while ((at = strchr(words, '{'))) {
                 bytes_append(b, words, (size_t) (at - words));

@@ -166,20 +166,20 @@ static const char *option_of_file(const Init *init, char option[static 4096]) {
 }
 
 static void say_by_hand(const Init *init) {
-        char unit[128];
+        char unit[CONFIG_UNIT_SIZE];
 
-        if (unit_of(init->draft->path, unit))
+        if (config_unit(init->draft->path, unit))
                 init_say(init, INIT_SAY_ENABLE_BY_HAND, unit, NULL);
 }
 
 static int step_enable(const Init *init) {
         const InitText ask = INIT_ASK_ENABLE;
         bool enable = init->options.enable, can = geteuid() == 0 && access("/run/systemd/system", F_OK) == 0;
-        char unit[128], prompt[256], option[4096];
+        char unit[CONFIG_UNIT_SIZE], prompt[256], option[4096];
         const char *at = strstr(init_words(init, ask), "{1}");
         int r = 0;
 
-        if (!unit_of(init->draft->path, unit))
+        if (!config_unit(init->draft->path, unit))
                 return 0;
         (void) snprintf(prompt, sizeof(prompt), "%.*s%s%s", (int) (at - init_words(init, ask)), init_words(init, ask),
                 unit, at + 3);

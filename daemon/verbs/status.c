@@ -28,7 +28,7 @@ static int runtime_directory(const char *config_path, char **ret) {
 
         if (strcmp(name, "sensorqd.yaml") == 0)
                 return text_format(ret, "/run/sensorqd");
-        return text_format(ret, "/run/sensorqd-%.*s", (int) unit_name_size(name), name);
+        return text_format(ret, "/run/sensorqd-%.*s", (int) config_name_size(name), name);
 }
 
 /* Reads DIRECTORY/status.json. -ENOENT also when it was written by a daemon with another configuration. */
@@ -262,7 +262,7 @@ static bool check_well(Json *json) {
 static int tell_once(const char *config_path, const Config *config, VerbStatus how) {
         _cleanup_free_ char *path = NULL;
         _cleanup_(json_freep) Json *tree = NULL;
-        char unit[128];
+        char unit[CONFIG_UNIT_SIZE];
         bool well = true;
         int r;
 

@@ -10,57 +10,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config.h"
 #include "lib/cleanup.h"
 
 #define GROUPS_MAX 64
 
-size_t unit_name_size(const char *file) {
-        size_t size = strlen(file), end = strlen(".yaml");
-
-        return size > end && strcmp(file + size - end, ".yaml") == 0 ? size - end : size;
-}
-
-static bool is_default_directory(const char *directory) {
-        const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("/sensorqd.yaml");
-
-        return strncmp(directory, CONFIG_FILE_DEFAULT, n) == 0 && directory[n] == '\0';
-}
-
-/* Whether *directory* is that of the default configuration, also as a relative path or through a link. */
-static bool is_where_units_look(const char *directory) {
-        _cleanup_free_ char *real = realpath(directory, NULL);
-
-        return is_default_directory(directory) || (real && is_default_directory(real));
-}
-
-bool unit_of(const char *path, char unit[static 128]) {
-        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-        _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path)) : strdup(".");
-        size_t size = unit_name_size(name);
-
-        if (!directory || name[size] == '\0' || !is_where_units_look(directory))
-                return false;
-        if (strcmp(name, "sensorqd.yaml") == 0)
-                (void) snprintf(unit, 128, "sensorqd");
-        else
-                (void) snprintf(unit, 128, "sensorqd@%.*s", (int) size, name);
-        return strlen(unit) < 127;
-}
-
-const char *unit_in_words(const char *path, char unit[static 128]) {
-        if (!unit_of(path, unit))
-                (void) snprintf(unit, 128, "sensorqd");
+const char *unit_in_words(const char *path, char unit[static CONFIG_UNIT_SIZE]) {
+        if (!config_unit(path, unit))
+                (void) snprintf(unit, CONFIG_UNIT_SIZE, "sensorqd");
         return unit;
 }
 
 void unit_user(const char *path, ServiceUser *ret) {
-        char unit[128], service[140];
+        char unit[CONFIG_UNIT_SIZE], service[140];
 
         *ret = (ServiceUser){};
         if (geteuid() != 0)
                 return;
-        if (unit_of(path, unit)) {
+        if (config_unit(path, unit)) {
                 (void) snprintf(service, sizeof(service), "%s.service", unit);
                 if (service_unit_user(service, ret) == 0)
                         return;

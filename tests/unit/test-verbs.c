@@ -181,24 +181,24 @@ char *__wrap_realpath(const char *path, char *resolved) {
 
 /* As another user, with the groups of the unit. */
 static void test_unit(void **state) {
-        char unit[128];
+        char unit[CONFIG_UNIT_SIZE];
 
-        assert_true(unit_of("/etc/sensorqd/sensorqd.yaml", unit));
+        assert_true(config_unit("/etc/sensorqd/sensorqd.yaml", unit));
         assert_string_equal(unit, "sensorqd");
-        assert_true(unit_of("/etc/sensorqd/attic.yaml", unit));
+        assert_true(config_unit("/etc/sensorqd/attic.yaml", unit));
         assert_string_equal(unit, "sensorqd@attic");
-        assert_true(unit_of("/etc/sensorqd/pi.attic.yaml", unit));
+        assert_true(config_unit("/etc/sensorqd/pi.attic.yaml", unit));
         assert_string_equal(unit, "sensorqd@pi.attic");
-        assert_int_equal(unit_name_size("pi.attic.yaml"), strlen("pi.attic")); /* where its status.json is, too */
-        assert_true(unit_of("attic.yaml", unit));                              /* from there: __wrap_realpath() */
+        assert_int_equal(config_name_size("pi.attic.yaml"), strlen("pi.attic")); /* where its status.json is, too */
+        assert_true(config_unit("attic.yaml", unit));                            /* from there: __wrap_realpath() */
         assert_string_equal(unit, "sensorqd@attic");
-        assert_true(unit_of("./sensorqd.yaml", unit));
+        assert_true(config_unit("./sensorqd.yaml", unit));
         assert_string_equal(unit, "sensorqd");
-        assert_false(unit_of("x/attic.yaml", unit));
-        assert_false(unit_of("/etc/sensorqd/attic.conf", unit));
-        assert_false(unit_of("/etc/sensorqd/x/attic.yaml", unit));
-        assert_false(unit_of("/home/attic.yaml", unit));
-        assert_false(unit_of("/e", unit));
+        assert_false(config_unit("x/attic.yaml", unit));
+        assert_false(config_unit("/etc/sensorqd/attic.conf", unit));
+        assert_false(config_unit("/etc/sensorqd/x/attic.yaml", unit));
+        assert_false(config_unit("/home/attic.yaml", unit));
+        assert_false(config_unit("/e", unit));
 }
 
 static void test_may(void **state) {
