@@ -155,27 +155,18 @@ static int apply_rules(const ConfigPlace *top, Config *config) {
         int r;
 
         r = rule_state_dir(top, config);
-        if (r < 0)
-                return r;
-        r = rule_emulator(top, config);
-        if (r < 0)
-                return r;
-        if (!config->publishes && config->n_subscriptions == 0)
-                return config_place_fail(top, "publish",
+        if (r == 0)
+                r = rule_emulator(top, config);
+        if (r == 0 && !config->publishes && config->n_subscriptions == 0)
+                r = config_place_fail(top, "publish",
                         "is missing, and so is subscribe: nothing to do; write one of the two sections, or both");
         if (!yaml_get(yaml_get(top->node, "publish"), "topic_has_other_subscribers"))
                 config->topic_has_other_subscribers = config->n_subscriptions == 0;
-        if (config->publishes) {
+        if (r == 0 && config->publishes)
                 r = make_full_name(config, "topics", &config->topic);
-                if (r < 0)
-                        return r;
-        }
-        for (size_t i = 0; i < config->n_subscriptions; i++) {
+        for (size_t i = 0; r == 0 && i < config->n_subscriptions; i++)
                 r = rule_subscription(top, config, i);
-                if (r < 0)
-                        return r;
-        }
-        return rule_page(top, config);
+        return r < 0 ? r : rule_page(top, config);
 }
 
 /* ---- text ---- */
@@ -214,37 +205,11 @@ static int check_coding(const ConfigReader *reader) {
         return 0;
 }
 
-static bool is_key(const void *userdata, const char *word) {
-        const ConfigReader *reader = userdata;
-
-        return config_table_knows(reader->root, reader->types, word);
-}
-
-/* Drops errors about the line of a slip and the line above it: they are only its consequences. */
-static int drop_errors(void *userdata, unsigned line, unsigned column, const char *words) {
-        const ConfigReader *reader = userdata;
-
-        config_errors_drop(reader->errors, line > 1 ? line - 1 : 1, line);
-        return 0;
-}
-
-static int note_slip(void *userdata, unsigned line, unsigned column, const char *words) {
-        const ConfigReader *reader = userdata;
-        int r;
-
-        r = config_reader_fail(reader, line, column, "%s", words);
-        return r == -EBADMSG ? 0 : r;
-}
-
 /* Reports common mistakes in YAML. *error* is the parser's own error; it is reported when no such mistake was found.
  * NULL: the parser found none. */
 static int tell_slips(const ConfigReader *reader, const YamlError *error) {
-        ConfigSlips slips = { reader->text, reader->size, is_key, reader, drop_errors, (void *) reader };
-        int r;
+        int r = config_slips_note(reader);
 
-        (void) config_slips_find(&slips);
-        slips.found = note_slip;
-        r = config_slips_find(&slips);
         if (r < 0)
                 return r;
         if (reader->errors->n == 0 && error)
@@ -319,25 +284,23 @@ int config_parse(const ConfigInput *input, const char *text, size_t size, Config
 /* ---- file ---- */
 
 static int fail_open(const ConfigReader *reader, int error) {
-        switch (-error) {
-        case ENOENT:
-                (void) config_reader_fail(reader, 0, 0,
-                        "there is no such file; make one with `sensorqd init`, or name another with --config");
-                break;
-        case EISDIR:
-                (void) config_reader_fail(reader, 0, 0, "is a directory; name the file itself with --config");
-                break;
-        case EINVAL:
-                (void) config_reader_fail(reader, 0, 0, "is not a regular file");
-                break;
-        case EACCES:
-                (void) config_reader_fail(reader, 0, 0,
-                        "may not be read by this user; run as root, or let the user of the service read it (chmod "
-                        "0644)");
-                break;
-        default:
-                (void) config_reader_fail(reader, 0, 0, "cannot be read: %s", strerror(-error));
-        }
+        static const struct {
+                int error;
+                const char *words;
+        } known[] = {
+                { -ENOENT, "there is no such file; make one with `sensorqd init`, or name another with --config" },
+                { -EISDIR, "is a directory; name the file itself with --config" },
+                { -EINVAL, "is not a regular file" },
+                { -EACCES, "may not be read by this user; run as root, or let the user of the service read it (chmod "
+                           "0644)" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (known[i].error == error) {
+                        (void) config_reader_fail(reader, 0, 0, "%s", known[i].words);
+                        return error;
+                }
+        (void) config_reader_fail(reader, 0, 0, "cannot be read: %s", strerror(-error));
         return error;
 }
 

@@ -25,28 +25,18 @@ typedef struct ConfigValue {
 /* Checks a scalar or a list of scalars and stores it at *place*. 0, -EBADMSG with the error noted, -ENOMEM. */
 int config_value_read(const ConfigValue *value, void *place);
 
-/* config_value_fail_kind() says "is a list; allowed: ...". Both return the same as config_place_fail(). */
+/* config_value_fail_kind() says "is a list; allowed: ...". Both return the same as config_place_tell(). */
 int config_value_fail_kind(const ConfigValue *value);
-int config_value_fail(const ConfigValue *value, const char *format, ...) _printf_(2, 3);
+#define config_value_fail(value, ...)                                                                                  \
+        config_place_tell((value)->place, (value)->place->reader->errors, (value)->row->key, (value)->node, __VA_ARGS__)
 
 /* Describes the allowed values. Returns *buffer*, or a constant text. */
 const char *config_value_allowed(const ConfigRow *row, char *buffer, size_t size);
 
 /* ---- config-slips.c ---- */
 
-/* Finds mistakes that people make when they type YAML, line by line. YAML's parser stops at the first mistake, often
- * some lines below it, and its message needs knowledge of the grammar. Only used for a file that is wrong. It guesses,
- * but it knows the keys. Pure. */
-typedef struct ConfigSlips {
-        const char *text;
-        size_t size;
-        bool (*is_key)(const void *userdata, const char *word); /* true for a key of any section */
-        const void *keys;
-        /* Gets line and column from 1, and what is wrong there; *words* contain nothing of a value. Returns 0, or an
-         * error that ends the search. */
-        int (*found)(void *userdata, unsigned line, unsigned column, const char *words);
-        void *userdata;
-} ConfigSlips;
-
-/* Returns 0, or what *found* returned. */
-int config_slips_find(const ConfigSlips *slips);
+/* Finds mistakes that people make when they type YAML, line by line, and notes them in place of the errors that they
+ * led to. YAML's parser stops at the first mistake, often some lines below it, and its message needs knowledge of the
+ * grammar. Only used for a file that is wrong. It guesses, but it knows the keys of all sections. The notes contain
+ * nothing of a value. 0 or -ENOMEM. */
+int config_slips_note(const ConfigReader *reader);

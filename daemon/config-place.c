@@ -113,56 +113,26 @@ static int errors_note(ConfigErrors *errors, Mark mark, const char *path, const 
         return errors_add(errors, mark.line, bytes_steal(&text).data);
 }
 
-static const YamlNode *place_node(const ConfigPlace *place, const char *key) {
-        const YamlNode *value = key ? yaml_get(place->node, key) : NULL;
-
-        return value ? value : place->node;
-}
-
-static int place_note(ConfigErrors *errors, const ConfigPlace *place, const char *key, const YamlNode *node,
-        const char *format, va_list list) _printf_(5, 0);
-
-static int place_note(ConfigErrors *errors, const ConfigPlace *place, const char *key, const YamlNode *node,
-        const char *format, va_list list) {
-        const Mark mark = { place->reader, node->line, node->column };
+int config_place_tell(const ConfigPlace *place, ConfigErrors *errors, const char *key, const YamlNode *node,
+        const char *format, ...) {
         _cleanup_bytes_ Bytes path = {};
+        va_list list;
         int r;
 
+        if (!node)
+                node = key ? yaml_get(place->node, key) : NULL;
+        if (!node)
+                node = place->node;
         append_path(&path, place);
-        if (!key || key[0] == '\0')
-                key = NULL;
-        r = bytes_append_format(&path, "%s%s", key && place->parent ? "." : "", key ? key : "");
+        if (key && key[0] != '\0')
+                bytes_append_format(&path, "%s%s", place->parent ? "." : "", key);
+        r = bytes_result(&path);
         if (r < 0)
                 return r;
-        return errors_note(errors, mark, path.data, format, list);
-}
-
-int config_place_fail(const ConfigPlace *place, const char *key, const char *format, ...) {
-        va_list list;
-        int r;
-
         va_start(list, format);
-        r = place_note(place->reader->errors, place, key, place_node(place, key), format, list);
+        r = errors_note(errors, (Mark){ place->reader, node->line, node->column }, path.data ?: "", format, list);
         va_end(list);
-        return r < 0 ? r : -EBADMSG;
-}
-
-int config_place_note(
-        const ConfigPlace *place, const char *key, const YamlNode *node, const char *format, va_list list) {
-        int r;
-
-        r = place_note(place->reader->errors, place, key, node, format, list);
-        return r < 0 ? r : -EBADMSG;
-}
-
-int config_place_warn(const ConfigPlace *place, const char *key, const char *format, ...) {
-        va_list list;
-        int r;
-
-        va_start(list, format);
-        r = place_note(place->reader->warnings, place, key, place_node(place, key), format, list);
-        va_end(list);
-        return r;
+        return r < 0 || errors != place->reader->errors ? r : -EBADMSG;
 }
 
 int config_place_unused(const ConfigPlace *place, const char *key, const char *why) {
@@ -228,14 +198,19 @@ int config_place_uses(const ConfigPlace *place, const ConfigUse *uses, size_t n,
         return 0;
 }
 
+int config_words(Bytes *out, const char *const *words, const char *between) {
+        for (size_t i = 0; words[i]; i++)
+                bytes_append_format(out, "%s%s", i > 0 ? between : "", words[i]);
+        return bytes_result(out);
+}
+
 int config_place_refer(
         const ConfigPlace *place, const char *key, char *const *names, const char *const *known, const char *what) {
         _cleanup_bytes_ Bytes words = {};
+        int r = config_words(&words, known, ", ");
 
-        for (size_t i = 0; known[i]; i++)
-                bytes_append_format(&words, "%s%s", i > 0 ? ", " : "", known[i]);
-        if (bytes_result(&words) < 0)
-                return bytes_result(&words);
+        if (r < 0)
+                return r;
         for (size_t i = 0; names && names[i]; i++)
                 if (!text_is_among(names[i], known))
                         return config_place_fail(place, key, "there is no %s \"%s\"; allowed: %s", what, names[i],

@@ -46,16 +46,13 @@ struct ConfigPlace {
         const YamlNode *node;      /* a mapping */
 };
 
-/* Notes an error about *key* of the section (NULL: about the section). Its place is the value, or the start of the
- * section. -EBADMSG; -ENOMEM when it could not be noted. */
-int config_place_fail(const ConfigPlace *place, const char *key, const char *format, ...) _printf_(3, 4);
-
-/* Like config_place_fail(), when the place is known: *node* is the value or key. */
-int config_place_note(const ConfigPlace *place, const char *key, const YamlNode *node, const char *format, va_list list)
-        _printf_(4, 0);
-
-/* Notes a warning. 0 or -ENOMEM. */
-int config_place_warn(const ConfigPlace *place, const char *key, const char *format, ...) _printf_(3, 4);
+/* Notes an error or a warning about *key* of the section (NULL: about the section). Its place is *node*; NULL: the
+ * value, or the start of the section. *errors* is one of the reader's two lists. -EBADMSG for an error, 0 for a
+ * warning; -ENOMEM when it could not be noted. */
+int config_place_tell(const ConfigPlace *place, ConfigErrors *errors, const char *key, const YamlNode *node,
+        const char *format, ...) _printf_(5, 6);
+#define config_place_fail(place, key, ...) config_place_tell(place, (place)->reader->errors, key, NULL, __VA_ARGS__)
+#define config_place_warn(place, key, ...) config_place_tell(place, (place)->reader->warnings, key, NULL, __VA_ARGS__)
 
 /* Warns if *key* is set although nothing reads it: "has no effect: WHY". 0 or -ENOMEM. */
 int config_place_unused(const ConfigPlace *place, const char *key, const char *why);
@@ -65,6 +62,9 @@ extern const ConfigSection config_tls_section;
 /* Takes a certificate and its key from *tls*, or from the keys of the same names beside it, which version 0.2.0 had.
  * Both or neither, and not twice. 0, -EBADMSG, -ENOMEM. */
 int config_place_tls(const ConfigPlace *place, ConfigTls *tls, char **certificate, char **key);
+
+/* Appends words, which end with NULL, with *between* between them. -ENOMEM. */
+int config_words(Bytes *out, const char *const *words, const char *between);
 
 /* Checks that every name of *names* (NULL: none) is in *known*; both end with NULL. *what* is what they name:
  * "target". */

@@ -85,19 +85,10 @@ static int read_list(const ConfigValue *value, void *base) {
 /* Reads a section that is inside the section at *base*. */
 static int read_inner(const ConfigValue *value, void *base) {
         const ConfigSection *section = value->row->section;
-        ConfigPlace below = { value->place->reader, value->place, value->row->key, .node = value->node };
-        YamlNode key = *value->node, *children[] = { &key };
-        /* the mapping that a single value is short for */
-        const YamlNode longhand = {
-                .type = YAML_MAPPING, .line = key.line, .column = key.column, .children = children, .n_children = 1
-        };
+        const ConfigPlace below = { value->place->reader, value->place, value->row->key, .node = value->node };
         void *place = (char *) base + value->row->offset;
 
-        if (section->shorthand && key.type == YAML_SCALAR && !yaml_is_null(&key)) {
-                key.key = section->shorthand;
-                below.node = &longhand;
-        }
-        if (below.node->type != YAML_MAPPING)
+        if (value->node->type != YAML_MAPPING)
                 return config_value_fail_kind(value);
         if (value->row->flags & CONFIG_POINTER) {
                 void *own = calloc(1, section->size);
@@ -125,13 +116,16 @@ static int read_value(const ConfigValue *value, void *base) {
         }
 }
 
-/* ---- types ---- */
+/* ---- keys and types that there are ---- */
+
+#define KEYS_MAX 64
 
 /* A section that is being read. */
 typedef struct SectionRead {
         const ConfigPlace *place;
         const ConfigSection *section;
-        const ConfigSection *variant; /* NULL: the section has no variants, or none was found */
+        const ConfigSection *variant;    /* NULL: the section has no variants, or none was found */
+        const char *meant[KEYS_MAX + 1]; /* the keys that errors about unknown ones suggest; NULL at the end */
 } SectionRead;
 
 static const ConfigSection *variant_at(const SectionRead *r, size_t index) {
@@ -154,91 +148,51 @@ static bool is_beside(const ConfigSection *section) {
         return section->variants && !section->variants->nested;
 }
 
-/* ---- keys that are not known ---- */
-
-#define KEYS_MAX 64
-
-/* Lists the keys that the section may have. *keys* ends with NULL. */
-static void list_keys(const SectionRead *r, const char *keys[static KEYS_MAX + 1]) {
-        const ConfigSection *variant;
+/* Adds a word to a list; what does not fit is left out. */
+static void add_word(const char *words[static KEYS_MAX + 1], const char *word) {
         size_t n = 0;
 
-        for (const ConfigRow *row = r->section->rows; row->key && n < KEYS_MAX; row++)
-                keys[n++] = row->key;
-        if (is_beside(r->section))
-                for (const ConfigRow *row = r->variant ? r->variant->rows : NULL; row && row->key && n < KEYS_MAX;
-                        row++)
-                        keys[n++] = row->key;
-        else
-                for (size_t i = 0; (variant = variant_at(r, i)) && n < KEYS_MAX; i++)
-                        keys[n++] = variant->name;
-        keys[n] = NULL;
-}
-
-static int append_list(Bytes *out, const char *const *words) {
-        for (size_t i = 0; words[i]; i++)
-                bytes_append_format(out, "%s%s", i > 0 ? ", " : "", words[i]);
-        return bytes_result(out);
-}
-
-static bool key_is_known(const SectionRead *r, const char *key) {
-        const char *keys[KEYS_MAX + 1];
-
-        list_keys(r, keys);
-        return text_is_among(key, keys);
-}
-
-/* Returns another type that has the key, where types differ by the key `type`; else NULL. */
-static const ConfigSection *key_owner(const SectionRead *r, const char *key) {
-        const ConfigSection *variant;
-
-        for (size_t i = 0; is_beside(r->section) && (variant = variant_at(r, i)); i++)
-                if (config_table_find(variant, key))
-                        return variant;
-
-        return NULL;
-}
-
-/* Appends the names of all types that have the key. */
-static int append_owners(const SectionRead *r, const char *key, Bytes *out) {
-        const ConfigSection *variant;
-
-        for (size_t i = 0; is_beside(r->section) && (variant = variant_at(r, i)); i++)
-                if (config_table_find(variant, key))
-                        bytes_append_format(out, "%s%s", out->size > 0 ? ", " : "", variant->name);
-        return bytes_result(out);
-}
-
-typedef struct Search {
-        const ConfigTypes *types;
-        const char *key;
-        char found[160];
-        unsigned n;
-} Search;
-
-/* Searches all sections for the key: it may be in the wrong section. */
-static void search(Search *s, const ConfigSection *section, const char *path) {
-        const ConfigSection *variant;
-        char below[160];
-
-        for (const ConfigRow *row = section->rows; row->key; row++) {
-                (void) snprintf(below, sizeof(below), "%s%s%s%s", path, path[0] != '\0' ? "." : "", row->key,
-                        row->type->storage == CONFIG_LIST ? "[]" : "");
-                if (strcmp(row->key, s->key) == 0 && s->n++ == 0)
-                        text_copy(s->found, sizeof(s->found), below);
-                if (row->section)
-                        search(s, row->section, below);
-        }
-        for (size_t i = 0; section->variants && (variant = section->variants->at(s->types, i)); i++) {
-                (void) snprintf(below, sizeof(below), "%s.%s", path, variant->name);
-                search(s, variant, section->variants->nested ? below : path);
+        while (words[n])
+                n++;
+        if (n < KEYS_MAX) {
+                words[n] = word;
+                words[n + 1] = NULL;
         }
 }
+
+/* Lists the section's types, or only those that have the key. */
+static void list_types(const SectionRead *r, const char *key, const char *names[static KEYS_MAX + 1]) {
+        const ConfigSection *variant;
+
+        names[0] = NULL;
+        for (size_t i = 0; (variant = variant_at(r, i)); i++)
+                if (!key || config_table_find(variant, key))
+                        add_word(names, variant->name);
+}
+
+/* Lists the keys that the section may have. */
+static void list_keys(const SectionRead *r, const char *keys[static KEYS_MAX + 1]) {
+        const ConfigSection *own = is_beside(r->section) ? r->variant : NULL, *variant;
+
+        keys[0] = NULL;
+        for (const ConfigRow *row = r->section->rows; row->key; row++)
+                add_word(keys, row->key);
+        for (const ConfigRow *row = own ? own->rows : NULL; row && row->key; row++)
+                add_word(keys, row->key);
+        for (size_t i = 0; !is_beside(r->section) && (variant = variant_at(r, i)); i++)
+                add_word(keys, variant->name);
+}
+
+/* ---- keys that are not known ---- */
 
 /* A key that does not look like a key may be part of a secret. */
 static bool key_is_harmless(const char *key) {
         return key[0] != '\0' && strlen(key) <= 40 &&
                key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] == '\0';
+}
+
+static unsigned search(const SectionRead *r, const char *key, char path[CONFIG_PATH_MAX]) {
+        return config_table_search(r->place->reader->root, r->place->reader->types, key, path);
 }
 
 /* "project:my-project" in curly brackets is one word in YAML. */
@@ -248,80 +202,49 @@ static bool is_glued(const SectionRead *r, const char *key) {
 
         if (key[size] == ':' && size < sizeof(word))
                 *(char *) mempcpy(word, key, size) = '\0';
-        return word[0] != '\0' && config_table_knows(r->place->reader->root, r->place->reader->types, word);
+        return word[0] != '\0' && search(r, word, NULL) > 0;
 }
 
-static int fail_unknown(const SectionRead *r, const YamlNode *node) {
+static int fail_unknown(SectionRead *r, const YamlNode *node, const char *const *keys, const char *const *owners) {
         /* An error is usually at the value; for an unknown key it is at the key. */
         YamlNode at = { .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
         const ConfigRow row = { key_is_harmless(node->key) ? node->key : "", &config_type_variant };
-        const char *who = row.key[0] != '\0' ? "is" : "a key is", *keys[KEYS_MAX + 1], *nearest;
-        Search s = { r->place->reader->types, .key = node->key };
+        const char *who = row.key[0] != '\0' ? "is" : "a key is", *nearest = config_table_nearest(node->key, keys);
         const ConfigValue value = { r->place, &row, &at };
-        _cleanup_bytes_ Bytes words = {}, owners = {};
-        int k;
+        _cleanup_bytes_ Bytes words = {}, types = {};
+        char path[CONFIG_PATH_MAX];
 
         if (is_glued(r, node->key))
                 return config_value_fail(&value, "there is no space after the colon: write KEY: VALUE");
-        list_keys(r, keys);
-        nearest = config_table_nearest(node->key, keys);
-        search(&s, r->place->reader->root, "");
-        k = append_list(&words, keys);
-        if (k >= 0)
-                k = append_owners(r, node->key, &owners);
-        if (k < 0)
-                return k;
-        if (owners.size > 0)
-                return config_value_fail(&value, "is for type %s only; allowed for type %s: %s", owners.data,
+        if (config_words(&words, keys, ", ") < 0 || config_words(&types, owners, ", ") < 0)
+                return -ENOMEM;
+        if (owners[0])
+                return config_value_fail(&value, "is for type %s only; allowed for type %s: %s", types.data,
                         r->variant->name, words.data);
-        if (s.n == 1)
-                return config_value_fail(
-                        &value, "%s not known here, only as %s; allowed: %s", who, s.found, words.data);
-        if (nearest)
-                return config_value_fail(
-                        &value, "%s not known, did you mean %s? Allowed: %s", who, nearest, words.data);
-        return config_value_fail(&value, "%s not known; allowed: %s", who, words.data);
+        if (search(r, node->key, path) == 1)
+                return config_value_fail(&value, "%s not known here, only as %s; allowed: %s", who, path, words.data);
+        if (!nearest)
+                return config_value_fail(&value, "%s not known; allowed: %s", who, words.data);
+        if (!text_is_among(nearest, r->meant))
+                add_word(r->meant, nearest);
+        return config_value_fail(&value, "%s not known, did you mean %s? Allowed: %s", who, nearest, words.data);
 }
 
-static bool is_unknown(const SectionRead *r, const char *key) {
-        return !key_is_known(r, key) && (r->variant || !key_owner(r, key));
-}
-
-/* The key that the error of the unknown *key* suggests; NULL: that error suggests none. */
-static const char *key_meant(const SectionRead *r, const char *key) {
-        Search s = { r->place->reader->types, .key = key };
-        const char *keys[KEYS_MAX + 1];
-
-        search(&s, r->place->reader->root, "");
-        if (s.n == 1 || is_glued(r, key) || key_owner(r, key))
-                return NULL;
-        list_keys(r, keys);
-        return config_table_nearest(key, keys);
-}
-
-/* True if an error was reported for an unknown key that was probably meant to be *key*. */
-static bool is_mistyped(const SectionRead *r, const char *key) {
-        for (size_t i = 0; i < r->place->node->n_children; i++) {
-                const char *other = r->place->node->children[i]->key;
-                const char *meant = is_unknown(r, other) ? key_meant(r, other) : NULL;
-
-                if (meant && strcmp(meant, key) == 0)
-                        return true;
-        }
-        return false;
-}
-
-/* Checks for unknown keys. -EBADMSG when there was one. */
-static int check_keys(const SectionRead *r) {
+/* Checks for unknown keys. -EBADMSG when there was one. Where the type is not known, a key of any type may be right. */
+static int check_keys(SectionRead *r) {
+        const char *keys[KEYS_MAX + 1], *owners[KEYS_MAX + 1] = {};
         int result = 0;
 
+        list_keys(r, keys);
         for (size_t i = 0; i < r->place->node->n_children; i++) {
                 const YamlNode *node = r->place->node->children[i];
                 int k;
 
-                if (!is_unknown(r, node->key))
+                if (is_beside(r->section))
+                        list_types(r, node->key, owners);
+                if (text_is_among(node->key, keys) || (!r->variant && owners[0]))
                         continue;
-                k = fail_unknown(r, node);
+                k = fail_unknown(r, node, keys, owners);
                 if (k != -EBADMSG)
                         return k;
                 result = k;
@@ -334,15 +257,11 @@ static int check_keys(const SectionRead *r) {
 
 static int fail_type(const SectionRead *r, const YamlNode *node) {
         const char *names[KEYS_MAX + 1], *nearest;
-        const ConfigSection *variant;
         _cleanup_bytes_ Bytes words = {};
-        size_t n = 0;
         int k;
 
-        for (; n < KEYS_MAX && (variant = variant_at(r, n)); n++)
-                names[n] = variant->name;
-        names[n] = NULL;
-        k = append_list(&words, names);
+        list_types(r, NULL, names);
+        k = config_words(&words, names, ", ");
         if (k < 0)
                 return k;
         if (!node)
@@ -381,13 +300,14 @@ static int find_nested(SectionRead *r) {
 }
 
 static int fail_no_variant(const SectionRead *r) {
-        const ConfigSection *variant;
+        const char *names[KEYS_MAX + 1];
         _cleanup_bytes_ Bytes words = {};
+        int k;
 
-        for (size_t i = 0; (variant = variant_at(r, i)); i++)
-                bytes_append_format(&words, "%s%s", i > 0 ? " or " : "", variant->name);
-        if (bytes_result(&words) < 0)
-                return bytes_result(&words);
+        list_types(r, NULL, names);
+        k = config_words(&words, names, " or ");
+        if (k < 0)
+                return k;
         return config_place_fail(
                 r->place, NULL, "has no %s; allowed: a section %s", r->section->variants->what, words.data);
 }
@@ -430,9 +350,10 @@ static int read_default(const SectionRead *r, const ConfigRow *row, void *base) 
         int k;
 
         if (row->flags & CONFIG_REQUIRED && row->type->storage != CONFIG_VARIANT)
-                return is_mistyped(r, row->key) ? -EBADMSG
-                                                : config_place_fail(r->place, row->key, "is missing; allowed: %s",
-                                                          config_value_allowed(row, range, sizeof(range)));
+                return text_is_among(row->key, r->meant)
+                               ? -EBADMSG
+                               : config_place_fail(r->place, row->key, "is missing; allowed: %s",
+                                         config_value_allowed(row, range, sizeof(range)));
         if (!text && row->type->storage == CONFIG_DECIMAL)
                 *(double *) ((char *) base + row->offset) = NAN;
         if (!text)
@@ -472,7 +393,7 @@ static int find_variant(SectionRead *r) {
 }
 
 static int read_section(const ConfigPlace *place, const ConfigSection *section, void *base, void *around) {
-        SectionRead r = { place, section, NULL };
+        SectionRead r = { place, section };
         int k, result;
 
         result = find_variant(&r);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config-internal.h"
 
+#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +13,7 @@
 #define WIDE_COLON "\xef\xbc\x9a" /* U+FF1A, typed on Japanese keyboards */
 #define WIDE_BLANK "\xe3\x80\x80" /* U+3000 */
 #define HARD_BLANK "\xc2\xa0"     /* U+00A0, often copied from web pages */
+#define NEVER_CLOSED "what opens here is never closed; if it is text, put it in single quotes"
 
 /* The column at which the lines of one mapping or one list begin. */
 typedef struct Level {
@@ -22,7 +25,8 @@ typedef struct Level {
 } Level;
 
 typedef struct Scan {
-        const ConfigSlips *slips;
+        const ConfigReader *reader;
+        bool drops; /* drops the errors that slips led to, and notes nothing yet */
         unsigned line;
         const char *begin, *end; /* the present line */
         Level levels[LEVELS_MAX];
@@ -42,9 +46,26 @@ static unsigned column_of(const Scan *s, const char *place) {
         return column;
 }
 
-static int slip(const Scan *s, const char *place, const char *words) {
-        return s->slips->found(s->slips->userdata, s->line, column_of(s, place), words);
+static int slip_at(const Scan *s, unsigned line, unsigned column, const char *format, ...) _printf_(4, 5);
+
+/* Errors about the line of a slip and the line above it are only its consequences. */
+static int slip_at(const Scan *s, unsigned line, unsigned column, const char *format, ...) {
+        char words[200];
+        va_list list;
+        int r;
+
+        if (s->drops) {
+                config_errors_drop(s->reader->errors, line > 1 ? line - 1 : 1, line);
+                return 0;
+        }
+        va_start(list, format);
+        (void) vsnprintf(words, sizeof(words), format, list);
+        va_end(list);
+        r = config_reader_fail(s->reader, line, column, "%s", words);
+        return r == -EBADMSG ? 0 : r;
 }
+
+#define slip(s, place, ...) slip_at(s, (s)->line, column_of(s, place), __VA_ARGS__)
 
 static bool begins(const Scan *s, const char *place, const char *text) {
         size_t size = strlen(text);
@@ -140,20 +161,16 @@ static int check_plain(Scan *s, const char *value) {
  * lines. */
 static int check_mark(Scan *s, const char *value) {
         const char *end = value;
-        char words[120];
 
         while (end < s->end && *end != ' ')
                 end++;
         if (*value != '*' && is_over(s, end))
                 s->levels[s->n_levels - 1].open = true;
-        (void) snprintf(words, sizeof(words),
+        return slip(s, value,
                 "a value that begins with %c must be in quotes; anchors, aliases and tags are not supported", *value);
-        return slip(s, value, words);
 }
 
 static int check_value(Scan *s, const char *value) {
-        char words[80];
-
         value = skip_blanks(s, value);
         if (is_over(s, value))
                 return 0;
@@ -167,10 +184,8 @@ static int check_value(Scan *s, const char *value) {
                 return slip(s, value, "a list begins in the next line, each entry with a dash");
         if (strchr("*&!", *value))
                 return check_mark(s, value);
-        if (strchr("%@`,]}", *value)) {
-                (void) snprintf(words, sizeof(words), "a value that begins with %c must be in quotes", *value);
-                return slip(s, value, words);
-        }
+        if (strchr("%@`,]}", *value))
+                return slip(s, value, "a value that begins with %c must be in quotes", *value);
         return check_plain(s, value);
 }
 
@@ -187,13 +202,10 @@ static void push(Scan *s, unsigned column, bool item) {
 
 /* Reports that line *line* begins at *column*, but its neighbours on one side begin at *expected*. */
 static int slip_of_column(const Scan *s, unsigned line, unsigned column, unsigned expected) {
-        char words[160];
-
-        (void) snprintf(words, sizeof(words),
+        return slip_at(s, line, column,
                 "the line is indented by %u space%s, its neighbours %s by %u: what belongs together begins in the same "
                 "column",
                 column - 1, column == 2 ? "" : "s", line < s->line ? "below" : "above", expected - 1);
-        return s->slips->found(s->slips->userdata, line, column, words);
 }
 
 /* The key or dash begins at the column of the present level. */
@@ -208,7 +220,7 @@ static int enter_column(Scan *s, bool item) {
 
 /* Returns the column at which the next line begins, comments left out; 0: there is none. */
 static unsigned next_column(const Scan *s) {
-        const char *end = s->slips->text + s->slips->size;
+        const char *end = s->reader->text + s->reader->size;
 
         for (const char *line = s->end + 1; line < end; line++) {
                 const char *place = line;
@@ -272,21 +284,14 @@ static const char *read_word(const Scan *s, const char *place, char word[static 
 }
 
 static bool is_key(const Scan *s, const char *word) {
-        return word[0] != '\0' && s->slips->is_key(s->slips->keys, word);
-}
-
-static int slip_of_key(const Scan *s, const char *place, const char *word, const char *what) {
-        char words[200];
-
-        (void) snprintf(words, sizeof(words), "%s: write \"%s: VALUE\"", what, word);
-        return slip(s, place, words);
+        return word[0] != '\0' && config_table_search(s->reader->root, s->reader->types, word, NULL) > 0;
 }
 
 /* Checks a word that should be a key; *ret_value* gets the place after its colon. NULL: it is not a key, and that is
  * not an error. */
 static int check_key(Scan *s, const char *place, const char **ret_value) {
         char word[WORD_MAX];
-        const char *end = read_word(s, place, word), *next = skip_blanks(s, end);
+        const char *end = read_word(s, place, word), *next = skip_blanks(s, end), *what = NULL;
         bool known = is_key(s, word);
 
         *ret_value = NULL;
@@ -298,24 +303,21 @@ static int check_key(Scan *s, const char *place, const char **ret_value) {
         }
         if (begins(s, next, WIDE_COLON)) {
                 *ret_value = next + strlen(WIDE_COLON);
-                return slip_of_key(s, next, known ? word : "KEY", "there is a full-width colon (U+FF1A)");
+                return slip(s, next, "there is a full-width colon (U+FF1A): write \"%s: VALUE\"", known ? word : "KEY");
         }
         if (!known)
                 return 0;
-        if (begins(s, end, ":" WIDE_BLANK) || begins(s, end, ":" HARD_BLANK)) {
-                *ret_value = s->end;
-                return slip_of_key(s, end, word, "the space after the colon is not an ordinary one");
-        }
         if (begins(s, end, ":\t"))
+                what = ""; /* the parser takes it */
+        else if (begins(s, end, ":" WIDE_BLANK) || begins(s, end, ":" HARD_BLANK))
+                what = "the space after the colon is not an ordinary one";
+        else if (end < s->end && *end == ':')
+                what = "there is no space after the colon";
+        else if (is_over(s, end) || *end == ' ' || begins(s, end, WIDE_BLANK))
+                what = "there is no colon";
+        if (what)
                 *ret_value = s->end;
-        else if (end < s->end && *end == ':') {
-                *ret_value = s->end;
-                return slip_of_key(s, end, word, "there is no space after the colon");
-        } else if (is_over(s, end) || *end == ' ' || begins(s, end, WIDE_BLANK)) {
-                *ret_value = s->end;
-                return slip_of_key(s, end, word, "there is no colon");
-        }
-        return 0;
+        return what && *what ? slip(s, end, "%s: write \"%s: VALUE\"", what, word) : 0;
 }
 
 /* Returns the place after the colon of a key that is not a word, like `Living Room` or `/params/temperature:0/tC`;
@@ -419,8 +421,7 @@ static int check_inside(Scan *s, const char *place) {
                 (s->quote != '\0' && place < s->end && *place == '#')) {
                 s->depth = 0;
                 s->quote = '\0';
-                return s->slips->found(s->slips->userdata, s->open_line, s->open_column,
-                        "what opens here is never closed; if it is text, put it in single quotes");
+                return slip_at(s, s->open_line, s->open_column, NEVER_CLOSED);
         }
         (void) follow(s, place);
         return 1;
@@ -442,9 +443,9 @@ static int check_line(Scan *s) {
         return check_dashes(s, place);
 }
 
-int config_slips_find(const ConfigSlips *slips) {
-        Scan s = { .slips = slips };
-        const char *cursor = slips->text, *end = slips->text + slips->size;
+static int check_lines(const ConfigReader *reader, bool drops) {
+        Scan s = { .reader = reader, .drops = drops };
+        const char *cursor = reader->text, *end = reader->text + reader->size;
         int r;
 
         while (cursor < end) {
@@ -459,7 +460,12 @@ int config_slips_find(const ConfigSlips *slips) {
                 cursor = s.end + 1;
         }
         if ((s.quote != '\0' || s.depth > 0) && s.key_column > 0)
-                return slips->found(slips->userdata, s.open_line, s.open_column,
-                        "what opens here is never closed; if it is text, put it in single quotes");
+                return slip_at(&s, s.open_line, s.open_column, NEVER_CLOSED);
         return 0;
+}
+
+int config_slips_note(const ConfigReader *reader) {
+        int r = check_lines(reader, true);
+
+        return r < 0 ? r : check_lines(reader, false);
 }

@@ -19,18 +19,42 @@ const ConfigRow *config_table_find(const ConfigSection *section, const char *key
         return NULL;
 }
 
-bool config_table_knows(const ConfigSection *section, const ConfigTypes *types, const char *key) {
+typedef struct Search {
+        const ConfigTypes *types;
+        const char *key;
+        char *path; /* NULL: nobody asks for it */
+        unsigned n;
+} Search;
+
+static void search(Search *s, const ConfigSection *section, const char *path) {
         const ConfigVariants *variants = section->variants;
         const ConfigSection *variant;
+        char below[CONFIG_PATH_MAX] = "";
 
-        for (const ConfigRow *row = section->rows; row->key; row++)
-                if (strcmp(row->key, key) == 0 || (row->section && config_table_knows(row->section, types, key)))
-                        return true;
-        for (size_t i = 0; variants && (variant = variants->at(types, i)); i++)
-                if (strcmp(variant->name, key) == 0 || config_table_knows(variant, types, key))
-                        return true;
+        for (const ConfigRow *row = section->rows; row->key; row++) {
+                if (s->path)
+                        (void) snprintf(below, sizeof(below), "%s%s%s%s", path, path[0] != '\0' ? "." : "", row->key,
+                                row->type->storage == CONFIG_LIST ? "[]" : "");
+                if (strcmp(row->key, s->key) == 0 && s->n++ == 0 && s->path)
+                        text_copy(s->path, CONFIG_PATH_MAX, below);
+                if (row->section)
+                        search(s, row->section, below);
+        }
+        for (size_t i = 0; variants && (variant = variants->at(s->types, i)); i++) {
+                (void) snprintf(below, sizeof(below), "%s%s%s", path, variants->nested ? "." : "",
+                        variants->nested ? variant->name : "");
+                if (variants->nested && strcmp(variant->name, s->key) == 0 && s->n++ == 0 && s->path)
+                        text_copy(s->path, CONFIG_PATH_MAX, below);
+                search(s, variant, below);
+        }
+}
 
-        return false;
+unsigned config_table_search(
+        const ConfigSection *section, const ConfigTypes *types, const char *key, char path[CONFIG_PATH_MAX]) {
+        Search s = { types, key, path };
+
+        search(&s, section, "");
+        return s.n;
 }
 
 /* ---- one walk for all ---- */

@@ -7,8 +7,11 @@
 /* Returns the row of that key, or NULL. */
 const ConfigRow *config_table_find(const ConfigSection *section, const char *key);
 
-/* True if any section below has a key of that name. */
-bool config_table_knows(const ConfigSection *section, const ConfigTypes *types, const char *key);
+#define CONFIG_PATH_MAX 160
+/* Returns how many sections have a key of that name: *section*, those below it, and those of types. *path* gets the way
+ * to the first, "publish.sources[].interval"; it may be NULL. */
+unsigned config_table_search(
+        const ConfigSection *section, const ConfigTypes *types, const char *key, char path[CONFIG_PATH_MAX]);
 
 /* Frees what the struct at *base* contains, not the struct itself. Texts are wiped, because some are secrets. */
 void config_table_done(const ConfigSection *section, void *base);

@@ -168,7 +168,6 @@ struct ConfigSection {
          * values, and reports errors with config_place_fail(). 0, -EBADMSG, -ENOMEM. */
         int (*rule)(const ConfigPlace *place, void *self, void *around);
         const ConfigVariants *variants;
-        const char *shorthand; /* a single value in place of the section sets this key; NULL: not allowed */
         /* For a section that several types have: the reference page describes it once, under this name. NULL: it is
          * described where it is used. */
         const char *shared;

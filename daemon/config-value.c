@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config-internal.h"
 
-#include <stdarg.h>
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,16 +14,6 @@
 #define TEXT_ENTRY_MAX 1024
 
 /* ---- one value ---- */
-
-int config_value_fail(const ConfigValue *value, const char *format, ...) {
-        va_list list;
-        int r;
-
-        va_start(list, format);
-        r = config_place_note(value->place, value->row->key, value->node, format, list);
-        va_end(list);
-        return r;
-}
 
 const char *config_value_allowed(const ConfigRow *row, char *buffer, size_t size) {
         return row->type->format ? config_table_range(row, buffer, size) : row->type->allowed;
@@ -284,14 +272,15 @@ static bool name_is_harmless(const char *name) {
 static int check_name(const ConfigValue *map, const YamlNode *node) {
         /* An error about a name is at the name, not at its value. */
         const YamlNode name = { .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
+        const ConfigValue value = { map->place, map->row, &name };
         const ConfigType *type = map->row->type;
         ConfigProblem problem = { "is too long" };
 
         if (strlen(node->key) <= NAME_ENTRY_MAX && (!type->inside || type->inside(node->key, &problem) == 0) &&
                 !text_has_controls(node->key, strlen(node->key)))
                 return 0;
-        return config_value_fail(&(ConfigValue){ map->place, map->row, &name }, "the name %.60s %s",
-                name_is_harmless(node->key) ? node->key : "in this line", problem.text);
+        return config_value_fail(
+                &value, "the name %.60s %s", name_is_harmless(node->key) ? node->key : "in this line", problem.text);
 }
 
 static int read_pair(const ConfigValue *map, const YamlNode *node, ConfigPair *pair) {

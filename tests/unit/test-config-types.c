@@ -85,7 +85,7 @@ static const ConfigRow since_rows[] = {
         { "window", &config_type_duration, offsetof(Since, window), 0, USEC_PER_HOUR, "1h", .doc = "Window." },
         {},
 };
-static const ConfigSection since_section = { .rows = since_rows, .size = sizeof(Since), .shorthand = "initial" };
+static const ConfigSection since_section = { .rows = since_rows, .size = sizeof(Since) };
 
 static const ConfigRow bearer_rows[] = {
         { "token_file", &(const ConfigType){ "secret files", "a file name, or a list of two", CONFIG_SECRETS }, 0, 1, 2,
@@ -107,7 +107,6 @@ static const ConfigRow auth_rows[] = {
 };
 static const ConfigSection auth_section = { .rows = auth_rows,
         .size = sizeof(AuthConfig),
-        .shorthand = "type",
         .variants = &(const ConfigVariants){ "auth", false, auth_at, offsetof(AuthConfig, kind),
                 offsetof(AuthConfig, section), offsetof(AuthConfig, keys) } };
 
@@ -259,7 +258,7 @@ static void test_language(void **state) {
         Config *config = parse_types(
                 G("url: one, command: [echo, '', echo], to: [work], headers: {Accept: a b, X: '1'}, "
                   "where: {source: home, name: [Bedroom, 居間]}, above: 28.50, clear: -40, energy: true, mode: stream, "
-                  "since: 5s, auth: {type: bearer, token_file: [new, old]}"));
+                  "since: {initial: 5s}, auth: {type: bearer, token_file: [new, old]}"));
         const GammaConfig *gamma = gamma_of(config);
         const BearerConfig *bearer = gamma->auth.keys;
 
@@ -282,7 +281,7 @@ static void test_language(void **state) {
         assert_string_equal(bearer->tokens.items[1].file, "old");
         config_unref(config);
 
-        config = parse_types(G("auth: none"));
+        config = parse_types(G("auth: {type: none}"));
         gamma = gamma_of(config);
         assert_null(gamma->urls);
         assert_null(gamma->since);
@@ -295,16 +294,16 @@ static void test_language(void **state) {
 
 static void test_language_is_compared(void **state) {
         static const char *const changes[] = { "url: two", "command: [x]", "to: [work]", "headers: {a: b}",
-                "where: {a: [b, c]}", "above: 1", "clear: 2", "energy: true", "mode: stream", "since: 1s",
+                "where: {a: [b, c]}", "above: 1", "clear: 2", "energy: true", "mode: stream", "since: {initial: 1s}",
                 "since: {window: 1s}", "auth: {type: bearer, token_file: x}" };
-        Config *plain = parse_types(G("auth: none"));
+        Config *plain = parse_types(G("auth: {type: none}"));
 
         for (size_t i = 0; i < ELEMENTSOF(changes); i++) {
                 char text[300];
                 Config *one, *other;
 
                 (void) snprintf(text, sizeof(text), G("%s%s"), changes[i],
-                        strncmp(changes[i], "auth", 4) == 0 ? "" : ", auth: none");
+                        strncmp(changes[i], "auth", 4) == 0 ? "" : ", auth: {type: none}");
                 one = parse_types(text);
                 other = parse_types(text);
                 assert_true(config_source_equal(one->sources, other->sources));
@@ -317,35 +316,38 @@ static void test_language_is_compared(void **state) {
 }
 
 static void test_language_is_strict(void **state) {
-        refuse_types(
-                G("auth: none, url: {a: b}"), "publish.sources[].url: is a section; allowed: a URL, or a list of them");
-        refuse_types(G("auth: none, url: [a, b, c, d]"), "has 4 entries; allowed: 1 to 3");
-        refuse_types(
-                G("auth: none, command: x"), "publish.sources[].command: is a single value; allowed: a list of texts");
-        refuse_types(G("auth: none, to: [famly]"),
+        refuse_types(G("auth: {type: none}, url: {a: b}"),
+                "publish.sources[].url: is a section; allowed: a URL, or a list of them");
+        refuse_types(G("auth: {type: none}, url: [a, b, c, d]"), "has 4 entries; allowed: 1 to 3");
+        refuse_types(G("auth: {type: none}, command: x"),
+                "publish.sources[].command: is a single value; allowed: a list of texts");
+        refuse_types(G("auth: {type: none}, to: [famly]"),
                 "publish.sources[].to: there is no target \"famly\"; allowed: family, work");
-        refuse_types(G("auth: none, headers: {a: [b]}"),
+        refuse_types(G("auth: {type: none}, headers: {a: [b]}"),
                 "publish.sources[].headers: is a list; allowed: NAME: TEXT lines, indented; if it");
-        refuse_types(G("auth: none, headers: [a]"), "publish.sources[].headers: is a list");
-        refuse_types(G("auth: none, headers: {Authorization: hunter2}"),
+        refuse_types(G("auth: {type: none}, headers: [a]"), "publish.sources[].headers: is a list");
+        refuse_types(G("auth: {type: none}, headers: {Authorization: hunter2}"),
                 "publish.sources[].headers: the name Authorization is a header for a secret: put that into a file, and name it in auth");
-        refuse_types(G("auth: none, headers: {x-api-key: hunter2}"), "the name x-api-key is a header for a secret");
-        refuse_types(G("auth: none, headers: {X-Auth-Token: hunter2}"), "is a header for a secret");
-        refuse_types(G("auth: none, headers: {'a b': c}"), "the name in this line is not the name of a header");
-        refuse_types(G("auth: none, headers: {a: }"), "publish.sources[].headers: is empty");
-        refuse_types(G("auth: none, headers: {a: 1, b: 2, c: 3, d: 4}"), "has 4 entries; allowed: 0 to 3");
-        refuse_types(G("auth: none, above: 1,5"), "publish.sources[].5: ");
-        refuse_types(G("auth: none, above: 1.e"), "\"1.e\" ends in its decimal point; allowed: a number: 28, 28.5, -3");
-        refuse_types(G("auth: none, above: '1'"), "is in quotes, which makes it a text");
-        refuse_types(G("auth: none, above: nan"), "\"nan\" is not a number");
-        refuse_types(G("auth: none, above: 1e400"), "is not a number");
-        refuse_types(G("auth: none, energy: yes"), "\"yes\" is not allowed; allowed: true or false");
-        refuse_types(G("auth: none, energy: 'true'"), "is in quotes");
-        refuse_types(G("auth: none, mode: poll"), "\"poll\" is not allowed; allowed: interval or stream");
-        refuse_types(G("auth: none, since: 2h"), "publish.sources[].since.initial: \"2h\" is out of range");
-        refuse_types(G("auth: none, since: [1s]"), "publish.sources[].since: is a list; allowed: a section");
-        refuse_types(G("auth: bearer"), "publish.sources[].auth.token_file: is missing");
-        refuse_types(G("auth: basic"),
+        refuse_types(
+                G("auth: {type: none}, headers: {x-api-key: hunter2}"), "the name x-api-key is a header for a secret");
+        refuse_types(G("auth: {type: none}, headers: {X-Auth-Token: hunter2}"), "is a header for a secret");
+        refuse_types(G("auth: {type: none}, headers: {'a b': c}"), "the name in this line is not the name of a header");
+        refuse_types(G("auth: {type: none}, headers: {a: }"), "publish.sources[].headers: is empty");
+        refuse_types(G("auth: {type: none}, headers: {a: 1, b: 2, c: 3, d: 4}"), "has 4 entries; allowed: 0 to 3");
+        refuse_types(G("auth: {type: none}, above: 1,5"), "publish.sources[].5: ");
+        refuse_types(G("auth: {type: none}, above: 1.e"),
+                "\"1.e\" ends in its decimal point; allowed: a number: 28, 28.5, -3");
+        refuse_types(G("auth: {type: none}, above: '1'"), "is in quotes, which makes it a text");
+        refuse_types(G("auth: {type: none}, above: nan"), "\"nan\" is not a number");
+        refuse_types(G("auth: {type: none}, above: 1e400"), "is not a number");
+        refuse_types(G("auth: {type: none}, energy: yes"), "\"yes\" is not allowed; allowed: true or false");
+        refuse_types(G("auth: {type: none}, energy: 'true'"), "is in quotes");
+        refuse_types(G("auth: {type: none}, mode: poll"), "\"poll\" is not allowed; allowed: interval or stream");
+        refuse_types(G("auth: {type: none}, since: {initial: 2h}"),
+                "publish.sources[].since.initial: \"2h\" is out of range");
+        refuse_types(G("auth: {type: none}, since: [1s]"), "publish.sources[].since: is a list; allowed: a section");
+        refuse_types(G("auth: {type: bearer}"), "publish.sources[].auth.token_file: is missing");
+        refuse_types(G("auth: {type: basic}"),
                 "publish.sources[].auth.type: \"basic\" is not a type of auth; allowed: none, bearer");
         refuse_types(
                 G("auth: {type: none, token_file: x}"), "publish.sources[].auth.token_file: is for type bearer only");
