@@ -242,13 +242,16 @@ static const char *text_of(const SourceConfig *source, const char *key) {
                                                         : NULL;
 }
 
-static Listener listener_of_source(const SourceConfig *source) {
+/* Returns the source with that index, or the page, which is behind the last. */
+static Listener listener_at(const Config *config, size_t index) {
+        const SourceConfig *source = &config->sources[index];
+        const PageConfig *page = config->page;
+
+        if (index == config->n_sources)
+                return (Listener){ page->listen, "/", page->tls.certificate_file, page->tls.key_file, "listen",
+                        "the page", "" };
         return (Listener){ text_of(source, "listen"), text_of(source, "path"), text_of(source, "certificate_file"),
                 text_of(source, "key_file"), "path", "source ", source->name };
-}
-
-static Listener listener_of_page(const PageConfig *page) {
-        return (Listener){ page->listen, "/", page->tls.certificate_file, page->tls.key_file, "listen", "the page", "" };
 }
 
 /* Checks *listener* against *other*, which comes before it in the file. */
@@ -266,41 +269,25 @@ static int listener_check(const ConfigPlace *place, const Listener *listener, co
         return 0;
 }
 
-static int source_check(const ConfigPlace *publish, const Config *config, size_t index) {
-        const YamlNode *list = yaml_get(publish->node, "sources");
-        const ConfigPlace place = { publish->reader, publish, "sources", true, list->children[index] };
-        const Listener listener = listener_of_source(&config->sources[index]);
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && listener.address && i < index; i++) {
-                const Listener other = listener_of_source(&config->sources[i]);
-
-                r = listener_check(&place, &listener, &other);
-        }
-        return r;
-}
-
-static int page_check(const ConfigPlace *root, const Config *config) {
-        const ConfigPlace place = { root->reader, root, "page", false, yaml_get(root->node, "page") };
-        const Listener page = listener_of_page(config->page);
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < config->n_sources; i++) {
-                const Listener other = listener_of_source(&config->sources[i]);
-
-                r = listener_check(&place, &page, &other);
-        }
-        return r;
-}
-
-static int listen_rule(const ConfigPlace *place, void *self, void *around) {
-        const ConfigPlace publish = { place->reader, place, "publish", false, yaml_get(place->node, "publish") };
+static int listen_rule(const ConfigPlace *root, void *self, void *around) {
+        const ConfigPlace publish = { root->reader, root, "publish", false, yaml_get(root->node, "publish") };
+        const ConfigPlace page = { root->reader, root, "page", false, yaml_get(root->node, "page") };
+        const YamlNode *sources = yaml_get(publish.node, "sources");
         const Config *config = self;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < config->n_sources; i++)
-                r = source_check(&publish, config, i);
-        return r == 0 && config->page ? page_check(place, config) : r;
+        for (size_t i = 0; i < config->n_sources + (config->page != NULL); i++) {
+                const ConfigPlace source = { root->reader, &publish, "sources", true,
+                        i < config->n_sources ? sources->children[i] : NULL };
+                const Listener listener = listener_at(config, i);
+
+                for (size_t k = 0; r == 0 && listener.address && k < i; k++) {
+                        const Listener other = listener_at(config, k);
+
+                        r = listener_check(i < config->n_sources ? &source : &page, &listener, &other);
+                }
+        }
+        return r;
 }
 
 /* ---- the whole file ---- */
