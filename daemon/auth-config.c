@@ -18,19 +18,6 @@ static const char *const kinds[] = { [AUTH_NONE] = "none",
         [AUTH_OAUTH2] = "oauth2",
         NULL };
 
-#define KINDS_WORDS "none, bearer, basic, header, query, switchbot or oauth2"
-
-static int field_name_check(const char *text, ConfigProblem *ret_problem) {
-        for (const char *c = text; *c != '\0'; c++)
-                if (*c <= ' ' || *c > '~' || strchr("\"(),/:;<=>?@[\\]{}&#%", *c))
-                        return config_problem_set(ret_problem, "holds a character that such a name cannot have");
-        return 0;
-}
-
-static int user_check(const char *text, ConfigProblem *ret_problem) {
-        return strchr(text, ':') ? config_problem_set(ret_problem, "holds a colon, which would end it") : 0;
-}
-
 /* The URL is kept as written: a slash at its end may matter to the server. */
 static int token_url_check(const char *text, ConfigProblem *ret_problem) {
         if (http_url_check(text) == HTTP_URL_OK)
@@ -40,63 +27,51 @@ static int token_url_check(const char *text, ConfigProblem *ret_problem) {
 
 static const ConfigType type_token_url = { "URL", "https://..., or http:// to this machine only", CONFIG_TEXT,
         .text = token_url_check };
-static const ConfigType type_kind = { KINDS_WORDS, KINDS_WORDS, CONFIG_INT, .words = kinds };
+static const ConfigType type_kind = { "none, bearer, basic, header, query, switchbot or oauth2", NULL, CONFIG_INT,
+        .words = kinds };
 static const ConfigType type_field = { "name", "the name of a header or parameter", CONFIG_TEXT,
-        .text = field_name_check };
-static const ConfigType type_user = { "text", "a text without a colon", CONFIG_TEXT, .text = user_check };
+        .letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!$'*+-.^_`|~",
+        .wrong = "holds a character that such a name cannot have" };
+static const ConfigType type_user = { "text", "a text without a colon", CONFIG_TEXT, .without = ":",
+        .wrong = "holds a colon, which would end it" };
+
+#define OF(kind) (1u << (kind))
 
 /* clang-format off */
 static const ConfigRow rows[] = {
         { "type", &type_kind, FIELD(type), .fallback = "none",
                 .doc = "How a request proves who it is." },
-        { "token_file", &config_type_token, FIELD(token), 1, TEXT_MAX,
+        { "token_file", &config_type_token, FIELD(token), 1, TEXT_MAX, .needed = OF(AUTH_BEARER) | OF(AUTH_SWITCHBOT),
                 .doc = "bearer, switchbot: secret file with the token." },
-        { "secret_file", &config_type_secret, FIELD(secret), 1, TEXT_MAX,
+        { "secret_file", &config_type_secret, FIELD(secret), 1, TEXT_MAX, .needed = OF(AUTH_SWITCHBOT),
                 .doc = "switchbot: secret file with the client secret, which signs." },
-        { "username", &type_user, FIELD(username), 1, TEXT_MAX,
+        { "username", &type_user, FIELD(username), 1, TEXT_MAX, .needed = OF(AUTH_BASIC),
                 .doc = "basic: the user." },
-        { "password_file", &config_type_secret, FIELD(password), 1, TEXT_MAX,
+        { "password_file", &config_type_secret, FIELD(password), 1, TEXT_MAX, .needed = OF(AUTH_BASIC),
                 .doc = "basic: secret file with the user's password." },
-        { "header", &type_field, FIELD(header), 1, 256,
+        { "header", &type_field, FIELD(header), 1, 256, .needed = OF(AUTH_HEADER),
                 .doc = "header: name of the header that carries the value." },
-        { "parameter", &type_field, FIELD(parameter), 1, 256,
+        { "parameter", &type_field, FIELD(parameter), 1, 256, .needed = OF(AUTH_QUERY),
                 .doc = "query: name of the parameter of the URL that carries the value." },
-        { "value_file", &config_type_value, FIELD(value), 1, TEXT_MAX,
+        { "value_file", &config_type_value, FIELD(value), 1, TEXT_MAX, .needed = OF(AUTH_HEADER) | OF(AUTH_QUERY),
                 .doc = "header, query: secret file with the value." },
-        { "token_url", &type_token_url, FIELD(token_url), 1, TEXT_MAX,
+        { "token_url", &type_token_url, FIELD(token_url), 1, TEXT_MAX, .needed = OF(AUTH_OAUTH2),
                 .doc = "oauth2: the token endpoint." },
-        { "client_id", &config_type_text, FIELD(client_id), 1, TEXT_MAX,
+        { "client_id", &config_type_text, FIELD(client_id), 1, TEXT_MAX, .needed = OF(AUTH_OAUTH2),
                 .doc = "oauth2: the client that is registered with the provider." },
-        { "client_secret_file", &config_type_secret, FIELD(client_secret), 1, TEXT_MAX,
+        { "client_secret_file", &config_type_secret, FIELD(client_secret), 1, TEXT_MAX, .allowed = OF(AUTH_OAUTH2),
                 .doc = "oauth2: secret file with the client's secret." },
-        { "scope", &config_type_text, FIELD(scope), 1, TEXT_MAX,
+        { "scope", &config_type_text, FIELD(scope), 1, TEXT_MAX, .allowed = OF(AUTH_OAUTH2),
                 .doc = "oauth2: the access to ask for, if the provider wants a scope." },
-        { "refresh_token_file", &config_type_secret, FIELD(refresh_token), 1, TEXT_MAX,
+        { "refresh_token_file", &config_type_secret, FIELD(refresh_token), 1, TEXT_MAX, .allowed = OF(AUTH_OAUTH2),
                 .doc = "oauth2: secret file with the first refresh token; without it client credentials are used." },
         {},
 };
 /* clang-format on */
 
-#define OF(kind) (1u << (kind))
-
-static const ConfigUse uses[] = {
-        { "token_file", OF(AUTH_BEARER) | OF(AUTH_SWITCHBOT), 0 },
-        { "secret_file", OF(AUTH_SWITCHBOT), 0 },
-        { "username", OF(AUTH_BASIC), 0 },
-        { "password_file", OF(AUTH_BASIC), 0 },
-        { "header", OF(AUTH_HEADER), 0 },
-        { "parameter", OF(AUTH_QUERY), 0 },
-        { "value_file", OF(AUTH_HEADER) | OF(AUTH_QUERY), 0 },
-        { "token_url", OF(AUTH_OAUTH2), 0 },
-        { "client_id", OF(AUTH_OAUTH2), 0 },
-        { "client_secret_file", 0, OF(AUTH_OAUTH2) },
-        { "scope", 0, OF(AUTH_OAUTH2) },
-        { "refresh_token_file", 0, OF(AUTH_OAUTH2) },
-};
-
 static int auth_rule(const ConfigPlace *place, void *self, void *around) {
         const AuthConfig *config = self;
-        int r = config_place_uses(place, uses, ELEMENTSOF(uses), config->type, kinds[config->type]);
+        int r = config_place_kind(place, rows, config->type, kinds[config->type]);
 
         if (r < 0)
                 return r;

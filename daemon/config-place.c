@@ -174,25 +174,20 @@ int config_place_tls(const ConfigPlace *place, ConfigTls *tls, char **certificat
                 "is not enough: certificate_file and key_file belong together");
 }
 
-/* Lists the keys that *kind* may have: "url_file, ca_file". */
-static void list_uses(const ConfigUse *uses, size_t n, unsigned kind, TextRoom *out) {
-        for (size_t i = 0; i < n; i++)
-                if ((uses[i].needed | uses[i].allowed) & (1u << kind))
-                        text_add(out, "%s%s", out->used > 0 ? ", " : "", uses[i].key);
-}
-
-int config_place_uses(const ConfigPlace *place, const ConfigUse *uses, size_t n, unsigned kind, const char *type) {
+int config_place_kind(const ConfigPlace *place, const ConfigRow *rows, unsigned kind, const char *type) {
         char words[200] = "none of these";
         TextRoom room = { words, sizeof(words), 0 };
 
-        list_uses(uses, n, kind, &room);
-        for (size_t i = 0; i < n; i++) {
-                bool there = yaml_get(place->node, uses[i].key);
+        for (const ConfigRow *row = rows; row->key; row++)
+                if ((row->needed | row->allowed) & (1u << kind))
+                        text_add(&room, "%s%s", room.used > 0 ? ", " : "", row->key);
+        for (const ConfigRow *row = rows; row->key; row++) {
+                bool there = yaml_get(place->node, row->key), own = (row->needed | row->allowed) & (1u << kind);
 
-                if (!there && uses[i].needed & (1u << kind))
-                        return config_place_fail(place, uses[i].key, "is missing; type %s needs it", type);
-                if (there && !((uses[i].needed | uses[i].allowed) & (1u << kind)))
-                        return config_place_fail(place, uses[i].key,
+                if (!there && row->needed & (1u << kind))
+                        return config_place_fail(place, row->key, "is missing; type %s needs it", type);
+                if (there && !own && (row->needed | row->allowed) != 0)
+                        return config_place_fail(place, row->key,
                                 "is not a key of type %s, which takes %s; take it out, or correct type", type, words);
         }
         return 0;

@@ -71,15 +71,9 @@ int config_words(Bytes *out, const char *const *words, const char *between);
 int config_place_refer(
         const ConfigPlace *place, const char *key, char *const *names, const char *const *known, const char *what);
 
-/* For one key: the kinds that need it, and the kinds that allow it, as bits 1 << kind. */
-typedef struct ConfigUse {
-        const char *key;
-        unsigned needed, allowed;
-} ConfigUse;
-
-/* Checks that the section has the keys that *kind* needs, and none of *uses* that it does not allow. *type* is the
- * kind's name. */
-int config_place_uses(const ConfigPlace *place, const ConfigUse *uses, size_t n, unsigned kind, const char *type);
+/* Checks that the section has the keys that *kind* needs, and none that only other kinds have. *type* is the kind's
+ * name. */
+int config_place_kind(const ConfigPlace *place, const ConfigRow *rows, unsigned kind, const char *type);
 
 /* Notes an error of YAML itself or of the file; *line* 0 means no place. -EBADMSG or -ENOMEM. */
 int config_reader_fail(const ConfigReader *reader, unsigned line, unsigned column, const char *format, ...)

@@ -156,27 +156,6 @@ static void count_format(uint64_t value, char *buffer, size_t size) {
         (void) snprintf(buffer, size, "%" PRIu64, value);
 }
 
-static int log_level_parse(const char *text, uint64_t *ret, ConfigProblem *ret_problem) {
-        static const struct {
-                const char *name;
-                int level;
-        } levels[] = {
-                { "debug", LOG_DEBUG },
-                { "info", LOG_INFO },
-                { "notice", LOG_NOTICE },
-                { "warning", LOG_WARNING },
-                { "error", LOG_ERR },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(levels); i++)
-                if (strcmp(levels[i].name, text) == 0) {
-                        *ret = (uint64_t) levels[i].level;
-                        return 0;
-                }
-
-        return config_problem_set(ret_problem, "is not a log level");
-}
-
 static int decimal_parse(const char *text, double *ret, ConfigProblem *ret_problem) {
         size_t digits = strspn(text + (*text == '-'), "0123456789");
         const char *end = text + (*text == '-') + digits;
@@ -350,15 +329,6 @@ static int subscription_check(const char *text, ConfigProblem *ret_problem) {
         return resource_check(text, "subscriptions", ret_problem);
 }
 
-static int name_check(const char *text, ConfigProblem *ret_problem) {
-        if (strlen(text) > NAME_MAX_SIZE)
-                return config_problem_set(ret_problem, "is too long");
-        for (const char *c = text; *c != '\0'; c++)
-                if (!(*c >= 'a' && *c <= 'z') && !(*c >= '0' && *c <= '9') && *c != '-')
-                        return config_problem_set(ret_problem, "holds something other than a-z, 0-9 and -");
-        return 0;
-}
-
 /* Members of a reading that the program sets itself, and the other members of a document. */
 static const char *const own_names[] = { "name", "newest_events", "updated_at", "request_at", "id", "source", "online",
         "temperature_offset", "humidity_offset", "measured_at", "power_w", "energy_kwh", "energy_sold_kwh",
@@ -455,10 +425,10 @@ const ConfigType config_type_count = { "number", NULL, CONFIG_NUMBER, .number = 
 const ConfigType config_type_unsigned = { "number", NULL, CONFIG_UNSIGNED, .number = count_parse,
         .format = count_format, .plain = true };
 const ConfigType config_type_log_level = { "log level", "debug, info, notice, warning, error", CONFIG_INT,
-        .number = log_level_parse };
+        .words = (const char *const[]){ "error", "warning", "notice", "info", "debug", NULL }, .first = LOG_ERR };
 const ConfigType config_type_decimal = { "decimal", "a number: 28, 28.5, -3", CONFIG_DECIMAL, .decimal = decimal_parse,
         .plain = true };
-const ConfigType config_type_bool = { "true or false", "true or false", CONFIG_BOOL,
+const ConfigType config_type_bool = { "true or false", NULL, CONFIG_BOOL,
         .words = (const char *const[]){ "false", "true", NULL }, .plain = true };
 const ConfigType config_type_directory = { "directory", "an absolute path", CONFIG_TEXT, .text = directory_check };
 const ConfigType config_type_secret = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
@@ -485,7 +455,8 @@ const ConfigType config_type_topic = { "topic",
 const ConfigType config_type_subscription = { "subscription",
         "an id of 3 to 255 letters, digits, - _ . ~ + %, or projects/PROJECT/subscriptions/ID", CONFIG_TEXT,
         .text = subscription_check };
-const ConfigType config_type_name = { "name", "1 to 63 of a-z, 0-9, -", CONFIG_TEXT, .text = name_check };
+const ConfigType config_type_name = { "name", "1 to 63 of a-z, 0-9, -", CONFIG_TEXT,
+        .letters = "abcdefghijklmnopqrstuvwxyz0123456789-", .wrong = "holds something other than a-z, 0-9 and -" };
 const ConfigType config_type_attribute = { "attribute", "the name of a message attribute", CONFIG_TEXT,
         .text = attribute_check };
 const ConfigType config_type_text = { "text", "a text on one line", CONFIG_TEXT };

@@ -71,14 +71,18 @@ int config_problem_set(ConfigProblem *problem, const char *format, ...) _printf_
 
 typedef struct ConfigType {
         const char *name;    /* for the reference page */
-        const char *allowed; /* description; NULL: the range describes it */
+        const char *allowed; /* description; NULL: the range describes it, or else the name */
         ConfigStorage storage;
-        /* Exactly one of these for scalars (without *text*, any text is allowed). They return 0, or -EBADMSG with
+        /* Exactly one of these for scalars; without *text*, any text is allowed. They return 0, or -EBADMSG with
          * *ret_problem* filled in; *text* also -ENOMEM. The caller checks ranges. */
         int (*number)(const char *text, uint64_t *ret, ConfigProblem *ret_problem);
         int (*decimal)(const char *text, double *ret, ConfigProblem *ret_problem);
         int (*text)(const char *text, ConfigProblem *ret_problem);
-        const char *const *words; /* one of these words, NULL at the end: the number is its index */
+        const char *const *words; /* one of these words, NULL at the end: the number is its index, and *first* */
+        int first;
+        /* For texts: only these characters, none of those (NULL: any), and what is wrong otherwise; *text* comes
+         * after that. */
+        const char *letters, *without, *wrong;
         /* For a map: checks a name; NULL: any name. For a secret: checks the content of the file; NULL: any line. */
         int (*inside)(const char *text, ConfigProblem *ret_problem);
         void (*tidy)(char *text); /* may shorten a valid text; NULL: the text is kept as written */
@@ -143,6 +147,9 @@ struct ConfigRow {
         unsigned flags;
         const ConfigSection *section; /* for a section, and for the entries of a list */
         size_t count;                 /* for a list: place of its length, a size_t */
+        /* For a key that only some kinds of the section have: those that need it, and those that allow it, as bits
+         * 1 << kind, for config_place_kind(). */
+        unsigned needed, allowed;
         const char *doc;
 };
 

@@ -16,7 +16,9 @@
 /* ---- one value ---- */
 
 const char *config_value_allowed(const ConfigRow *row, char *buffer, size_t size) {
-        return row->type->format ? config_table_range(row, buffer, size) : row->type->allowed;
+        if (row->type->format)
+                return config_table_range(row, buffer, size);
+        return row->type->allowed ?: row->type->name;
 }
 
 /* Returns the value for a message: quoted if it is short and cannot contain a secret. */
@@ -106,7 +108,7 @@ static int read_word(const ConfigValue *value, void *place) {
 
         for (size_t i = 0; type->words[i]; i++)
                 if (strcmp(type->words[i], value->node->text) == 0) {
-                        store_number(type, i, place);
+                        store_number(type, (uint64_t) type->first + i, place);
                         return 0;
                 }
 
@@ -141,20 +143,24 @@ static int read_number(const ConfigValue *value, void *place) {
 /* ---- texts ---- */
 
 static int check_text(const ConfigValue *value, uint64_t max) {
+        const ConfigType *type = value->row->type;
+        const char *text = value->node->text;
         ConfigProblem problem;
-        int r = 0;
+        int r;
 
         if (!value_is_scalar(value))
                 return config_value_fail_kind(value);
-        if (value->node->text[0] == '\0' && !value->row->type->empty)
+        if (text[0] == '\0' && !type->empty)
                 return fail_value(value, "is empty");
-        if (strlen(value->node->text) > max)
+        if (strlen(text) > max)
                 return fail_value(value, "is too long");
-        if (text_has_controls(value->node->text, strlen(value->node->text)))
+        if (text_has_controls(text, strlen(text)))
                 return config_value_fail(
                         value, "holds a line break, a tab or another control character; write it on one line");
-        if (value->row->type->text)
-                r = value->row->type->text(value->node->text, &problem);
+        if ((type->letters && text[strspn(text, type->letters)] != '\0') ||
+                (type->without && strpbrk(text, type->without)))
+                return fail_value(value, type->wrong);
+        r = type->text ? type->text(text, &problem) : 0;
         return r == -EBADMSG ? fail_value(value, problem.text) : r; /* -ENOMEM is not about the value */
 }
 

@@ -13,6 +13,7 @@
 #include "lib/text.h"
 
 #define TEXT_MAX 1024
+#define NAME_MAX_SIZE 63
 #define SOURCES_MAX 1000
 #define SUBSCRIPTIONS_MAX 32 /* each has its own connections and thread */
 #define LABELS_MAX 20
@@ -27,7 +28,7 @@
 
 /* ---- the rows that do not belong to a type ---- */
 
-static const ConfigType type_payload = { "json or python", "json or python", CONFIG_INT,
+static const ConfigType type_payload = { "json or python", NULL, CONFIG_INT,
         .words = (const char *const[]){ "json", "python", NULL } };
 
 /* clang-format off */
@@ -53,7 +54,7 @@ static const ConfigRow outbox_rows[] = {
 };
 
 static const ConfigRow source_rows[] = {
-        { "name", &config_type_name, SOURCE(name), 1, TEXT_MAX, .flags = CONFIG_REQUIRED | CONFIG_UNIQUE,
+        { "name", &config_type_name, SOURCE(name), 1, NAME_MAX_SIZE, .flags = CONFIG_REQUIRED | CONFIG_UNIQUE,
                 .doc = "Name of the source in messages, logs and keys; unique." },
         { "type", &config_type_variant, .flags = CONFIG_REQUIRED,
                 .doc = "What kind of source it is." },

@@ -42,9 +42,9 @@ static const ConfigType type_fields = { "map of JSON pointers", "NAME: /POINTER 
         .text = pointer_check };
 static const ConfigType type_thousands = { "character", "one of , ' _ and a space, in quotes", CONFIG_TEXT,
         .text = thousands_check };
-static const ConfigType type_time_format = { "rfc3339, unix, unix_ms or local", "rfc3339, unix, unix_ms or local",
-        CONFIG_INT, .words = (const char *const[]){ "rfc3339", "unix", "unix_ms", "local", NULL } };
-static const ConfigType type_once_per = { "arrival or measurement", "arrival or measurement", CONFIG_INT,
+static const ConfigType type_time_format = { "rfc3339, unix, unix_ms or local", NULL, CONFIG_INT,
+        .words = (const char *const[]){ "rfc3339", "unix", "unix_ms", "local", NULL } };
+static const ConfigType type_once_per = { "arrival or measurement", NULL, CONFIG_INT,
         .words = (const char *const[]){ "arrival", "measurement", NULL } };
 
 /* ---- rows ---- */

@@ -13,13 +13,6 @@ static const char *const services[] = {
         [ALERT_SLACK] = "slack", [ALERT_NTFY] = "ntfy", [ALERT_LINE] = "line", [ALERT_WEBHOOK] = "webhook", NULL
 };
 
-static int topic_check(const char *text, ConfigProblem *ret_problem) {
-        for (const char *c = text; *c != '\0'; c++)
-                if (!isalnum((unsigned char) *c) && *c != '_' && *c != '-')
-                        return config_problem_set(ret_problem, "holds a character that a topic of ntfy cannot have");
-        return 0;
-}
-
 static int recipient_check(const char *text, ConfigProblem *ret_problem) {
         bool right = strchr("UCR", text[0]) != NULL;
 
@@ -30,15 +23,17 @@ static int recipient_check(const char *text, ConfigProblem *ret_problem) {
         return config_problem_set(ret_problem, "is not the id of a user, group or room");
 }
 
-static const ConfigType type_service = { "slack, ntfy, line or webhook", "slack, ntfy, line or webhook", CONFIG_INT,
-        .words = services };
+static const ConfigType type_service = { "slack, ntfy, line or webhook", NULL, CONFIG_INT, .words = services };
 static const ConfigType type_topic = { "topic of ntfy", "1 to 64 of A-Z, a-z, 0-9, _, -", CONFIG_TEXT,
-        .text = topic_check };
+        .letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
+        .wrong = "holds a character that a topic of ntfy cannot have" };
 static const ConfigType type_recipient = { "id of LINE",
         "U, C or R and what follows it: the Messaging API's id, not the name that people search for", CONFIG_TEXT,
         .text = recipient_check };
 
 #define FIELD(field) offsetof(AlertTarget, field)
+
+#define OF(service) (1u << (service))
 
 /* clang-format off */
 static const ConfigRow rows[] = {
@@ -48,21 +43,25 @@ static const ConfigRow rows[] = {
                 .doc = "The service." },
         { "url", &config_type_web_url, FIELD(at.url), 1, TEXT_MAX,
                 .derived = "https://ntfy.sh, https://api.line.me",
+                .allowed = OF(ALERT_NTFY) | OF(ALERT_LINE) | OF(ALERT_WEBHOOK),
                 .doc = "ntfy, line: the server. webhook: where the body is sent by POST." },
         { "url_file", &config_type_secret, FIELD(at.url_file), 1, TEXT_MAX,
+                .needed = OF(ALERT_SLACK), .allowed = OF(ALERT_WEBHOOK),
                 .doc = "slack, webhook: secret file with the URL, if whoever knows the URL may post." },
-        { "topic", &type_topic, FIELD(topic), 1, 64,
+        { "topic", &type_topic, FIELD(topic), 1, 64, .needed = OF(ALERT_NTFY),
                 .doc = "ntfy: the topic; whoever knows its name may read it, unless the server says otherwise." },
         { "token_file", &config_type_token, FIELD(token), 1, TEXT_MAX,
+                .needed = OF(ALERT_LINE), .allowed = OF(ALERT_NTFY),
                 .doc = "line: secret file with the channel access token. ntfy: secret file with an access token." },
-        { "recipient", &type_recipient, FIELD(recipient), 2, 64,
+        { "recipient", &type_recipient, FIELD(recipient), 2, 64, .needed = OF(ALERT_LINE),
                 .doc = "line: id of the user, group or room." },
-        { "headers", &config_type_headers, FIELD(headers), 0, 20,
+        { "headers", &config_type_headers, FIELD(headers), 0, 20, .allowed = OF(ALERT_WEBHOOK),
                 .doc = "webhook: further headers; none with a secret." },
         { "auth", &config_type_section, FIELD(auth), .flags = CONFIG_IMPLIED, .section = &auth_section,
+                .allowed = OF(ALERT_WEBHOOK),
                 .doc = "webhook: how a request proves who it is." },
         { "body", &alert_text_body, FIELD(body), 1, BODY_MAX,
-                .derived = "an object with every word",
+                .derived = "an object with every word", .allowed = OF(ALERT_WEBHOOK),
                 .doc = "webhook: the JSON that is sent." },
         { "ca_file", &config_type_path, FIELD(at.ca_file), 1, TEXT_MAX,
                 .doc = "PEM file of the authority that signed the server's certificate, in place of the system's." },
@@ -73,19 +72,6 @@ static const ConfigRow rows[] = {
         {},
 };
 /* clang-format on */
-
-#define OF(service) (1u << (service))
-
-static const ConfigUse uses[] = {
-        { "url", 0, OF(ALERT_NTFY) | OF(ALERT_LINE) | OF(ALERT_WEBHOOK) },
-        { "url_file", OF(ALERT_SLACK), OF(ALERT_WEBHOOK) },
-        { "topic", OF(ALERT_NTFY), 0 },
-        { "token_file", OF(ALERT_LINE), OF(ALERT_NTFY) },
-        { "recipient", OF(ALERT_LINE), 0 },
-        { "headers", 0, OF(ALERT_WEBHOOK) },
-        { "auth", 0, OF(ALERT_WEBHOOK) },
-        { "body", 0, OF(ALERT_WEBHOOK) },
-};
 
 /* Whether the server's URL has a path: topic and path of the call must not be in it. */
 static bool has_path(const char *url) {
@@ -114,7 +100,7 @@ static int rule(const ConfigPlace *place, void *self, void *around) {
         const AlertTarget *target = self;
         int r;
 
-        r = config_place_uses(place, uses, ELEMENTSOF(uses), target->type, services[target->type]);
+        r = config_place_kind(place, rows, target->type, services[target->type]);
         if (r >= 0)
                 r = url_rule(place, target);
         if (r >= 0)

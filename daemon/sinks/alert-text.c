@@ -509,7 +509,7 @@ const ConfigType alert_text_template = { "text with {words}", "a text with " TEX
         .text = check_text };
 const ConfigType alert_text_body = { "JSON with {words}", "JSON with " TEXT_WORDS_LIST " {state} {message}",
         CONFIG_TEXT, .text = check_body };
-const ConfigType alert_text_language = { "en or ja", "en or ja", CONFIG_INT,
+const ConfigType alert_text_language = { "en or ja", NULL, CONFIG_INT,
         .words = (const char *const[]){ [ALERT_ENGLISH] = "en", [ALERT_JAPANESE] = "ja", NULL } };
 
 const char *alert_text_title(AlertKind kind, AlertLanguage language) {

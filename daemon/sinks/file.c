@@ -25,7 +25,7 @@
 
 /* ---- configuration ---- */
 
-static const ConfigType type_compress = { "gzip or none", "gzip or none", CONFIG_INT,
+static const ConfigType type_compress = { "gzip or none", NULL, CONFIG_INT,
         .words = (const char *const[]){ "gzip", "none", NULL } };
 
 #define FIELD(field) offsetof(FileConfig, field)

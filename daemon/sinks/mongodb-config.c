@@ -312,14 +312,9 @@ static bool is_mechanism(const mongoc_uri_t *uri, const char *const *names) {
 
 /* ---- the section ---- */
 
-/* MongoDB manual, "MongoDB Limits and Thresholds": the characters allowed on Windows, so that a dump can be restored
- * there. */
 static int database_check(const char *text, ConfigProblem *ret_problem) {
         if (strcmp(text, "admin") == 0 || strcmp(text, "local") == 0 || strcmp(text, "config") == 0)
                 return config_problem_set(ret_problem, "is a database that MongoDB keeps for itself");
-        if (strpbrk(text, "/\\. \"$*<>:|?"))
-                return config_problem_set(
-                        ret_problem, "holds a character that MongoDB does not allow in a database's name");
         return 0;
 }
 
@@ -328,8 +323,6 @@ static int collection_check(const char *text, ConfigProblem *ret_problem) {
 
         if (strncmp(text, "system.", 7) == 0)
                 return config_problem_set(ret_problem, "begins with system., which MongoDB keeps for itself");
-        if (strchr(text, '$'))
-                return config_problem_set(ret_problem, "holds a $");
         if (text[0] == '.' || text[size - 1] == '.' || strstr(text, ".."))
                 return config_problem_set(ret_problem, "has a dot at an end, or two in a row");
         return 0;
@@ -338,10 +331,13 @@ static int collection_check(const char *text, ConfigProblem *ret_problem) {
 static const ConfigType type_uri = { "MongoDB URI",
         "mongodb://[USER@]HOST[:PORT],.../[?OPTION=VALUE&...], or mongodb+srv://", CONFIG_TEXT, .text = uri_check,
         .private = true };
+/* MongoDB manual, "MongoDB Limits and Thresholds": the characters allowed on Windows, so that a dump can be restored
+ * there. */
 static const ConfigType type_database = { "database", "1 to 63 bytes without / \\ . \" $ * < > : | ? or a space",
-        CONFIG_TEXT, .text = database_check };
+        CONFIG_TEXT, .text = database_check, .without = "/\\. \"$*<>:|?",
+        .wrong = "holds a character that MongoDB does not allow in a database's name" };
 static const ConfigType type_collection = { "collection", "a name without $ that does not begin with system.",
-        CONFIG_TEXT, .text = collection_check };
+        CONFIG_TEXT, .text = collection_check, .without = "$", .wrong = "holds a $" };
 
 #define MONGODB(field) offsetof(MongodbConfig, field)
 

@@ -568,7 +568,7 @@ static int exec_rule(const ConfigPlace *place, void *self, void *around) {
 
 static const ConfigType type_environment = { "map of texts", "NAME: TEXT lines, indented", CONFIG_MAP,
         .inside = variable_check, .empty = true };
-static const ConfigType type_mode = { "interval or stream", "interval or stream", CONFIG_INT,
+static const ConfigType type_mode = { "interval or stream", NULL, CONFIG_INT,
         .words = (const char *const[]){ "interval", "stream", NULL } };
 
 /* clang-format off */

@@ -35,7 +35,7 @@ static const ConfigType type_url = { "URL",
         "https://HOST/... or http://HOST/..., with {since}, {until}, {now} if need be", CONFIG_TEXT,
         .text = url_check };
 static const ConfigType type_urls = { "list of URLs", "a list of URLs", CONFIG_TEXTS, .text = url_check };
-static const ConfigType type_method = { "GET or POST", "GET or POST", CONFIG_INT,
+static const ConfigType type_method = { "GET or POST", NULL, CONFIG_INT,
         .words = (const char *const[]){ "GET", "POST", NULL } };
 static const ConfigType type_pointer = { "JSON pointer", "a JSON pointer, as /a/b", CONFIG_TEXT,
         .text = pointer_check };

@@ -411,7 +411,7 @@ static int push_rule(const ConfigPlace *place, void *self, void *around) {
 #define TEXT_MAX 1024
 
 static const ConfigType type_path = { "path", "a path, as /readings", CONFIG_TEXT, .text = path_check };
-static const ConfigType type_answer = { "count or owntracks", "count or owntracks", CONFIG_INT,
+static const ConfigType type_answer = { "count or owntracks", NULL, CONFIG_INT,
         .words = (const char *const[]){ "count", "owntracks", NULL } };
 
 /* clang-format off */

@@ -119,7 +119,7 @@ static void test_slips_beside_errors(void **state) {
 
         assert_string_equal(said,
                 "c.yaml:2:10: there is no space after the colon: write \"project: VALUE\"\n"
-                "c.yaml:3:12: log_level: \"loud\" is not a log level; allowed: debug, info, notice, warning, error");
+                "c.yaml:3:12: log_level: \"loud\" is not allowed; allowed: debug, info, notice, warning, error");
 }
 
 /* What is legal YAML is no slip: here beside one error that makes the file wrong. */
@@ -188,10 +188,10 @@ static void test_written_by_programs(void **state) {
         static const char *const texts[][2] = {
                 { "\"pubsub\":\n  \"project\": \"p\"\n\"subscribe\":\n- \"subscription\": \"sub\"\n  \"mongodb\":\n    \"uri\": \"mongodb://localhost/\"\n"
                   "    \"database\": \"d\"\n    \"collection\": \"c\"\n    'date_fields':\n    - \"a\"\n    - \"b\"\n\"log_level\": \"loud\"\n",
-                        "c.yaml:12:14: log_level: \"loud\" is not a log level; allowed: debug, info, notice, warning, error" },
+                        "c.yaml:12:14: log_level: \"loud\" is not allowed; allowed: debug, info, notice, warning, error" },
                 { "{pubsub: {project: p}, log_level: loud, subscribe: [{subscription: sub,\n      mongodb: {uri: 'mongodb://localhost/',\n"
                   "        database: d, collection: c}}]}\n",
-                        "c.yaml:1:35: log_level: \"loud\" is not a log level; allowed: debug, info, notice, warning, error" },
+                        "c.yaml:1:35: log_level: \"loud\" is not allowed; allowed: debug, info, notice, warning, error" },
                 { "{\n  \"pubsub\": {\n    \"project\": \"p\"\n  },\n  \"subscribe\": [\n",
                         "c.yaml:6:1: a value is missing here, or begins with a character that wants it in quotes" },
         };

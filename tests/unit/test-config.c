@@ -222,7 +222,7 @@ static void test_wrong_kind(void **state) {
         refuse("pubsub:\n" SUBSCRIBE, "pubsub: is empty");
         refuse(PUBSUB "log_level: [info]\n" SUBSCRIBE, "log_level: is a list; allowed: debug, info");
         refuse(PUBSUB "log_level: loud\n" SUBSCRIBE,
-                "\"loud\" is not a log level; allowed: debug, info, notice, warning, error");
+                "\"loud\" is not allowed; allowed: debug, info, notice, warning, error");
         refuse(PUBSUB "log_level: ~\n" SUBSCRIBE, "log_level: is empty");
         refuse(PUBSUB "state_dir: ''\n" SUBSCRIBE, "state_dir: \"\" is empty");
         refuse(PUBSUB "state_dir: var\n" SUBSCRIBE, "state_dir: \"var\" is not absolute");
