@@ -25,6 +25,9 @@ typedef struct ConfigValue {
 /* Checks a scalar or a list of scalars and stores it at *place*. 0, -EBADMSG with the error noted, -ENOMEM. */
 int config_value_read(const ConfigValue *value, void *place);
 
+/* Checks that the row allows as many entries. */
+int config_value_count(const ConfigValue *value);
+
 /* config_value_fail_kind() says "is a list; allowed: ...". Both return the same as config_place_tell(). */
 int config_value_fail_kind(const ConfigValue *value);
 #define config_value_fail(value, ...)                                                                                  \

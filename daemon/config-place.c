@@ -14,7 +14,6 @@
 void config_errors_done(ConfigErrors *errors) {
         for (size_t i = 0; i < errors->n; i++)
                 free(errors->texts[i]);
-        free(errors->texts);
         *errors = (ConfigErrors){};
 }
 
@@ -41,15 +40,20 @@ void config_errors_drop(ConfigErrors *errors, unsigned from, unsigned to) {
         errors->n = n;
 }
 
-/* Inserts *text* in the order of lines, and takes it. */
-static int errors_insert(ConfigErrors *errors, unsigned line, char *text) {
+/* Inserts *text* in the order of lines, and takes it; beyond the limit it only counts. */
+static int errors_add(ConfigErrors *errors, unsigned line, char *text) {
         size_t i = errors->n;
+        char *last;
 
-        if (!errors->texts)
-                errors->texts = calloc(CONFIG_ERRORS_MAX, sizeof(char *));
-        if (!errors->texts) {
+        if (errors->n == CONFIG_ERRORS_MAX) {
                 free(text);
-                return -ENOMEM;
+                if (text_format(&last, "and %zu more", errors->left_out + 2) < 0)
+                        return -ENOMEM;
+                errors->left_out++;
+                free(errors->texts[CONFIG_ERRORS_MAX - 1]);
+                errors->texts[CONFIG_ERRORS_MAX - 1] = last;
+                errors->lines[CONFIG_ERRORS_MAX - 1] = UINT_MAX;
+                return 0;
         }
         for (; i > 0 && errors->lines[i - 1] > line; i--) {
                 errors->texts[i] = errors->texts[i - 1];
@@ -58,23 +62,6 @@ static int errors_insert(ConfigErrors *errors, unsigned line, char *text) {
         errors->texts[i] = text;
         errors->lines[i] = line;
         errors->n++;
-        return 0;
-}
-
-/* Adds *text* and takes it; beyond the limit it only counts. */
-static int errors_add(ConfigErrors *errors, unsigned line, char *text) {
-        char *last;
-
-        if (errors->n < CONFIG_ERRORS_MAX)
-                return errors_insert(errors, line, text);
-
-        free(text);
-        if (text_format(&last, "and %zu more", errors->left_out + 2) < 0)
-                return -ENOMEM;
-        errors->left_out++;
-        free(errors->texts[CONFIG_ERRORS_MAX - 1]);
-        errors->texts[CONFIG_ERRORS_MAX - 1] = last;
-        errors->lines[CONFIG_ERRORS_MAX - 1] = UINT_MAX;
         return 0;
 }
 

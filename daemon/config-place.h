@@ -13,8 +13,8 @@
 /* Sentences for a user: "FILE:LINE:COLUMN: KEY: what is wrong; allowed: ...". They contain no secret, not even from a
  * uri. `ConfigErrors e = {};` is empty. */
 typedef struct ConfigErrors {
-        char **texts; /* in the order of the file */
-        size_t n;     /* at most CONFIG_ERRORS_MAX; the last text then says how many were left out */
+        char *texts[CONFIG_ERRORS_MAX]; /* in the order of the file */
+        size_t n;                       /* the last text of a full list says how many were left out */
         size_t left_out;
         unsigned lines[CONFIG_ERRORS_MAX]; /* line of each text; 0: no place */
 } ConfigErrors;

@@ -2,7 +2,6 @@
 #include "config-internal.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,13 +56,13 @@ static int read_list(const ConfigValue *value, void *base) {
         const ConfigRow *row = value->row;
         char **items = (char **) ((char *) base + row->offset);
         size_t *count = (size_t *) ((char *) base + row->count), n = value->node->n_children;
-        int result = 0;
+        int result;
 
         if (value->node->type != YAML_SEQUENCE)
                 return config_value_fail_kind(value);
-        if (n < row->min || n > row->max)
-                return config_value_fail(
-                        value, "has %zu entries; allowed: %" PRIu64 "..%" PRIu64, n, row->min, row->max);
+        result = config_value_count(value);
+        if (result < 0)
+                return result;
 
         *items = calloc(n, row->section->size);
         if (!*items)

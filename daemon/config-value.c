@@ -198,7 +198,8 @@ static int list_nodes(const ConfigValue *value, bool one, YamlNode *const **ret,
         return 0;
 }
 
-static int check_count(const ConfigValue *value, size_t n) {
+int config_value_count(const ConfigValue *value) {
+        const size_t n = value->node->n_children;
         const ConfigRow *row = value->row;
 
         if (n >= row->min && n <= row->max)
@@ -210,7 +211,7 @@ static int check_count(const ConfigValue *value, size_t n) {
 static int counted_nodes(const ConfigValue *value, YamlNode *const **ret, size_t *ret_n) {
         int r = list_nodes(value, value->row->flags & CONFIG_ONE, ret, ret_n);
 
-        return r < 0 ? r : check_count(value, *ret_n);
+        return r < 0 || value->node->type == YAML_SCALAR ? r : config_value_count(value);
 }
 
 static int read_texts(const ConfigValue *value, YamlNode *const *nodes, size_t n, char ***place) {
@@ -317,7 +318,7 @@ static int read_map(const ConfigValue *value, ConfigMap *place) {
 
         if (value->node->type != YAML_MAPPING)
                 return config_value_fail_kind(value);
-        r = check_count(value, n);
+        r = config_value_count(value);
         if (r < 0)
                 return r;
         place->items = calloc(n + 1, sizeof(ConfigPair));

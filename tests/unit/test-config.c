@@ -205,7 +205,7 @@ static void test_missing(void **state) {
         refuse(PUBSUB, "publish: is missing, and so is subscribe");
         refuse(PUBSUB "publish: {sources: [" SOURCE "]}", "publish.topic: is missing");
         refuse(PUBSUB "publish: {topic: top}", "publish.sources: is missing");
-        refuse(PUBSUB "publish: {topic: top, sources: []}", "publish.sources: has 0 entries; allowed: 1..1000");
+        refuse(PUBSUB "publish: {topic: top, sources: []}", "publish.sources: has 0 entries; allowed: 1 to 1000");
         refuse(PUBSUB "publish: {topic: top, sources: [{type: nature_remo, token_file: t}]}",
                 "publish.sources[].name: is missing");
         refuse(PUBSUB "publish: {topic: top, sources: [{name: a, type: nature_remo}]}",
