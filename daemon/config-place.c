@@ -72,37 +72,11 @@ static void append_path(Bytes *out, const ConfigPlace *place) {
         bytes_append_format(out, "%s%s%s", place->parent->parent ? "." : "", place->key, place->entry ? "[]" : "");
 }
 
-/* A place in a file. */
-typedef struct Mark {
-        const ConfigReader *reader;
-        unsigned line, column; /* 0: no place in the file */
-} Mark;
-
-static int errors_note(ConfigErrors *errors, Mark mark, const char *path, const char *format, va_list list)
-        _printf_(4, 0);
-
-static int errors_note(ConfigErrors *errors, Mark mark, const char *path, const char *format, va_list list) {
-        _cleanup_bytes_ Bytes text = {};
-        _cleanup_free_ char *words = NULL;
-        char place[40] = "";
-        int r;
-
-        if (vasprintf(&words, format, list) < 0) {
-                words = NULL; /* asprintf(3) leaves it undefined */
-                return -ENOMEM;
-        }
-        if (mark.line > 0)
-                (void) snprintf(place, sizeof(place), "%u:%u:", mark.line, mark.column);
-        r = bytes_append_format(
-                &text, "%s:%s %s%s%s", mark.reader->path, place, path, path[0] != '\0' ? ": " : "", words);
-        if (r < 0)
-                return r;
-        return errors_add(errors, mark.line, bytes_steal(&text).data);
-}
-
 int config_place_tell(const ConfigPlace *place, ConfigErrors *errors, const char *key, const YamlNode *node,
         const char *format, ...) {
-        _cleanup_bytes_ Bytes path = {};
+        _cleanup_bytes_ Bytes text = {};
+        _cleanup_free_ char *words = NULL;
+        size_t before;
         va_list list;
         int r;
 
@@ -110,15 +84,24 @@ int config_place_tell(const ConfigPlace *place, ConfigErrors *errors, const char
                 node = key ? yaml_get(place->node, key) : NULL;
         if (!node)
                 node = place->node;
-        append_path(&path, place);
-        if (key && key[0] != '\0')
-                bytes_append_format(&path, "%s%s", place->parent ? "." : "", key);
-        r = bytes_result(&path);
-        if (r < 0)
-                return r;
         va_start(list, format);
-        r = errors_note(errors, (Mark){ place->reader, node->line, node->column }, path.data ?: "", format, list);
+        r = vasprintf(&words, format, list);
         va_end(list);
+        if (r < 0) {
+                words = NULL; /* asprintf(3) leaves it undefined */
+                return -ENOMEM;
+        }
+        bytes_append_format(&text, "%s:", place->reader->path);
+        if (node->line > 0)
+                bytes_append_format(&text, "%u:%u:", node->line, node->column);
+        bytes_append_text(&text, " ");
+        before = text.size;
+        append_path(&text, place);
+        if (key && key[0] != '\0')
+                bytes_append_format(&text, "%s%s", place->parent ? "." : "", key);
+        r = bytes_append_format(&text, "%s%s", text.size > before ? ": " : "", words);
+        if (r == 0)
+                r = errors_add(errors, node->line, bytes_steal(&text).data);
         return r < 0 || errors != place->reader->errors ? r : -EBADMSG;
 }
 
@@ -199,14 +182,4 @@ int config_place_refer(
                                 words.size > 0 ? words.data : "none, since there is none");
 
         return 0;
-}
-
-int config_reader_fail(const ConfigReader *reader, unsigned line, unsigned column, const char *format, ...) {
-        va_list list;
-        int r;
-
-        va_start(list, format);
-        r = errors_note(reader->errors, (Mark){ reader, line, column }, "", format, list);
-        va_end(list);
-        return r < 0 ? r : -EBADMSG;
 }

@@ -75,6 +75,7 @@ int config_place_refer(
  * name. */
 int config_place_kind(const ConfigPlace *place, const ConfigRow *rows, unsigned kind, const char *type);
 
-/* Notes an error of YAML itself or of the file; *line* 0 means no place. -EBADMSG or -ENOMEM. */
-int config_reader_fail(const ConfigReader *reader, unsigned line, unsigned column, const char *format, ...)
-        _printf_(4, 5);
+/* Notes an error of YAML itself or of the file; *at_line* 0 means no place. -EBADMSG or -ENOMEM. */
+#define config_reader_fail(reader, at_line, at_column, ...)                                                            \
+        config_place_tell(&(ConfigPlace){ reader, .key = "" }, (reader)->errors, NULL,                                 \
+                &(YamlNode){ .line = at_line, .column = at_column }, __VA_ARGS__)

@@ -407,8 +407,9 @@ typedef struct Filling {
 } Filling;
 
 static int fail_secret(const Filling *filling, const char *file, const char *words) {
-        return config_reader_fail(
-                &(ConfigReader){ .path = file, .errors = filling->errors }, 0, 0, "the secret %s", words);
+        const ConfigReader reader = { .path = file, .errors = filling->errors };
+
+        return config_reader_fail(&reader, 0, 0, "the secret %s", words);
 }
 
 /* Sets the secret's text, as if it had been read from its file. */
