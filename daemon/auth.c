@@ -288,7 +288,8 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         auth->expires = clock_wall() / USEC_PER_SEC + auth->lifetime;
         auth->ends = clock_now() + auth->lifetime * USEC_PER_SEC;
         auth->fresh = true;
-        r = state_write(auth);
+        /* a guest that uses nothing up writes nothing: the directory may not be there yet, or be another user's */
+        r = auth->call.guest && !auth->refresh_token ? 0 : state_write(auth);
         auth->unsaved = r < 0;
         if (r < 0) {
                 auth->cause = cause_of_disk(r);

@@ -472,8 +472,10 @@ static void test_guest(void **state) {
         assert_int_equal(a->error, -ENOKEY);
         assert_non_null(strstr(a->detail, "only the daemon may fetch one"));
         assert_int_equal(a->n, 0);
-        fetch(a, harmless); /* there is none to be used up */
+        fetch(a, harmless); /* there is none to be used up, and none to be kept beside the daemon's */
         assert_int_equal(a->outcome, AUTH_STOPPED);
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json", a->directory);
+        assert_int_not_equal(access(path, F_OK), 0);
         close(fd);
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_STOPPED);
