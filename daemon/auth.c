@@ -45,6 +45,7 @@ struct Auth {
         bool fresh;                 /* the access token was not used yet: it serves once, however short its life is */
         bool unsaved;               /* the disk refused the tokens in memory: they are written before they are used */
         bool fetching;
+        int lock;    /* on state_dir, while a guest uses up a refresh token; else -1 */
         Cause cause; /* of the failure in *detail* */
         char detail[DETAIL_MAX];
 };
@@ -337,16 +338,21 @@ static void append_grant(const Auth *auth, Bytes *body) {
 
 static void on_fetched(void *userdata, HttpReply *reply);
 
-/* A guest may use up a refresh token only if no daemon runs, and if the daemon will be able to read the new one: what
- * root writes is given to the owner of state_dir. */
-static bool may_fetch(const Auth *auth) {
-        _cleanup_close_ int fd = -1;
+/* A guest may use up a refresh token only if no daemon runs, nor starts before the new one is kept, and if the daemon
+ * will be able to read that: what root writes is given to the owner of state_dir. */
+static bool may_fetch(Auth *auth) {
         struct stat st;
 
-        if (!auth->call.guest || !auth->refresh_token)
+        if (!auth->call.guest || !auth->refresh_token || auth->lock >= 0)
                 return true;
         return stat(auth->spec.state_dir, &st) == 0 && (st.st_uid == geteuid() || geteuid() == 0) &&
-               service_lock(auth->spec.state_dir, &fd) == SERVICE_LOCKED;
+               service_lock(auth->spec.state_dir, &auth->lock) == SERVICE_LOCKED;
+}
+
+static void fetch_unlock(Auth *auth) {
+        if (auth->lock >= 0)
+                (void) close(auth->lock);
+        auth->lock = -1;
 }
 
 static int fetch_start(Auth *auth) {
@@ -506,6 +512,7 @@ static void on_fetched(void *userdata, HttpReply *http) {
 
         auth->request = NULL;
         auth->fetching = false;
+        fetch_unlock(auth);
         secrets_conceal(auth->host.secrets, auth->detail);
         if (outcome == AUTH_ANSWERED && (!auth->call.stops || !auth->call.stops(auth->call.userdata)))
                 return call_go_on(auth);
@@ -572,6 +579,7 @@ int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret) {
                 return -ENOMEM;
         auth->host = *host;
         auth->spec = *spec;
+        auth->lock = -1;
         r = auth_make(auth);
         if (r == 0)
                 *ret = cleanup_steal(auth);
@@ -582,6 +590,7 @@ Auth *auth_free(Auth *auth) {
         if (!auth)
                 return NULL;
         auth->request = http_cancel(auth->request);
+        fetch_unlock(auth);
         bytes_wipe(&auth->call.http.body);
         if (auth->unsaved)
                 (void) state_write(auth); /* the disk may have room now, and the tokens are stored nowhere else */

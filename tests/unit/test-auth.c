@@ -172,11 +172,15 @@ static void begin(AuthFixture *a, Auth *auth) {
         auth_start(auth, &call);
 }
 
+static void wait_until_done(AuthFixture *a) {
+        while (!a->done)
+                assert_true(loop_turn(a->f.event, UINT64_MAX) >= 0);
+}
+
 /* Fetches a token, and sends nothing with it: AUTH_STOPPED. */
 static void fetch(AuthFixture *a, Auth *auth) {
         begin(a, auth);
-        while (!a->done)
-                assert_true(loop_turn(a->f.event, UINT64_MAX) >= 0);
+        wait_until_done(a);
 }
 
 static Auth *oauth(AuthFixture *a, const char *seed) {
@@ -477,9 +481,13 @@ static void test_guest(void **state) {
         (void) snprintf(path, sizeof(path), "%s/oauth2-home.json", a->directory);
         assert_int_not_equal(access(path, F_OK), 0);
         close(fd);
-        fetch(a, auth);
+        begin(a, auth);
+        assert_int_equal(service_lock(a->directory, &fd), SERVICE_LOCK_HELD); /* it would read the old one */
+        wait_until_done(a);
         assert_int_equal(a->outcome, AUTH_STOPPED);
         assert_int_equal(a->n, 2);
+        assert_int_equal(service_lock(a->directory, &fd), SERVICE_LOCKED);
+        close(fd);
         auth_free(harmless);
         auth_free(auth);
         (void) snprintf(path, sizeof(path), "%s/lock", a->directory);
