@@ -500,7 +500,9 @@ static void call_go_on(Auth *auth) {
 
         if (r >= 0)
                 return;
-        reply.detail = r == -ENOKEY    ? "there is no access token now, and only the daemon may fetch one"
+        reply.detail = r == -ENOKEY && auth->renewed
+                               ? "the access token is refused, and only the daemon may fetch another one"
+                       : r == -ENOKEY  ? "there is no access token now, and only the daemon may fetch one"
                        : auth->unsaved ? auth->detail /* still that of fetch_keep() */
                                        : strerror(-r);
         call_end(auth, &reply);

@@ -487,6 +487,16 @@ static void test_guest(void **state) {
         assert_int_equal(a->outcome, AUTH_STOPPED);
         assert_int_equal(a->n, 2);
         assert_int_equal(service_lock(a->directory, &fd), SERVICE_LOCKED);
+        a->status = 401; /* of what is asked with the token that is there now */
+        auth_start(auth,
+                &(AuthCall){ .http = { .method = "GET", .url = a->url, .timeout = USEC_PER_MINUTE, .max_reply = 100 },
+                        .guest = true,
+                        .done = on_done,
+                        .userdata = a });
+        a->done = false;
+        wait_until_done(a);
+        assert_int_equal(a->error, -ENOKEY);
+        assert_non_null(strstr(a->detail, "is refused, and only the daemon"));
         close(fd);
         auth_free(harmless);
         auth_free(auth);
