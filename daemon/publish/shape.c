@@ -302,17 +302,20 @@ static void item_write(Item *item, const char *name, size_t name_size, Slice val
 
 /* Adds a member of the item, or one of its `fields`. Changes *name*. */
 static void item_add(Shape *s, Item *item, Bytes *name, Slice value) {
-        bool is_text = shape_got(s, match_text(value, &item->text));
+        bool is_text = shape_got(s, match_text(value, &item->text)), named;
+        const char *const *numbers = (const char *const *) s->config->numbers;
         _cleanup_bytes_ Bytes number = {};
         const char *own;
         Slice ignored;
 
         if (is_text && text_is_among(item->text.data, (const char *const *) s->config->missing ?: missing))
                 return;
-        if (is_text && value.data[0] == '"' && text_is_among(name->data, (const char *const *) s->config->numbers)) {
-                if (!shape_got(s, shape_number(item->text.data, s->config->thousands, &number)))
+        named = text_is_among(name->data, numbers);
+        if (is_text && value.data[0] == '"' && (named || text_is_among("*", numbers))) {
+                if (shape_got(s, shape_number(item->text.data, s->config->thousands, &number)))
+                        value = (Slice){ number.data, number.size };
+                else if (named)
                         return shape_note(s, item, "number", name->data, "it is left out");
-                value = (Slice){ number.data, number.size };
         }
         item->n_members++;
         own = item_own(s, item, name->data, &ignored);

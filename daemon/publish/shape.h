@@ -33,7 +33,7 @@ typedef struct ShapeConfig {
         int time_format;  /* ShapeTime */
         int once_per;     /* ShapeOnce */
         ConfigMap fields; /* name -> pointer; empty: the item as it is */
-        char **numbers;   /* names whose text becomes a number; NULL: none */
+        char **numbers;   /* names whose text becomes a number; "*": every text that is one; NULL: none */
         char *thousands;  /* the character between groups of three digits; NULL: none */
         char **missing;   /* texts that count as no value; NULL: those in shape.c */
 } ShapeConfig;

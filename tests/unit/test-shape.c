@@ -523,11 +523,15 @@ static void test_numbers(void **state) {
 
 static void test_number_members(void **state) {
         const ShapeConfig config = { .numbers = TEXTS(TEXT("state"), TEXT("n")), .thousands = TEXT(",") };
+        const ShapeConfig every = { .numbers = TEXTS(TEXT("*"), TEXT("n")) };
 
         check(&config, "{\"state\":\"21.5\",\"n\":7,\"text\":\"25\"}", "{\"state\":21.5,\"n\":7,\"text\":\"25\"," OWN);
         assert_string_equal(notes, "");
         check(&config, "{\"state\":\"warm\",\"n\":\"1,024\"}", "{\"n\":1024," OWN);
         assert_string_equal(notes, "number/src: has no number in state (warm); it is left out\n");
+        check(&every, "{\"te\":\"21.5\",\"model\":\"GW 1\",\"n\":\"x\",\"none\":\"\"}",
+                "{\"te\":21.5,\"model\":\"GW 1\",\"none\":\"\"," OWN);
+        assert_string_equal(notes, "number/src: has no number in n (x); it is left out\n");
         check(&config, "{\"state\":\"unavailable\",\"n\":\"1\"}", "{\"n\":1," OWN);
         assert_string_equal(notes, ""); /* known, and nothing to say */
 }
