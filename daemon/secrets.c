@@ -107,23 +107,19 @@ int secrets_note_login(Secrets *secrets, const char *user, const char *password)
         return r < 0 ? r : secrets_note(secrets, encoded.data);
 }
 
-static int hex_digit(char c) {
-        return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
-}
-
 /* Returns how many bytes of *text* stand for the character *c*; 0: they stand for another one. */
 static size_t letter_match(const char *text, char c) {
         if (text[0] == c)
                 return 1;
         if (text[0] == '+' && c == ' ')
                 return 1;
-        if (strncmp(text, "\\u00", 4) == 0 && hex_digit(text[4]) >= 0 && hex_digit(text[5]) >= 0 &&
-                (char) (hex_digit(text[4]) << 4 | hex_digit(text[5])) == c)
+        if (strncmp(text, "\\u00", 4) == 0 && bytes_hex_digit(text[4]) >= 0 && bytes_hex_digit(text[5]) >= 0 &&
+                (char) (bytes_hex_digit(text[4]) << 4 | bytes_hex_digit(text[5])) == c)
                 return 6;
         if (text[0] == '\\' && text[1] == c)
                 return 2;
-        if (text[0] == '%' && hex_digit(text[1]) >= 0 && hex_digit(text[2]) >= 0 &&
-                (char) (hex_digit(text[1]) << 4 | hex_digit(text[2])) == c)
+        if (text[0] == '%' && bytes_hex_digit(text[1]) >= 0 && bytes_hex_digit(text[2]) >= 0 &&
+                (char) (bytes_hex_digit(text[1]) << 4 | bytes_hex_digit(text[2])) == c)
                 return 3;
         return 0;
 }

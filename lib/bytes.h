@@ -52,6 +52,13 @@ static inline bool bytes_is_space(char c) {
         return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+/* The value of a hexadecimal digit of either case; -1: it is none. */
+static inline int bytes_hex_digit(char c) {
+        if (bytes_is_digit(c))
+                return c - '0';
+        return (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+}
+
 /* Compares byte by byte like strcmp(3). If one is a prefix of the other, the longer one comes later. */
 static inline int slice_order(Slice a, Slice b) {
         size_t size = a.size < b.size ? a.size : b.size;

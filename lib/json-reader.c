@@ -50,14 +50,6 @@ static inline const char *skip_space(const char *p, const char *end) {
         }
 }
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-                return (c | 0x20) - 'a' + 10;
-        return -1;
-}
-
 /* Returns the 16-bit value of four hexadecimal digits, or -1. */
 static int hex_unit(const char *p, const char *end) {
         int unit = 0;
@@ -65,7 +57,7 @@ static int hex_unit(const char *p, const char *end) {
         if (end - p < 4)
                 return -1;
         for (int i = 0; i < 4; i++) {
-                int digit = hex_digit(p[i]);
+                int digit = bytes_hex_digit(p[i]);
 
                 if (digit < 0)
                         return -1;

@@ -8,10 +8,11 @@
 
 #define NESTING_MAX 90
 
-bool http_push_body_next(Slice *rest, bool lines, size_t *number, Slice *ret) {
+/* Takes the next part that is not blank from *rest*; *separator* NUL: there is one part. */
+static bool part_next(Slice *rest, char separator, size_t *number, Slice *ret) {
         while (rest->size > 0) {
-                const char *newline = lines ? memchr(rest->data, '\n', rest->size) : NULL;
-                size_t size = newline ? (size_t) (newline - rest->data) : rest->size, used = size + (newline ? 1 : 0);
+                const char *end = separator ? memchr(rest->data, separator, rest->size) : NULL;
+                size_t size = end ? (size_t) (end - rest->data) : rest->size, used = size + (end ? 1 : 0);
 
                 *ret = (Slice){ rest->data, size };
                 *rest = (Slice){ rest->data + used, rest->size - used };
@@ -22,6 +23,10 @@ bool http_push_body_next(Slice *rest, bool lines, size_t *number, Slice *ret) {
                         return true;
         }
         return false;
+}
+
+bool http_push_body_next(Slice *rest, bool lines, size_t *number, Slice *ret) {
+        return part_next(rest, lines ? '\n' : '\0', number, ret);
 }
 
 bool http_push_body_check(Slice body, bool lines, char *words, size_t size) {
@@ -35,5 +40,63 @@ bool http_push_body_check(Slice body, bool lines, char *words, size_t size) {
                                 byte);
                         return false;
                 }
+        return true;
+}
+
+/* ---- forms ---- */
+
+/* Appends what *part* stands for, as a JSON string. False: a % that begins no byte, or not UTF-8. */
+static bool form_append(Bytes *ret, Slice part) {
+        _cleanup_bytes_ Bytes text = {};
+
+        for (size_t i = 0; i < part.size; i++) {
+                char c = part.data[i] == '+' ? ' ' : part.data[i];
+
+                if (c == '%') {
+                        int high = part.size - i > 2 ? bytes_hex_digit(part.data[i + 1]) : -1,
+                            low = high >= 0 ? bytes_hex_digit(part.data[i + 2]) : -1;
+
+                        if (low < 0)
+                                return false;
+                        c = (char) (high << 4 | low);
+                        i += 2;
+                }
+                bytes_append(&text, &c, 1);
+        }
+        bytes_fail(ret, bytes_result(&text));
+        if (bytes_result(ret) == 0 && !bytes_is_utf8(text.data ?: "", text.size))
+                return false;
+        bytes_append_json_string(ret, text.data ?: "", text.size);
+        return true;
+}
+
+/* Appends a member. JSON is no field: curl calls everything a form unless it is told otherwise. */
+static bool form_append_field(Bytes *ret, Slice field) {
+        const char *equals = memchr(field.data, '=', field.size);
+        size_t size = equals ? (size_t) (equals - field.data) : 0;
+
+        if (!equals || field.data[0] == '{' || field.data[0] == '[')
+                return false;
+        bytes_append_text(ret, ret->size > 0 ? "," : "{");
+        if (!form_append(ret, (Slice){ field.data, size }))
+                return false;
+        bytes_append_text(ret, ":");
+        return form_append(ret, (Slice){ equals + 1, field.size - size - 1 });
+}
+
+bool http_push_body_form(Slice form, Bytes *ret, char *words, size_t size) {
+        size_t number = 0;
+        Slice field;
+
+        while (part_next(&form, '&', &number, &field))
+                if (!form_append_field(ret, field)) {
+                        (void) snprintf(words, size,
+                                "Field %zu is not NAME=VALUE in UTF-8, or is JSON, which has a Content-Type of its "
+                                "own. Nothing of this body was stored.\n",
+                                number);
+                        return false;
+                }
+        if (ret->size > 0)
+                bytes_append_text(ret, "}");
         return true;
 }

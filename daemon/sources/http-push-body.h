@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Splits the body of a push into JSON documents. Pure. */
+/* Splits the body of a push into JSON documents, and makes one of a form. Pure. */
 
 #include <stdbool.h>
 
@@ -11,3 +11,6 @@
 bool http_push_body_next(Slice *rest, bool lines, size_t *number, Slice *ret);
 /* True if each document is JSON. False: *words* say which one is not, and where. */
 bool http_push_body_check(Slice body, bool lines, char *words, size_t size);
+/* Appends a JSON object of a form (application/x-www-form-urlencoded) to *ret*, which is empty; its values are texts.
+ * Of a blank form nothing. False: *words* say which field is wrong. Without memory *ret* has the error. */
+bool http_push_body_form(Slice form, Bytes *ret, char *words, size_t size);

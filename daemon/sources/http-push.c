@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Readings that others POST to us: an object, an array or NDJSON. The answer 200 is sent only when the whole body is on
- * disk (P12); until then the client waits. A body with an error in any part is refused as a whole, so that its sender
- * can correct it. A body with an Idempotency-Key is stored once, however often it is sent. */
+/* Readings that others POST to us: an object, an array, NDJSON or a form. The answer 200 is sent only when the whole
+ * body is on disk (P12); until then the client waits. A body with an error in any part is refused as a whole, so that
+ * its sender can correct it. A body with an Idempotency-Key is stored once, however often it is sent. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +20,10 @@
 
 #define BODY_MAX_DEFAULT "1MiB"
 #define KEY_MAX 255 /* bytes of an Idempotency-Key */
+#define WORDS_MAX 160
+#define TYPE_JSON "application/json"
+#define TYPE_LINES "application/x-ndjson"
+#define TYPE_FORM "application/x-www-form-urlencoded"
 #define RETRY_AFTER_SEC "30"
 #define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
 #define REFUSED_RETRY_USEC USEC_PER_SEC /* told; it is tried sooner, or when a connection ends */
@@ -134,9 +138,10 @@ static void on_header(void *userdata, ListenRequest *request) {
         if (strcmp(listen_method(request), "POST") != 0)
                 return listen_answer_text(
                         request, 405, (const char *const[]){ "Allow", "POST", NULL }, "Send readings with POST.\n");
-        if (!content_type_is(request, "application/json") && !content_type_is(request, "application/x-ndjson"))
+        if (!content_type_is(request, TYPE_JSON) && !content_type_is(request, TYPE_LINES) &&
+                !content_type_is(request, TYPE_FORM))
                 return listen_answer_text(
-                        request, 415, NULL, "Content-Type is application/json or application/x-ndjson.\n");
+                        request, 415, NULL, "Content-Type is " TYPE_JSON ", " TYPE_LINES " or " TYPE_FORM ".\n");
         if (push->held)
                 answer_busy(request);
 }
@@ -152,12 +157,12 @@ static char *body_name(const ListenRequest *request, char name[static SHA256_HEX
 }
 
 /* False when the body has an error: *words* and *ret_status* are for the answer, which refuses the whole body. */
-static bool body_check(const Push *push, Slice body, bool lines, char words[static 128], int *ret_status) {
+static bool body_check(const Push *push, Slice body, bool lines, char words[static WORDS_MAX], int *ret_status) {
         size_t number = 0, items = 0;
         Slice line;
 
         *ret_status = 400;
-        if (!http_push_body_check(body, lines, words, 128))
+        if (!http_push_body_check(body, lines, words, WORDS_MAX))
                 return false;
         while (http_push_body_next(&body, lines, &number, &line)) {
                 size_t n = shape_count(&push->keys->reading, line), most = READING_SEEN_MAX;
@@ -167,7 +172,8 @@ static bool body_check(const Push *push, Slice body, bool lines, char words[stat
                         most = SHAPE_ITEMS_MAX;
                 if (n <= most && items <= most)
                         continue;
-                (void) snprintf(words, 128, "More than %zu readings at once. Nothing of this body was stored.\n", most);
+                (void) snprintf(
+                        words, WORDS_MAX, "More than %zu readings at once. Nothing of this body was stored.\n", most);
                 *ret_status = 413;
                 return false;
         }
@@ -175,12 +181,12 @@ static bool body_check(const Push *push, Slice body, bool lines, char words[stat
 }
 
 /* Takes each document of the body. *ret_n* gets the number of readings. */
-static int body_take(Push *push, const ListenRequest *request, bool lines, size_t *ret_n) {
+static int body_take(Push *push, const ListenRequest *request, Slice rest, bool lines, size_t *ret_n) {
         char name[SHA256_HEX_SIZE], seen[SHA256_HEX_SIZE + 24];
         const char *key = body_name(request, name);
-        Slice rest = listen_body(request), line;
         usec_t arrived = clock_wall();
         size_t number = 0;
+        Slice line;
         int r = 0;
 
         *ret_n = 0;
@@ -220,18 +226,24 @@ static void push_wait(Push *push, ListenRequest *request, size_t n) {
 }
 
 static void on_request(void *userdata, ListenRequest *request) {
-        bool lines = content_type_is(request, "application/x-ndjson");
+        bool lines = content_type_is(request, TYPE_LINES), form = content_type_is(request, TYPE_FORM);
         _cleanup_(reading_list_done) ReadingList none = {};
+        Slice body = listen_body(request);
+        _cleanup_bytes_ Bytes made = {};
         Push *push = userdata;
-        char words[128];
+        char words[WORDS_MAX];
         int status;
         size_t n;
 
         if (push->held)
                 return answer_busy(request);
-        if (!body_check(push, listen_body(request), lines, words, &status))
+        if (form && !http_push_body_form(body, &made, words, sizeof(words)))
+                return listen_answer_text(request, 400, NULL, words);
+        if (form)
+                body = (Slice){ made.data ?: "", bytes_result(&made) < 0 ? 0 : made.size };
+        if (!body_check(push, body, lines, words, &status))
                 return listen_answer_text(request, status, NULL, words);
-        if (body_take(push, request, lines, &n) < 0)
+        if (bytes_result(&made) < 0 || body_take(push, request, body, lines, &n) < 0)
                 return listen_answer_text(request, 500, NULL, "Out of memory.\n");
         push_wait(push, request, n);
         (void) source_put(push->context.source, &none, push->put); /* for an empty body too; needs no memory */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as the body of a push (behind the first one, which says whether it is NDJSON): its documents lie in it, in
- * their order, and a body that is accepted has nothing but JSON and white space. */
+ * their order, and a body that is accepted has nothing but JSON and white space. As a form it is one object, or says
+ * why not. */
 #include <string.h>
 
 #include "fuzz.h"
@@ -11,6 +12,17 @@ static bool is_blank(const char *begin, const char *end) {
                 if (*begin == '\0' || !strchr(" \t\r\n", *begin))
                         return false;
         return true;
+}
+
+static void fuzz_form(Slice body) {
+        char words[200] = "";
+        Bytes made = {};
+        bool good = http_push_body_form(body, &made, words, sizeof(words));
+
+        require(good == (words[0] == '\0'));
+        require(!good || made.size == 0 || made.data[0] == '{');
+        require(!good || made.size == 0 || json_is_whole((Slice){ made.data, made.size }, 1, NULL));
+        bytes_done(&made);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -36,5 +48,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 before = number;
         }
         require(is_blank(at, body.data + body.size));
+        fuzz_form(body);
         return 0;
 }

@@ -79,6 +79,7 @@ static int hear(SourceFixture *f, int fd, char *reply, size_t size) {
 
 #define JSON "Content-Type: application/json\r\n"
 #define LINES "Content-Type: application/x-ndjson; charset=utf-8\r\n"
+#define FORM "Content-Type: application/x-www-form-urlencoded\r\n"
 
 static int post(SourceFixture *f, uint16_t port, const char *headers, const char *body, char reply[static 2000]) {
         return hear(f, send_request(f, port, headers, body), reply, 2000);
@@ -100,6 +101,25 @@ static void test_bodies(void **state) {
         assert_non_null(strstr(reply, "{\"stored\": 3}"));
         assert_string_equal(f->devices.data, "a\nb\nc\nd\ne\nf\n");
         assert_int_equal(f->n, 6);
+}
+
+static void test_forms(void **state) {
+        SourceFixture *f = *state;
+        uint16_t port =
+                start(f, "      reading: { id: station, fields: { te: /tempf, model: /model }, numbers: '*' }\n");
+        char reply[2000];
+
+        assert_int_equal(post(f, port, FORM, "PASSKEY=A1&tempf=70.9&model=GW+1100", reply), 200);
+        assert_non_null(strstr(reply, "{\"stored\": 1}"));
+        assert_non_null(strstr(source_fixture_payloads(f), "{\"te\":70.9,\"model\":\"GW 1100\","));
+        assert_int_equal(post(f, port, FORM, "", reply), 200);
+        for (int i = 0; i < 2; i++)
+                assert_int_equal(post(f, port, FORM "Idempotency-Key: abc\r\n", "tempf=71", reply), 200);
+        assert_int_equal(f->n, 2);
+        assert_int_equal(post(f, port, FORM, "tempf=71&tempf=%zz", reply), 400);
+        assert_non_null(strstr(reply, "Field 2 is not NAME=VALUE"));
+        assert_int_equal(post(f, port, FORM, "{\"tempf\": 71}", reply), 400);
+        assert_int_equal(f->n + f->n_unreadable, 2);
 }
 
 /* Wrong anywhere: nothing of it is stored, and the sender learns where. */
@@ -355,6 +375,7 @@ static void test_wrong_configuration(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_bodies),
+                TEST(test_forms),
                 TEST(test_wrong_bodies),
                 TEST(test_too_many_at_once),
                 TEST(test_too_many_lines),
