@@ -107,12 +107,12 @@ static bool basic_is_known(const Push *push, const char *encoded) {
 }
 
 static bool request_is_known(const Push *push, const ListenRequest *request) {
-        const char *authorization = listen_header(request, "Authorization");
+        const char *authorization = listen_header(request, "Authorization"), *token = listen_query(request, "token");
 
         if (push->keys->tokens.n == 0)
                 return true;
-        if (!authorization)
-                return false;
+        if (!authorization) /* a device that sends no header of ours has a path to set */
+                return token && token_is_known(push, token);
         if (strncasecmp(authorization, "Bearer ", strlen("Bearer ")) == 0)
                 return token_is_known(push, authorization + strlen("Bearer "));
         return strncasecmp(authorization, "Basic ", strlen("Basic ")) == 0 &&

@@ -35,7 +35,8 @@ static void send_all(SourceFixture *f, int fd, const char *text, size_t size) {
         }
 }
 
-static int send_with(SourceFixture *f, uint16_t port, const char *method, const char *headers, const char *body) {
+/* *line*: method and path. */
+static int send_with(SourceFixture *f, uint16_t port, const char *line, const char *headers, const char *body) {
         struct sockaddr_in address = {
                 .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)
         };
@@ -45,15 +46,15 @@ static int send_with(SourceFixture *f, uint16_t port, const char *method, const 
         assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
         n = snprintf(head, sizeof(head),
-                "%s /readings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n",
-                method, strlen(body), headers);
+                "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n", line,
+                strlen(body), headers);
         send_all(f, fd, head, (size_t) n);
         send_all(f, fd, body, strlen(body));
         return fd;
 }
 
 static int send_request(SourceFixture *f, uint16_t port, const char *headers, const char *body) {
-        return send_with(f, port, "POST", headers, body);
+        return send_with(f, port, "POST /readings", headers, body);
 }
 
 /* The status, and the reply in *reply*. */
@@ -138,7 +139,7 @@ static void test_wrong_bodies(void **state) {
         large[1999] = '\0';
         assert_int_equal(post(f, port, JSON, large, reply), 413);
         assert_int_equal(post(f, port, JSON "Origin: https://evil.example\r\n", "{}", reply), 403);
-        assert_int_equal(hear(f, send_with(f, port, "GET", "", ""), reply, sizeof(reply)), 405);
+        assert_int_equal(hear(f, send_with(f, port, "GET /readings", "", ""), reply, sizeof(reply)), 405);
         assert_non_null(strstr(reply, "\r\nAllow: POST\r\n")); /* RFC 9110, 15.5.6 */
         assert_int_equal(f->n + f->n_unreadable, 0);
 }
@@ -209,6 +210,32 @@ static void test_tokens(void **state) {
         assert_int_equal(post(f, port, JSON "Authorization: Basic dTp3cm9uZw==\r\n", "{\"a\": 1}", reply), 401);
         assert_int_equal(post(f, port, JSON "Authorization: Basic %%%\r\n", "{\"a\": 1}", reply), 401);
         assert_int_equal(f->n, 3);
+}
+
+/* A weather station has a path to set, and no header. What a header says counts more. */
+static void test_token_in_the_url(void **state) {
+        static const struct {
+                const char *line, *headers;
+                int status;
+        } cases[] = {
+                { "POST /readings?token=t%2Bk", FORM, 200 },
+                { "POST /readings?token=t%2Bk", FORM "Authorization: Bearer wrong\r\n", 401 },
+                { "POST /readings?token=wrong", FORM, 401 },
+                { "POST /readings?token", FORM, 401 },
+                { "POST /readings?token=", FORM, 401 },
+        };
+        SourceFixture *f = *state;
+        char lines[300], path[100], reply[2000];
+        uint16_t port;
+
+        (void) snprintf(path, sizeof(path), "%s/token", f->directory);
+        write_secret(path, "t+k\n");
+        (void) snprintf(lines, sizeof(lines), "      token_file: %s\n", path);
+        port = start(f, lines);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_int_equal(hear(f, send_with(f, port, cases[i].line, cases[i].headers, "a=1"), reply, 2000),
+                        cases[i].status);
+        assert_int_equal(f->n, 1);
 }
 
 /* No answer before all is on disk, and a refusal while it is full. */
@@ -380,6 +407,7 @@ int main(void) {
                 TEST(test_too_many_at_once),
                 TEST(test_too_many_lines),
                 TEST(test_tokens),
+                TEST(test_token_in_the_url),
                 TEST(test_disk_refuses),
                 TEST(test_stored_at_the_stop),
                 TEST(test_refused_at_the_stop),
