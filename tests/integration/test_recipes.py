@@ -172,6 +172,13 @@ PUSHES = [
     ("/owntracks", {"_type": "location", "tid": "ab", "lat": 35.7, "lon": 139.7, "tst": 1700000000}),
 ]
 
+# As a GW1100 writes it: colons are not encoded.
+FORM = (
+    "PASSKEY=4D21F83DE0A1B2C3D4E5F60718293A4B&stationtype=GW1100A_V2.3.1&runtime=100570&dateutc=2023-11-14+22:13:20"
+    "&tempinf=70.9&humidityin=45&baromrelin=29.958&baromabsin=29.816&tempf=64.40&humidity=87&winddir=234"
+    "&windspeedmph=0.00&rainratein=0.000&freq=868M&model=GW1100A"
+)
+
 EXPECTED = {
     "home": {"id": "d1", "name": "Living room"},
     "switchbot": {"id": "B0E9FE000001", "name": "study", "temperature": 21.5},
@@ -215,6 +222,7 @@ EXPECTED = {
     "exporter": {"id": "a", "co2": 612},
     "phones": {"id": "ab", "lat": 35.7, "request_at": "2023-11-14T22:13:20.000Z"},
     "script": {"id": "shed", "te": 21.5},
+    "station": {"id": "garden", "tempf": 64.4, "humidity": 87, "baromrelin": 29.958},
     "health": {"id": "health", "bpm": 61, "measured_at": "2023-11-14T22:13:20.000Z"},
 }
 
@@ -259,6 +267,7 @@ def localised(text, http, broker, push, program):
         text.replace("http://localhost:8123", http)
         .replace("mqtt://localhost", f"mqtt://127.0.0.1:{broker}")
         .replace("127.0.0.1:8427", f"127.0.0.1:{push}")
+        .replace("0.0.0.0:8428", f"127.0.0.1:{push}")
     )
     return re.sub(r"/usr/local/bin/\w+", str(program), text)
 
@@ -296,6 +305,9 @@ def test_every_recipe_gives_readings(make_feed, wire_mongo, tmp_path):
             )
             with urllib.request.urlopen(request, timeout=10) as reply:
                 assert reply.status == 200
+        station = f"http://127.0.0.1:{push}/ecowitt?token={secrets['push.token']}"
+        with urllib.request.urlopen(station, FORM.encode(), timeout=10) as reply:  # urllib calls it a form
+            assert reply.status == 200
 
         published = Published(feed.store)
         for name in NAMES:
@@ -304,6 +316,7 @@ def test_every_recipe_gives_readings(make_feed, wire_mongo, tmp_path):
                 f"the reading of recipe {name}: {published.of(name)} (log: {feed.daemon.log.lines[-20:]})",
             )
         assert {reading["id"] for reading in published.of("house")} == {"sensor.study"}
+        assert not any("4D21F83D" in json.dumps(reading) for reading in published.of("station"))
         wait_until(
             lambda: any(reading.get("power_w") == 4.2 for reading in published.of("shelly")), "the reading of a plug"
         )
