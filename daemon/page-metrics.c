@@ -80,7 +80,7 @@ static const Metric source_metrics[] = {
                 "Readings of the source that were stored in the outbox."),
         METRIC(COUNTER, SourceStatus, failures, "sensorqd_source_failures_total", "Polls or connections that failed."),
         METRIC(COUNTER, SourceStatus, left_out, "sensorqd_source_left_out_total",
-                "Items that where or fields of the source exclude."),
+                "Items that where or fields of the source exclude, or that have no value."),
         METRIC(COUNTER, SourceStatus, unreadable, "sensorqd_source_unreadable_total",
                 "Inputs that could not become a reading."),
         METRIC(COUNTER, SourceStatus, dropped, "sensorqd_source_dropped_total",

@@ -34,7 +34,7 @@ typedef struct ReadingList {
         Unreadable *unreadable;
         size_t n_unreadable, unreadable_allocated;
         size_t n_dropped;   /* how many unreadable ones were left out because there were too many */
-        size_t n_left_out;  /* items that `where` or `fields` exclude */
+        size_t n_left_out;  /* items that `where` or `fields` exclude, or without a value */
         const char *source; /* the source of `cursor` and `unreadable`, borrowed; NULL: there are none */
         char *cursor;       /* where the source continues next time; NULL: unchanged */
 } ReadingList;

@@ -158,7 +158,7 @@ typedef struct SourceStatus {
         bool clock_wrong;     /* this machine's clock differs from the remote's */
         uint64_t polls, failures, unreadable;
         uint64_t readings, repeats; /* stored readings; repeats, which were not stored again */
-        uint64_t left_out;          /* items that `where` or `fields` of `reading` exclude */
+        uint64_t left_out;          /* items that `where` or `fields` exclude, or without a value */
         uint64_t dropped;           /* unreadable inputs that were deleted, until `rejected drop --all` */
         Cause cause;                /* of the failure */
         const char *detail;         /* of the failure; "" when there is none */

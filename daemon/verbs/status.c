@@ -117,7 +117,7 @@ static void print_unreadable(Json *source) {
 
         if (left_out > 0 && number_of(source, "readings") + number_of(source, "repeats") == 0)
                 printf("              all that came, %" PRIi64
-                       ", was left out by `where` or `fields` of its `reading`\n",
+                       ", was left out by `where` or `fields` of its `reading`, or has no value\n",
                         left_out);
         if (dropped > 0)
                 printf("              %" PRIi64
