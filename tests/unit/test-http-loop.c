@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <netdb.h>
+#include <poll.h>
 #include <semaphore.h>
 
 #define MANY 50
@@ -144,6 +145,33 @@ static void test_cancel_in_callback(void **state) {
                 ;
 }
 
+/* They time out together: when the first one is told, the others have ended too. */
+static void test_cancel_of_those_that_ended_too(void **state) {
+        Fixture *f = *state;
+        Result results[MANY] = {}, again = {};
+        unsigned done = 0;
+        char url[300];
+
+        for (int i = 0; i < MANY; i++) {
+                HttpSpec spec = fixture_spec(f, "/stall", url);
+
+                spec.timeout = 300 * USEC_PER_MSEC;
+                results[i].then = cancel_others;
+                results[i].userdata = results;
+                fixture_start(f, &spec, &results[i]);
+        }
+        (void) poll(NULL, 0, 500);
+        while (done == 0) {
+                assert_true(loop_turn(f->event, UINT64_MAX) >= 0);
+                for (int i = 0; i < MANY; i++)
+                        done += results[i].done;
+        }
+        assert_int_equal(done, 1);
+        get(f, "/x", &again);
+        fixture_run(f, &again);
+        bytes_done(&again.body);
+}
+
 static HttpRequest *own;
 
 static void cancel_itself(void *userdata, HttpReply *reply) {
@@ -260,6 +288,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_cancel_in_flight, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cancel_at_once, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cancel_in_callback, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_cancel_of_those_that_ended_too, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cancel_itself, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_start_in_callback, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kept_connection_dies, set_up, tear_down),
