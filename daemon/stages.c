@@ -180,11 +180,11 @@ static Standing stage_standing(const Stage *stage) {
         return status.missing ? STANDING_MISSING : STANDING_KEEPS;
 }
 
-static void on_subscriber(void *userdata) {
+static void on_subscriber(void *userdata, bool subscription) {
         Stage *stage = userdata;
         StagesHost *host = stage->stages->host;
 
-        if (stage_standing(stage) != stage->standing)
+        if (subscription && stage_standing(stage) != stage->standing)
                 host->on_move(host->userdata);
         host_changed(host);
 }

@@ -152,7 +152,7 @@ static bool ends(const Aside *aside, const Item *item, usec_t now) {
         return !item->trying && now >= item->copy->received + aside->host->rules.max_hold;
 }
 
-size_t aside_expire(Aside *aside, usec_t now) {
+void aside_expire(Aside *aside, usec_t now) {
         size_t n = 0;
 
         for (size_t i = aside->n; i-- > 0;)
@@ -160,9 +160,11 @@ size_t aside_expire(Aside *aside, usec_t now) {
                         drop(aside, i);
                         n++;
                 }
-        if (n > 0)
-                renew_less(aside);
-        return n;
+        if (n == 0)
+                return;
+        renew_less(aside);
+        aside->host->left = true;
+        held_log_left(aside->host, n);
 }
 
 usec_t aside_next(const Aside *aside, bool free) {

@@ -31,8 +31,8 @@ Batch *aside_try(Aside *aside, usec_t now);
 /* Notes the results of that batch: settled messages leave the list. The batch stays the caller's. */
 void aside_note(Aside *aside, const Batch *batch);
 
-/* Forgets messages whose max_hold is over: Pub/Sub delivers them again. Returns their number. */
-size_t aside_expire(Aside *aside, usec_t now);
+/* Forgets messages whose max_hold is over: Pub/Sub delivers them again. */
+void aside_expire(Aside *aside, usec_t now);
 /* Returns when (clock_now()) aside_expire(), or with *free* (an idle sink) aside_try(), has something to do;
  * USEC_INFINITY: never. */
 usec_t aside_next(const Aside *aside, bool free);

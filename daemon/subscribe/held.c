@@ -355,8 +355,8 @@ Batch *held_batch(const Held *held) {
         return held->batch;
 }
 
-bool held_was_refused(const Held *held) {
-        return held->refused;
+bool held_is_ready(const Held *held) {
+        return held->state == HELD_WAITING && !held->refused;
 }
 
 void held_forgive(Held *held) {
@@ -367,14 +367,16 @@ HeldState held_state(const Held *held) {
         return held->state;
 }
 
-size_t held_count(const Held *held) {
-        return held->lapsed ? 0 : held->n;
+bool held_is_lapsed(const Held *held) {
+        return held->lapsed;
 }
 
-size_t held_bytes(const Held *held) {
-        return held->bytes;
-}
-
-usec_t held_oldest(const Held *held) {
-        return held->oldest;
+void held_add(const Held *held, HeldSum *sum) {
+        sum->batches[held->state]++;
+        sum->bytes += held->bytes;
+        if (held->state >= HELD_ACKING)
+                return;
+        sum->unsettled++;
+        sum->messages += held->lapsed ? 0 : held->n;
+        clock_keep_oldest(&sum->oldest, held->oldest);
 }

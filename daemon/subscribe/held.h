@@ -24,6 +24,7 @@
 
 typedef struct Held Held;
 
+/* The first three are not settled. */
 typedef enum HeldState { HELD_WAITING, HELD_SUSPECT, HELD_WRITING, HELD_ACKING, HELD_RELEASING, HELD_DONE } HeldState;
 
 /* Shared by all batches of a subscriber, which add to its figures; borrowed. */
@@ -56,16 +57,22 @@ CLEANUP_DEFINE(Held, held_free)
 HeldState held_state(const Held *held);
 /* Returns the batch, borrowed. It must not be read while WRITING. */
 Batch *held_batch(const Held *held);
-/* Whether the sink has tried it in vain since the last held_forgive(). */
-bool held_was_refused(const Held *held);
+/* Whether it waits, and the sink has not tried it in vain since the last held_forgive(). */
+bool held_is_ready(const Held *held);
 /* The remote accepts again: the batch may be offered to the sink once more. */
 void held_forgive(Held *held);
-/* Returns the number of messages; 0 once max_hold is over, even if the sink still has them. */
-size_t held_count(const Held *held);
-/* Returns the bytes of the reply that it came in. */
-size_t held_bytes(const Held *held);
-/* Returns its oldest publish time (wall); 0: unknown. */
-usec_t held_oldest(const Held *held);
+/* Whether max_hold is over; the sink may still have it. */
+bool held_is_lapsed(const Held *held);
+
+/* Batches together; zeros at the start. */
+typedef struct HeldSum {
+        unsigned batches[HELD_DONE + 1]; /* in each state */
+        size_t bytes;                    /* of the replies that they came in */
+        unsigned unsettled;              /* batches */
+        size_t messages;                 /* in those, but not after max_hold */
+        usec_t oldest;                   /* publish time (wall) of those; 0: unknown */
+} HeldSum;
+void held_add(const Held *held, HeldSum *sum);
 
 /* Offers the batch to the sink: SINK_WRITE_STARTED; or SINK_WRITE_BUSY, and it goes on waiting. */
 int held_write(Held *held);

@@ -208,12 +208,10 @@ static void sink_no_memory(Sink *s) {
                 sink_give_back(s, cleanup_steal(s->scout));
 }
 
-/* Whether a message is tried. While everything is refused, one at a time is: that shows as much as all of them. */
-static bool is_tried(const Sink *s, size_t pending, size_t n) {
-        return !blame_is_refusing(&s->blame) || s->scout || pending == s->turn % n;
-}
-
+/* Writes the messages that are PENDING. While everything is refused, one at a time: that shows as much as all of them.
+ */
 static void sink_try(Sink *s) {
+        const bool one = blame_is_refusing(&s->blame) && !s->scout;
         Batch *batch = sink_current(s);
         size_t n = batch_count(batch, FATE_PENDING), pending = 0;
         SinkWork *work;
@@ -223,10 +221,10 @@ static void sink_try(Sink *s) {
                 return sink_no_memory(s);
         work->n = 0;
         for (size_t i = 0; i < batch->pull.n; i++)
-                if (batch->fates[i] == FATE_PENDING && is_tried(s, pending++, n))
+                if (batch->fates[i] == FATE_PENDING && (pending++ == s->turn % n || !one))
                         work->items[work->n++] = (SinkItem){ .message = &batch->pull.messages[i],
                                 .alone = batch->aside && !batch->suspicions[i].later };
-        s->turn += blame_is_refusing(&s->blame) && !s->scout;
+        s->turn += one;
         s->before = s->blame.accepted;
         sink_ask(s, SINK_STEP_WRITE);
 }
@@ -374,21 +372,22 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
 
 /* ---- answers ---- */
 
-static size_t sink_index(const Sink *s, const SinkItem *item) {
-        return (size_t) (item->message - sink_current(s)->pull.messages);
-}
-
 static Suspicion *sink_suspicion(const Sink *s, const SinkItem *item) {
-        return &sink_current(s)->suspicions[sink_index(s, item)];
+        const Batch *batch = sink_current(s);
+
+        return &batch->suspicions[item->message - batch->pull.messages];
 }
 
 static void sink_set_fate(Sink *s, const SinkItem *item, Fate fate) {
-        batch_set_fate(sink_current(s), sink_index(s, item), fate);
+        Batch *batch = sink_current(s);
+        const size_t index = (size_t) (item->message - batch->pull.messages);
+
+        batch_set_fate(batch, index, fate);
         s->status.stored += fate == FATE_STORED;
         s->status.duplicates += fate == FATE_DUPLICATE;
         s->status.rejected += fate == FATE_REJECTED;
         s->status.failed += fate == FATE_UNKEPT;
-        if (fate != FATE_STORED && (fate != FATE_DUPLICATE || !sink_suspicion(s, item)->unsure))
+        if (fate != FATE_STORED && (fate != FATE_DUPLICATE || !batch->suspicions[index].unsure))
                 return;
         s->status.last_stored = clock_wall();
         if (s->callbacks.tap.on_stored)
@@ -488,7 +487,8 @@ static void sink_written(Sink *s, SinkWork *work) {
         n = sink_judge_all(s, work);
         if (n == 0 || sink_current(s)->orphan) {
                 for (size_t i = 0; i < n; i++) /* Pub/Sub delivers it again */
-                        batch_set_fate(s->batch, sink_index(s, &work->items[i]), FATE_UNKEPT);
+                        batch_set_fate(
+                                s->batch, (size_t) (work->items[i].message - s->batch->pull.messages), FATE_UNKEPT);
                 return sink_end_write(s, &work->answer);
         }
         for (size_t i = n; i < work->n; i++)

@@ -23,8 +23,9 @@
 struct Subscriber {
         const SubscriptionConfig *config;
         bool once, begun, stopping, closing;
-        LoopWatch *change; /* calls on_change, never from inside a call into this module */
-        LoopWatch *timer;  /* of the next subscriber_advance() */
+        LoopWatch *timer; /* of the next subscriber_go_on() */
+        void (*on_change)(void *userdata, bool subscription);
+        void *userdata;
 
         Pulls *pulls;
         bool takes;       /* sink_takes_batches(), as last seen */
@@ -47,7 +48,7 @@ static void subscriber_changed(void *userdata) {
         Subscriber *s = userdata;
 
         if (!s->closing)
-                loop_wake(s->change);
+                s->on_change(s->userdata, false);
 }
 
 /* Notes when the sink goes away and comes back. */
@@ -65,17 +66,18 @@ static void see_sink(Subscriber *s, usec_t now) {
                 held_forgive(s->held[i]);
 }
 
-static Held *find_held(const Subscriber *s, HeldState state) {
+static HeldSum sum_held(const Subscriber *s) {
+        HeldSum sum = {};
+
         for (size_t i = 0; i < s->n_held; i++)
-                if (held_state(s->held[i]) == state)
-                        return s->held[i];
-        return NULL;
+                held_add(s->held[i], &sum);
+        return sum;
 }
 
-/* Returns a waiting batch that the sink has not tried in vain. */
-static Held *find_waiting(const Subscriber *s) {
+/* Returns the oldest batch that the sink may try. */
+static Held *find_ready(const Subscriber *s) {
         for (size_t i = 0; i < s->n_held; i++)
-                if (held_state(s->held[i]) == HELD_WAITING && !held_was_refused(s->held[i]))
+                if (held_is_ready(s->held[i]))
                         return s->held[i];
         return NULL;
 }
@@ -84,7 +86,7 @@ static Held *find_waiting(const Subscriber *s) {
 static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         Batch *batch;
 
-        if (!s->takes || sink_is_busy(s->host.sink) || (flow && s->aside_last))
+        if (!s->takes || aside_is_empty(s->aside) || (flow && s->aside_last) || sink_is_busy(s->host.sink))
                 return false;
         batch = aside_try(s->aside, now);
         if (!batch)
@@ -104,57 +106,23 @@ static bool hand_over(Subscriber *s, usec_t now) {
         Held *held;
 
         for (;;) {
-                held = find_waiting(s);
+                held = find_ready(s);
                 if (try_aside(s, now, held != NULL) || !held || !(s->takes || sink_wants_scout(s->host.sink)))
                         return false;
                 s->aside_refused = held_write(held) != SINK_WRITE_STARTED;
                 if (s->aside_refused)
-                        return s->takes && !find_held(s, HELD_WRITING);
+                        return s->takes && sum_held(s).batches[HELD_WRITING] == 0;
                 s->aside_last = false;
         }
 }
 
-static unsigned count_held(const Subscriber *s, HeldState state) {
-        unsigned n = 0;
-
-        for (size_t i = 0; i < s->n_held; i++)
-                n += held_state(s->held[i]) == state;
-        return n;
-}
-
-static bool is_unsettled(const Held *held) {
-        HeldState state = held_state(held);
-
-        return state == HELD_WAITING || state == HELD_WRITING || state == HELD_SUSPECT;
-}
-
-static PullLoad measure_load(const Subscriber *s) {
-        PullLoad load = { .welcome = s->takes };
-
-        for (size_t i = 0; i < s->n_held; i++) {
-                load.unsettled += is_unsettled(s->held[i]);
-                load.acking += held_state(s->held[i]) == HELD_ACKING;
-                load.bytes += held_bytes(s->held[i]);
-        }
-        return load;
-}
-
 /* Whether a single new message is to be pulled, to see whether the remote accepts it: normal pulls are stopped, or all
  * slots are kept. `once` has at most one scout at a time. */
-static bool wants_scout(const Subscriber *s) {
-        if (!sink_wants_scout(s->host.sink) && (!s->takes || count_held(s, HELD_SUSPECT) < s->config->pulls))
+static bool wants_scout(const Subscriber *s, const HeldSum *held) {
+        if (s->takes ? held->batches[HELD_SUSPECT] < s->config->pulls : !sink_wants_scout(s->host.sink))
                 return false; /* as usual */
-        return !(s->once && (!s->begun || s->n_held > 0)) && !find_waiting(s) &&
-               count_held(s, HELD_ACKING) < PULL_PLAN_ACKING_MAX;
-}
-
-static void expire_aside(Subscriber *s, usec_t now) {
-        size_t n = aside_expire(s->aside, now);
-
-        if (n == 0)
-                return;
-        s->host.left = true;
-        held_log_left(&s->host, n);
+        return !(s->once && (!s->begun || s->n_held > 0)) && !find_ready(s) &&
+               held->batches[HELD_ACKING] < PULL_PLAN_ACKING_MAX;
 }
 
 /* Moves messages of SUSPECT batches aside when there is room, so that their slots become free. */
@@ -170,11 +138,11 @@ static void move_aside(Subscriber *s) {
 }
 
 /* Tries a new message. When the most scouts are held, it tries one of those again, in turns: each may itself be bad. */
-static void send_scout(Subscriber *s, usec_t now) {
-        unsigned waiting = count_held(s, HELD_WAITING);
+static void send_scout(Subscriber *s, const HeldSum *sum, usec_t now) {
+        const unsigned waiting = sum->batches[HELD_WAITING];
         Held *held = NULL;
 
-        if (waiting == 0 || (waiting < SCOUTS_MAX && measure_load(s).bytes < PULL_PLAN_BYTES_MAX))
+        if (waiting == 0 || (waiting < SCOUTS_MAX && sum->bytes < PULL_PLAN_BYTES_MAX))
                 return pulls_scout(s->pulls, now);
         while (!held || held_state(held) != HELD_WAITING)
                 held = s->held[s->turn++ % s->n_held];
@@ -184,21 +152,33 @@ static void send_scout(Subscriber *s, usec_t now) {
 }
 
 static void subscriber_pull(Subscriber *s, usec_t now) {
+        HeldSum held = sum_held(s);
+
         if (s->once && !s->begun)
                 return;
-        if (wants_scout(s) && now >= s->scout_at)
-                send_scout(s, now);
-        pulls_start(s->pulls, measure_load(s), now);
+        if (wants_scout(s, &held) && now >= s->scout_at) {
+                send_scout(s, &held, now);
+                held = sum_held(s);
+        }
+        pulls_start(s->pulls,
+                (PullLoad){ .welcome = s->takes,
+                        .unsettled = held.unsettled,
+                        .acking = held.batches[HELD_ACKING],
+                        .bytes = held.bytes },
+                now);
 }
 
 static usec_t next_due(const Subscriber *s, usec_t now) {
-        bool free = !s->aside_refused && !find_held(s, HELD_WRITING) && !sink_is_busy(s->host.sink);
-        usec_t next = s->takes ? aside_next(s->aside, free) : USEC_INFINITY;
         const PullsStatus *pulls = pulls_status(s->pulls);
+        const HeldSum held = sum_held(s);
+        usec_t next = USEC_INFINITY;
 
+        if (s->takes && !aside_is_empty(s->aside))
+                next = aside_next(
+                        s->aside, !s->aside_refused && held.batches[HELD_WRITING] == 0 && !sink_is_busy(s->host.sink));
         if (s->takes && pulls->not_before > now)
                 next = usec_min(next, pulls->not_before);
-        if (wants_scout(s) && pulls->in_flight == 0 && !pulls->empty)
+        if (pulls->in_flight == 0 && !pulls->empty && wants_scout(s, &held))
                 next = usec_min(next, usec_max(s->scout_at, pulls->not_before));
         if (s->once && s->begun && !s->takes && s->paused_at + ONCE_PATIENCE_USEC > now)
                 next = usec_min(next, s->paused_at + ONCE_PATIENCE_USEC);
@@ -219,11 +199,9 @@ static void subscriber_advance(Subscriber *s) {
         usec_t now = clock_now();
         bool busy;
 
-        if (s->stopping)
-                return subscriber_wind_up(s);
         s->aside_refused = false;
         see_sink(s, now);
-        expire_aside(s, now);
+        aside_expire(s->aside, now);
         move_aside(s);
         busy = hand_over(s, now);
         subscriber_pull(s, now);
@@ -234,7 +212,10 @@ static void subscriber_advance(Subscriber *s) {
 static void subscriber_go_on(void *userdata) {
         Subscriber *s = userdata;
 
-        subscriber_advance(s);
+        if (s->stopping)
+                subscriber_wind_up(s);
+        else
+                subscriber_advance(s);
         subscriber_changed(s);
 }
 
@@ -283,14 +264,14 @@ static bool holds(const Subscriber *s, const Held *held) {
 
 /* Copies the messages with *fate* into a batch of their own. On an error they are left to Pub/Sub. */
 static void split_off(Subscriber *s, Batch *batch, Fate fate, HeldState state) {
-        _cleanup_free_ BatchPick *picks = calloc(batch->pull.n + 1, sizeof(BatchPick));
+        _cleanup_free_ BatchPick *picks = calloc(batch->pull.n, sizeof(BatchPick));
         _cleanup_(batch_freep) Batch *part = NULL;
         size_t n = 0;
 
         for (size_t i = 0; picks && i < batch->pull.n; i++)
                 if (batch->fates[i] == fate)
                         picks[n++] = (BatchPick){ batch, i };
-        if (n == 0 || batch_gather(picks, n, &part) < 0)
+        if (!picks || batch_gather(picks, n, &part) < 0)
                 return;
         part->scout = batch->scout;
         for (size_t i = 0; i < n && state == HELD_SUSPECT; i++)
@@ -305,9 +286,12 @@ static void split_off(Subscriber *s, Batch *batch, Fate fate, HeldState state) {
 /* Moves unsettled messages out of a batch that is partly settled, so that the rest is acknowledged and the slot freed.
  */
 static void sort_batch(Subscriber *s, Batch *batch) {
+        const size_t pending = batch_count(batch, FATE_PENDING);
+
         aside_take(s->aside, batch);
-        split_off(s, batch, FATE_SUSPECT, HELD_SUSPECT);
-        if (batch_count(batch, FATE_PENDING) < batch->pull.n)
+        if (batch_count(batch, FATE_SUSPECT) > 0)
+                split_off(s, batch, FATE_SUSPECT, HELD_SUSPECT);
+        if (pending > 0 && pending < batch->pull.n)
                 split_off(s, batch, FATE_PENDING, HELD_WAITING);
 }
 
@@ -342,7 +326,7 @@ static void on_settled(void *userdata, Batch *batch) {
         if (batch->aside)
                 settle_aside(s, batch);
         else {
-                if (!s->stopping && held_count(held) > 0)
+                if (!s->stopping && !held_is_lapsed(held))
                         sort_batch(s, batch);
                 if (batch->scout && batch_count(batch, FATE_REJECTED) > 0)
                         s->scout_at = 0; /* the scout itself was bad, which says nothing of the remote */
@@ -389,7 +373,7 @@ static void on_subscription_change(void *userdata) {
         s->host.rules.deadline =
                 (status.settings ? status.settings->deadline_sec : SUBSCRIBER_DEADLINE_UNKNOWN_SEC) * USEC_PER_SEC;
         s->host.endless.deadline = s->host.rules.deadline;
-        subscriber_changed(s);
+        s->on_change(s->userdata, true);
 }
 
 /* ---- stop ---- */
@@ -400,6 +384,13 @@ static void on_aside_released(void *userdata) {
         s->host.released_at = clock_now();
         subscriber_wind_up(s);
         subscriber_changed(s);
+}
+
+static Held *find_held(const Subscriber *s, HeldState state) {
+        for (size_t i = 0; i < s->n_held; i++)
+                if (held_state(s->held[i]) == state)
+                        return s->held[i];
+        return NULL;
 }
 
 static void subscriber_wind_up(Subscriber *s) {
@@ -464,7 +455,7 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
 
         *ret_complete = false;
         if (s->stopping || !s->begun || !pulls->empty || pulls->in_flight > 0 ||
-                s->n_held > count_held(s, HELD_SUSPECT))
+                s->n_held > sum_held(s).batches[HELD_SUSPECT])
                 return s->stopping || (cannot_go_on(s, pulls) && (!s->takes || s->n_held == 0));
         *ret_complete = !s->host.left && !pulls->skipped && s->n_held == 0 && aside_is_empty(s->aside);
         return true; /* even if the sink has failed since */
@@ -507,9 +498,6 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
         r = loop_add_timer(s->host.loop, LOOP_EXACT, subscriber_go_on, s, &s->timer);
         if (r < 0)
                 return r;
-        r = loop_add_defer(s->host.loop, options->on_change, options->userdata, &s->change);
-        if (r < 0)
-                return r;
         r = subscription_new(s->host.loop, client,
                 &(SubscriptionOptions){ s->config->subscription, on_subscription_change, s, options->once },
                 &s->host.subscription);
@@ -539,6 +527,8 @@ int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber 
                 return -ENOMEM;
         s->config = options->config;
         s->once = options->once;
+        s->on_change = options->on_change;
+        s->userdata = options->userdata;
         init_host(s, options->means.loop);
         r = make_parts(s, client, options);
         if (r < 0)
@@ -558,7 +548,6 @@ Subscriber *subscriber_free(Subscriber *s) {
         s->aside = aside_free(s->aside);
         s->host.sink = sink_free(s->host.sink);
         s->host.subscription = subscription_free(s->host.subscription);
-        s->change = loop_drop(s->change);
         s->timer = loop_drop(s->timer);
         free(s);
         return NULL;
@@ -567,16 +556,12 @@ Subscriber *subscriber_free(Subscriber *s) {
 /* ---- status ---- */
 
 static void measure_held(const Subscriber *s, SubscriberStatus *ret) {
+        const HeldSum held = sum_held(s);
         AsideStatus aside;
 
-        for (size_t i = 0; i < s->n_held; i++) {
-                if (!is_unsettled(s->held[i]))
-                        continue;
-                ret->held += held_count(s->held[i]);
-                clock_keep_oldest(&ret->oldest_unsettled, held_oldest(s->held[i]));
-        }
         aside_status(s->aside, &aside);
-        ret->held += aside.n;
+        ret->held = held.messages + aside.n;
+        ret->oldest_unsettled = held.oldest;
         ret->aside = aside.n;
         ret->unkept = aside.unkept;
         ret->unkept_since = aside.oldest_unkept;

@@ -55,8 +55,9 @@ typedef struct SubscriberOptions {
                     * until three answers in a row are empty: then subscriber_is_drained() */
         const SinkType *sink_type; /* of config->sink */
         SinkTap tap;               /* as SinkCallbacks */
-        /* The status changed; called from the loop, never from inside another call. */
-        void (*on_change)(void *userdata);
+        /* The status changed; *subscription*: perhaps that of the subscription at the service, too. It may only take
+         * a note. */
+        void (*on_change)(void *userdata, bool subscription);
         void *userdata;
 } SubscriberOptions;
 

@@ -191,7 +191,7 @@ static const SinkType fake_type = {
         .close = fake_close,
 };
 
-static inline void world_on_change(void *userdata) {
+static inline void world_on_change(void *userdata, bool subscription) {
         world.changes++;
 }
 

@@ -41,6 +41,8 @@ static void test_retry_after_is_honoured(void **state) {
         assert_int_equal(world_logged("SENSORQD_RETRY_SEC=90"), 1);
 }
 
+static void on_change(void *userdata) {}
+
 /* Without a token nothing can be asked: the token has told of it, the subscription says nothing of its own, and shows
  * it. What fails after that is said. */
 static void test_want_of_a_token_is_not_said(void **state) {
@@ -52,7 +54,7 @@ static void test_want_of_a_token_is_not_said(void **state) {
         Subscription *s;
 
         assert_int_equal(subscription_new(world.service.event, world.service.client,
-                                 &(SubscriptionOptions){ FIXTURE_SUBSCRIPTION, world_on_change, NULL }, &s),
+                                 &(SubscriptionOptions){ FIXTURE_SUBSCRIPTION, on_change, NULL }, &s),
                 0);
         for (int i = 0; i < 3; i++)
                 subscription_fail(s, SUBSCRIPTION_PULL, &none, 0);
@@ -324,7 +326,7 @@ static void test_refused_together(void **state) {
         Subscription *s;
 
         assert_int_equal(subscription_new(world.service.event, world.service.client,
-                                 &(SubscriptionOptions){ FIXTURE_SUBSCRIPTION, world_on_change, NULL }, &s),
+                                 &(SubscriptionOptions){ FIXTURE_SUBSCRIPTION, on_change, NULL }, &s),
                 0);
         do {
                 assert_true(loop_turn(world.service.event, 10 * USEC_PER_MSEC) >= 0);
