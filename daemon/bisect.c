@@ -14,19 +14,15 @@ void bisect_restart(Bisect *b) {
         b->probes = b->probes > 0 ? 1 : 0;
 }
 
-bool bisect_is_judging(const Bisect *b) {
-        return b->judging && b->n_suspects > 0;
-}
-
 void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows) {
-        *ret_after = bisect_is_judging(b) ? b->suspects[0] - 1 : b->after;
-        *ret_rows = bisect_is_judging(b) ? 1 : b->window;
+        *ret_after = b->judging ? b->suspects[0] - 1 : b->after;
+        *ret_rows = b->judging ? 1 : b->window;
 }
 
 void bisect_accepted(Bisect *b, int64_t last) {
         b->probes = 0;
         b->proven = true;
-        if (bisect_is_judging(b)) {
+        if (b->judging) {
                 bisect_judged(b);
                 return;
         }
@@ -53,7 +49,7 @@ void bisect_suspect(Bisect *b, int64_t id) {
 
 BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) {
         assert(n > 0);
-        if (bisect_is_judging(b))
+        if (b->judging)
                 return BISECT_REJECT;
         if (n > 1) {
                 b->bad_end = last;

@@ -25,7 +25,8 @@ typedef struct Bisect {
         int64_t after;   /* rows up to this id are deleted, suspects or skipped */
         int64_t bad_end; /* a row between `after` and this id was refused; 0: not known */
         size_t window;
-        bool judging, put_off;
+        bool judging; /* the next request is a suspect alone, suspects[0]: there is one */
+        bool put_off;
         bool passed_over;                      /* some rows were skipped, and are tried again later */
         bool proven;                           /* the topic has accepted a message since the last rest */
         unsigned probes;                       /* messages refused alone since the topic last accepted one */
@@ -37,8 +38,6 @@ typedef struct Bisect {
  * any. */
 void bisect_restart(Bisect *b);
 
-/* True when the next request is a suspect alone: b->suspects[0]. */
-bool bisect_is_judging(const Bisect *b);
 /* Which request comes next: at most *ret_rows rows after id *ret_after. */
 void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows);
 

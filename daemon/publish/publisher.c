@@ -510,7 +510,7 @@ static int publisher_next(Publisher *p) {
         r = request_make(p);
         if (r < 0)
                 return r;
-        if (bisect_is_judging(&p->bisect))
+        if (p->bisect.judging)
                 return publisher_judge(p, r);
         if (r == REQUEST_EMPTY)
                 return publisher_at_end(p);
@@ -523,7 +523,7 @@ static int publisher_next(Publisher *p) {
 
 /* True when sent rows must first be deleted: else they would be sent again, or there are as many as allowed. */
 static bool publisher_waits_to_forget(Publisher *p) {
-        bool from_start = p->bisect.after == 0 && !bisect_is_judging(&p->bisect);
+        bool from_start = p->bisect.after == 0 && !p->bisect.judging;
         usec_t now = clock_now();
 
         if ((!from_start && p->sent.n <= PUBLISHER_SENT_MAX - PUBLISHER_BATCH_ROWS) || publisher_forget(p) == 0)

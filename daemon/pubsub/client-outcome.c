@@ -54,10 +54,8 @@ static ClientOutcome sort_status(int status, const WireError *error) {
 
 /* Whether the body begins with { and ends with }. Its reader finds other faults. */
 static bool looks_like_object(const Bytes *body) {
-        size_t first = 0, last = body->size;
+        size_t first = body->data ? strspn(body->data, " \t\r\n") : 0, last = body->size;
 
-        while (first < last && bytes_is_space(body->data[first]))
-                first++;
         while (last > first && bytes_is_space(body->data[last - 1]))
                 last--;
         return last - first >= 2 && body->data[first] == '{' && body->data[last - 1] == '}';
@@ -132,11 +130,8 @@ static Cause cause_of_failed(const ClientReply *reply) {
 }
 
 static Cause cause_of_answer(const ClientReply *reply) {
-        const Reason *reason;
+        const Reason *reason = reason_of(&reply->error);
 
-        if (reply->outcome == CLIENT_OK)
-                return CAUSE_NONE;
-        reason = reason_of(&reply->error);
         if (reason)
                 return reason->cause;
         switch (reply->outcome) {
@@ -266,7 +261,6 @@ static void sort_answer(const HttpReply *http, ClientReply *ret) {
         ret->outcome = sort_status(http->status, &ret->error);
         if (ret->outcome == CLIENT_OK && !looks_like_object(&http->body))
                 ret->outcome = CLIENT_FAILED;
-        ret->cause = cause_of_answer(ret);
         ret->retry_after = usec_min(usec_max(http->retry_after, ret->error.retry_delay), USEC_PER_HOUR);
 }
 
@@ -281,6 +275,9 @@ void client_sort(const HttpReply *http, const char *resource, const char *verb, 
         switch (http->outcome) {
         case HTTP_ANSWERED:
                 sort_answer(http, ret);
+                if (ret->outcome == CLIENT_OK)
+                        return;
+                ret->cause = cause_of_answer(ret);
                 return describe_answer(&words, ret, resource, verb);
         case HTTP_UNREACHABLE:
                 ret->outcome = CLIENT_RETRY;

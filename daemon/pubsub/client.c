@@ -119,8 +119,10 @@ static void on_answer(void *userdata, HttpReply *http) {
                 strcmp(call->spec.method, CLIENT_CREATE) == 0 ? CLIENT_CREATE : call->spec.verb, &reply, detail);
         if (call->withdrawn && !call->retried && reply.http_status == 401)
                 reply.outcome = CLIENT_RETRY; /* the owner may call again, with a new token */
-        secrets_conceal(call->client->secrets, detail);
-        secrets_conceal(call->client->secrets, reply.error.message);
+        if (reply.outcome != CLIENT_OK) {
+                secrets_conceal(call->client->secrets, detail);
+                secrets_conceal(call->client->secrets, reply.error.message);
+        }
         reply.body = bytes_steal(&http->body);
         call_end(call, &reply);
 }

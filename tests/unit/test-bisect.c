@@ -268,13 +268,13 @@ static void test_too_large(void **state) {
 
         bisect_restart(&b);
         bisect_suspect(&b, 1);
-        assert_false(bisect_is_judging(&b));
+        assert_false(b.judging);
         assert_true(bisect_at_end(&b));
         bisect_accepted(&b, 2);
-        assert_true(bisect_is_judging(&b));
+        assert_true(b.judging);
         assert_int_equal(b.suspects[0], 1);
         bisect_judged(&b);
-        assert_false(bisect_is_judging(&b));
+        assert_false(b.judging);
 }
 
 int main(void) {
