@@ -81,21 +81,3 @@ static int auth_rule(const ConfigPlace *place, void *self, void *around) {
 }
 
 const ConfigSection auth_section = { .shared = "auth", .rows = rows, .size = sizeof(AuthConfig), .rule = auth_rule };
-
-AuthSpec auth_config_spec(const AuthConfig *config) {
-        AuthSpec spec = {
-                .kind = (AuthKind) config->type,
-                .name = config->username ?: config->header ?: config->parameter,
-                .secret = config->token.text ?: config->password.text ?: config->value.text,
-                .second = config->secret.text,
-                .token_url = config->token_url,
-                .client_id = config->client_id,
-                .scope = config->scope,
-        };
-
-        if (spec.kind == AUTH_OAUTH2) {
-                spec.secret = config->client_secret.text;
-                spec.second = config->refresh_token.text;
-        }
-        return spec;
-}

@@ -26,7 +26,6 @@
 #define DETAIL_MAX 512
 
 struct Auth {
-        AuthHost host;
         AuthSpec spec;
         const char **headers;     /* `Name: value`; has room for those of a call, of a proof, and NULL */
         size_t n_headers;         /* our own, of the configuration */
@@ -52,47 +51,40 @@ struct Auth {
 
 /* ---- proofs that need no token ---- */
 
-static int add_header(AuthProof *proof, Bytes *line) {
-        for (size_t i = 0; i < AUTH_HEADERS_MAX; i++)
-                if (!proof->headers[i]) {
-                        proof->headers[i] = bytes_steal(line).data;
-                        return 0;
-                }
-        return -E2BIG;
+static int add_header(AuthProof *proof, const char *name, const char *before, const char *value) {
+        size_t n = 0;
+
+        while (proof->headers[n])
+                n++;
+        assert(n < AUTH_HEADERS_MAX);
+        return text_format(&proof->headers[n], "%s: %s%s", name, before, value);
 }
 
-static int add_text_header(AuthProof *proof, const char *name, const char *before, const char *value) {
-        _cleanup_bytes_ Bytes line = {};
+/* base64 of USER:PASSWORD (RFC 7617). */
+static int append_login(const AuthConfig *keys, Bytes *ret) {
+        _cleanup_(bytes_wipe) Bytes login = {};
         int r;
 
-        r = bytes_append_format(&line, "%s: %s%s", name, before, value);
-        if (r < 0)
-                return r;
-        return add_header(proof, &line);
+        r = bytes_append_format(&login, "%s:%s", keys->username, keys->password.text);
+        return r < 0 ? r : bytes_append_base64(ret, login.data, login.size);
 }
 
-static int add_basic(const Auth *auth, AuthProof *proof) {
-        _cleanup_(bytes_wipe) Bytes login = {}, line = {};
-        int r;
+static int add_basic(const AuthConfig *keys, AuthProof *proof) {
+        _cleanup_(bytes_wipe) Bytes login = {};
+        int r = append_login(keys, &login);
 
-        r = bytes_append_format(&login, "%s:%s", auth->spec.name, auth->spec.secret);
-        if (r < 0)
-                return r;
-        bytes_append_text(&line, "Authorization: Basic ");
-        r = bytes_append_base64(&line, login.data, login.size);
-        return r < 0 ? r : add_header(proof, &line);
+        return r < 0 ? r : add_header(proof, "Authorization", "Basic ", login.data);
 }
 
 /* The parameter is added at the end of the query. A fragment is dropped, because it is never sent. */
-static int add_query(const Auth *auth, const char *url, AuthProof *proof) {
+static int add_query(const AuthConfig *keys, const char *url, AuthProof *proof) {
         size_t size = strcspn(url, "#");
-        _cleanup_bytes_ Bytes text = {};
+        _cleanup_(bytes_wipe) Bytes text = {};
         int r;
 
         bytes_append(&text, url, size);
-        bytes_append_text(&text, memchr(url, '?', size) ? "&" : "?");
-        bytes_append_format(&text, "%s=", auth->spec.name);
-        r = text_append_percent(&text, auth->spec.secret, "");
+        bytes_append_format(&text, "%c%s=", memchr(url, '?', size) ? '&' : '?', keys->parameter);
+        r = text_append_percent(&text, keys->value.text, "");
         if (r < 0)
                 return r;
         proof->url = bytes_steal(&text).data;
@@ -111,22 +103,21 @@ int auth_switchbot_sign(const char *token, const char *secret, uint64_t msec, co
         return bytes_append_base64(ret, hash, sizeof(hash));
 }
 
-static int add_switchbot(const Auth *auth, usec_t wall, AuthProof *proof) {
+static int add_switchbot(const AuthConfig *keys, usec_t wall, AuthProof *proof) {
         _cleanup_bytes_ Bytes sign = {};
         char nonce[40], msec[24];
         int r;
 
         (void) snprintf(nonce, sizeof(nonce), "%016" PRIx64 "%016" PRIx64, loop_random(), loop_random());
         (void) snprintf(msec, sizeof(msec), "%" PRIu64, wall / USEC_PER_MSEC);
-        r = auth_switchbot_sign(auth->spec.secret, auth->spec.second, wall / USEC_PER_MSEC, nonce, &sign);
-        if (r < 0)
-                return r;
-        r = add_text_header(proof, "Authorization", "", auth->spec.secret);
+        r = auth_switchbot_sign(keys->token.text, keys->secret.text, wall / USEC_PER_MSEC, nonce, &sign);
         if (r == 0)
-                r = add_text_header(proof, "sign", "", sign.data);
+                r = add_header(proof, "Authorization", "", keys->token.text);
         if (r == 0)
-                r = add_text_header(proof, "t", "", msec);
-        return r < 0 ? r : add_text_header(proof, "nonce", "", nonce);
+                r = add_header(proof, "sign", "", sign.data);
+        if (r == 0)
+                r = add_header(proof, "t", "", msec);
+        return r < 0 ? r : add_header(proof, "nonce", "", nonce);
 }
 
 /* ---- OAuth 2: what is on disk ---- */
@@ -147,13 +138,13 @@ static int set_token(Auth *auth, char **place, const char *text) {
         if (!copy)
                 return -ENOMEM;
         replace_text(place, copy);
-        return secrets_note_passing(auth->host.secrets, text);
+        return secrets_note_passing(auth->spec.secrets, text);
 }
 
 /* The state file contains the hash of the seed, the refresh token that the user gave. When the user changes it, the
  * stored tokens do not count any more. */
 static char *seed_hash(const Auth *auth, char hash[static SHA256_HEX_SIZE]) {
-        const char *seed = auth->spec.second ? auth->spec.second : "";
+        const char *seed = auth->spec.keys.refresh_token.text ?: "";
 
         return sha256_hex(seed, strlen(seed), hash);
 }
@@ -203,7 +194,7 @@ static int state_take(Auth *auth, const char *text, size_t size) {
                 return 0; /* made from another seed, or damaged: begin with the seed */
         refresh_token = json_get_string(json, "refresh_token");
         access_token = json_get_string(json, "access_token");
-        if (refresh_token && auth->spec.second) {
+        if (refresh_token && auth->spec.keys.refresh_token.text) {
                 r = set_token(auth, &auth->refresh_token, refresh_token);
                 if (r < 0)
                         return r;
@@ -236,7 +227,7 @@ static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json)
         char words[201];
 
         text_copy_words(words, sizeof(words), description ?: "");
-        if (error && strcmp(error, "invalid_grant") == 0 && auth->spec.second)
+        if (error && strcmp(error, "invalid_grant") == 0 && auth->spec.keys.refresh_token.text)
                 text_print(auth->detail, sizeof(auth->detail),
                         "the token endpoint calls the refresh token invalid%s%s: it was used up elsewhere, revoked or "
                         "has expired. Sign in once more, put the new refresh token in place of the old one and restart "
@@ -281,7 +272,7 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
                 r = set_token(auth, &auth->access_token, access_token);
         else
                 replace_text(&auth->access_token, NULL);
-        if (r == 0 && refresh_token && auth->spec.second)
+        if (r == 0 && refresh_token && auth->spec.keys.refresh_token.text)
                 r = set_token(auth, &auth->refresh_token, refresh_token);
         if (r < 0)
                 return fetch_failed(auth, CAUSE_MEMORY, strerror(-r));
@@ -326,14 +317,16 @@ static AuthOutcome fetch_read(Auth *auth, HttpReply *reply) {
 }
 
 static void append_grant(const Auth *auth, Bytes *body) {
+        const AuthConfig *keys = &auth->spec.keys;
+
         text_append_field(body, "grant_type", auth->refresh_token ? "refresh_token" : "client_credentials");
         if (auth->refresh_token)
                 text_append_field(body, "refresh_token", auth->refresh_token);
-        text_append_field(body, "client_id", auth->spec.client_id);
-        if (auth->spec.secret)
-                text_append_field(body, "client_secret", auth->spec.secret);
-        if (auth->spec.scope)
-                text_append_field(body, "scope", auth->spec.scope);
+        text_append_field(body, "client_id", keys->client_id);
+        if (keys->client_secret.text)
+                text_append_field(body, "client_secret", keys->client_secret.text);
+        if (keys->scope)
+                text_append_field(body, "scope", keys->scope);
 }
 
 static void on_fetched(void *userdata, HttpReply *reply);
@@ -358,7 +351,7 @@ static void fetch_unlock(Auth *auth) {
 static int fetch_start(Auth *auth) {
         HttpSpec spec = {
                 .method = "POST",
-                .url = auth->spec.token_url,
+                .url = auth->spec.keys.token_url,
                 .ca_file = auth->spec.ca_file,
                 .content_type = "application/x-www-form-urlencoded",
                 .timeout = EXCHANGE_TIMEOUT_USEC,
@@ -369,7 +362,7 @@ static int fetch_start(Auth *auth) {
         if (!may_fetch(auth))
                 return -ENOKEY;
         append_grant(auth, &spec.body);
-        r = http_start(auth->host.http, &spec, on_fetched, auth, &auth->request);
+        r = http_start(auth->spec.http, &spec, on_fetched, auth, &auth->request);
         bytes_wipe(&spec.body);
         auth->fetching = r >= 0;
         return r;
@@ -392,7 +385,7 @@ static bool may_be_the_token(Auth *auth, int status) {
 }
 
 bool auth_reject(Auth *auth, int status) {
-        if (auth->spec.kind != AUTH_OAUTH2 || !may_be_the_token(auth, status))
+        if (auth->spec.keys.type != AUTH_OAUTH2 || !may_be_the_token(auth, status))
                 return false;
         auth->ends = auth->expires = 0;
         replace_text(&auth->access_token, NULL);
@@ -401,50 +394,38 @@ bool auth_reject(Auth *auth, int status) {
 
 /* ---- all of them ---- */
 
-static int prove(Auth *auth, const char *url, usec_t wall, AuthProof *proof) {
-        int r;
+static int prove_token(Auth *auth, AuthProof *proof) {
+        int r = auth->unsaved ? state_write(auth) : 0;
 
-        switch (auth->spec.kind) {
-        case AUTH_NONE:
-                return 0;
-        case AUTH_BEARER:
-                return add_text_header(proof, "Authorization", "Bearer ", auth->spec.secret);
-        case AUTH_BASIC:
-                return add_basic(auth, proof);
-        case AUTH_HEADER:
-                return add_text_header(proof, auth->spec.name, "", auth->spec.secret);
-        case AUTH_QUERY:
-                return add_query(auth, url, proof);
-        case AUTH_SWITCHBOT:
-                return add_switchbot(auth, wall, proof);
-        case AUTH_OAUTH2:
-                r = auth->unsaved ? state_write(auth) : 0;
-                if (r < 0)
-                        return r;
-                auth->unsaved = false;
-                if (!auth->access_token || (!auth->fresh && auth->ends < clock_now() + EARLY_USEC))
-                        return AUTH_WAIT;
-                auth->fresh = false;
-                return add_text_header(proof, "Authorization", "Bearer ", auth->access_token);
-        }
-        return -EINVAL;
+        if (r < 0)
+                return r;
+        auth->unsaved = false;
+        if (!auth->access_token || (!auth->fresh && auth->ends < clock_now() + EARLY_USEC))
+                return AUTH_WAIT;
+        auth->fresh = false;
+        return add_header(proof, "Authorization", "Bearer ", auth->access_token);
 }
 
-int auth_prove(Auth *auth, const char *url, usec_t wall, AuthProof *ret) {
-        AuthProof proof = {};
-        int r;
+int auth_prove(Auth *auth, const char *url, usec_t wall, AuthProof *proof) {
+        const AuthConfig *keys = &auth->spec.keys;
 
-        r = prove(auth, url, wall, &proof);
-        if (r == 0 && !proof.url) {
-                proof.url = strdup(url);
-                r = proof.url ? 0 : -ENOMEM;
+        switch ((AuthKind) keys->type) {
+        case AUTH_NONE:
+                return AUTH_READY;
+        case AUTH_BEARER:
+                return add_header(proof, "Authorization", "Bearer ", keys->token.text);
+        case AUTH_BASIC:
+                return add_basic(keys, proof);
+        case AUTH_HEADER:
+                return add_header(proof, keys->header, "", keys->value.text);
+        case AUTH_QUERY:
+                return add_query(keys, url, proof);
+        case AUTH_SWITCHBOT:
+                return add_switchbot(keys, wall, proof);
+        case AUTH_OAUTH2:
+                return prove_token(auth, proof);
         }
-        if (r != 0) {
-                auth_proof_done(&proof);
-                return r;
-        }
-        *ret = proof;
-        return AUTH_READY;
+        return -EINVAL;
 }
 
 void auth_proof_done(AuthProof *proof) {
@@ -483,11 +464,11 @@ static int call_send(Auth *auth) {
         for (size_t i = 0; proof.headers[i]; i++)
                 auth->headers[n++] = proof.headers[i];
         auth->headers[n] = NULL;
-        spec.url = proof.url;
+        spec.url = proof.url ?: spec.url;
         spec.headers = auth->headers;
         spec.content_type = auth->content_type ?: spec.content_type;
         auth->sent_at = clock_now();
-        r = http_start(auth->host.http, &spec, on_answer, auth, &auth->request);
+        r = http_start(auth->spec.http, &spec, on_answer, auth, &auth->request);
         auth->call.http.body = bytes_steal(&spec.body);
         return r;
 }
@@ -515,7 +496,7 @@ static void on_fetched(void *userdata, HttpReply *http) {
         auth->request = NULL;
         auth->fetching = false;
         fetch_unlock(auth);
-        secrets_conceal(auth->host.secrets, auth->detail);
+        secrets_conceal(auth->spec.secrets, auth->detail);
         if (outcome == AUTH_ANSWERED && (!auth->call.stops || !auth->call.stops(auth->call.userdata)))
                 return call_go_on(auth);
         call_end(auth, &(AuthReply){ .outcome = outcome == AUTH_ANSWERED ? AUTH_STOPPED : outcome,
@@ -561,25 +542,32 @@ static int auth_copy_headers(Auth *auth, const ConfigMap *map) {
         return 0;
 }
 
-static int auth_make(Auth *auth) {
-        const AuthSpec *spec = &auth->spec;
-        int r = auth_copy_headers(auth, spec->headers);
+/* Notes what a login puts into the header, too. */
+static int auth_note_login(const Auth *auth) {
+        _cleanup_(bytes_wipe) Bytes login = {};
+        int r = append_login(&auth->spec.keys, &login);
 
-        if (r == 0 && spec->kind == AUTH_BASIC)
-                r = secrets_note_login(auth->host.secrets, spec->name, spec->secret);
-        if (r < 0 || spec->kind != AUTH_OAUTH2)
-                return r;
-        auth->refresh_token = spec->second ? strdup(spec->second) : NULL;
-        return spec->second && !auth->refresh_token ? -ENOMEM : state_read(auth);
+        return r < 0 ? r : secrets_note(auth->spec.secrets, login.data);
 }
 
-int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret) {
+static int auth_make(Auth *auth) {
+        const AuthConfig *keys = &auth->spec.keys;
+        int r = auth_copy_headers(auth, auth->spec.headers);
+
+        if (r == 0 && keys->type == AUTH_BASIC)
+                r = auth_note_login(auth);
+        if (r < 0 || keys->type != AUTH_OAUTH2)
+                return r;
+        auth->refresh_token = keys->refresh_token.text ? strdup(keys->refresh_token.text) : NULL;
+        return keys->refresh_token.text && !auth->refresh_token ? -ENOMEM : state_read(auth);
+}
+
+int auth_new(const AuthSpec *spec, Auth **ret) {
         _cleanup_(auth_freep) Auth *auth = calloc(1, sizeof(*auth));
         int r;
 
         if (!auth)
                 return -ENOMEM;
-        auth->host = *host;
         auth->spec = *spec;
         auth->lock = -1;
         r = auth_make(auth);

@@ -21,19 +21,6 @@ typedef enum AuthKind {
         AUTH_OAUTH2,
 } AuthKind;
 
-/* The parts of a proof, with the secrets themselves. All texts are borrowed until auth_free(). */
-typedef struct AuthSpec {
-        AuthKind kind;
-        const char *name;   /* name of a user, header or parameter */
-        const char *secret; /* token, password or value; OAuth 2: the client's secret, NULL: none */
-        const char *second; /* SwitchBot: its secret; OAuth 2: the first refresh token, NULL: client credentials */
-        const char *token_url, *client_id, *scope; /* OAuth 2 only; scope may be NULL */
-        const char *ca_file;                       /* for token_url; NULL: the system's */
-        const ConfigMap *headers;                  /* sent with every request; NULL: none */
-        const char *state_dir;                     /* OAuth 2: its tokens are kept in this directory, */
-        const char *state_name;                    /* ... as oauth2-NAME.json; borrowed only during auth_new() */
-} AuthSpec;
-
 /* The section `auth:` of every part that sends requests: { "auth", &config_type_section, ..., .flags = CONFIG_IMPLIED,
  * .section = &auth_section, ... }. Texts of type ConfigSecret are secrets. */
 typedef struct AuthConfig {
@@ -43,19 +30,20 @@ typedef struct AuthConfig {
 } AuthConfig;
 extern const ConfigSection auth_section;
 
-/* Makes the spec for auth_new() from *config*, whose secrets must have been read. It borrows from *config*; the caller
- * fills in ca_file and the state. */
-AuthSpec auth_config_spec(const AuthConfig *config);
-
-typedef struct AuthHost {
+typedef struct AuthSpec {
+        AuthConfig keys; /* its secrets must have been read; all texts are borrowed until auth_free() */
         Http *http;
-        Secrets *secrets; /* may be NULL */
-} AuthHost;
+        Secrets *secrets;         /* may be NULL */
+        const char *ca_file;      /* for token_url; NULL: the system's */
+        const ConfigMap *headers; /* sent with every request; NULL: none */
+        const char *state_dir;    /* OAuth 2: its tokens are kept in this directory, */
+        const char *state_name;   /* ... as oauth2-NAME.json; borrowed only during auth_new() */
+} AuthSpec;
 
 typedef struct Auth Auth;
 
-/* Borrows the host. Sends nothing yet. -ENOMEM, or the errors of reading OAuth 2's tokens from state_dir. */
-int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret);
+/* Sends nothing yet. -ENOMEM, or the errors of reading OAuth 2's tokens from state_dir. */
+int auth_new(const AuthSpec *spec, Auth **ret);
 /* Drops a running request without a callback. Returns NULL. */
 Auth *auth_free(Auth *auth);
 CLEANUP_DEFINE(Auth, auth_free)
@@ -106,13 +94,13 @@ bool auth_is_fetching(const Auth *auth);
 #define AUTH_HEADERS_MAX 4
 typedef struct AuthProof {
         char *headers[AUTH_HEADERS_MAX + 1]; /* `Name: value`, NULL at the end */
-        char *url;
+        char *url;                           /* NULL: as it was */
 } AuthProof;
 
 enum { AUTH_READY = 0, AUTH_WAIT = 1 };
 /* Makes the proof for a request to *url*. *wall* is the server's time, for a signature. AUTH_WAIT: there is no valid
- * token. Errors as AuthReply.error. */
-int auth_prove(Auth *auth, const char *url, usec_t wall, AuthProof *ret);
+ * token. Errors as AuthReply.error. *proof* is all zeros; call auth_proof_done() in any case. */
+int auth_prove(Auth *auth, const char *url, usec_t wall, AuthProof *proof);
 /* Frees what the proof holds and clears it. */
 void auth_proof_done(AuthProof *proof);
 /* Drops the OAuth 2 token if the *status* of an answer may be about it. True when another try is worth it. */

@@ -94,19 +94,6 @@ int secrets_note_passing(Secrets *secrets, const char *secret) {
         return 0;
 }
 
-int secrets_note_login(Secrets *secrets, const char *user, const char *password) {
-        _cleanup_(bytes_wipe) Bytes login = {}, encoded = {};
-        int r;
-
-        r = secrets_note(secrets, password);
-        if (r < 0 || !secrets || !password)
-                return r;
-        r = bytes_append_format(&login, "%s:%s", user, password);
-        if (r == 0)
-                r = bytes_append_base64(&encoded, login.data, login.size);
-        return r < 0 ? r : secrets_note(secrets, encoded.data);
-}
-
 /* Returns how many bytes of *text* stand for the character *c*; 0: they stand for another one. */
 static size_t letter_match(const char *text, char c) {
         if (text[0] == c)

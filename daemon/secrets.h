@@ -26,9 +26,6 @@ int secrets_note(Secrets *secrets, const char *secret);
  * kept. */
 int secrets_note_passing(Secrets *secrets, const char *secret);
 
-/* Remembers the password, and base64 of USER:PASSWORD, which a login puts into an Authorization header (RFC 7617). */
-int secrets_note_login(Secrets *secrets, const char *user, const char *password);
-
 #define SECRETS_MIN 4
 #define SECRETS_SHORT_MAX 8
 /* Replaces every secret in *text*, in place; the text never gets longer. It finds a secret as it is, percent-encoded,

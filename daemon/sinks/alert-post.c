@@ -89,14 +89,18 @@ AlertPost *alert_post_free(AlertPost *post) {
 }
 
 static int add_auth(AlertPost *p, const char *subscription) {
-        AuthSpec spec = alert_target_auth(p->target);
         char hash[SHA256_HEX_SIZE], name[160];
 
         (void) snprintf(name, sizeof(name), "alert-%.16s-%.63s", sha256_hex(subscription, strlen(subscription), hash),
                 p->target->name);
-        spec.state_dir = p->means.state_dir;
-        spec.state_name = name;
-        return auth_new(&(AuthHost){ p->means.http, p->means.secrets }, &spec, &p->auth);
+        return auth_new(&(AuthSpec){ .keys = alert_target_auth(p->target),
+                                .http = p->means.http,
+                                .secrets = p->means.secrets,
+                                .ca_file = p->target->at.ca_file,
+                                .headers = &p->target->headers,
+                                .state_dir = p->means.state_dir,
+                                .state_name = name },
+                &p->auth);
 }
 
 int alert_post_new(const SinkMeans *means, const char *subscription, const AlertTarget *target, AlertPost **ret,

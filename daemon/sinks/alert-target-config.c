@@ -110,14 +110,8 @@ static int rule(const ConfigPlace *place, void *self, void *around) {
 
 const ConfigSection alert_target_section = { .rows = rows, .size = sizeof(AlertTarget), .rule = rule };
 
-AuthSpec alert_target_auth(const AlertTarget *target) {
-        AuthSpec spec = auth_config_spec(&target->auth);
-
-        if (target->type != ALERT_WEBHOOK && target->token.text) {
-                spec.kind = AUTH_BEARER;
-                spec.secret = target->token.text;
-        }
-        spec.ca_file = target->at.ca_file;
-        spec.headers = &target->headers;
-        return spec;
+AuthConfig alert_target_auth(const AlertTarget *target) {
+        if (target->type == ALERT_WEBHOOK || !target->token.text)
+                return target->auth;
+        return (AuthConfig){ .type = AUTH_BEARER, .token = target->token };
 }

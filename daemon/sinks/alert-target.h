@@ -34,7 +34,7 @@ const char *alert_target_service(const AlertTarget *target);
 /* Returns its server, by default that of the service. Borrowed from *target*. */
 WebPlace alert_target_at(const AlertTarget *target);
 /* Returns how requests authenticate. Borrowed from *target*. */
-AuthSpec alert_target_auth(const AlertTarget *target);
+AuthConfig alert_target_auth(const AlertTarget *target);
 
 /* ---- requests ---- */
 

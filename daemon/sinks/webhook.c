@@ -391,16 +391,18 @@ static void *webhook_close(void *self) {
 
 static int webhook_make_auth(Webhook *w) {
         const SinkMeans *means = sink_host_means(w->host);
-        AuthSpec spec = auth_config_spec(&w->keys->auth);
         char hash[SHA256_HEX_SIZE], name[64];
 
         (void) snprintf(name, sizeof(name), "webhook-%.16s",
                 sha256_hex(w->rules.subscription, strlen(w->rules.subscription), hash));
-        spec.ca_file = w->keys->at.ca_file;
-        spec.headers = &w->keys->headers;
-        spec.state_dir = means->state_dir;
-        spec.state_name = name;
-        return auth_new(&(AuthHost){ means->http, means->secrets }, &spec, &w->auth);
+        return auth_new(&(AuthSpec){ .keys = w->keys->auth,
+                                .http = means->http,
+                                .secrets = means->secrets,
+                                .ca_file = w->keys->at.ca_file,
+                                .headers = &w->keys->headers,
+                                .state_dir = means->state_dir,
+                                .state_name = name },
+                &w->auth);
 }
 
 static int webhook_make(Webhook *w) {

@@ -533,13 +533,15 @@ static int json_make_urls(HttpJson *json) {
 }
 
 static int json_make_auth(HttpJson *json) {
-        AuthSpec spec = auth_config_spec(&json->keys->auth);
+        const SourceMeans *means = &json->context.means;
 
-        spec.ca_file = json->keys->ca_file;
-        spec.headers = &json->keys->headers;
-        spec.state_dir = json->context.means.state_dir;
-        spec.state_name = json->context.config->name;
-        return auth_new(&(AuthHost){ .http = json->context.means.http, .secrets = json->context.means.secrets }, &spec,
+        return auth_new(&(AuthSpec){ .keys = json->keys->auth,
+                                .http = means->http,
+                                .secrets = means->secrets,
+                                .ca_file = json->keys->ca_file,
+                                .headers = &json->keys->headers,
+                                .state_dir = means->state_dir,
+                                .state_name = json->context.config->name },
                 &json->auth);
 }
 

@@ -109,18 +109,18 @@ static void make_directory(void) {
 }
 
 static void fuzz_tokens(Slice text) {
-        const AuthSpec spec = { .kind = AUTH_OAUTH2,
-                .second = "seed",
-                .token_url = "https://h/",
-                .client_id = "c",
+        static char seed[] = "seed", url[] = "https://h/", id[] = "c";
+        const AuthSpec spec = {
+                .keys = { .type = AUTH_OAUTH2, .refresh_token.text = seed, .token_url = url, .client_id = id },
                 .state_dir = directory,
-                .state_name = "n" };
-        AuthProof proof;
+                .state_name = "n"
+        };
+        AuthProof proof = {};
         Auth *auth;
 
         make_directory();
         require(file_replace(directory, "oauth2-n.json", text.data, text.size) == 0);
-        require(auth_new(&(AuthHost){}, &spec, &auth) == 0);
+        require(auth_new(&spec, &auth) == 0);
         if (auth_prove(auth, "https://h/x", 1, &proof) == AUTH_READY) {
                 require(strncmp(proof.headers[0], "Authorization: Bearer ", strlen("Authorization: Bearer ")) == 0);
                 auth_proof_done(&proof);

@@ -12,7 +12,7 @@
 typedef struct AuthFixture {
         Fixture f;
         char directory[64], url[300];
-        AuthHost host;
+        Secrets *secrets;
         /* the token endpoint */
         char bodies[8][512];
         unsigned n;
@@ -44,8 +44,7 @@ static int set_up(void **state) {
         (void) snprintf(a->directory, sizeof(a->directory), "/tmp/test-auth.XXXXXX");
         assert_non_null(mkdtemp(a->directory));
         (void) snprintf(a->url, sizeof(a->url), "http://127.0.0.1:%u/token", http_server_port(a->f.server));
-        a->host.http = a->f.http;
-        assert_int_equal(secrets_new(&a->host.secrets), 0);
+        assert_int_equal(secrets_new(&a->secrets), 0);
         a->status = 200;
         *state = a;
         return 0;
@@ -60,7 +59,7 @@ static int tear_down(void **state) {
         (void) snprintf(path, sizeof(path), "%s/oauth2-home.json.new", a->directory);
         (void) unlink(path);
         assert_int_equal(rmdir(a->directory), 0);
-        secrets_free(a->host.secrets);
+        secrets_free(a->secrets);
         fixture_tear_down(&a->f);
         free(a);
         return 0;
@@ -75,11 +74,13 @@ usec_t __wrap_clock_wall(void) {
         return __real_clock_wall() + ahead;
 }
 
-static AuthProof prove(AuthFixture *a, const AuthSpec *spec, const char *url) {
+#define TEXT(text) ((char[]){ text })
+
+static AuthProof prove(AuthFixture *a, const AuthConfig *keys, const char *url) {
         AuthProof proof = {};
         Auth *auth;
 
-        assert_int_equal(auth_new(&a->host, spec, &auth), 0);
+        assert_int_equal(auth_new(&(AuthSpec){ .keys = *keys, .http = a->f.http, .secrets = a->secrets }, &auth), 0);
         assert_int_equal(auth_prove(auth, url, WALL, &proof), AUTH_READY);
         assert_false(auth_reject(auth, 401)); /* nothing that could be fetched anew */
         auth_free(auth);
@@ -87,21 +88,27 @@ static AuthProof prove(AuthFixture *a, const AuthSpec *spec, const char *url) {
 }
 
 static void test_simple_kinds(void **state) {
+        char login[] = "401 QWxhZGRpbjpvcGVuIHNlc2FtZQ== for Aladdin";
         AuthFixture *a = *state;
         AuthProof proof;
 
-        proof = prove(a, &(AuthSpec){ .kind = AUTH_NONE }, "https://a/");
+        proof = prove(a, &(AuthConfig){ .type = AUTH_NONE }, "https://a/");
         assert_null(proof.headers[0]);
-        assert_string_equal(proof.url, "https://a/");
+        assert_null(proof.url);
         auth_proof_done(&proof);
-        proof = prove(a, &(AuthSpec){ .kind = AUTH_BEARER, .secret = "abc" }, "https://a/");
+        proof = prove(a, &(AuthConfig){ .type = AUTH_BEARER, .token.text = TEXT("abc") }, "https://a/");
         assert_string_equal(proof.headers[0], "Authorization: Bearer abc");
         auth_proof_done(&proof);
-        proof = prove(a, &(AuthSpec){ .kind = AUTH_BASIC, .name = "Aladdin", .secret = "open sesame" }, "https://a/");
+        proof = prove(a,
+                &(AuthConfig){ .type = AUTH_BASIC, .username = TEXT("Aladdin"), .password.text = TEXT("open sesame") },
+                "https://a/");
         assert_string_equal(
                 proof.headers[0], "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="); /* RFC 7617 section 2 */
         auth_proof_done(&proof);
-        proof = prove(a, &(AuthSpec){ .kind = AUTH_HEADER, .name = "X-Api-Key", .secret = "k" }, "https://a/");
+        secrets_conceal(a->secrets, login);
+        assert_string_equal(login, "401 [secret] for Aladdin");
+        proof = prove(a, &(AuthConfig){ .type = AUTH_HEADER, .header = TEXT("X-Api-Key"), .value.text = TEXT("k") },
+                "https://a/");
         assert_string_equal(proof.headers[0], "X-Api-Key: k");
         auth_proof_done(&proof);
 }
@@ -118,8 +125,9 @@ static void test_query(void **state) {
         AuthFixture *a = *state;
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                AuthProof proof =
-                        prove(a, &(AuthSpec){ .kind = AUTH_QUERY, .name = "appid", .secret = "s&+ x" }, cases[i].url);
+                AuthProof proof = prove(a,
+                        &(AuthConfig){ .type = AUTH_QUERY, .parameter = TEXT("appid"), .value.text = TEXT("s&+ x") },
+                        cases[i].url);
 
                 assert_string_equal(proof.url, cases[i].expected);
                 assert_null(proof.headers[0]);
@@ -129,14 +137,15 @@ static void test_query(void **state) {
 
 /* The value was computed with another implementation of HMAC (Python's). */
 static void test_switchbot(void **state) {
+        const AuthConfig keys = { .type = AUTH_SWITCHBOT, .token.text = TEXT("token"), .secret.text = TEXT("secret") };
         _cleanup_bytes_ Bytes sign = {};
         AuthFixture *a = *state;
         AuthProof proof, other;
 
         assert_int_equal(auth_switchbot_sign("token", "secret", UINT64_C(1700000000123), "nonce", &sign), 0);
         assert_string_equal(sign.data, "36uwP7yeXXl7qrXWU/o+niftSbDXnhJaVZ9ngov462k=");
-        proof = prove(a, &(AuthSpec){ .kind = AUTH_SWITCHBOT, .secret = "token", .second = "secret" }, "https://a/");
-        other = prove(a, &(AuthSpec){ .kind = AUTH_SWITCHBOT, .secret = "token", .second = "secret" }, "https://a/");
+        proof = prove(a, &keys, "https://a/");
+        other = prove(a, &keys, "https://a/");
         assert_string_equal(proof.headers[0], "Authorization: token");
         assert_string_equal(proof.headers[2], "t: 1700000000000");
         assert_int_equal(strncmp(proof.headers[1], "sign: ", 6), 0);
@@ -184,17 +193,19 @@ static void fetch(AuthFixture *a, Auth *auth) {
 }
 
 static Auth *oauth(AuthFixture *a, const char *seed) {
+        static char secret[] = "client secret", id[] = "me", scope[] = "read_station";
         Auth *auth;
 
-        assert_int_equal(auth_new(&a->host,
-                                 &(AuthSpec){ .kind = AUTH_OAUTH2,
-                                         .secret = "client secret",
-                                         .second = seed,
-                                         .token_url = a->url,
-                                         .client_id = "me",
-                                         .scope = "read_station",
-                                         .state_dir = a->directory,
-                                         .state_name = "home" },
+        assert_int_equal(auth_new(&(AuthSpec){ .keys = { .type = AUTH_OAUTH2,
+                                                       .client_secret.text = secret,
+                                                       .refresh_token.text = (char *) seed,
+                                                       .token_url = a->url,
+                                                       .client_id = id,
+                                                       .scope = scope },
+                                          .http = a->f.http,
+                                          .secrets = a->secrets,
+                                          .state_dir = a->directory,
+                                          .state_name = "home" },
                                  &auth),
                 0);
         return auth;
@@ -334,7 +345,7 @@ static void test_refused(void **state) {
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_REFUSED);
         assert_non_null(strstr(a->detail, "Sign in once more"));
-        assert_int_equal(secrets_note(a->host.secrets, "seed-of-mine"), 0);
+        assert_int_equal(secrets_note(a->secrets, "seed-of-mine"), 0);
         fetch(a, auth);
         assert_null(strstr(a->detail, "seed-of-mine")); /* a secret that a remote repeats goes nowhere */
         a->reply = "{\"error\":\"invalid_client\"}";

@@ -388,16 +388,6 @@ static void test_conceal_part_of_url(void **state) {
         assert_null(secrets_free(secrets));
 }
 
-static void test_conceal_login(void **state) {
-        Secrets *secrets = NULL;
-
-        assert_int_equal(secrets_new(&secrets), 0);
-        assert_int_equal(secrets_note_login(secrets, "Aladdin", "open sesame"), 0); /* RFC 7617, section 2 */
-        assert_concealed(secrets, "401 QWxhZGRpbjpvcGVuIHNlc2FtZQ== (open sesame)", "401 [secret] ([secret])");
-        assert_concealed(secrets, "for Aladdin", "for Aladdin");
-        assert_null(secrets_free(secrets));
-}
-
 /* What is made anew all the time does not grow without end, and does not push out what stays. */
 static void test_conceal_passing(void **state) {
         Secrets *secrets = NULL;
@@ -545,7 +535,6 @@ int main(void) {
                 cmocka_unit_test(test_conceal_short),
                 cmocka_unit_test(test_conceal_url),
                 cmocka_unit_test(test_conceal_part_of_url),
-                cmocka_unit_test(test_conceal_login),
                 cmocka_unit_test(test_conceal_passing),
                 cmocka_unit_test_setup_teardown(test_read_notes, setup, teardown),
         };
