@@ -13,7 +13,7 @@
 
 typedef enum PayloadFormat {
         PAYLOAD_JSON = 0,
-        PAYLOAD_PYTHON = 1, /* JSON is accepted as well; other text must be one Python literal (lib/python.h) */
+        PAYLOAD_PYTHON = 1, /* JSON is accepted as well; other text must be as Python's repr() writes (lib/python.h) */
 } PayloadFormat;
 
 enum {
