@@ -12,12 +12,12 @@
 
 #define VALUE_MAX 16384 /* what fits into a header everywhere; Google reserves 2048 */
 
-static const char *remote_name(const CredentialsQuestion *q) {
-        if (q->step == CREDENTIALS_SUBJECT)
+static const char *remote_name(const Credentials *c, CredentialsStep step) {
+        if (step == CREDENTIALS_SUBJECT)
                 return "identity provider";
-        if (q->step == CREDENTIALS_IMPERSONATE)
+        if (step == CREDENTIALS_IMPERSONATE)
                 return "IAM Credentials API";
-        return q->credentials->kind == CREDENTIALS_METADATA ? "metadata server" : "token endpoint";
+        return c->kind == CREDENTIALS_METADATA ? "metadata server" : "token endpoint";
 }
 
 /* ---- a token ---- */
@@ -57,24 +57,24 @@ static usec_t lifetime_of(Json *json, usec_t now) {
         return usec_min(lifetime, CREDENTIALS_LIFETIME_MAX_USEC);
 }
 
-static int read_token(const CredentialsQuestion *q, Json *json, usec_t now, CredentialsAnswer *ret, char *detail) {
-        const char *value = json_get_string(json, q->step == CREDENTIALS_IMPERSONATE ? "accessToken" : "access_token");
+static int read_token(const Credentials *c, CredentialsStep step, Json *json, usec_t now, CredentialsAnswer *ret) {
+        const char *value = json_get_string(json, step == CREDENTIALS_IMPERSONATE ? "accessToken" : "access_token");
         usec_t lifetime = lifetime_of(json, now);
 
         if (!value || !value_valid(value)) {
                 ret->cause = CAUSE_BETWEEN;
-                text_print(detail, CREDENTIALS_DETAIL_MAX,
+                text_print(ret->detail, sizeof(ret->detail),
                         "the answer of the %s holds no access token; see whether a proxy or captive portal answers in "
                         "its place",
-                        remote_name(q));
+                        remote_name(c, step));
                 return -EAGAIN;
         }
         if (lifetime == 0) {
                 ret->cause = CAUSE_CLOCK;
-                text_print(detail, CREDENTIALS_DETAIL_MAX,
+                text_print(ret->detail, sizeof(ret->detail),
                         "the %s gave a token that has run out already; check this machine's clock, and what answers in "
                         "its place",
-                        remote_name(q));
+                        remote_name(c, step));
                 return -EAGAIN;
         }
 
@@ -82,17 +82,17 @@ static int read_token(const CredentialsQuestion *q, Json *json, usec_t now, Cred
         ret->lifetime = lifetime;
         ret->cause = ret->value ? CAUSE_NONE : CAUSE_MEMORY;
         if (!ret->value)
-                text_print(detail, CREDENTIALS_DETAIL_MAX, "out of memory; give the service more");
+                text_print(ret->detail, sizeof(ret->detail), "out of memory; give the service more");
         return ret->value ? 0 : -EAGAIN;
 }
 
-static int read_subject(const CredentialsQuestion *q, const HttpReply *reply, CredentialsAnswer *ret, char *detail) {
+static int read_subject(const Credentials *c, const HttpReply *reply, CredentialsAnswer *ret) {
         ret->cause = CAUSE_KEY;
-        ret->value = credentials_subject(q->credentials, reply->body.data ? reply->body.data : "", reply->body.size);
+        ret->value = credentials_subject(c, reply->body.data ? reply->body.data : "", reply->body.size);
         if (!ret->value)
-                text_print(detail, CREDENTIALS_DETAIL_MAX,
+                text_print(ret->detail, sizeof(ret->detail),
                         "the answer of the identity provider (%s) holds no token: see `credential_source` in %s",
-                        q->url, q->credentials->origin);
+                        c->subject_url, c->origin);
         return ret->value ? 0 : -EACCES;
 }
 
@@ -100,12 +100,12 @@ static int read_subject(const CredentialsQuestion *q, const HttpReply *reply, Cr
 
 /* Whether to try again: on the statuses and words on which google-auth does. A metadata server answers 404 in the first
  * seconds of a container's life. */
-static bool is_transient(const CredentialsQuestion *q, int status, const WireError *refusal) {
+static bool is_transient(const Credentials *c, int status, const WireError *refusal) {
         static const char *const words[] = { "internal_failure", "server_error", "temporarily_unavailable" };
 
         if (status < 400 || status >= 500 || status == 408 || status == 429)
                 return true;
-        if (status == 404 && q->credentials->kind == CREDENTIALS_METADATA)
+        if (status == 404 && c->kind == CREDENTIALS_METADATA)
                 return true;
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
@@ -114,9 +114,7 @@ static bool is_transient(const CredentialsQuestion *q, int status, const WireErr
         return false;
 }
 
-static const char *remedy_for(const CredentialsQuestion *q, const WireError *refusal, Cause *ret_cause) {
-        const Credentials *c = q->credentials;
-
+static const char *remedy_for(const Credentials *c, CredentialsStep step, const WireError *refusal, Cause *ret_cause) {
         *ret_cause = CAUSE_KEY;
 
         if (c->kind != CREDENTIALS_METADATA && refusal->status[0] == '\0' && refusal->message[0] == '\0') {
@@ -124,7 +122,7 @@ static const char *remedy_for(const CredentialsQuestion *q, const WireError *ref
                 return "this is not Google's answer but that of something in between: see whether a proxy or firewall "
                        "keeps this machine from it";
         }
-        if (q->step == CREDENTIALS_IMPERSONATE)
+        if (step == CREDENTIALS_IMPERSONATE)
                 return "the credentials need roles/iam.serviceAccountTokenCreator on that service account, and the IAM "
                        "Service Account Credentials API must be enabled";
         if (c->kind == CREDENTIALS_EXTERNAL_ACCOUNT)
@@ -170,57 +168,55 @@ static void describe_clock(int64_t clock_error, char *text, size_t size) {
                 clock_error < 0 ? "fast" : "slow");
 }
 
-static int describe_refusal(const CredentialsQuestion *q, const HttpReply *reply, const WireError *refusal,
-        char *detail, Cause *ret_cause) {
-        int64_t clock_error = reply->date > 0 ? clock_error_of(reply->date, q->wall) : 0;
-        bool described = refusal->message[0] != '\0';
-        const char *remedy = remedy_for(q, refusal, ret_cause);
-        char description[101];
-        bool clock_matters = q->credentials->kind == CREDENTIALS_SERVICE_ACCOUNT && clock_error != 0;
-        char clock[120];
+static int describe_refusal(
+        const Credentials *c, CredentialsStep step, usec_t wall, const HttpReply *reply, CredentialsAnswer *ret) {
+        int64_t clock_error = reply->date > 0 ? clock_error_of(reply->date, wall) : 0;
+        bool clock_matters = c->kind == CREDENTIALS_SERVICE_ACCOUNT && clock_error != 0;
+        char description[101], clock[120];
+        const char *remedy;
+        WireError refusal;
 
-        if (is_transient(q, reply->status, refusal)) {
-                *ret_cause = reply->status == 404 ? CAUSE_KEY : cause_of_http(reply);
-                text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s answered %s%s%s; %s", remote_name(q), reply->detail,
-                        refusal->status[0] != '\0' ? " " : "", refusal->status,
+        wire_get_error(reply->body.data, reply->body.size, &refusal);
+        if (is_transient(c, reply->status, &refusal)) {
+                ret->cause = reply->status == 404 ? CAUSE_KEY : cause_of_http(reply);
+                text_print(ret->detail, sizeof(ret->detail), "the %s answered %s%s%s; %s", remote_name(c, step),
+                        reply->detail, refusal.status[0] != '\0' ? " " : "", refusal.status,
                         reply->status == 404 ? "see whether this machine has a service account"
                                              : "if it does not pass, see whether a proxy answers in its place, and the "
                                                "service's status page");
                 return -EAGAIN;
         }
 
-        text_copy_words(description, sizeof(description), refusal->message);
+        remedy = remedy_for(c, step, &refusal, &ret->cause);
         if (clock_matters) {
-                *ret_cause = CAUSE_CLOCK;
+                ret->cause = CAUSE_CLOCK;
                 describe_clock(clock_error, clock, sizeof(clock));
         }
-        text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s refuses %s: %s%s%s%s; %s", remote_name(q),
-                q->credentials->origin, refusal->status[0] != '\0' ? refusal->status : reply->detail,
-                described ? " (" : "", description, described ? ")" : "", clock_matters ? clock : remedy);
+        text_copy_words(description, sizeof(description), refusal.message);
+        text_print(ret->detail, sizeof(ret->detail), "the %s refuses %s: %s%s%s%s; %s", remote_name(c, step), c->origin,
+                refusal.status[0] != '\0' ? refusal.status : reply->detail, refusal.message[0] != '\0' ? " (" : "",
+                description, refusal.message[0] != '\0' ? ")" : "", clock_matters ? clock : remedy);
         return -EACCES;
 }
 
-int credentials_answer(const CredentialsQuestion *q, const HttpReply *reply, CredentialsAnswer *ret,
-        char detail[static CREDENTIALS_DETAIL_MAX]) {
+int credentials_answer(
+        const Credentials *c, CredentialsStep step, usec_t wall, const HttpReply *reply, CredentialsAnswer *ret) {
         _cleanup_(json_freep) Json *json = NULL;
-        WireError refusal;
 
         if (reply->outcome != HTTP_ANSWERED) {
                 ret->cause = cause_of_http(reply);
-                text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s (%s) %s: %s; %s", remote_name(q), q->url,
+                text_print(ret->detail, sizeof(ret->detail), "the %s (%s) %s: %s; %s", remote_name(c, step),
+                        credentials_url(c, step),
                         reply->outcome == HTTP_UNREACHABLE ? "cannot be reached" : "does not answer", reply->detail,
                         reply->want                  ? "look " CAUSE_MEMORY_PLACES
                         : reply->outcome == HTTP_TLS ? "check the network, `pubsub.ca_file` and this machine's clock"
                                                      : "check the network and name resolution");
                 return -EAGAIN;
         }
-        if (reply->status == 200 && q->step == CREDENTIALS_SUBJECT)
-                return read_subject(q, reply, ret, detail);
-
-        if (reply->status == 200) {
-                (void) json_parse(reply->body.data ? reply->body.data : "", reply->body.size, &json);
-                return read_token(q, json, reply->date > 0 ? reply->date : q->wall, ret, detail);
-        }
-        wire_get_error(reply->body.data, reply->body.size, &refusal);
-        return describe_refusal(q, reply, &refusal, detail, &ret->cause);
+        if (reply->status != 200)
+                return describe_refusal(c, step, wall, reply, ret);
+        if (step == CREDENTIALS_SUBJECT)
+                return read_subject(c, reply, ret);
+        (void) json_parse(reply->body.data ? reply->body.data : "", reply->body.size, &json);
+        return read_token(c, step, json, reply->date > 0 ? reply->date : wall, ret);
 }

@@ -107,7 +107,6 @@ static int append_federation(const Credentials *c, const char *held, Bytes *body
 
 static int exchange_request(const Credentials *c, const char *held, usec_t wall, HttpSpec *spec) {
         spec->method = "POST";
-        spec->url = c->token_uri;
         spec->content_type = "application/x-www-form-urlencoded";
         switch (c->kind) {
         case CREDENTIALS_SERVICE_ACCOUNT:
@@ -135,14 +134,20 @@ CredentialsStep credentials_next_step(const Credentials *c, CredentialsStep step
         return step == CREDENTIALS_EXCHANGE && c->impersonation_url ? CREDENTIALS_IMPERSONATE : CREDENTIALS_DONE;
 }
 
+const char *credentials_url(const Credentials *c, CredentialsStep step) {
+        if (step == CREDENTIALS_SUBJECT)
+                return c->subject_url;
+        return step == CREDENTIALS_IMPERSONATE ? c->impersonation_url : c->token_uri;
+}
+
 int credentials_request(const Credentials *c, CredentialsStep step, const char *held, usec_t wall, HttpSpec *spec) {
         static const char *const metadata_headers[] = { "Metadata-Flavor: Google", NULL };
         int r = 0;
 
+        spec->url = credentials_url(c, step);
         switch (step) {
         case CREDENTIALS_SUBJECT:
                 spec->method = "GET";
-                spec->url = c->subject_url;
                 spec->headers = (const char *const *) c->subject_headers;
                 break;
         case CREDENTIALS_EXCHANGE:
@@ -151,7 +156,6 @@ int credentials_request(const Credentials *c, CredentialsStep step, const char *
                 break;
         case CREDENTIALS_IMPERSONATE:
                 spec->method = "POST";
-                spec->url = c->impersonation_url;
                 spec->bearer = held;
                 r = bytes_append_format(&spec->body,
                         "{\"delegates\":%s,\"scope\":[\"" CREDENTIALS_SCOPE "\"],\"lifetime\":\"3600s\"}",

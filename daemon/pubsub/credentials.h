@@ -76,6 +76,8 @@ CredentialsStep credentials_first_step(const Credentials *credentials);
 /* The step after *step*; CREDENTIALS_DONE: its answer is the access token. */
 CredentialsStep credentials_next_step(const Credentials *credentials, CredentialsStep step);
 
+/* Returns where a step's request goes. */
+const char *credentials_url(const Credentials *credentials, CredentialsStep step);
 /* Fills in method, URL, headers and body of a step's request. *wall* is the time now; *held* is the answer of the step
  * before, NULL for the first step. An assertion is made anew each time: the endpoint refuses old ones. Secrets in the
  * body are noted. *spec* owns its body and borrows the rest from *credentials* and *held*. -ENOMEM, or the errno of a
@@ -97,23 +99,17 @@ char *credentials_subject(const Credentials *credentials, const char *text, size
 #define CREDENTIALS_CLOCK_ERROR_USEC (30 * USEC_PER_SEC)
 
 typedef struct CredentialsAnswer {
-        char *value;     /* the caller's, see secret_free() */
-        usec_t lifetime; /* of an access token */
-        Cause cause;     /* of a failure */
+        char *value;                         /* the caller's, see secret_free() */
+        usec_t lifetime;                     /* of an access token */
+        Cause cause;                         /* of a failure */
+        char detail[CREDENTIALS_DETAIL_MAX]; /* what happened, and what to do. It quotes the remote, which may repeat a
+                                              * secret: pass it through secrets_conceal() */
 } CredentialsAnswer;
 
-typedef struct CredentialsQuestion {
-        const Credentials *credentials;
-        CredentialsStep step;
-        const char *url;
-        usec_t wall; /* clock_wall() */
-} CredentialsQuestion;
-
-/* 0: *ret* is filled in. -EACCES: refused, a user must act. -EAGAIN: to be tried again. With both errors ret->cause is
- * set, and *detail* says what happened and what to do. It quotes the remote, which may repeat a secret: pass it through
- * secrets_conceal(). */
-int credentials_answer(const CredentialsQuestion *question, const HttpReply *reply, CredentialsAnswer *ret,
-        char detail[static CREDENTIALS_DETAIL_MAX]);
+/* *wall* is the time now. 0: *ret*, which was all zeros, has a value. -EACCES: refused, a user must act. -EAGAIN: to be
+ * tried again. With both errors it has cause and detail. */
+int credentials_answer(const Credentials *credentials, CredentialsStep step, usec_t wall, const HttpReply *reply,
+        CredentialsAnswer *ret);
 
 /* Returns the time to sign an assertion with. That is *wall*, unless it differs by more than
  * CREDENTIALS_CLOCK_ERROR_USEC from the endpoint's time, *now* (clock_now()) + *endpoint_ahead* (0: unknown). So a

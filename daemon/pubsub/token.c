@@ -42,7 +42,6 @@ struct Token {
 
         HttpRequest *exchange;
         CredentialsStep step; /* the current step of the exchange */
-        const char *url;      /* of that step's request; borrowed from the credentials */
         char *held;           /* the answer of the step before; NULL: it is the first one */
         usec_t exchange_started;
         usec_t endpoint_ahead; /* the endpoint's time minus clock_now(); 0: unknown */
@@ -147,20 +146,18 @@ static void token_go_on(Token *token, CredentialsAnswer *answer) {
 
 static void on_exchanged(void *userdata, HttpReply *reply) {
         Token *token = userdata;
-        CredentialsQuestion question = { token->credentials, token->step, token->url, clock_wall() };
-        char detail[CREDENTIALS_DETAIL_MAX] = "";
         CredentialsAnswer answer = {};
         int r;
 
         token->exchange = NULL;
         if (reply->date > 0)
                 token->endpoint_ahead = reply->date - clock_now();
-        r = credentials_answer(&question, reply, &answer, detail);
+        r = credentials_answer(token->credentials, token->step, clock_wall(), reply, &answer);
         token->step = credentials_next_step(token->credentials, token->step);
         if (r == 0 && token->step != CREDENTIALS_DONE)
                 return token_go_on(token, &answer);
         if (r == 0 && clock_now() >= token->exchange_started + answer.lifetime) {
-                (void) snprintf(detail, sizeof(detail),
+                (void) snprintf(answer.detail, sizeof(answer.detail),
                         "the token had run out when it came; check the network, which takes longer than the token "
                         "lives");
                 (void) secret_free(answer.value);
@@ -169,8 +166,8 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
         }
         if (r == 0)
                 return token_obtained(token, &answer);
-        secrets_conceal(token->credentials->secrets, detail);
-        token_failed(token, r, answer.cause, reply->retry_after, detail);
+        secrets_conceal(token->credentials->secrets, answer.detail);
+        token_failed(token, r, answer.cause, reply->retry_after, answer.detail);
 }
 
 static int token_send(Token *token) {
@@ -188,7 +185,6 @@ static int token_send(Token *token) {
         if (r < 0)
                 return r;
 
-        token->url = spec.url;
         r = http_start(token->http, &spec, on_exchanged, token, &token->exchange);
         bytes_done(&spec.body);
         return r;

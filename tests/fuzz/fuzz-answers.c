@@ -21,21 +21,23 @@ static void require_words(const char *words, size_t size) {
 }
 
 static void fuzz_credentials(const HttpReply *reply, uint8_t choice) {
-        char origin[] = "f", field[] = "a";
-        const Credentials credentials = {
-                .kind = (CredentialsKind) (choice % 4), .origin = origin, .subject_field = choice & 64 ? field : NULL
-        };
-        const CredentialsQuestion question = { &credentials, (CredentialsStep) (choice / 4 % 3), "https://h/", WALL };
-        char detail[CREDENTIALS_DETAIL_MAX] = "";
+        char origin[] = "f", field[] = "a", url[] = "https://h/";
+        const Credentials credentials = { .kind = (CredentialsKind) (choice % 4),
+                .origin = origin,
+                .subject_field = choice & 64 ? field : NULL,
+                .token_uri = url,
+                .subject_url = url,
+                .impersonation_url = url };
+        const CredentialsStep step = (CredentialsStep) (choice / 4 % 3);
         CredentialsAnswer answer = {};
-        int r = credentials_answer(&question, reply, &answer, detail);
+        int r = credentials_answer(&credentials, step, WALL, reply, &answer);
 
         require((r == 0) == (answer.value && answer.value[0] != '\0') && (r == 0 || answer.cause != CAUSE_NONE));
         require(r == 0 || r == -EACCES || r == -EAGAIN);
-        require(r < 0 || question.step == CREDENTIALS_SUBJECT ||
+        require(r < 0 || step == CREDENTIALS_SUBJECT ||
                 (answer.lifetime > 0 && answer.lifetime <= CREDENTIALS_LIFETIME_MAX_USEC));
-        require((r < 0) == (detail[0] != '\0'));
-        require_words(detail, sizeof(detail));
+        require((r < 0) == (answer.detail[0] != '\0'));
+        require_words(answer.detail, sizeof(answer.detail));
         free(answer.value);
 }
 
