@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clang-format off */
-/* The states of a call. When a usable token is there, it begins with the request:
- *
- *      token --value--> request --answer--> done
- *        ^                 |                 ^
- *        +---- 401, once --+                 |
- *        +---------------- no token ---------+
- *
- * After a 401 the token is dropped, a new one is requested, and the same body is sent again.
- */
-/* clang-format on */
-
+/* A call sends its request with the token, or waits until there is one. After a 401 the token is dropped, and the same
+ * body is sent once more with the next one. */
 #include "pubsub/client.h"
 
 #include <assert.h>
@@ -33,21 +23,14 @@ struct Client {
         TAILQ_HEAD(CallList, ClientCall) waiting; /* for a token */
 };
 
-typedef enum CallState { CALL_TOKEN, CALL_REQUEST, CALL_DONE } CallState;
-
-_asserted_ static const bool moves[CALL_DONE + 1][CALL_DONE + 1] = {
-        [CALL_TOKEN] = { [CALL_REQUEST] = true, [CALL_DONE] = true },
-        [CALL_REQUEST] = { [CALL_TOKEN] = true, [CALL_DONE] = true },
-};
-
 struct ClientCall {
         Client *client;
-        CallState state;
         ClientSpec spec; /* its body is empty after it was sent, and filled again for the second try */
-        char *resource, *url;
+        char *url;
         ClientDone done;
         void *userdata;
         bool waits; /* it is in client->waiting */
+        bool ended; /* its owner is being told */
         TAILQ_ENTRY(ClientCall) link;
         HttpRequest *request;
         char *bearer; /* the token that was sent */
@@ -55,11 +38,6 @@ struct ClientCall {
 };
 
 static int call_begin(ClientCall *call);
-
-static void call_move(ClientCall *call, CallState state) {
-        assert(moves[call->state][state]);
-        call->state = state;
-}
 
 static ClientCall *call_free(ClientCall *call) {
         if (!call)
@@ -70,8 +48,7 @@ static ClientCall *call_free(ClientCall *call) {
         call->bearer = secret_free(call->bearer);
         bytes_done(&call->spec.body);
         free(call->url);
-        free(call->resource);
-        if (call->state != CALL_DONE)
+        if (!call->ended)
                 call->client->n_calls--;
         free(call);
         return NULL;
@@ -80,7 +57,7 @@ CLEANUP_DEFINE(ClientCall, call_free)
 
 /* Ends the call: tells the owner the result and frees the call. */
 static void call_end(ClientCall *call, ClientReply *reply) {
-        call_move(call, CALL_DONE);
+        call->ended = true;
         call->client->n_calls--; /* before done(), in which the owner may free the client */
         call->done(call->userdata, reply);
         bytes_done(&reply->body);
@@ -102,7 +79,6 @@ static bool call_try_again(ClientCall *call, HttpReply *http) {
                 return false;
         call->retried = true;
         call->bearer = secret_free(call->bearer);
-        call_move(call, CALL_TOKEN);
         call->spec.body = bytes_steal(&http->sent);
         return call_begin(call) >= 0;
 }
@@ -115,7 +91,7 @@ static void on_answer(void *userdata, HttpReply *http) {
         call->request = NULL;
         if (http->outcome == HTTP_ANSWERED && http->status == 401 && call_try_again(call, http))
                 return;
-        client_sort(http, call->resource,
+        client_sort(http, call->spec.resource,
                 strcmp(call->spec.method, CLIENT_CREATE) == 0 ? CLIENT_CREATE : call->spec.verb, &reply, detail);
         if (call->withdrawn && !call->retried && reply.http_status == 401)
                 reply.outcome = CLIENT_RETRY; /* the owner may call again, with a new token */
@@ -146,10 +122,7 @@ static int call_send(ClientCall *call, const char *token) {
         call->bearer = token ? strdup(token) : NULL;
         r = token && !call->bearer ? -ENOMEM : http_start(call->client->http, &spec, on_answer, call, &call->request);
         call->spec.body = bytes_steal(&spec.body); /* still here if http_start() did not take it */
-        if (r < 0)
-                return r;
-        call_move(call, CALL_REQUEST);
-        return 0;
+        return r;
 }
 
 static void call_end_without_token(ClientCall *call, int error, usec_t retry_after) {
@@ -237,16 +210,12 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
         client->n_calls++;
         call->done = done;
         call->userdata = userdata;
-        call->resource = strdup(spec->resource);
-        if (!call->resource)
-                return -ENOMEM;
         r = build_url(client->config->endpoint, spec, &call->url);
         if (r < 0)
                 return r;
         if (http_url_check(call->url) == HTTP_URL_MALFORMED)
                 return -EINVAL;
         call->spec = *spec;
-        call->spec.resource = call->resource;
         spec->body = (Bytes){};
         r = call_begin(call);
         if (r < 0) {
@@ -258,7 +227,7 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
 }
 
 ClientCall *client_cancel(ClientCall *call) {
-        if (call && call->state == CALL_DONE) /* called from inside its own callback */
+        if (call && call->ended) /* called from inside its own callback */
                 return NULL;
         return call_free(call);
 }
@@ -267,7 +236,7 @@ bool client_withdraw(ClientCall *call) {
         if (!call)
                 return false;
         call->withdrawn = true;
-        return call->state == CALL_TOKEN;
+        return call->waits;
 }
 
 /* ---- verbs ---- */

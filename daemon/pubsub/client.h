@@ -40,7 +40,7 @@ typedef void (*ClientDone)(void *userdata, ClientReply *reply);
 
 typedef struct ClientSpec {
         const char *method;   /* "GET", "PUT", "POST"; static, as verb is */
-        const char *resource; /* "projects/P/topics/T", not escaped */
+        const char *resource; /* "projects/P/topics/T", not escaped; borrowed until the call has ended */
         const char *verb;     /* ":publish", or NULL */
         Bytes body;           /* client_call() takes it on success; a failed Bytes makes it return that error */
         usec_t timeout;       /* as in HttpSpec, and so are the next two */
@@ -60,7 +60,7 @@ Client *client_free(Client *client);
 CLEANUP_DEFINE(Client, client_free)
 
 /* Calls *done* once from the loop, never from inside client_call(), and then frees the call: *done* must forget the
- * handle. client_cancel() before that drops the call. *resource* is copied. -ENOMEM; -EINVAL when `pubsub.endpoint` and
+ * handle. client_cancel() before that drops the call. -ENOMEM; -EINVAL when `pubsub.endpoint` and
  * the resource do not form a URL. */
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
 /* NULL is fine; returns NULL. */

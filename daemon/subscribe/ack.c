@@ -108,11 +108,13 @@ static void on_answer(void *userdata, ClientReply *reply) {
 }
 
 static int send_next(Ack *ack) {
+        const bool forever = ack->spec.deadline_sec == ACK_FOREVER;
+        const usec_t quarter = forever ? 0 : (usec_t) ack->spec.deadline_sec * USEC_PER_SEC / 4;
         Range range = ack->ranges[--ack->n_ranges];
         ClientSpec spec = {
                 .method = "POST",
-                .verb = ack->spec.deadline_sec < 0 ? ":acknowledge" : ":modifyAckDeadline",
-                .timeout = ack->spec.timeout,
+                .verb = forever ? ":acknowledge" : ":modifyAckDeadline",
+                .timeout = forever ? CLIENT_TIMEOUT_USEC : usec_max(quarter, ACK_TIMEOUT_MIN_USEC),
                 .max_reply = CLIENT_REPLY_MAX,
         };
         size_t taken;

@@ -11,10 +11,12 @@
 
 typedef struct Ack Ack;
 
-#define ACK_FOREVER (-1)                            /* as *deadline_sec*: acknowledge */
-#define ACK_RELEASE 0                               /* modifyAckDeadline 0: the service delivers again at once */
-#define ACK_RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* shorter than a stop may take */
-#define ACK_REQUESTS_MAX 64                         /* of one run; ids without a result by then become WIRE_ACK_LOST */
+#define ACK_FOREVER (-1)    /* as *deadline_sec*: acknowledge */
+#define ACK_RELEASE 0       /* modifyAckDeadline 0: the service delivers again at once */
+#define ACK_REQUESTS_MAX 64 /* of one run; ids without a result by then become WIRE_ACK_LOST */
+/* Least time for the answer to a modifyAckDeadline; usually it is a quarter of the deadline, so that two more tries fit
+ * before the end. Shorter than a stop may take, for ACK_RELEASE. */
+#define ACK_TIMEOUT_MIN_USEC (5 * USEC_PER_SEC)
 
 typedef struct AckResult {
         const WireAckOutcome *outcomes; /* one for each id, in the given order; RETRY also for ids that were not sent */
@@ -29,7 +31,6 @@ typedef struct AckSpec {
         const Slice *ids;           /* the array is copied; the texts are borrowed until the end */
         size_t n;                   /* > 0 */
         int deadline_sec;           /* or ACK_FOREVER, ACK_RELEASE */
-        usec_t timeout;             /* of each request */
         AckDone done; /* called once from the loop, never from inside ack_start(); then the run is freed */
         void *userdata;
 } AckSpec;

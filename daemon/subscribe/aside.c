@@ -251,7 +251,6 @@ void aside_release(Aside *aside, void (*done)(void *userdata), void *userdata) {
                 .ids = ids,
                 .n = aside->n,
                 .deadline_sec = ACK_RELEASE,
-                .timeout = ACK_RELEASE_TIMEOUT_USEC,
                 .done = on_released,
                 .userdata = aside };
         if (!ids || ack_start(&spec, &aside->release) < 0)

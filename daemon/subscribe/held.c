@@ -127,7 +127,6 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
                               .ids = ids,
                               .n = n,
                               .deadline_sec = ACK_RELEASE,
-                              .timeout = ACK_RELEASE_TIMEOUT_USEC,
                               .done = on_released,
                               .userdata = held },
                 &held->release);
@@ -212,7 +211,6 @@ static void held_acknowledge(void *userdata) {
                               .ids = held->ids,
                               .n = held->n_ids,
                               .deadline_sec = ACK_FOREVER,
-                              .timeout = CLIENT_TIMEOUT_USEC,
                               .done = on_acknowledged,
                               .userdata = held },
                 &held->ack);

@@ -97,7 +97,6 @@ static void on_renewed(void *userdata, const AckResult *result) {
 }
 
 static void lease_renew(Lease *lease, usec_t now) {
-        usec_t quarter = lease->spec.rules->deadline / 4;
         int r;
 
         lease->narrowed = false;
@@ -108,7 +107,6 @@ static void lease_renew(Lease *lease, usec_t now) {
                               .ids = lease->ids,
                               .n = lease->n,
                               .deadline_sec = (int) (lease->spec.rules->deadline / USEC_PER_SEC),
-                              .timeout = usec_max(quarter, LEASE_TIMEOUT_MIN_USEC),
                               .done = on_renewed,
                               .userdata = lease },
                 &lease->renewal);

@@ -15,8 +15,6 @@
 #include "lib/loop.h"
 #include "subscribe/ack.h"
 
-/* least timeout of a renewal; usually it is a quarter of the deadline, so that two more tries fit before the end */
-#define LEASE_TIMEOUT_MIN_USEC (5 * USEC_PER_SEC)
 #define LEASE_ENDLESS_USEC (USEC_INFINITY / 4)  /* a max_hold that never ends */
 #define LEASE_RETRY_MIN_USEC (1 * USEC_PER_SEC) /* between tries: at most 60 tries a minute for a batch */
 

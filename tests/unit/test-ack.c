@@ -50,10 +50,7 @@ static int tear_down(void **state) {
 }
 
 static void start(size_t n, int deadline_sec) {
-        assert_int_equal(
-                ack_start(&(AckSpec){ subscription, run.ids, n, deadline_sec, 5 * USEC_PER_SEC, on_done, &run },
-                        &run.ack),
-                0);
+        assert_int_equal(ack_start(&(AckSpec){ subscription, run.ids, n, deadline_sec, on_done, &run }, &run.ack), 0);
 }
 
 static size_t count(WireAckOutcome outcome) {
