@@ -6,9 +6,9 @@
  *                             ^-----forget------+                                      ^------------- fates ------------+
  *
  * Order of a start: event loop, signals, lock, outbox, stages (stages.c connects them), READY=1. It does not wait for
- * the network. When a stage changes, it only takes a note: daemon_on_figures() has the report written within a second;
- * daemon_on_move() has stages_settle() called at the next turn of the loop. Only there it is decided to pause
- * publishing or to free a retired stage that has ended, never inside a stage. */
+ * the network. When a stage changes, only a note is taken: the report is written within a second, and if it matters to
+ * other stages, stages_settle() is called at the next turn of the loop. Only there it is decided to pause publishing or
+ * to free a retired stage that has ended, never inside a stage. */
 /* clang-format on */
 #include "daemon.h"
 
@@ -32,7 +32,6 @@
 
 /* P8: time for the write and the requests in progress; must be shorter than TimeoutStopSec=, 30 s */
 #define STOP_PATIENCE_USEC (15 * USEC_PER_SEC)
-#define STATUS_EVERY_USEC (1 * USEC_PER_SEC) /* STATUS= and status.json follow a change at most this often */
 #define WATCH_EVERY_USEC (60 * USEC_PER_SEC) /* ages grow although nothing changes: stalls, retention */
 
 struct Daemon {
@@ -47,8 +46,6 @@ struct Daemon {
         LoopWatch *sigterm, *sigint, *sighup;
         LoopWatch *knock; /* io: another process has changed the outbox */
         int knock_fd;
-        LoopWatch *settle;   /* defer: calls stages_settle() */
-        LoopWatch *report;   /* timer: writes the report */
         LoopWatch *watch;    /* timer: checks ages */
         LoopWatch *patience; /* timer: ends a stop that takes too long */
         ReportStalls *stalls;
@@ -143,7 +140,7 @@ static void on_watch(void *userdata) {
         if (d->left.rows > 0)
                 outbox_left(d->config->state_dir, d->config->publishes, &d->left);
         daemon_report_or_log(d);
-        loop_wake(d->settle); /* a stage that could not be opened is tried again, even if no other stage changes */
+        loop_wake(d->host.settle); /* a stage that could not be opened is tried again, even if no other stage changes */
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
 
@@ -180,7 +177,7 @@ static void daemon_stop(Daemon *d) {
         stages_stop(d->stages);
         daemon_report_or_log(d);
         loop_arm_in(d->patience, STOP_PATIENCE_USEC);
-        loop_wake(d->settle);
+        loop_wake(d->host.settle);
 }
 
 static void on_terminate(void *userdata, int signal) {
@@ -269,22 +266,15 @@ static void on_hangup(void *userdata, int signal) {
         daemon_reload(d);
         daemon_report_or_log(d);
         service_ready();
-        loop_wake(d->settle);
+        loop_wake(d->host.settle);
 }
 
 /* ---- what stages tell ---- */
 
-static void daemon_on_figures(void *userdata) {
+static void on_page_stopped(void *userdata) {
         Daemon *d = userdata;
 
-        if (!loop_is_armed(d->report) && d->mode == DAEMON_RUN && !d->host.stopping)
-                loop_arm_in(d->report, STATUS_EVERY_USEC);
-}
-
-static void daemon_on_move(void *userdata) {
-        Daemon *d = userdata;
-
-        loop_wake(d->settle);
+        loop_wake(d->host.settle);
 }
 
 static void on_settle(void *userdata) {
@@ -317,10 +307,10 @@ static int daemon_add_timers(Daemon *d) {
         Loop *loop = d->host.loop;
         int r;
 
-        r = loop_add_defer(loop, on_settle, d, &d->settle);
+        r = loop_add_defer(loop, on_settle, d, &d->host.settle);
         if (r < 0)
                 return r;
-        r = loop_add_timer(loop, LOOP_RELAXED, daemon_report_or_log, d, &d->report);
+        r = loop_add_timer(loop, LOOP_RELAXED, daemon_report_or_log, d, &d->host.report);
         if (r < 0)
                 return r;
         r = loop_add_timer(loop, LOOP_LAZY, on_watch, d, &d->watch);
@@ -470,7 +460,7 @@ static int daemon_open(Daemon *d) {
                              .secrets = d->host.secrets,
                              .state_dir = d->state_dir,
                              .figures = daemon_figures,
-                             .on_stopped = daemon_on_move,
+                             .on_stopped = on_page_stopped,
                              .userdata = d },
                 &d->page);
         if (r == 0)
@@ -497,9 +487,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         d->config = config_ref(config);
         d->lock_fd = d->knock_fd = -1;
         d->started = clock_wall();
-        d->host = (StagesHost){
-                .once = mode == DAEMON_ONCE, .on_figures = daemon_on_figures, .on_move = daemon_on_move, .userdata = d
-        };
+        d->host.once = mode == DAEMON_ONCE;
         d->state_dir = strdup(config->state_dir);
         d->config_path = realpath(config->path, NULL);
         if (!d->state_dir || !d->config_path)
@@ -524,7 +512,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         if (r != 0)
                 return r;
 
-        loop_wake(d->settle);
+        loop_wake(d->host.settle);
         *ret = cleanup_steal(d);
         return 0;
 }
@@ -594,8 +582,8 @@ Daemon *daemon_free(Daemon *d) {
         secrets_free(d->host.secrets);
         loop_drop(d->patience);
         loop_drop(d->watch);
-        loop_drop(d->report);
-        loop_drop(d->settle);
+        loop_drop(d->host.report);
+        loop_drop(d->host.settle);
         loop_drop(d->knock);
         loop_drop(d->sighup);
         loop_drop(d->sigint);

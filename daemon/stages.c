@@ -17,9 +17,10 @@
 static void host_changed(void *userdata) {
         StagesHost *host = userdata;
 
-        host->on_figures(host->userdata);
+        if (!host->once && !host->stopping && !loop_is_armed(host->report))
+                loop_arm_in(host->report, STAGES_REPORT_USEC);
         if (host->stopping || (host->stages && host->stages->unsettled > 0))
-                host->on_move(host->userdata);
+                loop_wake(host->settle);
 }
 
 /* ---- a source ---- */
@@ -59,7 +60,7 @@ static void host_on_outbox(void *userdata) {
 
         host->resume = !outbox_is_failing(host->outbox);
         host_changed(host);
-        host->on_move(host->userdata);
+        loop_wake(host->settle);
 }
 
 static void host_wire(StagesHost *host) {
@@ -114,7 +115,7 @@ static void on_missing_topic(void *userdata) {
         Stage *stage = userdata;
 
         stage->stages->missed_topic = true;
-        stage->stages->host->on_move(stage->stages->host->userdata);
+        loop_wake(stage->stages->host->settle);
 }
 
 static void on_publisher(void *userdata) {
@@ -124,7 +125,7 @@ static void on_publisher(void *userdata) {
         if (host->short_of_room)
                 host->resume = true;
         if (host->resume)
-                host->on_move(host->userdata);
+                loop_wake(host->settle);
         host_changed(host);
 }
 
@@ -185,7 +186,7 @@ static void on_subscriber(void *userdata, bool subscription) {
         StagesHost *host = stage->stages->host;
 
         if (subscription && stage_standing(stage) != stage->standing)
-                host->on_move(host->userdata);
+                loop_wake(host->settle);
         host_changed(host);
 }
 
@@ -454,7 +455,8 @@ static void stage_open_late(Stage *stage) {
         if (r != 0 && trouble_fail(&stage->unopened, TROUBLE_LASTING, cause, 0, words))
                 log_event(LOG_ERR, EVENT_PART_FAILING, LOG_FIELDS({ FIELD_ERROR, words }),
                         "%s cannot go to work: %s. It is tried again.", stage->exclusive, words);
-        host->on_figures(host->userdata);
+        if (!loop_is_armed(host->report)) /* not host_changed(), which would have this tried again at once */
+                loop_arm_in(host->report, STAGES_REPORT_USEC);
 }
 
 static void stages_open_waiting(Stages *stages) {

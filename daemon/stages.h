@@ -25,11 +25,10 @@ typedef struct StagesHost {
         Secrets *secrets; /* every secret in use, to conceal them in remote texts */
         Outbox *outbox;   /* NULL: there is none */
         bool once;
-        bool stopping;                      /* sources do not poll any more */
-        void (*on_figures)(void *userdata); /* something in stages_figures() has changed; may only take a note */
-        void (*on_move)(void *userdata);    /* stages_settle() is needed; may only take a note */
-        void *userdata;
-        SinkTap tap; /* for every sink */
+        bool stopping;     /* sources do not poll any more */
+        LoopWatch *report; /* timer, armed when something in stages_figures() has changed: writes the report */
+        LoopWatch *settle; /* defer: calls stages_settle() */
+        SinkTap tap;       /* for every sink */
         /* used only by stages.c: */
         Stages *stages;     /* the working set */
         SourceHost sources; /* what the sources get */
@@ -38,6 +37,7 @@ typedef struct StagesHost {
 } StagesHost;
 
 #define STAGES_ERROR_MAX 1024
+#define STAGES_REPORT_USEC (1 * USEC_PER_SEC) /* STATUS= and status.json follow a change at most this often */
 
 /* Makes every stage of *config*, except those that *old* (NULL at the start) already has with the same configuration.
  * Reads their secrets, and that of the page. Does not change *old*, also on an error. STAGES_SECRET: a secret cannot be
@@ -52,7 +52,7 @@ CLEANUP_DEFINE(Stages, stages_free)
 /* Puts the new set to work: takes over the stages that it shares with *old*, retires the others, frees *old*. */
 void stages_take_over(Stages *stages, Stages *old);
 
-/* Called after on_move. Pauses publishing while a subscription is missing or was not checked yet; frees retired stages
+/* Pauses publishing while a subscription is missing or was not checked yet; frees retired stages
  * that have ended, and opens those that waited for them. */
 void stages_settle(Stages *stages);
 
