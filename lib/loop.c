@@ -62,14 +62,13 @@ static void loop_insist(int r) {
                 abort();
 }
 
-static int watch_new(void *userdata, LoopWatch **ret) {
+/* Returns NULL without memory. */
+static LoopWatch *watch_new(void *userdata) {
         LoopWatch *watch = calloc(1, sizeof(*watch));
 
-        if (!watch)
-                return -ENOMEM;
-        watch->userdata = userdata;
-        *ret = watch;
-        return 0;
+        if (watch)
+                watch->userdata = userdata;
+        return watch;
 }
 
 /* Returns the watch in *ret* if *r*, the result of sd_event_add_...(), is not an error; else frees it. */
@@ -109,12 +108,11 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 int loop_add_timer(Loop *loop, LoopAccuracy accuracy, void (*fire)(void *userdata), void *userdata, LoopWatch **ret) {
-        LoopWatch *watch;
+        LoopWatch *watch = watch_new(userdata);
         int r;
 
-        r = watch_new(userdata, &watch);
-        if (r < 0)
-                return r;
+        if (!watch)
+                return -ENOMEM;
         watch->call = fire;
         watch->accuracy = accuracy;
         r = sd_event_add_time(loop, &watch->source, CLOCK_BOOTTIME, 0, EXACT_USEC, on_time, watch);
@@ -156,12 +154,11 @@ static int on_defer(sd_event_source *source, void *userdata) {
 }
 
 int loop_add_defer(Loop *loop, void (*run)(void *userdata), void *userdata, LoopWatch **ret) {
-        LoopWatch *watch;
+        LoopWatch *watch = watch_new(userdata);
         int r;
 
-        r = watch_new(userdata, &watch);
-        if (r < 0)
-                return r;
+        if (!watch)
+                return -ENOMEM;
         watch->call = run;
         r = sd_event_add_defer(loop, &watch->source, on_defer, watch);
         if (r >= 0)
@@ -198,12 +195,10 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
 
 int loop_add_io(Loop *loop, int fd, uint32_t events, void (*ready)(void *userdata, int fd, uint32_t events),
         void *userdata, LoopWatch **ret) {
-        LoopWatch *watch;
-        int r;
+        LoopWatch *watch = watch_new(userdata);
 
-        r = watch_new(userdata, &watch);
-        if (r < 0)
-                return r;
+        if (!watch)
+                return -ENOMEM;
         watch->io = ready;
         return watch_keep(watch, sd_event_add_io(loop, &watch->source, fd, events, on_io, watch), ret);
 }
@@ -228,12 +223,10 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 
 int loop_add_signal(
         Loop *loop, int signal, void (*caught)(void *userdata, int signal), void *userdata, LoopWatch **ret) {
-        LoopWatch *watch;
-        int r;
+        LoopWatch *watch = watch_new(userdata);
 
-        r = watch_new(userdata, &watch);
-        if (r < 0)
-                return r;
+        if (!watch)
+                return -ENOMEM;
         watch->signal = caught;
         return watch_keep(watch, sd_event_add_signal(loop, &watch->source, signal, on_signal, watch), ret);
 }
@@ -247,12 +240,10 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
 
 int loop_add_child(
         Loop *loop, pid_t pid, void (*ended)(void *userdata, int code, int status), void *userdata, LoopWatch **ret) {
-        LoopWatch *watch;
-        int r;
+        LoopWatch *watch = watch_new(userdata);
 
-        r = watch_new(userdata, &watch);
-        if (r < 0)
-                return r;
+        if (!watch)
+                return -ENOMEM;
         watch->child = ended;
         return watch_keep(watch, sd_event_add_child(loop, &watch->source, pid, WEXITED, on_child, watch), ret);
 }
