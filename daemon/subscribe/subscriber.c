@@ -100,29 +100,26 @@ static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         return false;
 }
 
-/* Offers waiting batches to the sink. Returns true when one still waits since the sink, which takes batches, was busy.
- */
+/* Offers a waiting batch to the sink, which takes one at a time. Returns true when it still waits since the sink, which
+ * takes batches, was busy. */
 static bool hand_over(Subscriber *s, usec_t now) {
-        Held *held;
+        Held *held = find_ready(s);
 
-        for (;;) {
-                held = find_ready(s);
-                if (try_aside(s, now, held != NULL) || !held || !(s->takes || sink_wants_scout(s->host.sink)))
-                        return false;
-                s->aside_refused = held_write(held) != SINK_WRITE_STARTED;
-                if (s->aside_refused)
-                        return s->takes && sum_held(s).batches[HELD_WRITING] == 0;
+        if (try_aside(s, now, held != NULL) || !held || !(s->takes || sink_wants_scout(s->host.sink)))
+                return false;
+        s->aside_refused = held_write(held) != SINK_WRITE_STARTED;
+        if (!s->aside_refused)
                 s->aside_last = false;
-        }
+        return s->aside_refused && s->takes && sum_held(s).batches[HELD_WRITING] == 0;
 }
 
 /* Whether a single new message is to be pulled, to see whether the remote accepts it: normal pulls are stopped, or all
  * slots are kept. `once` has at most one scout at a time. */
-static bool wants_scout(const Subscriber *s, const HeldSum *held) {
-        if (s->takes ? held->batches[HELD_SUSPECT] < s->config->pulls : !sink_wants_scout(s->host.sink))
+static bool wants_scout(const Subscriber *s, HeldSum held) {
+        if (s->takes ? held.batches[HELD_SUSPECT] < s->config->pulls : !sink_wants_scout(s->host.sink))
                 return false; /* as usual */
         return !(s->once && (!s->begun || s->n_held > 0)) && !find_ready(s) &&
-               held->batches[HELD_ACKING] < PULL_PLAN_ACKING_MAX;
+               held.batches[HELD_ACKING] < PULL_PLAN_ACKING_MAX;
 }
 
 /* Moves messages of SUSPECT batches aside when there is room, so that their slots become free. */
@@ -138,11 +135,11 @@ static void move_aside(Subscriber *s) {
 }
 
 /* Tries a new message. When the most scouts are held, it tries one of those again, in turns: each may itself be bad. */
-static void send_scout(Subscriber *s, const HeldSum *sum, usec_t now) {
-        const unsigned waiting = sum->batches[HELD_WAITING];
+static void send_scout(Subscriber *s, HeldSum sum, usec_t now) {
+        const unsigned waiting = sum.batches[HELD_WAITING];
         Held *held = NULL;
 
-        if (waiting == 0 || (waiting < SCOUTS_MAX && sum->bytes < PULL_PLAN_BYTES_MAX))
+        if (waiting == 0 || (waiting < SCOUTS_MAX && sum.bytes < PULL_PLAN_BYTES_MAX))
                 return pulls_scout(s->pulls, now);
         while (!held || held_state(held) != HELD_WAITING)
                 held = s->held[s->turn++ % s->n_held];
@@ -156,8 +153,8 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
 
         if (s->once && !s->begun)
                 return;
-        if (wants_scout(s, &held) && now >= s->scout_at) {
-                send_scout(s, &held, now);
+        if (wants_scout(s, held) && now >= s->scout_at) {
+                send_scout(s, held, now);
                 held = sum_held(s);
         }
         pulls_start(s->pulls,
@@ -170,15 +167,14 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
 
 static usec_t next_due(const Subscriber *s, usec_t now) {
         const PullsStatus *pulls = pulls_status(s->pulls);
-        const HeldSum held = sum_held(s);
         usec_t next = USEC_INFINITY;
 
         if (s->takes && !aside_is_empty(s->aside))
-                next = aside_next(
-                        s->aside, !s->aside_refused && held.batches[HELD_WRITING] == 0 && !sink_is_busy(s->host.sink));
+                next = aside_next(s->aside,
+                        !s->aside_refused && sum_held(s).batches[HELD_WRITING] == 0 && !sink_is_busy(s->host.sink));
         if (s->takes && pulls->not_before > now)
                 next = usec_min(next, pulls->not_before);
-        if (pulls->in_flight == 0 && !pulls->empty && wants_scout(s, &held))
+        if (pulls->in_flight == 0 && !pulls->empty && wants_scout(s, sum_held(s)))
                 next = usec_min(next, usec_max(s->scout_at, pulls->not_before));
         if (s->once && s->begun && !s->takes && s->paused_at + ONCE_PATIENCE_USEC > now)
                 next = usec_min(next, s->paused_at + ONCE_PATIENCE_USEC);
