@@ -324,7 +324,8 @@ static int outbox_ready(Outbox *o) {
         int r;
 
         if (o->sql && !(sql_standing(o->sql) & SQL_MOVED)) {
-                outbox_works(o, REFUSED_OPEN, 0);
+                if (o->refused & REFUSED_OPEN)
+                        outbox_works(o, REFUSED_OPEN, 0);
                 return 0;
         }
         if (clock_now() < o->reopen_at)

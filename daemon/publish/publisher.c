@@ -521,12 +521,13 @@ static int publisher_next(Publisher *p) {
         return NEXT_AGAIN;
 }
 
-/* True when sent rows must first be deleted: else they would be sent again, or there are as many as allowed. */
+/* Deletes sent rows. True when that must be done before more are sent: else they would be sent again, or there are as
+ * many as allowed. */
 static bool publisher_waits_to_forget(Publisher *p) {
         bool from_start = p->bisect.after == 0 && !p->bisect.judging;
         usec_t now = clock_now();
 
-        if ((!from_start && p->sent.n <= PUBLISHER_SENT_MAX - PUBLISHER_BATCH_ROWS) || publisher_forget(p) == 0)
+        if (publisher_forget(p) == 0 || (!from_start && p->sent.n <= PUBLISHER_SENT_MAX - PUBLISHER_BATCH_ROWS))
                 return false;
         publisher_move(p, PUBLISHER_WAITING);
         publisher_arm(p, p->sent.forget_at > now ? p->sent.forget_at - now : 0);
@@ -558,8 +559,9 @@ static void publisher_step(void *userdata) {
                 return;
         if (p->state == PUBLISHER_RESTING)
                 publisher_move(p, PUBLISHER_IDLE);
-        (void) publisher_forget(p);
-        if (!p->paused)
+        if (p->paused)
+                (void) publisher_forget(p);
+        else
                 publisher_go(p);
         if (p->state != before) /* else nothing was found, and a listener may wake us again */
                 publisher_changed(p);

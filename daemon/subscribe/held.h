@@ -72,6 +72,7 @@ typedef struct HeldSum {
         size_t messages;                 /* in those, but not after max_hold */
         usec_t oldest;                   /* publish time (wall) of those; 0: unknown */
 } HeldSum;
+/* Counts a batch in. */
 void held_add(const Held *held, HeldSum *sum);
 
 /* Offers the batch to the sink: SINK_WRITE_STARTED; or SINK_WRITE_BUSY, and it goes on waiting. */
