@@ -150,29 +150,19 @@ int gzip_copy(int from, int to) {
         return r;
 }
 
-struct GzipReader {
-        gzFile file;
-};
-
 int gzip_reader_new(int fd, GzipReader **ret) {
-        GzipReader *reader = calloc(1, sizeof(GzipReader));
+        GzipReader *reader = gzdopen(fd, "rb");
 
         if (!reader)
                 return -ENOMEM;
-        reader->file = gzdopen(fd, "rb");
-        if (!reader->file) {
-                free(reader);
-                return -ENOMEM;
-        }
-        (void) gzbuffer(reader->file, PIECE);
+        (void) gzbuffer(reader, PIECE);
         *ret = reader;
         return 0;
 }
 
 GzipReader *gzip_reader_free(GzipReader *reader) {
         if (reader)
-                (void) gzclose(reader->file);
-        free(reader);
+                (void) gzclose(reader);
         return NULL;
 }
 
@@ -180,9 +170,9 @@ int gzip_reader_read(GzipReader *reader, void *buffer, size_t size, size_t *ret_
         int n, z = Z_OK;
 
         errno = 0;
-        n = gzread(reader->file, buffer, size > INT32_MAX ? INT32_MAX : (unsigned) size);
+        n = gzread(reader, buffer, size > INT32_MAX ? INT32_MAX : (unsigned) size);
         if (n <= 0)
-                (void) gzerror(reader->file, &z);
+                (void) gzerror(reader, &z);
         if (z == Z_ERRNO)
                 return err_errno();
         if (n < 0 || z == Z_BUF_ERROR || z == Z_DATA_ERROR)

@@ -24,7 +24,7 @@ int gzip_make(Slice data, Bytes *ret);
 int gzip_copy(int from, int to);
 
 /* Reads a file piece by piece and decompresses it; a file that is not compressed is read as it is. */
-typedef struct GzipReader GzipReader;
+typedef struct gzFile_s GzipReader;
 /* Takes *fd* over when it succeeds. -ENOMEM. */
 int gzip_reader_new(int fd, GzipReader **ret);
 GzipReader *gzip_reader_free(GzipReader *reader);

@@ -10,10 +10,6 @@
 
 #define KEY_BITS_MIN 2048 /* RFC 7518 section 3.3 */
 
-struct JwsKey {
-        EVP_PKEY *pkey;
-};
-
 CLEANUP_DEFINE(BIO, BIO_free)
 CLEANUP_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
 CLEANUP_DEFINE(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
@@ -25,36 +21,33 @@ static int no_password(char *buffer, int size, int writing, void *userdata) {
 
 /* Checks that the key's numbers belong together: reading alone accepts a damaged key as long as its form is right.
  * Takes about 10 ms. */
-static int key_check(const JwsKey *key) {
-        _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
+static int key_check(JwsKey *key) {
+        _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
 
         if (!ctx)
                 return -ENOMEM;
         return EVP_PKEY_check(ctx) == 1 ? 0 : -EBADMSG;
 }
 
-static int key_read(const char *pem, JwsKey *key) {
+static int key_read(const char *pem, JwsKey **ret) {
         _cleanup_(BIO_freep) BIO *bio = BIO_new_mem_buf(pem, -1);
 
         if (!bio)
                 return -ENOMEM;
-        key->pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
-        if (!key->pkey || !EVP_PKEY_is_a(key->pkey, "RSA") || EVP_PKEY_get_bits(key->pkey) < KEY_BITS_MIN)
+        *ret = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+        if (!*ret || !EVP_PKEY_is_a(*ret, "RSA") || EVP_PKEY_get_bits(*ret) < KEY_BITS_MIN)
                 return -EBADMSG;
-        return key_check(key);
+        return key_check(*ret);
 }
 
 int jws_key_parse(const char *pem, JwsKey **ret) {
-        _cleanup_(jws_key_freep) JwsKey *key = calloc(1, sizeof(*key));
+        _cleanup_(jws_key_freep) JwsKey *key = NULL;
         int r;
-
-        if (!key)
-                return -ENOMEM;
 
         /* OpenSSL would report an error that is left from a bad key as an error of the next TLS connection of this
          * thread. */
         (void) ERR_set_mark();
-        r = key_read(pem, key);
+        r = key_read(pem, &key);
         (void) ERR_pop_to_mark();
         if (r < 0)
                 return r;
@@ -64,22 +57,18 @@ int jws_key_parse(const char *pem, JwsKey **ret) {
 }
 
 JwsKey *jws_key_free(JwsKey *key) {
-        if (!key)
-                return NULL;
-
-        EVP_PKEY_free(key->pkey);
-        free(key);
+        EVP_PKEY_free(key);
         return NULL;
 }
 
 /* Appends `.` and the signature of all bytes in *b*. The key was checked before, so only memory can fail. */
-static int append_signature(const JwsKey *key, Bytes *b) {
+static int append_signature(JwsKey *key, Bytes *b) {
         _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
         _cleanup_free_ unsigned char *signature = NULL;
-        size_t size = (size_t) EVP_PKEY_get_size(key->pkey);
+        size_t size = (size_t) EVP_PKEY_get_size(key);
 
         signature = malloc(size);
-        if (!ctx || !signature || EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key->pkey) != 1 ||
+        if (!ctx || !signature || EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) != 1 ||
                 EVP_DigestSign(ctx, signature, &size, (const unsigned char *) b->data, b->size) != 1)
                 return -ENOMEM;
 
@@ -87,7 +76,7 @@ static int append_signature(const JwsKey *key, Bytes *b) {
         return bytes_append_base64url(b, signature, size);
 }
 
-int jws_sign(const JwsKey *key, const char *header, const char *claims, char **ret) {
+int jws_sign(JwsKey *key, const char *header, const char *claims, char **ret) {
         _cleanup_bytes_ Bytes b = {};
         int r;
 

@@ -5,7 +5,7 @@
 
 #include "cleanup.h"
 
-typedef struct JwsKey JwsKey;
+typedef struct evp_pkey_st JwsKey;
 
 /* Reads an RSA private key from PEM, PKCS#8 (`BEGIN PRIVATE KEY`) or PKCS#1 (`BEGIN RSA PRIVATE KEY`), not encrypted,
  * of 2048 bits or more (RFC 7518 section 3.3). -EBADMSG when it is anything else or damaged (a common cause: literal
@@ -17,4 +17,4 @@ CLEANUP_DEFINE(JwsKey, jws_key_free)
 
 /* *ret* gets base64url(header).base64url(claims).base64url(signature), malloc'ed. *header* and *claims* are JSON texts.
  * -ENOMEM. */
-int jws_sign(const JwsKey *key, const char *header, const char *claims, char **ret);
+int jws_sign(JwsKey *key, const char *header, const char *claims, char **ret);

@@ -53,7 +53,6 @@ static ClientCall *call_free(ClientCall *call) {
         free(call);
         return NULL;
 }
-CLEANUP_DEFINE(ClientCall, call_free)
 
 /* Ends the call: tells the owner the result and frees the call. */
 static void call_end(ClientCall *call, ClientReply *reply) {
@@ -198,31 +197,28 @@ static int build_url(const char *endpoint, const ClientSpec *spec, char **ret) {
 }
 
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret) {
-        _cleanup_(call_freep) ClientCall *call = NULL;
         int r = bytes_result(&spec->body);
+        ClientCall *call;
 
         if (r < 0)
                 return r;
         call = calloc(1, sizeof(*call));
         if (!call)
                 return -ENOMEM;
-        call->client = client;
+        *call = (ClientCall){ .client = client, .spec = *spec, .done = done, .userdata = userdata };
         client->n_calls++;
-        call->done = done;
-        call->userdata = userdata;
-        r = build_url(client->config->endpoint, spec, &call->url);
-        if (r < 0)
-                return r;
-        if (http_url_check(call->url) == HTTP_URL_MALFORMED)
-                return -EINVAL;
-        call->spec = *spec;
         spec->body = (Bytes){};
-        r = call_begin(call);
+        r = build_url(client->config->endpoint, spec, &call->url);
+        if (r == 0 && http_url_check(call->url) == HTTP_URL_MALFORMED)
+                r = -EINVAL;
+        if (r == 0)
+                r = call_begin(call);
         if (r < 0) {
                 spec->body = bytes_steal(&call->spec.body);
+                (void) call_free(call);
                 return r;
         }
-        *ret = cleanup_steal(call);
+        *ret = call;
         return 0;
 }
 
