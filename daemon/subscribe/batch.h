@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* One received batch of messages, with the fate of each. A batch has one owner at a time: the subscriber, then the sink
- * (worker thread included), then the subscriber again. The owner may change everything in it.
+ * (worker thread included), then the subscriber again. The owner may change fates and suspicions; the rest stays as it
+ * was made.
  *
  * Fate of a message:                                                  Acknowledged?
  *      PENDING    not known to be stored                               no

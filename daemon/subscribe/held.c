@@ -24,9 +24,8 @@ _asserted_ static const bool moves[HELD_DONE + 1][HELD_DONE + 1] = {
 struct Held {
         HeldHost *host;
         HeldState state;
-        Batch *batch; /* the sink owns it while WRITING: it must not be read then */
-        size_t n, bytes;
-        usec_t oldest;
+        Batch *batch; /* the sink owns it while WRITING: fates and suspicions must not be read then */
+        size_t n;     /* messages */
         Lease *lease;
         Slice *ids; /* ACKING: settled, but not acknowledged yet */
         size_t n_ids;
@@ -34,7 +33,7 @@ struct Held {
         bool lapsed; /* max_hold is over: Pub/Sub delivers the messages again, even if the sink still has them */
         bool acked;  /* nothing left to acknowledge */
         bool unsure; /* an acknowledgement may have been carried out although its answer was lost */
-        bool refused, scout;
+        bool refused;
         Backoff backoff;
         LoopWatch *timer; /* next try to acknowledge */
 };
@@ -74,7 +73,7 @@ void held_log_left(const HeldHost *host, size_t n) {
 
 /* Scouts are not logged: while the remote refuses everything, which was logged, they lapse one after the other. */
 static void held_log_lapse(const Held *held) {
-        if (!held->scout)
+        if (!held->batch->scout)
                 held_log_left(held->host, held->n);
 }
 
@@ -89,7 +88,7 @@ static void on_lapsed(void *userdata) {
         if (held->state != HELD_WAITING && held->state != HELD_SUSPECT)
                 return; /* the last granted time is long enough to acknowledge */
         held_log_lapse(held);
-        held_leave(held->host, held->oldest);
+        held_leave(held->host, held->batch->oldest_publish);
         held_end(held);
 }
 
@@ -236,7 +235,7 @@ void held_settled(Held *held) {
         left = held->ids + held->n_ids;
         n_left = collect_ids(held->batch, false, left);
         if (n_left > 0)
-                held_leave(held->host, held->oldest);
+                held_leave(held->host, held->batch->oldest_publish);
         held->acked = held->n_ids == 0;
         if (held->acked && !held->host->stopping)
                 return held_end(held);
@@ -266,7 +265,7 @@ void held_release(Held *held) {
         assert(held->state == HELD_WAITING || held->state == HELD_SUSPECT);
         held_move(held, HELD_RELEASING);
         held->lease = lease_free(held->lease);
-        held_leave(held->host, held->oldest);
+        held_leave(held->host, held->batch->oldest_publish);
         held_start_release(held, held->ids, collect_ids(held->batch, false, held->ids));
         held_end_if_idle(held);
 }
@@ -318,10 +317,7 @@ int held_new(HeldHost *host, Batch *batch, HeldState state, Held **ret) {
         held->host = host;
         held->state = HELD_WRITING; /* so that held_free() does not free the batch on an error */
         held->batch = batch;
-        held->scout = batch->scout;
         held->n = batch->pull.n;
-        held->bytes = batch->body.allocated;
-        held->oldest = batch->oldest_publish;
         held->backoff = (Backoff){ .initial = 500 * USEC_PER_MSEC, .max = ACK_RETRY_MAX_USEC };
         held->ids = calloc(held->n + 1, sizeof(Slice));
         if (!held->ids)
@@ -371,10 +367,10 @@ bool held_is_lapsed(const Held *held) {
 
 void held_add(const Held *held, HeldSum *sum) {
         sum->batches[held->state]++;
-        sum->bytes += held->bytes;
+        sum->bytes += held->batch->body.allocated;
         if (held->state >= HELD_ACKING)
                 return;
         sum->unsettled++;
         sum->messages += held->lapsed ? 0 : held->n;
-        clock_keep_oldest(&sum->oldest, held->oldest);
+        clock_keep_oldest(&sum->oldest, held->batch->oldest_publish);
 }

@@ -55,7 +55,7 @@ CLEANUP_DEFINE(Held, held_free)
 
 /* Its state. */
 HeldState held_state(const Held *held);
-/* Returns the batch, borrowed. It must not be read while WRITING. */
+/* Returns the batch, borrowed. Fates and suspicions must not be read while WRITING. */
 Batch *held_batch(const Held *held);
 /* Whether it waits, and the sink has not tried it in vain since the last held_forgive(). */
 bool held_is_ready(const Held *held);
