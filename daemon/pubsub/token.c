@@ -52,10 +52,6 @@ struct Token {
         Trouble trouble;
 };
 
-static bool token_serves(const Token *token, usec_t now) {
-        return token->value && now < token->expires;
-}
-
 static void token_drop(Token *token) {
         token->value = secret_free(token->value);
         token->expires = token->refresh_at = 0;
@@ -65,7 +61,7 @@ static void token_drop(Token *token) {
 
 /* While the old token is still usable, only a refusal, which needs a person, is logged. */
 static void token_tell_failure(Token *token) {
-        if (token->error != -EACCES && token_serves(token, clock_now())) {
+        if (token->error != -EACCES && token->value && clock_now() < token->expires) {
                 token->trouble.said = TROUBLE_NONE;
                 return;
         }
@@ -215,7 +211,7 @@ int token_take(Token *token, const char **ret_value, usec_t *ret_retry_after) {
 
         if (token->credentials && now >= token->refresh_at)
                 token_refresh(token, now);
-        if (!token->credentials || token_serves(token, now)) {
+        if (!token->credentials || (token->value && now < token->expires)) {
                 *ret_value = token->value;
                 return TOKEN_READY;
         }

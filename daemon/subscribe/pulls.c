@@ -24,11 +24,6 @@ void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_
         };
 }
 
-/* Whether `once` has found the queue empty, or as good as that. */
-static bool is_over(const PullPlan *plan) {
-        return plan->once && (plan->fresh >= PULL_PLAN_ONCE_EMPTIES || plan->empties >= PULL_PLAN_ONCE_EMPTIES);
-}
-
 static unsigned at_most(unsigned a, size_t b) {
         return a < b ? a : (unsigned) b;
 }
@@ -43,7 +38,7 @@ unsigned pull_plan_due(const PullPlan *plan, const PullLoad *load, usec_t now) {
                 return 0;
         if (bytes >= PULL_PLAN_BYTES_MAX || load->acking >= PULL_PLAN_ACKING_MAX)
                 return 0;
-        if (is_over(plan))
+        if (pull_plan_is_over(plan))
                 return 0;
         if (taken >= plan->pulls || load->in_flight >= together)
                 return 0;
@@ -331,7 +326,7 @@ void pulls_start(Pulls *p, PullLoad load, usec_t now) {
 }
 
 void pulls_scout(Pulls *p, usec_t now) {
-        if (p->status.in_flight == 0 && now >= p->plan.not_before && !is_over(&p->plan))
+        if (p->status.in_flight == 0 && now >= p->plan.not_before && !pull_plan_is_over(&p->plan))
                 start(p, true, now);
 }
 
@@ -355,6 +350,7 @@ int pulls_new(const PullsOptions *options, Pulls **ret) {
         if (!p)
                 return -ENOMEM;
         p->options = *options;
+        p->status.plan = &p->plan;
         pull_plan_init(&p->plan, config->pulls < PULLS_MAX ? config->pulls : PULLS_MAX, config->max_messages,
                 config->interval, options->once);
         *ret = p;
@@ -369,9 +365,6 @@ Pulls *pulls_free(Pulls *p) {
         return NULL;
 }
 
-const PullsStatus *pulls_status(Pulls *p) {
-        p->status.not_before = p->plan.not_before;
-        p->status.idle = p->plan.empties > 0;
-        p->status.empty = is_over(&p->plan);
+const PullsStatus *pulls_status(const Pulls *p) {
         return &p->status;
 }

@@ -61,6 +61,10 @@ typedef struct PullLoad {
 /* Begins a plan with the settings of the configuration; *once* is for the verb `once`. */
 void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_t interval, bool once);
 
+/* Whether `once` has found the queue empty, or as good as that: it has only what came since. */
+static inline bool pull_plan_is_over(const PullPlan *plan) {
+        return plan->once && (plan->fresh >= PULL_PLAN_ONCE_EMPTIES || plan->empties >= PULL_PLAN_ONCE_EMPTIES);
+}
 /* Returns how many pulls to start now. */
 unsigned pull_plan_due(const PullPlan *plan, const PullLoad *load, usec_t now);
 
@@ -98,13 +102,11 @@ typedef struct PullsOptions {
 typedef struct PullsStatus {
         unsigned in_flight, failures; /* failures in a row */
         bool unmendable;              /* the last pull failed, and waiting does not help */
-        bool idle;                    /* the last answer had no messages */
-        bool hung;         /* the last PULLS_HUNG_ENOUGH answers came after a wait: no more messages are there */
-        bool empty;        /* `once`: the queue is empty, or has only what came since */
-        bool skipped;      /* some elements were not understood and left to Pub/Sub */
-        usec_t not_before; /* clock_now() before which no pull starts */
-        usec_t last;       /* clock_wall(); 0: none yet */
+        bool hung;    /* the last PULLS_HUNG_ENOUGH answers came after a wait: no more messages are there */
+        bool skipped; /* some elements were not understood and left to Pub/Sub */
+        usec_t last;  /* clock_wall(); 0: none yet */
         uint64_t received, pulls, empties;
+        const PullPlan *plan;
 } PullsStatus;
 
 /* Borrows what *options* points to. */
@@ -120,5 +122,5 @@ void pulls_scout(Pulls *pulls, usec_t now);
 void pulls_stop(Pulls *pulls);
 /* Drops the pulls in flight. */
 void pulls_drop(Pulls *pulls);
-/* Results so far; borrowed until the next call. */
-const PullsStatus *pulls_status(Pulls *pulls);
+/* Results so far; borrowed. */
+const PullsStatus *pulls_status(const Pulls *pulls);

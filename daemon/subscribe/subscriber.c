@@ -172,10 +172,10 @@ static usec_t next_due(const Subscriber *s, usec_t now) {
         if (s->takes && !aside_is_empty(s->aside))
                 next = aside_next(s->aside,
                         !s->aside_refused && sum_held(s).batches[HELD_WRITING] == 0 && !sink_is_busy(s->host.sink));
-        if (s->takes && pulls->not_before > now)
-                next = usec_min(next, pulls->not_before);
-        if (pulls->in_flight == 0 && !pulls->empty && wants_scout(s, sum_held(s)))
-                next = usec_min(next, usec_max(s->scout_at, pulls->not_before));
+        if (s->takes && pulls->plan->not_before > now)
+                next = usec_min(next, pulls->plan->not_before);
+        if (pulls->in_flight == 0 && !pull_plan_is_over(pulls->plan) && wants_scout(s, sum_held(s)))
+                next = usec_min(next, usec_max(s->scout_at, pulls->plan->not_before));
         if (s->once && s->begun && !s->takes && s->paused_at + ONCE_PATIENCE_USEC > now)
                 next = usec_min(next, s->paused_at + ONCE_PATIENCE_USEC);
         return next;
@@ -240,11 +240,10 @@ static int on_batch(void *userdata, Batch *batch) {
 static void on_pull_answer(void *userdata) {
         Subscriber *s = userdata;
         const PullsStatus *pulls = pulls_status(s->pulls);
+        const bool idle = pulls->plan->empties > 0; /* the last answer had no messages */
 
-        sink_heard(s->host.sink, pulls->failures > 0 ? SINK_NEWS_DEAF
-                                 : pulls->idle       ? SINK_NEWS_EMPTY
-                                                     : SINK_NEWS_ANSWERED);
-        if (s->takes && (pulls->hung ? s->n_held == 1 : s->n_held == 0 && pulls->idle)) {
+        sink_heard(s->host.sink, pulls->failures > 0 ? SINK_NEWS_DEAF : idle ? SINK_NEWS_EMPTY : SINK_NEWS_ANSWERED);
+        if (s->takes && (pulls->hung ? s->n_held == 1 : s->n_held == 0 && idle)) {
                 s->host.oldest_left = 0; /* all messages of the queue are leased by somebody */
                 s->emptied = true;
         }
@@ -450,7 +449,7 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
         const PullsStatus *pulls = pulls_status(s->pulls);
 
         *ret_complete = false;
-        if (s->stopping || !s->begun || !pulls->empty || pulls->in_flight > 0 ||
+        if (s->stopping || !s->begun || !pull_plan_is_over(pulls->plan) || pulls->in_flight > 0 ||
                 s->n_held > sum_held(s).batches[HELD_SUSPECT])
                 return s->stopping || (cannot_go_on(s, pulls) && (!s->takes || s->n_held == 0));
         *ret_complete = !s->host.left && !pulls->skipped && s->n_held == 0 && aside_is_empty(s->aside);
@@ -586,7 +585,7 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
                 .failing_since = subscription.failing_since,
                 .last_pull = pulls->last,
                 .last_ack = s->host.last_ack,
-                .retry_at = subscription.failing && pulls->not_before > clock_now() ? pulls->not_before : 0,
+                .retry_at = subscription.failing && pulls->plan->not_before > clock_now() ? pulls->plan->not_before : 0,
                 .retention = subscription.settings ? subscription.settings->retention : 0,
                 .emptied = s->emptied,
                 .received = pulls->received,
