@@ -30,19 +30,30 @@ static void post_end(AlertPost *p, AlertAnswer *answer) {
 }
 
 static void post_fail(AlertPost *p, AlertClass class, Cause cause, const char *detail, const char *remedy) {
-        AlertAnswer answer = { .class = class, .cause = cause, .remedy = remedy };
+        AlertAnswer answer = { .class = class, .cause = cause };
 
+        answer.remedy = cause == CAUSE_MEMORY ? "look " CAUSE_MEMORY_PLACES : remedy;
         text_copy(answer.detail, sizeof(answer.detail), detail);
         post_end(p, &answer);
+}
+
+/* There was no request: this machine is at fault, not the target. */
+static void post_fail_here(AlertPost *p, int error, const char *detail) {
+        if (error == -EINVAL)
+                return post_fail(p, ALERT_PERSON, CAUSE_SETTINGS, detail, "correct its url, headers and secrets");
+        post_fail(p, ALERT_LATER, cause_of_disk(error), detail,
+                error == -ENOKEY ? "try again when the daemon has fetched one" : "free disk space on this machine");
 }
 
 static void on_reply(void *userdata, AuthReply *reply) {
         AlertPost *p = userdata;
         AlertAnswer answer;
 
+        if (reply->outcome == AUTH_FAILED)
+                return post_fail_here(p, reply->error, reply->detail);
         if (reply->outcome != AUTH_ANSWERED)
                 return post_fail(p, reply->outcome == AUTH_REFUSED ? ALERT_PERSON : ALERT_LATER, reply->cause,
-                        reply->detail, reply->outcome == AUTH_FAILED ? NULL : "see what the token endpoint says");
+                        reply->detail, "see what the token endpoint says");
         alert_target_judge(p->target, reply->http, &answer);
         post_end(p, &answer);
 }
@@ -54,7 +65,7 @@ void alert_post_send(AlertPost *p, const AlertMessage *message, AlertPostDone do
         p->userdata = userdata;
         r = alert_target_write(p->target, message, &p->request);
         if (r < 0)
-                return post_fail(p, ALERT_LATER, cause_of_disk(r), strerror(-r), NULL);
+                return post_fail_here(p, r, strerror(-r));
         auth_start(p->auth, &(AuthCall){ .http = { .method = p->request.method,
                                                  .url = p->request.url.data,
                                                  .secret_path = p->target->at.url_file.text != NULL,

@@ -193,13 +193,13 @@ static void lane_schedule(Lane *l) {
 /* ---- words ---- */
 
 static const char *words_of(const AlertAnswer *answer) {
-        if (answer->class == ALERT_PERSON || answer->class == ALERT_SUSPECT)
-                return "refuses messages";
         if (answer->status >= 500)
                 return "fails";
         if (answer->status > 0)
-                return "takes nothing just now";
-        return answer->class == ALERT_UNKNOWN ? "does not answer" : "cannot be reached";
+                return answer->class == ALERT_LATER ? "takes nothing just now" : "refuses messages";
+        if (answer->class == ALERT_UNKNOWN)
+                return "does not answer";
+        return answer->cause == CAUSE_NETWORK || answer->cause == CAUSE_TLS ? "cannot be reached" : "cannot be asked";
 }
 
 static void lane_down(Lane *l, TroubleGrade grade, usec_t delay, const AlertAnswer *answer) {

@@ -51,6 +51,7 @@ typedef struct World {
         LoopWatch *answer;
         bool store_fails, forgets; /* forgets: what is sealed is not due any more */
         unsigned exchanges;
+        unsigned starved; /* so many requests find no memory */
         usec_t longest_wait;
         AlertSender *sender;
 } World;
@@ -69,6 +70,19 @@ void __wrap_loop_arm(LoopWatch *timer, usec_t at) {
         if (at > now && at - now > world.longest_wait)
                 world.longest_wait = at - now;
         __real_loop_arm(timer, 0);
+}
+
+/* ---- this machine ---- */
+
+int __real_http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
+int __wrap_http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
+
+int __wrap_http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret) {
+        if (world.starved > 0) {
+                world.starved--;
+                return -ENOMEM;
+        }
+        return __real_http_start(http, spec, done, userdata, ret);
 }
 
 /* ---- the server ---- */

@@ -119,6 +119,25 @@ static void test_an_outage_is_said_once_and_loses_nothing(void **state) {
         assert_contains(text, "SENSORQD_TARGET=family");
 }
 
+/* The target and the network did nothing: no request was made. */
+static void test_without_memory_nobody_else_is_blamed(void **state) {
+        World *w = *state;
+        Capture capture = capture_begin();
+        char *text;
+
+        w->starved = 2;
+        due(w, "one");
+        start(w, says_yes);
+        UNTIL(w, all_settled(w));
+        text = capture_end(&capture);
+        assert_int_equal(w->n_calls, 1);
+        assert_all_accepted_once(w);
+        assert_int_equal(count_of(text, EVENT_ALERT_TARGET_DOWN), 1);
+        assert_contains(text, "cannot be asked: Cannot allocate memory");
+        assert_contains(text, CAUSE_MEMORY_PLACES);
+        assert_null(strstr(text, "network"));
+}
+
 /* It is sent twice, as it was. */
 static void assert_sent_again(World *w, int (*says)(const World *w, const Call *call)) {
         due(w, "one");
@@ -406,6 +425,7 @@ int main(void) {
                 TEST(test_a_webhook_has_one_request_for_each),
                 TEST(test_ntfy_and_line_prove_who_they_are),
                 TEST(test_an_outage_is_said_once_and_loses_nothing),
+                TEST(test_without_memory_nobody_else_is_blamed),
                 TEST(test_without_an_answer_the_key_stays),
                 TEST(test_line_knows_its_key),
                 TEST(test_a_gateway_says_nothing_of_the_server),
