@@ -110,8 +110,11 @@ static void cease(const AlertDevice *device, AlertSlot *slot, usec_t until, usec
 
 static void settle_entry(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, usec_t wall) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
+        bool lost = !slot && entry->watch != ALERT_NO_RULE && entry->ended == 0; /* its state could not be read */
 
-        if (alert_config_target(book->config, entry->target) == book->config->n_targets)
+        if (entry->gone)
+                return;
+        if (lost || alert_config_target(book->config, entry->target) == book->config->n_targets)
                 entry->gone = entry->dirty = true;
         else if (!slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target))
                 alert_entry_cease(entry, wall, wall, ALERT_END_RULE, entry->value);

@@ -38,6 +38,7 @@ struct AlertStore {
         AlertBook *book;  /* NULL: not read yet */
         Sql *sql;         /* NULL: not open */
         AlertClock clock; /* as of the last commit */
+        size_t unsound;   /* rows with impossible values that were left out when the book was read */
         unsigned warned;  /* see alert_store_warned() */
         bool anew;        /* the next commit replaces the stored book by all of this one */
 };
@@ -106,7 +107,8 @@ static void column_copy(SqlStatement *s, int column, char *buffer, size_t size) 
         (void) snprintf(buffer, size, "%.*s", (int) text.size, text.data ?: "");
 }
 
-static int read_device(AlertBook *book, SqlStatement *s) {
+/* Of a device with impossible states no state is kept. */
+static int read_device(AlertStore *store, AlertBook *book, SqlStatement *s) {
         AlertDevice *device;
         int r = alert_book_device(book, sql_column(s, 0), &device);
 
@@ -115,7 +117,14 @@ static int read_device(AlertBook *book, SqlStatement *s) {
                                                           .id = sql_column(s, 2),
                                                           .name = sql_column(s, 3),
                                                           .site = sql_column(s, 4) });
-        return r < 0 ? r : alert_device_read(device, book->rules, sql_column(s, 5));
+        if (r == 0)
+                r = alert_device_read(device, book->rules, sql_column(s, 5));
+        if (r != -EBADMSG)
+                return r;
+        device->n_slots = 0;
+        device->dirty = true;
+        store->unsound++;
+        return 0;
 }
 
 #define NOTICE_COLUMNS                                                                                                 \
@@ -144,7 +153,8 @@ static void read_numbers(SqlStatement *s, AlertEntry *e) {
         e->id = sql_column_int(s, column);
 }
 
-static int read_entry(AlertBook *book, SqlStatement *s) {
+/* An entry with an impossible value is deleted by the next commit. */
+static int read_entry(AlertStore *store, AlertBook *book, SqlStatement *s) {
         _cleanup_(alert_entry_freep) AlertEntry *entry = calloc(1, sizeof(AlertEntry));
         AlertDevice *device;
         int r = entry ? column_text(s, 2, &entry->target) : -ENOMEM;
@@ -162,16 +172,18 @@ static int read_entry(AlertBook *book, SqlStatement *s) {
         read_numbers(s, entry);
         entry->watch = alert_rules_find(book->rules, (Slice){ entry->rule_key, strlen(entry->rule_key) });
         if (!entry->target || !entry->rule || entry->test >= ALERT_TESTS || entry->sealed >= ALERT_KINDS ||
-                entry->end >= ALERT_ENDS || entry->id <= 0 || text_has_controls(entry->seal, strlen(entry->seal)))
-                return -EBADMSG;
+                entry->end >= ALERT_ENDS || entry->id <= 0 || text_has_controls(entry->seal, strlen(entry->seal))) {
+                entry->gone = entry->dirty = true;
+                store->unsound++;
+        }
         r = alert_book_device(book, sql_column(s, 0), &device);
         if (r == 0)
                 alert_book_adopt(book, device, cleanup_steal(entry));
         return r;
 }
 
-static int read_rows(
-        const AlertStore *store, AlertBook *book, const char *query, int (*read)(AlertBook *book, SqlStatement *s)) {
+static int read_rows(AlertStore *store, AlertBook *book, const char *query,
+        int (*read)(AlertStore *store, AlertBook *book, SqlStatement *s)) {
         _cleanup_(sql_finalizep) SqlStatement *s = NULL;
         int r = sql_prepare(store->sql, query, &s);
 
@@ -179,18 +191,19 @@ static int read_rows(
                 return r;
         sql_bind_text(s, 1, store->subscription);
         while ((r = sql_step(s)) == SQL_ROW) {
-                r = read(book, s);
+                r = read(store, book, s);
                 if (r < 0)
                         return r;
         }
         return r;
 }
 
-/* Reads the book. A column with an impossible value counts as damage: -EUCLEAN. */
-static int read_book(const AlertStore *store, AlertBook **ret) {
+/* Reads the book, without rows that have an impossible value. -EUCLEAN: the file is damaged. */
+static int read_book(AlertStore *store, AlertBook **ret) {
         _cleanup_(alert_book_freep) AlertBook *book = NULL;
         int r = alert_book_new(store->config->keys, store->rules, &book);
 
+        store->unsound = 0;
         if (r == 0)
                 r = read_rows(store, book,
                         "SELECT device, source, id, name, site, states FROM device WHERE subscription = ?",
@@ -200,7 +213,7 @@ static int read_book(const AlertStore *store, AlertBook **ret) {
                         store, book, "SELECT " NOTICE_COLUMNS ", id FROM notice WHERE subscription = ?", read_entry);
         if (r == 0)
                 *ret = cleanup_steal(book);
-        return r == -EBADMSG || r == -EINVAL ? -EUCLEAN : r;
+        return r == -EINVAL ? -EUCLEAN : r; /* a table is missing */
 }
 
 /* ---- opening ---- */
@@ -313,6 +326,11 @@ static int open_and_read(AlertStore *store, const AlertMoment *moment) {
         r = read_book(store, &store->book);
         if (r != 0)
                 return r;
+        if (store->unsound > 0)
+                log_error("%s: %zu %s and left out: what these alerts were is not known any more, and what still "
+                          "fires is told again. Check the disk (journalctl -k)",
+                        store->path, store->unsound,
+                        store->unsound == 1 ? "row has an impossible value" : "rows have impossible values");
         store->book->clock = store->clock;
         return alert_book_settle(store->book, moment);
 }

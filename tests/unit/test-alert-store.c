@@ -322,7 +322,8 @@ static void change_file(const Place *p, const char *statements) {
         assert_int_equal(sql_exec(sql, statements), 0);
 }
 
-/* Rows that can be read, with values that cannot be right: what is shown of them is UTF-8, and nobody is told twice. */
+/* Rows that can be read, with values that cannot be right: what is shown of them is UTF-8, and what they said
+ * is lost alone. */
 static void test_odd_rows(void **state) {
         Place *p = *state;
         AlertTurn turn;
@@ -338,14 +339,26 @@ static void test_odd_rows(void **state) {
         assert_non_null(strstr(turn.figures.rules.data, "\"name\":\"R?\""));
         turn_done(&turn);
 
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+        assert_int_equal(say(p, "y", "\"t\":30"), 0);
+        assert_int_equal(say(p, "z", "\"t\":30"), 0);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room y\na FIRING hot Room z");
+
+        /* what one row says is lost, and all others stand */
         p->store = alert_store_free(p->store);
-        change_file(p, "UPDATE notice SET id = 0");
+        change_file(p, "UPDATE device SET states = '[[7]]' WHERE id = 'x'");
+        change_file(p, "UPDATE notice SET id = 0 WHERE device = (SELECT device FROM device WHERE id = 'y')");
         open_store(p);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room y");
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
         restart(p);
         expect(p, -1, "");
-        assert_int_equal(count_aside(p), 1);
+        p->wall += MINUTE;
+        assert_int_equal(say(p, "z", "\"t\":20"), 0);
+        expect(p, ALERT_ACCEPTED, "a RESOLVED hot Room z");
+        assert_int_equal(count_aside(p), 0);
 }
 
 static void test_damaged(void **state) {
