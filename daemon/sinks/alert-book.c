@@ -108,12 +108,23 @@ static void cease(const AlertDevice *device, AlertSlot *slot, usec_t until, usec
 
 /* ---- after reading the file ---- */
 
+/* Whether this firing of a removed rule is to be logged as over: once, however many targets were to be told. */
+static bool is_news(const AlertDevice *device, const AlertEntry *entry) {
+        if (entry->watch != ALERT_NO_RULE || entry->ended > 0 || !entry->released)
+                return false;
+        for (const AlertEntry *other = device->entries; other; other = other->next)
+                if (other->news && strcmp(other->rule_key, entry->rule_key) == 0)
+                        return false;
+        return true;
+}
+
 static void settle_entry(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, usec_t wall) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
         bool lost = !slot && entry->watch != ALERT_NO_RULE && entry->ended == 0; /* its state could not be read */
 
         if (entry->gone)
                 return;
+        entry->news = is_news(device, entry);
         if (lost || alert_config_target(book->config, entry->target) == book->config->n_targets)
                 entry->gone = entry->dirty = true;
         else if (!slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target))

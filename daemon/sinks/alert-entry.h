@@ -38,6 +38,7 @@ struct AlertEntry {
         usec_t sealed_since, sealed_until;
         char seal[ALERT_KEY_SIZE]; /* "": not sealed */
         int64_t turn;              /* how often it was given back: it then waits behind others */
+        bool news;                 /* its rule was removed while it fired: that is to be logged */
         bool gone;                 /* nothing will ever be due: delete it */
         bool dirty;
 };

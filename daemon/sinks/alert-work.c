@@ -62,9 +62,24 @@ static void say(void *userdata, const AlertDevice *device, const AlertSlot *slot
                                      : "");
 }
 
+static void say_removed(Saying *saying, const AlertDevice *device, AlertEntry *entry) {
+        entry->news = false;
+        if (++saying->n <= LINES_MAX)
+                log_event(LOG_NOTICE, EVENT_ALERT_RESOLVED,
+                        LOG_FIELDS({ FIELD_SUBSCRIPTION, alert_store_config(saying->store)->subscription },
+                                { FIELD_RULE, entry->rule }, { FIELD_SOURCE, device->source },
+                                { FIELD_DEVICE, device->id }),
+                        "Alert %s is over for %s: the rule was removed or changed", entry->rule, name_of(device));
+}
+
 static void say_all(AlertStore *store) {
+        const AlertBook *book = alert_store_book(store);
         Saying saying = { store, 0 };
 
+        for (size_t i = 0; i < book->n_devices; i++)
+                for (AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next)
+                        if (entry->news)
+                                say_removed(&saying, book->devices[i], entry);
         alert_book_news(alert_store_book(store), say, &saying);
         if (saying.n > LINES_MAX)
                 log_notice("%s: %zu more alerts began or ended at once; `sensorqd alerts` lists them",

@@ -219,6 +219,7 @@ def test_a_target_that_is_down(feed, target):
     feed.daemon.write_config()
     feed.daemon.reload()
     wait_until(lambda: target.states("y")[-1] == "removed", "the end of a rule that is gone")
+    feed.daemon.log.wait("ALERT_RESOLVED", where=lambda entry: "hot is over for y: the rule was" in entry.text)
     assert feed.daemon.stop() == 0
 
 
