@@ -97,6 +97,7 @@ typedef struct Listing {
         const AlertConfig *keys;
         SinkAlertEach each;
         void *userdata;
+        bool heard[ALERT_RULES_MAX]; /* by rule: a message had a value for it */
 } Listing;
 
 static usec_t last_sent(const AlertDevice *device, size_t watch) {
@@ -113,8 +114,10 @@ static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot
         static const char *const states[PHASES] = {
                 [PHASE_OK] = "ok", [PHASE_PENDING] = "pending", [PHASE_FIRING] = "firing"
         };
-        const Listing *listing = userdata;
-        const SinkAlert alert = { .rule = listing->keys->rules[slot->watch].name,
+        Listing *listing = userdata;
+        const AlertRule *rule = &listing->keys->rules[slot->watch];
+        const SinkAlert alert = { .rule = rule->name,
+                .field = rule->field,
                 .state = states[slot->state.phase],
                 .source = device->source,
                 .id = device->id,
@@ -123,9 +126,21 @@ static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot
                 .since = slot->state.phase == PHASE_OK ? 0 : slot->state.since,
                 .last_sent = last_sent(device, slot->watch) };
 
+        listing->heard[slot->watch] = listing->heard[slot->watch] || slot->state.judged > 0;
         if (alert_device_is_nobody(device) && slot->state.phase == PHASE_OK)
                 return;
         listing->each(listing->userdata, &alert);
+}
+
+/* A rule for values that has never had one is silent, whatever happens. */
+static void list_unheard(const Listing *listing) {
+        for (size_t i = 0; i < listing->keys->n_rules; i++) {
+                const AlertRule *rule = &listing->keys->rules[i];
+
+                if (rule->test != ALERT_STALE && !listing->heard[i])
+                        listing->each(listing->userdata,
+                                &(SinkAlert){ .rule = rule->name, .state = "unheard", .field = rule->field });
+        }
 }
 
 static int admin_each(
@@ -133,6 +148,8 @@ static int admin_each(
         Listing listing = { config->keys, each, userdata };
         int r = alert_store_each(config, each_slot, &listing);
 
+        if (r == 0)
+                list_unheard(&listing);
         if (r == -ENOENT)
                 return SINK_ADMIN_ABSENT;
         if (r < 0)

@@ -373,6 +373,7 @@ int alert_book_judge(AlertBook *book, const AlertReadings *readings, const Alert
         note_proof(book, readings, moment);
         for (size_t i = 0; r == 0 && i < readings->n; i++)
                 r = judge(book, &readings->items[i], moment);
+        book->judged += readings->n;
         return r;
 }
 

@@ -33,6 +33,7 @@ typedef struct AlertBook {
         size_t n_slots, n_entries;
         size_t *known;      /* for each rule: number of its devices */
         size_t due;         /* entries that are due and not sealed yet, at the last pass */
+        size_t judged;      /* messages since the book was read */
         bool left_out;      /* a state had no room */
         bool untold;        /* for want of room, a target has no entry of a firing */
         Bytes ahead_device; /* the key of the first one whose time was too far ahead; empty: none */

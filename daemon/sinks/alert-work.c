@@ -6,9 +6,10 @@
 #include "events.h"
 #include "lib/log.h"
 
-#define LINES_MAX 20 /* log lines of one turn */
+#define LINES_MAX 20        /* log lines of one turn */
+#define UNHEARD_AFTER 1000U /* messages without a value for a rule, after which its `field` may be a typing error */
 
-enum { WARNED_UNREADABLE = 1, WARNED_AHEAD = 2, WARNED_LEFT_OUT = 4, WARNED_UNTOLD = 8 };
+enum { WARNED_UNREADABLE = 1, WARNED_AHEAD = 2, WARNED_LEFT_OUT = 4, WARNED_UNTOLD = 8, WARNED_UNHEARD = 16 };
 
 /* ---- logging ---- */
 
@@ -109,6 +110,36 @@ static bool is_first(AlertStore *store, unsigned warning, bool found) {
         return first;
 }
 
+/* Whether a message has ever had a value that the rule could judge. */
+static bool has_heard(const AlertBook *book, size_t watch) {
+        for (size_t i = 0; i < book->n_devices; i++) {
+                const AlertSlot *slot = alert_device_find(book->devices[i], watch);
+
+                if (slot && slot->state.judged > 0)
+                        return true;
+        }
+        return false;
+}
+
+static void warn_unheard(AlertStore *store) {
+        const AlertBook *book = alert_store_book(store);
+        size_t n = 0;
+
+        for (size_t i = 0; i < book->rules->n && n < LINES_MAX; i++) {
+                const AlertRule *rule = book->rules->items[i].rule;
+
+                if (rule->test == ALERT_STALE || has_heard(book, i))
+                        continue;
+                n++;
+                log_event(LOG_WARNING, NULL,
+                        LOG_FIELDS({ FIELD_SUBSCRIPTION, alert_store_config(store)->subscription },
+                                { FIELD_RULE, rule->name }),
+                        "No message has had a value for the rule %s at %s: none of the first %u since the start, and "
+                        "none before. Look for a typing error in its field and where",
+                        rule->name, rule->field, UNHEARD_AFTER);
+        }
+}
+
 static void warn(AlertStore *store, bool unreadable) {
         const AlertBook *book = alert_store_book(store);
         const char *subscription = alert_store_config(store)->subscription;
@@ -120,6 +151,8 @@ static void warn(AlertStore *store, bool unreadable) {
                         subscription);
         if (is_first(store, WARNED_AHEAD, book->ahead_device.size > 0))
                 warn_ahead(subscription, &book->ahead_device);
+        if (is_first(store, WARNED_UNHEARD, book->judged >= UNHEARD_AFTER))
+                warn_unheard(store);
         if (is_first(store, WARNED_LEFT_OUT, book->left_out))
                 log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
                         "%s: there are more devices than rules can watch (%d states): the rest is not watched. Narrow "

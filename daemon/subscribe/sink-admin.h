@@ -45,8 +45,8 @@ typedef struct SinkRejectedQuery {
 
 /* The state of a rule for a device. Borrowed until the callback returns; texts may be NULL; time 0 means none. */
 typedef struct SinkAlert {
-        const char *rule, *state; /* "ok", "pending", "firing" */
-        const char *source, *id, *name, *value;
+        const char *rule, *state; /* "ok", "pending", "firing"; "unheard": no message had a value at *field* */
+        const char *source, *id, *name, *field, *value;
         usec_t since;     /* wall time: begin of the state, unless it is ok */
         usec_t last_sent; /* wall time; to any target */
 } SinkAlert;

@@ -12,6 +12,7 @@
 #include "verbs/verbs.h"
 
 #define TIME_SIZE 32
+#define UNHEARD "unheard"
 
 typedef struct Alerts {
         Config *config;
@@ -65,6 +66,12 @@ static void print_line(const SinkAlert *alert) {
         bytes_append_format(&line, "%-8s", alert->state);
         add_clean(&line, " ", alert->rule);
         add_device(&line, alert);
+        if (strcmp(alert->state, UNHEARD) == 0) {
+                add_clean(&line, ": no message has had a value at ", alert->field);
+                if (bytes_result(&line) == 0)
+                        printf("%s\n", line.data);
+                return;
+        }
         bytes_append_text(&line, ":");
         if (alert->since > 0)
                 bytes_append_format(&line, " since %s,", time_text(alert->since, since));
@@ -78,7 +85,8 @@ static void print_object(const Alerts *a, const SinkAlert *alert) {
         const struct {
                 const char *key, *text;
         } members[] = { { "subscription", a->subscription }, { "rule", alert->rule }, { "state", alert->state },
-                { "source", alert->source }, { "id", alert->id }, { "name", alert->name }, { "value", alert->value },
+                { "source", alert->source }, { "id", alert->id }, { "name", alert->name }, { "field", alert->field },
+                { "value", alert->value },
                 { "since", alert->since > 0 ? clock_format_rfc3339(alert->since, since) : NULL },
                 { "last_sent", alert->last_sent > 0 ? clock_format_rfc3339(alert->last_sent, sent) : NULL } };
         _cleanup_bytes_ Bytes json = {};
@@ -121,7 +129,7 @@ static void list_subscription(Alerts *a, const SubscriptionConfig *subscription)
 
 /* Lists alerts that fire first. */
 static int alerts_list(Alerts *a) {
-        static const char *const states[] = { "firing", "pending", "ok" };
+        static const char *const states[] = { "firing", "pending", UNHEARD, "ok" };
 
         if (a->json)
                 printf("[");
