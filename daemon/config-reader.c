@@ -220,12 +220,14 @@ static int fail_unknown(SectionRead *r, const YamlNode *node, const char *const 
         if (owners[0])
                 return config_value_fail(&value, "is for type %s only; allowed for type %s: %s", types.data,
                         r->variant->name, words.data);
+        if (nearest && !text_is_among(nearest, r->meant))
+                add_word(r->meant, nearest);
         if (search(r, node->key, path) == 1)
-                return config_value_fail(&value, "%s not known here, only as %s; allowed: %s", who, path, words.data);
+                return config_value_fail(&value, "%s not known here, only as %s%s%s%s: %s", who, path,
+                        nearest ? "; did you mean " : "", nearest ?: "", nearest ? "? Allowed" : "; allowed",
+                        words.data);
         if (!nearest)
                 return config_value_fail(&value, "%s not known; allowed: %s", who, words.data);
-        if (!text_is_among(nearest, r->meant))
-                add_word(r->meant, nearest);
         return config_value_fail(&value, "%s not known, did you mean %s? Allowed: %s", who, nearest, words.data);
 }
 

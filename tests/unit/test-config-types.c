@@ -418,10 +418,13 @@ static void test_mistyped_key_is_one_error(void **state) {
                 assert_null(strchr(said, '\n'));
         }
 
-        /* But where something else is told of it, what is missing has to be said. */
+        /* Also where another section has that very key. */
         refuse_types(HEAD "publish: {topics: top, sources: [{name: a, type: alpha, token_file: t}]}\n",
-                "publish.topics: is not known here, only as ");
-        refuse_types(HEAD "publish: {topics: top, sources: [{name: a, type: alpha, token_file: t}]}\n",
+                "publish.topics: is not known here, only as publish.sources[].targets[].topics; did you mean topic? "
+                "Allowed: topic, ");
+
+        /* But where nothing near is allowed, what is missing has to be said. */
+        refuse_types(HEAD "publish: {queue: top, sources: [{name: a, type: alpha, token_file: t}]}\n",
                 "publish.topic: is missing");
 }
 
