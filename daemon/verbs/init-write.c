@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,6 +134,7 @@ static int write_file(const InitFile *file, bool japanese) {
                 return err_errno();
         if (text_format(&path, "%s/%s", file->directory, file->name) < 0)
                 return -ENOMEM;
+        (void) flock(directory, LOCK_EX); /* another init has the same temporary name; until it is closed */
         r = write_temporary(directory, file->data, file->size, file->mode);
         if (r >= 0)
                 r = name_it(directory, path, file->name);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -452,6 +454,55 @@ static void test_write_over_the_example(void **state) {
         assert_int_equal(access(path, F_OK), -1);
 }
 
+/* ---- two at once ---- */
+
+static InitDraft *other; /* another process writes it while our first file is synced; NULL: none does */
+static pid_t writer;
+
+int fsync(int fd) {
+        _cleanup_bytes_ Bytes text = {};
+        InitDraft *draft = other;
+
+        other = NULL;
+        if (!draft)
+                return (int) syscall(SYS_fsync, fd);
+        writer = fork();
+        assert_true(writer >= 0);
+        if (writer == 0)
+                closefrom(STDERR_FILENO + 1); /* another init has none of ours, which hold the lock */
+        if (writer == 0)
+                _exit(bytes_append_text(&text, "log_level: debug\n") < 0 || init_write_all(draft, &text) != 0);
+        (void) usleep(300000); /* enough for it, if it does not wait for us */
+        return (int) syscall(SYS_fsync, fd);
+}
+
+static void assert_holds(const char *path, const char *text) {
+        _cleanup_(secret_freep) char *there = NULL;
+        size_t size;
+
+        assert_int_equal(secret_read_file(path, &there, &size), 0);
+        assert_string_equal(there, text);
+}
+
+static void test_two_at_once(void **state) {
+        Place *place = *state;
+        _cleanup_bytes_ Bytes text = {};
+        InitDraft *beside;
+        char path[256];
+        int status;
+
+        (void) snprintf(path, sizeof(path), "%s/etc/beside.yaml", place->directory);
+        assert_int_equal(init_draft_new(path, false, &beside), 0);
+        other = beside;
+        assert_int_equal(bytes_append_text(&text, "log_level: info\n"), 0);
+        assert_int_equal(init_write_all(place->draft, &text), INIT_WRITE_FREE);
+        assert_int_equal(waitpid(writer, &status, 0), writer);
+        assert_int_equal(status, 0);
+        assert_holds(place->config, "log_level: info\n");
+        assert_holds(path, "log_level: debug\n");
+        init_draft_free(beside);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_language),
@@ -471,6 +522,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_write, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_beside, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_over_the_example, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_two_at_once, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
