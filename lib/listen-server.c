@@ -81,15 +81,25 @@ static void server_run(ListenServer *server) {
 
 static ListenServer *server_free(ListenServer *server);
 
+/* Without a route it could only answer 404, which many senders take as final. */
+static bool server_is_unused(const ListenServer *server) {
+        return LIST_EMPTY(&server->routes) && !server->leaving;
+}
+
+static void server_close(ListenServer *server) {
+        LIST_REMOVE(server, link);
+        server_free(server);
+}
+
 static void on_due(void *userdata) {
         ListenServer *server = userdata;
 
+        if (server_is_unused(server))
+                return server_close(server);
         (void) loop_set_events(server->io, EPOLLIN);
         server_run(server);
-        if (!server->leaving || !TAILQ_EMPTY(&server->connections))
-                return;
-        LIST_REMOVE(server, link);
-        server_free(server);
+        if (server->leaving && TAILQ_EMPTY(&server->connections))
+                server_close(server);
 }
 
 /* While a connection is open, libmicrohttpd stops listening when there is no descriptor for another one. Else it would
@@ -98,6 +108,8 @@ static void on_due(void *userdata) {
 static void on_ready(void *userdata, int fd, uint32_t events) {
         ListenServer *server = userdata;
 
+        if (server_is_unused(server))
+                return; /* on_due() closes it */
         server->moved = false;
         server_run(server);
         if (server->moved || !TAILQ_EMPTY(&server->connections) || loop_set_events(server->io, 0) < 0)
@@ -287,11 +299,26 @@ ListenServer *listen_server_find(const Listen *listen, const char *address) {
         return NULL;
 }
 
+/* The address is closed in the next turn of the loop, unless it has a route again by then: at a reload an owner drops
+ * its route and takes another one. Meanwhile clients connect, and are served by the new one. */
 static void server_leave(ListenServer *server) {
-        if (!LIST_EMPTY(&server->routes))
+        if (!server_is_unused(server))
                 return;
-        LIST_REMOVE(server, link);
-        server_free(server);
+        (void) loop_set_events(server->io, 0);
+        loop_wake(server->again);
+}
+
+/* Before another address is listened on: it may be a part of one that is about to be closed. */
+static void listen_close_unused(Listen *listen) {
+        ListenServer *server = LIST_FIRST(&listen->servers);
+
+        while (server) {
+                ListenServer *next = LIST_NEXT(server, link);
+
+                if (server_is_unused(server))
+                        server_close(server);
+                server = next;
+        }
 }
 
 /* ---- another certificate ---- */
@@ -340,7 +367,7 @@ void listen_renew(Listen *listen, void (*on_failed)(const char *address, int err
         int r;
 
         LIST_FOREACH(server, &listen->servers, link) { /* a new server is inserted in front, so it is not visited */
-                r = server->leaving ? 0 : server_renew(server);
+                r = server->leaving || server_is_unused(server) ? 0 : server_renew(server);
                 if (r < 0)
                         on_failed(server->address, r);
         }
@@ -420,9 +447,13 @@ int listen_route(Listen *listen, const ListenSpec *spec, const ListenHandler *ha
         r = library_load(&listen->library);
         if (r < 0)
                 return r;
-        if (server && !listen_pem_is_of(&server->pem, spec->certificate_file, spec->key_file))
-                return -EADDRINUSE;
+        if (server && !listen_pem_is_of(&server->pem, spec->certificate_file, spec->key_file)) {
+                if (!server_is_unused(server))
+                        return -EADDRINUSE;
+                server = NULL;
+        }
         if (!server) {
+                listen_close_unused(listen);
                 r = server_new(listen, spec, &server);
                 if (r < 0)
                         return r;
@@ -451,10 +482,8 @@ Listen *listen_free(Listen *listen) {
 
         if (!listen)
                 return NULL;
-        while ((server = LIST_FIRST(&listen->servers))) {
-                LIST_REMOVE(server, link);
-                server_free(server); /* it was leaving: every route has been dropped */
-        }
+        while ((server = LIST_FIRST(&listen->servers)))
+                server_close(server); /* every route has been dropped */
         free(listen);
         return NULL;
 }

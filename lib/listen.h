@@ -47,7 +47,8 @@ typedef struct ListenHandler {
  * -EKEYREJECTED: certificate and key do not match; -EADDRINUSE: another program has the address, or a route there has
  * other files; -EACCES, ...: errors of bind(2), and of open(2) for the files. */
 int listen_route(Listen *listen, const ListenSpec *spec, const ListenHandler *handler, ListenRoute **ret);
-/* Answers open requests with 503. The address is closed with its last route. */
+/* Answers open requests with 503. The address is closed with its last route, in the next turn of the loop: a route that
+ * is added before finds it open. */
 ListenRoute *listen_drop(ListenRoute *route);
 
 /* Reads certificates and keys again and uses the changed ones for new connections; open requests are still answered.

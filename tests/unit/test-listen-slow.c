@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who drips, in virtual time: a request has half a minute as a whole, however alive its connection is. */
+/* Who drips, in virtual time: a request has half a minute as a whole, however alive its connection is. And who connects
+ * while routes change. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -291,6 +292,52 @@ static void test_no_further_descriptor(void **state) {
         assert_int_equal(f->over, 1);
 }
 
+/* ---- the only route is dropped, and comes back in the same turn ---- */
+
+static void route_again(Fixture *f, const char *address) {
+        char listened[64];
+
+        (void) snprintf(listened, sizeof(listened), "%s:%u", address, f->port);
+        assert_int_equal(
+                listen_route(f->listen, &(ListenSpec){ .address = listened, .path = "/again", .max_body = 10000 },
+                        &(ListenHandler){ NULL, on_request, on_refused, f }, &f->route),
+                0);
+}
+
+/* As at a reload: nobody who connects meanwhile is refused. */
+static void test_who_waits_is_served_by_the_next_route(void **state) {
+        Fixture *f = *state;
+
+        close(f->fd);
+        virtual_pass(f->loop, 0);
+        dial(f); /* it waits to be accepted */
+        f->route = listen_drop(f->route);
+        route_again(f, "127.0.0.1");
+        say(f, "GET /again HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_int_equal(f->requests, 1);
+        close(f->fd);
+        dial(f);
+        f->route = listen_drop(f->route);
+        route_again(f, "0.0.0.0"); /* which takes in the address that is not closed yet */
+        close(f->fd);
+        dial(f);
+        say(f, "GET /again HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_int_equal(f->requests, 2);
+}
+
+static void test_without_a_route_the_address_is_free(void **state) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        Fixture *f = *state;
+
+        address.sin_port = htons(f->port);
+        f->route = listen_drop(f->route);
+        virtual_pass(f->loop, 0);
+        close(f->fd);
+        f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(f->fd, (struct sockaddr *) &address, sizeof(address)), -1);
+        assert_int_equal(errno, ECONNREFUSED);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_header, set_up, tear_down),
@@ -300,6 +347,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_the_next_request, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_further_descriptor, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_who_waits_is_served_by_the_next_route, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_without_a_route_the_address_is_free, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
