@@ -58,7 +58,7 @@
 #define EVENT_CONFIG_WARNING "4a35837232fa4a959f47bb79036a6972" /* allowed, but probably not meant */
 /* after a reload, a source or a sink cannot be started */
 #define EVENT_PART_FAILING "98f3e387faa94b979b9c8d045a4bf42c"
-#define EVENT_PART_RECOVERED "178c63dd266145048ad9020d7d311910"
+#define EVENT_PART_RECOVERED "178c63dd266145048ad9020d7d311910" /* or a reload changed what was failing */
 /* the page cannot be served, or the values of its charts cannot be stored */
 #define EVENT_PAGE_FAILING "4db234d8921ed4b147cea05edc11f6eb"
 #define EVENT_PAGE_RECOVERED "eb1c5551b962607239bbef2a044d310a"

@@ -470,6 +470,32 @@ static void stages_open_waiting(Stages *stages) {
         }
 }
 
+/* A stage that was failing gets an end in the log; what comes in its place tells of its own failures. */
+static void stage_log_left(const Stage *stage) {
+        SubscriberStatus subscriber = {};
+        PublisherStatus publisher = {};
+        SourceStatus source = {};
+        char span[CLOCK_SPAN_SIZE];
+        usec_t since, wall = clock_wall();
+
+        if (!stage->self)
+                return;
+        if (stage->kind == STAGE_SOURCE)
+                source_status(stage->self, &source);
+        else if (stage->kind == STAGE_SUBSCRIBER)
+                subscriber_status(stage->self, &subscriber);
+        else
+                publisher_status(stage->self, &publisher);
+        since = source.failing_since ?: publisher.failing_since ?: subscriber.sink.down_since
+                                                 ?: subscriber.failing_since;
+        if (since > 0)
+                log_event(LOG_NOTICE, EVENT_PART_RECOVERED,
+                        LOG_FIELDS({ FIELD_SOURCE, source.name }, { FIELD_SUBSCRIPTION, subscriber.subscription }),
+                        "%s was failing for %s, and was changed, or taken away, by a reload.",
+                        source.name ?: subscriber.subscription ?: stage->config->topic,
+                        clock_format_span(wall > since ? wall - since : 0, span, sizeof(span)));
+}
+
 void stages_take_over(Stages *stages, Stages *old) {
         char span[CLOCK_SPAN_SIZE];
 
@@ -484,6 +510,7 @@ void stages_take_over(Stages *stages, Stages *old) {
                         log_event(LOG_NOTICE, EVENT_PART_RECOVERED, NULL,
                                 "What could not go to work for %s was changed, or taken away, by a reload: %s.", span,
                                 stage->exclusive);
+                stage_log_left(stage);
                 stage_retire(stage);
                 stage->stages = stages;
                 stages->items[stages->n++] = stage;

@@ -426,6 +426,29 @@ static void test_waiting_is_corrected(void **state) {
         assert_int_equal(count_of(said, EVENT_PART_RECOVERED), 1);
 }
 
+/* What fails, and is corrected by a reload, gets an end in the log: what comes in its place has never failed. */
+static void test_failing_is_corrected(void **state) {
+        Fixture *f = *state;
+        SourceStatus source;
+        Capture capture;
+        char *said;
+
+        take(f, "{name: a, type: fake}");
+        for (int i = 0; !polling && i < 100; i++)
+                assert_true(loop_turn(f->host.loop, USEC_PER_SEC) >= 0);
+        assert_non_null(polling);
+        source_polled(polling->source, &(SourcePoll){ .outcome = SOURCE_REFUSED, .detail = "wrong token" });
+        assert_false(is_well(f, &source));
+        capture = capture_begin();
+        take(f, "{name: a, type: fake}"); /* still the same, and failing */
+        take(f, "{name: a, type: fake, text: other}");
+        take(f, "{name: a, type: fake}"); /* it had not failed */
+        said = capture_end(&capture);
+        assert_int_equal(count_of(said, EVENT_PART_RECOVERED), 1);
+        assert_int_equal(count_of(said, "a was failing for "), 1);
+        bytes_done(&story);
+}
+
 /* The same for sinks: the new one is opened when the old one has been closed. */
 static void test_exclusive_sink(void **state) {
         Fixture *f = *state;
@@ -579,6 +602,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_path_of_a_shared_address, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_waiting_cannot_be_opened, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_waiting_is_corrected, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_failing_is_corrected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_sink_cannot_be_opened, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused_asks_nothing, setup, teardown),
