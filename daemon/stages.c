@@ -496,6 +496,22 @@ static void stage_log_left(const Stage *stage) {
                         clock_format_span(wall > since ? wall - since : 0, span, sizeof(span)));
 }
 
+/* A sink of alerts that a reload takes away knows the targets no more, so only the log tells of what fired. */
+static void stage_log_unended(const Stage *stage, const Stages *next) {
+        const SubscriptionConfig *section = stage->section, *other;
+        SubscriberStatus status;
+
+        if (stage->kind != STAGE_SUBSCRIBER || !stage->self)
+                return;
+        other = config_find_subscription(next->config, (Slice){ section->subscription, strlen(section->subscription) });
+        subscriber_status(stage->self, &status);
+        if (status.sink.figures.words && status.sink.figures.words[0] &&
+                (!other || strcmp(other->sink, section->sink) != 0))
+                log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, section->subscription }),
+                        "%s was taken away by a reload, and with it: %s. Nobody is told when that is over.",
+                        section->subscription, status.sink.figures.words);
+}
+
 void stages_take_over(Stages *stages, Stages *old) {
         char span[CLOCK_SPAN_SIZE];
 
@@ -511,6 +527,7 @@ void stages_take_over(Stages *stages, Stages *old) {
                                 "What could not go to work for %s was changed, or taken away, by a reload: %s.", span,
                                 stage->exclusive);
                 stage_log_left(stage);
+                stage_log_unended(stage, stages);
                 stage_retire(stage);
                 stage->stages = stages;
                 stages->items[stages->n++] = stage;

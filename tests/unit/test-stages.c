@@ -150,6 +150,12 @@ static void *fake_sink_close(void *self) {
         return NULL;
 }
 
+static const char *sink_words; /* what it has to say of itself */
+
+static void fake_sink_figures(void *self, SinkFigures *ret) {
+        ret->words = sink_words;
+}
+
 static const ConfigSection fake_sink_section = { .name = "fake_sink", .rows = fake_rows, .size = sizeof(FakeKeys) };
 static const SinkType fake_sink_type = {
         .keys = &fake_sink_section,
@@ -160,6 +166,7 @@ static const SinkType fake_sink_type = {
         .probe = fake_sink_answer,
         .close = fake_sink_close,
         .is_busy = fake_sink_is_busy,
+        .figures = fake_sink_figures,
         .usable = fake_sink_usable,
 };
 
@@ -466,6 +473,23 @@ static void test_exclusive_sink(void **state) {
         assert_int_equal(sinks_open, 0);
 }
 
+/* Alerts that fire in a subscription that is taken away: the targets went with it, so the log tells of them. */
+static void test_alerts_are_taken_away(void **state) {
+        Fixture *f = *state;
+        Capture capture;
+        char *said;
+
+        take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}]\n");
+        sink_words = "1 alert firing (hot)";
+        capture = capture_begin();
+        take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n"); /* it goes on */
+        stages_settle(f->stages);
+        take_text(f, PUBSUB "subscribe: [{subscription: another, fake_sink: {text: other}}]\n");
+        said = capture_end(&capture);
+        sink_words = NULL;
+        assert_int_equal(count_of(said, "with it: 1 alert firing (hot). Nobody is told"), 1);
+}
+
 /* One that cannot be opened counts as a sink that is down. */
 static void test_sink_cannot_be_opened(void **state) {
         const SubscriberStatus *status;
@@ -604,6 +628,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_waiting_is_corrected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_failing_is_corrected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_alerts_are_taken_away, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_sink_cannot_be_opened, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused_asks_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused_behind_exclusive, setup, teardown),
