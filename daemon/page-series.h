@@ -35,6 +35,7 @@ typedef struct PageSeries {
         int64_t first, last; /* times of the first and latest value, ms since 1970 */
         double value;        /* the value at `last` */
         PageSigns signs;     /* its signs at `last`; not saved, since the next message brings them */
+        size_t bucket;       /* where the store has its latest values that are not saved; may be out of date */
         bool changed;        /* since it was last saved */
         bool spent;          /* dropped for a new series when the transaction is saved */
         bool told;           /* signs.beyond has been counted */

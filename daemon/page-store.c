@@ -5,13 +5,15 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "lib/array.h"
 #include "lib/sql.h"
-#include "page-recent.h"
 
 #define DAY INT64_C(1440) /* in minutes */
 #define MINUTE_MSEC INT64_C(60000)
 
-#define RECENT_FULL 16384 /* a save is due at this number */
+#define RECENT_FULL 16384 /* buckets in memory at which a save is due */
+#define RECENT_MAX 65536  /* the most, while the disk fails: 3 MiB */
+#define RECENT_KEPT 2048  /* so much room is kept after a save */
 /* if the clock is set later than this after a start, it was right at the start */
 #define SET_RIGHT_USEC USEC_PER_HOUR
 #define TOTAL_MAX 1e300 /* of a bucket: any sum of them is finite */
@@ -21,7 +23,10 @@ struct PageStore {
         char *directory;
         PageTables *tables; /* NULL: a new file must be made, with the content of memory */
         PageSeriesTable *series;
-        PageRecent *recent;
+        /* Values since the last save, which may come in any order, summed up by series and minute. Where a series comes
+         * back to an earlier minute, that minute has another bucket: both are added up when they are read or saved. */
+        PageBucket *recent;
+        size_t n_recent, recent_allocated;
         PagePast past;
         bool past_changed;
         uint64_t lost, beyond;
@@ -70,14 +75,21 @@ static int64_t newest_minute(const PageStore *store) {
         return newest / MINUTE_MSEC;
 }
 
+static int by_minute(const void *first, const void *second) {
+        const PageBucket *a = first, *b = second;
+
+        if (a->minute != b->minute)
+                return a->minute < b->minute ? -1 : 1;
+        return a->series < b->series ? -1 : a->series > b->series;
+}
+
 static int save_buckets(PageStore *store) {
-        const PageBucket *buckets;
-        size_t n;
         int r = 0;
 
-        buckets = page_recent_sorted(store->recent, &n);
-        for (size_t i = 0; r == 0 && i < n; i++)
-                r = page_tables_put(store->tables, &buckets[i]);
+        if (store->n_recent > 0)
+                qsort(store->recent, store->n_recent, sizeof(PageBucket), by_minute);
+        for (size_t i = 0; r == 0 && i < store->n_recent; i++)
+                r = page_tables_put(store->tables, &store->recent[i]);
         return r;
 }
 
@@ -135,7 +147,12 @@ static int save_all(PageStore *store) {
 static void note_saved(PageStore *store) {
         PageSeries *series;
 
-        page_recent_clear(store->recent);
+        store->n_recent = 0;
+        if (store->recent_allocated > RECENT_KEPT) {
+                free(store->recent);
+                store->recent = NULL;
+                store->recent_allocated = 0;
+        }
         store->past_changed = false;
         for (size_t i = 0; (series = page_series_at(store->series, i)); i++)
                 series->changed = false;
@@ -151,10 +168,8 @@ static int store_begin_anew(PageStore *store) {
 
 int page_store_save(PageStore *store) {
         int r = store->tables ? 0 : store_begin_anew(store), again;
-        size_t n;
 
-        (void) page_recent_all(store->recent, &n);
-        if (r < 0 || (r == 0 && n == 0 && !store->past_changed))
+        if (r < 0 || (r == 0 && store->n_recent == 0 && !store->past_changed))
                 return r;
         again = store_ended(store, save_all(store));
         if (again == PAGE_STORE_ASIDE) {
@@ -169,6 +184,40 @@ int page_store_save(PageStore *store) {
 
 /* ---- adding ---- */
 
+static void bucket_add(PageBucket *bucket, const PageBucket *part) {
+        if (bucket->count == 0 || part->low < bucket->low)
+                bucket->low = part->low;
+        if (bucket->count == 0 || part->high > bucket->high)
+                bucket->high = part->high;
+        bucket->total += part->total;
+        bucket->count += part->count;
+}
+
+/* True if the latest bucket of the series is of that minute, and was neither saved nor moved since. */
+static bool recent_has(const PageStore *store, const PageSeries *series, uint32_t minute) {
+        return series->bucket < store->n_recent && store->recent[series->bucket].series == series->id &&
+               store->recent[series->bucket].minute == minute;
+}
+
+enum { ADDED = 0, NO_ROOM = 1 };
+
+static int recent_add(PageStore *store, PageSeries *series, uint32_t minute, double value) {
+        int r;
+
+        if (!recent_has(store, series, minute)) {
+                if (store->n_recent == RECENT_MAX)
+                        return NO_ROOM;
+                r = array_reserve(&store->recent, &store->recent_allocated, store->n_recent + 1, sizeof(PageBucket));
+                if (r < 0)
+                        return r;
+                series->bucket = store->n_recent;
+                store->recent[store->n_recent++] = (PageBucket){ .series = (uint32_t) series->id, .minute = minute };
+        }
+        bucket_add(&store->recent[series->bucket],
+                &(PageBucket){ .count = 1, .low = value, .total = value, .high = value });
+        return ADDED;
+}
+
 static int add_number(PageStore *store, const PageFound *found, const PageNumber *number) {
         const PageSeriesKey key = { found->source, found->device, found->labels.data,
                 found->fields.data + number->field };
@@ -178,15 +227,12 @@ static int add_number(PageStore *store, const PageFound *found, const PageNumber
         r = page_series_find(store->series, &key, 0, &series);
         if (r < 0)
                 return r;
-        if (r != PAGE_SERIES_FULL)
-                r = page_recent_add(
-                        store->recent, (uint32_t) series->id, (uint32_t) (found->time / MINUTE_MSEC), number->value);
-        if (r == PAGE_SERIES_FULL || r == PAGE_RECENT_FULL) {
+        r = r == PAGE_SERIES_FULL ? NO_ROOM
+                                  : recent_add(store, series, (uint32_t) (found->time / MINUTE_MSEC), number->value);
+        if (r == NO_ROOM)
                 store->lost++;
-                return 0;
-        }
-        if (r < 0)
-                return r;
+        if (r != ADDED)
+                return r < 0 ? r : 0;
         if (found->beyond > 0 && !series->told) {
                 store->beyond += number == found->numbers ? found->beyond : 0;
                 series->told = true;
@@ -213,10 +259,7 @@ uint64_t page_store_beyond(const PageStore *store) {
 }
 
 bool page_store_is_full(const PageStore *store) {
-        size_t n;
-
-        (void) page_recent_all(store->recent, &n);
-        return n >= RECENT_FULL;
+        return store->n_recent >= RECENT_FULL;
 }
 
 const PageSeriesTable *page_store_series(const PageStore *store) {
@@ -294,16 +337,7 @@ static void reading_add(void *userdata, const PageBucket *part) {
                 return;
         bucket = &reading->values->buckets[(row - 1) * reading->values->n +
                                            (size_t) ((part->minute - reading->from) / reading->width)];
-        page_bucket_add(bucket, part);
-}
-
-static void read_recent(const PageStore *store, Reading *reading) {
-        const PageBucket *buckets;
-        size_t n;
-
-        buckets = page_recent_all(store->recent, &n);
-        for (size_t i = 0; i < n; i++)
-                reading_add(reading, &buckets[i]);
+        bucket_add(bucket, part);
 }
 
 static int reading_begin(const PageStore *store, Reading *reading) {
@@ -347,7 +381,8 @@ int page_store_values(PageStore *store, const PageQuery *query, PageValues *ret)
                 page_store_values_done(ret);
                 return r;
         }
-        read_recent(store, &reading);
+        for (size_t i = 0; i < store->n_recent; i++)
+                reading_add(&reading, &store->recent[i]);
         return r;
 }
 
@@ -368,8 +403,6 @@ static int store_new(const char *directory, PageStore **ret) {
         if (!store->directory)
                 return -ENOMEM;
         r = page_series_new(&store->series);
-        if (r == 0)
-                r = page_recent_new(&store->recent);
         if (r == 0)
                 *ret = cleanup_steal(store);
         return r;
@@ -400,7 +433,7 @@ PageStore *page_store_free(PageStore *store) {
         if (!store)
                 return NULL;
         page_tables_free(store->tables);
-        page_recent_free(store->recent);
+        free(store->recent);
         page_series_free(store->series);
         bytes_done(&store->past.mark);
         free(store->directory);

@@ -5,13 +5,20 @@
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
-#include "page-recent.h"
 #include "page-series.h"
 
 #define PAGE_TABLES_FILE "page.sqlite"
 #define PAGE_TABLES_ASIDE PAGE_TABLES_FILE ".damaged"
 
 typedef struct PageTables PageTables;
+
+/* The values of one series in one minute, or in the time that a table has. */
+typedef struct PageBucket {
+        uint32_t minute; /* minutes since 1970 UTC */
+        uint32_t series; /* id of the series */
+        uint32_t count;
+        double low, total, high;
+} PageBucket;
 
 /* How far the values from before the file was begun have been read. */
 typedef struct PagePast {
