@@ -25,45 +25,53 @@
 #define AGAIN_USEC USEC_PER_MINUTE /* wait after a thread for history could not be started */
 #define ASKED_MAX 64
 
-/* A request that waits. */
-typedef struct Asked {
-        ListenRequest *request;
-        PageJobKind kind; /* PAGE_JOB_SERIES, _VALUES or _METRICS */
-        PageQuery query;  /* of _VALUES */
-        Bytes figures;    /* of _METRICS: its text so far */
-        STAILQ_ENTRY(Asked) link;
-} Asked;
-
-/* The data of a job. It may outlive the charts when the thread hangs. */
+/* A job of the thread; one with a request waits in a queue. It may outlive the charts when the thread hangs. */
 typedef struct Task {
         PageThread *thread;
+        ListenRequest *request; /* which the job answers; NULL: none, or the client is gone */
         PageJob job;
+        STAILQ_ENTRY(Task) link;
 } Task;
+
+typedef enum ChartsState {
+        CHARTS_OFF, /* no page is wanted */
+        CHARTS_ON,
+        CHARTS_RESTING, /* no page is wanted any more: the values in memory are saved */
+        CHARTS_STOPPING,
+} ChartsState;
 
 struct PageCharts {
         PageChartsHost host;
+        ChartsState state;
         Config *config; /* has a page; NULL: no page is wanted */
         const SubscriptionConfig *subscription;
         PageThread *thread;
         Worker *worker;
-        Task *task;             /* the running job's; NULL: none runs */
-        ListenRequest *request; /* the request of the running job; NULL: it has none, or the client is gone */
+        Task *task; /* it runs; NULL: none does */
         Bytes queue;
         uint64_t dropped;
         bool take, save, open, close; /* which jobs are due */
         bool took;                    /* the last job was not a request */
         bool refused;                 /* the last save failed: history waits, because it can be read again later */
         LoopWatch *take_timer, *save_timer;
-        STAILQ_HEAD(, Asked) asked;
+        STAILQ_HEAD(, Task) asked;
         size_t n_asked;
         PageHistory *history;
-        Bytes past, mark; /* a piece of history that waits */
-        bool piece, piece_complete;
+        Task *piece;     /* of history, which waits; NULL: none */
         usec_t again;    /* history could not be started; clock_now() of the next try */
         Trouble trouble; /* the thread cannot be started */
-        bool resting;    /* no page is wanted any more: the last job runs */
-        bool stopping;
 };
+
+static Task *task_free(Task *task) {
+        if (!task)
+                return NULL;
+        config_unref((Config *) task->job.config);
+        bytes_done(&task->job.body);
+        bytes_done(&task->job.past.mark);
+        bytes_done(&task->job.queue);
+        free(task);
+        return NULL;
+}
 
 static void charts_next(PageCharts *charts);
 
@@ -81,15 +89,19 @@ static const SubscriptionConfig *history_find(const PageCharts *charts) {
         return NULL;
 }
 
+/* Without memory the piece is left out; the next start goes on from the mark before it. */
 static void on_piece(void *userdata, Bytes *queue, Slice mark, bool complete) {
         PageCharts *charts = userdata;
+        Task *task = calloc(1, sizeof(*task));
 
-        charts->past = bytes_steal(queue);
-        bytes_cut(&charts->mark, 0);
-        if (bytes_append(&charts->mark, mark.data ? mark.data : "", mark.size) < 0)
-                return; /* the next start goes on from the old mark */
-        charts->piece = true;
-        charts->piece_complete = complete;
+        if (!task)
+                return;
+        task->job = (PageJob){ .kind = PAGE_JOB_PAST, .queue = bytes_steal(queue), .past.complete = complete };
+        if (bytes_append(&task->job.past.mark, mark.data, mark.size) < 0) {
+                task_free(task);
+                return;
+        }
+        charts->piece = task;
         charts_next(charts);
 }
 
@@ -98,16 +110,14 @@ static void history_start(PageCharts *charts, const PageJob *job) {
         SecretProblem problem;
         int r;
 
-        if (!from || job->complete || job->begun == 0 || charts->history || charts->close)
+        if (!from || job->past.complete || job->past.begun == 0 || charts->history || charts->close)
                 return;
         r = secret_read_all(charts->config, charts->host.secrets, from->section, from->keys, &problem);
         if (r == 0)
                 r = page_history_new(&(PageHistorySpec){ .loop = charts->host.loop,
                                              .type = types_sink(from->sink)->history,
                                              .config = from,
-                                             .begun = job->begun,
-                                             .since = job->since,
-                                             .mark = { job->mark.data, job->mark.size },
+                                             .past = &job->past,
                                              .on_piece = on_piece,
                                              .userdata = charts },
                         &charts->history);
@@ -118,8 +128,7 @@ static void history_start(PageCharts *charts, const PageJob *job) {
 
 static void history_end(PageCharts *charts) {
         charts->history = page_history_free(charts->history);
-        bytes_done(&charts->past);
-        charts->piece = false;
+        charts->piece = task_free(charts->piece);
 }
 
 /* ---- the end of a job ---- */
@@ -137,7 +146,7 @@ static void answer(ListenRequest *request, const PageJob *job) {
 static void after_past(PageCharts *charts, const PageJob *job) {
         if (!charts->history)
                 return;
-        if (!job->complete)
+        if (!job->past.complete)
                 return page_history_go_on(charts->history);
         history_end(charts);
         charts->save = true;
@@ -151,9 +160,10 @@ static void after_save(PageCharts *charts, const PageJob *job) {
         if (job->kind != PAGE_JOB_CLOSE)
                 return;
         loop_off(charts->save_timer);
-        if (charts->resting)
+        if (charts->state == CHARTS_RESTING) {
                 charts->config = config_unref(charts->config);
-        charts->resting = false;
+                charts->state = CHARTS_OFF;
+        }
         charts->host.on_stopped(charts->host.userdata);
 }
 
@@ -174,7 +184,7 @@ static void after_take(PageCharts *charts, PageJob *job) {
         }
         if (!job->failed || charts->close)
                 return;
-        if (bytes_append(&job->queue, charts->queue.data ? charts->queue.data : "", charts->queue.size) < 0)
+        if (bytes_append(&job->queue, charts->queue.data, charts->queue.size) < 0)
                 return log_dropped(charts);
         bytes_done(&charts->queue);
         charts->queue = bytes_steal(&job->queue);
@@ -200,27 +210,14 @@ static void charts_conclude(PageCharts *charts, PageJob *job) {
         }
 }
 
-static Task *task_free(Task *task) {
-        if (!task)
-                return NULL;
-        page_thread_unref(task->thread);
-        bytes_done(&task->job.body);
-        bytes_done(&task->job.mark);
-        bytes_done(&task->job.queue);
-        free(task);
-        return NULL;
-}
-
 static void on_done(void *userdata, void *argument) {
         PageCharts *charts = userdata;
         Task *task = argument;
-        ListenRequest *request = charts->request;
         PageJob *job = &task->job;
 
         charts->task = NULL;
-        charts->request = NULL;
-        if (request)
-                answer(request, job);
+        if (task->request)
+                answer(task->request, job);
         if (job->renewed && charts->config) { /* history begins anew, or continues */
                 history_end(charts);
                 charts->open = true;
@@ -228,7 +225,6 @@ static void on_done(void *userdata, void *argument) {
         if (job->save && !job->failed)
                 charts->save = true;
         charts_conclude(charts, job);
-        config_unref((Config *) job->config);
         task_free(task);
         charts_next(charts);
 }
@@ -264,66 +260,59 @@ static int charts_begin(PageCharts *charts) {
         r = page_thread_new(charts->host.state_dir, &charts->thread);
         if (r == 0)
                 r = worker_new(charts->host.loop, "page", run, on_done, charts, &charts->worker);
-        if (r < 0) {
-                page_thread_unref(charts->thread);
-                charts->thread = NULL;
-        }
+        if (r < 0)
+                charts->thread = page_thread_free(charts->thread);
         log_begun(charts, r);
         return r;
 }
 
 /* ---- the next job ---- */
 
-static Asked *asked_take(PageCharts *charts) {
-        Asked *asked = STAILQ_FIRST(&charts->asked);
+static Task *asked_take(PageCharts *charts) {
+        Task *task = STAILQ_FIRST(&charts->asked);
 
-        if (asked) {
+        if (task) {
                 STAILQ_REMOVE_HEAD(&charts->asked, link);
                 charts->n_asked--;
         }
-        return asked;
+        return task;
 }
 
-static void job_for_asked(PageCharts *charts, PageJob *job) {
-        Asked *asked = asked_take(charts);
+/* Returns a job that is due and not asked for; NULL: there is none, or no memory: the next message or request tries
+ * again. */
+static Task *due_take(PageCharts *charts, bool takes, bool saves) {
+        Task *task = calloc(1, sizeof(*task));
 
-        job->kind = asked->kind;
-        job->query = asked->query;
-        job->body = bytes_steal(&asked->figures);
-        job->gzip = page_answer_coding(asked->request) == PAGE_CODING_GZIP;
-        charts->request = asked->request;
-        free(asked);
-}
-
-/* Chooses the next job. True when there is one. Stored messages are taken first, so that answers include them; but they
- * alternate with requests. */
-static bool charts_choose(PageCharts *charts, PageJob *job) {
+        if (!task)
+                return NULL;
         if (charts->open) {
-                job->kind = PAGE_JOB_OPEN;
+                task->job.kind = PAGE_JOB_OPEN;
                 charts->open = false;
-        } else if (charts->took && !STAILQ_EMPTY(&charts->asked)) {
-                job_for_asked(charts, job);
-        } else if (charts->take || (charts->close && charts->queue.size > 0)) {
-                job->kind = PAGE_JOB_TAKE;
-                job->queue = bytes_steal(&charts->queue);
+        } else if (takes) {
+                task->job.kind = PAGE_JOB_TAKE;
+                task->job.queue = bytes_steal(&charts->queue);
                 charts->take = false;
-        } else if (charts->save && !charts->close) {
-                job->kind = PAGE_JOB_SAVE;
+        } else if (saves) {
+                task->job.kind = PAGE_JOB_SAVE;
                 charts->save = false;
-        } else if (!STAILQ_EMPTY(&charts->asked)) {
-                job_for_asked(charts, job);
-        } else if (charts->piece && !charts->refused) {
-                job->kind = PAGE_JOB_PAST;
-                job->queue = bytes_steal(&charts->past);
-                job->mark = bytes_steal(&charts->mark);
-                job->complete = charts->piece_complete;
-                charts->piece = false;
         } else if (charts->close) {
-                job->kind = PAGE_JOB_CLOSE;
+                task->job.kind = PAGE_JOB_CLOSE;
                 charts->close = charts->save = false;
         } else
-                return false;
-        return true;
+                task = task_free(task);
+        return task;
+}
+
+/* Chooses the next job. Stored messages are taken first, so that answers include them; but they alternate with
+ * requests. */
+static Task *charts_choose(PageCharts *charts) {
+        bool takes = charts->take || (charts->close && charts->queue.size > 0), saves = charts->save && !charts->close;
+
+        if (!charts->open && !STAILQ_EMPTY(&charts->asked) && (charts->took || !(takes || saves)))
+                return asked_take(charts);
+        if (!charts->open && !takes && !saves && charts->piece && !charts->refused)
+                return cleanup_steal(charts->piece);
+        return due_take(charts, takes, saves);
 }
 
 static void charts_next(PageCharts *charts) {
@@ -331,18 +320,14 @@ static void charts_next(PageCharts *charts) {
 
         if (charts->task || !charts->config || charts_begin(charts) < 0)
                 return;
-        task = calloc(1, sizeof(*task));
-        if (!task) /* no memory: the next message or request tries again */
+        task = charts_choose(charts);
+        if (!task)
                 return;
-        if (!charts_choose(charts, &task->job)) {
-                free(task);
-                return;
-        }
-        task->thread = page_thread_ref(charts->thread);
+        task->thread = charts->thread;
         task->job.config = config_ref(charts->config);
         task->job.subscription = charts->subscription;
         charts->task = task;
-        charts->took = !charts->request;
+        charts->took = !task->request;
         (void) worker_submit(charts->worker, task);
         if (task->job.queue.size > 0 && !loop_is_armed(charts->save_timer))
                 loop_arm_in(charts->save_timer, PAGE_STORE_SAVE_USEC);
@@ -370,7 +355,7 @@ void page_charts_add(PageCharts *charts, const char *subscription, const WireMes
         };
         const Slice *published = &message->publish_time;
 
-        if (!charts->config || charts->resting || !charts->subscription ||
+        if (charts->state != CHARTS_ON || !charts->subscription ||
                 strcmp(subscription, charts->subscription->subscription) != 0)
                 return;
         if (charts->queue.size + copy.text.size > QUEUE_MAX)
@@ -384,61 +369,50 @@ void page_charts_add(PageCharts *charts, const char *subscription, const WireMes
                 loop_arm_in(charts->take_timer, TAKE_USEC);
 }
 
-/* Takes the question's figures. */
-static void charts_ask(PageCharts *charts, Asked *question) {
+void page_charts_ask(PageCharts *charts, ListenRequest *request, PageJob *job) {
         const char *why = NULL;
-        Asked *asked = NULL;
+        Task *task = NULL;
 
-        if (charts_begin(charts) < 0)
+        if (charts_begin(charts) < 0 && job->kind == PAGE_JOB_METRICS) /* /metrics works without the charts */
+                page_answer_made(
+                        request, PAGE_METRICS_TYPE, (Slice){ job->body.data, job->body.size }, PAGE_CODING_PLAIN);
+        else if (!charts->worker)
                 why = PAGE_THREAD_NO_CHARTS;
-        else if (!charts->config || charts->resting || charts->stopping || charts->n_asked == ASKED_MAX)
+        else if (charts->state != CHARTS_ON || charts->n_asked == ASKED_MAX)
                 why = "too many ask at once; try again";
-        else if (!(asked = malloc(sizeof(*asked))))
+        else if (!(task = calloc(1, sizeof(*task))))
                 why = "out of memory";
-        if (why) {
-                bytes_done(&question->figures);
-                return page_answer_error(question->request, 503, why);
-        }
-        *asked = *question;
-        STAILQ_INSERT_TAIL(&charts->asked, asked, link);
+        if (why)
+                page_answer_error(request, 503, why);
+        if (!task)
+                return bytes_done(&job->body);
+        task->request = request;
+        task->job = *job;
+        task->job.gzip = page_answer_coding(request) == PAGE_CODING_GZIP;
+        STAILQ_INSERT_TAIL(&charts->asked, task, link);
         charts->n_asked++;
         charts_next(charts);
 }
 
-void page_charts_ask_series(PageCharts *charts, ListenRequest *request) {
-        charts_ask(charts, &(Asked){ .request = request, .kind = PAGE_JOB_SERIES });
-}
-
-void page_charts_ask_values(PageCharts *charts, ListenRequest *request, const PageQuery *query) {
-        charts_ask(charts, &(Asked){ .request = request, .kind = PAGE_JOB_VALUES, .query = *query });
-}
-
-void page_charts_ask_metrics(PageCharts *charts, ListenRequest *request, Bytes *figures) {
-        if (charts_begin(charts) < 0) /* /metrics works without the charts */
-                return page_answer_made(
-                        request, PAGE_METRICS_TYPE, (Slice){ figures->data, figures->size }, PAGE_CODING_PLAIN);
-        charts_ask(charts, &(Asked){ .request = request, .kind = PAGE_JOB_METRICS, .figures = bytes_steal(figures) });
-}
-
 void page_charts_forget(PageCharts *charts) {
-        charts->request = NULL;
-        while (!STAILQ_EMPTY(&charts->asked)) {
-                Asked *asked = asked_take(charts);
+        Task *task;
 
-                bytes_done(&asked->figures);
-                free(asked);
-        }
+        if (charts->task)
+                charts->task->request = NULL;
+        while ((task = asked_take(charts)))
+                task_free(task);
 }
 
 /* ---- life ---- */
 
 /* Ends the charts; the last job runs with the configuration that it had. */
 static void charts_rest(PageCharts *charts) {
-        if (!charts->config || charts->resting)
+        if (charts->state != CHARTS_ON)
                 return;
         page_charts_forget(charts);
         history_end(charts);
-        charts->close = charts->resting = true;
+        charts->state = CHARTS_RESTING;
+        charts->close = true;
         charts_next(charts);
 }
 
@@ -460,25 +434,28 @@ static void charts_take_config(PageCharts *charts, Config *config, const Subscri
 void page_charts_use(PageCharts *charts, Config *config, const SubscriptionConfig *subscription) {
         if (!config->page)
                 return charts_rest(charts);
-        charts->open = charts->open || !charts->config || charts->resting;
+        charts->open = charts->open || charts->state != CHARTS_ON;
         charts_take_config(charts, config, subscription);
-        charts->close = charts->resting = false;
+        charts->state = CHARTS_ON;
+        charts->close = false;
         charts_next(charts);
 }
 
 void page_charts_stop(PageCharts *charts) {
-        charts->stopping = true;
+        bool closes = charts->state == CHARTS_RESTING; /* the last job waits or runs already */
+
+        charts->state = CHARTS_STOPPING;
         page_charts_forget(charts);
         history_end(charts);
         loop_off(charts->take_timer);
         if (!charts->config || charts_begin(charts) < 0)
                 return;
-        charts->close = charts->close || !charts->resting; /* otherwise the last job already runs */
+        charts->close = charts->close || !closes;
         charts_next(charts);
 }
 
 bool page_charts_is_stopped(const PageCharts *charts) {
-        return charts->stopping && !charts->task && (!charts->close || !charts->worker);
+        return charts->state == CHARTS_STOPPING && !charts->task && (!charts->close || !charts->worker);
 }
 
 int page_charts_new(const PageChartsHost *host, PageCharts **ret) {
@@ -499,7 +476,7 @@ int page_charts_new(const PageChartsHost *host, PageCharts **ret) {
         return 0;
 }
 
-/* A running task is left to its thread, which frees it. */
+/* What a job that runs uses is left to its thread: the process ends. */
 PageCharts *page_charts_free(PageCharts *charts) {
         if (!charts)
                 return NULL;
@@ -508,9 +485,9 @@ PageCharts *page_charts_free(PageCharts *charts) {
         worker_free(charts->worker);
         loop_drop(charts->save_timer);
         loop_drop(charts->take_timer);
-        bytes_done(&charts->mark);
         bytes_done(&charts->queue);
-        page_thread_unref(charts->thread);
+        if (!charts->task)
+                page_thread_free(charts->thread);
         config_unref(charts->config);
         free(charts);
         return NULL;

@@ -6,9 +6,8 @@
 
 #include "config.h"
 #include "lib/listen.h"
-#include "page-query.h"
+#include "page-thread.h"
 #include "secrets.h"
-#include "subscribe/sink-type.h"
 
 typedef struct PageCharts PageCharts;
 
@@ -33,11 +32,8 @@ void page_charts_use(PageCharts *charts, Config *config, const SubscriptionConfi
 /* Call this when a sink has stored *message*. */
 void page_charts_add(PageCharts *charts, const char *subscription, const WireMessage *message);
 
-/* Answer the request, now or later: with all series; with the values that *query* asks for; with *figures*, which it
- * takes, and the latest values of all series in the format of /metrics. */
-void page_charts_ask_series(PageCharts *charts, ListenRequest *request);
-void page_charts_ask_values(PageCharts *charts, ListenRequest *request, const PageQuery *query);
-void page_charts_ask_metrics(PageCharts *charts, ListenRequest *request, Bytes *figures);
+/* Answers the request, now or later, by a job of PAGE_JOB_SERIES, _VALUES or _METRICS. Takes its *body*. */
+void page_charts_ask(PageCharts *charts, ListenRequest *request, PageJob *job);
 /* Forgets the waiting requests: they no longer exist. */
 void page_charts_forget(PageCharts *charts);
 

@@ -29,6 +29,8 @@ typedef struct Reader {
 
 struct PageHistory {
         PageHistorySpec spec;
+        int64_t begun; /* of PagePast, as since */
+        usec_t since;
         Reader *reader;
         Worker *worker;
         LoopWatch *timer;
@@ -84,7 +86,7 @@ static void history_ask(void *userdata) {
         Reader *reader = history->reader;
 
         history->asked = clock_now();
-        reader->piece.before = page_past_begun(history->spec.begun, history->spec.since);
+        reader->piece.before = page_past_begun(history->begun, history->since);
         (void) atomic_fetch_add(&reader->references, 1);
         if (worker_submit(history->worker, reader) != WORKER_STARTED)
                 reader_unref(reader);
@@ -134,7 +136,7 @@ static int history_open(PageHistory *history) {
 
         reader->type = spec->type;
         reader->piece = (SinkPiece){ .each = on_past, .userdata = reader };
-        r = bytes_append(&reader->piece.mark, spec->mark.data ? spec->mark.data : "", spec->mark.size);
+        r = bytes_append(&reader->piece.mark, spec->past->mark.data, spec->past->mark.size);
         if (r < 0)
                 return r;
         r = loop_add_timer(spec->loop, LOOP_EXACT, history_ask, history, &history->timer);
@@ -153,6 +155,8 @@ int page_history_new(const PageHistorySpec *spec, PageHistory **ret) {
         if (!history)
                 return -ENOMEM;
         history->spec = *spec;
+        history->begun = spec->past->begun;
+        history->since = spec->past->since;
         history->backoff = (Backoff){ .initial = RETRY_USEC, .max = RETRY_MAX_USEC };
         history->reader = calloc(1, sizeof(Reader));
         if (!history->reader)

@@ -274,7 +274,7 @@ int page_store_note_past(PageStore *store, Slice mark, bool complete) {
         int r;
 
         bytes_cut(&store->past.mark, 0);
-        r = bytes_append(&store->past.mark, mark.data ? mark.data : "", mark.size);
+        r = bytes_append(&store->past.mark, mark.data, mark.size);
         store->past.complete = complete;
         store->past_changed = true;
         return r;

@@ -268,7 +268,7 @@ static int load_past(PageTables *tables, PagePast *past) {
                 return -EUCLEAN;
         mark = sql_column(statement, 4);
         bytes_cut(&past->mark, 0);
-        return bytes_append(&past->mark, mark.data ? mark.data : "", mark.size);
+        return bytes_append(&past->mark, mark.data, mark.size);
 }
 
 int page_tables_load(PageTables *tables, PageSeriesTable *series, PagePast *past) {

@@ -2,7 +2,6 @@
 #include "page-thread.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "events.h"
@@ -23,7 +22,6 @@
 #define SERVES 20
 
 struct PageThread {
-        atomic_uint references;
         char *directory;
         PageStore *store;
         PageFound found;
@@ -180,7 +178,8 @@ static void thread_take(PageThread *thread, PageJob *job) {
                         saves = thread_save(thread); /* if this fails, the save job that follows reports it */
         }
         if (r == 0 && job->kind == PAGE_JOB_PAST)
-                r = page_store_note_past(thread->store, (Slice){ job->mark.data, job->mark.size }, job->complete);
+                r = page_store_note_past(
+                        thread->store, (Slice){ job->past.mark.data, job->past.mark.size }, job->past.complete);
         if (r < 0)
                 log_debug("charts: %s", strerror(-r));
         log_lost(thread);
@@ -296,7 +295,6 @@ static void thread_without(const PageThread *thread, PageJob *job) {
 }
 
 void page_thread_do(PageThread *thread, PageJob *job) {
-        job->begun = 0;
         thread->renewed = false;
         job->save = job->failed = job->renewed = false;
         if (!thread_open(thread, job))
@@ -323,11 +321,9 @@ void page_thread_do(PageThread *thread, PageJob *job) {
         if (job->kind == PAGE_JOB_OPEN) {
                 const PagePast *past = page_store_past(thread->store);
 
-                job->begun = past->begun;
-                job->since = past->since;
-                job->complete = past->complete;
-                bytes_cut(&job->mark, 0);
-                (void) bytes_append(&job->mark, past->mark.data ? past->mark.data : "", past->mark.size);
+                job->past = (PagePast){ .begun = past->begun, .since = past->since, .complete = past->complete };
+                if (bytes_append(&job->past.mark, past->mark.data, past->mark.size) < 0)
+                        job->past.begun = 0; /* without its mark, history would be read twice */
         }
         if (job->kind == PAGE_JOB_CLOSE) {
                 thread->store = page_store_free(thread->store);
@@ -342,7 +338,6 @@ int page_thread_new(const char *directory, PageThread **ret) {
 
         if (!thread)
                 return -ENOMEM;
-        atomic_init(&thread->references, 1);
         thread->directory = strdup(directory);
         if (!thread->directory) {
                 free(thread);
@@ -352,17 +347,13 @@ int page_thread_new(const char *directory, PageThread **ret) {
         return 0;
 }
 
-PageThread *page_thread_ref(PageThread *thread) {
-        (void) atomic_fetch_add(&thread->references, 1);
-        return thread;
-}
-
-void page_thread_unref(PageThread *thread) {
-        if (!thread || atomic_fetch_sub(&thread->references, 1) > 1)
-                return;
+PageThread *page_thread_free(PageThread *thread) {
+        if (!thread)
+                return NULL;
         page_store_free(thread->store);
         page_numbers_done(&thread->found);
         bytes_done(&thread->list);
         free(thread->directory);
         free(thread);
+        return NULL;
 }

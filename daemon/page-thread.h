@@ -8,6 +8,7 @@
 #include "lib/bytes.h"
 #include "lib/loop.h"
 #include "page-query.h"
+#include "page-tables.h"
 #include "subscribe/sink-type.h"
 
 #define PAGE_THREAD_NO_CHARTS "there are no charts now; the journal says why"
@@ -28,29 +29,25 @@ typedef struct PageJob {
         const Config *config; /* must stay valid during the job */
         const SubscriptionConfig *subscription;
         Bytes queue;
-        Bytes mark;
-        bool complete;
+        PagePast past; /* for PAGE_JOB_PAST: *mark* and *complete*; on return of PAGE_JOB_OPEN: all; no *begun*: no file
+                        */
         PageQuery query;
         bool gzip; /* the client accepts gzip; on return: *body* is compressed */
         /* From here on, the results: */
         Bytes body; /* JSON */
         int status; /* HTTP status; if there is no body, *words* say what is wrong */
         const char *words;
-        bool failed;   /* a save: nothing was saved; PAGE_JOB_TAKE: the file is not open, so the queue must wait */
-        bool save;     /* so much is unsaved that a save is due */
-        bool renewed;  /* the file was replaced, or more history must be read: send PAGE_JOB_OPEN */
-        int64_t begun; /* for PAGE_JOB_OPEN, like since, mark and complete: see PagePast; 0: there is no file */
-        usec_t since;
+        bool failed;  /* a save: nothing was saved; PAGE_JOB_TAKE: the file is not open, so the queue must wait */
+        bool save;    /* so much is unsaved that a save is due */
+        bool renewed; /* the file was replaced, or more history must be read: send PAGE_JOB_OPEN */
 } PageJob;
 
 typedef struct PageThread PageThread;
 
 /* Does not open the file yet. -ENOMEM. */
 int page_thread_new(const char *directory, PageThread **ret);
-/* Counts references: a thread that hangs may outlive the other owner. The last unref may wait for the disk. Any thread
- * may call these. */
-PageThread *page_thread_ref(PageThread *thread);
-void page_thread_unref(PageThread *thread);
+/* Call it when no job runs; it may wait for the disk. */
+PageThread *page_thread_free(PageThread *thread);
 
 /* Runs on the thread and does the job. */
 void page_thread_do(PageThread *thread, PageJob *job);
@@ -66,9 +63,7 @@ typedef struct PageHistorySpec {
         Loop *loop;
         const SinkHistory *type;
         const SubscriptionConfig *config; /* its secrets have been read; the type copies what it needs */
-        int64_t begun;                    /* reads only messages stored before this time; see PagePast */
-        usec_t since;                     /* see PagePast */
-        Slice mark;                       /* where to continue */
+        const PagePast *past; /* reads only what was stored before its begin, from its mark on; it is copied */
         /* Called with a piece: *queue* has messages as page_queue_put() made them, and the callee takes it; *mark* is
          * the position after them. The next piece comes after page_history_go_on(). */
         void (*on_piece)(void *userdata, Bytes *queue, Slice mark, bool complete);

@@ -108,12 +108,12 @@ static int answer_metrics(Page *page, ListenRequest *request) {
         r = page_metrics_figures(&figures, &text);
         if (r < 0)
                 return r;
-        page_charts_ask_metrics(page->charts, request, &text);
+        page_charts_ask(page->charts, request, &(PageJob){ .kind = PAGE_JOB_METRICS, .body = bytes_steal(&text) });
         return 0;
 }
 
 static int answer_series(Page *page, ListenRequest *request) {
-        page_charts_ask_series(page->charts, request);
+        page_charts_ask(page->charts, request, &(PageJob){ .kind = PAGE_JOB_SERIES });
         return 0;
 }
 
@@ -122,13 +122,13 @@ static int answer_values(Page *page, ListenRequest *request) {
                 .from = listen_query(request, "from"),
                 .to = listen_query(request, "to"),
                 .points = listen_query(request, "points") };
-        PageQuery query;
-        const char *wrong = page_query_parse(&text, &query);
+        PageJob job = { .kind = PAGE_JOB_VALUES };
+        const char *wrong = page_query_parse(&text, &job.query);
 
         if (wrong)
                 page_answer_error(request, 400, wrong);
         else
-                page_charts_ask_values(page->charts, request, &query);
+                page_charts_ask(page->charts, request, &job);
         return 0;
 }
 

@@ -283,11 +283,11 @@ static void test_kept_again_is_said_when_they_are(void **state) {
         page_thread_do(thread, &save);
         said = strstr(capture_end(&capture), "kept again");
         assert_non_null(said);
-        bytes_done(&open.mark);
+        bytes_done(&open.past.mark);
         bytes_done(&take.queue);
         bytes_done(&values.body);
         config_unref((Config *) values.config);
-        page_thread_unref(thread);
+        page_thread_free(thread);
 }
 
 /* The 65th number: said once, of one device. */
@@ -326,7 +326,7 @@ static void test_numbers_beyond(void **state) {
         assert_null(strstr(capture_end(&capture), "Not drawn of "));
         bytes_done(&next.queue);
         bytes_done(&take.queue);
-        page_thread_unref(thread);
+        page_thread_free(thread);
 }
 
 #define MANY 200 /* are taken at once */
@@ -428,21 +428,21 @@ static void test_no_thread_for_the_charts(void **state) {
 
         no_thread = "page";
         use(f, "{subscription: sub, fake_sink: {place: here}}");
-        page_charts_ask_values(f->charts, who, &query);
+        page_charts_ask(f->charts, who, &(PageJob){ .kind = PAGE_JOB_VALUES, .query = query });
         assert_int_equal(answered, 503);
         store_messages(f, 0);
         answered = 0;
-        page_charts_ask_series(f->charts, who);
+        page_charts_ask(f->charts, who, &(PageJob){ .kind = PAGE_JOB_SERIES });
         assert_int_equal(answered, 503);
         assert_non_null(strstr(answer_text, "there are no charts now"));
         assert_int_equal(bytes_append_text(&figures, "up 1\n"), 0);
-        page_charts_ask_metrics(f->charts, who, &figures);
+        page_charts_ask(f->charts, who, &(PageJob){ .kind = PAGE_JOB_METRICS, .body = bytes_steal(&figures) });
         assert_int_equal(answered, 200);
         assert_string_equal(answer_text, "up 1\n");
         no_thread = "";
         for (int i = 0; i < 2; i++) { /* who asks and what waits take turns */
                 answered = 0;
-                page_charts_ask_series(f->charts, who);
+                page_charts_ask(f->charts, who, &(PageJob){ .kind = PAGE_JOB_SERIES });
                 UNTIL(f, answered != 0);
         }
         said = capture_end(&capture);

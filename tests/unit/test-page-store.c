@@ -653,7 +653,7 @@ static void test_more_than_memory_at_once(void **state) {
         page_thread_do(thread, &job);
         job.kind = PAGE_JOB_CLOSE;
         page_thread_do(thread, &job);
-        page_thread_unref(thread);
+        page_thread_free(thread);
         store = open_store(*state, 0);
         assert_int_equal(count_of(store, NOW, NOW + 1200 * MINUTE), 1200);
         page_store_free(store);
