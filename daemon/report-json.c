@@ -1,72 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status.json: its members, and how they are written. */
-#include "report.h"
-
+/* The table of the figures, and status.json, which is written from it. */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "report-figures.h"
 
 /* ---- the table ---- */
 
-typedef enum FigureKind {
-        FIGURE_TEXT,
-        FIGURE_JSON, /* left out when it is NULL */
-        FIGURE_FLAG,
-        FIGURE_COUNT,
-        FIGURE_SPAN,   /* usec_t, written as seconds */
-        FIGURE_TIME,   /* clock_wall() */
-        FIGURE_DUE,    /* clock_now() */
-        FIGURE_KIND,   /* a Cause: its kind; null while there is no failure */
-        FIGURE_REMEDY, /* a Cause: its remedy */
-        FIGURE_OBJECT, /* a struct, or further members of the same struct */
-        FIGURE_ARRAY,  /* an array of structs */
-} FigureKind;
-
-/* A member of status.json, and the place of its value in a struct. */
-typedef struct Figure {
-        const char *key;
-        FigureKind kind;
-        size_t offset, size;
-        const struct Figure *members; /* for an object, or for each struct of an array */
-        size_t n;                     /* for an array: the place of its length */
-        size_t only; /* place of a flag in Told; the member is left out unless it is true; 0: no flag */
-} Figure;
-
-/* Everything that is written. */
-typedef struct Told {
-        const char *version;
-        char line[REPORT_LINE_SIZE];
-        const char *status;
-        bool outbox_full, reload_refused, left, page_failing, well;
-        const char *left_in;
-        Figures figures;
-} Told;
-
 #define MEMBER_SIZE(type, member) sizeof(((type *) 0)->member)
-#define NAMED(kind, key, type, member)                                                                                 \
-        { key, FIGURE_##kind, offsetof(type, member), MEMBER_SIZE(type, member) }
-#define FIGURE(kind, type, member) NAMED(kind, #member, type, member)
+#define NAMED(kind, key, type, member, ...)                                                                            \
+        { key, FIGURE_##kind, offsetof(type, member), MEMBER_SIZE(type, member), __VA_ARGS__ }
+#define FIGURE(kind, type, member, ...) NAMED(kind, #member, type, member, __VA_ARGS__)
 
 static const Figure source_figures[] = {
-        FIGURE(TEXT, SourceStatus, name),
-        FIGURE(FLAG, SourceStatus, failing),
+        FIGURE(TEXT, SourceStatus, name, "source"),
+        FIGURE(FLAG, SourceStatus, failing, "sensorqd_source_failing", "The source gives no readings."),
         FIGURE(TIME, SourceStatus, failing_since),
         FIGURE(FLAG, SourceStatus, speaks),
-        FIGURE(TIME, SourceStatus, last_poll),
-        FIGURE(TIME, SourceStatus, last_reading),
+        FIGURE(TIME, SourceStatus, last_poll, "sensorqd_source_last_poll_timestamp_seconds",
+                "Time of the last poll that succeeded."),
+        FIGURE(TIME, SourceStatus, last_reading, "sensorqd_source_last_reading_timestamp_seconds",
+                "Time at which a reading of the source was last stored in the outbox."),
         FIGURE(DUE, SourceStatus, next_poll),
-        FIGURE(FLAG, SourceStatus, limited),
-        FIGURE(FLAG, SourceStatus, clock_wrong),
-        FIGURE(COUNT, SourceStatus, polls),
-        FIGURE(COUNT, SourceStatus, readings),
+        FIGURE(FLAG, SourceStatus, limited, "sensorqd_source_limited", "The next poll waits because of a rate limit."),
+        FIGURE(FLAG, SourceStatus, clock_wrong, "sensorqd_source_clock_wrong",
+                "This machine's clock differs from that of the remote."),
+        FIGURE(COUNT, SourceStatus, polls, "sensorqd_source_polls_total", "Polls of the source."),
+        FIGURE(COUNT, SourceStatus, readings, "sensorqd_source_readings_total",
+                "Readings of the source that were stored in the outbox."),
         FIGURE(COUNT, SourceStatus, repeats),
-        FIGURE(COUNT, SourceStatus, failures),
-        FIGURE(COUNT, SourceStatus, left_out),
-        FIGURE(COUNT, SourceStatus, unreadable),
-        FIGURE(COUNT, SourceStatus, dropped),
-        FIGURE(FLAG, SourceStatus, holding),
+        FIGURE(COUNT, SourceStatus, failures, "sensorqd_source_failures_total", "Polls or connections that failed."),
+        FIGURE(COUNT, SourceStatus, left_out, "sensorqd_source_left_out_total",
+                "Items that where or fields of the source exclude, or that have no value."),
+        FIGURE(COUNT, SourceStatus, unreadable, "sensorqd_source_unreadable_total",
+                "Inputs that could not become a reading."),
+        FIGURE(COUNT, SourceStatus, dropped, "sensorqd_source_dropped_total",
+                "Inputs that could not become a reading and were deleted, because only the newest are kept."),
+        FIGURE(FLAG, SourceStatus, holding, "sensorqd_source_holding",
+                "Readings of the source wait in memory for the disk."),
         FIGURE(TEXT, SourceStatus, detail),
         NAMED(KIND, "kind", SourceStatus, cause),
         NAMED(REMEDY, "remedy", SourceStatus, cause),
@@ -74,16 +47,26 @@ static const Figure source_figures[] = {
 };
 
 static const Figure outbox_figures[] = {
-        NAMED(COUNT, "rows", Told, figures.outbox.rows),
-        NAMED(COUNT, "bytes", Told, figures.outbox.bytes),
-        NAMED(COUNT, "rejected_rows", Told, figures.outbox.rejected_rows),
-        NAMED(COUNT, "rejected_bytes", Told, figures.outbox.rejected_bytes),
-        NAMED(COUNT, "max_rows", Told, figures.outbox.max_rows),
-        NAMED(COUNT, "max_bytes", Told, figures.outbox.max_bytes),
-        NAMED(TIME, "oldest", Told, figures.outbox.oldest),
-        NAMED(FLAG, "full", Told, outbox_full),
-        NAMED(FLAG, "failing", Told, figures.outbox_failing),
-        NAMED(TIME, "failing_since", Told, figures.outbox.failing_since),
+        NAMED(COUNT, "rows", Told, figures.outbox.rows, "sensorqd_outbox_readings",
+                "Readings that wait in the outbox."),
+        NAMED(COUNT, "bytes", Told, figures.outbox.bytes, "sensorqd_outbox_bytes",
+                "Size of the readings that wait in the outbox."),
+        NAMED(COUNT, "rejected_rows", Told, figures.outbox.rejected_rows, "sensorqd_outbox_rejected_readings",
+                "Readings that Pub/Sub refused for good and that are kept in the outbox."),
+        NAMED(COUNT, "rejected_bytes", Told, figures.outbox.rejected_bytes, "sensorqd_outbox_rejected_bytes",
+                "Size of the readings that Pub/Sub refused for good."),
+        NAMED(COUNT, "max_rows", Told, figures.outbox.max_rows, "sensorqd_outbox_max_readings",
+                "Limit on the readings that wait or were refused."),
+        NAMED(COUNT, "max_bytes", Told, figures.outbox.max_bytes, "sensorqd_outbox_max_bytes",
+                "Limit on the size of the readings that wait or were refused."),
+        NAMED(TIME, "oldest", Told, figures.outbox.oldest, "sensorqd_outbox_oldest_timestamp_seconds",
+                "Time at which the oldest reading that waits was stored. Left out while none waits."),
+        NAMED(FLAG, "full", Told, outbox_full, "sensorqd_outbox_full", "The outbox is full, and polling has stopped."),
+        NAMED(FLAG, "failing", Told, figures.outbox_failing, "sensorqd_outbox_failing",
+                "The outbox cannot be written or read."),
+        NAMED(TIME, "failing_since", Told, figures.outbox.failing_since,
+                "sensorqd_outbox_failing_since_timestamp_seconds",
+                "Time since which the outbox cannot be written or read. Left out while it works."),
         NAMED(TEXT, "detail", Told, figures.outbox.detail),
         NAMED(KIND, "kind", Told, figures.outbox.cause),
         NAMED(REMEDY, "remedy", Told, figures.outbox.cause),
@@ -91,15 +74,18 @@ static const Figure outbox_figures[] = {
 };
 
 static const Figure publisher_figures[] = {
-        FIGURE(FLAG, PublisherStatus, failing),
+        FIGURE(FLAG, PublisherStatus, failing, "sensorqd_publish_failing", "Publishing fails."),
         FIGURE(TIME, PublisherStatus, failing_since),
-        FIGURE(FLAG, PublisherStatus, paused),
-        FIGURE(TIME, PublisherStatus, last_publish),
+        FIGURE(FLAG, PublisherStatus, paused, "sensorqd_publish_paused",
+                "Publishing is paused, because no subscription would keep the readings."),
+        FIGURE(TIME, PublisherStatus, last_publish, "sensorqd_publish_last_timestamp_seconds",
+                "Time at which Pub/Sub last accepted readings."),
         FIGURE(DUE, PublisherStatus, retry_at),
-        FIGURE(COUNT, PublisherStatus, published),
-        FIGURE(COUNT, PublisherStatus, rejected),
-        FIGURE(COUNT, PublisherStatus, requests),
-        FIGURE(COUNT, PublisherStatus, failures),
+        FIGURE(COUNT, PublisherStatus, published, "sensorqd_published_total", "Readings that Pub/Sub accepted."),
+        FIGURE(COUNT, PublisherStatus, rejected, "sensorqd_publish_rejected_total",
+                "Readings that Pub/Sub refused for good."),
+        FIGURE(COUNT, PublisherStatus, requests, "sensorqd_publish_requests_total", "Requests to publish."),
+        FIGURE(COUNT, PublisherStatus, failures, "sensorqd_publish_failures_total", "Requests to publish that failed."),
         FIGURE(TEXT, PublisherStatus, detail),
         NAMED(KIND, "kind", PublisherStatus, cause),
         NAMED(REMEDY, "remedy", PublisherStatus, cause),
@@ -107,7 +93,7 @@ static const Figure publisher_figures[] = {
 };
 
 static const Figure token_figures[] = {
-        FIGURE(FLAG, TokenStatus, failing),
+        FIGURE(FLAG, TokenStatus, failing, "sensorqd_token_failing", "sensorqd has no access token of Google."),
         FIGURE(TIME, TokenStatus, failing_since),
         FIGURE(DUE, TokenStatus, expires),
         FIGURE(DUE, TokenStatus, retry_at),
@@ -118,17 +104,22 @@ static const Figure token_figures[] = {
 };
 
 static const Figure sink_figures[] = {
-        FIGURE(TEXT, SinkStatus, what),
-        FIGURE(FLAG, SinkStatus, ready),
-        FIGURE(FLAG, SinkStatus, untried),
+        FIGURE(TEXT, SinkStatus, what, "sink"),
+        FIGURE(FLAG, SinkStatus, ready, "sensorqd_sink_ready", "The sink accepts messages."),
+        FIGURE(FLAG, SinkStatus, untried, "sensorqd_sink_untried",
+                "The sink answers, but only a message can show whether it stores. It is neither ready nor down."),
         FIGURE(TIME, SinkStatus, down_since),
         FIGURE(DUE, SinkStatus, retry_at),
-        FIGURE(TIME, SinkStatus, last_stored),
-        FIGURE(COUNT, SinkStatus, stored),
-        FIGURE(COUNT, SinkStatus, duplicates),
-        FIGURE(COUNT, SinkStatus, rejected),
-        FIGURE(COUNT, SinkStatus, failed),
-        FIGURE(COUNT, SinkStatus, writes),
+        FIGURE(TIME, SinkStatus, last_stored, "sensorqd_sink_last_stored_timestamp_seconds",
+                "Time at which the sink last stored a message."),
+        FIGURE(COUNT, SinkStatus, stored, "sensorqd_sink_stored_total", "Messages that the sink stored."),
+        FIGURE(COUNT, SinkStatus, duplicates, "sensorqd_sink_duplicates_total",
+                "Messages that the sink had stored before."),
+        FIGURE(COUNT, SinkStatus, rejected, "sensorqd_sink_rejected_total",
+                "Messages that were set apart, because they can never be stored."),
+        FIGURE(COUNT, SinkStatus, failed, "sensorqd_sink_failed_total",
+                "Messages that could neither be stored nor set apart."),
+        FIGURE(COUNT, SinkStatus, writes, "sensorqd_sink_writes_total", "Writes to the sink."),
         FIGURE(TEXT, SinkStatus, detail),
         NAMED(JSON, "alerts", SinkStatus, figures.json),
         NAMED(KIND, "kind", SinkStatus, cause),
@@ -137,25 +128,37 @@ static const Figure sink_figures[] = {
 };
 
 static const Figure subscriber_figures[] = {
-        FIGURE(TEXT, SubscriberStatus, subscription),
-        FIGURE(FLAG, SubscriberStatus, failing),
-        FIGURE(TIME, SubscriberStatus, failing_since),
-        FIGURE(FLAG, SubscriberStatus, missing),
-        FIGURE(FLAG, SubscriberStatus, paused),
-        FIGURE(TIME, SubscriberStatus, paused_since),
-        FIGURE(TIME, SubscriberStatus, last_pull),
-        FIGURE(TIME, SubscriberStatus, last_ack),
+        FIGURE(TEXT, SubscriberStatus, subscription, "subscription"),
+        FIGURE(FLAG, SubscriberStatus, failing, "sensorqd_subscription_failing", "Pulls or acknowledgements fail."),
+        FIGURE(TIME, SubscriberStatus, failing_since, "sensorqd_subscription_failing_since_timestamp_seconds",
+                "Time since which pulls or acknowledgements fail. Left out while they work."),
+        FIGURE(FLAG, SubscriberStatus, missing, "sensorqd_subscription_missing", "The subscription is missing."),
+        FIGURE(FLAG, SubscriberStatus, paused, "sensorqd_subscription_paused",
+                "Nothing is pulled, because the sink is down."),
+        FIGURE(TIME, SubscriberStatus, paused_since, "sensorqd_subscription_paused_since_timestamp_seconds",
+                "Time since which the sink is down. Left out while it is up."),
+        FIGURE(TIME, SubscriberStatus, last_pull, "sensorqd_subscription_last_pull_timestamp_seconds",
+                "Time at which a pull was last answered."),
+        FIGURE(TIME, SubscriberStatus, last_ack, "sensorqd_subscription_last_ack_timestamp_seconds",
+                "Time at which messages were last acknowledged."),
         FIGURE(DUE, SubscriberStatus, retry_at),
-        FIGURE(COUNT, SubscriberStatus, held),
-        FIGURE(COUNT, SubscriberStatus, aside),
-        FIGURE(COUNT, SubscriberStatus, unkept),
+        FIGURE(COUNT, SubscriberStatus, held, "sensorqd_subscription_held_messages",
+                "Messages that are held: pulled and not stored yet."),
+        FIGURE(COUNT, SubscriberStatus, aside, "sensorqd_subscription_aside_messages",
+                "Held messages that were refused while others were stored."),
+        FIGURE(COUNT, SubscriberStatus, unkept, "sensorqd_subscription_unkept_messages",
+                "Held messages that can neither be stored nor set apart."),
         FIGURE(TIME, SubscriberStatus, unkept_since),
-        FIGURE(TIME, SubscriberStatus, oldest_unsettled),
-        NAMED(SPAN, "retention_sec", SubscriberStatus, retention),
-        FIGURE(COUNT, SubscriberStatus, received),
-        FIGURE(COUNT, SubscriberStatus, acknowledged),
-        FIGURE(COUNT, SubscriberStatus, pulls),
-        FIGURE(COUNT, SubscriberStatus, empty_pulls),
+        FIGURE(TIME, SubscriberStatus, oldest_unsettled, "sensorqd_subscription_oldest_unsettled_timestamp_seconds",
+                "Publish time of the oldest pulled message that is not stored yet. Left out while there is none."),
+        NAMED(SPAN, "retention_sec", SubscriberStatus, retention, "sensorqd_subscription_retention_seconds",
+                "How long Pub/Sub keeps a message of the subscription. Left out while it is unknown."),
+        FIGURE(COUNT, SubscriberStatus, received, "sensorqd_subscription_received_total", "Messages that were pulled."),
+        FIGURE(COUNT, SubscriberStatus, acknowledged, "sensorqd_subscription_acknowledged_total",
+                "Messages that were acknowledged."),
+        FIGURE(COUNT, SubscriberStatus, pulls, "sensorqd_subscription_pulls_total", "Pulls of the subscription."),
+        FIGURE(COUNT, SubscriberStatus, empty_pulls, "sensorqd_subscription_empty_pulls_total",
+                "Pulls that brought no message."),
         FIGURE(TEXT, SubscriberStatus, detail),
         { "sink", FIGURE_OBJECT, offsetof(SubscriberStatus, sink), .members = sink_figures },
         NAMED(KIND, "kind", SubscriberStatus, cause),
@@ -164,7 +167,8 @@ static const Figure subscriber_figures[] = {
 };
 
 static const Figure reload_figures[] = {
-        NAMED(TIME, "time", Told, figures.reload_refused),
+        NAMED(TIME, "time", Told, figures.reload_refused, "sensorqd_reload_refused_timestamp_seconds",
+                "Time at which the last reload was refused. Left out while the newest file is in use."),
         NAMED(TEXT, "error", Told, figures.reload_error),
         {},
 };
@@ -183,17 +187,18 @@ static const Figure page_figures[] = {
         {},
 };
 
-static const Figure all_figures[] = {
+const Figure report_figures[] = {
         FIGURE(TEXT, Told, version),
         NAMED(TEXT, "config", Told, figures.config),
         FIGURE(TEXT, Told, status),
-        FIGURE(FLAG, Told, well),
+        FIGURE(FLAG, Told, well, "sensorqd_well", "All is well, as /healthz says."),
         NAMED(TIME, "time", Told, figures.wall),
-        NAMED(TIME, "started", Told, figures.started),
-        NAMED(FLAG, "stopping", Told, figures.stopping),
+        NAMED(TIME, "started", Told, figures.started, "sensorqd_start_time_seconds",
+                "Time at which the daemon was started."),
+        NAMED(FLAG, "stopping", Told, figures.stopping, "sensorqd_stopping", "The daemon is stopping."),
         { "reload_refused", FIGURE_OBJECT, 0, .members = reload_figures, .only = offsetof(Told, reload_refused) },
         { "page_failing", FIGURE_OBJECT, 0, .members = page_figures, .only = offsetof(Told, page_failing) },
-        { "sources", FIGURE_ARRAY, offsetof(Told, figures.sources), sizeof(SourceStatus), source_figures,
+        { "sources", FIGURE_ARRAY, offsetof(Told, figures.sources), sizeof(SourceStatus), .members = source_figures,
                 .n = offsetof(Told, figures.n_sources) },
         { "outbox", FIGURE_OBJECT, 0, .members = outbox_figures, .only = offsetof(Told, figures.publishes) },
         { "outbox_left", FIGURE_OBJECT, 0, .members = left_figures, .only = offsetof(Told, left) },
@@ -201,7 +206,7 @@ static const Figure all_figures[] = {
                 .only = offsetof(Told, figures.publishes) },
         { "token", FIGURE_OBJECT, offsetof(Told, figures.token), .members = token_figures },
         { "subscriptions", FIGURE_ARRAY, offsetof(Told, figures.subscribers), sizeof(SubscriberStatus),
-                subscriber_figures, .n = offsetof(Told, figures.n_subscribers) },
+                .members = subscriber_figures, .n = offsetof(Told, figures.n_subscribers) },
         {},
 };
 
@@ -233,10 +238,8 @@ static void write_string(Writer *w, const char *text) {
         bytes_append_json_string(w->json, text, size);
 }
 
-static void write_number(Writer *w, const void *at, size_t size, usec_t unit) {
-        uint64_t number = size == sizeof(uint32_t) ? *(const uint32_t *) at : *(const uint64_t *) at;
-
-        bytes_append_format(w->json, "%" PRIu64, number / unit);
+static void write_number(Writer *w, uint64_t number) {
+        bytes_append_format(w->json, "%" PRIu64, number);
 }
 
 static void write_time(Writer *w, usec_t wall) {
@@ -270,7 +273,7 @@ static void write_object(Writer *w, const Figure *figures, const char *base) {
         for (const Figure *f = figures; f->key; f++) {
                 if (f->kind == FIGURE_JSON && !*(const char *const *) (base + f->offset))
                         continue;
-                if (f->only > 0 && !*((const bool *) ((const char *) w->told + f->only)))
+                if (!report_is_told(w->told, f))
                         continue;
                 bytes_append_format(w->json, "%c\"%s\":", comma, f->key);
                 write_value(w, f, base + f->offset);
@@ -280,7 +283,7 @@ static void write_object(Writer *w, const Figure *figures, const char *base) {
 }
 
 static void write_array(Writer *w, const Figure *figure, const char *items) {
-        size_t n = *(const size_t *) ((const char *) w->told + figure->n);
+        size_t n = report_length(w->told, figure);
 
         write_text(w, "[");
         for (size_t i = 0; i < n; i++) {
@@ -299,10 +302,10 @@ static void write_value(Writer *w, const Figure *figure, const char *at) {
         case FIGURE_FLAG:
                 return write_text(w, *(const bool *) at ? "true" : "false");
         case FIGURE_COUNT:
-                return write_number(w, at, figure->size, 1);
+                return write_number(w, report_number(figure, at));
         case FIGURE_SPAN: /* 0 means not known */
                 return *(const usec_t *) at == 0 ? write_text(w, "null")
-                                                 : write_number(w, at, figure->size, USEC_PER_SEC);
+                                                 : write_number(w, *(const usec_t *) at / USEC_PER_SEC);
         case FIGURE_TIME:
                 return write_time(w, *(const usec_t *) at);
         case FIGURE_DUE:
@@ -318,8 +321,8 @@ static void write_value(Writer *w, const Figure *figure, const char *at) {
         }
 }
 
-int report_format_json(const Figures *figures, Bytes *ret) {
-        Told told = {
+Told report_tell(const Figures *figures) {
+        return (Told){
                 .version = SENSORQD_VERSION,
                 .outbox_full = report_outbox_is_full(figures),
                 .well = report_is_well(figures),
@@ -329,9 +332,14 @@ int report_format_json(const Figures *figures, Bytes *ret) {
                 .left_in = figures->left.directory,
                 .figures = *figures,
         };
+}
+
+int report_format_json(const Figures *figures, Bytes *ret) {
+        Told told = report_tell(figures);
+        char line[REPORT_LINE_SIZE];
         Writer w = { .told = &told, .json = ret };
 
-        told.status = report_format_line(figures, told.line);
-        write_object(&w, all_figures, (const char *) &told);
+        told.status = report_format_line(figures, line);
+        write_object(&w, report_figures, (const char *) &told);
         return bytes_append_text(ret, "\n");
 }

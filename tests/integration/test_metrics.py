@@ -179,7 +179,7 @@ tests:
 def test_pages_name_what_there_is(archive):  # noqa: F811
     """Every metric is on the page, and the rules and the dashboard use no other."""
     text = stored(archive, "sensorqd_well")
-    source = (REPO / "daemon" / "page-metrics.c").read_text()
+    source = "".join((REPO / "daemon" / name).read_text() for name in ("report-json.c", "page-metrics.c"))
     names = set(re.findall(r'"(sensorqd_[a-z_]+)"', source))
     assert names >= set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     page = (REPO / "docs" / "monitoring.md").read_text()
