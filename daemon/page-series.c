@@ -2,33 +2,26 @@
 #include "page-series.h"
 
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/array.h"
-#include "lib/bytes.h"
-
-#define SLOTS (2 * 2048) /* a power of two, and at least twice PAGE_SERIES_MAX */
 
 struct PageSeriesTable {
-        PageSeries **items;
+        PageSeries **items; /* in the order of their ids */
         size_t n, allocated;
+        void *by_key; /* the same as a tree of tsearch(3), which owns them */
         int64_t next_id;
-        uint16_t slots[SLOTS]; /* index + 1; 0: empty */
 };
 
-static size_t key_slot(const PageSeriesKey *key) {
-        const char *const parts[] = { key->source, key->device, key->labels, key->field };
-        uint64_t hash = BYTES_HASH;
+static int key_order(const void *first, const void *second) {
+        const PageSeriesKey *a = &((const PageSeries *) first)->key, *b = &((const PageSeries *) second)->key;
+        int order = strcmp(a->device, b->device);
 
-        for (size_t i = 0; i < ELEMENTSOF(parts); i++)
-                hash = bytes_hash(hash, parts[i], strlen(parts[i]) + 1); /* with the NUL */
-        return (size_t) (hash ^ hash >> 32) % SLOTS;
-}
-
-static bool key_equal(const PageSeriesKey *a, const PageSeriesKey *b) {
-        return strcmp(a->field, b->field) == 0 && strcmp(a->device, b->device) == 0 &&
-               strcmp(a->source, b->source) == 0 && strcmp(a->labels, b->labels) == 0;
+        order = order != 0 ? order : strcmp(a->field, b->field);
+        order = order != 0 ? order : strcmp(a->source, b->source);
+        return order != 0 ? order : strcmp(a->labels, b->labels);
 }
 
 static PageSeries *series_free(PageSeries *series) {
@@ -44,6 +37,10 @@ static PageSeries *series_free(PageSeries *series) {
 }
 CLEANUP_DEFINE(PageSeries, series_free)
 
+static void node_free(void *series) {
+        series_free(series);
+}
+
 static int table_add(PageSeriesTable *table, const PageSeriesKey *key, int64_t id, PageSeries **ret) {
         _cleanup_(series_freep) PageSeries *series = calloc(1, sizeof(*series));
         int r;
@@ -58,6 +55,8 @@ static int table_add(PageSeriesTable *table, const PageSeriesKey *key, int64_t i
         r = array_reserve(&table->items, &table->allocated, table->n + 1, sizeof(PageSeries *));
         if (r < 0)
                 return r;
+        if (!tsearch(series, &table->by_key, key_order))
+                return -ENOMEM;
         series->id = id > 0 ? id : table->next_id;
         if (series->id >= table->next_id)
                 table->next_id = series->id + 1;
@@ -66,46 +65,33 @@ static int table_add(PageSeriesTable *table, const PageSeriesKey *key, int64_t i
 }
 
 int page_series_find(PageSeriesTable *table, const PageSeriesKey *key, int64_t id, PageSeries **ret) {
-        size_t slot = key_slot(key);
+        PageSeries *const *known = tfind(&(PageSeries){ .key = *key }, &table->by_key, key_order);
         int r;
 
-        for (; table->slots[slot] > 0; slot = (slot + 1) % SLOTS) {
-                *ret = table->items[table->slots[slot] - 1];
-                if (key_equal(&(*ret)->key, key))
-                        return PAGE_SERIES_KNOWN;
+        if (known) {
+                *ret = *known;
+                return PAGE_SERIES_KNOWN;
         }
         if (table->n == PAGE_SERIES_MAX)
                 return PAGE_SERIES_FULL;
         r = table_add(table, key, id, ret);
-        if (r < 0)
-                return r;
-        table->slots[slot] = (uint16_t) table->n;
-        return PAGE_SERIES_ADDED;
-}
-
-static void slots_fill(PageSeriesTable *table) {
-        memset(table->slots, 0, sizeof(table->slots));
-        for (size_t i = 0; i < table->n; i++) {
-                size_t slot = key_slot(&table->items[i]->key);
-
-                while (table->slots[slot] > 0)
-                        slot = (slot + 1) % SLOTS;
-                table->slots[slot] = (uint16_t) (i + 1);
-        }
+        return r < 0 ? r : PAGE_SERIES_ADDED;
 }
 
 void page_series_drop_spent(PageSeriesTable *table) {
         size_t n = 0;
 
-        for (size_t i = 0; i < table->n; i++)
-                if (table->items[i]->spent)
-                        series_free(table->items[i]);
-                else
-                        table->items[n++] = table->items[i];
-        if (n == table->n)
-                return;
+        for (size_t i = 0; i < table->n; i++) {
+                PageSeries *series = table->items[i];
+
+                if (!series->spent) {
+                        table->items[n++] = series;
+                        continue;
+                }
+                (void) tdelete(series, &table->by_key, key_order);
+                series_free(series);
+        }
         table->n = n;
-        slots_fill(table);
 }
 
 PageSeries *page_series_get(const PageSeriesTable *table, int64_t id) {
@@ -123,7 +109,7 @@ PageSeries *page_series_at(const PageSeriesTable *table, size_t index) {
         return index < table->n ? table->items[index] : NULL;
 }
 
-int page_series_note(PageSeries *series, const char *name, int64_t time, double value) {
+int page_series_note(PageSeries *series, const char *name, int64_t time, double value, const PageSigns *signs) {
         char *copy;
 
         if (series->first == 0 || time < series->first) {
@@ -134,6 +120,7 @@ int page_series_note(PageSeries *series, const char *name, int64_t time, double 
                 return 0;
         series->last = time;
         series->value = value;
+        series->signs = *signs;
         series->changed = true;
         if (name[0] == '\0' || strcmp(series->name, name) == 0)
                 return 0;
@@ -143,11 +130,6 @@ int page_series_note(PageSeries *series, const char *name, int64_t time, double 
         free(series->name);
         series->name = copy;
         return 0;
-}
-
-void page_series_note_signs(PageSeries *series, int64_t time, const PageSigns *signs) {
-        if (time >= series->last)
-                series->signs = *signs;
 }
 
 bool page_series_is_off(const PageSeries *series, int64_t now) {
@@ -167,8 +149,7 @@ int page_series_new(PageSeriesTable **ret) {
 PageSeriesTable *page_series_free(PageSeriesTable *table) {
         if (!table)
                 return NULL;
-        for (size_t i = 0; i < table->n; i++)
-                series_free(table->items[i]);
+        tdestroy(table->by_key, node_free);
         free(table->items);
         free(table);
         return NULL;

@@ -61,9 +61,7 @@ PageSeries *page_series_at(const PageSeriesTable *table, size_t index);
 /* Frees the series that are spent. */
 void page_series_drop_spent(PageSeriesTable *table);
 
-/* Notes a value; *name* is the present name of the device. */
-int page_series_note(PageSeries *series, const char *name, int64_t time, double value);
-/* Notes the signs of the same message. */
-void page_series_note_signs(PageSeries *series, int64_t time, const PageSigns *signs);
+/* Notes a value; *name* and *signs* are those of its device in the same message. -ENOMEM. */
+int page_series_note(PageSeries *series, const char *name, int64_t time, double value, const PageSigns *signs);
 /* True if the device is off, by what it said last. *now* is in ms since 1970. */
 bool page_series_is_off(const PageSeries *series, int64_t now);

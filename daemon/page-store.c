@@ -237,9 +237,8 @@ static int add_number(PageStore *store, const PageFound *found, const PageNumber
                 store->beyond += number == found->numbers ? found->beyond : 0;
                 series->told = true;
         }
-        page_series_note_signs(
-                series, found->time, &(PageSigns){ number->changed, found->moved, found->offline, found->beyond });
-        return page_series_note(series, found->name, found->time, number->value);
+        return page_series_note(series, found->name, found->time, number->value,
+                &(PageSigns){ number->changed, found->moved, found->offline, found->beyond });
 }
 
 int page_store_add(PageStore *store, const PageFound *found) {

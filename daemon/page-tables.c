@@ -225,9 +225,10 @@ static int load_row(PageSeriesTable *table, SqlStatement *statement) {
                 table, &(PageSeriesKey){ source, device, labels, field }, sql_column_int(statement, 0), &series);
         if (r != PAGE_SERIES_ADDED)
                 return r < 0 ? r : -EUCLEAN;
-        r = page_series_note(series, name, sql_column_int(statement, 6), 0);
+        r = page_series_note(series, name, sql_column_int(statement, 6), 0, &(PageSigns){});
         if (r == 0)
-                r = page_series_note(series, name, sql_column_int(statement, 7), sql_column_double(statement, 8));
+                r = page_series_note(
+                        series, name, sql_column_int(statement, 7), sql_column_double(statement, 8), &(PageSigns){});
         series->changed = false;
         return r;
 }

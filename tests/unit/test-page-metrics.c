@@ -82,12 +82,16 @@ static void test_subscribes_only(void **state) {
         assert_null(strstr(text.data, "sensorqd_source"));
 }
 
-static PageSeries *put(PageSeriesTable *table, const PageSeriesKey *key, int64_t time, double value) {
+static void put_with(
+        PageSeriesTable *table, const PageSeriesKey *key, int64_t time, double value, const PageSigns *signs) {
         PageSeries *series;
 
         assert_int_equal(page_series_find(table, key, 0, &series), PAGE_SERIES_ADDED);
-        assert_int_equal(page_series_note(series, "居間 \"x\"", time, value), 0);
-        return series;
+        assert_int_equal(page_series_note(series, "居間 \"x\"", time, value, signs), 0);
+}
+
+static void put(PageSeriesTable *table, const PageSeriesKey *key, int64_t time, double value) {
+        put_with(table, key, time, value, &(PageSigns){});
 }
 
 static void test_latest(void **state) {
@@ -98,11 +102,10 @@ static void test_latest(void **state) {
         assert_int_equal(page_series_new(&table), 0);
         put(table, &(PageSeriesKey){ "home", "d", "{\"site\":\"nakano\"}", "/te" }, NOW - 60000, 21.5);
         put(table, &(PageSeriesKey){ "home", "old", "{}", "/te" }, NOW - PAGE_METRICS_FRESH_MSEC - 1, 5);
-        page_series_note_signs(
-                put(table, &(PageSeriesKey){ "home", "off", "{}", "/te" }, NOW, 5), NOW, &(PageSigns){ 0, 0, true, 0 });
-        page_series_note_signs(put(table, &(PageSeriesKey){ "home", "still", "{}", "/te" }, NOW, 5), NOW,
+        put_with(table, &(PageSeriesKey){ "home", "off", "{}", "/te" }, NOW, 5, &(PageSigns){ 0, 0, true, 0 });
+        put_with(table, &(PageSeriesKey){ "home", "still", "{}", "/te" }, NOW, 5,
                 &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC - 1, false, 0 });
-        page_series_note_signs(put(table, &(PageSeriesKey){ "home", "cellar", "{}", "/te" }, NOW, 5), NOW,
+        put_with(table, &(PageSeriesKey){ "home", "cellar", "{}", "/te" }, NOW, 5,
                 &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC, false, 0 });
         put(table, &(PageSeriesKey){ "home", "z", "{}", "/last_seen" }, NOW, 1795824000123);
         put(table, &(PageSeriesKey){ "home", "z", "{}", "/te" }, NOW, 23.1);

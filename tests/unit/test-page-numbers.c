@@ -303,9 +303,10 @@ static void test_render_series(void **state) {
         assert_int_equal(
                 page_series_find(table, &(PageSeriesKey){ "s", "</script>", "{\"site\":\"x\"}", "/co2" }, 0, &series),
                 PAGE_SERIES_ADDED);
-        assert_int_equal(page_series_note(series, "<img onerror=\"x\">\xe2\x80\xae", PUBLISHED, 612.5), 0);
-        page_series_note_signs(series, PUBLISHED, &(PageSigns){ PUBLISHED - 5, PUBLISHED - 4, true, 7 });
-        page_series_note_signs(series, PUBLISHED - 1, &(PageSigns){ 1, 2, false, 0 }); /* came late */
+        assert_int_equal(page_series_note(series, "<img onerror=\"x\">\xe2\x80\xae", PUBLISHED, 612.5,
+                                 &(PageSigns){ PUBLISHED - 5, PUBLISHED - 4, true, 7 }),
+                0);
+        assert_int_equal(page_series_note(series, "late", PUBLISHED - 1, 1, &(PageSigns){ 1, 2, false, 0 }), 0);
         assert_int_equal(
                 page_series_find(table, &(PageSeriesKey){ "s", "d", "{}", "/gone" }, 0, &series), PAGE_SERIES_ADDED);
         assert_int_equal(page_render_series(table, &shown, &json), 0);

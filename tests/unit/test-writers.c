@@ -200,7 +200,7 @@ static void test_writers(void **state) {
         assert_int_equal(page_series_new(&table), 0);
         for (size_t i = 0; i < 2; i++) {
                 assert_int_equal(page_series_find(table, &keys[i], 0, &series), PAGE_SERIES_ADDED);
-                assert_int_equal(page_series_note(series, LONG, 900, 21.5), 0);
+                assert_int_equal(page_series_note(series, LONG, 900, 21.5, &(PageSigns){}), 0);
         }
 #define CHECK(name) check(name, #name)
         CHECK(write_message);
