@@ -115,7 +115,6 @@ static void history_start(PageCharts *charts, const PageJob *job) {
         r = secret_read_all(charts->config, charts->host.secrets, from->section, from->keys, &problem);
         if (r == 0)
                 r = page_history_new(&(PageHistorySpec){ .loop = charts->host.loop,
-                                             .type = types_sink(from->sink)->history,
                                              .config = from,
                                              .past = &job->past,
                                              .on_piece = on_piece,

@@ -12,6 +12,7 @@
 #include "page-queue.h"
 #include "page-tables.h"
 #include "trouble.h"
+#include "types.h"
 
 #define RETRY_USEC (10 * USEC_PER_SEC)
 #define RETRY_MAX_USEC (10 * USEC_PER_MINUTE)
@@ -134,7 +135,7 @@ static int history_open(PageHistory *history) {
         Reader *reader = history->reader;
         int r;
 
-        reader->type = spec->type;
+        reader->type = types_sink(spec->config->sink)->history;
         reader->piece = (SinkPiece){ .each = on_past, .userdata = reader };
         r = bytes_append(&reader->piece.mark, spec->past->mark.data, spec->past->mark.size);
         if (r < 0)
@@ -145,7 +146,7 @@ static int history_open(PageHistory *history) {
         r = worker_new(spec->loop, "page-past", run, on_done, history, &history->worker);
         if (r < 0)
                 return r;
-        return spec->type->open(spec->config, &reader->self, problem);
+        return reader->type->open(spec->config, &reader->self, problem);
 }
 
 int page_history_new(const PageHistorySpec *spec, PageHistory **ret) {

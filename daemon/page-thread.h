@@ -61,8 +61,7 @@ typedef struct PageHistory PageHistory;
 
 typedef struct PageHistorySpec {
         Loop *loop;
-        const SinkHistory *type;
-        const SubscriptionConfig *config; /* its secrets have been read; the type copies what it needs */
+        const SubscriptionConfig *config; /* of a type with a history; its secrets have been read; copied as needed */
         const PagePast *past; /* reads only what was stored before its begin, from its mark on; it is copied */
         /* Called with a piece: *queue* has messages as page_queue_put() made them, and the callee takes it; *mark* is
          * the position after them. The next piece comes after page_history_go_on(). */

@@ -267,19 +267,16 @@ static void note_unsettled(Check *check, const SubscriberStatus *subscriber, use
                         &check->notes, "%" PRIu64 " %s\n", since / USEC_PER_SEC, subscriber->subscription);
 }
 
-static bool same_bytes(const Bytes *a, const Bytes *b) {
-        return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
-}
-
 /* Writes the file. Errors are ignored: only the age in a warning depends on it. */
 static void stalls_note(ReportStalls *stalls, Check *check) {
+        const Slice notes = { check->notes.data, check->notes.size };
         const Figures *f = check->figures;
 
-        if (!stalls->state_dir || bytes_result(&check->notes) < 0 || same_bytes(&check->notes, &stalls->notes) ||
+        if (!stalls->state_dir || bytes_result(&check->notes) < 0 ||
+                slice_same(notes, (Slice){ stalls->notes.data, stalls->notes.size }) ||
                 (!f->stopping && stalls->noted_at > 0 && f->now - stalls->noted_at < NOTES_EVERY_USEC))
                 return;
-        if (file_replace(stalls->state_dir, NOTES_NAME, check->notes.data ? check->notes.data : "", check->notes.size) <
-                0)
+        if (file_replace(stalls->state_dir, NOTES_NAME, notes.data, notes.size) < 0)
                 return;
         stalls->noted_at = f->now;
         bytes_done(&stalls->notes);
