@@ -58,8 +58,10 @@ static void scan_label(Scan *scan, const char *name, Slice value) {
         scan->n_labels++;
 }
 
+/* What is not UTF-8 (an attribute in BSON) is left out. */
 static void scan_copy(char *to, Slice text) {
-        size_t size = text_cut(text.data, text.size, PAGE_NUMBERS_TEXT_SIZE - 1);
+        bool sound = bytes_is_utf8(text.data, text.size);
+        size_t size = sound ? text_cut(text.data, text.size, PAGE_NUMBERS_TEXT_SIZE - 1) : 0;
 
         memcpy(to, text.data, size);
         to[text_clean(to, size)] = '\0'; /* a control character of several bytes becomes one space */

@@ -10,15 +10,6 @@ static const char *between(const Bytes *json) {
         return json->size > 0 && json->data[json->size - 1] == '}' ? "," : "";
 }
 
-static void write_string(Bytes *json, const char *text) {
-        size_t size = strlen(text);
-
-        if (!bytes_is_utf8(text, size))
-                bytes_append_text(json, "\"?\"");
-        else
-                bytes_append_json_string(json, text, size);
-}
-
 static void write_int(Bytes *json, int64_t value) {
         bytes_append_format(json, "%" PRId64, value);
 }
@@ -32,14 +23,6 @@ static void write_known(Bytes *json, int64_t value, bool known) {
 
 static void write_double(Bytes *json, double value) {
         bytes_append_format(json, NUMBER, value);
-}
-
-static void write_member(Bytes *json, const char *name, const char *text) {
-        bytes_append_format(json, ",\"%s\":", name);
-        if (text)
-                write_string(json, text);
-        else
-                bytes_append_text(json, "null");
 }
 
 /* ---- series ---- */
@@ -70,9 +53,9 @@ bool page_render_is_hidden(const ConfigMap *names, const char *field) {
 static void write_limit(void *userdata, const SinkLimit *limit) {
         Bytes *json = userdata;
 
-        bytes_append_format(json, "%s{\"rule\":", between(json));
-        write_string(json, limit->rule);
-        write_member(json, "kind", limit->kind);
+        bytes_append_format(json, "%s{", between(json));
+        bytes_append_json_member(json, "rule", limit->rule);
+        bytes_append_json_member(json, "kind", limit->kind);
         bytes_append_text(json, ",\"value\":");
         write_double(json, limit->value);
         bytes_append_text(json, ",\"clear\":");
@@ -88,13 +71,13 @@ static void write_series(Bytes *json, const PageSeries *series, const PageShown 
                 return;
         bytes_append_format(json, "%s{\"id\":", between(json));
         write_int(json, series->id);
-        write_member(json, "source", series->key.source);
-        write_member(json, "device", series->key.device);
-        write_member(json, "name", series->name);
+        bytes_append_json_member(json, "source", series->key.source);
+        bytes_append_json_member(json, "device", series->key.device);
+        bytes_append_json_member(json, "name", series->name);
         bytes_append_text(json, ",\"labels\":");
         bytes_append_text(json, series->key.labels);
-        write_member(json, "field", series->key.field);
-        write_member(json, "label", label);
+        bytes_append_json_member(json, "field", series->key.field);
+        bytes_append_json_member(json, "label", label);
         bytes_append_text(json, ",\"order\":");
         write_known(json, order, order >= 0);
         bytes_append_text(

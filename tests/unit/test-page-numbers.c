@@ -131,6 +131,11 @@ static void test_labels(void **state) {
         assert_string_equal(found.source, "s");
         assert_string_equal(found.device, "d");
         assert_int_equal(found.time, PUBLISHED);
+        /* BSON may have any bytes; page.sqlite would be taken for damaged, and set aside */
+        assert_int_equal(LOOK(&found, "{\"v\":1}", ATTRIBUTE("device", "d\xff"), ATTRIBUTE("source", "\xe5\xb1")),
+                PAGE_NUMBERS_FOUND);
+        assert_string_equal(found.source, "");
+        assert_string_equal(found.device, "");
         page_numbers_done(&found);
 }
 
