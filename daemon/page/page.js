@@ -156,7 +156,7 @@ function verdictElement({ state, says, since, todo, gone }, now) {
         { className: `verdict ${state}` },
         icon(state),
         make("p", {}, make("strong", { textContent: say(title, values) }), make("span", { textContent: begun })),
-        make("p", { textContent: `${say(more, text)}${counted}` }),
+        make("p", { textContent: `${more ? say(more, text) : ""}${counted}` }),
         ...(todo ? [todoElement(todo)] : []),
     );
 }
@@ -330,20 +330,11 @@ class Page {
     showSilence(error) {
         console.info(`sensorqd does not tell: ${error.message}`);
         const last = this.status && this.status.page.time;
-        const title = error.refused ? say("is_refused", { name: "sensorqd" }) : say("noAnswer");
-        const more = last ? say("noAnswerMore", { time: when(last, Date.now() + this.offset) }) : "";
-        const todo = error.refused ? [todoElement({ key: "do_reload" })] : [];
-        showVerdict([
-            make(
-                "div",
-                { className: "verdict failing" },
-                icon("failing"),
-                make("p", {}, make("strong", { textContent: title })),
-                make("p", { textContent: more }),
-                ...todo,
-            ),
-        ]);
-        showTitle("failing", title);
+        const says = error.refused ? ["is_refused", { name: "sensorqd" }] : ["noAnswer", {}];
+        const more = last ? ["noAnswerMore", { time: last }] : [null, {}];
+        const todo = error.refused ? { key: "do_reload" } : null;
+        showVerdict([verdictElement({ state: "failing", says: [...says, ...more], todo }, Date.now() + this.offset)]);
+        showTitle("failing", say(...says));
         if (this.status)
             showChain(partsOf(this.status, last), {
                 now: last,
