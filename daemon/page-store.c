@@ -363,9 +363,9 @@ static int reading_begin(const PageStore *store, Reading *reading) {
 
 static int read_tables(PageStore *store, Reading *reading) {
         const PageRange range = { reading->from, reading->to, reading->query->series, reading->query->n,
-                page_series_count(store->series) };
+                page_series_count(store->series), reading_add, reading };
 
-        return store->tables ? page_tables_read(store->tables, &range, reading_add, reading) : 0;
+        return store->tables ? page_tables_read(store->tables, &range) : 0;
 }
 
 int page_store_values(PageStore *store, const PageQuery *query, PageValues *ret) {
@@ -392,27 +392,15 @@ void page_store_values_done(PageValues *values) {
 
 /* ---- life ---- */
 
-static int store_new(const char *directory, PageStore **ret) {
+/* Uses what can be read of a damaged file: at least names and ids of the series. */
+int page_store_open(const char *directory, usec_t since, PageStore **ret) {
         _cleanup_(page_store_freep) PageStore *store = calloc(1, sizeof(*store));
         int r;
 
         if (!store)
                 return -ENOMEM;
         store->directory = strdup(directory);
-        if (!store->directory)
-                return -ENOMEM;
-        r = page_series_new(&store->series);
-        if (r == 0)
-                *ret = cleanup_steal(store);
-        return r;
-}
-
-/* Uses what can be read of a damaged file: at least names and ids of the series. */
-int page_store_open(const char *directory, usec_t since, PageStore **ret) {
-        _cleanup_(page_store_freep) PageStore *store = NULL;
-        int r;
-
-        r = store_new(directory, &store);
+        r = store->directory ? page_series_new(&store->series) : -ENOMEM;
         if (r < 0)
                 return r;
         r = page_tables_open(directory, &store->tables);

@@ -416,56 +416,47 @@ int64_t page_tables_width(const PageTables *tables, int64_t minute) {
         return minute < tables->fives_from ? PAGE_TABLES_HOUR : minute < tables->minutes_from ? 5 : 1;
 }
 
-typedef struct Reading {
-        const PageRange *range;
-        void (*each)(void *userdata, const PageBucket *bucket);
-        void *userdata;
-} Reading;
-
-static int read_rows(const Reading *reading, SqlStatement *statement, int64_t series) {
+static int read_rows(const PageRange *range, SqlStatement *statement, int64_t series) {
         int r;
 
-        sql_bind(statement, SQL_VALUES(SQL_INT(reading->range->from), SQL_INT(reading->range->to)));
+        sql_bind(statement, SQL_VALUES(SQL_INT(range->from), SQL_INT(range->to)));
         if (series > 0)
                 sql_bind_int(statement, 3, series);
         while ((r = sql_step(statement)) == SQL_ROW)
-                reading->each(reading->userdata, &(PageBucket){ .series = (uint32_t) sql_column_int(statement, 0),
-                                                         .minute = (uint32_t) sql_column_int(statement, 1),
-                                                         .count = (uint32_t) sql_column_int(statement, 2),
-                                                         .low = sql_column_double(statement, 3),
-                                                         .total = sql_column_double(statement, 4),
-                                                         .high = sql_column_double(statement, 5) });
+                range->each(range->userdata, &(PageBucket){ .series = (uint32_t) sql_column_int(statement, 0),
+                                                     .minute = (uint32_t) sql_column_int(statement, 1),
+                                                     .count = (uint32_t) sql_column_int(statement, 2),
+                                                     .low = sql_column_double(statement, 3),
+                                                     .total = sql_column_double(statement, 4),
+                                                     .high = sql_column_double(statement, 5) });
         sql_reset(statement);
         return r;
 }
 
 /* Rows of `minutes` are sorted by time, then series. To read a few series of many, each row is looked up. */
-static int read_minutes(const PageTables *tables, const Reading *reading) {
-        PageRange minutes = *reading->range;
-        const Reading finding = { &minutes, reading->each, reading->userdata };
+static int read_minutes(const PageTables *tables, const PageRange *range) {
+        PageRange minutes = *range;
         int r = 0;
 
         if (minutes.from < tables->minutes_from)
                 minutes.from = tables->minutes_from;
         if (minutes.n * FIND_COST >= minutes.of || minutes.to - minutes.from > 2 * MINUTES_KEPT)
-                return read_rows(reading, tables->statements[READ_MINUTES], 0);
+                return read_rows(&minutes, tables->statements[READ_MINUTES], 0);
         for (size_t i = 0; r == 0 && i < minutes.n; i++)
-                r = read_rows(&finding, tables->statements[FIND_MINUTES], minutes.series[i]);
+                r = read_rows(&minutes, tables->statements[FIND_MINUTES], minutes.series[i]);
         return r;
 }
 
-int page_tables_read(PageTables *tables, const PageRange *range, void (*each)(void *userdata, const PageBucket *bucket),
-        void *userdata) {
-        const Reading reading = { range, each, userdata };
+int page_tables_read(PageTables *tables, const PageRange *range) {
         int r = 0;
 
         if (range->to > tables->minutes_from)
-                r = read_minutes(tables, &reading);
+                r = read_minutes(tables, range);
         for (size_t i = 0; r == 0 && i < range->n; i++) {
                 if (range->from < tables->minutes_from)
-                        r = read_rows(&reading, tables->statements[READ_FIVES], range->series[i]);
+                        r = read_rows(range, tables->statements[READ_FIVES], range->series[i]);
                 if (r == 0 && range->from < tables->fives_from)
-                        r = read_rows(&reading, tables->statements[READ_HOURS], range->series[i]);
+                        r = read_rows(range, tables->statements[READ_HOURS], range->series[i]);
         }
         return r;
 }

@@ -67,7 +67,8 @@ typedef struct PageRange {
         int64_t from, to; /* minutes; *to* is not included */
         const int64_t *series;
         size_t n, of; /* n: how many series are asked for; of: how many there are */
+        void (*each)(void *userdata, const PageBucket *bucket);
+        void *userdata;
 } PageRange;
 /* Calls *each* for every bucket in the range, without an order. It may also pass buckets of other series. */
-int page_tables_read(PageTables *tables, const PageRange *range, void (*each)(void *userdata, const PageBucket *bucket),
-        void *userdata);
+int page_tables_read(PageTables *tables, const PageRange *range);

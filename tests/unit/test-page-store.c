@@ -261,7 +261,7 @@ static void test_few_among_many(void **state) {
         assert_int_equal(page_tables_load(tables, series, &past), 0);
         assert_int_equal(page_series_count(series), SERIES + OTHERS);
         assert_int_equal(
-                page_tables_read(tables, &(PageRange){ to - 366 * 1440, to, few, 2, SERIES + OTHERS }, see, &seen), 0);
+                page_tables_read(tables, &(PageRange){ to - 366 * 1440, to, few, 2, SERIES + OTHERS, see, &seen }), 0);
         assert_true(seen.asked > 1000);
         assert_int_equal(seen.others, 0);
         bytes_done(&past.mark);
