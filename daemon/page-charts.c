@@ -349,7 +349,7 @@ static void on_save(void *userdata) {
 /* ---- what comes ---- */
 
 void page_charts_add(PageCharts *charts, const char *subscription, const WireMessage *message) {
-        PageMessage copy = {
+        SinkPast copy = {
                 .text = message->data, .attributes = message->attributes, .n_attributes = message->n_attributes
         };
         const Slice *published = &message->publish_time;

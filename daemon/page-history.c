@@ -54,11 +54,7 @@ static void reader_unref(Reader *reader) {
 
 static void on_past(void *userdata, const SinkPast *past) {
         Reader *reader = userdata;
-        const PageMessage message = { .text = past->text,
-                .attributes = past->attributes,
-                .n_attributes = past->n_attributes,
-                .published = past->published };
-        int r = page_queue_put(&reader->queue, &message);
+        int r = page_queue_put(&reader->queue, past);
 
         if (r < 0)
                 reader->result = r;

@@ -17,7 +17,8 @@
 #define VALUE_MAX 1e290 /* limits values so that any sum of them is finite */
 
 typedef struct Scan {
-        const PageMessage *message;
+        const SinkPast *message;
+        const char *id_attribute;
         PageFound *found;
         JsonReader reader;
         char path[PAGE_NUMBERS_TEXT_SIZE];
@@ -33,7 +34,7 @@ typedef struct Scan {
 static const char *const own_names[] = { "source", "id", "name", "type", "device", "_id", "pubsub", "stored_at",
         "temperature_offset", "humidity_offset", NULL };
 
-static const WireAttribute *attribute_find(const PageMessage *message, const char *name) {
+static const WireAttribute *attribute_find(const SinkPast *message, const char *name) {
         for (size_t i = 0; i < message->n_attributes; i++)
                 if (slice_equal(message->attributes[i].key, name))
                         return &message->attributes[i];
@@ -48,7 +49,7 @@ static void scan_label(Scan *scan, const char *name, Slice value) {
         if (!attribute || scan->n_labels == LABELS_MAX || text_is_among(name, own_names) ||
                 !slice_same(attribute->value, value))
                 return;
-        if (scan->message->id_attribute && strcmp(name, scan->message->id_attribute) == 0)
+        if (scan->id_attribute && strcmp(name, scan->id_attribute) == 0)
                 return;
         if (!bytes_is_utf8(value.data, value.size))
                 return;
@@ -301,8 +302,8 @@ static void fall_back(Scan *scan) {
                 found->time = published;
 }
 
-int page_numbers_find(const PageMessage *message, PageFound *found) {
-        Scan scan = { .message = message, .found = found };
+int page_numbers_find(const SinkPast *message, const char *id_attribute, PageFound *found) {
+        Scan scan = { .message = message, .id_attribute = id_attribute, .found = found };
         int token, r;
 
         found->source[0] = found->device[0] = found->name[0] = '\0';

@@ -4,20 +4,11 @@
  * depth, under its JSON pointer; true is 1, false is 0. So a new kind of sensor appears by itself. Pure. */
 
 #include "lib/bytes.h"
-#include "pubsub/wire.h"
+#include "subscribe/sink-type.h"
 
 #define PAGE_NUMBERS_MAX 64 /* per message; more are only counted */
 /* bytes of a name or pointer, with NUL; a longer name is cut, a longer pointer is not used */
 #define PAGE_NUMBERS_TEXT_SIZE 256
-
-/* The message; all is borrowed. */
-typedef struct PageMessage {
-        Slice text; /* JSON */
-        const WireAttribute *attributes;
-        size_t n_attributes;
-        const char *id_attribute; /* the attribute that names the document; it does not name a device */
-        int64_t published;        /* ms since 1970; 0: not known */
-} PageMessage;
 
 typedef struct PageNumber {
         size_t field; /* offset of its pointer in PageFound.fields */
@@ -40,7 +31,8 @@ typedef struct PageFound {
 } PageFound;
 
 enum { PAGE_NUMBERS_FOUND = 0, PAGE_NUMBERS_NONE = 1 };
-/* Reads *message*. PAGE_NUMBERS_NONE: it is not an object, or has no number or no time. The time is `request_at`, else
- * `measured_at`, else the publish time; the publish time also replaces a time in the future. -ENOMEM. */
-int page_numbers_find(const PageMessage *message, PageFound *found);
+/* Reads *message*. *id_attribute* names its document, and no device; NULL: there is none. PAGE_NUMBERS_NONE: it is not
+ * an object, or has no number or no time. The time is `request_at`, else `measured_at`, else the publish time; the
+ * publish time also replaces a time in the future. -ENOMEM. */
+int page_numbers_find(const SinkPast *message, const char *id_attribute, PageFound *found);
 void page_numbers_done(PageFound *found);

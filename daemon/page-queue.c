@@ -15,7 +15,7 @@ static void put_slice(Bytes *queue, Slice slice) {
         bytes_append(queue, slice.data, slice.size);
 }
 
-int page_queue_put(Bytes *queue, const PageMessage *message) {
+int page_queue_put(Bytes *queue, const SinkPast *message) {
         Header header = { .published = message->published, .text = (uint32_t) message->text.size };
         size_t before = queue->size;
         int r;
@@ -55,7 +55,7 @@ bool page_queue_next(Slice *queue, PageQueueItem *ret) {
         if (queue->size == 0)
                 return false;
         memcpy(&header, take(queue, sizeof(header)), sizeof(header));
-        ret->message = (PageMessage){ .text = { take(queue, header.text), header.text },
+        ret->message = (SinkPast){ .text = { take(queue, header.text), header.text },
                 .attributes = ret->attributes,
                 .n_attributes = header.n_attributes,
                 .published = header.published };

@@ -6,11 +6,11 @@
 #include "page-numbers.h"
 
 /* Adds a message; its text is the published payload, or JSON. -ENOMEM. */
-int page_queue_put(Bytes *queue, const PageMessage *message);
+int page_queue_put(Bytes *queue, const SinkPast *message);
 
 #define PAGE_QUEUE_ATTRIBUTES_MAX 64 /* per message; more are skipped */
 typedef struct PageQueueItem {
-        PageMessage message;
+        SinkPast message;
         WireAttribute attributes[PAGE_QUEUE_ATTRIBUTES_MAX];
 } PageQueueItem;
 /* Takes the first message from *queue*; *ret* points into it. False at the end. */

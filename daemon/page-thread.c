@@ -141,7 +141,8 @@ static bool thread_open(PageThread *thread, const PageJob *job) {
 
 static int thread_add(PageThread *thread, const PageJob *job) {
         PayloadFormat format = job->subscription ? (PayloadFormat) job->subscription->payload : PAYLOAD_JSON;
-        PageMessage *message = &thread->item.message;
+        const char *id_attribute = job->subscription ? job->subscription->id_attribute : NULL;
+        SinkPast *message = &thread->item.message;
         _cleanup_(payload_done) Payload payload = {};
         int r;
 
@@ -149,8 +150,7 @@ static int thread_add(PageThread *thread, const PageJob *job) {
         if (r != PAYLOAD_OK)
                 return r < 0 ? r : 0; /* no sink stores such a message */
         message->text = payload.text;
-        message->id_attribute = job->subscription ? job->subscription->id_attribute : NULL;
-        r = page_numbers_find(message, &thread->found);
+        r = page_numbers_find(message, id_attribute, &thread->found);
         if (r == PAGE_NUMBERS_FOUND)
                 r = page_store_add(thread->store, &thread->found);
         if (r == 0)

@@ -116,7 +116,7 @@ typedef struct SinkTap {
         void *userdata;
 } SinkTap;
 
-/* A stored message that is read again, for charts. Nothing is changed. */
+/* A stored message, for charts: just now, or read again. Nothing is changed. */
 typedef struct SinkPast {
         Slice text; /* JSON with the numbers of any depth and the texts at the top */
         const WireAttribute *attributes;

@@ -139,13 +139,14 @@ uint32_t mongoc_bulk_operation_execute(mongoc_bulk_operation_t *bulk, bson_t *re
 /* ---- what is read back ---- */
 
 static void on_past(void *userdata, const SinkPast *past) {
-        const PageMessage message = { past->text, past->attributes, past->n_attributes, "id", past->published };
         PageFound found = {};
 
         require(json_is_whole(past->text, 32, NULL) || !bytes_is_utf8(past->text.data, past->text.size));
-        if (page_numbers_find(&message, &found) == PAGE_NUMBERS_FOUND)
+        if (page_numbers_find(past, "id", &found) == PAGE_NUMBERS_FOUND)
                 require(json_is_whole((Slice){ found.labels.data, found.labels.size }, 2, NULL) &&
                         bytes_is_utf8(found.labels.data, found.labels.size) &&
+                        bytes_is_utf8(found.source, strlen(found.source)) &&
+                        bytes_is_utf8(found.device, strlen(found.device)) &&
                         bytes_is_utf8(found.name, strlen(found.name)));
         page_numbers_done(&found);
 }

@@ -50,7 +50,7 @@ static void fuzz_look(const char *text, size_t size) {
         const WireAttribute attributes[] = { { { "site", 4 }, { "x", 1 } }, { { "a", 1 }, { "b", 1 } } };
         PageFound found = {};
 
-        if (page_numbers_find(&(PageMessage){ { text, size }, attributes, 2, "id", 1795840000000 }, &found) ==
+        if (page_numbers_find(&(SinkPast){ { text, size }, attributes, 2, 1795840000000 }, "id", &found) ==
                 PAGE_NUMBERS_FOUND) {
                 assert(found.n > 0 && found.n <= PAGE_NUMBERS_MAX && found.time > 0);
                 for (size_t i = 0; i < found.n; i++)

@@ -266,8 +266,7 @@ static void test_kept_again_is_said_when_they_are(void **state) {
         assert_int_equal(page_thread_new(f->directory, &thread), 0);
         page_thread_do(thread, &open);
         assert_int_equal(
-                page_queue_put(&take.queue, &(PageMessage){ .text = { text, write_message(text, sizeof(text), 0) } }),
-                0);
+                page_queue_put(&take.queue, &(SinkPast){ .text = { text, write_message(text, sizeof(text), 0) } }), 0);
         page_thread_do(thread, &take);
         disk_refuses(true);
         page_thread_do(thread, &save);
@@ -306,7 +305,7 @@ static void test_numbers_beyond(void **state) {
                 text[7] = names[i % 2][0];
                 memcpy(text + size, more, sizeof(more) - 1);
                 assert_int_equal(
-                        page_queue_put(&take.queue, &(PageMessage){ .text = { text, size + sizeof(more) - 1 } }), 0);
+                        page_queue_put(&take.queue, &(SinkPast){ .text = { text, size + sizeof(more) - 1 } }), 0);
         }
         page_thread_do(thread, &take);
         __atomic_store_n(&later, 2 * USEC_PER_HOUR, __ATOMIC_SEQ_CST);
@@ -319,8 +318,7 @@ static void test_numbers_beyond(void **state) {
                 &close); /* the page is taken out, and comes back later: of what has few there is nothing to say */
         __atomic_store_n(&later, 4 * USEC_PER_HOUR, __ATOMIC_SEQ_CST);
         assert_int_equal(
-                page_queue_put(&next.queue, &(PageMessage){ .text = { text, write_message(text, sizeof(text), 9) } }),
-                0);
+                page_queue_put(&next.queue, &(SinkPast){ .text = { text, write_message(text, sizeof(text), 9) } }), 0);
         capture = capture_begin();
         page_thread_do(thread, &next);
         assert_null(strstr(capture_end(&capture), "Not drawn of "));

@@ -26,13 +26,11 @@
                 sizeof((const WireAttribute[]){ __VA_ARGS__ }) / sizeof(WireAttribute))
 
 static int look(PageFound *found, const char *text, size_t size, const WireAttribute *attributes, size_t n) {
-        const PageMessage message = { .text = { text, size },
-                .attributes = attributes,
-                .n_attributes = n,
-                .id_attribute = "idempotency_key",
-                .published = PUBLISHED };
+        const SinkPast message = {
+                .text = { text, size }, .attributes = attributes, .n_attributes = n, .published = PUBLISHED
+        };
 
-        return page_numbers_find(&message, found);
+        return page_numbers_find(&message, "idempotency_key", found);
 }
 
 static const char *field(const PageFound *found, size_t i) {
@@ -233,9 +231,8 @@ static void test_queue(void **state) {
         Slice rest;
 
         for (int i = 0; i < 3; i++)
-                assert_int_equal(page_queue_put(&queue,
-                                         &(PageMessage){ { "text", (size_t) i }, attributes, (size_t) i, NULL, i }),
-                        0);
+                assert_int_equal(
+                        page_queue_put(&queue, &(SinkPast){ { "text", (size_t) i }, attributes, (size_t) i, i }), 0);
         rest = (Slice){ queue.data, queue.size };
         for (int i = 0; i < 3; i++) {
                 assert_true(page_queue_next(&rest, &item));

@@ -645,7 +645,7 @@ static void test_more_than_memory_at_once(void **state) {
                 for (unsigned i = 0; i < 60; i++)
                         assert_int_equal(bytes_append_format(&text, ",\"n%u\":1", i), 0);
                 assert_int_equal(bytes_append_text(&text, "}"), 0);
-                assert_int_equal(page_queue_put(&job.queue, &(PageMessage){ .text = { text.data, text.size },
+                assert_int_equal(page_queue_put(&job.queue, &(SinkPast){ .text = { text.data, text.size },
                                                                     .published = NOW + minute * MINUTE }),
                         0);
         }

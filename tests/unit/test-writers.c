@@ -52,7 +52,7 @@ static int write_ack(Bytes *to) {
 }
 
 static int write_queue(Bytes *to) {
-        return page_queue_put(to, &(PageMessage){ .text = SLICE(LONG), .attributes = attributes, .n_attributes = 2 });
+        return page_queue_put(to, &(SinkPast){ .text = SLICE(LONG), .attributes = attributes, .n_attributes = 2 });
 }
 
 static int write_labels(Bytes *to) {
