@@ -10,19 +10,11 @@ static const char *between(const Bytes *json) {
         return json->size > 0 && json->data[json->size - 1] == '}' ? "," : "";
 }
 
-static void write_int(Bytes *json, int64_t value) {
-        bytes_append_format(json, "%" PRId64, value);
-}
-
-static void write_known(Bytes *json, int64_t value, bool known) {
+static void write_known(Bytes *json, const char *name, int64_t value, bool known) {
         if (known)
-                write_int(json, value);
+                bytes_append_format(json, ",\"%s\":%" PRId64, name, value);
         else
-                bytes_append_text(json, "null");
-}
-
-static void write_double(Bytes *json, double value) {
-        bytes_append_format(json, NUMBER, value);
+                bytes_append_json_member(json, name, NULL);
 }
 
 /* ---- series ---- */
@@ -56,11 +48,7 @@ static void write_limit(void *userdata, const SinkLimit *limit) {
         bytes_append_format(json, "%s{", between(json));
         bytes_append_json_member(json, "rule", limit->rule);
         bytes_append_json_member(json, "kind", limit->kind);
-        bytes_append_text(json, ",\"value\":");
-        write_double(json, limit->value);
-        bytes_append_text(json, ",\"clear\":");
-        write_double(json, limit->clear);
-        bytes_append_text(json, "}");
+        bytes_append_format(json, ",\"value\":" NUMBER ",\"clear\":" NUMBER "}", limit->value, limit->clear);
 }
 
 static void write_series(Bytes *json, const PageSeries *series, const PageShown *shown) {
@@ -69,31 +57,21 @@ static void write_series(Bytes *json, const PageSeries *series, const PageShown 
 
         if (page_render_is_hidden(shown->names, series->key.field))
                 return;
-        bytes_append_format(json, "%s{\"id\":", between(json));
-        write_int(json, series->id);
+        bytes_append_format(json, "%s{\"id\":%" PRId64, between(json), series->id);
         bytes_append_json_member(json, "source", series->key.source);
         bytes_append_json_member(json, "device", series->key.device);
         bytes_append_json_member(json, "name", series->name);
-        bytes_append_text(json, ",\"labels\":");
-        bytes_append_text(json, series->key.labels);
+        bytes_append_format(json, ",\"labels\":%s", series->key.labels);
         bytes_append_json_member(json, "field", series->key.field);
         bytes_append_json_member(json, "label", label);
-        bytes_append_text(json, ",\"order\":");
-        write_known(json, order, order >= 0);
-        bytes_append_text(
-                json, series->signs.offline ? ",\"online\":false,\"changed\":" : ",\"online\":null,\"changed\":");
-        write_known(json, series->signs.changed, series->signs.changed > 0);
-        bytes_append_text(json, ",\"moved\":");
-        write_known(json, series->signs.moved, series->signs.moved > 0);
-        bytes_append_text(json, ",\"beyond\":");
-        write_int(json, (int64_t) series->signs.beyond);
-        bytes_append_text(json, ",\"from\":");
-        write_int(json, series->first);
-        bytes_append_text(json, ",\"last\":{\"time\":");
-        write_int(json, series->last);
-        bytes_append_text(json, ",\"value\":");
-        write_double(json, series->value);
-        bytes_append_text(json, "},\"limits\":[");
+        write_known(json, "order", order, order >= 0);
+        bytes_append_format(json, ",\"online\":%s", series->signs.offline ? "false" : "null");
+        write_known(json, "changed", series->signs.changed, series->signs.changed > 0);
+        write_known(json, "moved", series->signs.moved, series->signs.moved > 0);
+        bytes_append_format(json,
+                ",\"beyond\":%zu,\"from\":%" PRId64 ",\"last\":{\"time\":%" PRId64 ",\"value\":" NUMBER
+                "},\"limits\":[",
+                series->signs.beyond, series->first, series->last, series->value);
         if (shown->limits)
                 shown->limits(shown->userdata, series, write_limit, json);
         bytes_append_text(json, "]}");
@@ -117,25 +95,23 @@ static const char *const column_names[COLUMNS] = { "time", "minimum", "mean", "m
 static void write_cell(Bytes *json, Column column, const PageBucket *bucket, int64_t time) {
         switch (column) {
         case COLUMN_TIME:
-                return write_int(json, time);
+                return (void) bytes_append_format(json, "%" PRId64, time);
         case COLUMN_MINIMUM:
-                return write_double(json, bucket->low);
+                return (void) bytes_append_format(json, NUMBER, bucket->low);
         case COLUMN_MEAN:
-                return write_double(json, bucket->total / bucket->count);
+                return (void) bytes_append_format(json, NUMBER, bucket->total / bucket->count);
         case COLUMN_MAXIMUM:
-                return write_double(json, bucket->high);
+                return (void) bytes_append_format(json, NUMBER, bucket->high);
         case COLUMN_COUNT:
         case COLUMNS:
-                return write_int(json, bucket->count);
+                return (void) bytes_append_format(json, "%" PRIu32, bucket->count);
         }
 }
 
 static void write_column(Bytes *json, Column column, const PageValues *values, const PageBucket *buckets) {
         const char *comma = "";
 
-        bytes_append_text(json, ",\"");
-        bytes_append_text(json, column_names[column]);
-        bytes_append_text(json, "\":[");
+        bytes_append_format(json, ",\"%s\":[", column_names[column]);
         for (size_t i = 0; i < values->n; i++) {
                 if (buckets[i].count == 0)
                         continue;
@@ -150,8 +126,7 @@ int page_render_values(const PageQuery *query, const PageValues *values, Bytes *
         bytes_append_format(json, "{\"bucket\":%" PRId64 ",\"from\":%" PRId64 ",\"to\":%" PRId64 ",\"series\":[",
                 values->bucket, values->from, values->to);
         for (size_t i = 0; i < query->n; i++) {
-                bytes_append_text(json, i > 0 ? ",{\"id\":" : "{\"id\":");
-                write_int(json, query->series[i]);
+                bytes_append_format(json, "%s{\"id\":%" PRId64, i > 0 ? "," : "", query->series[i]);
                 for (Column column = 0; column < COLUMNS; column++)
                         write_column(json, column, values, values->buckets + i * values->n);
                 bytes_append_text(json, "}");
