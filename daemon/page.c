@@ -52,20 +52,6 @@ struct Page {
 
 /* ---- answers ---- */
 
-/* Adds one member to a JSON object that ends in `}`. */
-static int add_page_member(const Page *page, Bytes *json) {
-        const char *subscription = page->subscription ? page->subscription->subscription : "";
-
-        while (json->size > 0 && json->data[json->size - 1] != '}')
-                json->size--;
-        json->size--;
-        bytes_append_format(json,
-                ",\"page\":{\"version\":\"%s\",\"time\":%" PRIu64 ",\"subscription\":", SENSORQD_VERSION,
-                clock_wall() / USEC_PER_MSEC);
-        bytes_append_json_string(json, subscription, strlen(subscription));
-        return bytes_append_text(json, "}}\n");
-}
-
 static int answer_status(Page *page, ListenRequest *request) {
         _cleanup_(report_done) Figures figures = {};
         _cleanup_bytes_ Bytes json = {};
@@ -74,10 +60,8 @@ static int answer_status(Page *page, ListenRequest *request) {
         r = page->host.figures(page->host.userdata, &figures);
         if (r < 0)
                 return r;
+        figures.page_subscription = page->subscription ? page->subscription->subscription : "";
         r = report_format_json(&figures, &json);
-        if (r < 0)
-                return r;
-        r = add_page_member(page, &json);
         if (r < 0)
                 return r;
         page_answer_made(request, JSON, (Slice){ json.data, json.size }, PAGE_CODING_PLAIN);

@@ -33,8 +33,9 @@ typedef struct Figure {
 typedef struct Told {
         const char *version;
         const char *status; /* the line of STATUS=; only for status.json */
-        bool outbox_full, reload_refused, left, page_failing, well;
+        bool outbox_full, reload_refused, left, page_failing, to_page, well;
         const char *left_in;
+        uint64_t msec; /* the present time, since 1970 */
         Figures figures;
 } Told;
 

@@ -187,6 +187,14 @@ static const Figure page_figures[] = {
         {},
 };
 
+/* For browsers only: the time that JavaScript calculates with, and what tells one daemon from another. */
+static const Figure to_page_figures[] = {
+        FIGURE(TEXT, Told, version),
+        NAMED(COUNT, "time", Told, msec),
+        NAMED(TEXT, "subscription", Told, figures.page_subscription),
+        {},
+};
+
 const Figure report_figures[] = {
         FIGURE(TEXT, Told, version),
         NAMED(TEXT, "config", Told, figures.config),
@@ -207,6 +215,7 @@ const Figure report_figures[] = {
         { "token", FIGURE_OBJECT, offsetof(Told, figures.token), .members = token_figures },
         { "subscriptions", FIGURE_ARRAY, offsetof(Told, figures.subscribers), sizeof(SubscriberStatus),
                 .members = subscriber_figures, .n = offsetof(Told, figures.n_subscribers) },
+        { "page", FIGURE_OBJECT, 0, .members = to_page_figures, .only = offsetof(Told, to_page) },
         {},
 };
 
@@ -329,7 +338,9 @@ Told report_tell(const Figures *figures) {
                 .reload_refused = figures->reload_refused > 0,
                 .left = figures->left.rows > 0,
                 .page_failing = figures->page_failing > 0,
+                .to_page = figures->page_subscription != NULL,
                 .left_in = figures->left.directory,
+                .msec = figures->wall / USEC_PER_MSEC,
                 .figures = *figures,
         };
 }

@@ -28,6 +28,7 @@ typedef struct Figures {
         usec_t page_failing;     /* clock_wall() since which the page cannot be served; 0: it is, or there is none */
         const char *page_detail; /* why; borrowed */
         Cause page_cause;
+        const char *page_subscription; /* which the page draws, ""; NULL: it is not the page that asks; borrowed */
         PublisherStatus publisher;
         TokenStatus token;
         SourceStatus *sources; /* report_done() frees the arrays */
