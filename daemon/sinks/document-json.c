@@ -181,7 +181,3 @@ int document_json(const DocumentInput *input, bson_t *document, Bytes *ret, char
         bytes_cut(ret, before);
         return r;
 }
-
-const char *document_json_hash(const bson_t *document) {
-        return document_text(document, "pubsub.sha256").data;
-}

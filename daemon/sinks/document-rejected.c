@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The document for the rejected collection. It is written without the rules of document-writer.h, because it must
+/* The document for the rejected collection. It is written without the rules of document.c, because it must
  * always be possible. */
 #include <errno.h>
 #include <string.h>
 
-#include "sinks/document-writer.h"
 #include "sinks/document.h"
 
 #define ATTRIBUTES_PLAIN_MAX 256 /* the service allows 100 */
@@ -112,23 +111,4 @@ int document_build_rejected(const DocumentInput *input, const char *reason, cons
              append_pubsub(document, message, input->rules) &&
              bson_append_date_time(document, "rejected_at", -1, (int64_t) (input->at / USEC_PER_MSEC));
         return ok ? 0 : -ENOMEM;
-}
-
-static bool find_data(const bson_t *document, Slice *ret) {
-        const uint8_t *data;
-        bson_subtype_t subtype;
-        bson_iter_t iter;
-        uint32_t size;
-
-        if (!bson_iter_init_find(&iter, document, "data") || !BSON_ITER_HOLDS_BINARY(&iter))
-                return false;
-        bson_iter_binary(&iter, &subtype, &size, &data);
-        *ret = (Slice){ (const char *) data, size };
-        return true;
-}
-
-bool document_same_data(const bson_t *stored, const bson_t *document) {
-        Slice there, ours;
-
-        return find_data(stored, &there) && find_data(document, &ours) && slice_same(there, ours);
 }

@@ -7,8 +7,24 @@
 
 #include "lib/clock.h"
 #include "pubsub/wire.h"
-#include "sinks/document-reason.h"
 #include "subscribe/payload.h"
+
+#define DOCUMENT_DEPTH_MAX 90                /* mongod refuses about 100 levels */
+#define DOCUMENT_SIZE_MAX (15 * 1024 * 1024) /* BSON; below mongod's 16 MiB, with room for the command */
+
+typedef enum DocumentReason {
+        DOCUMENT_OK = 0,
+        DOCUMENT_NOT_BASE64,
+        DOCUMENT_NOT_UTF8,
+        DOCUMENT_NOT_JSON,
+        DOCUMENT_NOT_OBJECT,
+        DOCUMENT_TOO_DEEP,
+        DOCUMENT_TOO_LARGE,
+        DOCUMENT_DUPLICATE_KEY,
+        DOCUMENT_NUMBER_RANGE,
+        DOCUMENT_REFUSED,     /* by MongoDB, permanently */
+        DOCUMENT_ID_CONFLICT, /* a document with another payload has its _id */
+} DocumentReason;
 
 /* Returns "not_json", "id_conflict", ...: the words are part of the interface (`reason` in the rejected collection). */
 const char *document_reason(DocumentReason reason);
@@ -49,15 +65,10 @@ int document_build_rejected(const DocumentInput *input, const char *reason, cons
 /* Makes its `_id` in *scratch*. -ENOMEM. */
 int document_rejected_id(const DocumentInput *input, Bytes *scratch, Slice *ret);
 
-/* Whether two documents have the same payload: the same `pubsub.sha256`, even if fields were changed since. When one
- * has no hash (0.1.0 wrote none), all fields but `stored_at` and `pubsub` must be equal. */
-bool document_same_payload(const bson_t *stored, const bson_t *document);
-
-/* Whether two rejected documents have the same data. */
-bool document_same_data(const bson_t *stored, const bson_t *document);
-
-/* Whether the messages of *stored* and *document* have the same publish time. */
-bool document_same_time(const bson_t *stored, const bson_t *document);
+/* Whether a name is stored unchanged. Otherwise an empty name, a leading `$`, each `.` and each NUL become `_`. */
+bool document_key_is_plain(Slice name);
+/* Appends the name as it is stored to *ret*, but with *width* `_` in place of each single one. */
+int document_key_wide(Slice name, unsigned width, Bytes *ret);
 
 /* Sets *ret* on the element at *path* ("pubsub.attributes"). Returns false when there is none. */
 static inline bool document_find(const bson_t *document, const char *path, bson_iter_t *ret) {
@@ -78,6 +89,20 @@ static inline Slice document_text(const bson_t *document, const char *path) {
         return (Slice){ text, size };
 }
 
+/* ---- document-compare.c ---- */
+
+/* Whether two documents have the same payload: the same `pubsub.sha256`, even if fields were changed since. When one
+ * has no hash (0.1.0 wrote none), all fields but `stored_at` and `pubsub` must be equal. */
+bool document_same_payload(const bson_t *stored, const bson_t *document);
+
+/* Returns the data of a rejected document, borrowed; "" when it has none. */
+Slice document_data(const bson_t *document);
+/* Whether two rejected documents have the same data. */
+bool document_same_data(const bson_t *stored, const bson_t *document);
+
+/* Whether the messages of *stored* and *document* have the same publish time. */
+bool document_same_time(const bson_t *stored, const bson_t *document);
+
 /* ---- document-json.c ---- */
 
 /* Appends the document to *ret* as JSON without blanks or a line break: `_id` first, texts unchanged, numbers in the
@@ -87,8 +112,6 @@ static inline Slice document_text(const bson_t *document, const char *path) {
 int document_json(const DocumentInput *input, bson_t *document, Bytes *ret, char detail[static DOCUMENT_DETAIL_SIZE]);
 /* Appends a stored document in the same form. -ENOMEM. */
 int document_put_json(const bson_t *document, Bytes *ret);
-/* Returns the document's `pubsub.sha256`, borrowed; "" when it has none. */
-const char *document_json_hash(const bson_t *document);
 
 /* ---- document-number.c ---- */
 
@@ -101,6 +124,6 @@ enum {
 };
 
 /* Reads *text*, a number by RFC 8259's grammar; *integer*: it has neither fraction nor exponent. A double is the
- * nearest one: a number that is too small becomes 0, and `-0` keeps its sign. Writes the result that the return value
- * names. -ENOMEM. */
+ * nearest one: a number that is too small becomes 0, and `-0` keeps its sign. The return value says
+ * which of the results counts. -ENOMEM. */
 int document_number_read(Slice text, bool integer, double *ret_double, int64_t *ret_int64);

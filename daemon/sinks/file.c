@@ -233,7 +233,7 @@ static int build(Writing *w, SinkItem *item, bool id_by_time, FileKey *ret) {
                 return -ENOMEM; /* else it would become a line */
         if (r != DOCUMENT_OK)
                 return r;
-        *ret = file_key(id, document_json_hash(&w->sink->document), item->message->publish_time);
+        *ret = file_key(id, document_text(&w->sink->document, "pubsub.sha256").data, item->message->publish_time);
         return kind;
 }
 

@@ -17,17 +17,6 @@ typedef struct Message {
 
 /* ---- reading ---- */
 
-static Slice find_data(const bson_t *document) {
-        const uint8_t *data = NULL;
-        bson_subtype_t subtype;
-        bson_iter_t iter;
-        uint32_t size = 0;
-
-        if (bson_iter_init_find(&iter, document, "data") && BSON_ITER_HOLDS_BINARY(&iter))
-                bson_iter_binary(&iter, &subtype, &size, &data);
-        return (Slice){ data ? (const char *) data : "", size };
-}
-
 static usec_t find_time(const bson_t *document, const char *key) {
         bson_iter_t iter;
 
@@ -43,7 +32,7 @@ static uint64_t find_size(const bson_t *document) {
 
         if (bson_iter_init_find(&iter, document, "size") && BSON_ITER_HOLDS_NUMBER(&iter))
                 return (uint64_t) bson_iter_as_int64(&iter);
-        return find_data(document).size;
+        return document_data(document).size;
 }
 
 static char *attributes_json(const bson_t *document) {
@@ -95,7 +84,7 @@ static bool tell(const bson_t *document, const SinkRejectedQuery *query) {
                 .id = document_text(document, "_id"),
                 .reason = document_text(document, "reason"),
                 .detail = document_text(document, "detail"),
-                .data = query->with_data ? find_data(document) : (Slice){ "", 0 },
+                .data = query->with_data ? document_data(document) : (Slice){ "", 0 },
                 .size = find_size(document),
                 .rejected_at = find_time(document, "rejected_at"),
                 .attributes = attributes ? attributes : "{}",
@@ -261,7 +250,7 @@ static int read_message(const bson_t *document, Message *ret) {
         bson_iter_t found;
 
         *ret = (Message){ .wire = {
-                                  .data = find_data(document),
+                                  .data = document_data(document),
                                   .data_bad = slice_equal(
                                           document_text(document, "reason"), document_reason(DOCUMENT_NOT_BASE64)),
                                   .message_id = document_text(document, "pubsub.message_id"),

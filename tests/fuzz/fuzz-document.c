@@ -52,7 +52,7 @@ static void write_line(const DocumentInput *input) {
         if (document_json(input, &document, &line, detail) == DOCUMENT_OK) {
                 require(bytes_is_utf8(line.data, line.size) &&
                         json_is_whole((Slice){ line.data, line.size }, JSON_READER_DEPTH, NULL));
-                key = file_key(id, document_json_hash(&document), input->message->publish_time);
+                key = file_key(id, document_text(&document, "pubsub.sha256").data, input->message->publish_time);
                 require_key(&key, &line);
         }
         bson_destroy(&document);

@@ -18,7 +18,7 @@
 #include "pubsub/wire.h"
 #include "report.h"
 #include "sinks/alert-target.h"
-#include "sinks/document-writer.h"
+#include "sinks/document.h"
 #include "sources/http-json.h"
 #include "sources/mqtt-packet.h"
 #include "lib/text.h"
