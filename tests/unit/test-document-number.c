@@ -73,34 +73,6 @@ static void test_numbers(void **state) {
                 assert_number(rows[i].text, rows[i].integer, rows[i].outcome, rows[i].real, rows[i].whole);
 }
 
-/* The short way and the C library agree on any spelling of any double. */
-static void test_numbers_agree(void **state) {
-        uint64_t random = UINT64_C(88172645463325252);
-
-        for (int i = 0; i < 200000; i++) {
-                char text[400];
-                int64_t whole;
-                double value, read = 0, expected;
-
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                if (i % 2 == 0)
-                        value = (double) (int64_t) (random >> 20) / 1e6;
-                else
-                        memcpy(&value, &random, sizeof(value));
-                if (!isfinite(value))
-                        continue;
-                (void) snprintf(text, sizeof(text), i % 3 == 0 ? "%.17g" : i % 3 == 1 ? "%.3e" : "%.6f", value);
-                expected = strtod(text, NULL);
-                if (!isfinite(expected) || strpbrk(text, ".e") == NULL)
-                        continue;
-                assert_int_equal(document_number_read(slice(text), false, &read, &whole), DOCUMENT_NUMBER_DOUBLE);
-                if (memcmp(&read, &expected, sizeof(read)) != 0)
-                        fail_msg("%s: %.17g instead of %.17g", text, read, expected);
-        }
-}
-
 /* A mantissa of ten megabytes is read, in linear time, and a locale with a decimal comma changes nothing. */
 static void test_numbers_long(void **state) {
         size_t size = 10 * 1000 * 1000;
@@ -126,7 +98,6 @@ static void test_numbers_long(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_numbers),
-                cmocka_unit_test(test_numbers_agree),
                 cmocka_unit_test(test_numbers_long),
         };
 
