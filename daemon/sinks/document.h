@@ -89,6 +89,24 @@ static inline Slice document_text(const bson_t *document, const char *path) {
         return (Slice){ text, size };
 }
 
+/* Reads the date at *path*. Returns false when there is none. */
+static inline bool document_date(const bson_t *document, const char *path, int64_t *ret_msec) {
+        bson_iter_t found;
+
+        if (!document_find(document, path, &found) || !BSON_ITER_HOLDS_DATE_TIME(&found))
+                return false;
+        *ret_msec = bson_iter_date_time(&found);
+        return true;
+}
+
+/* Returns the number at *path*, which servers and proxies send as int32, int64 or double; or *fallback*. */
+static inline int64_t document_number(const bson_t *document, const char *path, int64_t fallback) {
+        bson_iter_t found;
+
+        return document_find(document, path, &found) && BSON_ITER_HOLDS_NUMBER(&found) ? bson_iter_as_int64(&found)
+                                                                                       : fallback;
+}
+
 /* ---- document-compare.c ---- */
 
 /* Whether two documents have the same payload: the same `pubsub.sha256`, even if fields were changed since. When one

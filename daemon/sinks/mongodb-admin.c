@@ -232,12 +232,6 @@ typedef struct IndexCount {
         char missing[160];
 } IndexCount;
 
-static int64_t number_of(const bson_t *reply, const char *key) {
-        bson_iter_t iter;
-
-        return bson_iter_init_find(&iter, reply, key) && BSON_ITER_HOLDS_NUMBER(&iter) ? bson_iter_as_int64(&iter) : 0;
-}
-
 static void append_name(char *list, size_t size, const char *name) {
         size_t used = strlen(list);
 
@@ -255,9 +249,10 @@ static MongodbFault create_index(
         BCON_APPEND(&command, "createIndexes", BCON_UTF8(client->collection), "indexes", "[", "{", "key",
                 BCON_DOCUMENT(&key), "name", BCON_UTF8(indexes[i].name), "}", "]");
         fault = mongodb_client_write_command(client, &command, &reply, text);
-        code = number_of(&reply, "code");
+        code = document_number(&reply, "code", 0);
         if (fault == MONGODB_FAULT_NONE)
-                count->created += number_of(&reply, "numIndexesAfter") > number_of(&reply, "numIndexesBefore");
+                count->created +=
+                        document_number(&reply, "numIndexesAfter", 0) > document_number(&reply, "numIndexesBefore", 0);
         bson_destroy(&command);
         bson_destroy(&key);
         bson_destroy(&reply);

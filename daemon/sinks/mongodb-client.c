@@ -321,6 +321,19 @@ MongodbFault mongodb_client_write_command(
         return mongodb_reply_fault(reply, &error);
 }
 
+MongodbFault mongodb_client_end_find(mongoc_cursor_t *cursor, char detail[static MONGODB_DETAIL_SIZE]) {
+        MongodbFault fault = MONGODB_FAULT_NONE;
+        const bson_t *reply;
+        bson_error_t error;
+
+        if (mongoc_cursor_error_document(cursor, &error, &reply)) {
+                fault = mongodb_reply_fault(reply, &error);
+                mongodb_reply_describe_error(&error, detail, MONGODB_DETAIL_SIZE);
+        }
+        mongoc_cursor_destroy(cursor);
+        return fault;
+}
+
 MongodbFault mongodb_client_ping(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]) {
         MongodbFault fault = mongodb_client_connect(client, detail);
         bson_t command = BSON_INITIALIZER, reply;
@@ -432,47 +445,4 @@ MongodbFault mongodb_client_try(MongodbClient *client, bool *ret_tried, char det
                 return MONGODB_FAULT_NONE;
         *ret_tried = fault == MONGODB_FAULT_NONE;
         return fault;
-}
-
-/* ---- reading ---- */
-
-static mongoc_cursor_t *find_ids(const MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids) {
-        bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;
-        mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
-        mongoc_cursor_t *cursor;
-
-        BCON_APPEND(&filter, "_id", "{", "$in", BCON_ARRAY(ids), "}");
-        BCON_APPEND(&options, "readConcern", "{", "level", BCON_UTF8(client->no_majority_reads ? "local" : "majority"),
-                "}", "maxTimeMS", BCON_INT64(MONGODB_FIND_MSEC));
-        cursor = mongoc_collection_find_with_opts(collection, &filter, &options, primary);
-        mongoc_read_prefs_destroy(primary);
-        bson_destroy(&filter);
-        bson_destroy(&options);
-        return cursor;
-}
-
-MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids,
-        const MongodbReader *reader, char detail[static MONGODB_DETAIL_SIZE]) {
-        MongodbFault fault = MONGODB_FAULT_NONE;
-        const bson_t *document, *reply;
-        mongoc_cursor_t *cursor;
-        bson_error_t error;
-        bool again = false;
-
-        sink_host_enter(client->host);
-        cursor = find_ids(client, collection, ids);
-        while (mongoc_cursor_next(cursor, &document))
-                reader->each(reader->userdata, document);
-        if (mongoc_cursor_error_document(cursor, &error, &reply)) {
-                fault = mongodb_reply_fault(reply, &error);
-                mongodb_reply_describe_error(&error, detail, MONGODB_DETAIL_SIZE);
-                again = !client->no_majority_reads && error.domain == MONGOC_ERROR_SERVER &&
-                        error.code == MONGODB_CODE_NO_MAJORITY_READS;
-        }
-        mongoc_cursor_destroy(cursor);
-        sink_host_leave(client->host);
-        if (!again)
-                return fault;
-        client->no_majority_reads = true;
-        return mongodb_client_read_ids(client, collection, ids, reader, detail);
 }

@@ -79,14 +79,5 @@ MongodbFault mongodb_client_read_command(MongodbClient *client, const char *data
 MongodbFault mongodb_client_write_command(
         MongodbClient *client, const bson_t *command, bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]);
 
-/* A callback for each document found. */
-typedef struct MongodbReader {
-        void (*each)(void *userdata, const bson_t *document);
-        void *userdata;
-} MongodbReader;
-
-/* Calls *reader* for the documents with one of the ids in *ids* (a BSON array), with a majority read. When majority
- * reads are switched off (possible before MongoDB 5.0), it reads from the primary alone: the refused insert before has
- * already waited for the majority. */
-MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids,
-        const MongodbReader *reader, char detail[static MONGODB_DETAIL_SIZE]);
+/* Destroys the cursor of a find. Returns the fault that ended it, or MONGODB_FAULT_NONE. */
+MongodbFault mongodb_client_end_find(mongoc_cursor_t *cursor, char detail[static MONGODB_DETAIL_SIZE]);

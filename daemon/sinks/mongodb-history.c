@@ -37,14 +37,6 @@ static size_t read_attributes(const bson_t *document, WireAttribute attributes[s
         return n;
 }
 
-static int64_t read_time(const bson_t *document) {
-        bson_iter_t found;
-
-        if (!document_find(document, "pubsub.publish_time", &found) || !BSON_ITER_HOLDS_DATE_TIME(&found))
-                return 0;
-        return bson_iter_date_time(&found);
-}
-
 /* ---- a piece ---- */
 
 static int note_mark(const bson_t *document, Bytes *mark) {
@@ -56,7 +48,7 @@ static int note_mark(const bson_t *document, Bytes *mark) {
 
 static int tell(const bson_t *document, const SinkPiece *piece, Bytes *json) {
         WireAttribute attributes[ATTRIBUTES_MAX];
-        SinkPast past = { .attributes = attributes, .published = read_time(document) };
+        SinkPast past = { .attributes = attributes };
         int r;
 
         bytes_cut(json, 0);
@@ -64,6 +56,7 @@ static int tell(const bson_t *document, const SinkPiece *piece, Bytes *json) {
         if (r < 0)
                 return r;
         past.text = (Slice){ json->data, json->size };
+        (void) document_date(document, "pubsub.publish_time", &past.published);
         past.n_attributes = read_attributes(document, attributes);
         piece->each(piece->userdata, &past);
         return 0;
@@ -86,38 +79,32 @@ static mongoc_cursor_t *find_piece(const History *history, const SinkPiece *piec
         return cursor;
 }
 
-/* Judges a find that failed. When it took too long, the next piece is smaller. */
-static int judge(History *history, mongoc_cursor_t *cursor, SinkPiece *piece) {
-        const bson_t *reply;
-        bson_error_t error;
-        MongodbFault fault;
-
-        (void) mongoc_cursor_error_document(cursor, &error, &reply);
-        mongodb_reply_describe_error(&error, piece->detail, sizeof(piece->detail));
-        fault = mongodb_reply_fault(reply, &error);
-        history->limit = history->limit / 4 > DOCUMENTS_MIN ? history->limit / 4 : DOCUMENTS_MIN;
+static int missed(MongodbFault fault) {
         return mongodb_fault_words(fault)->lasting ? SINK_HISTORY_REFUSED : SINK_HISTORY_AWAY;
 }
 
-static int read_piece(History *history, mongoc_cursor_t *cursor, SinkPiece *piece) {
+static int read_piece(History *history, SinkPiece *piece) {
         _cleanup_bytes_ Bytes json = {}, mark = {};
+        mongoc_cursor_t *cursor = find_piece(history, piece);
         const bson_t *document;
-        bson_error_t error;
+        MongodbFault fault;
         size_t text = 0;
         int64_t n = 0;
+        int r = 0;
 
-        while (text < TEXT_MAX && mongoc_cursor_next(cursor, &document)) {
-                int r = tell(document, piece, &json);
-
+        for (; r >= 0 && text < TEXT_MAX && mongoc_cursor_next(cursor, &document); n++) {
+                r = tell(document, piece, &json);
                 if (r >= 0)
                         r = note_mark(document, &mark);
-                if (r < 0)
-                        return r;
                 text += json.size;
-                n++;
         }
-        if (mongoc_cursor_error(cursor, &error))
-                return judge(history, cursor, piece);
+        fault = mongodb_client_end_find(cursor, piece->detail);
+        if (r < 0)
+                return r;
+        if (fault != MONGODB_FAULT_NONE) { /* perhaps it took too long: the next piece is smaller */
+                history->limit = history->limit / 4 > DOCUMENTS_MIN ? history->limit / 4 : DOCUMENTS_MIN;
+                return missed(fault);
+        }
         if (n > 0) {
                 bytes_done(&piece->mark);
                 piece->mark = bytes_steal(&mark);
@@ -131,17 +118,9 @@ static int read_piece(History *history, mongoc_cursor_t *cursor, SinkPiece *piec
 
 static int history_next(void *self, SinkPiece *piece) {
         History *history = self;
-        mongoc_cursor_t *cursor;
-        MongodbFault fault;
-        int r;
+        MongodbFault fault = mongodb_client_ping(history->client, piece->detail);
 
-        fault = mongodb_client_ping(history->client, piece->detail);
-        if (fault != MONGODB_FAULT_NONE)
-                return mongodb_fault_words(fault)->lasting ? SINK_HISTORY_REFUSED : SINK_HISTORY_AWAY;
-        cursor = find_piece(history, piece);
-        r = read_piece(history, cursor, piece);
-        mongoc_cursor_destroy(cursor);
-        return r;
+        return fault == MONGODB_FAULT_NONE ? read_piece(history, piece) : missed(fault);
 }
 
 /* ---- life ---- */

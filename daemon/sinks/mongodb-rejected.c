@@ -18,21 +18,9 @@ typedef struct Message {
 /* ---- reading ---- */
 
 static usec_t find_time(const bson_t *document, const char *key) {
-        bson_iter_t iter;
+        int64_t msec;
 
-        if (!bson_iter_init_find(&iter, document, key) || !BSON_ITER_HOLDS_DATE_TIME(&iter) ||
-                bson_iter_date_time(&iter) < 0)
-                return 0;
-        return (usec_t) bson_iter_date_time(&iter) * USEC_PER_MSEC;
-}
-
-/* Returns the size of the data: the server's count if the data was not read. */
-static uint64_t find_size(const bson_t *document) {
-        bson_iter_t iter;
-
-        if (bson_iter_init_find(&iter, document, "size") && BSON_ITER_HOLDS_NUMBER(&iter))
-                return (uint64_t) bson_iter_as_int64(&iter);
-        return document_data(document).size;
+        return document_date(document, key, &msec) && msec >= 0 ? (usec_t) msec * USEC_PER_MSEC : 0;
 }
 
 static char *attributes_json(const bson_t *document) {
@@ -43,14 +31,12 @@ static char *attributes_json(const bson_t *document) {
 
         if (!document_find(document, "pubsub.attributes", &found))
                 return NULL;
-        if (BSON_ITER_HOLDS_ARRAY(&found)) {
+        if (BSON_ITER_HOLDS_ARRAY(&found))
                 bson_iter_array(&found, &size, &data);
-                return bson_init_static(&attributes, data, size) ? bson_as_relaxed_extended_json(&attributes, NULL)
-                                                                 : NULL;
-        }
-        if (!BSON_ITER_HOLDS_DOCUMENT(&found))
+        else if (BSON_ITER_HOLDS_DOCUMENT(&found))
+                bson_iter_document(&found, &size, &data);
+        else
                 return NULL;
-        bson_iter_document(&found, &size, &data);
         return bson_init_static(&attributes, data, size) ? bson_as_relaxed_extended_json(&attributes, NULL) : NULL;
 }
 
@@ -85,7 +71,8 @@ static bool tell(const bson_t *document, const SinkRejectedQuery *query) {
                 .reason = document_text(document, "reason"),
                 .detail = document_text(document, "detail"),
                 .data = query->with_data ? document_data(document) : (Slice){ "", 0 },
-                .size = find_size(document),
+                /* the server's count if the data was not read */
+                .size = (uint64_t) document_number(document, "size", (int64_t) document_data(document).size),
                 .rejected_at = find_time(document, "rejected_at"),
                 .attributes = attributes ? attributes : "{}",
         };
@@ -99,10 +86,8 @@ static bool tell(const bson_t *document, const SinkRejectedQuery *query) {
  * verbs could name them. */
 static MongodbFault tell_all(MongodbClient *client, const SinkRejectedQuery *query, bool with_data, size_t *ret_n,
         char detail[static MONGODB_DETAIL_SIZE]) {
-        MongodbFault fault = MONGODB_FAULT_NONE;
-        const bson_t *document, *reply;
+        const bson_t *document;
         mongoc_cursor_t *cursor;
-        bson_error_t error;
         bool more = true;
 
         *ret_n = 0;
@@ -113,12 +98,7 @@ static MongodbFault tell_all(MongodbClient *client, const SinkRejectedQuery *que
                 (*ret_n)++;
                 more = tell(document, query);
         }
-        if (mongoc_cursor_error_document(cursor, &error, &reply)) {
-                fault = mongodb_reply_fault(reply, &error);
-                mongodb_reply_describe_error(&error, detail, MONGODB_DETAIL_SIZE);
-        }
-        mongoc_cursor_destroy(cursor);
-        return fault;
+        return mongodb_client_end_find(cursor, detail);
 }
 
 /* Calls query->other for subscriptions that share the collection, or were renamed. */
@@ -169,7 +149,6 @@ int mongodb_rejected_drop(void *self, const char *id, char text[static SINK_ADMI
         char detail[MONGODB_DETAIL_SIZE];
         MongodbClient *client = self;
         MongodbFault fault;
-        bson_iter_t iter;
         bool gone;
 
         fault = mongodb_client_connect(client, detail);
@@ -179,7 +158,7 @@ int mongodb_rejected_drop(void *self, const char *id, char text[static SINK_ADMI
                 BCON_UTF8(id), "pubsub.subscription", BCON_UTF8(client->rules.subscription), "}", "limit",
                 BCON_INT32(1), "}", "]");
         fault = mongodb_client_write_command(client, &command, &reply, detail);
-        gone = fault == MONGODB_FAULT_NONE && bson_iter_init_find(&iter, &reply, "n") && bson_iter_as_int64(&iter) > 0;
+        gone = fault == MONGODB_FAULT_NONE && document_number(&reply, "n", 0) > 0;
         bson_destroy(&command);
         bson_destroy(&reply);
         if (fault == MONGODB_FAULT_FORBIDDEN)
@@ -247,7 +226,7 @@ static int read_attributes(const bson_t *document, Message *message) {
 
 /* Reads the message; all but the array of attributes is borrowed from *document*. */
 static int read_message(const bson_t *document, Message *ret) {
-        bson_iter_t found;
+        int64_t published;
 
         *ret = (Message){ .wire = {
                                   .data = document_data(document),
@@ -257,9 +236,8 @@ static int read_message(const bson_t *document, Message *ret) {
                                   .publish_time = document_text(document, "pubsub.publish_time"),
                                   .ordering_key = document_text(document, "pubsub.ordering_key"),
                           } };
-        if (document_find(document, "pubsub.publish_time", &found) && BSON_ITER_HOLDS_DATE_TIME(&found) &&
-                bson_iter_date_time(&found) >= 0) {
-                (void) clock_format_rfc3339((usec_t) bson_iter_date_time(&found) * USEC_PER_MSEC, ret->publish_time);
+        if (document_date(document, "pubsub.publish_time", &published) && published >= 0) {
+                (void) clock_format_rfc3339((usec_t) published * USEC_PER_MSEC, ret->publish_time);
                 ret->wire.publish_time = (Slice){ ret->publish_time, strlen(ret->publish_time) };
         }
         return read_attributes(document, ret);
@@ -298,9 +276,8 @@ static int replay_document(
 int mongodb_rejected_replay(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
         char detail[MONGODB_DETAIL_SIZE];
         MongodbClient *client = self;
-        const bson_t *document, *reply;
+        const bson_t *document;
         mongoc_cursor_t *cursor;
-        bson_error_t error;
         MongodbFault fault;
         bson_t *copy = NULL;
         int r;
@@ -311,18 +288,15 @@ int mongodb_rejected_replay(void *self, const char *id, char text[static SINK_AD
         cursor = find_rejected(client, id, true);
         if (mongoc_cursor_next(cursor, &document))
                 copy = bson_copy(document);
-        else if (mongoc_cursor_error_document(cursor, &error, &reply)) {
-                fault = mongodb_reply_fault(reply, &error);
-                mongodb_reply_describe_error(&error, detail, sizeof(detail));
-        }
-        mongoc_cursor_destroy(cursor);
-        if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(fault, detail, text);
-        if (!copy) {
+        fault = mongodb_client_end_find(cursor, detail);
+        if (fault == MONGODB_FAULT_NONE && copy)
+                r = replay_document(client, copy, id, text);
+        else if (fault != MONGODB_FAULT_NONE)
+                r = mongodb_admin_failed(fault, detail, text);
+        else {
                 text_copy(text, SINK_ADMIN_TEXT_MAX, "no such rejected message");
-                return SINK_ADMIN_FAILED;
+                r = SINK_ADMIN_FAILED;
         }
-        r = replay_document(client, copy, id, text);
         bson_destroy(copy);
         return r;
 }

@@ -71,7 +71,7 @@ bool mongodb_reply_list(const bson_t *reply, const char *path, bson_iter_t *ret)
         return bson_iter_next(&probe);
 }
 
-/* Returns an integer member of the document at *element*. Servers and proxies send int32, int64 or double. */
+/* Returns an integer member of the document at *element*. */
 static int64_t member_int(const bson_iter_t *element, const char *key, int64_t fallback) {
         bson_iter_t iter;
 
@@ -135,11 +135,8 @@ static bool has_label(const bson_t *reply) {
 /* Returns the fault of a command that a server refused. */
 static MongodbFault code_fault(const bson_t *reply, const bson_error_t *error) {
         MongodbFault fault = MONGODB_FAULT_REFUSED;
-        bson_iter_t iter;
-        const char *name = "";
+        const char *name = reply ? document_text(reply, "codeName").data : "";
 
-        if (reply && bson_iter_init_find(&iter, reply, "codeName") && BSON_ITER_HOLDS_UTF8(&iter))
-                name = bson_iter_utf8(&iter, NULL);
         if (mongodb_code_kind(error->code, name, error->message, &fault) == MONGODB_KIND_FAULT)
                 return fault;
         return has_label(reply) ? MONGODB_FAULT_BUSY : MONGODB_FAULT_REFUSED;
@@ -200,12 +197,8 @@ static MongodbFault write_concern_fault(bson_iter_t *list) {
 /* Documents that are in no list are stored, but only if the numbers add up: a part of the bulk that failed alone leaves
  * no other trace. */
 static void judge_unlisted(const bson_t *reply, MongodbJudgement *judgements, size_t n, size_t n_listed) {
-        bson_iter_t iter;
-        int64_t inserted;
+        int64_t inserted = reply ? document_number(reply, "nInserted", -1) : -1;
 
-        if (!reply || !bson_iter_init_find(&iter, reply, "nInserted") || !BSON_ITER_HOLDS_NUMBER(&iter))
-                return;
-        inserted = bson_iter_as_int64(&iter);
         if (inserted < 0 || (uint64_t) inserted + n_listed != n)
                 return;
         for (size_t i = 0; i < n; i++)

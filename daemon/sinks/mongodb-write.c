@@ -22,6 +22,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BULK_DOCUMENTS 1000
+#define BUFFER_KEPT_MAX (1024 * 1024)
+/* when so many are refused alone and no command was carried out, the documents are not at fault */
+#define REFUSED_ALONE_MAX 3
+
+enum { BUILT = 0, SKIPPED = 1 };
+
 /* The state of one message. */
 typedef struct Entry {
         bool by_time; /* its document gets the _id with the publish time */
@@ -40,7 +47,12 @@ typedef struct Pass {
         size_t *duplicates; /* messages that the server calls duplicates */
         size_t n_duplicates;
         Bytes ids;
-        bson_t document;
+        bson_t document; /* to compare with what is stored */
+        /* of the items that are being sent */
+        bool partial;           /* the fault concerns single documents (SINK_LATER): the server answered for each */
+        bool carried_out;       /* some command was not refused as a whole */
+        unsigned refused_alone; /* documents refused alone in their command */
+        char detail[MONGODB_DETAIL_SIZE]; /* of the fault */
 } Pass;
 
 static void pass_done(Pass *p) {
@@ -79,8 +91,8 @@ static int build_apart(Pass *p, size_t index, bson_t *document) {
         return document_build_rejected(&input, item->reason, item->detail ? item->detail : "", document);
 }
 
-static int build(void *userdata, size_t index, bson_t *document) {
-        Pass *p = userdata;
+/* Returns BUILT, SKIPPED when no document can be made of the message, or -ENOMEM. */
+static int build(Pass *p, size_t index, bson_t *document) {
         const DocumentInput input = input_of(p, index);
         char detail[DOCUMENT_DETAIL_SIZE];
         int r;
@@ -91,7 +103,7 @@ static int build(void *userdata, size_t index, bson_t *document) {
         if (r <= DOCUMENT_OK)
                 return r;
         sink_item_bad(&p->work->items[index], document_reason((DocumentReason) r), detail);
-        return MONGODB_BULK_SKIPPED;
+        return SKIPPED;
 }
 
 /* The server refused a message. One that is being set apart keeps its own reason: only its verdict changes. */
@@ -130,9 +142,8 @@ static void keep_words(Pass *p, size_t index, const char *detail) {
         item->detail = strdup(detail);
 }
 
-static void on_verdict(void *userdata, size_t index, MongodbJudgement judgement, const char *detail) {
-        Pass *p = userdata;
-
+/* Notes the verdict on a message that was sent; *detail* says why it was refused. */
+static void note(Pass *p, size_t index, MongodbJudgement judgement, const char *detail) {
         p->work->items[index].unsure |= judgement.verdict != SINK_STORED && judgement.code == 0; /* fate unknown */
         switch (judgement.verdict) {
         case SINK_STORED:
@@ -155,6 +166,195 @@ static void on_verdict(void *userdata, size_t index, MongodbJudgement judgement,
         }
 }
 
+/* ---- bulks ---- */
+
+static mongoc_collection_t *collection_of(const Pass *p) {
+        return p->apart ? p->client->rejected : p->client->readings;
+}
+
+/* A bulk that is being filled. */
+typedef struct Chunk {
+        mongoc_bulk_operation_t *operation; /* NULL: none begun */
+        size_t n, bytes;
+        size_t items[BULK_DOCUMENTS];
+} Chunk;
+
+/* Empties the document for the next one, and frees a buffer that a large document has made large. */
+static void reset_document(bson_t *document) {
+        if (document->len > BUFFER_KEPT_MAX) {
+                bson_destroy(document);
+                bson_init(document);
+        } else
+                bson_reinit(document);
+}
+
+static mongoc_bulk_operation_t *begin_operation(Pass *p) {
+        mongoc_bulk_operation_t *operation;
+        bson_t options = BSON_INITIALIZER;
+
+        (void) BSON_APPEND_BOOL(&options, "ordered", false);
+        operation = mongoc_collection_create_bulk_operation_with_opts(collection_of(p), &options);
+        bson_destroy(&options);
+        return operation;
+}
+
+/* The driver's own check of each document is switched off: some versions accept invalid UTF-8, it takes longer than the
+ * copy, and document.c has stricter rules. */
+static bool add_document(Pass *p, Chunk *chunk, size_t item, const bson_t *document, bson_error_t *error) {
+        bson_t options = BSON_INITIALIZER;
+        bool ok;
+
+        if (!chunk->operation)
+                chunk->operation = begin_operation(p);
+        (void) BSON_APPEND_BOOL(&options, "validate", false);
+        ok = mongoc_bulk_operation_insert_with_opts(chunk->operation, document, &options, error);
+        bson_destroy(&options);
+        if (ok) {
+                chunk->items[chunk->n++] = item;
+                chunk->bytes += document->len;
+        }
+        return ok;
+}
+
+/* Reports a verdict for each document. When the answer does not account for a document although the remote has no
+ * fault, that document counts as refused, so that it is sent alone next time. */
+static void tell_verdicts(Pass *p, const Chunk *chunk, MongodbJudgement *judgements, MongodbFault fault,
+        const bson_t *reply, const bson_error_t *error) {
+        char detail[MONGODB_DETAIL_SIZE];
+        bool stored = false;
+
+        if (error->domain == MONGOC_ERROR_SERVER_SELECTION)
+                return; /* nothing was sent */
+        for (size_t i = 0; i < chunk->n; i++)
+                stored |= judgements[i].verdict == SINK_STORED;
+        p->carried_out |= fault == MONGODB_FAULT_NONE;
+        for (size_t i = 0; i < chunk->n; i++) {
+                SinkVerdict verdict = judgements[i].verdict;
+
+                detail[0] = '\0';
+                if (verdict == SINK_REFUSED || verdict == SINK_LATER || (verdict == SINK_DUPLICATE && chunk->n == 1))
+                        mongodb_reply_describe(reply, error, i, detail, sizeof(detail));
+                if (verdict == SINK_PENDING && fault == MONGODB_FAULT_NONE) {
+                        judgements[i].verdict = SINK_REFUSED;
+                        text_copy(detail, sizeof(detail), "the server's answer does not account for it");
+                }
+                judgements[i].alone = chunk->n == 1;
+                judgements[i].proven = stored;
+                note(p, chunk->items[i], judgements[i], detail);
+        }
+}
+
+/* A command with a single document was refused as a whole. A server's refusal of a command says nothing about the
+ * document, but an error that the driver finds before sending does. */
+static MongodbFault tell_alone(Pass *p, size_t item, const bson_error_t *error) {
+        MongodbJudgement judgement = { .verdict = SINK_REFUSED, .code = (int) error->code, .alone = true };
+        MongodbFault ignored;
+
+        if (error->domain == MONGOC_ERROR_BSON || error->domain == MONGOC_ERROR_COMMAND)
+                judgement.about_document = true;
+        else if (mongodb_code_kind(error->code, "", "", &ignored) == MONGODB_KIND_DUPLICATE)
+                judgement.verdict = SINK_DUPLICATE;
+        note(p, item, judgement, p->detail);
+        p->refused_alone++;
+        return !p->carried_out && p->refused_alone >= REFUSED_ALONE_MAX ? MONGODB_FAULT_REFUSED : MONGODB_FAULT_NONE;
+}
+
+static MongodbFault send_bulk(Pass *p, const size_t *items, size_t n);
+
+static MongodbFault halve(Pass *p, const Chunk *chunk) {
+        size_t middle = chunk->n / 2;
+        MongodbFault fault = send_bulk(p, chunk->items, middle);
+
+        return fault == MONGODB_FAULT_NONE ? send_bulk(p, chunk->items + middle, chunk->n - middle) : fault;
+}
+
+static bool execute(Pass *p, Chunk *chunk, bson_t *reply, bson_error_t *error) {
+        usec_t began = clock_now(), took;
+        bool ok;
+
+        sink_host_enter(p->client->host);
+        ok = mongoc_bulk_operation_execute(chunk->operation, reply, error) != 0;
+        mongoc_bulk_operation_destroy(cleanup_steal(chunk->operation));
+        sink_host_leave(p->client->host);
+
+        took = clock_now() - began;
+        if (error->domain == MONGOC_ERROR_STREAM)
+                pace_stuck(&p->client->pace, chunk->bytes);
+        else if (ok || error->domain == MONGOC_ERROR_SERVER)
+                pace_through(&p->client->pace, chunk->bytes, took * PACE_GOOD_USEC / p->client->good, clock_now());
+        return ok;
+}
+
+/* Sends the documents of the chunk and empties it. */
+static MongodbFault flush(Pass *p, Chunk *chunk) {
+        MongodbJudgement judgements[BULK_DOCUMENTS];
+        bson_error_t error = {};
+        MongodbFault fault;
+        bson_t reply;
+        bool ok;
+
+        if (!chunk->operation)
+                return MONGODB_FAULT_NONE;
+        ok = execute(p, chunk, &reply, &error);
+        fault = mongodb_reply_judge(ok, &reply, &error, judgements, chunk->n);
+        if (fault != MONGODB_FAULT_NONE)
+                mongodb_reply_describe_fault(&reply, &error, p->detail, sizeof(p->detail));
+        for (size_t i = 0; i < chunk->n; i++)
+                p->partial |= judgements[i].verdict == SINK_LATER;
+        if (fault != MONGODB_FAULT_REFUSED)
+                tell_verdicts(p, chunk, judgements, fault, &reply, &error);
+        else if (chunk->n == 1)
+                fault = tell_alone(p, chunk->items[0], &error);
+        else
+                fault = halve(p, chunk);
+        bson_destroy(&reply);
+        chunk->n = chunk->bytes = 0;
+        return fault;
+}
+
+static MongodbFault local_fault(Pass *p, Chunk *chunk, const char *detail) {
+        if (chunk->operation)
+                mongoc_bulk_operation_destroy(cleanup_steal(chunk->operation));
+        text_copy(p->detail, sizeof(p->detail), detail);
+        return MONGODB_FAULT_LOCAL;
+}
+
+static bool is_full(const Pass *p, const Chunk *chunk, const bson_t *document) {
+        return chunk->n == BULK_DOCUMENTS || (chunk->n > 0 && chunk->bytes + document->len > p->client->pace.limit);
+}
+
+/* Inserts the documents of the *n* items in unordered bulks, as large as the network to the server allows in good time.
+ * A bulk that is refused as a whole is halved until the refused document is alone, so that it does not affect the
+ * others (P6). Ends at the first fault; verdicts noted before are final. MONGODB_FAULT_REFUSED: several were refused
+ * alone, and no command was carried out. */
+static MongodbFault send_bulk(Pass *p, const size_t *items, size_t n) {
+        _cleanup_(bson_destroy) bson_t document = BSON_INITIALIZER; /* reused for its buffer */
+        MongodbFault fault;
+        bson_error_t error;
+        Chunk chunk;
+
+        chunk.operation = NULL;
+        chunk.n = chunk.bytes = 0;
+        for (size_t i = 0; i < n; i++) {
+                int r;
+
+                reset_document(&document);
+                r = build(p, items[i], &document);
+                if (r < 0)
+                        return local_fault(p, &chunk, "out of memory");
+                if (r == SKIPPED)
+                        continue;
+                if (is_full(p, &chunk, &document)) {
+                        fault = flush(p, &chunk);
+                        if (fault != MONGODB_FAULT_NONE)
+                                return fault;
+                }
+                if (!add_document(p, &chunk, items[i], &document, &error))
+                        return local_fault(p, &chunk, error.message);
+        }
+        return flush(p, &chunk);
+}
+
 /* ---- sending ---- */
 
 /* Puts messages that need a command of their own last. Returns the number of the others. */
@@ -175,22 +375,17 @@ static size_t sort_alone(const Pass *p, size_t *items, size_t n) {
 static MongodbFault send_items(Pass *p, size_t *items, size_t n) {
         size_t together = sort_alone(p, items, n);
         MongodbFault fault;
-        MongodbBulk bulk = {
-                .client = p->client,
-                .collection = p->apart ? p->client->rejected : p->client->readings,
-                .build = build,
-                .on_verdict = on_verdict,
-                .userdata = p,
-                .carried_out = p->work->answer.accepted,
-        };
 
-        fault = mongodb_bulk_send(&bulk, items, together);
+        p->carried_out = p->work->answer.accepted;
+        p->partial = false;
+        p->refused_alone = 0;
+        fault = send_bulk(p, items, together);
         for (size_t i = together; fault == MONGODB_FAULT_NONE && i < n; i++)
-                fault = mongodb_bulk_send(&bulk, &items[i], 1);
+                fault = send_bulk(p, &items[i], 1);
 
         if (fault != MONGODB_FAULT_NONE) {
-                text_copy(p->work->answer.detail, sizeof(p->work->answer.detail), bulk.detail);
-                p->work->answer.partial = bulk.partial;
+                text_copy(p->work->answer.detail, sizeof(p->work->answer.detail), p->detail);
+                p->work->answer.partial = p->partial;
         }
         return fault;
 }
@@ -267,7 +462,7 @@ static void judge_found(Lookup *lookup, size_t index, const bson_t *stored) {
         const DocumentInput input = input_of(p, index);
 
         bson_reinit(&p->document);
-        if (build(p, index, &p->document) != MONGODB_BULK_BUILT)
+        if (build(p, index, &p->document) != BUILT)
                 return;
         if (!p->apart)
                 free(cleanup_steal(item->detail));
@@ -302,8 +497,7 @@ static size_t lower_bound(const Lookup *lookup, Slice id) {
         return low;
 }
 
-static void on_stored(void *userdata, const bson_t *stored) {
-        Lookup *lookup = userdata;
+static void on_stored(Lookup *lookup, const bson_t *stored) {
         Pass *p = lookup->pass;
         Slice id = document_text(stored, "_id");
 
@@ -335,6 +529,48 @@ static void judge_missing(Lookup *lookup, size_t index) {
                 detail);
 }
 
+/* Finds the documents with one of these ids, with a majority read. When majority reads are switched off (possible
+ * before MongoDB 5.0), it reads from the primary alone: the refused insert before has already waited for the majority.
+ */
+static mongoc_cursor_t *find_ids(const Pass *p, const bson_t *ids) {
+        bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;
+        mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+        mongoc_cursor_t *cursor;
+
+        BCON_APPEND(&filter, "_id", "{", "$in", BCON_ARRAY(ids), "}");
+        BCON_APPEND(&options, "readConcern", "{", "level",
+                BCON_UTF8(p->client->no_majority_reads ? "local" : "majority"), "}", "maxTimeMS",
+                BCON_INT64(MONGODB_FIND_MSEC));
+        cursor = mongoc_collection_find_with_opts(collection_of(p), &filter, &options, primary);
+        mongoc_read_prefs_destroy(primary);
+        bson_destroy(&filter);
+        bson_destroy(&options);
+        return cursor;
+}
+
+static MongodbFault read_stored(Lookup *lookup, const bson_t *ids) {
+        MongodbClient *client = lookup->pass->client;
+        SinkAnswer *answer = &lookup->pass->work->answer;
+        const bson_t *document;
+        mongoc_cursor_t *cursor;
+        MongodbFault fault;
+        bson_error_t error;
+        bool again;
+
+        sink_host_enter(client->host);
+        cursor = find_ids(lookup->pass, ids);
+        while (mongoc_cursor_next(cursor, &document))
+                on_stored(lookup, document);
+        again = !client->no_majority_reads && mongoc_cursor_error(cursor, &error) &&
+                error.domain == MONGOC_ERROR_SERVER && error.code == MONGODB_CODE_NO_MAJORITY_READS;
+        fault = mongodb_client_end_find(cursor, answer->detail);
+        sink_host_leave(client->host);
+        if (!again)
+                return fault;
+        client->no_majority_reads = true;
+        return read_stored(lookup, ids);
+}
+
 static MongodbFault look_up(Lookup *lookup) {
         Pass *p = lookup->pass;
         SinkAnswer *answer = &p->work->answer;
@@ -342,8 +578,7 @@ static MongodbFault look_up(Lookup *lookup) {
         MongodbFault fault = MONGODB_FAULT_LOCAL;
 
         if (collect_ids(p, lookup->items, lookup->n, &ids) == 0)
-                fault = mongodb_client_read_ids(p->client, p->apart ? p->client->rejected : p->client->readings, &ids,
-                        &(MongodbReader){ on_stored, lookup }, answer->detail);
+                fault = read_stored(lookup, &ids);
         else
                 text_copy(answer->detail, sizeof(answer->detail), "out of memory");
         bson_destroy(&ids);
@@ -362,9 +597,8 @@ static MongodbFault settle_duplicates(Pass *p) {
 
                 memcpy(p->items, p->duplicates, n * sizeof(*p->items));
                 p->n_duplicates = 0;
-                for (size_t from = 0; from < n; from += MONGODB_BULK_DOCUMENTS) {
-                        Lookup lookup = { p, p->items + from,
-                                n - from < MONGODB_BULK_DOCUMENTS ? n - from : MONGODB_BULK_DOCUMENTS,
+                for (size_t from = 0; from < n; from += BULK_DOCUMENTS) {
+                        Lookup lookup = { p, p->items + from, n - from < BULK_DOCUMENTS ? n - from : BULK_DOCUMENTS,
                                 p->duplicates + n_again, 0 };
                         MongodbFault fault = look_up(&lookup);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Writes messages to the collections, as readings, or with their reasons as rejected ones; the bulks for that; and the
- * functions of `rejected`. All functions block. */
+/* Writes messages to the collections, as readings, or with their reasons as rejected ones; and the functions of
+ * `rejected`. All functions block. */
 
 #include "sinks/mongodb-client.h"
 #include "subscribe/sink-admin.h"
@@ -18,36 +18,6 @@
  * *apart*: writes to the rejected collection, with item->reason and item->detail. Messages that this collection
  * refuses, even when a person can end that, are SINK_BAD; the answer's detail says why. */
 MongodbFault mongodb_write(MongodbClient *client, SinkWork *work, bool apart);
-
-/* ---- mongodb-bulk.c ---- */
-
-/* Inserts documents in unordered bulks, as large as the network to the server allows in good time, and reports a
- * verdict on each. A bulk that is refused as a whole is halved until the refused document is alone, so that it does not
- * affect the others (P6). Blocks; knows nothing of messages. */
-
-#define MONGODB_BULK_DOCUMENTS 1000
-
-enum { MONGODB_BULK_BUILT = 0, MONGODB_BULK_SKIPPED = 1 };
-
-/* The caller sets all up to *userdata*, which are borrowed; else zeros. */
-typedef struct MongodbBulk {
-        MongodbClient *client;
-        mongoc_collection_t *collection;
-        /* Builds the document of *item* in *document*, which is empty. Returns MONGODB_BULK_BUILT, MONGODB_BULK_SKIPPED
-         * when there is none, or -ENOMEM. Called again for the same item when its bulk is halved. */
-        int (*build)(void *userdata, size_t item, bson_t *document);
-        /* Called once for each document sent, but not for those after a fault. *detail* says why it was refused. */
-        void (*on_verdict)(void *userdata, size_t item, MongodbJudgement judgement, const char *detail);
-        void *userdata;
-        char detail[MONGODB_DETAIL_SIZE]; /* of the fault */
-        bool partial;           /* the fault concerns single documents (SINK_LATER): the server answered for each */
-        bool carried_out;       /* some command was not refused as a whole */
-        unsigned refused_alone; /* documents refused alone in their command */
-} MongodbBulk;
-
-/* Sends the documents of the *n* items. Ends at the first fault, explained in bulk->detail, and returns it; verdicts
- * reported before are final. MONGODB_FAULT_REFUSED: several were refused alone, and no command was carried out. */
-MongodbFault mongodb_bulk_send(MongodbBulk *bulk, const size_t *items, size_t n);
 
 /* ---- mongodb-rejected.c ---- */
 

@@ -45,7 +45,7 @@ DOORS = {
     "json_parse",
     "wire_get_publish",
     "wire_get_pull",
-    "mongodb_bulk_send",
+    "send_bulk",
 }
 # tokens, figures, settings, and the pull that is sent before there is a reading
 ASIDE = re.compile(
