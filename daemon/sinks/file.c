@@ -166,7 +166,6 @@ typedef struct FileSink {
         DocumentRules rules;
         FileArchive *archive;
         FileKeys *keys;
-        bson_t document; /* scratch */
 } FileSink;
 
 typedef struct Writing {
@@ -176,40 +175,36 @@ typedef struct Writing {
         size_t from;           /* the first item that waits for the sync */
         size_t lines;
         Bytes text;
-        usec_t at; /* time of storing; never before the publish time, since our clock may be behind */
+        bson_t document; /* scratch */
+        usec_t at;       /* time of storing; never before the publish time, since our clock may be behind */
 } Writing;
-
-static void answer_fault(const FileSink *f, SinkAnswer *answer, int r) {
-        sink_disk_answer(answer, r, f->directory);
-}
 
 static void file_probe(void *self, SinkAnswer *answer) {
         FileSink *f = self;
         int r = file_archive_lock(f->archive, f->keys, 0);
 
         if (r < 0)
-                return answer_fault(f, answer, r);
+                return sink_disk_answer(answer, r, f->directory);
         file_archive_tidy(f->archive);
         file_archive_unlock(f->archive);
 }
 
-/* Makes the lines so far durable and sets their verdicts. After a failure, the caller must take back the keys of
- * w->lines. */
-static int flush(Writing *w, size_t until) {
-        FileSink *f = w->sink;
-        int r = 0;
+/* Makes the lines in the first *size* bytes durable, and sets the verdicts of the items before *until*. At most one
+ * line is left. After a failure, the caller must take back the keys of w->lines. */
+static int flush(Writing *w, size_t until, size_t size) {
+        int r = size > 0 ? file_archive_append(w->sink->archive, (Slice){ w->text.data, size }, w->at) : 0;
 
-        if (w->lines > 0)
-                r = file_archive_append(f->archive, (Slice){ w->text.data, w->text.size }, w->at);
         if (r < 0)
                 return r;
         for (size_t i = w->from; i < until; i++)
                 if (w->verdicts[i] != SINK_PENDING)
                         w->work->items[i].verdict = w->verdicts[i];
-        w->work->answer.accepted |= w->lines > 0;
+        w->work->answer.accepted |= size > 0;
         w->from = until;
-        w->lines = 0;
-        bytes_cut(&w->text, 0);
+        w->lines = w->text.size > size;
+        if (w->lines > 0)
+                memmove(w->text.data, w->text.data + size, w->text.size - size);
+        bytes_cut(&w->text, w->text.size - size);
         return 0;
 }
 
@@ -226,14 +221,14 @@ static int build(Writing *w, SinkItem *item, bool id_by_time, FileKey *ret) {
         kind = document_id(&input, &scratch, &id);
         if (kind < 0)
                 return kind;
-        r = document_json(&input, &w->sink->document, &w->text, detail);
+        r = document_json(&input, &w->document, &w->text, detail);
         if (r > 0)
                 sink_item_bad(item, document_reason((DocumentReason) r), detail);
         if (r > 0 && item->verdict != SINK_BAD)
                 return -ENOMEM; /* else it would become a line */
         if (r != DOCUMENT_OK)
                 return r;
-        *ret = file_key(id, document_text(&w->sink->document, "pubsub.sha256").data, item->message->publish_time);
+        *ret = file_key(id, document_text(&w->document, "pubsub.sha256").data, item->message->publish_time);
         return kind;
 }
 
@@ -276,29 +271,11 @@ static int judge(Writing *w, size_t index) {
 /* Adds a message. When it does not fit into the file or the buffer with the lines before it, these are synced first. */
 static int add(Writing *w, size_t index) {
         size_t before = w->text.size, lines = w->lines, room = file_archive_room(w->sink->archive, w->at);
-        Bytes rest = {};
-        int r;
+        int r = judge(w, index);
 
-        r = judge(w, index);
-        if (r < 0 || w->lines == lines || lines == 0)
+        if (r < 0 || w->lines == lines || lines == 0 || (w->text.size <= room && w->text.size <= WRITE_MAX))
                 return r;
-        if (w->text.size <= room && w->text.size <= WRITE_MAX)
-                return 0;
-        r = bytes_append(&rest, w->text.data + before, w->text.size - before);
-        if (r < 0)
-                return r;
-        bytes_cut(&w->text, before);
-        w->lines = lines;
-        r = flush(w, index);
-        if (r < 0) {
-                w->lines++;
-                bytes_done(&rest);
-                return r;
-        }
-        bytes_done(&w->text);
-        w->text = rest;
-        w->lines = 1;
-        return 0;
+        return flush(w, index, before);
 }
 
 static int write_all(Writing *w) {
@@ -307,7 +284,7 @@ static int write_all(Writing *w) {
         for (size_t i = 0; r == 0 && i < w->work->n; i++)
                 r = add(w, i);
         if (r == 0)
-                r = flush(w, w->work->n);
+                r = flush(w, w->work->n, w->text.size);
         if (r < 0)
                 file_keys_undo(w->sink->keys, w->lines); /* these lines are not in the file */
         return r;
@@ -332,6 +309,7 @@ static void file_write(void *self, SinkWork *work) {
         Writing w = { .sink = f, .work = work, .at = wall > published ? wall : published };
         int r;
 
+        bson_init(&w.document);
         w.verdicts = calloc(work->n + 1, sizeof(*w.verdicts));
         r = w.verdicts ? file_archive_lock(f->archive, f->keys, published) : -ENOMEM;
         if (r == 0) {
@@ -341,8 +319,9 @@ static void file_write(void *self, SinkWork *work) {
                 file_archive_unlock(f->archive);
         }
         if (r < 0)
-                answer_fault(f, &work->answer, r);
+                sink_disk_answer(&work->answer, r, f->directory);
         free(w.verdicts);
+        bson_destroy(&w.document);
         bytes_done(&w.text);
 }
 
@@ -357,7 +336,6 @@ static void *file_close(void *self) {
 
         if (!f)
                 return NULL;
-        bson_destroy(&f->document);
         f->keys = file_keys_free(f->keys);
         f->archive = file_archive_free(f->archive);
         free(f->id_attribute);
@@ -376,15 +354,11 @@ static void file_exclusive(
                 (void) sha256_hex(directory, strlen(directory), name + SINK_EXCLUSIVE_MAX - SHA256_HEX_SIZE);
 }
 
-static int open_archive(FileSink *f, const SubscriptionConfig *config) {
-        const FileConfig *keys = config->keys;
+static int open_archive(FileSink *f, const FileConfig *keys) {
         int r;
 
         if (!f->directory || !f->subscription || !f->id_attribute)
                 return -ENOMEM;
-        f->rules = (DocumentRules){ .subscription = f->subscription,
-                .id_attribute = f->id_attribute,
-                .payload = (PayloadFormat) config->payload };
         r = file_archive_new(&(FileArchiveSpec){ .directory = f->directory,
                                      .max_size = keys->max_size,
                                      .compress = keys->compress == 0,
@@ -394,30 +368,27 @@ static int open_archive(FileSink *f, const SubscriptionConfig *config) {
         return r < 0 ? r : file_keys_new(FILE_KEYS_MAX, &f->keys);
 }
 
-static int file_open_as(const SubscriptionConfig *config, const char *state_dir, void **ret_self) {
-        FileSink *f =
-                aligned_alloc(_Alignof(FileSink), sizeof(FileSink)); /* a bson_t needs alignment beyond calloc()'s */
+static int file_open(
+        const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+        const FileConfig *keys = config->keys;
+        FileSink *f = calloc(1, sizeof(FileSink));
         int r;
 
         if (!f)
                 return -ENOMEM;
-        memset(f, 0, sizeof(FileSink));
-        bson_init(&f->document);
-        f->directory = directory_of(((const FileConfig *) config->keys)->directory, state_dir);
+        f->directory = directory_of(keys->directory, sink_host_means(host)->state_dir);
         f->subscription = strdup(config->subscription);
         f->id_attribute = strdup(config->id_attribute);
-        r = open_archive(f, config);
+        f->rules = (DocumentRules){ .subscription = f->subscription,
+                .id_attribute = f->id_attribute,
+                .payload = (PayloadFormat) config->payload };
+        r = open_archive(f, keys);
         if (r < 0) {
                 (void) file_close(f);
                 return r;
         }
         *ret_self = f;
         return 0;
-}
-
-static int file_open_sink(
-        const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
-        return file_open_as(config, sink_host_means(host)->state_dir, ret_self);
 }
 
 /* ---- the verbs ---- */
@@ -468,7 +439,7 @@ const SinkType sink_type_file = {
         .keys = &section,
         .what = "The archive",
         .blocks = true,
-        .open = file_open_sink,
+        .open = file_open,
         .exclusive = file_exclusive,
         .place = file_place,
         .probe = file_probe,

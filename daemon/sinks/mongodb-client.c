@@ -74,17 +74,6 @@ static bool set_limits(mongoc_uri_t *uri) {
                set_limit(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, MONGODB_HEARTBEAT_MSEC, MONGODB_HEARTBEAT_MSEC);
 }
 
-static int set_password(mongoc_uri_t *uri, const char *password, char problem[static MONGODB_DETAIL_SIZE]) {
-        if (!password)
-                return 0;
-        if (!mongoc_uri_get_username(uri))
-                return bad(problem,
-                        "mongodb.password_file is set, but mongodb.uri names no user: write mongodb://USER@HOST/");
-        if (!mongoc_uri_set_password(uri, password))
-                return bad(problem, "the password in mongodb.password_file is not UTF-8");
-        return 0;
-}
-
 /* Switches retryable writes on unless the uri sets them. Amazon DocumentDB and Azure Cosmos DB do not support them;
  * every write has a key, so it is as safe without them. */
 static bool set_retries(mongoc_uri_t *uri) {
@@ -93,16 +82,16 @@ static bool set_retries(mongoc_uri_t *uri) {
 }
 
 static int complete(const MongodbConfig *config, mongoc_uri_t *uri, char problem[static MONGODB_DETAIL_SIZE]) {
-        int r = set_password(uri, config->password.text, problem);
-
-        if (r < 0)
-                return r;
+        if (config->password.text && !mongoc_uri_set_password(uri, config->password.text))
+                return bad(problem, "the password in mongodb.password_file is not UTF-8");
         if (!set_limits(uri) || !set_retries(uri))
                 return bad(problem, "the driver refuses the time limits beside the options of mongodb.uri");
         return mongoc_uri_get_appname(uri) || mongoc_uri_set_appname(uri, "sensorqd") ? 0 : -ENOMEM;
 }
 
-int mongodb_uri_new(const MongodbConfig *config, mongoc_uri_t **ret, char problem[static MONGODB_DETAIL_SIZE]) {
+/* Parses config->uri, which the configuration has checked, and sets time limits, appName and retryable writes if the
+ * uri does not, and the password. It makes no lookup and no connection. */
+static int uri_new(const MongodbConfig *config, mongoc_uri_t **ret, char problem[static MONGODB_DETAIL_SIZE]) {
         mongoc_uri_t *uri;
         bson_error_t error;
         int r;
@@ -122,7 +111,7 @@ int mongodb_uri_new(const MongodbConfig *config, mongoc_uri_t **ret, char proble
         return 0;
 }
 
-mongoc_write_concern_t *mongodb_write_concern_new(void) {
+static mongoc_write_concern_t *write_concern_new(void) {
         mongoc_write_concern_t *concern = mongoc_write_concern_new();
 
         mongoc_write_concern_set_wmajority(concern, MONGODB_WRITE_CONCERN_MSEC);
@@ -162,10 +151,10 @@ int mongodb_client_new(const SubscriptionConfig *config, SinkHost *host, Mongodb
         if (r < 0)
                 return r;
         client->host = host;
-        r = mongodb_uri_new(config->keys, &client->uri, problem);
+        r = uri_new(config->keys, &client->uri, problem);
         if (r < 0)
                 return r;
-        client->concern = mongodb_write_concern_new();
+        client->concern = write_concern_new();
         client->good =
                 (usec_t) mongoc_uri_get_option_as_int32(client->uri, MONGOC_URI_SOCKETTIMEOUTMS, MONGODB_SOCKET_MSEC) *
                 USEC_PER_MSEC / 4;

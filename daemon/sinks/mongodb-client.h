@@ -24,8 +24,8 @@ typedef struct MongodbClient {
         char *database, *collection, *rejected_collection;
         DocumentRules rules; /* its strings are owned */
         mongoc_uri_t *uri;
-        mongoc_write_concern_t *concern;
-        mongoc_client_pool_t *pool; /* this and the following are NULL until mongodb_client_connect() */
+        mongoc_write_concern_t *concern; /* majority, journal, MONGODB_WRITE_CONCERN_MSEC (P3) */
+        mongoc_client_pool_t *pool;      /* this and the following are NULL until mongodb_client_connect() */
         mongoc_client_t *client;
         mongoc_collection_t *readings, *rejected;
         unsigned login_failures; /* in a row */
@@ -44,15 +44,8 @@ typedef struct MongodbClient {
 #define MONGODB_SOCKET_MAX_MSEC 120000 /* twice this and the rest is less than sink-host.c allows for a call */
 #define MONGODB_WRITE_CONCERN_MSEC 10000
 
-/* Parses config->uri, which the configuration has checked, and sets time limits, appName and retryable writes if the
- * uri does not, and the password. -EBADMSG, with a sentence without secrets in *problem*, for a mistake of the user. It
- * makes no lookup and no connection. */
-int mongodb_uri_new(const MongodbConfig *config, mongoc_uri_t **ret, char problem[static MONGODB_DETAIL_SIZE]);
-
-/* Makes the write concern: majority, journal, MONGODB_WRITE_CONCERN_MSEC (P3). The caller destroys it. */
-mongoc_write_concern_t *mongodb_write_concern_new(void);
-
-/* Makes a client. Does not block. *host* may be NULL. -EBADMSG as mongodb_uri_new(). */
+/* Makes a client. Does not block: it makes no lookup and no connection. *host* may be NULL. -EBADMSG, with a sentence
+ * without secrets in *problem*, for a mistake of the user in the uri. */
 int mongodb_client_new(const SubscriptionConfig *config, SinkHost *host, MongodbClient **ret,
         char problem[static MONGODB_DETAIL_SIZE]);
 /* Blocks up to the connect timeout, since the driver waits for its monitors. */

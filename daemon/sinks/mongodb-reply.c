@@ -55,8 +55,7 @@ void mongodb_reply_describe_error(const bson_error_t *error, char *text, size_t 
 
         (void) snprintf(words, sizeof(words), host.size > 0 ? "%s %.*s (%s)" : "%s%.*s%s", what, (int) host.size,
                 host.data ?: "", error->message);
-        if (size > 0)
-                describe(words, error->code, text, size);
+        describe(words, error->code, text, size);
 }
 
 /* ---- one answer ---- */
@@ -269,8 +268,6 @@ void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size
         bson_iter_t list;
         size_t written;
 
-        if (size == 0)
-                return;
         if (mongodb_reply_list(reply, "writeErrors", &list))
                 while (bson_iter_next(&list)) {
                         if (member_int(&list, "index", -1) != (int64_t) index)
@@ -287,12 +284,8 @@ void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size
 void mongodb_reply_describe_fault(const bson_t *reply, const bson_error_t *error, char *text, size_t size) {
         bson_iter_t list;
 
-        if (size == 0)
-                return;
         if (is_cut_short(false, error) || !mongodb_reply_list(reply, "writeConcernErrors", &list) ||
-                !bson_iter_next(&list)) {
-                mongodb_reply_describe_error(error, text, size);
-                return;
-        }
+                !bson_iter_next(&list))
+                return mongodb_reply_describe_error(error, text, size);
         describe(mongodb_reply_text(&list, "errmsg", ""), member_int(&list, "code", 0), text, size);
 }

@@ -77,7 +77,7 @@ const char *mongodb_reply_text(const bson_iter_t *element, const char *key, cons
 MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error);
 
 /* Writes what the server says of document *index* of the bulk: message, code, and why its validator refused it. Without
- * that it uses *error*. Printable UTF-8. */
+ * that it uses *error*. Printable UTF-8; *size* > 0. */
 void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size_t index, char *text, size_t size);
 
 /* The same for the whole command: why its documents are not settled. */
