@@ -47,13 +47,9 @@ static const ConfigRow rows[] = {
 
 /* Whether a path has a part "..". */
 static bool climbs(const char *path) {
-        for (const char *part = path; *part;) {
-                size_t size = strcspn(part, "/");
-
-                if (size == 2 && strncmp(part, "..", 2) == 0)
+        for (const char *dots = strstr(path, ".."); dots; dots = strstr(dots + 1, ".."))
+                if ((dots == path || dots[-1] == '/') && (dots[2] == '/' || dots[2] == '\0'))
                         return true;
-                part += size + (part[size] == '/');
-        }
         return false;
 }
 
@@ -208,51 +204,45 @@ static int flush(Writing *w, size_t until, size_t size) {
         return 0;
 }
 
-/* Builds the document of a message. Returns the kind of its id (DOCUMENT_ID_*), or a reason with a SINK_BAD item. */
-static int build(Writing *w, SinkItem *item, bool id_by_time, FileKey *ret) {
-        const DocumentInput input = {
-                .message = item->message, .rules = &w->sink->rules, .at = w->at, .id_by_time = id_by_time
-        };
+/* Appends the document of a message, and finds the line that has its id. Returns DOCUMENT_OK, a reason with a SINK_BAD
+ * item, or -ENOMEM. */
+static int build(Writing *w, const DocumentInput *input, SinkItem *item, FileKey *ret, const FileKey **ret_same) {
         char detail[DOCUMENT_DETAIL_SIZE] = "";
-        _cleanup_bytes_ Bytes scratch = {};
-        Slice id;
-        int r, kind;
+        int r = document_json(input, &w->document, &w->text, detail);
 
-        kind = document_id(&input, &scratch, &id);
-        if (kind < 0)
-                return kind;
-        r = document_json(&input, &w->document, &w->text, detail);
         if (r > 0)
                 sink_item_bad(item, document_reason((DocumentReason) r), detail);
         if (r > 0 && item->verdict != SINK_BAD)
                 return -ENOMEM; /* else it would become a line */
         if (r != DOCUMENT_OK)
                 return r;
-        *ret = file_key(id, document_text(&w->document, "pubsub.sha256").data, item->message->publish_time);
-        return kind;
+        *ret = file_key(document_text(&w->document, "_id"), document_text(&w->document, "pubsub.sha256").data,
+                item->message->publish_time);
+        *ret_same = file_keys_find(w->sink->keys, ret->id);
+        return DOCUMENT_OK;
 }
 
 /* Compares a message with the line that has its id. The fallback id may repeat after a queue began anew (an emulator):
  * then the publish time distinguishes the messages, and becomes part of the id. */
 static int judge(Writing *w, size_t index) {
         SinkItem *item = &w->work->items[index];
+        DocumentInput input = { .message = item->message, .rules = &w->sink->rules, .at = w->at };
+        _cleanup_bytes_ Bytes scratch = {};
         size_t before = w->text.size;
         const FileKey *same = NULL;
         FileKey key;
-        int kind = 0;
+        Slice id;
+        int kind = document_id(&input, &scratch, &id), r = kind < 0 ? kind : build(w, &input, item, &key, &same);
 
-        for (unsigned by_time = 0; by_time < 2; by_time++) {
+        if (r == DOCUMENT_OK && same && kind == DOCUMENT_ID_FALLBACK && same->published != key.published) {
                 bytes_cut(&w->text, before);
-                kind = build(w, item, by_time, &key);
-                if (kind < 0 || (kind > 0 && item->verdict == SINK_BAD))
-                        return kind < 0 ? kind : 0;
-                same = file_keys_find(w->sink->keys, key.id);
-                if (!same || kind != DOCUMENT_ID_FALLBACK || same->published == key.published)
-                        break;
+                input.id_by_time = true;
+                r = build(w, &input, item, &key, &same);
         }
+        if (r != DOCUMENT_OK)
+                return r < 0 ? r : 0;
         if (!same) {
-                int r = bytes_append(&w->text, "\n", 1);
-
+                r = bytes_append(&w->text, "\n", 1);
                 if (r < 0)
                         return r;
                 file_keys_add(w->sink->keys, &key);

@@ -13,78 +13,52 @@ void webhook_body_done(WebhookBody *body) {
         *body = (WebhookBody){};
 }
 
-/* A document that is being added, as a whole or not at all. */
-typedef struct Adding {
-        WebhookBody *body;
-        bson_t *scratch;
-        Bytes id;
-        size_t text, ids; /* sizes before the document */
-} Adding;
-
-static int add_id(Adding *adding, const DocumentInput *input) {
-        Bytes *ids = &adding->body->ids;
+/* Appends a document and its `_id`. Returns DOCUMENT_OK, a reason, or -ENOMEM. */
+static int append_document(
+        WebhookBody *body, const DocumentInput *input, bson_t *scratch, char detail[static DOCUMENT_DETAIL_SIZE]) {
         Slice id;
         int r;
 
-        r = document_id(input, &adding->id, &id);
-        if (r < 0)
-                return r;
-        bytes_append(ids, id.data, id.size);
-        return bytes_append(ids, "\n", 1);
-}
-
-/* Returns DOCUMENT_OK, a reason, or -ENOMEM. */
-static int add_document(Adding *adding, const DocumentInput *input, char detail[static DOCUMENT_DETAIL_SIZE]) {
-        WebhookBody *body = adding->body;
-        int r;
-
-        adding->text = body->text.size;
-        adding->ids = body->ids.size;
-        r = bytes_append_text(&body->text, body->n == 0 ? "[" : ",");
-        if (r < 0)
-                return r;
-        r = document_json(input, adding->scratch, &body->text, detail);
+        bytes_append_text(&body->text, body->n == 0 ? "[" : ",");
+        r = document_json(input, scratch, &body->text, detail);
         if (r != DOCUMENT_OK)
                 return r;
-        r = add_id(adding, input);
-        if (r < 0)
-                return r;
-        body->n++;
-        return DOCUMENT_OK;
+        id = document_text(scratch, "_id");
+        bytes_append(&body->ids, id.data, id.size);
+        return bytes_append(&body->ids, "\n", 1);
 }
 
-static void take_back(Adding *adding) {
-        bytes_cut(&adding->body->text, adding->text);
-        bytes_cut(&adding->body->ids, adding->ids);
-}
-
-static int add_items(Adding *adding, const DocumentInput *input, SinkWork *work, size_t most, WebhookSpan *span) {
+/* Adds the documents of the span. Each is there as a whole or not at all. */
+static int add_items(const DocumentRules *rules, SinkWork *work, size_t most, WebhookSpan *span, WebhookBody *body) {
+        _cleanup_(bson_destroy) bson_t scratch = BSON_INITIALIZER;
+        DocumentInput input = { .rules = rules, .at = clock_wall() };
         char detail[DOCUMENT_DETAIL_SIZE];
-        DocumentInput each = *input;
-        usec_t begun, spent = 0;
+        usec_t spent = 0;
         size_t i = span->begin;
 
-        for (; i < span->end && adding->body->n < most; i++) {
+        for (; i < span->end && body->n < most; i++) {
+                size_t text = body->text.size, ids = body->ids.size;
+                usec_t begun;
                 int r;
 
                 if (work->items[i].verdict == SINK_BAD)
                         continue;
                 begun = clock_now();
-                each.message = work->items[i].message;
-                r = add_document(adding, &each, detail);
+                input.message = work->items[i].message;
+                r = append_document(body, &input, &scratch, detail);
                 if (r < 0)
                         return r;
-                if (r > 0)
-                        sink_item_bad(&work->items[i], document_reason((DocumentReason) r), detail);
-                if (r > 0 && work->items[i].verdict != SINK_BAD)
-                        return -ENOMEM; /* else it would count as sent */
-                if (r == DOCUMENT_OK && (adding->body->n == 1 || adding->body->text.size < WEBHOOK_BODY_MAX))
+                if (r == DOCUMENT_OK && (body->n == 0 || body->text.size < WEBHOOK_BODY_MAX)) {
+                        body->n++;
                         continue;
-                take_back(adding);
-                if (r == DOCUMENT_OK) {
-                        adding->body->n--;
-                        break;
                 }
+                bytes_cut(&body->text, text);
+                bytes_cut(&body->ids, ids);
+                if (r == DOCUMENT_OK)
+                        break;
+                sink_item_bad(&work->items[i], document_reason((DocumentReason) r), detail);
+                if (work->items[i].verdict != SINK_BAD)
+                        return -ENOMEM; /* else it would count as sent */
                 spent += clock_now() - begun;
                 if (spent > BAD_MAX_USEC)
                         return WEBHOOK_BODY_LATER;
@@ -94,14 +68,8 @@ static int add_items(Adding *adding, const DocumentInput *input, SinkWork *work,
 }
 
 int webhook_body_build(const DocumentRules *rules, SinkWork *work, size_t most, WebhookSpan *span, WebhookBody *ret) {
-        const DocumentInput input = { .rules = rules, .at = clock_wall() };
-        bson_t scratch = BSON_INITIALIZER;
-        Adding adding = { .body = ret, .scratch = &scratch };
-        int r;
+        int r = add_items(rules, work, most, span, ret);
 
-        r = add_items(&adding, &input, work, most, span);
-        bson_destroy(&scratch);
-        bytes_done(&adding.id);
         if (r != 0 || ret->n == 0)
                 return r;
         (void) sha256_hex(ret->ids.data, ret->ids.size, ret->key);
