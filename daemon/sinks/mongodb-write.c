@@ -46,6 +46,8 @@ typedef struct Pass {
         size_t *items;      /* to be sent, or being compared */
         size_t *duplicates; /* messages that the server calls duplicates */
         size_t n_duplicates;
+        size_t *again; /* messages to be sent once more */
+        size_t n_again;
         Bytes ids;
         bson_t document; /* to compare with what is stored */
         /* of the items that are being sent */
@@ -58,6 +60,7 @@ typedef struct Pass {
 static void pass_done(Pass *p) {
         bson_destroy(&p->document);
         bytes_done(&p->ids);
+        free(p->again);
         free(p->duplicates);
         free(p->items);
         free(p->entries);
@@ -70,7 +73,8 @@ static int pass_init(Pass *p) {
         p->entries = calloc(n, sizeof(Entry));
         p->items = calloc(n, sizeof(size_t));
         p->duplicates = calloc(n, sizeof(size_t));
-        return p->entries && p->items && p->duplicates ? 0 : -ENOMEM;
+        p->again = calloc(n, sizeof(size_t));
+        return p->entries && p->items && p->duplicates && p->again ? 0 : -ENOMEM;
 }
 
 /* ---- one message ---- */
@@ -433,15 +437,6 @@ static int collect_ids(Pass *p, size_t *items, size_t n, bson_t *ids) {
         return 0;
 }
 
-/* A comparison of duplicates with what is stored. */
-typedef struct Lookup {
-        Pass *pass;
-        size_t *items; /* sorted by id */
-        size_t n;
-        size_t *again; /* messages to be sent once more */
-        size_t n_again;
-} Lookup;
-
 /* Whether the stored document is of another message with the same fallback _id: one of another publish time, or, when
  * setting apart, with other data. */
 static bool is_of_another(const Pass *p, const DocumentInput *input, const bson_t *stored) {
@@ -456,8 +451,7 @@ static bool is_of_another(const Pass *p, const DocumentInput *input, const bson_
 }
 
 /* Judges a message by the document that is stored under its _id: the same, of another message, or another payload. */
-static void judge_found(Lookup *lookup, size_t index, const bson_t *stored) {
-        Pass *p = lookup->pass;
+static void judge_found(Pass *p, size_t index, const bson_t *stored) {
         SinkItem *item = &p->work->items[index];
         const DocumentInput input = input_of(p, index);
 
@@ -468,7 +462,7 @@ static void judge_found(Lookup *lookup, size_t index, const bson_t *stored) {
                 free(cleanup_steal(item->detail));
         if (is_of_another(p, &input, stored)) {
                 p->entries[index].by_time = true;
-                lookup->again[lookup->n_again++] = index;
+                p->again[p->n_again++] = index;
                 return;
         }
         if (p->apart ? document_same_data(stored, &p->document) : document_same_payload(stored, &p->document)) {
@@ -483,13 +477,13 @@ static void judge_found(Lookup *lookup, size_t index, const bson_t *stored) {
 }
 
 /* Returns the first item whose id is not less than *id*. */
-static size_t lower_bound(const Lookup *lookup, Slice id) {
-        size_t low = 0, high = lookup->n;
+static size_t lower_bound(const Pass *p, const size_t *items, size_t n, Slice id) {
+        size_t low = 0, high = n;
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
 
-                if (slice_order(id_of(lookup->pass, lookup->items[middle]), id) < 0)
+                if (slice_order(id_of(p, items[middle]), id) < 0)
                         low = middle + 1;
                 else
                         high = middle;
@@ -497,26 +491,24 @@ static size_t lower_bound(const Lookup *lookup, Slice id) {
         return low;
 }
 
-static void on_stored(Lookup *lookup, const bson_t *stored) {
-        Pass *p = lookup->pass;
+static void compare_stored(Pass *p, const size_t *items, size_t n, const bson_t *stored) {
         Slice id = document_text(stored, "_id");
 
-        for (size_t i = lower_bound(lookup, id); i < lookup->n && slice_same(id_of(p, lookup->items[i]), id); i++) {
-                p->entries[lookup->items[i]].found = true;
-                judge_found(lookup, lookup->items[i], stored);
+        for (size_t i = lower_bound(p, items, n, id); i < n && slice_same(id_of(p, items[i]), id); i++) {
+                p->entries[items[i]].found = true;
+                judge_found(p, items[i], stored);
         }
 }
 
 /* Nothing is stored under the _id, although the server called the message a duplicate: the document was deleted since,
  * or another unique index refuses the message. It is sent alone once more, and the second answer decides. */
-static void judge_missing(Lookup *lookup, size_t index) {
-        Pass *p = lookup->pass;
+static void judge_missing(Pass *p, size_t index) {
         const SinkItem *item = &p->work->items[index];
         char detail[MONGODB_DETAIL_SIZE];
 
         if (!p->entries[index].again) {
                 p->entries[index].again = true;
-                lookup->again[lookup->n_again++] = index;
+                p->again[p->n_again++] = index;
                 return;
         }
         text_copy(detail, sizeof(detail), item->detail ? item->detail : "a unique index has its value already");
@@ -548,9 +540,9 @@ static mongoc_cursor_t *find_ids(const Pass *p, const bson_t *ids) {
         return cursor;
 }
 
-static MongodbFault read_stored(Lookup *lookup, const bson_t *ids) {
-        MongodbClient *client = lookup->pass->client;
-        SinkAnswer *answer = &lookup->pass->work->answer;
+/* Compares the messages with what is stored under their ids. *items* are sorted by id. */
+static MongodbFault read_stored(Pass *p, const size_t *items, size_t n, const bson_t *ids) {
+        MongodbClient *client = p->client;
         const bson_t *document;
         mongoc_cursor_t *cursor;
         MongodbFault fault;
@@ -558,63 +550,52 @@ static MongodbFault read_stored(Lookup *lookup, const bson_t *ids) {
         bool again;
 
         sink_host_enter(client->host);
-        cursor = find_ids(lookup->pass, ids);
+        cursor = find_ids(p, ids);
         while (mongoc_cursor_next(cursor, &document))
-                on_stored(lookup, document);
+                compare_stored(p, items, n, document);
         again = !client->no_majority_reads && mongoc_cursor_error(cursor, &error) &&
                 error.domain == MONGOC_ERROR_SERVER && error.code == MONGODB_CODE_NO_MAJORITY_READS;
-        fault = mongodb_client_end_find(cursor, answer->detail);
+        fault = mongodb_client_end_find(cursor, p->work->answer.detail);
         sink_host_leave(client->host);
         if (!again)
                 return fault;
         client->no_majority_reads = true;
-        return read_stored(lookup, ids);
+        return read_stored(p, items, n, ids);
 }
 
-static MongodbFault look_up(Lookup *lookup) {
-        Pass *p = lookup->pass;
+static MongodbFault look_up(Pass *p, size_t *items, size_t n) {
         SinkAnswer *answer = &p->work->answer;
         bson_t ids = BSON_INITIALIZER;
         MongodbFault fault = MONGODB_FAULT_LOCAL;
 
-        if (collect_ids(p, lookup->items, lookup->n, &ids) == 0)
-                fault = read_stored(lookup, &ids);
+        if (collect_ids(p, items, n, &ids) == 0)
+                fault = read_stored(p, items, n, &ids);
         else
                 text_copy(answer->detail, sizeof(answer->detail), "out of memory");
         bson_destroy(&ids);
         if (fault == MONGODB_FAULT_REFUSED)
                 return MONGODB_FAULT_BUSY; /* a read does not depend on the documents */
-        for (size_t i = 0; fault == MONGODB_FAULT_NONE && i < lookup->n; i++)
-                if (!p->entries[lookup->items[i]].found)
-                        judge_missing(lookup, lookup->items[i]);
+        for (size_t i = 0; fault == MONGODB_FAULT_NONE && i < n; i++)
+                if (!p->entries[items[i]].found)
+                        judge_missing(p, items[i]);
         return fault;
 }
 
 /* Settles the duplicates. Each message is sent at most twice more, so the loop ends. */
 static MongodbFault settle_duplicates(Pass *p) {
-        while (p->n_duplicates > 0) {
-                size_t n = p->n_duplicates, n_again = 0;
+        MongodbFault fault = MONGODB_FAULT_NONE;
+
+        while (fault == MONGODB_FAULT_NONE && p->n_duplicates > 0) {
+                size_t n = p->n_duplicates;
 
                 memcpy(p->items, p->duplicates, n * sizeof(*p->items));
-                p->n_duplicates = 0;
-                for (size_t from = 0; from < n; from += BULK_DOCUMENTS) {
-                        Lookup lookup = { p, p->items + from, n - from < BULK_DOCUMENTS ? n - from : BULK_DOCUMENTS,
-                                p->duplicates + n_again, 0 };
-                        MongodbFault fault = look_up(&lookup);
-
-                        if (fault != MONGODB_FAULT_NONE)
-                                return fault;
-                        n_again += lookup.n_again;
-                }
-                memcpy(p->items, p->duplicates, n_again * sizeof(*p->items));
-                if (n_again > 0) {
-                        MongodbFault fault = send_items(p, p->items, n_again);
-
-                        if (fault != MONGODB_FAULT_NONE)
-                                return fault;
-                }
+                p->n_duplicates = p->n_again = 0;
+                for (size_t from = 0; fault == MONGODB_FAULT_NONE && from < n; from += BULK_DOCUMENTS)
+                        fault = look_up(p, p->items + from, n - from < BULK_DOCUMENTS ? n - from : BULK_DOCUMENTS);
+                if (fault == MONGODB_FAULT_NONE)
+                        fault = send_items(p, p->again, p->n_again);
         }
-        return MONGODB_FAULT_NONE;
+        return fault;
 }
 
 static MongodbFault pass(Pass *p) {
