@@ -57,7 +57,7 @@ int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payl
 }
 
 int reading_list_add_unreadable(
-        ReadingList *list, const char *source, const char *topic, const char *reason, Bytes *payload) {
+        ReadingList *list, const char *source, Slice topic, const char *reason, Bytes *payload) {
         Unreadable unreadable = {};
         int r;
 
@@ -65,7 +65,7 @@ int reading_list_add_unreadable(
         if (r < 0)
                 return r;
 
-        unreadable.topic = strdup(topic);
+        unreadable.topic = strndup(topic.data ?: "", topic.size);
         unreadable.reason = strdup(reason);
         if (!unreadable.topic || !unreadable.reason) {
                 unreadable_done(&unreadable);

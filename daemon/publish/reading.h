@@ -54,8 +54,7 @@ int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payl
 
 /* Appends input that could not be read; takes *payload* (empties it) when it succeeds. *source* is borrowed by the
  * list. */
-int reading_list_add_unreadable(
-        ReadingList *list, const char *source, const char *topic, const char *reason, Bytes *payload);
+int reading_list_add_unreadable(ReadingList *list, const char *source, Slice topic, const char *reason, Bytes *payload);
 
 /* Sets the source's cursor, a text that is stored together with the readings. *source* is borrowed by the list. */
 int reading_list_set_cursor(ReadingList *list, const char *source, const char *cursor);

@@ -95,3 +95,10 @@ static int shape_rule(const ConfigPlace *place, void *self, void *around) {
 const ConfigSection shape_section = {
         .shared = "reading", .rows = rows, .size = sizeof(ShapeConfig), .rule = shape_rule
 };
+
+const ShapeConfig *shape_of(const ConfigSection *section, const void *keys) {
+        for (const ConfigRow *row = section->rows; row->key; row++)
+                if (row->section == &shape_section)
+                        return (const ShapeConfig *) ((const char *) keys + row->offset);
+        return NULL;
+}

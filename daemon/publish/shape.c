@@ -98,8 +98,8 @@ static void shape_keep_unread(Shape *s, Slice raw, const char *reason) {
         }
         shape_got(s, bytes_append(&payload, raw.data, raw.size));
         if (s->error == 0)
-                shape_got(s, reading_list_add_unreadable(
-                                     s->list, s->origin->source, s->origin->topic ?: "", reason, &payload));
+                shape_got(
+                        s, reading_list_add_unreadable(s->list, s->origin->source, s->origin->topic, reason, &payload));
 }
 
 /* ---- pointers ---- */
@@ -202,13 +202,15 @@ static bool is_good_id(const Bytes *id) {
 /* Finds the id. Returns the reason if there is none. */
 static const char *item_take_id(Shape *s, Item *item) {
         const ShapeConfig *config = s->config;
+        Slice topic = s->origin->id;
 
         if (config->id && item_word(s, item, config->id, &item->id) && is_good_id(&item->id))
                 return NULL;
-        if (config->id && !s->origin->id)
+        if (config->id && topic.size == 0)
                 return "there is no usable id where `id` points";
         bytes_cut(&item->id, 0);
-        shape_got(s, bytes_append_text(&item->id, s->origin->id ?: s->origin->source));
+        shape_got(s, topic.size > 0 ? bytes_append(&item->id, topic.data, topic.size)
+                                    : bytes_append_text(&item->id, s->origin->source));
         return is_good_id(&item->id) ? NULL : "its id is empty, too long, or holds a control character";
 }
 
@@ -220,12 +222,10 @@ static void item_take_name(Shape *s, Item *item) {
                 item->has_name = true;
                 return;
         }
-        known = known ?: s->origin->name;
-        if (!known)
-                return;
-        item->has_name = true;
         bytes_cut(&item->name, 0);
-        shape_got(s, bytes_append_text(&item->name, known));
+        shape_got(s, known ? bytes_append_text(&item->name, known)
+                           : bytes_append(&item->name, s->origin->name.data, s->origin->name.size));
+        item->has_name = known || item->name.size > 0;
 }
 
 static void item_take_time(Shape *s, Item *item) {
@@ -472,7 +472,7 @@ static bool item_put(Shape *s, Item *item) {
 /* Makes an object of the item. Returns the reason if that is not possible. */
 static const char *item_begin(Shape *s, Item *item) {
         Slice value = item->match->value;
-        const char *field = s->origin->field ?: "value";
+        Slice field = s->origin->field.size > 0 ? s->origin->field : (Slice){ "value", strlen("value") };
 
         item->object = value;
         if (value.data[0] == '[' && s->config->fields.n == 0)
@@ -480,7 +480,7 @@ static const char *item_begin(Shape *s, Item *item) {
         if (value.data[0] == '{' || value.data[0] == '[')
                 return NULL;
         bytes_append_text(&item->bare, "{");
-        bytes_append_json_string(&item->bare, field, strlen(field));
+        bytes_append_json_string(&item->bare, field.data, field.size);
         shape_got(s, bytes_append_format(&item->bare, ":%.*s}", (int) value.size, value.data));
         item->object = (Slice){ item->bare.data, item->bare.size };
         return NULL;

@@ -41,15 +41,18 @@ typedef struct ShapeConfig {
 /* The rows of these keys, for a type's section: { "reading", &config_type_section, ..., .flags = CONFIG_IMPLIED, ...
  * }. */
 extern const ConfigSection shape_section;
+/* Returns these keys of a type's *keys*, whose rows *section* has; NULL: it has no such row, because it makes readings
+ * by itself, and keeps no raw input. */
+const ShapeConfig *shape_of(const ConfigSection *section, const void *keys);
 
 /* Where a document came from. Borrowed. */
 typedef struct ShapeOrigin {
         const char *source, *type;
-        const char *topic;     /* stored with input that cannot be read; NULL: none */
-        const char *id, *name; /* from the topic; NULL: none. If there is no id, the source's name is used */
-        const char *field;     /* the name of a bare value; NULL: "value" */
-        const Bytes *labels;   /* see reading_labels_add(); NULL: none */
-        usec_t arrived;        /* clock_wall() of the poll or arrival */
+        Slice topic;         /* stored with input that cannot be read; empty: none */
+        Slice id, name;      /* from the topic; empty: none. If there is no id, the source's name is used */
+        Slice field;         /* the name of a bare value, from the topic; empty: "value" */
+        const Bytes *labels; /* see reading_labels_add(); NULL: none */
+        usec_t arrived;      /* clock_wall() of the poll or arrival */
         bool history; /* the document is a history: a point whose time cannot be read also gets a name (Reading.seen) */
         uint64_t (*random)(void);
         /* Called when something is wrong but the work continues; *kind* is one of a few constant texts. Meant to be

@@ -60,7 +60,6 @@ struct Source {
 
         ReadingsState readings_state;
         ReadingList readings;
-        uint64_t ticket;                      /* ticket of the newest readings */
         LoopWatch *commit;                    /* defer */
         LoopWatch *again;                     /* timer: stores refused readings again, or checks for room */
         Backoff gate, store;                  /* gate: while there is no room; store: while the disk refuses */
@@ -383,7 +382,7 @@ static void source_refused(Source *s) {
 }
 
 static void source_committed(Source *s, size_t repeats) {
-        uint64_t rows = s->readings.n, bytes = reading_list_bytes(&s->readings), ticket = s->ticket;
+        uint64_t rows = s->readings.n, bytes = reading_list_bytes(&s->readings);
 
         if (s->readings.n_unreadable > 0)
                 source_said_dropped(&s->said, source_dropped(s));
@@ -393,14 +392,13 @@ static void source_committed(Source *s, size_t repeats) {
                 s->last_reading = clock_wall();
         s->largest_rows = rows > s->largest_rows ? rows : s->largest_rows;
         s->largest_bytes = bytes > s->largest_bytes ? bytes : s->largest_bytes;
-        s->ticket = 0;
         backoff_reset(&s->store);
         reading_list_done(&s->readings);
         source_move_readings(s, READINGS_NONE);
         if (!s->polling && source_is_scheduled(s) && !loop_is_armed(s->due))
                 source_wait(s, source_next_slot(s->next_poll, s->config->interval, clock_now()));
-        if (ticket > 0 && s->self && s->type->stored)
-                s->type->stored(s->self, ticket);
+        if (s->self && s->type->stored)
+                s->type->stored(s->self);
         source_hold(s);
         source_changed(s);
 }
@@ -415,14 +413,13 @@ static void source_commit(void *userdata) {
                 source_committed(s, repeats);
 }
 
-int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
+int source_put(Source *s, ReadingList *readings) {
         int r;
 
         source_said_unreadable(&s->said, readings, s->stored + s->repeats + readings->n + s->readings.n == 0);
         r = reading_list_move(&s->readings, readings);
         if (r < 0)
                 return r;
-        s->ticket = ticket > s->ticket ? ticket : s->ticket;
         source_heard(s);
         if (s->readings_state == READINGS_NONE) {
                 source_move_readings(s, READINGS_GATHERED);
@@ -438,23 +435,30 @@ static int source_name_readings(ReadingList *readings, const SourceDocument *doc
         return document->seen ? reading_list_name_by(readings, document->seen, document->anew) : 0;
 }
 
-int source_take(
-        Source *s, const ShapeConfig *shape, const SourceDocument *document, uint64_t ticket, ShapeOutcome *ret) {
+int source_take(Source *s, const SourceDocument *document) {
         _cleanup_(reading_list_done) ReadingList readings = {};
-        ShapeOrigin origin = document->origin;
+        ShapeOrigin origin = {
+                .source = s->config->name,
+                .type = s->config->type,
+                .topic = document->topic,
+                .labels = &s->labels,
+                .arrived = document->arrived > 0 ? document->arrived : clock_wall(),
+                .history = document->history,
+                .random = loop_random,
+                .note = source_said_note,
+                .userdata = &s->said,
+        };
+        ShapeOutcome outcome;
         int r;
 
-        origin.source = s->config->name;
-        origin.type = s->config->type;
-        origin.labels = &s->labels;
-        origin.arrived = origin.arrived > 0 ? origin.arrived : clock_wall();
-        origin.random = loop_random;
-        origin.note = source_said_note;
-        origin.userdata = &s->said;
-        r = shape_read(shape, &origin, document->text, &readings, ret);
+        if (s->type->place)
+                s->type->place(s->config->keys, &origin);
+        r = shape_read(shape_of(s->config->section, s->config->keys), &origin, document->text, &readings, &outcome);
         if (r == 0)
                 r = source_name_readings(&readings, document);
-        return r < 0 ? r : source_put(s, &readings, ticket);
+        if (r == 0)
+                r = source_put(s, &readings);
+        return r < 0 ? r : (int) outcome.readings;
 }
 
 static void source_on_again(void *userdata) {

@@ -79,10 +79,11 @@ typedef struct SourceContext {
 
 /* A text from the remote, and what else is known about it. Borrowed. */
 typedef struct SourceDocument {
-        Slice text;
-        ShapeOrigin origin; /* topic, id, name, field, arrived (0: now) and history; the rest is filled in */
-        const char *seen;   /* its name, if it may come again: see Reading; NULL: it cannot */
-        bool anew;          /* see Reading */
+        Slice text, topic; /* topic: see ShapeOrigin */
+        usec_t arrived;    /* clock_wall() of the poll or arrival; 0: now */
+        bool history;      /* see ShapeOrigin */
+        const char *seen;  /* its name, if it may come again: see Reading; NULL: it cannot */
+        bool anew;         /* see Reading */
         bool repeats; /* its measurements may come again in another document: with `once_per: measurement` each reading
                          is recognised by its key */
 } SourceDocument;
@@ -114,12 +115,11 @@ typedef struct SourceType {
         /* True if its present work must not be interrupted, because the remote would lose data permanently. A stop
          * waits for it, and holds the type meanwhile. NULL: never. */
         bool (*must_end)(const void *self);
-        /* Every source_put() up to that ticket is on disk: the peer may be told (P12). NULL: not needed. */
-        void (*stored)(void *self, uint64_t ticket);
+        /* Everything that was put so far is on disk: the peer may be told (P12). NULL: not needed. */
+        void (*stored)(void *self);
         void *(*close)(void *self); /* drops running work, may still put what it has read; returns NULL */
-        /* Reads raw input that was kept once more, like shape_reread(), with these keys; *origin* has everything except
-         * what the input's topic says. NULL: the type keeps no raw input. */
-        int (*reread)(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret);
+        /* Fills in what the topic of *origin* says by these keys: id, name and field. NULL: topics say nothing. */
+        void (*place)(const void *keys, ShapeOrigin *origin);
 } SourceType;
 
 /* Whether a source of that type sends by itself and is not polled. */
@@ -195,13 +195,13 @@ void source_status(const Source *source, SourceStatus *ret);
 /* ---- for types ---- */
 
 /* Takes the readings; the list is empty afterwards, and may be empty before. They are committed at the end of this turn
- * of the loop, after earlier ones; then stored(*ticket*) is called, never from inside this call. Tickets increase; 0:
- * no call is needed. -ENOMEM: nothing was taken. */
-int source_put(Source *source, ReadingList *readings, uint64_t ticket);
+ * of the loop, together with all earlier ones; then stored() is called, never from inside this call. -ENOMEM: nothing
+ * was taken. */
+int source_put(Source *source, ReadingList *readings);
 /* Reads one document of the remote with the source's `reading:` keys. Its readings, and input that cannot become one,
- * are taken as by source_put(); what is odd is logged once for each device. -ENOMEM: nothing was taken. */
-int source_take(
-        Source *source, const ShapeConfig *shape, const SourceDocument *document, uint64_t ticket, ShapeOutcome *ret);
+ * are taken as by source_put(); what is odd is logged once for each device. Returns the number of readings. -ENOMEM:
+ * nothing was taken. */
+int source_take(Source *source, const SourceDocument *document);
 /* Reports the end of a poll, whose readings must have been put before. */
 void source_polled(Source *source, const SourcePoll *poll);
 /* For a type that is not polled: reports the state of its connection; *poll* as above, SOURCE_POLLED when it works. */

@@ -70,10 +70,10 @@ typedef struct Exec {
         Bytes line;     /* the beginning of a line that is not complete yet */
         bool too_long;  /* the present line is left out; also for want of memory */
         bool said_too_long, said_quiet;
-        size_t read, lines;    /* bytes and lines of this run */
-        usec_t arrived;        /* clock_wall() of the last read */
-        uint64_t put, on_disk; /* tickets: of the last line that was taken, of the last that is on disk */
-        bool held;             /* the source told us to hold */
+        size_t read, lines; /* bytes and lines of this run */
+        usec_t arrived;     /* clock_wall() of the last read */
+        bool waits;         /* a line that was taken is not on disk yet */
+        bool held;          /* the source told us to hold */
         bool timed_out, flooded;
         ProcessEnd end; /* *left*: bytes that are still to be read */
         char detail[DETAIL_MAX];
@@ -91,7 +91,6 @@ static const char *exec_name(const Exec *exec) {
 /* ---- lines ---- */
 
 static int exec_take_line(Exec *exec, Slice line) {
-        ShapeOutcome outcome;
         int r;
 
         while (line.size > 0 && (line.data[line.size - 1] == '\r' || line.data[line.size - 1] == ' '))
@@ -99,11 +98,11 @@ static int exec_take_line(Exec *exec, Slice line) {
         if (line.size == 0)
                 return 0;
         exec->lines++;
-        r = source_take(exec->context.source, &exec->keys->reading,
-                &(SourceDocument){ .text = line, .origin = { .arrived = exec->arrived } }, exec->put + 1, &outcome);
-        if (r == 0)
-                exec->put++; /* a ticket of a line that was not taken is never on disk */
-        return r;
+        r = source_take(exec->context.source, &(SourceDocument){ .text = line, .arrived = exec->arrived });
+        if (r < 0)
+                return r; /* stored() may never follow on a line that was not taken */
+        exec->waits = true;
+        return 0;
 }
 
 static void exec_leave_out(Exec *exec) {
@@ -162,13 +161,9 @@ static int exec_split(Exec *exec, const char *data, size_t size) {
 
 /* ---- the pipe ---- */
 
-static bool exec_waits_for_disk(const Exec *exec) {
-        return exec->put > exec->on_disk;
-}
-
 static void exec_hold(Exec *exec) {
         if (exec->process)
-                process_hold(exec->process, exec->held || exec_waits_for_disk(exec));
+                process_hold(exec->process, exec->held || exec->waits);
 }
 
 static void exec_spoke(Exec *exec) {
@@ -290,13 +285,13 @@ static void exec_end_last_line(Exec *exec) {
 
 /* Reads what the program left in the pipe, one commit at a time, but not what other processes write later. */
 static void exec_drain(Exec *exec) {
-        for (size_t n; exec->end.left > 0 && !exec_waits_for_disk(exec); exec->end.left -= n)
+        for (size_t n; exec->end.left > 0 && !exec->waits; exec->end.left -= n)
                 if ((n = exec_read(exec, exec->end.left)) == 0)
                         n = exec->end.left;
-        if (exec_waits_for_disk(exec))
+        if (exec->waits)
                 return;
         exec_end_last_line(exec);
-        if (!exec_waits_for_disk(exec))
+        if (!exec->waits)
                 exec_finish(exec);
 }
 
@@ -309,10 +304,10 @@ static void on_end(void *userdata, const ProcessEnd *end) {
         exec_drain(exec);
 }
 
-static void exec_stored(void *self, uint64_t ticket) {
+static void exec_stored(void *self) {
         Exec *exec = self;
 
-        exec->on_disk = ticket;
+        exec->waits = false;
         exec_hold(exec);
         if (exec->state == EXEC_DRAINING)
                 exec_drain(exec);
@@ -380,7 +375,7 @@ static void exec_start_stream(Exec *exec) {
 static void exec_hint(Exec *exec) {
         if (exec->said_quiet)
                 return;
-        if (exec->held || exec_waits_for_disk(exec)) /* it may have printed lines that we have not read */
+        if (exec->held || exec->waits) /* it may have printed lines that we have not read */
                 return loop_arm_in(exec->timer, QUIET_USEC);
         exec->said_quiet = true;
         log_event(LOG_NOTICE, NULL, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
@@ -396,7 +391,7 @@ static void on_timer(void *userdata) {
                 return exec_start_stream(exec);
         if (exec->keys->mode == EXEC_STREAM)
                 return exec_hint(exec);
-        if (exec->held || exec_waits_for_disk(exec)) /* the program may be waiting for us */
+        if (exec->held || exec->waits) /* the program may be waiting for us */
                 return loop_arm_in(exec->timer, exec->keys->timeout);
         exec->timed_out = true;
         process_stop(exec->process, KILL_AFTER_USEC);
@@ -520,10 +515,6 @@ static int exec_open(const SourceContext *context, void **ret_self) {
 
 /* ---- the type ---- */
 
-static int exec_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
-        return shape_reread(&((const ExecConfig *) keys)->reading, origin, raw, list, ret);
-}
-
 static bool exec_speaks(const void *keys) {
         return ((const ExecConfig *) keys)->mode == EXEC_STREAM;
 }
@@ -605,5 +596,4 @@ const SourceType source_type_exec = {
         .hold = exec_on_hold,
         .stored = exec_stored,
         .close = exec_close,
-        .reread = exec_reread,
 };

@@ -44,7 +44,6 @@ typedef struct HttpJson {
         State state;
         LoopWatch *go_on; /* defer: only after stored() is it known whether the data is stored and there is room */
         bool held, checking;
-        uint64_t ticket;
         const char **urls;
         size_t n_urls;
         char (*tags)[sizeof(MATCH) + TAG_MAX]; /* a header with the ETag of each URL's last answer; "": none */
@@ -153,7 +152,7 @@ static int json_put_cursor(HttpJson *json) {
                 r = reading_list_set_cursor(
                         &list, json->context.config->name, clock_format_rfc3339((usec_t) cursor * USEC_PER_SEC, text));
         if (r >= 0)
-                r = source_put(json->context.source, &list, json->ticket);
+                r = source_put(json->context.source, &list);
         if (r < 0)
                 return r;
         json->cursor = cursor;
@@ -174,19 +173,16 @@ static void json_keep_tag(HttpJson *json, const HttpReply *reply) {
 }
 
 static void json_take_document(HttpJson *json, const AuthReply *reply, Slice document) {
-        ShapeOutcome outcome = {};
-        int r;
+        int n = source_take(
+                json->context.source, &(SourceDocument){ .text = document,
+                                              .arrived = json_wall(json) - (clock_now() - reply->sent_at),
+                                              .history = json->keys->since != NULL,
+                                              .repeats = json->keys->reading.once_per == SHAPE_MEASUREMENT });
 
-        r = source_take(json->context.source, &json->keys->reading,
-                &(SourceDocument){ .text = document,
-                        .origin = { .arrived = json_wall(json) - (clock_now() - reply->sent_at),
-                                .history = json->keys->since != NULL },
-                        .repeats = json->keys->reading.once_per == SHAPE_MEASUREMENT },
-                ++json->ticket, &outcome);
-        if (r < 0)
-                return json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-r));
-        json->readings += outcome.readings;
-        json->points += outcome.readings;
+        if (n < 0)
+                return json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-n));
+        json->readings += (size_t) n;
+        json->points += (size_t) n;
         json->too_many = json->too_many || (json->keys->since && json->points > READING_SEEN_MAX);
         json_keep_tag(json, reply->http);
         if (json->keys->since && shape_count(&json->keys->reading, document) > SHAPE_ITEMS_MAX)
@@ -363,7 +359,6 @@ static void json_store(HttpJson *json) {
         int r;
 
         json_move(json, STATE_STORING);
-        json->ticket++;
         r = json_put_cursor(json);
         if (r >= 0)
                 return;
@@ -378,10 +373,10 @@ static void on_go_on(void *userdata) {
                 json_go_on(json);
 }
 
-static void json_stored(void *self, uint64_t ticket) {
+static void json_stored(void *self) {
         HttpJson *json = self;
 
-        if (json->state == STATE_STORING && ticket >= json->ticket)
+        if (json->state == STATE_STORING)
                 loop_wake(json->go_on);
 }
 
@@ -580,10 +575,6 @@ static void json_recall(void *self, const char *cursor) {
         json->cursor = cursor_read(cursor);
 }
 
-static int json_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
-        return shape_reread(&((const HttpJsonConfig *) keys)->reading, origin, raw, list, ret);
-}
-
 /* Two sources with one refresh token would lock each other out. */
 static void json_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
         const HttpJsonConfig *keys = config->keys;
@@ -603,5 +594,4 @@ const SourceType source_type_http_json = {
         .must_end = json_must_end,
         .stored = json_stored,
         .close = json_close,
-        .reread = json_reread,
 };

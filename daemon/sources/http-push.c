@@ -45,7 +45,6 @@ typedef struct PushConfig {
 /* A request whose readings are being stored. */
 typedef struct PushRequest {
         ListenRequest *request;
-        uint64_t ticket;
         size_t n;
         STAILQ_ENTRY(PushRequest) link;
 } PushRequest;
@@ -57,7 +56,6 @@ typedef struct Push {
         LoopWatch *retry; /* tries to listen again */
         Backoff backoff;
         bool held;
-        uint64_t put;
         STAILQ_HEAD(, PushRequest) waiting;
 } Push;
 
@@ -190,17 +188,16 @@ static int body_take(Push *push, const ListenRequest *request, Slice rest, bool 
         int r = 0;
 
         *ret_n = 0;
-        while (r == 0 && http_push_body_next(&rest, lines, &number, &line)) {
+        while (r >= 0 && http_push_body_next(&rest, lines, &number, &line)) {
                 const SourceDocument document = {
                         .text = line,
-                        .origin = { .arrived = arrived },
+                        .arrived = arrived,
                         .seen = key ? seen : NULL,
                 };
-                ShapeOutcome outcome;
 
                 (void) snprintf(seen, sizeof(seen), "%s:%zu", key ? key : "", number);
-                r = source_take(push->context.source, &push->keys->reading, &document, push->put + 1, &outcome);
-                *ret_n += r == 0 ? outcome.readings : 0;
+                r = source_take(push->context.source, &document);
+                *ret_n += r > 0 ? (size_t) r : 0;
         }
         return r;
 }
@@ -216,11 +213,9 @@ static void push_answer_first(Push *push) {
 static void push_wait(Push *push, ListenRequest *request, size_t n) {
         PushRequest *waiting = calloc(1, sizeof(*waiting));
 
-        push->put++;
         if (!waiting) /* the body is stored anyway: with a key, the client may send it again */
                 return listen_answer_text(request, 500, NULL, "Out of memory.\n");
         waiting->request = request;
-        waiting->ticket = push->put;
         waiting->n = n;
         STAILQ_INSERT_TAIL(&push->waiting, waiting, link);
 }
@@ -246,13 +241,13 @@ static void on_request(void *userdata, ListenRequest *request) {
         if (bytes_result(&made) < 0 || body_take(push, request, body, lines, &n) < 0)
                 return listen_answer_text(request, 500, NULL, "Out of memory.\n");
         push_wait(push, request, n);
-        (void) source_put(push->context.source, &none, push->put); /* for an empty body too; needs no memory */
+        (void) source_put(push->context.source, &none); /* for an empty body too; needs no memory */
 }
 
-static void push_stored(void *self, uint64_t ticket) {
+static void push_stored(void *self) {
         Push *push = self;
 
-        while (!STAILQ_EMPTY(&push->waiting) && STAILQ_FIRST(&push->waiting)->ticket <= ticket)
+        while (!STAILQ_EMPTY(&push->waiting))
                 push_answer_first(push);
 }
 
@@ -384,10 +379,6 @@ static int push_open(const SourceContext *context, void **ret_self) {
         return 0;
 }
 
-static int push_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
-        return shape_reread(&((const PushConfig *) keys)->reading, origin, raw, list, ret);
-}
-
 /* ---- configuration ---- */
 
 static int path_check(const char *text, ConfigProblem *ret_problem) {
@@ -470,5 +461,4 @@ const SourceType source_type_http_push = {
         .hold = push_hold,
         .stored = push_stored,
         .close = push_close,
-        .reread = push_reread,
 };

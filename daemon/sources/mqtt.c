@@ -25,7 +25,7 @@
 
 /* A message that waits for the disk, or whose acknowledgement the broker may not have heard. */
 typedef struct MqttAck {
-        uint64_t ticket, connection, number;
+        uint64_t connection, number;
         uint16_t packet_id;
 } MqttAck;
 
@@ -39,7 +39,6 @@ typedef struct Mqtt {
         char session_id[24];
         MqttNumbers numbers;
         MqttNumbers kept; /* the numbers on disk, or on their way to the disk */
-        uint64_t put;     /* the last ticket */
         MqttAck *acks;    /* oldest first; those before first_ack are acknowledged, but not confirmed */
         size_t first_ack, n_acks, allocated;
         LoopWatch *checked; /* defer: `check` has its result */
@@ -86,18 +85,18 @@ static int mqtt_expect_ack(Mqtt *mqtt, const MqttPacket *packet, uint64_t number
         r = array_reserve(&mqtt->acks, &mqtt->allocated, mqtt->n_acks + 1, sizeof(MqttAck));
         if (r < 0)
                 return r;
-        mqtt->acks[mqtt->n_acks++] = (MqttAck){ mqtt->put + 1, connection, number, packet->packet_id };
+        mqtt->acks[mqtt->n_acks++] = (MqttAck){ connection, number, packet->packet_id };
         return 0;
 }
 
-/* Takes the acknowledgements that are due on one connection, at most ACKS_AT_ONCE. */
-static size_t mqtt_take_acks(Mqtt *mqtt, uint64_t ticket, uint64_t *ret_connection, uint16_t ids[static ACKS_AT_ONCE]) {
+/* Takes the next acknowledgements on one connection, at most ACKS_AT_ONCE. */
+static size_t mqtt_take_acks(Mqtt *mqtt, uint64_t *ret_connection, uint16_t ids[static ACKS_AT_ONCE]) {
         size_t n = 0;
 
         while (mqtt->first_ack < mqtt->n_acks && n < ACKS_AT_ONCE) {
                 const MqttAck *ack = &mqtt->acks[mqtt->first_ack];
 
-                if (ack->ticket > ticket || (n > 0 && ack->connection != *ret_connection))
+                if (n > 0 && ack->connection != *ret_connection)
                         break;
                 *ret_connection = ack->connection;
                 ids[n++] = ack->packet_id;
@@ -106,13 +105,13 @@ static size_t mqtt_take_acks(Mqtt *mqtt, uint64_t ticket, uint64_t *ret_connecti
         return n;
 }
 
-static void mqtt_stored(void *self, uint64_t ticket) {
+static void mqtt_stored(void *self) {
         uint16_t ids[ACKS_AT_ONCE];
         uint64_t connection = 0;
         Mqtt *mqtt = self;
         size_t n;
 
-        while ((n = mqtt_take_acks(mqtt, ticket, &connection, ids)) > 0)
+        while ((n = mqtt_take_acks(mqtt, &connection, ids)) > 0)
                 mqtt_session_acknowledge(mqtt->session, connection, ids, n, mqtt->acks[mqtt->first_ack - 1].number);
 }
 
@@ -148,7 +147,7 @@ static int mqtt_put_cursor(Mqtt *mqtt) {
         (void) snprintf(cursor, sizeof(cursor), "%s %s", mqtt->session_id, numbers);
         r = reading_list_set_cursor(&list, mqtt->context.config->name, cursor);
         if (r == 0)
-                r = source_put(mqtt->context.source, &list, 0);
+                r = source_put(mqtt->context.source, &list);
         if (r == 0)
                 mqtt->kept = mqtt->numbers;
         return r;
@@ -185,33 +184,6 @@ static int mqtt_name_message(const MqttPacket *packet, uint64_t number, char see
 
 /* ---- messages ---- */
 
-/* Returns NULL for an empty slice. Without memory it returns NULL and sets *r* to -ENOMEM: that must not look like a
- * topic without a name. */
-static char *copy_slice(Slice slice, int *r) {
-        char *copy = slice.size > 0 ? strndup(slice.data, slice.size) : NULL;
-
-        if (slice.size > 0 && !copy)
-                *r = -ENOMEM;
-        return copy;
-}
-
-static int mqtt_take(Mqtt *mqtt, const MqttPacket *packet, const MqttTopic *topic, const char *seen) {
-        int r = 0;
-        _cleanup_free_ char *text = copy_slice(packet->topic, &r), *id = copy_slice(topic->id, &r),
-                            *name = copy_slice(topic->name, &r), *field = copy_slice(topic->field, &r);
-        const SourceDocument document = {
-                .text = packet->payload,
-                .origin = { .topic = text, .id = id, .name = name, .field = field },
-                .seen = seen,
-                .anew = !packet->dup,
-        };
-        ShapeOutcome outcome;
-
-        if (r < 0)
-                return r;
-        return source_take(mqtt->context.source, &mqtt->keys->reading, &document, 0, &outcome);
-}
-
 /* An empty payload only deletes a retained message; it contains no value. */
 static bool mqtt_is_of_use(const Mqtt *mqtt, const MqttPacket *packet) {
         return packet->payload.size > 0 && (!packet->retain || mqtt->keys->retained == MQTT_RETAINED_STORE);
@@ -230,48 +202,39 @@ static void mqtt_log_foreign(Mqtt *mqtt, Slice topic) {
 }
 
 /* Makes a valid text of the topic: an id, a name and a field are taken from it. */
-static int mqtt_clean_topic(Mqtt *mqtt, MqttPacket *packet, Bytes *clean) {
+static int mqtt_clean_topic(Mqtt *mqtt, Slice *topic, Bytes *clean) {
         int r;
 
-        if (!packet->foreign)
-                return 0;
-        r = bytes_append(clean, packet->topic.data, packet->topic.size);
+        r = bytes_append(clean, topic->data, topic->size);
         if (r < 0)
                 return r;
         clean->size = text_clean(clean->data, clean->size);
-        packet->topic = (Slice){ clean->data, clean->size };
-        mqtt_log_foreign(mqtt, packet->topic);
+        *topic = (Slice){ clean->data, clean->size };
+        mqtt_log_foreign(mqtt, *topic);
         return 0;
 }
 
 static int mqtt_read_message(Mqtt *mqtt, const MqttPacket *packet, uint64_t number) {
-        bool named = packet->qos > 0 && mqtt->numbers.counts;
+        SourceDocument document = { .text = packet->payload, .topic = packet->topic, .anew = !packet->dup };
         _cleanup_bytes_ Bytes clean = {};
-        MqttPacket readable = *packet;
-        MqttTopic topic;
         char seen[64];
-        int r;
+        int r = 0;
 
-        r = mqtt_clean_topic(mqtt, &readable, &clean);
-        if (r < 0)
-                return r;
-        topic = mqtt_topic_find(mqtt->keys->topics, readable.topic);
-        r = named ? mqtt_name_message(packet, number, seen) : 0;
-        return r < 0 ? r : mqtt_take(mqtt, &readable, &topic, named ? seen : NULL);
+        if (packet->foreign)
+                r = mqtt_clean_topic(mqtt, &document.topic, &clean);
+        if (r == 0 && packet->qos > 0 && mqtt->numbers.counts) {
+                r = mqtt_name_message(packet, number, seen);
+                document.seen = seen;
+        }
+        return r < 0 ? r : source_take(mqtt->context.source, &document);
 }
 
-static int mqtt_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
-        const MqttConfig *config = keys;
-        MqttTopic topic = mqtt_topic_find(config->topics, (Slice){ origin->topic, strlen(origin->topic) });
-        int r = 0;
-        _cleanup_free_ char *id = copy_slice(topic.id, &r), *name = copy_slice(topic.name, &r),
-                            *field = copy_slice(topic.field, &r);
-        ShapeOrigin placed = *origin;
+static void mqtt_place(const void *keys, ShapeOrigin *origin) {
+        MqttTopic topic = mqtt_topic_find(((const MqttConfig *) keys)->topics, origin->topic);
 
-        placed.id = id;
-        placed.name = name;
-        placed.field = field;
-        return r < 0 ? r : shape_reread(&config->reading, &placed, raw, list, ret);
+        origin->id = topic.id;
+        origin->name = topic.name;
+        origin->field = topic.field;
 }
 
 /* Logs a message that is too large. It is acknowledged without being read, because otherwise it would come again and
@@ -301,7 +264,7 @@ static void on_message(void *userdata, const MqttPacket *packet, const char *ses
                 mqtt_log_too_large(mqtt, packet->topic);
         else if (r == 0 && mqtt_is_of_use(mqtt, packet))
                 r = mqtt_read_message(mqtt, packet, number);
-        if (r == 0 && packet->qos > 0)
+        if (r >= 0 && packet->qos > 0)
                 r = mqtt_expect_ack(mqtt, packet, number);
         if (r < 0) /* a message without acknowledgement comes again, but only on a new connection */
                 mqtt_session_reset(mqtt->session);
@@ -311,10 +274,8 @@ static void on_batch(void *userdata) {
         _cleanup_(reading_list_done) ReadingList none = {};
         Mqtt *mqtt = userdata;
 
-        if (mqtt->first_ack == mqtt->n_acks || mqtt->acks[mqtt->n_acks - 1].ticket <= mqtt->put)
-                return;
-        mqtt->put++;
-        (void) source_put(mqtt->context.source, &none, mqtt->put); /* an empty list needs no memory */
+        if (mqtt->first_ack < mqtt->n_acks)
+                (void) source_put(mqtt->context.source, &none); /* an empty list needs no memory */
 }
 
 /* ---- state ---- */
@@ -511,5 +472,5 @@ const SourceType source_type_mqtt = {
         .hold = mqtt_hold,
         .stored = mqtt_stored,
         .close = mqtt_close,
-        .reread = mqtt_reread,
+        .place = mqtt_place,
 };

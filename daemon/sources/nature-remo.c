@@ -149,7 +149,7 @@ static void remo_read(NatureRemo *remo, Slice body, usec_t request_at) {
         if (n_bad == -EBADMSG)
                 return remo_fail(remo, SOURCE_UNREACHABLE, "%s; check that url (%s) is that of Nature Remo's API",
                         error.text, remo->keys->url);
-        r = n_bad < 0 ? n_bad : source_put(remo->context.source, &readings, 0);
+        r = n_bad < 0 ? n_bad : source_put(remo->context.source, &readings);
         if (r < 0) {
                 nature_remo_memory_done(&remo->memory); /* it has noted as published what is not */
                 return remo_fail(remo, SOURCE_UNREACHABLE, "%s", strerror(-r));

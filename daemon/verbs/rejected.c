@@ -141,22 +141,23 @@ static const SourceConfig *unread_source(const Rejected *r, Slice name) {
 /* Reads the payload again, with the source's `reading` of the present configuration. */
 static int unread_read(
         const SourceConfig *source, const OutboxRejected *row, ReadingList *list, ShapeOutcome *ret_outcome) {
-        _cleanup_free_ char *topic = strndup(row->topic.data, row->topic.size);
+        const SourceType *type = types_source(source->type);
         _cleanup_bytes_ Bytes labels = {};
-        const ShapeOrigin origin = {
+        ShapeOrigin origin = {
                 .source = source->name,
                 .type = source->type,
-                .topic = topic,
+                .topic = row->topic,
                 .labels = &labels,
                 .arrived = row->at,
                 .random = loop_random,
         };
-        int k;
+        int k = shape_labels(&source->labels, &labels);
 
-        if (!topic)
-                return -ENOMEM;
-        k = shape_labels(&source->labels, &labels);
-        return k < 0 ? k : types_source(source->type)->reread(source->keys, &origin, row->payload, list, ret_outcome);
+        if (k < 0)
+                return k;
+        if (type->place)
+                type->place(source->keys, &origin);
+        return shape_reread(shape_of(source->section, source->keys), &origin, row->payload, list, ret_outcome);
 }
 
 /* A row that is still unreadable is kept. So is one that gives no reading: the configuration may have a mistake.
@@ -170,7 +171,7 @@ static int unread_replay(const Rejected *r, const OutboxRejected *row, char ret_
 
         if (!source)
                 words = "the configuration has no source of that name; drop it, or name one so";
-        else if (!types_source(source->type)->reread)
+        else if (!shape_of(source->section, source->keys))
                 words = "the source's type has changed; drop it";
         else
                 k = unread_read(source, row, &list, &outcome);

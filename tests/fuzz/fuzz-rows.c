@@ -390,7 +390,8 @@ static void outbox_add(Outbox *outbox, const char *device, const char *seen) {
         require(bytes_append_text(&payload, "{\"a\":1}") == 0 && reading_list_add(&list, &origin, &payload) == 0);
         payload = (Bytes){};
         require(bytes_append_text(&payload, "odd") == 0 &&
-                reading_list_add_unreadable(&list, "home", "topic", "reason", &payload) == 0);
+                reading_list_add_unreadable(&list, "home", (Slice){ "topic", strlen("topic") }, "reason", &payload) ==
+                        0);
         require(reading_list_set_cursor(&list, "home", "cursor") == 0);
         require(outbox_put(outbox, &list, NULL) == 0);
         reading_list_done(&list);

@@ -238,7 +238,9 @@ static void put_unreadable(OutboxFixture *f, const char *source, unsigned first,
                 Bytes payload = {};
 
                 assert_int_equal(bytes_append_format(&payload, "%u:%0*d", i, (int) size, 0), 0);
-                assert_int_equal(reading_list_add_unreadable(&list, source, "tele/x", "not JSON", &payload), 0);
+                assert_int_equal(reading_list_add_unreadable(
+                                         &list, source, (Slice){ "tele/x", strlen("tele/x") }, "not JSON", &payload),
+                        0);
                 assert_null(payload.data);
         }
         assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
@@ -325,7 +327,7 @@ static void test_unreadable_under_a_name(void **state) {
                         Bytes payload = {};
 
                         assert_int_equal(bytes_append_text(&payload, "{\"co2\":612}"), 0);
-                        assert_int_equal(reading_list_add_unreadable(&list, "push", "", "no id", &payload), 0);
+                        assert_int_equal(reading_list_add_unreadable(&list, "push", (Slice){}, "no id", &payload), 0);
                 }
                 assert_int_equal(reading_list_name_by(&list, rounds[i].name, rounds[i].anew), 0);
                 assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
@@ -344,7 +346,7 @@ static void test_unreadable_beyond_the_cap(void **state) {
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         for (int i = 1; i <= 2; i++) {
                 assert_int_equal(bytes_append_text(&payload, "{}"), 0);
-                assert_int_equal(reading_list_add_unreadable(&list, "push", "", "no id", &payload), 0);
+                assert_int_equal(reading_list_add_unreadable(&list, "push", (Slice){}, "no id", &payload), 0);
                 list.n_dropped = 7;
                 assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
                 reading_list_done(&list);
@@ -365,7 +367,8 @@ static void test_unreadable_that_comes_again(void **state) {
                         Bytes payload = {};
 
                         assert_int_equal(bytes_append_format(&payload, "{\"v\":%d}", j / 2), 0);
-                        assert_int_equal(reading_list_add_unreadable(&list, "history", "", "no id", &payload), 0);
+                        assert_int_equal(
+                                reading_list_add_unreadable(&list, "history", (Slice){}, "no id", &payload), 0);
                         list.unreadable[j].repeats = i < 4;
                 }
                 assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);

@@ -30,6 +30,10 @@ static void take_note(void *userdata, const char *kind, const char *device, cons
         (void) snprintf(notes + n, sizeof(notes) - n, "%s/%s: %s\n", kind, device, text);
 }
 
+static Slice slice_of(const char *text) {
+        return (Slice){ text, strlen(text) };
+}
+
 static ShapeOrigin origin_of(const Bytes *labels) {
         notes[0] = '\0';
         return (ShapeOrigin){ .source = "src",
@@ -116,9 +120,9 @@ static void test_bare_values(void **state) {
         assert_int_equal(outcome.passed_over, 1);
         check(&none, "unavailable", "");
         check(&none, "null", "");
-        origin.field = "temperature";
-        origin.id = "node/1";
-        origin.name = "Node";
+        origin.field = slice_of("temperature");
+        origin.id = slice_of("node/1");
+        origin.name = slice_of("Node");
         assert_string_equal(shape_with(&none, &origin, "23.4", 4, &list),
                 "{\"temperature\":23.4,\"source\":\"src\",\"id\":\"node/1\",\"name\":\"Node\",\"request_at\":\"" AT
                 "\"}");
@@ -157,7 +161,7 @@ static void test_neighbours(void **state) {
         const char *text =
                 "[{\"id\":\"a\",\"v\":1},{\"v\":2},{\"id\":\"\",\"v\":3},{\"id\":7,\"v\":4},{\"id\":{},\"v\":5},{\"id\":null,\"v\":6}]";
 
-        origin.topic = "t/1";
+        origin.topic = slice_of("t/1");
         assert_string_equal(shape_with(&config, &origin, text, strlen(text), &list),
                 "{\"v\":1,\"source\":\"src\",\"id\":\"a\",\"request_at\":\"" AT "\"}\n"
                 "{\"v\":4,\"source\":\"src\",\"id\":\"7\",\"request_at\":\"" AT "\"}");

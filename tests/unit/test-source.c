@@ -77,12 +77,12 @@ static void set_answer(Fixture *f, int status, const char *headers, const char *
 }
 
 static unsigned short_of_memory; /* so many puts of readings fail */
-int __real_source_put(Source *source, ReadingList *readings, uint64_t ticket);
-int __wrap_source_put(Source *source, ReadingList *readings, uint64_t ticket);
+int __real_source_put(Source *source, ReadingList *readings);
+int __wrap_source_put(Source *source, ReadingList *readings);
 
-int __wrap_source_put(Source *source, ReadingList *readings, uint64_t ticket) {
+int __wrap_source_put(Source *source, ReadingList *readings) {
         if (short_of_memory == 0 || readings->n == 0)
-                return __real_source_put(source, readings, ticket);
+                return __real_source_put(source, readings);
         short_of_memory--;
         return -ENOMEM;
 }

@@ -382,7 +382,7 @@ static void test_waiting_cannot_be_opened(void **state) {
         char *said;
 
         assert_int_equal(bytes_append_text(&payload, "?"), 0);
-        assert_int_equal(reading_list_add_unreadable(&gone, "b", "", "no JSON", &payload), 0);
+        assert_int_equal(reading_list_add_unreadable(&gone, "b", (Slice){}, "no JSON", &payload), 0);
         assert_int_equal(outbox_put(f->host.outbox, &gone, NULL), OUTBOX_OK);
         take(f, "{name: a, type: fake}");
         capture = capture_begin();
