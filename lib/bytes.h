@@ -30,12 +30,16 @@ typedef struct Slice {
         size_t size;
 } Slice;
 
+static inline Slice slice_of(const char *text) {
+        return (Slice){ text, strlen(text) };
+}
+
 static inline bool slice_same(Slice a, Slice b) {
         return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
 static inline bool slice_equal(Slice slice, const char *text) {
-        return slice_same(slice, (Slice){ text, strlen(text) });
+        return slice_same(slice, slice_of(text));
 }
 
 /* The same, whatever the case of ASCII letters. */

@@ -36,13 +36,11 @@ static void put_number(Bytes *out, uint32_t value, size_t size) {
         bytes_append(out, bytes, size);
 }
 
-static void put_text(Bytes *out, const char *text) {
-        size_t size = strlen(text);
-
-        if (size > TEXT_MAX)
+static void put_text(Bytes *out, Slice text) {
+        if (text.size > TEXT_MAX)
                 bytes_fail(out, -EMSGSIZE);
-        put_number(out, (uint32_t) size, 2);
-        bytes_append(out, text, size);
+        put_number(out, (uint32_t) text.size, 2);
+        bytes_append(out, text.data, text.size);
 }
 
 static void put_property(Bytes *out, Property property, uint32_t value, size_t size) {
@@ -82,14 +80,14 @@ static void put_connect_texts(Bytes *body, const MqttConnect *connect) {
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 if (texts[i])
-                        put_text(body, texts[i]);
+                        put_text(body, slice_of(texts[i]));
 }
 
 int mqtt_put_connect(Bytes *out, const MqttConnect *connect) {
         unsigned flags = (connect->username ? 0x80u : 0) | (connect->password ? 0x40u : 0) | (connect->clean ? 2u : 0);
         _cleanup_bytes_ Bytes body = {};
 
-        put_text(&body, "MQTT");
+        put_text(&body, slice_of("MQTT"));
         put_number(&body, (unsigned) connect->version << 8 | flags, 2);
         put_number(&body, connect->keep_alive_sec, 2);
         put_connect_properties(&body, connect);
@@ -97,32 +95,27 @@ int mqtt_put_connect(Bytes *out, const MqttConnect *connect) {
         return put_packet(out, TYPE_CONNECT, 0, &body);
 }
 
-static void put_packet_id(Bytes *body, const MqttSubscribe *subscribe) {
-        put_number(body, subscribe->packet_id, 2);
-        if (subscribe->version == MQTT_5)
+static void put_filter(Bytes *body, MqttVersion version, uint16_t packet_id, Slice filter) {
+        put_number(body, packet_id, 2);
+        if (version == MQTT_5)
                 put_length(body, 0); /* no properties */
+        put_text(body, filter);
 }
 
-int mqtt_put_subscribe(Bytes *out, const MqttSubscribe *subscribe) {
+int mqtt_put_subscribe(Bytes *out, MqttVersion version, uint16_t packet_id, Slice filter, bool retained) {
         /* QoS 1. Retain Handling 2: send no retained messages; 1: only for a new subscription (3.8.3.1) */
-        unsigned handling = subscribe->retained ? 1 : 2,
-                 options = 1u | (subscribe->version == MQTT_5 ? handling << 4 : 0);
+        unsigned handling = retained ? 1 : 2, options = 1u | (version == MQTT_5 ? handling << 4 : 0);
         _cleanup_bytes_ Bytes body = {};
 
-        put_packet_id(&body, subscribe);
-        for (size_t i = 0; i < subscribe->n; i++) {
-                put_text(&body, subscribe->filters[i]);
-                put_number(&body, options, 1);
-        }
+        put_filter(&body, version, packet_id, filter);
+        put_number(&body, options, 1);
         return put_packet(out, TYPE_SUBSCRIBE, 2, &body);
 }
 
-int mqtt_put_unsubscribe(Bytes *out, const MqttSubscribe *unsubscribe) {
+int mqtt_put_unsubscribe(Bytes *out, MqttVersion version, uint16_t packet_id, Slice filter) {
         _cleanup_bytes_ Bytes body = {};
 
-        put_packet_id(&body, unsubscribe);
-        for (size_t i = 0; i < unsubscribe->n; i++)
-                put_text(&body, unsubscribe->filters[i]);
+        put_filter(&body, version, packet_id, filter);
         return put_packet(out, TYPE_UNSUBSCRIBE, 2, &body);
 }
 

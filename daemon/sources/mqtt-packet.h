@@ -28,18 +28,10 @@ typedef struct MqttConnect {
  * error. */
 int mqtt_put_connect(Bytes *out, const MqttConnect *connect);
 
-/* Subscribes to each of the *n* filters with QoS 1. *retained*: the broker sends retained messages for a new
- * subscription (MQTT 5; a 3.1.1 broker always sends them). */
-typedef struct MqttSubscribe {
-        MqttVersion version;
-        uint16_t packet_id;
-        const char *const *filters;
-        size_t n;
-        bool retained;
-} MqttSubscribe;
-/* mqtt_put_unsubscribe() unsubscribes from the filters and ignores *retained*. */
-int mqtt_put_subscribe(Bytes *out, const MqttSubscribe *subscribe);
-int mqtt_put_unsubscribe(Bytes *out, const MqttSubscribe *unsubscribe);
+/* Subscribes to one filter with QoS 1. *retained*: the broker sends retained messages for a new subscription (MQTT 5; a
+ * 3.1.1 broker always sends them). */
+int mqtt_put_subscribe(Bytes *out, MqttVersion version, uint16_t packet_id, Slice filter, bool retained);
+int mqtt_put_unsubscribe(Bytes *out, MqttVersion version, uint16_t packet_id, Slice filter);
 
 /* Packets without further content; PUBACK has an identifier. */
 int mqtt_put_puback(Bytes *out, uint16_t packet_id);

@@ -15,7 +15,6 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/log.h"
-#include "lib/stream.h"
 #include "lib/text.h"
 
 #define CONNECT_TIMEOUT_USEC (30 * USEC_PER_SEC)
@@ -77,23 +76,23 @@ static void session_move(MqttSession *s, State state) {
 
 /* ---- what is known about the broker's session: its name and its filters ---- */
 
-/* Joins the filters for the file, one in each line; a filter contains no line break, because the configuration allows
- * none. */
-static int filters_join(const MqttSession *s, Bytes *ret) {
-        for (size_t i = 0; s->spec.filters[i]; i++)
-                bytes_append_format(ret, "%s\n", s->spec.filters[i]);
-        return bytes_result(ret);
+/* Takes the next filter off a text that has one in each line. */
+static bool filter_next(Slice *rest, Slice *ret) {
+        const char *newline = rest->size > 0 ? memchr(rest->data, '\n', rest->size) : NULL;
+
+        if (!newline)
+                return false;
+        *ret = (Slice){ rest->data, (size_t) (newline - rest->data) };
+        *rest = (Slice){ newline + 1, rest->size - ret->size - 1 };
+        return true;
 }
 
-static bool filters_have(Slice filters, const char *filter) {
-        size_t size = strlen(filter);
-        const char *at = filters.data, *end = filters.data + filters.size, *newline;
+static bool filters_have(const char *filters, Slice filter) {
+        Slice rest = slice_of(filters ?: ""), other;
 
-        while (at < end && (newline = memchr(at, '\n', (size_t) (end - at)))) {
-                if ((size_t) (newline - at) == size && memcmp(at, filter, size) == 0)
+        while (filter_next(&rest, &other))
+                if (slice_same(other, filter))
                         return true;
-                at = newline + 1;
-        }
         return false;
 }
 
@@ -103,7 +102,7 @@ static int state_name(const MqttSession *s, char **ret) {
 
 /* Names the session at the broker, which has one for each client id. */
 static int state_owner(const MqttSession *s, char **ret) {
-        return text_format(ret, "%s:%u %s", s->spec.host, s->spec.port, s->spec.client_id);
+        return text_format(ret, "%s:%u %s", s->spec.stream.host, s->spec.stream.port, s->spec.client_id);
 }
 
 /* Reads the state file. The first line is the session's name and, after a blank, what state_owner() returns (since
@@ -134,31 +133,30 @@ static void state_read(MqttSession *s) {
 }
 
 static void state_write(MqttSession *s, bool subscribed) {
-        _cleanup_bytes_ Bytes text = {}, filters = {};
+        const char *filters = subscribed ? s->spec.filters : "";
         _cleanup_free_ char *name = NULL, *owner = NULL;
+        _cleanup_bytes_ Bytes text = {};
         int r;
 
         if (s->spec.clean)
                 return;
-        r = subscribed ? filters_join(s, &filters) : 0;
+        r = state_owner(s, &owner);
         if (r == 0)
-                r = state_owner(s, &owner);
-        if (r == 0)
-                r = bytes_append_format(&text, "%s %s\n%s", s->id, owner, filters.data ?: "");
+                r = bytes_append_format(&text, "%s %s\n%s", s->id, owner, filters);
         if (r == 0)
                 r = state_name(s, &name);
         if (r == 0)
                 r = file_replace(s->spec.state_dir, name, text.data, text.size);
         if (r < 0)
                 log_debug("mqtt: %s: the session's filters cannot be kept: %s", s->spec.name, strerror(-r));
-        bytes_done(&s->filters);
-        s->filters = bytes_steal(&filters);
+        bytes_cut(&s->filters, 0);
+        (void) bytes_append_text(&s->filters, filters);
 }
 
 /* A new session: packet identifiers begin again, and nothing is subscribed to. */
 static int state_renew(MqttSession *s) {
         free(s->id);
-        bytes_done(&s->filters);
+        bytes_cut(&s->filters, 0);
         if (text_format(&s->id, "%016" PRIx64, loop_random()) < 0)
                 return -ENOMEM;
         state_write(s, false); /* before its first message: if we are killed then, the message comes again with the same
@@ -261,33 +259,27 @@ static uint16_t next_packet_id(MqttSession *s) {
 }
 
 /* Unsubscribes from filters of the session that are no longer wanted. */
-static void put_unsubscribe(MqttSession *s, Slice wanted, Bytes *packets) {
-        _cleanup_bytes_ Bytes old = {};
-        const char *filters[1];
+static void put_unsubscribe(MqttSession *s, Bytes *packets) {
+        Slice rest = { s->filters.data, s->filters.size }, filter;
 
-        bytes_fail(packets, bytes_append(&old, s->filters.data ?: "", s->filters.size));
-        for (char *at = old.data, *newline; at && (newline = strchr(at, '\n')); at = newline + 1) {
-                *newline = '\0';
-                if (filters_have(wanted, at))
-                        continue;
-                filters[0] = at;
-                s->answers++;
-                mqtt_put_unsubscribe(packets, &(MqttSubscribe){ s->version, next_packet_id(s), filters, 1, false });
-        }
+        while (filter_next(&rest, &filter))
+                if (!filters_have(s->spec.filters, filter)) {
+                        s->answers++;
+                        mqtt_put_unsubscribe(packets, s->version, next_packet_id(s), filter);
+                }
 }
 
 /* Subscribes to all filters, with one packet for each, so that each answer is about one filter. All: a broker that was
  * restarted may have an older state of the session without the latest filters. With MQTT 3.1.1 only those that the
  * session does not have, because the broker sends retained messages at each SUBSCRIBE. */
 static void put_subscribe(MqttSession *s, Bytes *packets) {
-        for (size_t i = 0; s->spec.filters[i]; i++) {
-                if (s->version == MQTT_3_1_1 &&
-                        filters_have((Slice){ s->filters.data, s->filters.size }, s->spec.filters[i]))
-                        continue;
-                s->answers++;
-                mqtt_put_subscribe(packets,
-                        &(MqttSubscribe){ s->version, next_packet_id(s), s->spec.filters + i, 1, s->spec.retained });
-        }
+        Slice rest = slice_of(s->spec.filters), filter;
+
+        while (filter_next(&rest, &filter))
+                if (s->version != MQTT_3_1_1 || !filters_have(s->filters.data, filter)) {
+                        s->answers++;
+                        mqtt_put_subscribe(packets, s->version, next_packet_id(s), filter, s->spec.retained);
+                }
 }
 
 static void session_watch_silence(MqttSession *s) {
@@ -316,15 +308,14 @@ static void session_log_gone(MqttSession *s, bool present) {
 }
 
 static void session_subscribe(MqttSession *s, bool present) {
-        _cleanup_bytes_ Bytes packets = {}, wanted = {};
+        _cleanup_bytes_ Bytes packets = {};
 
         session_move(s, STATE_SUBSCRIBING);
         s->answers = 0;
         session_log_gone(s, present);
         if (!present || !s->id)
                 bytes_fail(&packets, state_renew(s));
-        bytes_fail(&packets, filters_join(s, &wanted));
-        put_unsubscribe(s, (Slice){ wanted.data, wanted.size }, &packets);
+        put_unsubscribe(s, &packets);
         put_subscribe(s, &packets);
         session_await_answer(s);
         session_send(s, &packets);
@@ -538,21 +529,12 @@ static void on_timer(void *userdata) {
 }
 
 static void session_connect(MqttSession *s) {
-        StreamSpec spec = {
-                .host = s->spec.host,
-                .port = s->spec.port,
-                .tls = s->spec.tls,
-                .ca_file = s->spec.ca_file,
-                .certificate_file = s->spec.certificate_file,
-                .key_file = s->spec.key_file,
-                .timeout = CONNECT_TIMEOUT_USEC,
-        };
         int r;
 
         session_move(s, STATE_CONNECTING);
         s->connection++;
         s->pings = s->pongs = s->confirms = 0;
-        r = stream_open(s->loop, &spec, &(StreamCallbacks){ on_open, on_readable, on_lost, s }, &s->stream);
+        r = stream_open(s->loop, &s->spec.stream, &(StreamCallbacks){ on_open, on_readable, on_lost, s }, &s->stream);
         if (r < 0)
                 return session_fail(s, r);
         stream_hold(s->stream, s->held);
@@ -600,6 +582,7 @@ int mqtt_session_new(
                 return -ENOMEM;
         s->loop = loop;
         s->spec = *spec;
+        s->spec.stream.timeout = CONNECT_TIMEOUT_USEC;
         s->callbacks = *callbacks;
         s->version = MQTT_5;
         s->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = RECONNECT_MAX_USEC };

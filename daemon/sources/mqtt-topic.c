@@ -40,10 +40,6 @@ static Level level_take(Slice *rest) {
         return level;
 }
 
-static Slice slice_of(const char *text) {
-        return (Slice){ text, strlen(text) };
-}
-
 static bool has_any(Slice text, const char *characters) {
         for (size_t i = 0; i < text.size; i++)
                 if (strchr(characters, text.data[i]))
@@ -85,22 +81,16 @@ const char *mqtt_topic_check(const char *pattern) {
 }
 
 int mqtt_topic_filter(const char *pattern, Bytes *ret) {
-        _cleanup_bytes_ Bytes filter = {};
         Slice rest = slice_of(pattern);
-        int r;
 
         while (rest.data) {
                 Level level = level_take(&rest);
                 Slice text = level.kind == LEVEL_TEXT ? level.text : slice_of(level.kind == LEVEL_ANY ? "+" : "#");
 
-                bytes_append(&filter, text.data, text.size);
-                bytes_append_text(&filter, level.last ? "" : "/");
+                bytes_append(ret, text.data, text.size);
+                bytes_append_text(ret, level.last ? "" : "/");
         }
-        r = bytes_result(&filter);
-        if (r < 0)
-                return r;
-        *ret = bytes_steal(&filter);
-        return 0;
+        return bytes_result(ret);
 }
 
 static void topic_note(MqttTopic *topic, LevelName name, Slice value) {

@@ -25,7 +25,7 @@
 
 /* A message that waits for the disk, or whose acknowledgement the broker may not have heard. */
 typedef struct MqttAck {
-        uint64_t connection, number;
+        uint64_t number;
         uint16_t packet_id;
 } MqttAck;
 
@@ -34,43 +34,27 @@ typedef struct Mqtt {
         const MqttConfig *keys;
         MqttAddress address;
         MqttSession *session;
-        char **filters; /* made from keys->topics; NULL at the end */
+        Bytes filters; /* made from keys->topics */
         char client_id[260];
         char session_id[24];
         MqttNumbers numbers;
         MqttNumbers kept; /* the numbers on disk, or on their way to the disk */
         MqttAck *acks;    /* oldest first; those before first_ack are acknowledged, but not confirmed */
         size_t first_ack, n_acks, allocated;
-        LoopWatch *checked; /* defer: `check` has its result */
+        uint64_t connection; /* on which they came */
+        LoopWatch *checked;  /* defer: `check` has its result */
         bool checking, answered, said_too_large, said_foreign;
         char detail[400];
 } Mqtt;
 
 /* ---- acknowledgements ---- */
 
-static void mqtt_drop_acks(Mqtt *mqtt, size_t n) {
-        if (n == 0)
-                return;
-        mqtt->first_ack -= n;
-        mqtt->n_acks -= n;
-        memmove(mqtt->acks, mqtt->acks + n, mqtt->n_acks * sizeof(MqttAck));
-}
-
-/* Drops acknowledgements of a lost connection: they will never be confirmed. */
-static void mqtt_drop_lost_acks(Mqtt *mqtt, uint64_t connection) {
-        size_t n = 0;
-
-        while (n < mqtt->first_ack && mqtt->acks[n].connection != connection)
-                n++;
-        mqtt_drop_acks(mqtt, n);
-}
-
 /* Some brokers send a message again on the same connection if it is not acknowledged for some time (NATS after 30 s,
  * VerneMQ after 20). We read such copies when the first message is stored, and send one acknowledgement. A second one
  * could be taken for that of a new message with the same identifier. */
-static bool mqtt_is_copy(const Mqtt *mqtt, const MqttPacket *packet, uint64_t connection) {
+static bool mqtt_is_copy(const Mqtt *mqtt, const MqttPacket *packet) {
         for (size_t i = 0; packet->dup && i < mqtt->n_acks; i++)
-                if (mqtt->acks[i].packet_id == packet->packet_id && mqtt->acks[i].connection == connection)
+                if (mqtt->acks[i].packet_id == packet->packet_id)
                         return true;
         return false;
 }
@@ -79,40 +63,30 @@ static int mqtt_expect_ack(Mqtt *mqtt, const MqttPacket *packet, uint64_t number
         uint64_t connection = mqtt_session_connection(mqtt->session);
         int r;
 
-        mqtt_drop_lost_acks(mqtt, connection);
-        if (mqtt_is_copy(mqtt, packet, connection))
+        if (connection != mqtt->connection) /* the others can never be sent or confirmed any more */
+                mqtt->first_ack = mqtt->n_acks = 0;
+        mqtt->connection = connection;
+        if (mqtt_is_copy(mqtt, packet))
                 return 0;
         r = array_reserve(&mqtt->acks, &mqtt->allocated, mqtt->n_acks + 1, sizeof(MqttAck));
         if (r < 0)
                 return r;
-        mqtt->acks[mqtt->n_acks++] = (MqttAck){ connection, number, packet->packet_id };
+        mqtt->acks[mqtt->n_acks++] = (MqttAck){ number, packet->packet_id };
         return 0;
-}
-
-/* Takes the next acknowledgements on one connection, at most ACKS_AT_ONCE. */
-static size_t mqtt_take_acks(Mqtt *mqtt, uint64_t *ret_connection, uint16_t ids[static ACKS_AT_ONCE]) {
-        size_t n = 0;
-
-        while (mqtt->first_ack < mqtt->n_acks && n < ACKS_AT_ONCE) {
-                const MqttAck *ack = &mqtt->acks[mqtt->first_ack];
-
-                if (n > 0 && ack->connection != *ret_connection)
-                        break;
-                *ret_connection = ack->connection;
-                ids[n++] = ack->packet_id;
-                mqtt->first_ack++;
-        }
-        return n;
 }
 
 static void mqtt_stored(void *self) {
         uint16_t ids[ACKS_AT_ONCE];
-        uint64_t connection = 0;
         Mqtt *mqtt = self;
-        size_t n;
 
-        while ((n = mqtt_take_acks(mqtt, &connection, ids)) > 0)
-                mqtt_session_acknowledge(mqtt->session, connection, ids, n, mqtt->acks[mqtt->first_ack - 1].number);
+        while (mqtt->first_ack < mqtt->n_acks) {
+                size_t n = 0;
+
+                while (n < ACKS_AT_ONCE && mqtt->first_ack < mqtt->n_acks)
+                        ids[n++] = mqtt->acks[mqtt->first_ack++].packet_id;
+                mqtt_session_acknowledge(
+                        mqtt->session, mqtt->connection, ids, n, mqtt->acks[mqtt->first_ack - 1].number);
+        }
 }
 
 static void on_confirmed(void *userdata, uint64_t number) {
@@ -123,7 +97,10 @@ static void on_confirmed(void *userdata, uint64_t number) {
         for (size_t i = 0; i < mqtt->first_ack; i++)
                 if (mqtt->acks[i].number == number)
                         n = i + 1;
-        mqtt_drop_acks(mqtt, n);
+        mqtt->first_ack -= n;
+        mqtt->n_acks -= n;
+        if (n > 0)
+                memmove(mqtt->acks, mqtt->acks + n, mqtt->n_acks * sizeof(MqttAck));
 }
 
 /* ---- numbers ---- */
@@ -323,32 +300,13 @@ static void *mqtt_close(void *self) {
                 (void) mqtt_put_cursor(mqtt); /* tells the next process which acknowledgements were heard */
         mqtt_session_free(mqtt->session);
         loop_drop(mqtt->checked);
-        array_free_texts(mqtt->filters);
+        bytes_done(&mqtt->filters);
         free(mqtt->acks);
         free(mqtt);
         return NULL;
 }
 
 CLEANUP_DEFINE(Mqtt, mqtt_close)
-
-static int mqtt_make_filters(Mqtt *mqtt) {
-        size_t n = 0;
-
-        while (mqtt->keys->topics[n])
-                n++;
-        mqtt->filters = calloc(n + 1, sizeof(char *));
-        if (!mqtt->filters)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                Bytes filter = {};
-                int r = mqtt_topic_filter(mqtt->keys->topics[i], &filter);
-
-                if (r < 0)
-                        return r;
-                mqtt->filters[i] = filter.data;
-        }
-        return 0;
-}
 
 /* Makes the client id from this machine, this state directory and this source. It never changes, because the broker
  * keeps the session under it, and no other instance has it. */
@@ -383,16 +341,12 @@ static int mqtt_connect(
         const MqttConfig *keys = mqtt->keys;
         const MqttSessionSpec spec = {
                 .name = mqtt->context.config->name,
-                .host = mqtt->address.host,
-                .port = mqtt->address.port,
-                .tls = mqtt->address.tls,
-                .ca_file = keys->ca_file,
-                .certificate_file = keys->certificate_file,
-                .key_file = keys->key_file,
+                .stream = { mqtt->address.host, mqtt->address.port, mqtt->address.tls, keys->ca_file,
+                        keys->certificate_file, keys->key_file },
                 .client_id = mqtt->client_id,
                 .username = keys->username,
                 .password = keys->password.text,
-                .filters = (const char *const *) mqtt->filters,
+                .filters = mqtt->filters.data,
                 .retained = keys->retained == MQTT_RETAINED_STORE,
                 .clean = mqtt->checking,
                 .state_dir = mqtt->context.means.state_dir,
@@ -414,7 +368,11 @@ static int mqtt_open(const SourceContext *context, void **ret_self) {
         mqtt->keys = context->keys;
         (void) mqtt_address_read(mqtt->keys->url, &mqtt->address); /* valid: the rule has checked it */
         mqtt_make_client_id(mqtt);
-        r = mqtt_make_filters(mqtt);
+        for (char **topic = mqtt->keys->topics; *topic; topic++) {
+                mqtt_topic_filter(*topic, &mqtt->filters);
+                bytes_append_text(&mqtt->filters, "\n");
+        }
+        r = bytes_result(&mqtt->filters);
         if (r < 0)
                 return r;
         r = context->manual ? 0 : mqtt_connect(mqtt, on_state);

@@ -3,7 +3,7 @@
 /* The parts of the source: its keys, the topic patterns of the configuration, and a session with the broker.
  * mqtt-packet.h has the packets. */
 
-#include "lib/loop.h"
+#include "lib/stream.h"
 #include "publish/shape.h"
 #include "sources/mqtt-packet.h"
 
@@ -76,14 +76,11 @@ bool mqtt_topic_overlap(const char *a, const char *b);
 typedef struct MqttSession MqttSession;
 
 typedef struct MqttSessionSpec {
-        const char *name; /* of the source, for log lines */
-        const char *host;
-        uint16_t port;
-        bool tls;
-        const char *ca_file, *certificate_file, *key_file; /* NULL: the system's trust anchors, no client certificate */
-        const char *client_id, *username, *password;       /* the last two: NULL: none */
-        const char *const *filters;                        /* NULL at the end */
-        bool retained;                                     /* ask the broker for retained messages */
+        const char *name;                            /* of the source, for log lines */
+        StreamSpec stream;                           /* without its timeout */
+        const char *client_id, *username, *password; /* the last two: NULL: none */
+        const char *filters;                         /* to subscribe to, each with a line break behind it */
+        bool retained;                               /* ask the broker for retained messages */
         bool clean;            /* for `check`: the session ends with the connection and leaves no trace */
         const char *state_dir; /* keeps the session's filters, as mqtt-NAME.session; not used when clean */
         size_t packet_max;     /* bytes */

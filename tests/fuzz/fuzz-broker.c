@@ -79,12 +79,10 @@ static void converse(Loop *loop, const Fixture *f, int listening, Slice text) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        static char topic[] = "home/#";
-        const char *filters[] = { topic, NULL };
         MqttSessionSpec spec = { .name = "n",
-                .host = "127.0.0.1",
+                .stream.host = "127.0.0.1",
                 .client_id = "c",
-                .filters = filters,
+                .filters = "home/#\n",
                 .clean = true,
                 .packet_max = 4096 };
         Fixture f = { .most = size };
@@ -96,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         f.acknowledges = data[0] & 1;
         if (!loop)
                 require(loop_new(&loop) == 0);
-        listening = listener(&spec.port);
+        listening = listener(&spec.stream.port);
         require(mqtt_session_new(loop, &spec,
                         &(MqttSessionCallbacks){ on_message, on_batch, on_confirmed, on_state, &f }, &f.session) == 0);
         converse(loop, &f, listening, (Slice){ (const char *) data + 1, size - 1 });

@@ -47,7 +47,6 @@ typedef struct Fixture {
         Mosquitto *broker;
         MqttSession *session;
         MqttSessionSpec spec;
-        const char *filters[4];
         Message messages[MESSAGES_MAX];
         size_t n, n_acknowledged;
         bool acknowledge; /* all that came in a turn, at its end */
@@ -132,8 +131,8 @@ static void session_end(Fixture *f) {
         f->session = mqtt_session_free(f->session);
 }
 
-static MqttSessionSpec spec_of(Fixture *f, const char *id, uint16_t port, size_t max) {
-        return (MqttSessionSpec){ "home", "127.0.0.1", port, .client_id = id, .filters = f->filters,
+static MqttSessionSpec spec_of(const char *id, uint16_t port, const char *filters, size_t max) {
+        return (MqttSessionSpec){ "home", { "127.0.0.1", port }, .client_id = id, .filters = filters,
                 .packet_max = max };
 }
 
@@ -146,8 +145,7 @@ static int set_up_with(void **state, const char *lines) {
         assert_int_equal(loop_add_timer(f->loop, LOOP_EXACT, on_tick, f, &f->tick), 0);
         loop_arm_in(f->tick, 0);
         f->broker = mosquitto_new(lines);
-        f->filters[0] = "home/#";
-        f->spec = spec_of(f, "sensorqd-test", mosquitto_port(f->broker), 65536);
+        f->spec = spec_of("sensorqd-test", mosquitto_port(f->broker), "home/#\n", 65536);
         f->spec.state_dir = mosquitto_directory(f->broker);
         f->acknowledge = true;
         *state = f;
@@ -250,11 +248,11 @@ static void test_another_session_has_another_name(void **state) {
 static void test_topics_change(void **state) {
         Fixture *f = *state;
 
-        f->filters[1] = "old/#";
+        f->spec.filters = "home/#\nold/#\n";
         start(f);
         turn_until(f, &f->ready);
         session_end(f);
-        f->filters[1] = "new/#";
+        f->spec.filters = "home/#\nnew/#\n";
         mosquitto_publish(f->broker, "home/kept", "r", true);
         start(f);
         turn_until(f, &f->ready);
@@ -324,7 +322,7 @@ static void test_many(void **state) {
         turn_until(f, &f->ready);
         (void) snprintf(command, sizeof(command),
                 "seq 1 3000 | timeout 60 mosquitto_pub -h 127.0.0.1 -p %u -q 1 -t home/n -l >/dev/null 2>&1 &",
-                f->spec.port);
+                f->spec.stream.port);
         assert_int_equal(system(command), 0);
         wait_for(f, 3000);
         for (size_t i = 0; i < f->n; i++)
@@ -371,7 +369,8 @@ static void test_taken_over(void **state) {
         start(f);
         turn_until(f, &f->ready);
         (void) snprintf(command, sizeof(command),
-                "mosquitto_sub -V 5 -h 127.0.0.1 -p %u -i sensorqd-test -t x -W 1 >/dev/null 2>&1 &", f->spec.port);
+                "mosquitto_sub -V 5 -h 127.0.0.1 -p %u -i sensorqd-test -t x -W 1 >/dev/null 2>&1 &",
+                f->spec.stream.port);
         assert_int_equal(system(command), 0);
         turn_until(f, &f->lost);
         assert_non_null(strstr(f->detail, "client_id")); /* whether mosquitto's own word arrives is a matter of luck */
@@ -436,8 +435,7 @@ static int script_set_up(void **state) {
         assert_int_equal(loop_new(&s->f.loop), 0);
         assert_int_equal(loop_add_timer(s->f.loop, LOOP_EXACT, on_tick, &s->f, &s->f.tick), 0);
         loop_arm_in(s->f.tick, 0);
-        s->f.filters[0] = "a";
-        s->f.spec = spec_of(&s->f, "c", ntohs(address.sin_port), 1024);
+        s->f.spec = spec_of("c", ntohs(address.sin_port), "a\n", 1024);
         s->f.spec.clean = true;
         *state = s;
         return 0;

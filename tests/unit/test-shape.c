@@ -30,10 +30,6 @@ static void take_note(void *userdata, const char *kind, const char *device, cons
         (void) snprintf(notes + n, sizeof(notes) - n, "%s/%s: %s\n", kind, device, text);
 }
 
-static Slice slice_of(const char *text) {
-        return (Slice){ text, strlen(text) };
-}
-
 static ShapeOrigin origin_of(const Bytes *labels) {
         notes[0] = '\0';
         return (ShapeOrigin){ .source = "src",

@@ -80,15 +80,11 @@ static int write_connect(Bytes *to) {
 }
 
 static int write_subscribe(Bytes *to) {
-        static const char *const filters[] = { LONG, "b/#", LONG };
-
-        return mqtt_put_subscribe(to, &(MqttSubscribe){ MQTT_5, 7, filters, 3, false });
+        return mqtt_put_subscribe(to, MQTT_5, 7, slice_of(LONG), false);
 }
 
 static int write_unsubscribe(Bytes *to) {
-        static const char *const filters[] = { LONG, "b/#", LONG };
-
-        return mqtt_put_unsubscribe(to, &(MqttSubscribe){ MQTT_3_1_1, 7, filters, 3, false });
+        return mqtt_put_unsubscribe(to, MQTT_3_1_1, 7, slice_of(LONG));
 }
 
 static int write_alert(Bytes *to, int type, char *body) {
