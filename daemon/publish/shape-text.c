@@ -131,85 +131,51 @@ int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]) {
 
 /* ---- numbers ---- */
 
-static size_t count_digits(const char *p) {
-        size_t n = 0;
+#define SPACES " \t\r\n"
+#define DIGITS "0123456789"
 
-        while (bytes_is_digit(p[n]))
-                n++;
-        return n;
-}
-
-/* Appends the digits before the point, without the separators between groups of three. Returns the place after them, or
- * NULL. */
-static const char *read_whole(const char *p, char separator, Bytes *number) {
-        size_t n = count_digits(p), before = number->size;
+/* Appends the digits before the point, without the separators between groups of three. Returns the place after them;
+ * NULL: the groups are wrong, or without memory. */
+static const char *read_whole(const char *p, char separator, Bytes *digits) {
+        size_t n = strspn(p, DIGITS);
         bool grouped = separator != '\0' && n > 0 && p[n] == separator;
 
-        if (grouped && n > 3)
+        if ((grouped && n > 3) || bytes_append(digits, p, n) < 0)
                 return NULL;
-        if (bytes_append(number, p, n) < 0)
-                return NULL;
-        p += n;
-        while (grouped && *p == separator) {
-                if (count_digits(p + 1) != 3 || bytes_append(number, p + 1, 3) < 0)
+        for (p += n; grouped && *p == separator; p += 4)
+                if (strspn(p + 1, DIGITS) != 3 || bytes_append(digits, p + 1, 3) < 0)
                         return NULL;
-                p += 4;
-        }
-        /* JSON allows no leading zeros, and needs a digit before the point */
-        for (n = 0; n + 1 < number->size - before && number->data[before + n] == '0'; n++)
-                ;
-        if (n > 0) {
-                memmove(number->data + before, number->data + before + n, number->size - before - n + 1);
-                number->size -= n;
-        }
-        if (number->size == before && bytes_append_text(number, "0") < 0)
-                return NULL;
         return p;
 }
 
-/* Appends `.` and its digits, if there are any. NULL: no memory. */
-static const char *read_fraction(const char *p, Bytes *number) {
-        size_t n = *p == '.' ? count_digits(p + 1) : 0;
+/* Appends the text as JSON writes numbers, if it is one: without `+` and zeros before it, and with a digit on either
+ * side of the point. */
+static int write_number(const char *text, char separator, Bytes *number) {
+        _cleanup_bytes_ Bytes digits = {};
+        bool minus = *text == '-';
+        const char *whole;
+        size_t size;
 
-        if (n > 0 && bytes_append(number, p, n + 1) < 0)
-                return NULL;
-        return *p == '.' ? p + 1 + n : p;
-}
-
-static const char *read_exponent(const char *p, Bytes *number) {
-        size_t sign = 0, n;
-
-        if (*p != 'e' && *p != 'E')
-                return p;
-        sign = p[1] == '+' || p[1] == '-';
-        n = count_digits(p + 1 + sign);
-        if (n == 0 || bytes_append(number, p, 1 + sign + n) < 0)
-                return NULL;
-        return p + 1 + sign + n;
-}
-
-static const char *read_number(const char *p, char separator, Bytes *number) {
-        if (!bytes_is_digit(p[0]) && !(p[0] == '.' && bytes_is_digit(p[1])))
-                return NULL;
-        p = read_whole(p, separator, number);
-        if (p)
-                p = read_fraction(p, number);
-        return p ? read_exponent(p, number) : NULL;
+        text = read_whole(text + (minus || *text == '+'), separator, &digits);
+        if (!text)
+                return bytes_result(&digits);
+        if (digits.size == 0 && !(text[0] == '.' && bytes_is_digit(text[1])))
+                return 0;
+        text += text[0] == '.' && text[1] != '.' && !bytes_is_digit(text[1]);
+        size = strcspn(text, SPACES);
+        if (text[size + strspn(text + size, SPACES)] != '\0')
+                return 0;
+        whole = digits.data + strspn(digits.data, "0");
+        return bytes_append_format(
+                number, "%s%s%.*s", minus ? "-" : "", whole[0] != '\0' ? whole : "0", (int) size, text);
 }
 
 int shape_number(const char *text, const char *thousands, Bytes *ret) {
         _cleanup_bytes_ Bytes number = {};
 
-        if (bytes_reserve(&number, strlen(text) + 1) < 0) /* for the whole text, so that nothing below can fail */
+        if (write_number(text + strspn(text, SPACES), thousands ? thousands[0] : '\0', &number) < 0)
                 return -ENOMEM;
-        while (bytes_is_space(*text))
-                text++;
-        if (*text == '-' && bytes_append_text(&number, "-") < 0)
-                return 0;
-        text = read_number(*text == '-' || *text == '+' ? text + 1 : text, thousands ? thousands[0] : '\0', &number);
-        while (text && bytes_is_space(*text))
-                text++;
-        if (!text || *text != '\0' || !isfinite(strtod(number.data, NULL)))
+        if (!json_is_whole((Slice){ number.data, number.size }, 1, NULL) || !isfinite(strtod(number.data, NULL)))
                 return 0;
         bytes_done(ret);
         *ret = bytes_steal(&number);
