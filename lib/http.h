@@ -82,6 +82,11 @@ typedef struct HttpUrl {
 } HttpUrl;
 /* Reads scheme, host and port. False: one of them is malformed. */
 bool http_url_split(const char *url, HttpUrl *ret);
+/* Reads HOST, HOST:PORT or [ADDRESS]:PORT up to a slash, `?`, `#` or the end, whatever the host is; without a port,
+ * *ret* keeps its own. False: there is no host, it is too long, or what follows is no port. */
+bool http_url_split_host(const char *text, HttpUrl *ret);
+/* True for `localhost` and the addresses of this machine alone. */
+bool http_url_is_loopback(const HttpUrl *url);
 
 enum { HTTP_URL_OK = 0, HTTP_URL_MALFORMED = 1, HTTP_URL_PLAIN = 2, HTTP_URL_METADATA = 3 };
 /* Whether *url* may carry a secret: HTTP_URL_OK for https, and for http to a loopback address or `localhost`;

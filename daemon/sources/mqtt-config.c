@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration keys of the type mqtt. */
-#include <arpa/inet.h>
-#include <stdlib.h>
-
 #include "config-place.h"
 #include "lib/text.h"
 #include "sources/mqtt.h"
@@ -14,38 +11,11 @@
 
 /* ---- the broker's address ---- */
 
-/* Splits HOST, HOST:PORT or [ADDRESS]:PORT. False for any other text. */
-static bool mqtt_split_host(const char *text, MqttAddress *ret) {
-        bool six = text[0] == '[';
-        const char *host = six ? text + 1 : text, *end = host + strcspn(host, six ? "]" : ":"), *port;
-        char *rest;
+bool mqtt_address_read(const char *url, HttpUrl *ret) {
+        bool tls = strncmp(url, "mqtts:", strlen("mqtts:")) == 0;
 
-        if (end == host || (size_t) (end - host) >= sizeof(ret->host) || (six && *end != ']'))
-                return false;
-        memcpy(ret->host, host, (size_t) (end - host));
-        ret->host[end - host] = '\0';
-        port = end + (six ? 1 : 0);
-        if (*port == '\0')
-                return true;
-        ret->port = (uint16_t) strtoul(port + 1, &rest, 10);
-        return *port == ':' && port[1] >= '1' && port[1] <= '9' && *rest == '\0' &&
-               strtoul(port + 1, NULL, 10) <= UINT16_MAX;
-}
-
-bool mqtt_address_read(const char *url, MqttAddress *ret) {
-        const char *host = strstr(url, "://") + strlen("://");
-
-        ret->tls = strncmp(url, "mqtts:", strlen("mqtts:")) == 0;
-        ret->port = ret->tls ? PORT_TLS : PORT;
-        return mqtt_split_host(host, ret);
-}
-
-/* True for this machine. Only an address may begin with 127.: a name may begin like that too. */
-static bool mqtt_is_local(const MqttAddress *address) {
-        struct in_addr four;
-
-        return strcmp(address->host, "localhost") == 0 || strcmp(address->host, "::1") == 0 ||
-               (inet_pton(AF_INET, address->host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127);
+        *ret = (HttpUrl){ .tls = tls, .port = tls ? PORT_TLS : PORT };
+        return http_url_split_host(strstr(url, "://") + strlen("://"), ret);
 }
 
 /* ---- kinds of values ---- */
@@ -135,14 +105,14 @@ static Slice mqtt_vhost(const char *user) {
 /* Two sessions with the same client id are one session, in which each gets what the other subscribed to. That holds for
  * two users as well, except at a broker that makes the id from the user (Mosquitto's use_username_as_clientid). It is
  * only a warning, because 0.2.0 accepted it. */
-static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, const MqttAddress *address) {
+static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, const HttpUrl *address) {
         const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL, *node;
         int r = 0;
 
         for (size_t i = 0; r == 0 && keys->client_id && sources && (node = sources->children[i]) != place->node; i++) {
                 const YamlNode *id = yaml_get(node, "client_id"), *url = yaml_get(node, "url");
                 const YamlNode *user = yaml_get(node, "username");
-                MqttAddress other;
+                HttpUrl other;
 
                 if (!id || !text_equal(id->text, keys->client_id) || !url || !url->text ||
                         mqtt_url_check(url->text, &(ConfigProblem){}) < 0 || !mqtt_address_read(url->text, &other) ||
@@ -170,14 +140,14 @@ static int mqtt_rule_plain(const ConfigPlace *place) {
 
 static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
         MqttConfig *keys = self;
-        MqttAddress address;
+        HttpUrl address;
         int r;
 
         if (!mqtt_address_read(keys->url, &address))
                 return config_place_fail(place, "url", "is not mqtt://HOST or mqtt://HOST:PORT");
         if (keys->password.file && !keys->username)
                 return config_place_fail(place, "password_file", "needs username");
-        if (keys->password.file && !address.tls && !mqtt_is_local(&address) && !keys->allow_plain)
+        if (keys->password.file && !address.tls && !http_url_is_loopback(&address) && !keys->allow_plain)
                 return config_place_fail(place, "url",
                         "would send the password unencrypted; allowed: mqtts://, a broker on this machine, or "
                         "allow_plain: true");

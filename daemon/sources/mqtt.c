@@ -32,7 +32,7 @@ typedef struct MqttAck {
 typedef struct Mqtt {
         SourceContext context;
         const MqttConfig *keys;
-        MqttAddress address;
+        HttpUrl address;
         MqttSession *session;
         Bytes filters; /* made from keys->topics */
         char client_id[260];

@@ -3,6 +3,7 @@
 /* The parts of the source: its keys, the topic patterns of the configuration, and a session with the broker.
  * mqtt-packet.h has the packets. */
 
+#include "lib/http.h"
 #include "lib/stream.h"
 #include "publish/shape.h"
 #include "sources/mqtt-packet.h"
@@ -26,15 +27,8 @@ typedef struct MqttConfig {
 
 extern const ConfigSection mqtt_section;
 
-/* The parts of `url`. */
-typedef struct MqttAddress {
-        char host[256];
-        uint16_t port;
-        bool tls;
-} MqttAddress;
-
 /* Reads a URL that begins with mqtt:// or mqtts://. False: after that there is no valid host with or without a port. */
-bool mqtt_address_read(const char *url, MqttAddress *ret);
+bool mqtt_address_read(const char *url, HttpUrl *ret);
 
 /* ---- mqtt-topic.c ---- */
 
