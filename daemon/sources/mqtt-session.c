@@ -168,7 +168,7 @@ static int state_renew(MqttSession *s) {
 
 static void session_connect(MqttSession *s);
 
-static void session_lose(MqttSession *s, MqttState why, const char *detail) {
+static void session_lose(MqttSession *s, Cause cause, const char *detail) {
         usec_t delay;
 
         if (s->state == STATE_WAITING)
@@ -183,11 +183,11 @@ static void session_lose(MqttSession *s, MqttState why, const char *detail) {
         s->skip = 0;
         delay = backoff_next(&s->backoff, loop_random());
         loop_arm_in(s->timer, delay);
-        s->callbacks.on_state(s->callbacks.userdata, why, delay, s->detail);
+        s->callbacks.on_state(s->callbacks.userdata, cause, delay, s->detail);
 }
 
 static void session_fail(MqttSession *s, int error) {
-        session_lose(s, err_is_want(error) ? MQTT_SHORT : MQTT_UNREACHABLE, strerror(-error));
+        session_lose(s, err_is_want(error) ? CAUSE_MEMORY : CAUSE_SERVICE, strerror(-error));
 }
 
 /* Sends all packets, or none. */
@@ -219,7 +219,7 @@ static void on_lost(void *userdata, const char *detail) {
 
         text_print(s->detail, sizeof(s->detail), "%s%s", detail,
                 soon ? "; if this goes on, see whether another program uses the same client_id" : "");
-        session_lose(s, stream_is_want(s->stream) ? MQTT_SHORT : MQTT_UNREACHABLE, s->detail);
+        session_lose(s, stream_is_want(s->stream) ? CAUSE_MEMORY : CAUSE_SERVICE, s->detail);
         if (older)
                 loop_arm_in(s->timer, 0);
 }
@@ -291,7 +291,7 @@ static void session_ready(MqttSession *s) {
         s->ready_at = clock_now();
         state_write(s, true);
         session_watch_silence(s);
-        s->callbacks.on_state(s->callbacks.userdata, MQTT_READY, 0, "");
+        s->callbacks.on_state(s->callbacks.userdata, CAUSE_NONE, 0, "");
 }
 
 /* Logs once that the broker has lost the session; again only after it has kept one. */
@@ -345,10 +345,10 @@ static void session_log_expiry(MqttSession *s, uint32_t expiry_sec) {
 
 static void on_connack(MqttSession *s, const MqttPacket *packet) {
         if (s->state != STATE_GREETING)
-                return session_lose(s, MQTT_UNREACHABLE, "the broker sent a second CONNACK");
+                return session_lose(s, CAUSE_SERVICE, "the broker sent a second CONNACK");
         if (mqtt_refuses_version(s->version, packet)) {
                 s->version = MQTT_3_1_1;
-                session_lose(s, MQTT_UNREACHABLE, "the broker does not know MQTT 5; MQTT 3.1.1 is tried");
+                session_lose(s, CAUSE_SERVICE, "the broker does not know MQTT 5; MQTT 3.1.1 is tried");
                 return loop_arm_in(s->timer, 0);
         }
         if (packet->reason != 0) {
@@ -357,7 +357,7 @@ static void on_connack(MqttSession *s, const MqttPacket *packet) {
 
                 session_refused(
                         s, packet, passing ? "" : "; check username, password_file, client_id and the broker's rules");
-                return session_lose(s, passing ? MQTT_UNREACHABLE : MQTT_REFUSED, s->detail);
+                return session_lose(s, passing ? CAUSE_SERVICE : CAUSE_LOGIN, s->detail);
         }
         if (packet->keep_alive_sec > 0)
                 s->keep_alive_sec = packet->keep_alive_sec;
@@ -385,7 +385,7 @@ static void on_suback(MqttSession *s, const MqttPacket *packet) {
                 text_print(s->detail, sizeof(s->detail),
                         "the broker refuses a topic: %s (%u); check what this user may read",
                         mqtt_reason(s->version, MQTT_SUBACK, code), code);
-                return session_lose(s, MQTT_REFUSED, s->detail);
+                return session_lose(s, CAUSE_LOGIN, s->detail);
         }
         if (packet->type == MQTT_SUBACK && code == 0)
                 session_log_qos(s);
@@ -439,8 +439,8 @@ static void session_take(MqttSession *s, const MqttPacket *packet) {
                 return session_confirm(s);
         case MQTT_DISCONNECT:
                 session_refused(s, packet, "");
-                return session_lose(s,
-                        packet->reason == 0x8e || packet->reason == 0x98 ? MQTT_REFUSED : MQTT_UNREACHABLE, s->detail);
+                return session_lose(
+                        s, packet->reason == 0x8e || packet->reason == 0x98 ? CAUSE_LOGIN : CAUSE_SERVICE, s->detail);
         }
 }
 
@@ -468,7 +468,7 @@ static void session_parse(MqttSession *s) {
                 }
                 if (r < 0) {
                         text_print(s->detail, sizeof(s->detail), "the broker sent %s; is it an MQTT broker?", problem);
-                        return session_lose(s, MQTT_UNREACHABLE, s->detail);
+                        return session_lose(s, CAUSE_SERVICE, s->detail);
                 }
                 session_take(s, &packet);
                 if (s->connection != connection || s->state == STATE_WAITING)
@@ -507,7 +507,7 @@ static void session_keep_alive(MqttSession *s) {
         _cleanup_bytes_ Bytes packet = {};
 
         if (!s->held && clock_now() - s->heard > patience)
-                return session_lose(s, MQTT_UNREACHABLE, "the broker does not answer any more");
+                return session_lose(s, CAUSE_SERVICE, "the broker does not answer any more");
         session_watch_silence(s);
         session_put_ping(s, &packet);
         session_send(s, &packet);
@@ -524,7 +524,7 @@ static void on_timer(void *userdata) {
         default:
                 if (s->held && s->state != STATE_CONNECTING) /* the answer may have come, but is not read */
                         return session_await_answer(s);
-                return session_lose(s, MQTT_UNREACHABLE, "the broker does not answer");
+                return session_lose(s, CAUSE_SERVICE, "the broker does not answer");
         }
 }
 
@@ -562,7 +562,7 @@ void mqtt_session_acknowledge(
 }
 
 void mqtt_session_reset(MqttSession *s) {
-        session_lose(s, MQTT_UNREACHABLE, "out of memory");
+        session_lose(s, CAUSE_SERVICE, "out of memory");
 }
 
 void mqtt_session_hold(MqttSession *s, bool hold) {

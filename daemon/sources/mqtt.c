@@ -263,23 +263,15 @@ static const char *mqtt_fails(Mqtt *mqtt, const char *detail) {
         return mqtt->detail;
 }
 
-static void on_state(void *userdata, MqttState state, usec_t retry_in, const char *detail) {
-        static const SourcePollOutcome outcomes[] = {
-                [MQTT_READY] = SOURCE_POLLED,
-                [MQTT_UNREACHABLE] = SOURCE_UNREACHABLE,
-                [MQTT_SHORT] = SOURCE_UNREACHABLE,
-                [MQTT_REFUSED] = SOURCE_REFUSED,
-        };
-        static const Cause reasons[] = {
-                [MQTT_UNREACHABLE] = CAUSE_SERVICE, [MQTT_SHORT] = CAUSE_MEMORY, [MQTT_REFUSED] = CAUSE_LOGIN
-        };
+static void on_state(void *userdata, Cause cause, usec_t retry_in, const char *detail) {
         Mqtt *mqtt = userdata;
+        SourcePoll poll = { .outcome = SOURCE_POLLED, .cause = cause, .detail = detail };
 
-        source_tell(mqtt->context.source,
-                &(SourcePoll){ .outcome = outcomes[state],
-                        .cause = reasons[state],
-                        .detail = state == MQTT_READY ? detail : mqtt_fails(mqtt, detail) },
-                retry_in);
+        if (cause != CAUSE_NONE) {
+                poll.outcome = cause == CAUSE_LOGIN ? SOURCE_REFUSED : SOURCE_UNREACHABLE;
+                poll.detail = mqtt_fails(mqtt, detail);
+        }
+        source_tell(mqtt->context.source, &poll, retry_in);
 }
 
 static void mqtt_hold(void *self, bool hold) {
@@ -336,8 +328,7 @@ static void mqtt_exclusive(const SourceConfig *config, char name[static SOURCE_E
                 name, SOURCE_EXCLUSIVE_MAX, "the MQTT client %s of %s", keys->client_id ?: config->name, keys->url);
 }
 
-static int mqtt_connect(
-        Mqtt *mqtt, void (*told)(void *userdata, MqttState state, usec_t retry_in, const char *detail)) {
+static int mqtt_connect(Mqtt *mqtt, void (*told)(void *userdata, Cause cause, usec_t retry_in, const char *detail)) {
         const MqttConfig *keys = mqtt->keys;
         const MqttSessionSpec spec = {
                 .name = mqtt->context.config->name,
@@ -393,10 +384,10 @@ static void on_checked(void *userdata) {
                                               .detail = mqtt->detail });
 }
 
-static void on_check_state(void *userdata, MqttState state, usec_t retry_in, const char *detail) {
+static void on_check_state(void *userdata, Cause cause, usec_t retry_in, const char *detail) {
         Mqtt *mqtt = userdata;
 
-        mqtt->answered = state == MQTT_READY;
+        mqtt->answered = cause == CAUSE_NONE;
         if (mqtt->answered)
                 text_print(mqtt->detail, sizeof(mqtt->detail), "%s lets this user in, and to every topic",
                         mqtt->keys->url);

@@ -3,6 +3,7 @@
 /* The parts of the source: its keys, the topic patterns of the configuration, and a session with the broker.
  * mqtt-packet.h has the packets. */
 
+#include "cause.h"
 #include "lib/http.h"
 #include "lib/stream.h"
 #include "publish/shape.h"
@@ -80,13 +81,6 @@ typedef struct MqttSessionSpec {
         size_t packet_max;     /* bytes */
 } MqttSessionSpec;
 
-typedef enum MqttState {
-        MQTT_READY,       /* subscribed */
-        MQTT_UNREACHABLE, /* tried again after *retry_in* (microseconds) */
-        MQTT_SHORT,       /* the same, for want of memory, descriptors or threads */
-        MQTT_REFUSED,     /* the broker refuses us or a topic: tried again anyway */
-} MqttState;
-
 /* All slices are valid only during the call. */
 typedef struct MqttSessionCallbacks {
         /* *packet* is a PUBLISH. *session* is a name for the broker's session: a packet identifier means the same
@@ -96,8 +90,9 @@ typedef struct MqttSessionCallbacks {
         void (*on_batch)(void *userdata);
         /* The broker has heard the acknowledgements up to that mark; it knew this when it sent later messages. */
         void (*on_confirmed)(void *userdata, uint64_t mark);
-        /* The state has changed; *detail* explains it, "" when ready. */
-        void (*on_state)(void *userdata, MqttState state, usec_t retry_in, const char *detail);
+        /* The state has changed. CAUSE_NONE: subscribed; *detail* is "". Any other: it is tried again after *retry_in*
+         * (microseconds); CAUSE_LOGIN: the broker refuses us or a topic. */
+        void (*on_state)(void *userdata, Cause cause, usec_t retry_in, const char *detail);
         void *userdata;
 } MqttSessionCallbacks;
 

@@ -40,11 +40,11 @@ static void on_confirmed(void *userdata, uint64_t mark) {
         require(mark == 1);
 }
 
-static void on_state(void *userdata, MqttState state, usec_t retry_in, const char *detail) {
+static void on_state(void *userdata, Cause cause, usec_t retry_in, const char *detail) {
         Fixture *f = userdata;
 
-        require((state == MQTT_READY) == (detail[0] == '\0') && bytes_is_utf8(detail, strlen(detail)));
-        f->ended |= state != MQTT_READY;
+        require((cause == CAUSE_NONE) == (detail[0] == '\0') && bytes_is_utf8(detail, strlen(detail)));
+        f->ended |= cause != CAUSE_NONE;
 }
 
 /* Listens as long as the process lives, and never waits. Returns the socket. */

@@ -51,7 +51,7 @@ typedef struct Fixture {
         size_t n, n_acknowledged;
         bool acknowledge; /* all that came in a turn, at its end */
         bool ready, lost;
-        MqttState state;
+        Cause cause;
         unsigned states, batches, confirmed;
         char detail[400];
 } Fixture;
@@ -94,12 +94,12 @@ static void on_confirmed(void *userdata, uint64_t mark) {
         f->confirmed++;
 }
 
-static void on_state(void *userdata, MqttState state, usec_t retry_in, const char *detail) {
+static void on_state(void *userdata, Cause cause, usec_t retry_in, const char *detail) {
         Fixture *f = userdata;
 
         f->states++;
-        f->state = state;
-        f->ready = state == MQTT_READY;
+        f->cause = cause;
+        f->ready = cause == CAUSE_NONE;
         f->lost = !f->ready;
         (void) snprintf(f->detail, sizeof(f->detail), "%s", detail);
         assert_true(f->ready == (retry_in == 0));
@@ -305,7 +305,7 @@ static void test_broker_dies(void **state) {
         wait_for(f, 1);
         mosquitto_kill(f->broker);
         turn_until(f, &f->lost);
-        assert_int_equal(f->state, MQTT_UNREACHABLE);
+        assert_int_equal(f->cause, CAUSE_SERVICE);
         assert_string_not_equal(f->detail, "");
         mosquitto_start(f->broker);
         turn_until(f, &f->ready);
@@ -352,7 +352,7 @@ static void test_login(void **state) {
         f->spec.password = "wrong";
         start(f);
         turn_until(f, &f->lost);
-        if (f->state != MQTT_REFUSED || !strstr(f->detail, "not authorized"))
+        if (f->cause != CAUSE_LOGIN || !strstr(f->detail, "not authorized"))
                 fail_msg("not taken for refused: %s", f->detail);
         session_end(f);
         f->spec.password = "secret";
@@ -518,7 +518,7 @@ static void test_topic_refused(void **state) {
         start(&s->f);
         while (!s->f.lost)
                 script_turn(s);
-        assert_int_equal(s->f.state, MQTT_REFUSED);
+        assert_int_equal(s->f.cause, CAUSE_LOGIN);
         assert_non_null(strstr(s->f.detail, "refuses a topic: not authorized"));
 }
 
@@ -529,7 +529,7 @@ static void test_told_of_the_other_program(void **state) {
         start(&s->f);
         while (!s->f.lost)
                 script_turn(s);
-        assert_int_equal(s->f.state, MQTT_REFUSED);
+        assert_int_equal(s->f.cause, CAUSE_LOGIN);
         assert_non_null(strstr(s->f.detail, "two programs use one client_id"));
 }
 
@@ -563,7 +563,7 @@ static void test_nonsense(void **state) {
         start(&s->f);
         while (!s->f.lost)
                 script_turn(s);
-        assert_int_equal(s->f.state, MQTT_UNREACHABLE);
+        assert_int_equal(s->f.cause, CAUSE_SERVICE);
         assert_non_null(strstr(s->f.detail, "is it an MQTT broker?"));
 }
 
