@@ -103,9 +103,9 @@ static const ConfigRow rows[] = {
 /* ---- rules that a single row cannot check ---- */
 
 static bool any_mentions(const HttpJsonConfig *keys, const char *name) {
-        if ((keys->url && http_json_mentions(keys->url, name)) || (keys->body && http_json_mentions(keys->body, name)))
+        if (keys->body && http_json_mentions(keys->body, name))
                 return true;
-        for (char **url = keys->urls; url && *url; url++)
+        for (char **url = keys->urls; *url; url++)
                 if (http_json_mentions(*url, name))
                         return true;
         return false;
@@ -122,17 +122,22 @@ static int plain_rule(const ConfigPlace *place, const HttpJsonConfig *keys, cons
                 "would send the secret of auth unencrypted to another machine; needs https://, or allow_plain: true");
 }
 
-static int urls_rule(const ConfigPlace *place, const HttpJsonConfig *keys) {
+static int urls_rule(const ConfigPlace *place, HttpJsonConfig *keys) {
+        const char *key = keys->url ? "url" : "urls";
         int r = 0;
 
         if (!keys->url == !keys->urls)
                 return config_place_fail(place, keys->url ? "urls" : NULL,
                         keys->url ? "stands beside url; one of them"
                                   : "has neither url nor urls; allowed: one of them");
-        if (keys->url)
-                return plain_rule(place, keys, "url", keys->url);
+        if (keys->url) {
+                keys->urls = calloc(2, sizeof(char *));
+                if (!keys->urls)
+                        return -ENOMEM;
+                keys->urls[0] = cleanup_steal(keys->url);
+        }
         for (char **url = keys->urls; r == 0 && *url; url++) {
-                r = plain_rule(place, keys, "urls", *url);
+                r = plain_rule(place, keys, key, *url);
                 if (r == 0 && text_is_among(*url, (const char *const *) url + 1))
                         r = config_place_warn(place, "urls", "has one of them twice: %s",
                                 keys->since || keys->reading.once_per == SHAPE_MEASUREMENT
@@ -185,7 +190,7 @@ static int http_json_rule(const ConfigPlace *place, void *self, void *around) {
 
         r = urls_rule(place, keys);
         if (r == 0)
-                r = web_place_tls_rule(place, keys->urls ?: (char *const[]){ keys->url, NULL }, &keys->auth);
+                r = web_place_tls_rule(place, keys->urls, &keys->auth);
         if (r < 0)
                 return r;
         if (keys->body && keys->method == 0)

@@ -44,8 +44,7 @@ typedef struct HttpJson {
         State state;
         LoopWatch *go_on; /* defer: only after stored() is it known whether the data is stored and there is room */
         bool held, checking;
-        const char **urls;
-        size_t n_urls;
+        size_t n_urls;                         /* in keys->urls */
         char (*tags)[sizeof(MATCH) + TAG_MAX]; /* a header with the ETag of each URL's last answer; "": none */
         int64_t cursor;
         int64_t set;          /* clock_wall() - clock_now() at the last window; 0: there was none */
@@ -79,6 +78,11 @@ static usec_t json_wall(const HttpJson *json) {
         return clock_wall() + (usec_t) json->clock_offset;
 }
 
+/* Returns the URL that it is about now. */
+static const char *json_url(const HttpJson *json) {
+        return json->keys->urls[json->index];
+}
+
 /* ---- messages ---- */
 
 /* Returns the length of the URL without its query, cut to 100 bytes. */
@@ -90,7 +94,7 @@ static int shown_size(const char *url) {
 static void json_fail(HttpJson *json, SourcePollOutcome outcome, Cause cause, const char *format, ...) _printf_(4, 5);
 
 static void json_fail(HttpJson *json, SourcePollOutcome outcome, Cause cause, const char *format, ...) {
-        const char *url = json->urls[json->index];
+        const char *url = json_url(json);
         va_list arguments;
         int n;
 
@@ -226,7 +230,7 @@ static void json_take(HttpJson *json, const AuthReply *answered) {
                 json_take_document(json, answered, answer.document);
         else {
                 if (answer.outcome == SOURCE_LIMITED)
-                        json->limited = json->urls[json->index];
+                        json->limited = json_url(json);
                 json_fail(json, answer.outcome, answer.cause, "%s", answer.detail);
         }
         bytes_done(&answer.made);
@@ -237,6 +241,8 @@ static void json_take(HttpJson *json, const AuthReply *answered) {
 static void json_ask(HttpJson *json);
 
 static void json_end(HttpJson *json) {
+        const char *url = json->keys->urls[0];
+
         /* if other URLs answered, one refusal must not slow all of them down */
         if (json->poll.outcome == SOURCE_REFUSED && json->failed < json->n_urls)
                 json->poll.outcome = SOURCE_UNREACHABLE;
@@ -245,15 +251,14 @@ static void json_end(HttpJson *json) {
                 (void) snprintf(json->detail, sizeof(json->detail),
                         "%.*s has more than %d points in one window, which is more than are remembered: each poll "
                         "publishes them again, under the same keys. Shorten since.overlap and since.window",
-                        shown_size(json->urls[0]), json->urls[0], READING_SEEN_MAX);
+                        shown_size(url), url, READING_SEEN_MAX);
         else if (json->poll.odd)
                 (void) snprintf(json->detail, sizeof(json->detail),
-                        "%.*s answers, but nothing in it becomes a reading: look at reading", shown_size(json->urls[0]),
-                        json->urls[0]);
+                        "%.*s answers, but nothing in it becomes a reading: look at reading", shown_size(url), url);
         else if (json->failed == 0)
                 (void) snprintf(json->detail, sizeof(json->detail), "%.*s answers%s with %zu reading%s",
-                        shown_size(json->urls[0]), json->urls[0], json->n_urls > 1 ? ", and the others," : "",
-                        json->readings, json->readings == 1 ? "" : "s");
+                        shown_size(url), url, json->n_urls > 1 ? ", and the others," : "", json->readings,
+                        json->readings == 1 ? "" : "s");
         json_move(json, STATE_IDLE);
         source_polled(json->context.source, &json->poll);
 }
@@ -267,7 +272,7 @@ static int json_begin_url(HttpJson *json) {
         bytes_cut(&json->asked, 0);
         json->pages = 0;
         json->more = false;
-        r = http_json_expand(json->urls[json->index], &json->times, true, &json->first);
+        r = http_json_expand(json_url(json), &json->times, true, &json->first);
         if (r == 0)
                 r = bytes_append_text(&json->next, json->first.data);
         return r < 0 ? r : http_json_note_page(&json->asked, json->first.data);
@@ -303,7 +308,7 @@ static bool json_is_behind(const HttpJson *json) {
 }
 
 static bool json_is_unwelcome(const HttpJson *json) {
-        return json->limited && http_json_same_origin(json->limited, json->urls[json->index]);
+        return json->limited && http_json_same_origin(json->limited, json_url(json));
 }
 
 /* Moves to the next page, else the next URL, else the next window. False when there is none. */
@@ -396,7 +401,7 @@ static void json_note_wait(HttpJson *json, const HttpReply *reply) {
         if (wait == 0 || (reply->status >= 200 && reply->status < 300))
                 return;
         until = clock_now() + wait;
-        json->limited = json->urls[json->index];
+        json->limited = json_url(json);
         if (until > json->poll.not_before)
                 json->poll.not_before = until;
 }
@@ -494,7 +499,6 @@ static void *json_close(void *self) {
         bytes_done(&json->next);
         bytes_done(&json->asked);
         free(json->tags);
-        free(json->urls);
         free(json);
         return NULL;
 }
@@ -506,24 +510,14 @@ static bool mentions_time(const char *url) {
 }
 
 /* An ETag is used only if each poll requests the same, and an answer is complete: without paging and since. */
-static int json_make_urls(HttpJson *json) {
+static int json_make_tags(HttpJson *json) {
         const HttpJsonConfig *keys = json->keys;
         bool tags = keys->method == 0 && !keys->paging && !keys->since;
-        size_t n = 1;
 
-        for (char **url = keys->urls; url && *url; url++)
-                n++;
-        json->urls = calloc(n, sizeof(char *));
-        if (!json->urls)
-                return -ENOMEM;
-        if (keys->url)
-                json->urls[json->n_urls++] = keys->url;
-        for (char **url = keys->urls; url && *url; url++)
-                json->urls[json->n_urls++] = *url;
-        for (size_t i = 0; i < json->n_urls; i++)
-                tags &= !mentions_time(json->urls[i]);
+        for (; keys->urls[json->n_urls]; json->n_urls++)
+                tags &= !mentions_time(keys->urls[json->n_urls]);
         if (tags)
-                json->tags = calloc(n, sizeof(json->tags[0]));
+                json->tags = calloc(json->n_urls, sizeof(json->tags[0]));
         return tags && !json->tags ? -ENOMEM : 0;
 }
 
@@ -556,7 +550,7 @@ static int json_open(const SourceContext *context, void **ret_self) {
         json->context = *context;
         json->keys = context->keys;
         json->cursor = HTTP_JSON_NO_CURSOR;
-        r = json_make_urls(json);
+        r = json_make_tags(json);
         if (r < 0)
                 return r;
         r = json_make_auth(json);

@@ -21,7 +21,7 @@ typedef struct HttpJsonSince {
 } HttpJsonSince;
 
 typedef struct HttpJsonConfig {
-        char *url, **urls; /* one of them; urls ends with NULL */
+        char *url, **urls; /* one of them; url moves to urls, which ends with NULL */
         int method;        /* 0: GET, 1: POST */
         char *body;
         ConfigMap headers;
