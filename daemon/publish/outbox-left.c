@@ -31,32 +31,19 @@ static bool directory_is_in_use(const char *directory) {
         return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
 }
 
-/* False when the rows cannot be counted: the disk is missing, or this process may not write to it. */
-static bool rows_count(const char *directory, uint64_t *ret) {
+/* Returns -1 when the rows cannot be counted: the disk is missing, or this process may not write to it. */
+static int64_t rows_in(const char *directory) {
         _cleanup_(outbox_guest_closep) OutboxGuest *guest = NULL;
-
-        return outbox_guest_open(directory, &guest) == OUTBOX_OK && outbox_guest_waiting(guest, ret) == 0;
-}
-
-static uint64_t rows_in(const char *directory) {
-        uint64_t rows = 0;
-
-        return rows_count(directory, &rows) ? rows : 0;
-}
-
-static bool directory_is_idle(const char *directory, const char *state_dir) {
-        return strcmp(directory, state_dir) != 0 && !directory_is_in_use(directory);
-}
-
-/* Counts rows in *directory*, if it is not *state_dir*. */
-static uint64_t rows_left_in(const char *directory, const char *state_dir) {
-        return directory_is_idle(directory, state_dir) ? rows_in(directory) : 0;
-}
-
-static bool rows_may_be_left_in(const char *directory, const char *state_dir) {
         uint64_t rows;
 
-        return directory_is_idle(directory, state_dir) && (!rows_count(directory, &rows) || rows > 0);
+        return outbox_guest_open(directory, &guest) == OUTBOX_OK && outbox_guest_waiting(guest, &rows) == 0
+                       ? (int64_t) rows
+                       : -1;
+}
+
+/* The same for a directory that is neither in use nor *state_dir*, else 0. */
+static int64_t rows_left_in(const char *directory, const char *state_dir) {
+        return strcmp(directory, state_dir) == 0 || directory_is_in_use(directory) ? 0 : rows_in(directory);
 }
 
 /* Returns the directory that the service manager gives or, outside of a unit, would give. For an instance
@@ -77,24 +64,25 @@ static void notes_read(const char *given, char notes[static NOTES_MAX + 1]) {
         text_copy(notes, NOTES_MAX + 1, text.data ?: "");
 }
 
+static bool left_found(OutboxLeft *left, const char *directory, int64_t rows) {
+        left->rows = rows > 0 ? (uint64_t) rows : 0;
+        text_copy(left->directory, sizeof(left->directory), directory);
+        return rows > 0;
+}
+
 void outbox_left(const char *state_dir, bool publishes, OutboxLeft *ret) {
         const char *given = first_directory(state_dir);
         char notes[NOTES_MAX + 1], *save = NULL;
 
         *ret = (OutboxLeft){};
-        if (!publishes)
-                ret->rows = rows_in(state_dir);
-        text_copy(ret->directory, sizeof(ret->directory), state_dir);
-        if (ret->rows > 0)
+        if (!publishes && left_found(ret, state_dir, rows_in(state_dir)))
                 return;
-        ret->rows = rows_left_in(given, state_dir);
-        text_copy(ret->directory, sizeof(ret->directory), given);
-
+        if (left_found(ret, given, rows_left_in(given, state_dir)))
+                return;
         notes_read(given, notes);
-        for (char *line = strtok_r(notes, "\n", &save); ret->rows == 0 && line; line = strtok_r(NULL, "\n", &save)) {
-                ret->rows = rows_left_in(line, state_dir);
-                text_copy(ret->directory, sizeof(ret->directory), line);
-        }
+        for (char *line = strtok_r(notes, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+                if (left_found(ret, line, rows_left_in(line, state_dir)))
+                        return;
 }
 
 int outbox_left_note(const char *state_dir) {
@@ -109,7 +97,7 @@ int outbox_left_note(const char *state_dir) {
         if (strcmp(given, state_dir) != 0)
                 bytes_append_format(&kept, "%s\n", state_dir);
         for (char *line = strtok_r(notes, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-                if (rows_may_be_left_in(line, state_dir) && kept.size + strlen(line) < NOTES_MAX)
+                if (rows_left_in(line, state_dir) != 0 && kept.size + strlen(line) < NOTES_MAX)
                         bytes_append_format(&kept, "%s\n", line);
         r = bytes_result(&kept);
         if (r < 0 || (kept.size == 0 && notes[0] == '\0'))
