@@ -45,8 +45,7 @@ struct Source {
         const SourceHost *host;
         const SourceConfig *config;
         const SourceType *type;
-        void *self;  /* the type's object; NULL: it is closed */
-        bool speaks; /* it sends by itself, and is not polled */
+        void *self; /* the type's object; NULL: it is closed */
         bool retired;
         usec_t listen_end; /* clock_now() at which `once` stops listening at the latest; 0: it does not listen */
         bool answered;     /* the remote has answered at least once */
@@ -68,12 +67,9 @@ struct Source {
         uint64_t largest_rows, largest_bytes; /* of the largest commit so far */
 
         Trouble trouble;
-        bool odd, clock_wrong; /* logged already */
-        bool limited;          /* the next poll is later than its slot */
-        SourceSaid said;       /* what was logged about its readings */
-        char answer[320];      /* detail of the last good poll */
-        usec_t last_poll, last_reading;
-        uint64_t polls, stored, repeats, failures;
+        SourceSaid said;     /* what was logged about its readings */
+        char answer[320];    /* detail of the last good poll */
+        SourceStatus status; /* what source_status() does not find elsewhere */
         Bytes labels;
 };
 
@@ -99,7 +95,7 @@ static uint64_t source_dropped(const Source *s) {
 
 /* Whether its timer begins polls. */
 static bool source_is_scheduled(const Source *s) {
-        return !s->speaks && !s->host->manual && !s->retired;
+        return !s->status.speaks && !s->host->manual && !s->retired;
 }
 
 /* Whether a poll is due, or its peer is held, while there is no room. */
@@ -166,7 +162,7 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
         char span[CLOCK_SPAN_SIZE], status[16], retry[24], detail[TROUBLE_DETAIL_MAX];
         bool manual = s->host->manual;
 
-        s->failures++;
+        s->status.failures++;
         if (s->retired)
                 return; /* it is not tried again: its successor logs the state */
         text_copy(detail, sizeof(detail), poll->detail ?: "no detail");
@@ -189,12 +185,12 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
 /* Notes a good answer, and logs it if it is odd. */
 static void source_answered(Source *s, const SourcePoll *poll) {
         text_copy(s->answer, sizeof(s->answer), poll->detail ?: "");
-        if (poll->odd && !s->odd && !s->host->checking) {
+        if (poll->odd && !s->status.odd && !s->host->checking) {
                 secrets_conceal(s->host->means.secrets, s->answer);
                 log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                         "Source %s: %s.", s->config->name, s->answer);
         }
-        s->odd = poll->odd;
+        s->status.odd = poll->odd;
         s->answered = true;
         source_well(s);
 }
@@ -203,10 +199,10 @@ static void source_log_clock(Source *s, int64_t offset) {
         const LogField *fields = LOG_FIELDS({ FIELD_SOURCE, s->config->name });
         char span[CLOCK_SPAN_SIZE];
 
-        if ((offset != 0) == s->clock_wrong)
+        if ((offset != 0) == s->status.clock_wrong)
                 return;
-        s->clock_wrong = offset != 0;
-        if (!s->clock_wrong) {
+        s->status.clock_wrong = offset != 0;
+        if (!s->status.clock_wrong) {
                 log_event(LOG_NOTICE, EVENT_CLOCK_RIGHT, fields,
                         "This machine's clock agrees with that of source %s again; request_at comes from it.",
                         s->config->name);
@@ -224,7 +220,7 @@ static void source_log_clock(Source *s, int64_t offset) {
 static void source_listen(Source *s) {
         usec_t now = clock_now();
 
-        s->polls++;
+        s->status.polls++;
         source_set_polling(s, true);
         s->listen_end = now + SOURCE_LISTEN_MAX_USEC;
         loop_arm(s->due, now + (s->answered ? s->type->quiet : SOURCE_ONCE_USEC));
@@ -302,7 +298,7 @@ static bool source_recall(Source *s) {
         s->recalled = true;
         s->said.dropped = source_dropped(s);
         s->not_before = source_parse_wait(wait.data, now);
-        s->limited = s->not_before > now;
+        s->status.limited = s->not_before > now;
         if (s->type->recall)
                 s->type->recall(s->self, cursor.data);
         return true;
@@ -320,7 +316,7 @@ static bool source_has_room(Source *s) {
 /* Holds the peer while readings wait in memory or there is no room; permanently when a source is retired and its poll
  * is done. */
 static void source_hold(Source *s) {
-        bool hold, ends = s->retired && (s->speaks || !s->polling);
+        bool hold, ends = s->retired && (s->status.speaks || !s->polling);
 
         if (!s->type->hold || !s->self)
                 return;
@@ -386,10 +382,10 @@ static void source_committed(Source *s, size_t repeats) {
 
         if (s->readings.n_unreadable > 0)
                 source_said_dropped(&s->said, source_dropped(s));
-        s->stored += rows - repeats;
-        s->repeats += repeats;
+        s->status.readings += rows - repeats;
+        s->status.repeats += repeats;
         if (rows > repeats)
-                s->last_reading = clock_wall();
+                s->status.last_reading = clock_wall();
         s->largest_rows = rows > s->largest_rows ? rows : s->largest_rows;
         s->largest_bytes = bytes > s->largest_bytes ? bytes : s->largest_bytes;
         backoff_reset(&s->store);
@@ -416,7 +412,8 @@ static void source_commit(void *userdata) {
 int source_put(Source *s, ReadingList *readings) {
         int r;
 
-        source_said_unreadable(&s->said, readings, s->stored + s->repeats + readings->n + s->readings.n == 0);
+        source_said_unreadable(
+                &s->said, readings, s->status.readings + s->status.repeats + readings->n + s->readings.n == 0);
         r = reading_list_move(&s->readings, readings);
         if (r < 0)
                 return r;
@@ -484,10 +481,10 @@ void source_polled(Source *s, const SourcePoll *poll) {
 
         s->slot = source_next_slot(s->slot, s->config->interval, now);
         next = source_next_poll(poll, s->slot, s->config->interval, now);
-        s->limited = poll->outcome == SOURCE_LIMITED || poll->not_before > s->slot;
+        s->status.limited = poll->outcome == SOURCE_LIMITED || poll->not_before > s->slot;
         source_set_polling(s, false);
         if (poll->outcome == SOURCE_POLLED) {
-                s->last_poll = clock_wall();
+                s->status.last_poll = clock_wall();
                 source_log_clock(s, poll->clock_offset);
         }
         source_tell(s, poll, next - now);
@@ -499,7 +496,7 @@ static void source_poll(Source *s) {
         int (*poll)(void *self) = s->host->checking && s->type->check ? s->type->check : s->type->poll;
         int r;
 
-        s->polls++;
+        s->status.polls++;
         source_set_polling(s, true);
         r = poll(s->self);
         if (r < 0)
@@ -540,7 +537,7 @@ static void source_on_due(void *userdata) {
 
 int source_poll_now(Source *s) {
         SourcePoll poll = { .outcome = SOURCE_UNREACHABLE };
-        bool listens = s->speaks && !s->host->checking;
+        bool listens = s->status.speaks && !s->host->checking;
 
         if (listens && s->type->quiet == 0) {
                 log_notice("Source %s sends when it wants to, so `once` leaves it out.", s->config->name);
@@ -610,6 +607,8 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         s->type = type;
         s->config = config;
         s->said = (SourceSaid){ .source = config->name };
+        s->status =
+                (SourceStatus){ .name = config->name, .speaks = source_type_speaks(type, config), .answer = s->answer };
         s->gate = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_GATE_MAX_USEC };
         s->store = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_STORE_MAX_USEC };
         /* sources that start together poll at different times from the second poll on */
@@ -618,8 +617,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         if (r < 0)
                 return r;
         (void) source_recall(s);
-        s->speaks = source_type_speaks(type, config);
-        if (!s->speaks)
+        if (!s->status.speaks)
                 source_wait(s, usec_max(s->not_before, now));
         source_hold(s);
         *ret = cleanup_steal(s);
@@ -653,32 +651,20 @@ bool source_must_end(const Source *s) {
 }
 
 void source_status(const Source *s, SourceStatus *ret) {
-        bool failing = trouble_is_on(&s->trouble), waits = !s->polling && s->readings_state == READINGS_NONE;
+        bool waits = !s->polling && s->readings_state == READINGS_NONE;
 
-        *ret = (SourceStatus){
-                .name = s->config->name,
-                .failing = failing,
-                .failing_since = trouble_since(&s->trouble),
-                .cause = s->trouble.cause,
-                .speaks = s->speaks,
-                .last_poll = s->last_poll,
-                .last_reading = s->last_reading,
-                .next_poll = waits && source_is_scheduled(s) ? s->next_poll : 0,
-                .limited = s->limited && waits && source_is_scheduled(s),
-                .clock_wrong = s->clock_wrong,
-                .polls = s->polls,
-                .readings = s->stored,
-                .repeats = s->repeats,
-                .failures = s->failures,
-                .unreadable = s->said.unreadable,
-                .left_out = s->said.left_out,
-                .dropped = source_dropped(s),
-                .detail = s->trouble.detail,
-                .answer = s->answer,
-                .odd = s->odd,
-                .holding = s->readings_state == READINGS_REFUSED,
-                .gated = waits && source_is_gated(s),
-        };
+        *ret = s->status;
+        ret->failing = trouble_is_on(&s->trouble);
+        ret->failing_since = trouble_since(&s->trouble);
+        ret->cause = s->trouble.cause;
+        ret->detail = s->trouble.detail;
+        ret->next_poll = waits && source_is_scheduled(s) ? s->next_poll : 0;
+        ret->limited = s->status.limited && waits && source_is_scheduled(s);
+        ret->unreadable = s->said.unreadable;
+        ret->left_out = s->said.left_out;
+        ret->dropped = source_dropped(s);
+        ret->holding = s->readings_state == READINGS_REFUSED;
+        ret->gated = waits && source_is_gated(s);
         source_room(s, &ret->next_rows, &ret->next_bytes);
         if (s->readings_state == READINGS_REFUSED) {
                 ret->next_rows = s->readings.n;
