@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
 #include "config-place.h"
+#include "lib/array.h"
 #include "lib/backoff.h"
 #include "lib/json.h"
 #include "lib/listen-address.h"
@@ -46,7 +46,6 @@ typedef struct PushConfig {
 typedef struct PushRequest {
         ListenRequest *request;
         size_t n;
-        STAILQ_ENTRY(PushRequest) link;
 } PushRequest;
 
 typedef struct Push {
@@ -56,7 +55,8 @@ typedef struct Push {
         LoopWatch *retry; /* tries to listen again */
         Backoff backoff;
         bool held;
-        STAILQ_HEAD(, PushRequest) waiting;
+        PushRequest *waiting;
+        size_t n_waiting, allocated;
 } Push;
 
 /* ---- answers ---- */
@@ -202,22 +202,19 @@ static int body_take(Push *push, const ListenRequest *request, Slice rest, bool 
         return r;
 }
 
-static void push_answer_first(Push *push) {
-        PushRequest *waiting = STAILQ_FIRST(&push->waiting);
+static void push_stored(void *self) {
+        Push *push = self;
 
-        STAILQ_REMOVE_HEAD(&push->waiting, link);
-        answer_stored(push, waiting->request, waiting->n);
-        free(waiting);
+        for (size_t i = 0; i < push->n_waiting; i++)
+                answer_stored(push, push->waiting[i].request, push->waiting[i].n);
+        push->n_waiting = 0;
 }
 
 static void push_wait(Push *push, ListenRequest *request, size_t n) {
-        PushRequest *waiting = calloc(1, sizeof(*waiting));
-
-        if (!waiting) /* the body is stored anyway: with a key, the client may send it again */
+        if (array_reserve(&push->waiting, &push->allocated, push->n_waiting + 1, sizeof(PushRequest)) < 0)
+                /* the body is stored anyway: with a key, the client may send it again */
                 return listen_answer_text(request, 500, NULL, "Out of memory.\n");
-        waiting->request = request;
-        waiting->n = n;
-        STAILQ_INSERT_TAIL(&push->waiting, waiting, link);
+        push->waiting[push->n_waiting++] = (PushRequest){ request, n };
 }
 
 static void on_request(void *userdata, ListenRequest *request) {
@@ -242,13 +239,6 @@ static void on_request(void *userdata, ListenRequest *request) {
                 return listen_answer_text(request, 500, NULL, "Out of memory.\n");
         push_wait(push, request, n);
         (void) source_put(push->context.source, &none); /* for an empty body too; needs no memory */
-}
-
-static void push_stored(void *self) {
-        Push *push = self;
-
-        while (!STAILQ_EMPTY(&push->waiting))
-                push_answer_first(push);
 }
 
 static void push_hold(void *self, bool hold) {
@@ -335,13 +325,8 @@ static void *push_close(void *self) {
         if (!push)
                 return NULL;
         listen_drop(push->route); /* answers 503 to the requests that wait */
-        while (!STAILQ_EMPTY(&push->waiting)) {
-                PushRequest *waiting = STAILQ_FIRST(&push->waiting);
-
-                STAILQ_REMOVE_HEAD(&push->waiting, link);
-                free(waiting);
-        }
         loop_drop(push->retry);
+        free(push->waiting);
         free(push);
         return NULL;
 }
@@ -366,7 +351,6 @@ static int push_open(const SourceContext *context, void **ret_self) {
         push->context = *context;
         push->keys = context->keys;
         push->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = LISTEN_RETRY_MAX_USEC };
-        STAILQ_INIT(&push->waiting);
         r = loop_add_timer(context->means.loop, LOOP_EXACT, push_listen, push, &push->retry);
         if (r < 0)
                 return r;
