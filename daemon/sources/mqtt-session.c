@@ -47,8 +47,7 @@ struct MqttSession {
         State state;
         MqttVersion version;
         Stream *stream;
-        uint64_t connection; /* number of the present connection */
-        LoopWatch *timer;    /* for the next connect, an answer, or the next ping */
+        LoopWatch *timer; /* for the next connect, an answer, or the next ping */
         Backoff backoff;
         usec_t ready_at; /* clock_now() when it became ready */
         bool held;
@@ -455,7 +454,6 @@ static Slice session_skip(MqttSession *s, Slice rest) {
 /* Handles all complete packets. */
 static void session_parse(MqttSession *s) {
         Slice rest = session_skip(s, (Slice){ s->in.data, s->in.size });
-        uint64_t connection = s->connection;
 
         for (; rest.size > 0; rest = session_skip(s, rest)) {
                 const char *problem;
@@ -471,7 +469,7 @@ static void session_parse(MqttSession *s) {
                         return session_lose(s, CAUSE_SERVICE, s->detail);
                 }
                 session_take(s, &packet);
-                if (s->connection != connection || s->state == STATE_WAITING)
+                if (s->state == STATE_WAITING)
                         return; /* the connection was lost meanwhile, and the buffer is empty */
         }
         memmove(s->in.data, rest.data, rest.size);
@@ -495,7 +493,6 @@ static void on_readable(void *userdata) {
                 return;
         s->heard = clock_now();
         session_parse(s);
-        s->callbacks.on_batch(s->callbacks.userdata);
 }
 
 /* ---- time ---- */
@@ -532,7 +529,6 @@ static void session_connect(MqttSession *s) {
         int r;
 
         session_move(s, STATE_CONNECTING);
-        s->connection++;
         s->pings = s->pongs = s->confirms = 0;
         r = stream_open(s->loop, &s->spec.stream, &(StreamCallbacks){ on_open, on_readable, on_lost, s }, &s->stream);
         if (r < 0)
@@ -543,15 +539,10 @@ static void session_connect(MqttSession *s) {
 
 /* ---- for the source ---- */
 
-uint64_t mqtt_session_connection(const MqttSession *s) {
-        return s->connection;
-}
-
-void mqtt_session_acknowledge(
-        MqttSession *s, uint64_t connection, const uint16_t *packet_ids, size_t n, uint64_t mark) {
+void mqtt_session_acknowledge(MqttSession *s, const uint16_t *packet_ids, size_t n, uint64_t mark) {
         _cleanup_bytes_ Bytes packets = {};
 
-        if (connection != s->connection || (s->state != STATE_READY && s->state != STATE_SUBSCRIBING))
+        if (s->state != STATE_READY && s->state != STATE_SUBSCRIBING)
                 return;
         for (size_t i = 0; i < n; i++)
                 mqtt_put_puback(&packets, packet_ids[i]);

@@ -41,8 +41,7 @@ typedef struct Mqtt {
         MqttNumbers kept; /* the numbers on disk, or on their way to the disk */
         MqttAck *acks;    /* oldest first; those before first_ack are acknowledged, but not confirmed */
         size_t first_ack, n_acks, allocated;
-        uint64_t connection; /* on which they came */
-        LoopWatch *checked;  /* defer: `check` has its result */
+        LoopWatch *checked; /* defer: `check` has its result */
         bool checking, answered, said_too_large, said_foreign;
         char detail[400];
 } Mqtt;
@@ -60,19 +59,16 @@ static bool mqtt_is_copy(const Mqtt *mqtt, const MqttPacket *packet) {
 }
 
 static int mqtt_expect_ack(Mqtt *mqtt, const MqttPacket *packet, uint64_t number) {
-        uint64_t connection = mqtt_session_connection(mqtt->session);
+        _cleanup_(reading_list_done) ReadingList none = {};
         int r;
 
-        if (connection != mqtt->connection) /* the others can never be sent or confirmed any more */
-                mqtt->first_ack = mqtt->n_acks = 0;
-        mqtt->connection = connection;
         if (mqtt_is_copy(mqtt, packet))
                 return 0;
         r = array_reserve(&mqtt->acks, &mqtt->allocated, mqtt->n_acks + 1, sizeof(MqttAck));
         if (r < 0)
                 return r;
         mqtt->acks[mqtt->n_acks++] = (MqttAck){ number, packet->packet_id };
-        return 0;
+        return source_put(mqtt->context.source, &none); /* stored() follows on a message without a reading, too */
 }
 
 static void mqtt_stored(void *self) {
@@ -84,8 +80,7 @@ static void mqtt_stored(void *self) {
 
                 while (n < ACKS_AT_ONCE && mqtt->first_ack < mqtt->n_acks)
                         ids[n++] = mqtt->acks[mqtt->first_ack++].packet_id;
-                mqtt_session_acknowledge(
-                        mqtt->session, mqtt->connection, ids, n, mqtt->acks[mqtt->first_ack - 1].number);
+                mqtt_session_acknowledge(mqtt->session, ids, n, mqtt->acks[mqtt->first_ack - 1].number);
         }
 }
 
@@ -247,14 +242,6 @@ static void on_message(void *userdata, const MqttPacket *packet, const char *ses
                 mqtt_session_reset(mqtt->session);
 }
 
-static void on_batch(void *userdata) {
-        _cleanup_(reading_list_done) ReadingList none = {};
-        Mqtt *mqtt = userdata;
-
-        if (mqtt->first_ack < mqtt->n_acks)
-                (void) source_put(mqtt->context.source, &none); /* an empty list needs no memory */
-}
-
 /* ---- state ---- */
 
 /* Returns what failed, and which broker. */
@@ -268,6 +255,7 @@ static void on_state(void *userdata, Cause cause, usec_t retry_in, const char *d
         SourcePoll poll = { .outcome = SOURCE_POLLED, .cause = cause, .detail = detail };
 
         if (cause != CAUSE_NONE) {
+                mqtt->first_ack = mqtt->n_acks = 0; /* of a lost connection none can be sent or confirmed */
                 poll.outcome = cause == CAUSE_LOGIN ? SOURCE_REFUSED : SOURCE_UNREACHABLE;
                 poll.detail = mqtt_fails(mqtt, detail);
         }
@@ -345,7 +333,7 @@ static int mqtt_connect(Mqtt *mqtt, void (*told)(void *userdata, Cause cause, us
         };
 
         return mqtt_session_new(mqtt->context.means.loop, &spec,
-                &(MqttSessionCallbacks){ on_message, on_batch, on_confirmed, told, mqtt }, &mqtt->session);
+                &(MqttSessionCallbacks){ on_message, on_confirmed, told, mqtt }, &mqtt->session);
 }
 
 static int mqtt_open(const SourceContext *context, void **ret_self) {

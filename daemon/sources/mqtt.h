@@ -86,8 +86,6 @@ typedef struct MqttSessionCallbacks {
         /* *packet* is a PUBLISH. *session* is a name for the broker's session: a packet identifier means the same
          * message only within it. */
         void (*on_message)(void *userdata, const MqttPacket *packet, const char *session);
-        /* Called after all messages of this turn of the loop. */
-        void (*on_batch)(void *userdata);
         /* The broker has heard the acknowledgements up to that mark; it knew this when it sent later messages. */
         void (*on_confirmed)(void *userdata, uint64_t mark);
         /* The state has changed. CAUSE_NONE: subscribed; *detail* is "". Any other: it is tried again after *retry_in*
@@ -103,13 +101,9 @@ MqttSession *mqtt_session_free(MqttSession *session);
 CLEANUP_DEFINE(MqttSession, mqtt_session_free)
 
 /* Acknowledges messages that are stored, by their packet identifiers, in the order in which they came (MQTT-4.6.0-2).
- * *connection* is mqtt_session_connection() from when they came; if that connection is lost, nothing is sent, and the
- * messages come again. *mark* is any number: it goes to on_confirmed() when the broker has heard these
- * acknowledgements, or a later mark does. */
-void mqtt_session_acknowledge(
-        MqttSession *session, uint64_t connection, const uint16_t *packet_ids, size_t n, uint64_t mark);
-/* Returns the number of the present connection, so that an acknowledgement is never sent on a later one. */
-uint64_t mqtt_session_connection(const MqttSession *session);
+ * They must have come on the present connection: those of one that was lost since come again. *mark* is any number: it
+ * goes to on_confirmed() when the broker has heard these acknowledgements, or a later mark does. */
+void mqtt_session_acknowledge(MqttSession *session, const uint16_t *packet_ids, size_t n, uint64_t mark);
 
 /* While held, nothing is read: the broker keeps its messages. The connection is kept alive. */
 void mqtt_session_hold(MqttSession *session, bool hold);

@@ -14,8 +14,7 @@
 
 typedef struct Fixture {
         MqttSession *session;
-        uint16_t ids[64];
-        size_t n, most;
+        size_t most;
         bool acknowledges, ended;
 } Fixture;
 
@@ -24,16 +23,8 @@ static void on_message(void *userdata, const MqttPacket *packet, const char *ses
 
         require(packet->type == MQTT_PUBLISH && packet->qos <= 1 && (packet->qos == 0) == (packet->packet_id == 0));
         require(packet->topic.size > 0 && packet->topic.size + packet->payload.size < f->most && session[0] != '\0');
-        if (packet->qos == 1 && f->n < ELEMENTSOF(f->ids))
-                f->ids[f->n++] = packet->packet_id;
-}
-
-static void on_batch(void *userdata) {
-        Fixture *f = userdata;
-
-        if (f->acknowledges && f->n > 0)
-                mqtt_session_acknowledge(f->session, mqtt_session_connection(f->session), f->ids, f->n, 1);
-        f->n = 0;
+        if (packet->qos == 1 && f->acknowledges)
+                mqtt_session_acknowledge(f->session, &packet->packet_id, 1, 1);
 }
 
 static void on_confirmed(void *userdata, uint64_t mark) {
@@ -95,8 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!loop)
                 require(loop_new(&loop) == 0);
         listening = listener(&spec.stream.port);
-        require(mqtt_session_new(loop, &spec,
-                        &(MqttSessionCallbacks){ on_message, on_batch, on_confirmed, on_state, &f }, &f.session) == 0);
+        require(mqtt_session_new(loop, &spec, &(MqttSessionCallbacks){ on_message, on_confirmed, on_state, &f },
+                        &f.session) == 0);
         converse(loop, &f, listening, (Slice){ (const char *) data + 1, size - 1 });
         (void) mqtt_session_free(f.session);
         return 0;

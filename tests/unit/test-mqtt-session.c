@@ -36,7 +36,6 @@ void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay) {
 typedef struct Message {
         char topic[32], payload[32], session[20];
         uint16_t packet_id;
-        uint64_t connection;
         uint8_t qos;
         bool dup, retain;
 } Message;
@@ -48,11 +47,11 @@ typedef struct Fixture {
         MqttSession *session;
         MqttSessionSpec spec;
         Message messages[MESSAGES_MAX];
-        size_t n, n_acknowledged;
-        bool acknowledge; /* all that came in a turn, at its end */
+        size_t n;
+        bool acknowledge;
         bool ready, lost;
         Cause cause;
-        unsigned states, batches, confirmed;
+        unsigned states, confirmed;
         char detail[400];
 } Fixture;
 
@@ -65,27 +64,11 @@ static void on_message(void *userdata, const MqttPacket *packet, const char *ses
         (void) snprintf(m->payload, sizeof(m->payload), "%.*s", (int) packet->payload.size, packet->payload.data);
         (void) snprintf(m->session, sizeof(m->session), "%s", session);
         m->packet_id = packet->packet_id;
-        m->connection = mqtt_session_connection(f->session);
         m->qos = packet->qos;
         m->dup = packet->dup;
         m->retain = packet->retain;
-}
-
-static void acknowledge(Fixture *f) {
-        for (; f->n_acknowledged < f->n; f->n_acknowledged++) {
-                const Message *m = &f->messages[f->n_acknowledged];
-
-                if (m->qos > 0)
-                        mqtt_session_acknowledge(f->session, m->connection, &m->packet_id, 1, m->packet_id);
-        }
-}
-
-static void on_batch(void *userdata) {
-        Fixture *f = userdata;
-
-        f->batches++;
-        if (f->acknowledge)
-                acknowledge(f);
+        if (f->acknowledge && m->qos > 0)
+                mqtt_session_acknowledge(f->session, &m->packet_id, 1, m->packet_id);
 }
 
 static void on_confirmed(void *userdata, uint64_t mark) {
@@ -121,7 +104,7 @@ static void turn_until(Fixture *f, const bool *flag) {
 }
 
 static void start(Fixture *f) {
-        MqttSessionCallbacks callbacks = { on_message, on_batch, on_confirmed, on_state, f };
+        MqttSessionCallbacks callbacks = { on_message, on_confirmed, on_state, f };
 
         f->ready = f->lost = false;
         assert_int_equal(mqtt_session_new(f->loop, &f->spec, &callbacks, &f->session), 0);
@@ -217,7 +200,7 @@ static void test_session_stays(void **state) {
         while (f->confirmed == 0) /* an acknowledgement that the end of the session overtakes is none */
                 turn(f);
         session_end(f);
-        f->n = f->n_acknowledged = 0;
+        f->n = 0;
         start(f);
         turn_until(f, &f->ready);
         for (int i = 0; i < 5; i++)
