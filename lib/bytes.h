@@ -30,6 +30,10 @@ typedef struct Slice {
         size_t size;
 } Slice;
 
+static inline Slice bytes_slice(const Bytes *b) {
+        return (Slice){ b->data, b->size };
+}
+
 static inline Slice slice_of(const char *text) {
         return (Slice){ text, strlen(text) };
 }

@@ -10,7 +10,6 @@
 
 static void reading_done(Reading *reading) {
         bytes_done(&reading->payload);
-        bytes_done(&reading->labels);
         free(reading->key);
         free(reading->device);
         free(reading->seen);
@@ -44,9 +43,8 @@ int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payl
         reading.seen = origin->seen ? strdup(origin->seen) : NULL;
         (void) text_format(
                 &reading.key, "%s:%s:%s:%016" PRIx64, origin->at, origin->source, origin->device, origin->unique);
-        if (origin->labels)
-                r = bytes_append(&reading.labels, origin->labels->data, origin->labels->size);
-        if (r < 0 || !reading.device || !reading.key || (origin->seen && !reading.seen)) {
+        reading.labels = origin->labels;
+        if (!reading.device || !reading.key || (origin->seen && !reading.seen)) {
                 reading_done(&reading);
                 return -ENOMEM;
         }

@@ -11,11 +11,11 @@ typedef struct Reading {
         Bytes payload; /* one JSON object, UTF-8 */
         char *key;     /* idempotency key: AT:SOURCE:DEVICE:16 hex digits, made once, the same in every retry (P4) */
         const char *source, *type; /* of the source in the config; borrowed */
+        Slice labels;              /* of the source, see reading_labels_add(); borrowed */
         char *device;              /* the device's stable id */
         char *seen;                /* names the measurement, if it can come twice; NULL: it cannot */
         bool anew;                 /* the name is used again for a new measurement: this is not a repeat */
-        bool again;   /* the remote sends it as long as it is asked: remembered from its last arrival, not its first */
-        Bytes labels; /* see reading_labels_add() */
+        bool again; /* the remote sends it as long as it is asked: remembered from its last arrival, not its first */
 } Reading;
 
 /* Input that could not become a reading; kept unchanged. */
@@ -39,13 +39,14 @@ typedef struct ReadingList {
         char *cursor;       /* where the source continues next time; NULL: unchanged */
 } ReadingList;
 
-/* What a reading is made from, in addition to its payload. Borrowed; source and type as long as the list lives. */
+/* What a reading is made from, in addition to its payload. Borrowed; source, type and labels as long as the list
+ * lives. */
 typedef struct ReadingOrigin {
         const char *source, *type, *device;
-        const char *at;      /* RFC 3339: time of the poll or arrival, or of the measurement */
-        uint64_t unique;     /* random; or a hash, if the same measurement must have the same key */
-        const char *seen;    /* see Reading */
-        const Bytes *labels; /* NULL: none */
+        const char *at;   /* RFC 3339: time of the poll or arrival, or of the measurement */
+        uint64_t unique;  /* random; or a hash, if the same measurement must have the same key */
+        const char *seen; /* see Reading */
+        Slice labels;
 } ReadingOrigin;
 
 /* Appends a reading; takes *payload* (empties it) when it succeeds. The key begins with the time, so that an index over

@@ -254,8 +254,8 @@ static const char *const missing[] = { "unavailable", "unknown", "nan", "NaN", "
         NULL };
 
 /* Returns the value that we write ourselves under that name; NULL: we write none. */
-static const char *item_own(const Shape *s, const Item *item, const char *name, Slice *ret_label) {
-        Slice rest = {}, label;
+static const char *item_own(const Shape *s, const Item *item, const char *name) {
+        Slice rest = s->origin->labels, label, value;
 
         if (strcmp(name, "source") == 0)
                 return s->origin->source;
@@ -267,11 +267,9 @@ static const char *item_own(const Shape *s, const Item *item, const char *name, 
                 return item->request_at;
         if (strcmp(name, "measured_at") == 0)
                 return item->has_time ? item->measured_at : NULL;
-        if (s->origin->labels)
-                rest = (Slice){ s->origin->labels->data, s->origin->labels->size };
-        while (reading_labels_next(&rest, &label, ret_label))
+        while (reading_labels_next(&rest, &label, &value))
                 if (slice_equal(label, name))
-                        return ret_label->data; /* NUL-terminated in its buffer */
+                        return value.data; /* NUL-terminated in its buffer */
         return NULL;
 }
 
@@ -289,15 +287,13 @@ static void item_free_name(Shape *s, const Item *item, Bytes *name) {
 
         do
                 shape_got(s, bytes_append_text(name, "_"));
-        while (s->error == 0 &&
-                (item_own(s, item, name->data, &ignored) || match_find(item->object, name->data, &ignored)));
+        while (s->error == 0 && (item_own(s, item, name->data) || match_find(item->object, name->data, &ignored)));
 }
 
-static void item_write(Item *item, const char *name, size_t name_size, Slice value) {
+static void item_write_name(Item *item, const char *name, size_t size) {
         bytes_append_text(&item->payload, item->payload.size > 1 ? "," : "");
-        bytes_append_json_string(&item->payload, name, name_size);
+        bytes_append_json_string(&item->payload, name, size);
         bytes_append_text(&item->payload, ":");
-        bytes_append(&item->payload, value.data, value.size);
 }
 
 /* Adds a member of the item, or one of its `fields`. Changes *name*. */
@@ -306,7 +302,6 @@ static void item_add(Shape *s, Item *item, Bytes *name, Slice value) {
         const char *const *numbers = (const char *const *) s->config->numbers;
         _cleanup_bytes_ Bytes number = {};
         const char *own;
-        Slice ignored;
 
         if (is_text && text_is_among(item->text.data, (const char *const *) s->config->missing ?: missing))
                 return;
@@ -318,12 +313,13 @@ static void item_add(Shape *s, Item *item, Bytes *name, Slice value) {
                         return shape_note(s, item, "number", name->data, "it is left out");
         }
         item->n_members++;
-        own = item_own(s, item, name->data, &ignored);
+        own = item_own(s, item, name->data);
         if (own && is_text && is_same(own, item->text.data))
                 return;
         if (own)
                 item_free_name(s, item, name);
-        item_write(item, name->data, name->size, value);
+        item_write_name(item, name->data, name->size);
+        bytes_append(&item->payload, value.data, value.size);
 }
 
 static void item_add_fields(Shape *s, Item *item) {
@@ -364,40 +360,35 @@ static bool item_add_members(Shape *s, Item *item) {
 
 /* ---- the reading ---- */
 
-static void item_write_text(Item *item, const char *name, size_t name_size, const char *text, size_t size) {
-        _cleanup_bytes_ Bytes quoted = {};
-
-        bytes_fail(&item->payload, bytes_append_json_string(&quoted, text, size));
-        item_write(item, name, name_size, (Slice){ quoted.data, quoted.size });
+static void item_write_text(Item *item, const char *name, const char *text) {
+        item_write_name(item, name, strlen(name));
+        bytes_append_json_string(&item->payload, text, strlen(text));
 }
 
 /* Writes our own members after those of the item. */
 static void item_write_own(Shape *s, Item *item) {
         static const char *const names[] = { "source", "id", "name", "request_at", "measured_at" };
-        Slice rest = {}, label, value;
+        Slice rest = s->origin->labels, label, value;
 
-        if (s->origin->labels)
-                rest = (Slice){ s->origin->labels->data, s->origin->labels->size };
         while (reading_labels_next(&rest, &label, &value))
-                item_write_text(item, label.data, label.size, value.data, value.size);
+                item_write_text(item, label.data, value.data);
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                const char *own = item_own(s, item, names[i], &value);
+                const char *own = item_own(s, item, names[i]);
 
                 if (own)
-                        item_write_text(item, names[i], strlen(names[i]), own, strlen(own));
+                        item_write_text(item, names[i], own);
         }
         shape_got(s, bytes_append_text(&item->payload, "}"));
 }
 
 /* Returns 64 bits of a hash of labels and payload: it is the same when the same measurement is fetched twice. */
 static uint64_t item_hash(Shape *s, const Item *item) {
-        const Bytes *const parts[] = { s->origin->labels, &item->odd_time, &item->payload };
+        const Slice parts[] = { s->origin->labels, bytes_slice(&item->odd_time), bytes_slice(&item->payload) };
         _cleanup_bytes_ Bytes all = {};
         char hex[SHA256_HEX_SIZE];
 
         for (size_t i = 0; i < ELEMENTSOF(parts); i++)
-                if (parts[i])
-                        bytes_append(&all, parts[i]->data, parts[i]->size);
+                bytes_append(&all, parts[i].data, parts[i].size);
         shape_got(s, bytes_result(&all));
         (void) sha256_hex(all.data, all.size, hex);
         hex[16] = '\0';

@@ -48,11 +48,11 @@ const ShapeConfig *shape_of(const ConfigSection *section, const void *keys);
 /* Where a document came from. Borrowed. */
 typedef struct ShapeOrigin {
         const char *source, *type;
-        Slice topic;         /* stored with input that cannot be read; empty: none */
-        Slice id, name;      /* from the topic; empty: none. If there is no id, the source's name is used */
-        Slice field;         /* the name of a bare value, from the topic; empty: "value" */
-        const Bytes *labels; /* see reading_labels_add(); NULL: none */
-        usec_t arrived;      /* clock_wall() of the poll or arrival */
+        Slice topic;    /* stored with input that cannot be read; empty: none */
+        Slice id, name; /* from the topic; empty: none. If there is no id, the source's name is used */
+        Slice field;    /* the name of a bare value, from the topic; empty: "value" */
+        Slice labels;   /* see reading_labels_add() */
+        usec_t arrived; /* clock_wall() of the poll or arrival */
         bool history; /* the document is a history: a point whose time cannot be read also gets a name (Reading.seen) */
         uint64_t (*random)(void);
         /* Called when something is wrong but the work continues; *kind* is one of a few constant texts. Meant to be

@@ -438,7 +438,7 @@ int source_take(Source *s, const SourceDocument *document) {
                 .source = s->config->name,
                 .type = s->config->type,
                 .topic = document->topic,
-                .labels = &s->labels,
+                .labels = bytes_slice(&s->labels),
                 .arrived = document->arrived > 0 ? document->arrived : clock_wall(),
                 .history = document->history,
                 .random = loop_random,
@@ -575,14 +575,11 @@ static int source_open(Source *s) {
                 .means = s->host->means,
                 .source = s,
                 .retired = &s->retired,
-                .labels = &s->labels,
+                .labels = bytes_slice(&s->labels),
                 .manual = s->host->manual && (s->host->checking || s->type->quiet == 0),
         };
         int r;
 
-        r = shape_labels(&s->config->labels, &s->labels);
-        if (r < 0)
-                return r;
         r = loop_add_timer(s->host->means.loop, LOOP_RELAXED, source_on_due, s, &s->due);
         if (r < 0)
                 return r;
@@ -613,7 +610,9 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         s->store = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_STORE_MAX_USEC };
         /* sources that start together poll at different times from the second poll on */
         s->slot = now + config->interval - loop_random() % (config->interval / 10 + 1);
-        r = source_open(s);
+        r = shape_labels(&config->labels, &s->labels);
+        if (r == 0)
+                r = source_open(s);
         if (r < 0)
                 return r;
         (void) source_recall(s);

@@ -73,7 +73,7 @@ typedef struct SourceContext {
         SourceMeans means;
         Source *source;      /* for source_put() and the others below */
         const bool *retired; /* no further poll starts; a running one may end, and may stop early */
-        const Bytes *labels; /* for every reading: members and attributes, see reading_labels_next() */
+        Slice labels;        /* for every reading: members and attributes, see reading_labels_next() */
         bool manual;         /* `once` (except for a type with `quiet`) and `check`: open() starts nothing */
 } SourceContext;
 

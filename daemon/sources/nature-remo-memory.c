@@ -101,12 +101,10 @@ bool nature_remo_id_is_good(const char *id, size_t size) {
         return true;
 }
 
-int nature_remo_append_labels(Bytes *payload, const Bytes *labels) {
-        Slice rest = {}, name, value;
+int nature_remo_append_labels(Bytes *payload, Slice labels) {
+        Slice name, value;
 
-        if (labels)
-                rest = (Slice){ labels->data, labels->size };
-        while (reading_labels_next(&rest, &name, &value))
+        while (reading_labels_next(&labels, &name, &value))
                 bytes_append_json_member(payload, name.data, value.data);
         return bytes_result(payload);
 }

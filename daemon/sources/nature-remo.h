@@ -44,8 +44,8 @@ typedef struct NatureRemoMemory {
 /* Where a reply came from. Borrowed. */
 typedef struct NatureRemoOrigin {
         const char *source;
-        usec_t request_at;   /* wall time */
-        const Bytes *labels; /* see reading_labels_add(); NULL: none */
+        usec_t request_at; /* wall time */
+        Slice labels;      /* see reading_labels_add() */
         uint64_t (*random)(void);
         NatureRemoMemory *memory; /* NULL: none, so every device is published */
         usec_t silence;           /* a device with unchanged values is published again after this time; 0: always */
@@ -72,7 +72,7 @@ int nature_remo_parse_meters(Slice body, const NatureRemoOrigin *origin, Reading
  */
 bool nature_remo_is_list(Slice body, const char *what, NatureRemoError *ret_error);
 bool nature_remo_is_wanted(const NatureRemoOrigin *origin, const char *id, Slice values);
-int nature_remo_append_labels(Bytes *payload, const Bytes *labels);
+int nature_remo_append_labels(Bytes *payload, Slice labels);
 int nature_remo_add(ReadingList *list, const NatureRemoOrigin *origin, const char *id, Bytes *payload);
 bool nature_remo_id_is_good(const char *id, size_t size);
 

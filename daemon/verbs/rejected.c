@@ -138,26 +138,26 @@ static const SourceConfig *unread_source(const Rejected *r, Slice name) {
         return NULL;
 }
 
-/* Reads the payload again, with the source's `reading` of the present configuration. */
+/* Reads the payload again, with the source's `reading` of the present configuration. The list borrows *labels*, which
+ * are empty at first. */
 static int unread_read(
-        const SourceConfig *source, const OutboxRejected *row, ReadingList *list, ShapeOutcome *ret_outcome) {
+        const SourceConfig *source, const OutboxRejected *row, Bytes *labels, ReadingList *list, ShapeOutcome *ret) {
         const SourceType *type = types_source(source->type);
-        _cleanup_bytes_ Bytes labels = {};
+        int k = shape_labels(&source->labels, labels);
         ShapeOrigin origin = {
                 .source = source->name,
                 .type = source->type,
                 .topic = row->topic,
-                .labels = &labels,
+                .labels = bytes_slice(labels),
                 .arrived = row->at,
                 .random = loop_random,
         };
-        int k = shape_labels(&source->labels, &labels);
 
         if (k < 0)
                 return k;
         if (type->place)
                 type->place(source->keys, &origin);
-        return shape_reread(shape_of(source->section, source->keys), &origin, row->payload, list, ret_outcome);
+        return shape_reread(shape_of(source->section, source->keys), &origin, row->payload, list, ret);
 }
 
 /* A row that is still unreadable is kept. So is one that gives no reading: the configuration may have a mistake.
@@ -165,6 +165,7 @@ static int unread_read(
 static int unread_replay(const Rejected *r, const OutboxRejected *row, char ret_words[static SINK_ADMIN_TEXT_MAX]) {
         const SourceConfig *source = unread_source(r, row->source);
         _cleanup_(reading_list_done) ReadingList list = {};
+        _cleanup_bytes_ Bytes labels = {};
         ShapeOutcome outcome = {};
         const char *words = NULL;
         int k = 0;
@@ -174,7 +175,7 @@ static int unread_replay(const Rejected *r, const OutboxRejected *row, char ret_
         else if (!shape_of(source->section, source->keys))
                 words = "the source's type has changed; drop it";
         else
-                k = unread_read(source, row, &list, &outcome);
+                k = unread_read(source, row, &labels, &list, &outcome);
         if (k == 0 && outcome.unreadable > 0)
                 words = outcome.reason;
         else if (k == 0 && !words && list.n == 0)

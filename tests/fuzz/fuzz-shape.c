@@ -43,7 +43,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         Bytes labels = {};
         ShapeOrigin origin = { .source = "src",
                 .type = "exec",
-                .labels = &labels,
                 .arrived = UINT64_C(1700000000000000),
                 .random = fixed_random,
                 .note = note };
@@ -52,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (size == 0)
                 return 0;
         require(reading_labels_add(&labels, "site", "here") >= 0);
+        origin.labels = bytes_slice(&labels);
         config = &configs[data[0] % (sizeof(configs) / sizeof(configs[0]))];
         require(shape_read(config, &origin, (Slice){ (const char *) data + 1, size - 1 }, &list, &outcome) == 0);
         require(list.n == outcome.readings && list.n_unreadable <= outcome.unreadable);

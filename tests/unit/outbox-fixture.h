@@ -52,7 +52,7 @@ static inline void fixture_add(
                 .at = "2026-11-24T06:27:38.123Z",
                 .unique = number,
                 .seen = seen,
-                .labels = labels };
+                .labels = labels ? bytes_slice(labels) : (Slice){} };
         Bytes payload = {};
         char device[32];
 

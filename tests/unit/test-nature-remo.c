@@ -238,7 +238,7 @@ static void test_labels(void **state) {
 
         assert_int_equal(reading_labels_add(&labels, "site", "na\"kano"), 0);
         assert_int_equal(reading_labels_add(&labels, "floor", "2"), 0);
-        origin.labels = &labels;
+        origin.labels = bytes_slice(&labels);
         assert_int_equal(nature_remo_parse((Slice){ body, strlen(body) }, &origin, &list, &n, &error), 0);
         assert_string_equal(list.items[0].payload.data,
                 "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\","

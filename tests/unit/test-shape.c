@@ -30,14 +30,11 @@ static void take_note(void *userdata, const char *kind, const char *device, cons
         (void) snprintf(notes + n, sizeof(notes) - n, "%s/%s: %s\n", kind, device, text);
 }
 
-static ShapeOrigin origin_of(const Bytes *labels) {
+static ShapeOrigin origin_of(void) {
         notes[0] = '\0';
-        return (ShapeOrigin){ .source = "src",
-                .type = "http_json",
-                .labels = labels,
-                .arrived = WALL,
-                .random = fixed_random,
-                .note = take_note };
+        return (ShapeOrigin){
+                .source = "src", .type = "http_json", .arrived = WALL, .random = fixed_random, .note = take_note
+        };
 }
 
 static ShapeOutcome outcome;
@@ -58,7 +55,7 @@ static char *shape_with(
 }
 
 static void check(const ShapeConfig *config, const char *text, const char *expected) {
-        ShapeOrigin origin = origin_of(NULL);
+        ShapeOrigin origin = origin_of();
         ReadingList list = {};
 
         assert_string_equal(shape_with(config, &origin, text, strlen(text), &list), expected);
@@ -67,7 +64,7 @@ static void check(const ShapeConfig *config, const char *text, const char *expec
 }
 
 static void check_unreadable(const ShapeConfig *config, const char *text, const char *part) {
-        ShapeOrigin origin = origin_of(NULL);
+        ShapeOrigin origin = origin_of();
         ReadingList list = {};
 
         (void) shape_with(config, &origin, text, strlen(text), &list);
@@ -100,7 +97,7 @@ static void test_as_it_is(void **state) {
 
 static void test_bare_values(void **state) {
         const ShapeConfig none = {};
-        ShapeOrigin origin = origin_of(NULL);
+        ShapeOrigin origin = origin_of();
         ReadingList list = {};
 
         check(&none, "23.4", "{\"value\":23.4," OWN);
@@ -129,7 +126,7 @@ static void test_bare_values(void **state) {
 /* As programs write it: strlen() + 1, a byte order mark, numbers that are none. */
 static void test_nearly_json(void **state) {
         const ShapeConfig none = {};
-        ShapeOrigin origin = origin_of(NULL);
+        ShapeOrigin origin = origin_of();
         ReadingList list = {};
 
         assert_string_equal(shape_with(&none, &origin, "\xef\xbb\xbf{\"a\":1}\0\0", 12, &list), "{\"a\":1," OWN);
@@ -152,7 +149,7 @@ static void test_nearly_json(void **state) {
 /* An item that cannot be read does not harm its neighbours (P6), and is kept raw. */
 static void test_neighbours(void **state) {
         const ShapeConfig config = { .id = TEXT("/id") };
-        ShapeOrigin origin = origin_of(NULL);
+        ShapeOrigin origin = origin_of();
         ReadingList list = {};
         const char *text =
                 "[{\"id\":\"a\",\"v\":1},{\"v\":2},{\"id\":\"\",\"v\":3},{\"id\":7,\"v\":4},{\"id\":{},\"v\":5},{\"id\":null,\"v\":6}]";
@@ -172,7 +169,7 @@ static void test_neighbours(void **state) {
 /* What is not kept is counted: nobody else tells that it came. */
 static void test_many_unreadable(void **state) {
         const ShapeConfig config = { .id = (char *) "/id" };
-        ShapeOrigin origin = origin_of(NULL);
+        ShapeOrigin origin = origin_of();
         ReadingList list = {}, all = {};
         Bytes text = {};
 
@@ -199,7 +196,7 @@ static void test_cut_character(void **state) {
                           fields = { .id = TEXT("/id"), .fields = MAP(PAIR("v", TEXT("/v"))) },
                           columns = { .items = TEXTS(TEXT("/v/*")),
                                   .fields = MAP(PAIR("v", TEXT("/v/*")), PAIR("n", TEXT("/n/*"))) };
-        ShapeOrigin origin = origin_of(NULL);
+        ShapeOrigin origin = origin_of();
         ReadingList list = {};
         const char *text =
                 "[{\"id\":\"a\",\"n\":\"x\\ud83d\",\"v\":1},{\"id\":\"b\",\"v\":2},{\"id\":\"c\",\"\\ud83d\":3}]";
@@ -279,7 +276,7 @@ static void test_pairs(void **state) {
 
 static void test_many_items(void **state) {
         const ShapeConfig config = { .fields = MAP(PAIR("v", TEXT("/*"))) };
-        ShapeOrigin origin = origin_of(NULL);
+        ShapeOrigin origin = origin_of();
         ReadingList list = {};
         Bytes text = {};
 
@@ -334,12 +331,13 @@ static void test_names(void **state) {
 static void test_reserved_names(void **state) {
         const ShapeConfig config = { .id = TEXT("/id"), .time = TEXT("/measured_at") };
         Bytes labels = {};
-        ShapeOrigin origin = origin_of(&labels);
+        ShapeOrigin origin = origin_of();
         ReadingList list = {};
         const char *text = "{\"id\":12,\"source\":\"them\",\"source_\":1,\"request_at\":\"x\",\"name\":\"N\","
                            "\"measured_at\":\"2026-11-24T15:27:38+09:00\",\"site\":\"there\",\"v\":1}";
 
         assert_int_equal(reading_labels_add(&labels, "site", "here"), 0);
+        origin.labels = bytes_slice(&labels);
         assert_string_equal(shape_with(&config, &origin, text, strlen(text), &list),
                 "{\"source__\":\"them\",\"source_\":1,\"request_at_\":\"x\",\"name\":\"N\",\"site_\":\"there\",\"v\":1,"
                 "\"site\":\"here\",\"source\":\"src\",\"id\":\"12\",\"request_at\":\"" AT
@@ -396,7 +394,7 @@ static void test_once_per_measurement(void **state) {
         const ShapeConfig config = { .id = TEXT("/id"), .time = TEXT("/at"), .once_per = SHAPE_MEASUREMENT };
         const char *text = "{\"id\":\"a\",\"at\":\"2026-01-01T00:00:00Z\",\"v\":1}", *late = "{\"id\":\"a\",\"v\":1}";
         Bytes labels = {};
-        ShapeOrigin origin = origin_of(NULL);
+        ShapeOrigin origin = origin_of();
         ReadingList list = {};
 
         (void) shape_with(&config, &origin, text, strlen(text), &list);
@@ -414,7 +412,7 @@ static void test_once_per_measurement(void **state) {
         assert_string_equal(list.items[0].key, key);
 
         assert_int_equal(reading_labels_add(&labels, "site", "b"), 0);
-        origin.labels = &labels;
+        origin.labels = bytes_slice(&labels);
         assert_int_equal(shape_read(&config, &origin, (Slice){ text, strlen(text) }, &list, &outcome), 0);
         assert_string_not_equal(list.items[2].key, list.items[0].key);
         assert_int_equal(shape_read(&config, &origin, (Slice){ late, strlen(late) }, &list, &outcome), 0);
@@ -566,7 +564,7 @@ void *__wrap_reallocarray(void *memory, size_t n, size_t size) {
 
 /* Either all of it, or that there was no memory: nothing is left out, set apart or given another name. (P1, P6) */
 static void check_without_memory(const ShapeConfig *config, const char *text, const char *expected) {
-        ShapeOrigin origin = origin_of(NULL);
+        ShapeOrigin origin = origin_of();
         unsigned n = 0, left;
 
         fails = 0;
