@@ -36,13 +36,6 @@ typedef struct Meter {
         int64_t power_msec; /* when METER_POWER was measured; 0: not known */
 } Meter;
 
-typedef struct Meters {
-        const NatureRemoOrigin *origin;
-        ReadingList *list;
-        NatureRemoError *error;
-        int n_bad;
-} Meters;
-
 /* ---- properties ---- */
 
 /* Reads a text or a number as text. 1; 0: it is neither; -ENOMEM. */
@@ -153,20 +146,18 @@ static void append_text(Bytes *payload, const char *name, Slice appliance, const
         bytes_append_json_string(payload, text.data, text.size);
 }
 
-static int meter_format(const Meters *m, Slice appliance, const Meter *meter, const char *id, Bytes *payload) {
-        char at[CLOCK_RFC3339_SIZE];
-
+static int meter_format(
+        const NatureRemoReply *reply, Slice appliance, const Meter *meter, const char *id, Bytes *payload) {
         bytes_append_text(payload, "{\"id\":");
         bytes_append_json_string(payload, id, strlen(id));
         append_text(payload, "name", appliance, "/nickname");
-        bytes_append_format(payload, ",\"source\":\"%s\",\"request_at\":\"%s\"", m->origin->source,
-                clock_format_rfc3339(m->origin->request_at, at));
+        bytes_append_format(payload, ",\"source\":\"%s\",\"request_at\":\"%s\"", reply->source, reply->at);
         append_values(payload, meter);
-        nature_remo_append_labels(payload, m->origin->labels);
+        nature_remo_append_labels(payload, reply->labels);
         return bytes_append_text(payload, "}");
 }
 
-static int meter_add(Meters *m, Slice appliance, const Meter *meter, const char *id) {
+static int meter_add(NatureRemoReply *reply, Slice appliance, const Meter *meter, const char *id) {
         _cleanup_bytes_ Bytes payload = {}, values = {};
         int r;
 
@@ -175,16 +166,16 @@ static int meter_add(Meters *m, Slice appliance, const Meter *meter, const char 
                 return r;
         if (values.size == 0)
                 return 0; /* now and then the properties are missing in one poll */
-        if (!nature_remo_is_wanted(m->origin, id, (Slice){ values.data, values.size }))
+        if (!nature_remo_is_wanted(reply, id, (Slice){ values.data, values.size }))
                 return 0;
-        r = meter_format(m, appliance, meter, id, &payload);
-        return r < 0 ? r : nature_remo_add(m->list, m->origin, id, &payload);
+        r = meter_format(reply, appliance, meter, id, &payload);
+        return r < 0 ? r : nature_remo_add(reply, id, &payload);
 }
 
 /* ---- the list ---- */
 
 static int on_appliance(void *userdata, const PointerMatch *match) {
-        Meters *m = userdata;
+        NatureRemoReply *reply = userdata;
         _cleanup_bytes_ Bytes text = {};
         Meter meter = {};
         Slice value;
@@ -197,21 +188,15 @@ static int on_appliance(void *userdata, const PointerMatch *match) {
         if (r < 0)
                 return r;
         if (r == 0 || !nature_remo_id_is_good(text.data, text.size)) {
-                if (m->n_bad++ == 0)
-                        (void) snprintf(m->error->text, sizeof(m->error->text), "a smart meter has no usable id");
+                nature_remo_leave_out(reply, "a smart meter has no usable id");
                 return 0;
         }
         r = pointer_each(match->value, "/smart_meter/echonetlite_properties/*", on_property, &meter);
-        return r < 0 ? r : meter_add(m, match->value, &meter, text.data);
+        return r < 0 ? r : meter_add(reply, match->value, &meter, text.data);
 }
 
-int nature_remo_parse_meters(
-        Slice body, const NatureRemoOrigin *origin, ReadingList *list, NatureRemoError *ret_error) {
-        Meters m = { .origin = origin, .list = list, .error = ret_error };
-        int r;
-
-        if (!nature_remo_is_list(body, "appliances", ret_error))
+int nature_remo_parse_meters(NatureRemoReply *reply, Slice body) {
+        if (!nature_remo_begin(reply, body, "appliances"))
                 return -EBADMSG;
-        r = pointer_each(body, "/*", on_appliance, &m);
-        return r < 0 ? r : m.n_bad;
+        return pointer_each(body, "/*", on_appliance, reply);
 }

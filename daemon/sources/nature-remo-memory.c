@@ -34,15 +34,15 @@ void nature_remo_memory_done(NatureRemoMemory *memory) {
         *memory = (NatureRemoMemory){};
 }
 
-bool nature_remo_is_wanted(const NatureRemoOrigin *origin, const char *id, Slice values) {
-        NatureRemoDevice *device = origin->memory ? memory_find(origin->memory, id) : NULL;
+bool nature_remo_is_wanted(const NatureRemoReply *reply, const char *id, Slice values) {
+        NatureRemoDevice *device = reply->memory ? memory_find(reply->memory, id) : NULL;
         uint64_t hash = bytes_hash(BYTES_HASH, values.data, values.size);
-        usec_t at = origin->request_at;
+        usec_t at = reply->request_at;
 
         if (!device)
                 return true;
         if (device->put_at > 0 && device->values == hash && at >= device->put_at &&
-                at - device->put_at < origin->silence)
+                at - device->put_at < reply->silence)
                 return false;
         device->values = hash;
         device->put_at = at;
@@ -78,15 +78,15 @@ static int on_created(void *userdata, const PointerMatch *match) {
         return 0;
 }
 
-void nature_remo_check_still(const NatureRemoOrigin *origin, const char *id, const char *name, Slice events) {
-        NatureRemoDevice *device = origin->memory ? memory_find(origin->memory, id) : NULL;
-        Still still = { .now = origin->request_at };
+void nature_remo_check_still(const NatureRemoReply *reply, const char *id, const char *name, Slice events) {
+        NatureRemoDevice *device = reply->memory ? memory_find(reply->memory, id) : NULL;
+        Still still = { .now = reply->request_at };
 
-        if (!device || !origin->still || events.size == 0)
+        if (!device || !reply->still || events.size == 0)
                 return;
         (void) pointer_each(events, "/*/created_at", on_created, &still);
         if (still.since > 0 && !device->still)
-                origin->still(origin->userdata, id, name, still.keys, still.now - still.since);
+                reply->still(reply->userdata, id, name, still.keys, still.now - still.since);
         device->still = still.since > 0;
 }
 
@@ -109,17 +109,15 @@ int nature_remo_append_labels(Bytes *payload, Slice labels) {
         return bytes_result(payload);
 }
 
-int nature_remo_add(ReadingList *list, const NatureRemoOrigin *origin, const char *id, Bytes *payload) {
-        char at[CLOCK_RFC3339_SIZE];
-
-        return reading_list_add(list,
+int nature_remo_add(NatureRemoReply *reply, const char *id, Bytes *payload) {
+        return reading_list_add(&reply->readings,
                 &(ReadingOrigin){
-                        .source = origin->source,
+                        .source = reply->source,
                         .type = NATURE_REMO_TYPE,
                         .device = id,
-                        .at = clock_format_rfc3339(origin->request_at, at),
-                        .unique = origin->random(),
-                        .labels = origin->labels,
+                        .at = reply->at,
+                        .unique = reply->random(),
+                        .labels = reply->labels,
                 },
                 payload);
 }

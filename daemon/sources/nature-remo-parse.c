@@ -42,24 +42,13 @@ typedef struct Device {
         Slice raw[_DEVICE_FIELD_MAX]; /* the value's text; empty: missing */
 } Device;
 
-/* Data that is the same for all devices. */
-typedef struct Parse {
-        const NatureRemoOrigin *origin;
-        char request_at[CLOCK_RFC3339_SIZE];
-        ReadingList *list;
-        NatureRemoError *error;
-        size_t n_devices;
-        int n_bad;
-} Parse;
-
-/* Counts what is left out. The first error is the one that is reported. */
-static _printf_(2, 3) void parse_leave_out(Parse *p, const char *format, ...) {
+void nature_remo_leave_out(NatureRemoReply *reply, const char *format, ...) {
         va_list arguments;
 
-        if (p->n_bad++ > 0)
+        if (reply->n_bad++ > 0)
                 return;
         va_start(arguments, format);
-        (void) vsnprintf(p->error->text, sizeof(p->error->text), format, arguments);
+        (void) vsnprintf(reply->error, sizeof(reply->error), format, arguments);
         va_end(arguments);
 }
 
@@ -103,7 +92,7 @@ static void append_field(Bytes *payload, const Device *device, Field field) {
 }
 
 /* Writes the message; its first four fields are in the order of the old scripts. */
-static int device_format(const Parse *p, const Device *device, Bytes *payload) {
+static int device_format(const NatureRemoReply *reply, const Device *device, Bytes *payload) {
         bytes_append_text(payload, "{");
         append_field(payload, device, DEVICE_NAME);
         if (device->raw[DEVICE_NEWEST_EVENTS].size == 0)
@@ -111,26 +100,26 @@ static int device_format(const Parse *p, const Device *device, Bytes *payload) {
         else
                 append_field(payload, device, DEVICE_NEWEST_EVENTS);
         append_field(payload, device, DEVICE_UPDATED_AT);
-        bytes_append_format(payload, ",\"request_at\":\"%s\"", p->request_at);
+        bytes_append_format(payload, ",\"request_at\":\"%s\"", reply->at);
         append_field(payload, device, DEVICE_ID);
-        bytes_append_format(payload, ",\"source\":\"%s\"", p->origin->source);
+        bytes_append_format(payload, ",\"source\":\"%s\"", reply->source);
         for (Field field = DEVICE_ONLINE; field < _DEVICE_FIELD_MAX; field++)
                 append_field(payload, device, field);
-        nature_remo_append_labels(payload, p->origin->labels);
+        nature_remo_append_labels(payload, reply->labels);
         return bytes_append_text(payload, "}");
 }
 
 /* A device is published if a value, its time, or whether it is online has changed. */
-static bool device_is_wanted(const Parse *p, const Device *device, const char *id) {
+static bool device_is_wanted(const NatureRemoReply *reply, const Device *device, const char *id) {
         _cleanup_bytes_ Bytes values = {};
 
         bytes_append(&values, device->raw[DEVICE_NEWEST_EVENTS].data, device->raw[DEVICE_NEWEST_EVENTS].size);
         if (bytes_append(&values, device->raw[DEVICE_ONLINE].data, device->raw[DEVICE_ONLINE].size) < 0)
                 return true;
-        return nature_remo_is_wanted(p->origin, id, (Slice){ values.data, values.size });
+        return nature_remo_is_wanted(reply, id, (Slice){ values.data, values.size });
 }
 
-static int device_add(Parse *p, const Device *device) {
+static int device_add(NatureRemoReply *reply, const Device *device) {
         _cleanup_bytes_ Bytes id = {}, name = {}, payload = {};
         int r, named;
 
@@ -139,19 +128,19 @@ static int device_add(Parse *p, const Device *device) {
         if (r < 0 || named < 0)
                 return -ENOMEM;
         if (r == 0 || !nature_remo_id_is_good(id.data, id.size)) {
-                parse_leave_out(p, "device %zu has no usable id", p->n_devices);
+                nature_remo_leave_out(reply, "device %zu has no usable id", reply->n);
                 return 0;
         }
         if (!events_are_good(device)) {
-                parse_leave_out(
-                        p, "device %zu: newest_events is neither an object nor null, or nested too deep", p->n_devices);
+                nature_remo_leave_out(
+                        reply, "device %zu: newest_events is neither an object nor null, or nested too deep", reply->n);
                 return 0;
         }
-        nature_remo_check_still(p->origin, id.data, named > 0 ? name.data : "", device->raw[DEVICE_NEWEST_EVENTS]);
-        if (!device_is_wanted(p, device, id.data))
+        nature_remo_check_still(reply, id.data, named > 0 ? name.data : "", device->raw[DEVICE_NEWEST_EVENTS]);
+        if (!device_is_wanted(reply, device, id.data))
                 return 0;
-        r = device_format(p, device, &payload);
-        return r < 0 ? r : nature_remo_add(p->list, p->origin, id.data, &payload);
+        r = device_format(reply, device, &payload);
+        return r < 0 ? r : nature_remo_add(reply, id.data, &payload);
 }
 
 /* ---- the list ---- */
@@ -180,56 +169,52 @@ static int read_device(JsonReader *reader, Device *device) {
 }
 
 /* Reads one element of the list, whose first token is *token*. */
-static int read_element(Parse *p, JsonReader *reader, int token) {
+static int read_element(NatureRemoReply *reply, JsonReader *reader, int token) {
         Device device = {};
         int r;
 
-        p->n_devices++;
+        reply->n++;
         if (token != JSON_OBJECT) {
-                parse_leave_out(p, "element %zu of the list is not an object", p->n_devices);
+                nature_remo_leave_out(reply, "element %zu of the list is not an object", reply->n);
                 return json_reader_skip(reader, NULL);
         }
         r = read_device(reader, &device);
         if (r < 0)
                 return r;
-        if (p->n_devices > NATURE_REMO_DEVICES_MAX) {
-                parse_leave_out(p, "more than %d devices: the rest is left out", NATURE_REMO_DEVICES_MAX);
+        if (reply->n > NATURE_REMO_DEVICES_MAX) {
+                nature_remo_leave_out(reply, "more than %d devices: the rest is left out", NATURE_REMO_DEVICES_MAX);
                 return 0;
         }
-        return device_add(p, &device);
+        return device_add(reply, &device);
 }
 
-bool nature_remo_is_list(Slice body, const char *what, NatureRemoError *ret_error) {
+bool nature_remo_begin(NatureRemoReply *reply, Slice body, const char *what) {
         JsonReader reader;
         int first, token;
 
-        ret_error->text[0] = '\0';
+        (void) clock_format_rfc3339(reply->request_at, reply->at);
         json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
         first = token = json_reader_next(&reader);
         while (token > JSON_END)
                 token = json_reader_next(&reader);
         if (token == JSON_END && (first == JSON_ARRAY || first == JSON_NULL))
                 return true;
-        (void) snprintf(ret_error->text, sizeof(ret_error->text), "the reply is not a JSON list of %s (byte %zu)", what,
+        (void) snprintf(reply->error, sizeof(reply->error), "the reply is not a JSON list of %s (byte %zu)", what,
                 (size_t) (reader.cursor - reader.begin));
         return false;
 }
 
-int nature_remo_parse(
-        Slice body, const NatureRemoOrigin *origin, ReadingList *list, size_t *ret_n, NatureRemoError *ret_error) {
-        Parse p = { .origin = origin, .list = list, .error = ret_error };
+int nature_remo_parse(NatureRemoReply *reply, Slice body) {
         JsonReader reader;
         int token, r = 0;
 
-        if (!nature_remo_is_list(body, "devices", ret_error))
+        if (!nature_remo_begin(reply, body, "devices"))
                 return -EBADMSG;
-        (void) clock_format_rfc3339(origin->request_at, p.request_at);
         json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
         if (json_reader_next(&reader) == JSON_ARRAY)
                 while (r >= 0 && (token = json_reader_next(&reader)) != JSON_ARRAY_END)
-                        r = read_element(&p, &reader, token);
-        *ret_n = p.n_devices;
-        return r < 0 ? r : p.n_bad;
+                        r = read_element(reply, &reader, token);
+        return r < 0 ? r : 0;
 }
 
 /* ---- rate limit ---- */

@@ -120,10 +120,10 @@ static int64_t clock_offset(const HttpReply *reply, usec_t wall) {
         return offset > (int64_t) CLOCK_OFF_USEC || offset < -(int64_t) CLOCK_OFF_USEC ? offset : 0;
 }
 
-static NatureRemoOrigin remo_origin(NatureRemo *remo, usec_t request_at) {
+static NatureRemoReply remo_reply(NatureRemo *remo, usec_t request_at) {
         usec_t interval = remo->context.config->interval, silence = NATURE_REMO_SILENCE_MAX_USEC;
 
-        return (NatureRemoOrigin){
+        return (NatureRemoReply){
                 .source = remo->context.config->name,
                 .request_at = request_at,
                 .labels = remo->context.labels,
@@ -136,27 +136,22 @@ static NatureRemoOrigin remo_origin(NatureRemo *remo, usec_t request_at) {
 }
 
 static void remo_read(NatureRemo *remo, Slice body, usec_t request_at) {
-        _cleanup_(reading_list_done) ReadingList readings = {};
-        const NatureRemoOrigin origin = remo_origin(remo, request_at);
-        NatureRemoError error;
-        int n_bad, r;
-        size_t n = 0;
+        NatureRemoReply reply = remo_reply(remo, request_at);
+        int r = remo->meters ? nature_remo_parse_meters(&reply, body) : nature_remo_parse(&reply, body);
 
-        if (remo->meters)
-                n_bad = nature_remo_parse_meters(body, &origin, &readings, &error);
-        else
-                n_bad = nature_remo_parse(body, &origin, &readings, &n, &error);
-        if (n_bad == -EBADMSG)
+        if (r == -EBADMSG)
                 return remo_fail(remo, SOURCE_UNREACHABLE, "%s; check that url (%s) is that of Nature Remo's API",
-                        error.text, remo->keys->url);
-        r = n_bad < 0 ? n_bad : source_put(remo->context.source, &readings);
+                        reply.error, remo->keys->url);
+        if (r == 0)
+                r = source_put(remo->context.source, &reply.readings);
         if (r < 0) {
+                reading_list_done(&reply.readings);
                 nature_remo_memory_done(&remo->memory); /* it has noted as published what is not */
                 return remo_fail(remo, SOURCE_UNREACHABLE, "%s", strerror(-r));
         }
         if (!remo->meters)
-                remo_answered(remo, n);
-        remo_left_out(remo, n_bad, error.text);
+                remo_answered(remo, reply.n);
+        remo_left_out(remo, reply.n_bad, reply.error);
 }
 
 /* The API refuses in JSON: an HTML page comes from a proxy, a firewall or the login of a guest network. */

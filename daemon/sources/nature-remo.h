@@ -22,11 +22,6 @@ typedef struct NatureRemoConfig {
         bool energy, on_change;
 } NatureRemoConfig;
 
-/* What is wrong with a reply, for a log line. */
-typedef struct NatureRemoError {
-        char text[200];
-} NatureRemoError;
-
 /* What is remembered about a device between polls. A plain value. */
 typedef struct NatureRemoDevice {
         char *id;
@@ -41,8 +36,9 @@ typedef struct NatureRemoMemory {
         size_t n, allocated;
 } NatureRemoMemory;
 
-/* Where a reply came from. Borrowed. */
-typedef struct NatureRemoOrigin {
+/* A reply that is read. */
+typedef struct NatureRemoReply {
+        /* where it came from; borrowed */
         const char *source;
         usec_t request_at; /* wall time */
         Slice labels;      /* see reading_labels_add() */
@@ -53,31 +49,37 @@ typedef struct NatureRemoOrigin {
          * is "te, hu", as many as fit; *span* is the time. */
         void (*still)(void *userdata, const char *id, const char *name, const char *keys, usec_t span);
         void *userdata;
-} NatureRemoOrigin;
+        /* what was found: zeros at first */
+        ReadingList readings;
+        size_t n;                    /* devices in the reply */
+        int n_bad;                   /* those that cannot be read; they are left out */
+        char error[200];             /* why the first of them cannot; or why the whole reply cannot */
+        char at[CLOCK_RFC3339_SIZE]; /* request_at */
+} NatureRemoReply;
 
-/* Reads the body of a 200 reply and appends a reading for each device that is to be published; an empty list and null
- * are valid. A device that cannot be read (no id, wrong types) is left out and named in *ret_error*; it does not affect
- * others (P6). Returns the number of such devices (>= 0). -EBADMSG with *ret_error* when the body is not a list of
- * devices. *ret_n* gets the number of all devices in the reply. */
-int nature_remo_parse(
-        Slice body, const NatureRemoOrigin *origin, ReadingList *list, size_t *ret_n, NatureRemoError *ret_error);
+/* Reads the body of a 200 reply: a reading for each device that is to be published; an empty list and null are valid. A
+ * device that cannot be read (no id, wrong types) is left out; it does not affect others (P6). -EBADMSG when the body
+ * is not a list of devices; -ENOMEM. */
+int nature_remo_parse(NatureRemoReply *reply, Slice body);
 
 /* Like nature_remo_parse(), for the smart meters among the appliances: `id`, `name`, `power_w` (negative: selling),
  * `energy_kwh`, `energy_sold_kwh`, `measured_at`, each if the meter has it. */
-int nature_remo_parse_meters(Slice body, const NatureRemoOrigin *origin, ReadingList *list, NatureRemoError *ret_error);
+int nature_remo_parse_meters(NatureRemoReply *reply, Slice body);
 
-/* For both parsers: _is_list: whether the body is a JSON list of *what*, or null; if not, nothing of it may be
- * remembered, and *ret_error* says so; _is_wanted: whether a device with *values* is to be published now, which is
- * remembered; _append_labels: labels as members; _add: adds the reading; _id_is_good: whether an id can name a device.
+/* For both parsers: _begin: whether the body is a JSON list of *what*, or null; if not, nothing of it may be
+ * remembered; _leave_out: counts what cannot be read; _is_wanted: whether a device with *values* is to be published
+ * now, which is remembered; _append_labels: labels as members; _add: adds the reading; _id_is_good: whether an id can
+ * name a device.
  */
-bool nature_remo_is_list(Slice body, const char *what, NatureRemoError *ret_error);
-bool nature_remo_is_wanted(const NatureRemoOrigin *origin, const char *id, Slice values);
+bool nature_remo_begin(NatureRemoReply *reply, Slice body, const char *what);
+void nature_remo_leave_out(NatureRemoReply *reply, const char *format, ...) _printf_(2, 3);
+bool nature_remo_is_wanted(const NatureRemoReply *reply, const char *id, Slice values);
 int nature_remo_append_labels(Bytes *payload, Slice labels);
-int nature_remo_add(ReadingList *list, const NatureRemoOrigin *origin, const char *id, Bytes *payload);
+int nature_remo_add(NatureRemoReply *reply, const char *id, Bytes *payload);
 bool nature_remo_id_is_good(const char *id, size_t size);
 
-/* Calls origin->still() for the sensors of *events* that have not changed, once until they change. */
-void nature_remo_check_still(const NatureRemoOrigin *origin, const char *id, const char *name, Slice events);
+/* Calls reply->still() for the sensors of *events* that have not changed, once until they change. */
+void nature_remo_check_still(const NatureRemoReply *reply, const char *id, const char *name, Slice events);
 void nature_remo_memory_done(NatureRemoMemory *memory);
 
 /* Returns the clock_now() before which no poll should be made, so that a *reserve* of requests is left for the user's

@@ -17,27 +17,22 @@ static void still(void *userdata, const char *id, const char *name, const char *
 
 static void require_parse(const char *body, size_t size, bool meters) {
         NatureRemoMemory memory = {};
-        NatureRemoOrigin origin = { .source = "home",
+        NatureRemoReply reply = { .source = "home",
                 .request_at = UINT64_C(1700000000000000),
                 .random = fixed_random,
                 .memory = &memory,
                 .still = still };
-        NatureRemoError error;
-        ReadingList list = {};
-        size_t n = 0;
-        int r;
+        const ReadingList *list = &reply.readings;
+        int r = meters ? nature_remo_parse_meters(&reply, (Slice){ body, size })
+                       : nature_remo_parse(&reply, (Slice){ body, size });
 
-        if (meters)
-                r = nature_remo_parse_meters((Slice){ body, size }, &origin, &list, &error);
-        else
-                r = nature_remo_parse((Slice){ body, size }, &origin, &list, &n, &error);
-        require(r >= 0 || r == -EBADMSG);
-        require((r == 0) == (error.text[0] == '\0'));
-        require(r >= 0 || list.n == 0);
-        require(list.n <= NATURE_REMO_DEVICES_MAX);
-        for (size_t i = 0; i < list.n; i++)
-                require_message(&list.items[i]);
-        reading_list_done(&list);
+        require(r == 0 || r == -EBADMSG);
+        require((r == 0 && reply.n_bad == 0) == (reply.error[0] == '\0'));
+        require(r == 0 || list->n == 0);
+        require(list->n <= NATURE_REMO_DEVICES_MAX);
+        for (size_t i = 0; i < list->n; i++)
+                require_message(&list->items[i]);
+        reading_list_done(&reply.readings);
         nature_remo_memory_done(&memory);
 }
 

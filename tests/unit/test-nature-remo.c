@@ -19,21 +19,28 @@ static uint64_t fixed_random(void) {
         return 42;
 }
 
-static NatureRemoOrigin origin_at(usec_t request_at) {
-        return (NatureRemoOrigin){ .source = "home", .request_at = request_at, .random = fixed_random };
+static NatureRemoReply reply_at(usec_t request_at) {
+        return (NatureRemoReply){ .source = "home", .request_at = request_at, .random = fixed_random };
 }
 
-static int parse(const char *body, ReadingList *list, NatureRemoError *error) {
-        NatureRemoOrigin origin = origin_at(WALL);
-        size_t n;
+typedef struct Error {
+        char text[200];
+} Error;
 
-        return nature_remo_parse((Slice){ body, strlen(body) }, &origin, list, &n, error);
+/* An errno, or the number of devices that cannot be read. */
+static int parse(const char *body, ReadingList *list, Error *error) {
+        NatureRemoReply reply = reply_at(WALL);
+        int r = nature_remo_parse(&reply, slice_of(body));
+
+        *list = reply.readings;
+        memcpy(error->text, reply.error, sizeof(reply.error));
+        return r < 0 ? r : reply.n_bad;
 }
 
 /* One device's message, or the number of devices that could not be read. */
 static void check_message(const char *body, const char *expected) {
-        ReadingList list = {};
-        NatureRemoError error;
+        ReadingList list;
+        Error error;
 
         assert_int_equal(parse(body, &list, &error), 0);
         assert_int_equal(list.n, 1);
@@ -42,8 +49,8 @@ static void check_message(const char *body, const char *expected) {
 }
 
 static void check_bad(const char *body, int n_bad, size_t n_good) {
-        ReadingList list = {};
-        NatureRemoError error;
+        ReadingList list;
+        Error error;
 
         assert_int_equal(parse(body, &list, &error), n_bad);
         assert_int_equal(list.n, n_good);
@@ -52,8 +59,8 @@ static void check_bad(const char *body, int n_bad, size_t n_good) {
 }
 
 static void check_nonsense(const char *body) {
-        ReadingList list = {};
-        NatureRemoError error;
+        ReadingList list;
+        Error error;
 
         assert_int_equal(parse(body, &list, &error), -EBADMSG);
         assert_int_equal(list.n, 0);
@@ -75,8 +82,8 @@ static void test_message(void **state) {
 }
 
 static void test_key_and_attributes(void **state) {
-        ReadingList list = {};
-        NatureRemoError error;
+        ReadingList list;
+        Error error;
 
         assert_int_equal(parse("[{\"id\":\"u-1\"},{\"id\":\"\\u3042\"}]", &list, &error), 0);
         assert_int_equal(list.n, 2);
@@ -148,8 +155,8 @@ static void append_nested(Bytes *body, unsigned depth) {
 
 static void test_depth(void **state) {
         _cleanup_bytes_ Bytes body = {};
-        ReadingList list = {};
-        NatureRemoError error;
+        ReadingList list;
+        Error error;
 
         assert_int_equal(bytes_append_text(&body, "[{\"id\":\"a\",\"newest_events\":"), 0);
         append_nested(&body, 80);
@@ -167,8 +174,8 @@ static void test_depth(void **state) {
 
 static void test_cap(void **state) {
         _cleanup_bytes_ Bytes body = {};
-        ReadingList list = {};
-        NatureRemoError error;
+        ReadingList list;
+        Error error;
 
         for (unsigned i = 0; i < NATURE_REMO_DEVICES_MAX + 3; i++)
                 assert_int_equal(bytes_append_format(&body, "%c{\"id\":\"%u\"}", i == 0 ? '[' : ',', i), 0);
@@ -183,8 +190,8 @@ static void test_empty_and_nonsense(void **state) {
         static const char *const nonsense[] = { "", "{}", "[", "[{\"id\":\"a\"}", "[{\"id\":\"a\"}] x",
                 "[{\"id\":\"a\"},]", "<html>", "\"a\"", "null null", "{\"code\":401001,\"message\":\"Unauthorized\"}",
                 "[{\"id\":\"\xff\"}]", "[{\"id\":\"a\",\"n\":01}]" };
-        ReadingList list = {};
-        NatureRemoError error;
+        ReadingList list;
+        Error error;
 
         for (size_t i = 0; i < ELEMENTSOF(empty); i++) {
                 assert_int_equal(parse(empty[i], &list, &error), 0);
@@ -195,24 +202,10 @@ static void test_empty_and_nonsense(void **state) {
         reading_list_done(&list);
 }
 
-/* What was in the list before stays. */
-static void test_appends(void **state) {
-        ReadingList list = {};
-        NatureRemoError error;
-
-        assert_int_equal(parse("[{\"id\":\"a\"}]", &list, &error), 0);
-        assert_int_equal(parse("[{\"id\":\"b\"},", &list, &error), -EBADMSG);
-        assert_int_equal(list.n, 1);
-        assert_int_equal(parse("[{\"id\":\"c\"}]", &list, &error), 0);
-        assert_int_equal(list.n, 2);
-        assert_string_equal(list.items[1].device, "c");
-        reading_list_done(&list);
-}
-
 /* Every message is JSON of the strict kind: what cannot be read here would be rejected at the other end. */
 static void test_messages_are_json(void **state) {
-        ReadingList list = {};
-        NatureRemoError error;
+        ReadingList list;
+        Error error;
         JsonReader reader;
         int token;
 
@@ -230,21 +223,17 @@ static void test_messages_are_json(void **state) {
 
 static void test_labels(void **state) {
         _cleanup_bytes_ Bytes labels = {};
-        NatureRemoOrigin origin = origin_at(WALL);
-        const char *body = "[{\"id\":\"d\"}]";
-        ReadingList list = {};
-        NatureRemoError error;
-        size_t n;
+        NatureRemoReply reply = reply_at(WALL);
 
         assert_int_equal(reading_labels_add(&labels, "site", "na\"kano"), 0);
         assert_int_equal(reading_labels_add(&labels, "floor", "2"), 0);
-        origin.labels = bytes_slice(&labels);
-        assert_int_equal(nature_remo_parse((Slice){ body, strlen(body) }, &origin, &list, &n, &error), 0);
-        assert_string_equal(list.items[0].payload.data,
+        reply.labels = bytes_slice(&labels);
+        assert_int_equal(nature_remo_parse(&reply, slice_of("[{\"id\":\"d\"}]")), 0);
+        assert_string_equal(reply.readings.items[0].payload.data,
                 "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\","
                 "\"site\":\"na\\\"kano\",\"floor\":\"2\"}");
-        assert_int_equal(list.items[0].labels.size, labels.size);
-        reading_list_done(&list);
+        assert_int_equal(reply.readings.items[0].labels.size, labels.size);
+        reading_list_done(&reply.readings);
 }
 
 /* ---- what is remembered ---- */
@@ -254,17 +243,15 @@ static void test_labels(void **state) {
 
 /* How many of the devices in *body* are published *later* than WALL. */
 static size_t wanted(NatureRemoMemory *memory, usec_t later, const char *body) {
-        NatureRemoOrigin origin = origin_at(WALL + later);
-        ReadingList list = {};
-        NatureRemoError error;
-        size_t n, n_list;
+        NatureRemoReply reply = reply_at(WALL + later);
+        size_t n;
 
-        origin.memory = memory;
-        origin.silence = USEC_PER_HOUR;
-        (void) nature_remo_parse((Slice){ body, strlen(body) }, &origin, &list, &n, &error);
-        n_list = list.n;
-        reading_list_done(&list);
-        return n_list;
+        reply.memory = memory;
+        reply.silence = USEC_PER_HOUR;
+        (void) nature_remo_parse(&reply, slice_of(body));
+        n = reply.readings.n;
+        reading_list_done(&reply.readings);
+        return n;
 }
 
 static void test_on_change(void **state) {
@@ -303,17 +290,14 @@ static void on_still(void *userdata, const char *id, const char *name, const cha
 }
 
 static const char *still_in(NatureRemoMemory *memory, const char *body) {
-        NatureRemoOrigin origin = origin_at(WALL);
-        ReadingList list = {};
-        NatureRemoError error;
-        size_t n;
+        NatureRemoReply reply = reply_at(WALL);
 
         said[0] = '\0';
-        origin.memory = memory;
-        origin.still = on_still;
-        assert_int_equal(nature_remo_parse((Slice){ body, strlen(body) }, &origin, &list, &n, &error), 0);
-        assert_int_equal(list.n, n); /* published all the same */
-        reading_list_done(&list);
+        reply.memory = memory;
+        reply.still = on_still;
+        assert_int_equal(nature_remo_parse(&reply, slice_of(body)), 0);
+        assert_int_equal(reply.readings.n, reply.n); /* published all the same */
+        reading_list_done(&reply.readings);
         return said;
 }
 
@@ -346,17 +330,15 @@ static void test_still(void **state) {
 #define MEASURED ",\"measured_at\":\"2026-11-24T06:27:00.000Z\""
 
 static void check_meter(const char *body, const char *expected) {
-        NatureRemoOrigin origin = origin_at(WALL);
-        ReadingList list = {};
-        NatureRemoError error;
+        NatureRemoReply reply = reply_at(WALL);
 
-        assert_int_equal(nature_remo_parse_meters((Slice){ body, strlen(body) }, &origin, &list, &error), 0);
-        assert_int_equal(list.n, expected ? 1 : 0);
+        assert_int_equal(nature_remo_parse_meters(&reply, slice_of(body)), 0);
+        assert_int_equal(reply.readings.n, expected ? 1 : 0);
         if (expected) {
-                assert_string_equal(list.items[0].payload.data, expected);
-                assert_string_equal(list.items[0].device, "m");
+                assert_string_equal(reply.readings.items[0].payload.data, expected);
+                assert_string_equal(reply.readings.items[0].device, "m");
         }
-        reading_list_done(&list);
+        reading_list_done(&reply.readings);
 }
 
 static void test_meter(void **state) {
@@ -384,19 +366,16 @@ static void test_meter(void **state) {
 
 static void test_meter_nonsense(void **state) {
         static const char *const rows[] = { "", "{}", "[", "<html>", "[{}] x" };
-        NatureRemoOrigin origin = origin_at(WALL);
-        const char *no_id = "[{\"type\":\"EL_SMART_METER\"}]";
-        ReadingList list = {};
-        NatureRemoError error;
+        NatureRemoReply reply = reply_at(WALL);
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                assert_int_equal(nature_remo_parse_meters((Slice){ rows[i], strlen(rows[i]) }, &origin, &list, &error),
-                        -EBADMSG);
-                assert_non_null(strstr(error.text, "not a JSON list"));
+                assert_int_equal(nature_remo_parse_meters(&reply, slice_of(rows[i])), -EBADMSG);
+                assert_non_null(strstr(reply.error, "not a JSON list"));
         }
-        assert_int_equal(nature_remo_parse_meters((Slice){ no_id, strlen(no_id) }, &origin, &list, &error), 1);
-        assert_non_null(strstr(error.text, "no usable id"));
-        assert_int_equal(list.n, 0);
+        assert_int_equal(nature_remo_parse_meters(&reply, slice_of("[{\"type\":\"EL_SMART_METER\"}]")), 0);
+        assert_int_equal(reply.n_bad, 1);
+        assert_non_null(strstr(reply.error, "no usable id"));
+        assert_int_equal(reply.readings.n, 0);
 }
 
 #define NOW (1000 * USEC_PER_SEC)
@@ -444,26 +423,24 @@ void *__wrap_realloc(void *memory, size_t size) {
 
 /* All of it, or that there was no memory: a coefficient that is not read would make another number of the energy. */
 static void check_without_memory(bool meters, const char *body, const char *expected) {
-        NatureRemoOrigin origin = origin_at(WALL);
         unsigned n = 0, left;
 
         do {
-                ReadingList list = {};
-                NatureRemoError error;
-                size_t devices;
+                NatureRemoReply reply = reply_at(WALL);
                 int r;
 
                 fails = ++n;
-                r = meters ? nature_remo_parse_meters((Slice){ body, strlen(body) }, &origin, &list, &error)
-                           : nature_remo_parse((Slice){ body, strlen(body) }, &origin, &list, &devices, &error);
+                r = meters ? nature_remo_parse_meters(&reply, slice_of(body))
+                           : nature_remo_parse(&reply, slice_of(body));
                 left = fails;
                 fails = 0;
                 if (r != -ENOMEM) {
                         assert_int_equal(r, 0);
-                        assert_int_equal(list.n, 1);
-                        assert_string_equal(list.items[0].payload.data, expected);
+                        assert_int_equal(reply.n_bad, 0);
+                        assert_int_equal(reply.readings.n, 1);
+                        assert_string_equal(reply.readings.items[0].payload.data, expected);
                 }
-                reading_list_done(&list);
+                reading_list_done(&reply.readings);
         } while (left == 0);
         assert_true(n > 2);
 }
@@ -489,7 +466,6 @@ int main(void) {
                 cmocka_unit_test(test_depth),
                 cmocka_unit_test(test_cap),
                 cmocka_unit_test(test_empty_and_nonsense),
-                cmocka_unit_test(test_appends),
                 cmocka_unit_test(test_messages_are_json),
                 cmocka_unit_test(test_labels),
                 cmocka_unit_test(test_on_change),
