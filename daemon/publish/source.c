@@ -79,6 +79,13 @@ static void source_set_polling(Source *s, bool polling) {
         s->polling = polling;
 }
 
+static void source_close(Source *s) {
+        if (s->self && s->type->close)
+                s->type->close(s->self);
+        free(s->self);
+        s->self = NULL;
+}
+
 static void source_move_readings(Source *s, ReadingsState state) {
         assert(readings_moves[s->readings_state][state]);
         s->readings_state = state;
@@ -350,7 +357,7 @@ static void source_give_up(Source *s) {
         bool polling = s->polling;
 
         if (polling)
-                s->self = s->type->close(s->self);
+                source_close(s);
         source_log_lost(s);
         source_failed(s,
                 &(SourcePoll){
@@ -563,21 +570,12 @@ void source_retire(Source *s) {
         loop_off(s->due);
         source_hold(s);
         if (!s->host->manual && !source_is_busy(s))
-                s->self = s->type->close(s->self); /* the disk may refuse what it still reads: that is tried again */
+                source_close(s); /* the disk may refuse what it still reads: that is tried again */
 }
 
 /* ---- life ---- */
 
 static int source_open(Source *s) {
-        const SourceContext context = {
-                .config = s->config,
-                .keys = s->config->keys,
-                .means = s->host->means,
-                .source = s,
-                .retired = &s->retired,
-                .labels = bytes_slice(&s->labels),
-                .manual = s->host->manual && (s->host->checking || s->type->quiet == 0),
-        };
         int r;
 
         r = loop_add_timer(s->host->means.loop, LOOP_RELAXED, source_on_due, s, &s->due);
@@ -589,7 +587,19 @@ static int source_open(Source *s) {
         r = loop_add_defer(s->host->means.loop, source_commit, s, &s->commit);
         if (r < 0)
                 return r;
-        return s->type->open(&context, &s->self);
+        s->self = calloc(1, s->type->size);
+        if (!s->self)
+                return -ENOMEM;
+        *(SourceContext *) s->self = (SourceContext){
+                .config = s->config,
+                .keys = s->config->keys,
+                .means = s->host->means,
+                .source = s,
+                .retired = &s->retired,
+                .labels = bytes_slice(&s->labels),
+                .manual = s->host->manual && (s->host->checking || s->type->quiet == 0),
+        };
+        return s->type->open(s->self);
 }
 
 int source_new(const SourceHost *host, const SourceType *type, const SourceConfig *config, Source **ret) {
@@ -628,7 +638,7 @@ Source *source_free(Source *s) {
                 return NULL;
         if (s->readings_state != READINGS_NONE)
                 source_commit(s); /* a peer that waits for its data to be stored is told before the end */
-        s->self = s->self ? s->type->close(s->self) : NULL;
+        source_close(s);
         s->commit = loop_drop(s->commit);
         s->again = loop_drop(s->again);
         s->due = loop_drop(s->due);

@@ -66,7 +66,7 @@ typedef struct SourceMeans {
         const char *const *run_groups; /* ... with these groups, see ProcessSpec */
 } SourceMeans;
 
-/* What a type gets. Everything is borrowed and outlives the instance. */
+/* What a type gets: the first member of its struct. Everything is borrowed and outlives it. */
 typedef struct SourceContext {
         const SourceConfig *config;
         const void *keys; /* config->keys: the type's own struct; its secrets have been read */
@@ -90,7 +90,9 @@ typedef struct SourceDocument {
 
 typedef struct SourceType {
         const ConfigSection *keys; /* its name and its rows of the configuration */
-        int (*open)(const SourceContext *context, void **ret_self);
+        size_t size;               /* of its struct, which begins with a SourceContext */
+        /* Called first; *self* has the context, and zeros behind it. If it fails, close() follows. */
+        int (*open)(void *self);
         /* Writes the name of something that only one source can have at a time, the same text for the same thing:
          * "the program of source NAME". It begins a sentence of the log. At a reload the new source is opened after the
          * old one has ended. NULL: there is nothing. */
@@ -117,7 +119,8 @@ typedef struct SourceType {
         bool (*must_end)(const void *self);
         /* Everything that was put so far is on disk: the peer may be told (P12). NULL: not needed. */
         void (*stored)(void *self);
-        void *(*close)(void *self); /* drops running work, may still put what it has read; returns NULL */
+        /* Drops running work and what *self* owns; may still put what it has read. NULL: there is nothing. */
+        void (*close)(void *self);
         /* Fills in what the topic of *origin* says by these keys: id, name and field. NULL: topics say nothing. */
         void (*place)(const void *keys, ShapeOrigin *origin);
 } SourceType;

@@ -443,26 +443,20 @@ static void exec_read_rest(Exec *exec) {
                 exec_end_last_line(exec);
 }
 
-static void *exec_close(void *self) {
+static void exec_close(void *self) {
         Exec *exec = self;
 
-        if (!exec)
-                return NULL;
         exec_read_rest(exec);
         process_free(exec->process);
         loop_drop(exec->timer);
         array_free_texts(exec->environment);
         bytes_done(&exec->line);
-        free(exec);
-        return NULL;
 }
 
 /* The program may read a device that can be opened only once. */
 static void exec_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
         (void) snprintf(name, SOURCE_EXCLUSIVE_MAX, "the program of source %s", config->name);
 }
-
-CLEANUP_DEFINE(Exec, exec_close)
 
 static int exec_add_variable(Exec *exec, const char *name, const char *value) {
         if (text_format(&exec->environment[exec->n_environment], "%s=%s", name, value) < 0)
@@ -491,25 +485,20 @@ static int exec_make_environment(Exec *exec) {
         return r;
 }
 
-static int exec_open(const SourceContext *context, void **ret_self) {
-        _cleanup_(exec_closep) Exec *exec = NULL;
+static int exec_open(void *self) {
+        Exec *exec = self;
         int r;
 
-        exec = calloc(1, sizeof(*exec));
-        if (!exec)
-                return -ENOMEM;
-        exec->context = *context;
-        exec->keys = context->keys;
+        exec->keys = exec->context.keys;
         exec->restart = (Backoff){ .initial = USEC_PER_SEC, .max = RESTART_MAX_USEC };
         r = exec_make_environment(exec);
         if (r < 0)
                 return r;
-        r = loop_add_timer(context->means.loop, LOOP_EXACT, on_timer, exec, &exec->timer);
+        r = loop_add_timer(exec->context.means.loop, LOOP_EXACT, on_timer, exec, &exec->timer);
         if (r < 0)
                 return r;
-        if (exec->keys->mode == EXEC_STREAM && !context->manual)
+        if (exec->keys->mode == EXEC_STREAM && !exec->context.manual)
                 loop_arm_in(exec->timer, 0);
-        *ret_self = cleanup_steal(exec);
         return 0;
 }
 
@@ -588,6 +577,7 @@ static const ConfigSection section = {
 
 const SourceType source_type_exec = {
         .keys = &section,
+        .size = sizeof(Exec),
         .open = exec_open,
         .exclusive = exec_exclusive,
         .poll = exec_poll,

@@ -488,22 +488,16 @@ static int json_check(void *self) {
 
 /* ---- life ---- */
 
-static void *json_close(void *self) {
+static void json_close(void *self) {
         HttpJson *json = self;
 
-        if (!json)
-                return NULL;
         json->auth = auth_free(json->auth);
         loop_drop(json->go_on);
         bytes_done(&json->first);
         bytes_done(&json->next);
         bytes_done(&json->asked);
         free(json->tags);
-        free(json);
-        return NULL;
 }
-
-CLEANUP_DEFINE(HttpJson, json_close)
 
 static bool mentions_time(const char *url) {
         return http_json_mentions(url, "now") || http_json_mentions(url, "since") || http_json_mentions(url, "until");
@@ -540,15 +534,11 @@ static int64_t cursor_read(const char *text) {
         return text && clock_parse_rfc3339(text, strlen(text), &msec) && msec >= 0 ? msec / 1000 : HTTP_JSON_NO_CURSOR;
 }
 
-static int json_open(const SourceContext *context, void **ret_self) {
-        _cleanup_(json_closep) HttpJson *json = NULL;
+static int json_open(void *self) {
+        HttpJson *json = self;
         int r;
 
-        json = calloc(1, sizeof(*json));
-        if (!json)
-                return -ENOMEM;
-        json->context = *context;
-        json->keys = context->keys;
+        json->keys = json->context.keys;
         json->cursor = HTTP_JSON_NO_CURSOR;
         r = json_make_tags(json);
         if (r < 0)
@@ -556,11 +546,7 @@ static int json_open(const SourceContext *context, void **ret_self) {
         r = json_make_auth(json);
         if (r < 0)
                 return r;
-        r = loop_add_defer(context->means.loop, on_go_on, json, &json->go_on);
-        if (r < 0)
-                return r;
-        *ret_self = cleanup_steal(json);
-        return 0;
+        return loop_add_defer(json->context.means.loop, on_go_on, json, &json->go_on);
 }
 
 static void json_recall(void *self, const char *cursor) {
@@ -579,6 +565,7 @@ static void json_exclusive(const SourceConfig *config, char name[static SOURCE_E
 
 const SourceType source_type_http_json = {
         .keys = &http_json_section,
+        .size = sizeof(HttpJson),
         .open = json_open,
         .exclusive = json_exclusive,
         .recall = json_recall,

@@ -319,16 +319,12 @@ static int push_check(void *self) {
 
 /* ---- life ---- */
 
-static void *push_close(void *self) {
+static void push_close(void *self) {
         Push *push = self;
 
-        if (!push)
-                return NULL;
         listen_drop(push->route); /* answers 503 to the requests that wait */
         loop_drop(push->retry);
         free(push->waiting);
-        free(push);
-        return NULL;
 }
 
 /* A new source of the same path is opened right after the old one was closed. A sender that met the time between them
@@ -339,27 +335,20 @@ static void push_exclusive(const SourceConfig *config, char name[static SOURCE_E
         text_print(name, SOURCE_EXCLUSIVE_MAX, "the path %s of %s", keys->path, keys->address);
 }
 
-CLEANUP_DEFINE(Push, push_close)
-
-static int push_open(const SourceContext *context, void **ret_self) {
-        _cleanup_(push_closep) Push *push = NULL;
+static int push_open(void *self) {
+        Push *push = self;
         int r;
 
-        push = calloc(1, sizeof(*push));
-        if (!push)
-                return -ENOMEM;
-        push->context = *context;
-        push->keys = context->keys;
+        push->keys = push->context.keys;
         push->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = LISTEN_RETRY_MAX_USEC };
-        r = loop_add_timer(context->means.loop, LOOP_EXACT, push_listen, push, &push->retry);
+        r = loop_add_timer(push->context.means.loop, LOOP_EXACT, push_listen, push, &push->retry);
         if (r < 0)
                 return r;
-        if (!context->manual) {
+        if (!push->context.manual) {
                 (void) push_try(push); /* at once: a client that waited until the daemon was ready must be heard; the
                                           timer does the rest */
                 loop_arm_in(push->retry, 0);
         }
-        *ret_self = cleanup_steal(push);
         return 0;
 }
 
@@ -439,6 +428,7 @@ static const ConfigSection section = {
 
 const SourceType source_type_http_push = {
         .keys = &section,
+        .size = sizeof(Push),
         .open = push_open,
         .exclusive = push_exclusive,
         .check = push_check,

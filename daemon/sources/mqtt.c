@@ -271,22 +271,16 @@ static void mqtt_hold(void *self, bool hold) {
 
 /* ---- life ---- */
 
-static void *mqtt_close(void *self) {
+static void mqtt_close(void *self) {
         Mqtt *mqtt = self;
 
-        if (!mqtt)
-                return NULL;
         if (mqtt->numbers.counts && mqtt->numbers.heard > mqtt->kept.heard)
                 (void) mqtt_put_cursor(mqtt); /* tells the next process which acknowledgements were heard */
         mqtt_session_free(mqtt->session);
         loop_drop(mqtt->checked);
         bytes_done(&mqtt->filters);
         free(mqtt->acks);
-        free(mqtt);
-        return NULL;
 }
-
-CLEANUP_DEFINE(Mqtt, mqtt_close)
 
 /* Makes the client id from this machine, this state directory and this source. It never changes, because the broker
  * keeps the session under it, and no other instance has it. */
@@ -336,15 +330,11 @@ static int mqtt_connect(Mqtt *mqtt, void (*told)(void *userdata, Cause cause, us
                 &(MqttSessionCallbacks){ on_message, on_confirmed, told, mqtt }, &mqtt->session);
 }
 
-static int mqtt_open(const SourceContext *context, void **ret_self) {
-        _cleanup_(mqtt_closep) Mqtt *mqtt = NULL;
+static int mqtt_open(void *self) {
+        Mqtt *mqtt = self;
         int r;
 
-        mqtt = calloc(1, sizeof(*mqtt));
-        if (!mqtt)
-                return -ENOMEM;
-        mqtt->context = *context;
-        mqtt->keys = context->keys;
+        mqtt->keys = mqtt->context.keys;
         (void) mqtt_address_read(mqtt->keys->url, &mqtt->address); /* valid: the rule has checked it */
         mqtt_make_client_id(mqtt);
         for (char **topic = mqtt->keys->topics; *topic; topic++) {
@@ -354,11 +344,7 @@ static int mqtt_open(const SourceContext *context, void **ret_self) {
         r = bytes_result(&mqtt->filters);
         if (r < 0)
                 return r;
-        r = context->manual ? 0 : mqtt_connect(mqtt, on_state);
-        if (r < 0)
-                return r;
-        *ret_self = cleanup_steal(mqtt);
-        return 0;
+        return mqtt->context.manual ? 0 : mqtt_connect(mqtt, on_state);
 }
 
 /* ---- check: connects with another client id, leaves no trace, and takes no message away ---- */
@@ -401,6 +387,7 @@ static int mqtt_check(void *self) {
 
 const SourceType source_type_mqtt = {
         .keys = &mqtt_section,
+        .size = sizeof(Mqtt),
         .open = mqtt_open,
         .exclusive = mqtt_exclusive,
         .quiet = QUIET_USEC,

@@ -34,25 +34,17 @@ typedef struct NatureRemo {
         char detail[256];
 } NatureRemo;
 
-static void *nature_remo_close(void *self) {
+static void nature_remo_close(void *self) {
         NatureRemo *remo = self;
 
-        if (!remo)
-                return NULL;
         remo->request = http_cancel(remo->request);
         nature_remo_memory_done(&remo->memory);
-        free(remo);
-        return NULL;
 }
 
-static int nature_remo_open(const SourceContext *context, void **ret_self) {
-        NatureRemo *remo = calloc(1, sizeof(NatureRemo));
+static int nature_remo_open(void *self) {
+        NatureRemo *remo = self;
 
-        if (!remo)
-                return -ENOMEM;
-        remo->context = *context;
-        remo->keys = context->keys;
-        *ret_self = remo;
+        remo->keys = remo->context.keys;
         return 0;
 }
 
@@ -324,6 +316,7 @@ static const ConfigSection section = { NATURE_REMO_TYPE, "The cloud API of Natur
 
 const SourceType source_type_nature_remo = {
         .keys = &section,
+        .size = sizeof(NatureRemo),
         .open = nature_remo_open,
         .poll = nature_remo_poll,
         .close = nature_remo_close,

@@ -143,7 +143,6 @@ static void print(void *exec, const ProcessEnd *end) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         bool stream;
         static Loop *loop;
-        SourceContext context = {};
         ProcessEnd end = {};
         char *text;
         Slice rest;
@@ -166,9 +165,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         end = (ProcessEnd){ data[0] & 2, data[0] & 4 ? 3 : 0, data[0] & 8 ? run.output.size / 2 : 0,
                 data[0] & 16 ? "\xff it said" : "" };
         run.well = !end.killed && end.number == 0;
-        context = (SourceContext){ .config = exec_config(stream), .means = { .loop = loop } };
-        context.keys = context.config->keys;
-        require(source_type_exec.open(&context, &exec) == 0);
+        exec = calloc(1, source_type_exec.size);
+        *(SourceContext *) exec = (SourceContext){
+                .config = exec_config(stream), .keys = exec_config(stream)->keys, .means = { .loop = loop }
+        };
+        require(source_type_exec.open(exec) == 0);
         if (stream)
                 require(loop_turn(loop, 0) >= 0);
         else
@@ -178,6 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 require(run.ended && run.output.size == 0 && !next_line(&rest));
         }
         source_type_exec.close(exec);
+        free(exec);
         free(text);
         return 0;
 }

@@ -120,9 +120,8 @@ typedef struct Talker {
 
 static Talker talker;
 
-static int talker_open(const SourceContext *context, void **ret_self) {
-        talker = (Talker){ .source = context->source };
-        *ret_self = &talker;
+static int talker_open(void *self) {
+        talker = (Talker){ .source = ((const SourceContext *) self)->source };
         return 0;
 }
 
@@ -137,20 +136,16 @@ static void talker_stored(void *self) {
         talker.stored++;
 }
 
-static void *talker_close(void *self) {
-        return NULL;
-}
-
 static void talker_place(const void *keys, ShapeOrigin *origin) {
         origin->id = (Slice){ "d", 1 };
 }
 
 static const SourceType talker_type = {
         .keys = &talker_section,
+        .size = sizeof(SourceContext),
         .open = talker_open,
         .hold = talker_hold,
         .stored = talker_stored,
-        .close = talker_close,
         .place = talker_place,
 };
 

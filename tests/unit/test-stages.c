@@ -18,8 +18,9 @@ typedef struct FakeKeys {
 } FakeKeys;
 
 typedef struct Fake {
+        SourceContext context;
         Source *source;
-        const SourceConfig *config;
+        const SourceConfig *config; /* NULL: it could not be opened */
 } Fake;
 
 /* What the fakes did so far: "open NAME, poll NAME, close NAME". */
@@ -36,19 +37,16 @@ static unsigned slot_of(const SourceConfig *config) {
         return strcmp(((const FakeKeys *) config->keys)->slot, "one") == 0 ? 0 : 1;
 }
 
-static int fake_open(const SourceContext *context, void **ret_self) {
-        Fake *fake = calloc(1, sizeof(Fake));
+static int fake_open(void *self) {
+        Fake *fake = self;
 
-        if (refuse_open) {
-                free(fake);
+        if (refuse_open)
                 return refuse_open;
-        }
-        assert_non_null(fake);
-        *fake = (Fake){ context->source, context->config };
+        fake->source = fake->context.source;
+        fake->config = fake->context.config;
         tell("open", fake->config);
         assert_true(open_now[slot_of(fake->config)]++ == 0 ||
                     strcmp(((const FakeKeys *) fake->config->keys)->slot, "shared") == 0);
-        *ret_self = fake;
         return 0;
 }
 
@@ -63,15 +61,15 @@ static int fake_poll(void *self) {
         return 0;
 }
 
-static void *fake_close(void *self) {
-        Fake *fake = self;
+static void fake_close(void *self) {
+        const Fake *fake = self;
 
+        if (!fake->config)
+                return;
         tell("close", fake->config);
         open_now[slot_of(fake->config)]--;
         if (polling == fake)
                 polling = NULL;
-        free(fake);
-        return NULL;
 }
 
 static void fake_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
@@ -102,6 +100,7 @@ static const ConfigRow fake_rows[] = {
 
 static const ConfigSection fake_section = { .name = "fake", .rows = fake_rows, .size = sizeof(FakeKeys) };
 static const SourceType fake_type = { .keys = &fake_section,
+        .size = sizeof(Fake),
         .open = fake_open,
         .exclusive = fake_exclusive,
         .poll = fake_poll,
