@@ -383,15 +383,14 @@ static void page_use(bool typed, bool whole) {
 static const OutboxConfig caps = { .max_rows = 1000, .max_bytes = UINT64_C(1) << 40 };
 
 static void outbox_add(Outbox *outbox, const char *device, const char *seen) {
-        ReadingOrigin origin = { "home", "exec", device, "2026-11-24T06:27:38.123Z", 1, seen, NULL };
+        ReadingOrigin origin = { "home", "exec", device, "2026-11-24T06:27:38.123Z", 1, seen, {} };
         ReadingList list = {};
         Bytes payload = {};
 
         require(bytes_append_text(&payload, "{\"a\":1}") == 0 && reading_list_add(&list, &origin, &payload) == 0);
         payload = (Bytes){};
         require(bytes_append_text(&payload, "odd") == 0 &&
-                reading_list_add_unreadable(&list, "home", (Slice){ "topic", strlen("topic") }, "reason", &payload) ==
-                        0);
+                reading_list_add_unreadable(&list, "home", slice_of("topic"), "reason", &payload) == 0);
         require(reading_list_set_cursor(&list, "home", "cursor") == 0);
         require(outbox_put(outbox, &list, NULL) == 0);
         reading_list_done(&list);

@@ -124,8 +124,7 @@ void book_compose(Book *book, uint64_t chance, size_t n, ReadingList *ret, BookC
                 if (r == 0)
                         r = bytes_append_text(&payload, "no reading");
                 if (r == 0)
-                        r = reading_list_add_unreadable(
-                                ret, SOURCE, (Slice){ "topic", strlen("topic") }, "reason", &payload);
+                        r = reading_list_add_unreadable(ret, SOURCE, slice_of("topic"), "reason", &payload);
         }
         assert(r == 0);
         (void) r;

@@ -238,9 +238,8 @@ static void put_unreadable(OutboxFixture *f, const char *source, unsigned first,
                 Bytes payload = {};
 
                 assert_int_equal(bytes_append_format(&payload, "%u:%0*d", i, (int) size, 0), 0);
-                assert_int_equal(reading_list_add_unreadable(
-                                         &list, source, (Slice){ "tele/x", strlen("tele/x") }, "not JSON", &payload),
-                        0);
+                assert_int_equal(
+                        reading_list_add_unreadable(&list, source, slice_of("tele/x"), "not JSON", &payload), 0);
                 assert_null(payload.data);
         }
         assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);

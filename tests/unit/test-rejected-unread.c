@@ -52,8 +52,7 @@ static void keep(OutboxFixture *f, const char *source, const char *topic, const 
         Bytes payload = {};
 
         assert_int_equal(bytes_append_text(&payload, raw), 0);
-        assert_int_equal(
-                reading_list_add_unreadable(&list, source, (Slice){ topic, strlen(topic) }, reason, &payload), 0);
+        assert_int_equal(reading_list_add_unreadable(&list, source, slice_of(topic), reason, &payload), 0);
         assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
         reading_list_done(&list);
 }
@@ -113,9 +112,7 @@ static void test_dropped(void **state) {
                 Bytes payload = {};
 
                 assert_int_equal(bytes_append_format(&payload, "%u", i), 0);
-                assert_int_equal(reading_list_add_unreadable(
-                                         &list, "zigbee", (Slice){ "z/attic", strlen("z/attic") }, "odd", &payload),
-                        0);
+                assert_int_equal(reading_list_add_unreadable(&list, "zigbee", slice_of("z/attic"), "odd", &payload), 0);
         }
         assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
         reading_list_done(&list);

@@ -322,8 +322,7 @@ static void test_once_gives_up_a_poll(void **state) {
 
 /* Returns the number of readings. */
 static int take(const char *topic, const char *text) {
-        return source_take(
-                talker.source, &(SourceDocument){ .text = { text, strlen(text) }, .topic = { topic, strlen(topic) } });
+        return source_take(talker.source, &(SourceDocument){ .text = slice_of(text), .topic = slice_of(topic) });
 }
 
 /* Speaks three times, each time before the silence is over. False: the machine was silent for so long itself. */
