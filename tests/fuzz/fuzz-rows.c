@@ -447,8 +447,8 @@ static void outbox_use(bool typed, bool whole) {
         (void) outbox_cursor(outbox, "home", &cursor);
         (void) outbox_dropped(outbox, "home");
         require(outbox_has_room(outbox, 1, 100));
-        outbox_add(outbox, "new", "1");
-        outbox_add(outbox, "new", "2");
+        outbox_add(outbox, "new", "no damage makes this");
+        outbox_add(outbox, "new", "or that");
         outbox_status(outbox, &status);
         require(status.failing_since == 0 && status.rows > 0);
         outbox_peek_all(outbox, whole);
