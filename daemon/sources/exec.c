@@ -24,6 +24,7 @@
 #include "lib/text.h"
 #include "publish/shape.h"
 #include "publish/source.h"
+#include "secrets.h"
 
 #define CHUNK (64 * 1024) /* bytes of one read, which is one commit */
 /* the most that a pipe holds: fs.pipe-max-size, 16 of the largest pages */
@@ -36,6 +37,7 @@
 #define STEADY_USEC USEC_PER_MINUTE /* a stream that ran for this time is restarted with the shortest wait */
 #define QUIET_USEC USEC_PER_MINUTE  /* after this time without a line, a hint is logged */
 #define OOM_SCORE 500               /* higher than ours: the kernel kills the program, not us */
+#define MUTE_RUNS 3                 /* in a row are told of a program that has printed before: a sensor may miss one */
 #define DETAIL_MAX 400
 #define SAID_MAX 300 /* bytes of standard error in it: the end, where the reason usually is */
 
@@ -66,9 +68,11 @@ typedef struct Exec {
         char **environment;
         size_t n_environment;
         Backoff restart;
-        usec_t started; /* clock_now() of this run */
-        Bytes line;     /* the beginning of a line that is not complete yet */
-        bool too_long;  /* the present line is left out; also for want of memory */
+        unsigned mute;              /* runs since the last line that ended well and only complained */
+        bool has_printed, checking; /* has printed a line, in any run; `check` runs it */
+        usec_t started;             /* clock_now() of this run */
+        Bytes line;                 /* the beginning of a line that is not complete yet */
+        bool too_long;              /* the present line is left out; also for want of memory */
         bool said_too_long, said_quiet;
         size_t read, lines; /* bytes and lines of this run */
         usec_t arrived;     /* clock_wall() of the last read */
@@ -227,7 +231,7 @@ static const char *exec_last_words(const Exec *exec, const char **ret_said) {
         return words;
 }
 
-static const char *exec_describe_end(Exec *exec) {
+static void exec_describe_end(Exec *exec) {
         const char *said, *words = exec_last_words(exec, &said);
 
         if (exec->timed_out)
@@ -243,7 +247,6 @@ static const char *exec_describe_end(Exec *exec) {
         else
                 text_print(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s", exec->end.number,
                         said, words);
-        return exec->detail;
 }
 
 static bool exec_ended_well(const Exec *exec) {
@@ -261,18 +264,39 @@ static void exec_start_later(Exec *exec, const char *detail) {
         loop_arm_in(exec->timer, delay);
 }
 
+/* Fills in *detail* for a run that ended well, but only complained: the status of `read-it | head -1` is that of head.
+ * That may be meant, so it is no failure, and is said once until a line comes. Returns true if `check` should warn. */
+static bool exec_judge_mute(Exec *exec) {
+        const char *said, *words = exec_last_words(exec, &said);
+
+        exec->detail[0] = '\0';
+        exec->has_printed |= exec->lines > 0;
+        exec->mute = exec->lines > 0 ? 0 : exec->mute + (*words != '\0');
+        if (exec->lines > 0 || *words == '\0')
+                return false;
+        text_print(exec->detail, sizeof(exec->detail), "the program ended well and printed no line%s%s", said, words);
+        secrets_conceal(exec->context.means.secrets, exec->detail);
+        if (!exec->checking && exec->mute == (exec->has_printed ? MUTE_RUNS : 1))
+                log_event(LOG_NOTICE, NULL, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
+                        "Source %s: %s. This is said once until it prints one.", exec_name(exec), exec->detail);
+        return exec->checking;
+}
+
 /* Ends the run: all its output is on disk. */
 static void exec_finish(Exec *exec) {
-        bool well = exec_ended_well(exec);
-        const char *detail = exec_describe_end(exec);
+        bool stream = exec->keys->mode == EXEC_STREAM, well = !stream && exec_ended_well(exec);
+        bool odd = well && exec_judge_mute(exec);
 
+        if (!well)
+                exec_describe_end(exec);
         exec_move(exec, EXEC_IDLE);
         exec->process = process_free(exec->process);
-        if (exec->keys->mode == EXEC_STREAM)
-                return exec_start_later(exec, detail);
+        if (stream)
+                return exec_start_later(exec, exec->detail);
         source_polled(exec->context.source, &(SourcePoll){ .outcome = well ? SOURCE_POLLED : SOURCE_UNREACHABLE,
                                                     .cause = well ? CAUSE_NONE : CAUSE_PROGRAM,
-                                                    .detail = well ? NULL : detail });
+                                                    .detail = exec->detail,
+                                                    .odd = odd });
 }
 
 /* A last line without a line end counts only if the program ended by itself and with success: otherwise it may be
@@ -513,6 +537,7 @@ static int exec_check(void *self) {
         Exec *exec = self;
         int r;
 
+        exec->checking = true;
         if (exec->context.means.may_run && exec->keys->mode == EXEC_INTERVAL)
                 return exec_poll(exec);
         r = process_find(exec->keys->command[0], (const char *const *) exec->environment);

@@ -90,6 +90,48 @@ static void test_status_and_last_words(void **state) {
                 source_fixture_status(f).detail, "the program ended with status 3; it said: no sensor there");
 }
 
+static void run_again(SourceFixture *f) {
+        assert_int_equal(source_poll_now(f->source), 0);
+        SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));
+}
+
+/* The status of a pipe is that of its last command. A run without a line may be meant: no failure, but its words are
+ * said, once until a line comes; of a program that has printed, only when three runs in a row say nothing else. */
+static void test_only_complaints(void **state) {
+        SourceFixture *f = *state;
+        Capture capture = capture_begin();
+        char script[600], *text;
+
+        (void) snprintf(script, sizeof(script),
+                "cd %s; echo >>runs; case $(wc -l <runs) in 1|4) ;; 6) echo 5;; *) cat /nowhere/it | head -1;; esac",
+                f->directory);
+        run_once(f, script, ""); /* prints nothing at all: nothing to be said */
+        for (int i = 2; i <= 8; i++)
+                run_again(f);
+        text = capture_end(&capture);
+        assert_int_equal(count_of(text, "the program ended well and printed no line; it said: "), 1);
+        assert_non_null(strstr(text, "No such file or directory. This is said once until it prints one."));
+        assert_int_equal(f->n, 1);
+        capture = capture_begin();
+        run_again(f); /* the third since its line */
+        run_again(f);
+        assert_int_equal(count_of(capture_end(&capture), "printed no line"), 1);
+        assert_false(source_fixture_status(f).failing);
+        assert_false(source_fixture_status(f).odd);
+}
+
+static void test_check_warns_of_only_complaints(void **state) {
+        SourceFixture *f = *state;
+        Capture capture = capture_begin();
+
+        f->host.manual = f->host.checking = f->host.means.may_run = true;
+        run(f, "cat /nowhere/it | head -1", "");
+        run_again(f);
+        assert_null(strstr(capture_end(&capture), "printed no line"));
+        assert_true(source_fixture_status(f).odd);
+        assert_non_null(strstr(source_fixture_status(f).answer, "ended well and printed no line; it said: cat: "));
+}
+
 /* The reason of a long complaint, as of Python, stands at its end. */
 static void test_last_words_of_many(void **state) {
         SourceFixture *f = *state;
@@ -513,6 +555,8 @@ int main(void) {
                 TEST(test_reading_section),
                 TEST(test_environment),
                 TEST(test_status_and_last_words),
+                TEST(test_only_complaints),
+                TEST(test_check_warns_of_only_complaints),
                 TEST(test_last_words_of_many),
                 TEST(test_line_without_an_end),
                 TEST(test_timeout),
