@@ -21,6 +21,9 @@
 /* bytes of standard error that are read in one turn of the loop: the size of a pipe, pipe(7) */
 #define ERROR_PIPE_BYTES 65536
 #define EXEC_PATIENCE_MSEC 2000 /* how long to wait for execve(2): on a mount that hangs it never returns */
+/* between SIGTERM and SIGKILL for a program that is not waited for: enough to let go of a device, and short, since the
+ * programs of a configuration are ended one after the other */
+#define END_PATIENCE_MSEC 100
 /* how long to wait for the end of a program that was just killed: later it stays a zombie until we end */
 #define FREE_PATIENCE_MSEC 200
 
@@ -444,22 +447,26 @@ void process_stop(Process *process, usec_t patience) {
         loop_arm_in(process->patience, patience);
 }
 
+static void wait_for_end(int fd, int patience) {
+        struct pollfd wait = { .fd = fd, .events = POLLIN };
+
+        if (fd >= 0)
+                (void) poll(&wait, 1, patience);
+}
+
 void process_kill(Process *process) {
-        int fd;
+        _cleanup_close_ int fd = -1;
 
         if (process->pid <= 0 || process->ended)
                 return;
         process->ended = true;
         process->child = loop_drop(process->child);
         process->patience = loop_drop(process->patience);
-        (void) kill(-process->pid, SIGKILL);
         fd = (int) syscall(SYS_pidfd_open, process->pid, 0);
-        if (fd >= 0) {
-                struct pollfd wait = { .fd = fd, .events = POLLIN };
-
-                (void) poll(&wait, 1, FREE_PATIENCE_MSEC);
-                (void) close(fd);
-        }
+        (void) kill(-process->pid, SIGTERM);
+        wait_for_end(fd, END_PATIENCE_MSEC);
+        (void) kill(-process->pid, SIGKILL);
+        wait_for_end(fd, FREE_PATIENCE_MSEC);
         (void) waitpid(process->pid, NULL, WNOHANG);
 }
 

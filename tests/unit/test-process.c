@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -287,6 +288,41 @@ static void test_hold_for_ever(void **state) {
         assert_string_equal(output(f), "1\n");
 }
 
+static bool slow; /* waits are for a machine of which they are known not to be too short */
+int __real_poll(struct pollfd *fds, nfds_t n, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout);
+
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout) {
+        return __real_poll(fds, n, slow ? 60000 : timeout);
+}
+
+/* A program may let go of its device, and its last words are read. */
+static void test_free_asks_first(void **state) {
+        Fixture *f = *state;
+
+        slow = true;
+        shell(f, "trap 'echo off; exit' TERM; echo ready; while :; do sleep 0.1; done");
+        while (f->out.size == 0)
+                assert_true(loop_turn(f->loop, USEC_PER_SEC) >= 0);
+        process_kill(f->process);
+        slow = false;
+        read_all(f);
+        assert_string_equal(output(f), "ready\noff\n");
+        assert_false(f->ended);
+}
+
+/* One that does not listen is killed. */
+static void test_free_kills_in_the_end(void **state) {
+        Fixture *f = *state;
+
+        shell(f, "trap '' TERM; echo $$; while :; do sleep 0.1; done");
+        while (f->out.size == 0)
+                assert_true(loop_turn(f->loop, USEC_PER_SEC) >= 0);
+        process_kill(f->process);
+        (void) waitpid((pid_t) atoi(output(f)), NULL, 0);
+        assert_int_equal(kill((pid_t) atoi(output(f)), 0), -1);
+}
+
 static void test_free_kills(void **state) {
         Fixture *f = *state;
         pid_t pid;
@@ -390,6 +426,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_stop_asks_then_kills, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_hold_for_ever, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_free_asks_first, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_free_kills_in_the_end, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_kills, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_as_user, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_as_user_without_terminal, set_up, tear_down),
