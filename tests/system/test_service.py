@@ -277,6 +277,40 @@ def test_stop_under_load_is_bounded(running, house):
     house.settle()
 
 
+CLINGING = """#!/bin/bash
+setsid bash -c 'trap "" TERM; echo $$ >/var/lib/sensorqd/child; sleep 1000' &
+trap 'echo off >/var/lib/sensorqd/device; exit' TERM
+echo 1
+while :; do sleep 0.1; done
+"""
+
+
+def test_nobody_clings_to_a_stop(machine, house):
+    """P8: a program lets go of its device, and what it left behind, which listens to nothing, ends with the service."""
+    machine.write("/usr/local/bin/clinging", CLINGING, 0o755)
+    config = house.config()
+    config["publish"]["sources"] = [
+        {"name": "clinging", "type": "exec", "mode": "stream", "command": ["/usr/local/bin/clinging"]}
+    ]
+    house.move_in(machine, config)
+    child = machine.path("/var/lib/sensorqd/child")
+    machine.systemctl("start", "sensorqd")
+    wait_until(lambda: child.exists() and child.read_text().strip() and house.count(), "its child and its reading")
+    began = time.monotonic()
+    machine.systemctl("stop", "sensorqd")
+    assert time.monotonic() - began < 25  # TimeoutStopSec= is 30 s
+    assert machine.show("Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+    assert machine.read("/var/lib/sensorqd/device") == "off\n"
+    assert machine.run("test", "-d", f"/proc/{child.read_text().strip()}", check=False).returncode != 0
+
+    child.unlink()
+    machine.systemctl("start", "sensorqd")
+    wait_until(lambda: child.exists() and child.read_text().strip(), "its child")
+    machine.systemctl("kill", "--kill-who=main", "--signal=KILL", "sensorqd")
+    wait_until(lambda: machine.show("SubState") == "auto-restart", "the pause before a restart", 25)
+    assert machine.run("test", "-d", f"/proc/{child.read_text().strip()}", check=False).returncode != 0
+
+
 @pytest.mark.parametrize("what", ["configuration", "secret"])
 def test_what_only_a_person_can_mend_is_not_retried(machine, house, what):
     """P9: exit 78 for the file, 77 for a secret; failed at once, with words, and no restart."""
