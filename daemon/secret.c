@@ -107,11 +107,19 @@ static const struct {
                 "it" },
 };
 
+/* podman sets only NOTIFY_SOCKET, a login only INVOCATION_ID. */
+static bool is_unit(void) {
+        return getenv("NOTIFY_SOCKET") && getenv("INVOCATION_ID");
+}
+
 /* True in a service for which systemd made no directory of credentials, not even an empty one: the unit has no
- * LoadCredential=, or something removed it, like LXC's images in a container. podman sets only NOTIFY_SOCKET, a login
- * only INVOCATION_ID. */
+ * LoadCredential=, or something removed it, like LXC's images in a container. */
 static bool is_unit_without_credentials(void) {
-        return getenv("NOTIFY_SOCKET") && getenv("INVOCATION_ID") && !getenv("CREDENTIALS_DIRECTORY");
+        return is_unit() && !getenv("CREDENTIALS_DIRECTORY");
+}
+
+static bool is_in_a_home(const char *path) {
+        return strncmp(path, "/home/", strlen("/home/")) == 0 || strncmp(path, "/root/", strlen("/root/")) == 0;
 }
 
 const char *secret_explain(const Config *config, const char *name, int error, char words[static SECRET_WORDS_MAX]) {
@@ -123,6 +131,11 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
                 (void) snprintf(words, SECRET_WORDS_MAX,
                         "was not handed over: the unit has no LoadCredential=, or a drop-in empties it, as LXC "
                         "containers have one: see `systemctl cat`, and OPERATIONS.md for what helps");
+        else if (error == -EACCES && is_in_a_home(name) && is_unit())
+                (void) snprintf(words, SECRET_WORDS_MAX,
+                        "may not be read by the service, from which ProtectHome= of its unit hides home directories, "
+                        "whatever the file's mode is: put it into %.160s/credentials, and name it without a path",
+                        config ? config->directory : "/etc/sensorqd");
         else if (error == -ENOENT && name[0] == '/')
                 (void) snprintf(words, SECRET_WORDS_MAX, "does not exist");
         else if (error == -ENOENT)

@@ -170,6 +170,43 @@ static int unit_property(sd_bus *bus, const char *path, const char *name, char *
                 name, NULL, ret);
 }
 
+#define MANAGER "org.freedesktop.systemd1"
+
+static int unit_list(sd_bus *bus, const char *path, const char *name, char ***ret) {
+        return sd_bus_get_property_strv(bus, MANAGER, path, MANAGER ".Service", name, NULL, ret);
+}
+
+/* Whether the unit has a text other than "" there, or that text. */
+static bool unit_says(sd_bus *bus, const char *path, const char *name, const char *text) {
+        _cleanup_free_ char *said = NULL;
+
+        return unit_property(bus, path, name, &said) >= 0 && (text ? strcmp(said, text) == 0 : *said != '\0');
+}
+
+/* True unless it is sure that the unit binds nothing into its file system. */
+static bool unit_binds(sd_bus *bus, const char *path) {
+        sd_bus_message *reply = NULL;
+        bool none;
+
+        none = sd_bus_get_property(bus, MANAGER, path, MANAGER ".Service", "BindPaths", NULL, &reply, "a(ssbt)") >= 0 &&
+               sd_bus_message_enter_container(reply, 'a', "(ssbt)") >= 0 && sd_bus_message_at_end(reply, false) > 0;
+        sd_bus_message_unref(reply);
+        return !none;
+}
+
+/* What cannot be found out is not kept from it. */
+static void unit_sandbox(sd_bus *bus, const char *path, ServiceUser *ret) {
+        int own = 0;
+
+        ret->no_homes = unit_says(bus, path, "ProtectHome", "yes");
+        ret->own_tmp = sd_bus_get_property_trivial(
+                               bus, MANAGER, path, MANAGER ".Service", "PrivateTmp", NULL, 'b', &own) >= 0 &&
+                       own;
+        ret->read_only = unit_says(bus, path, "ProtectSystem", "strict") &&
+                         !unit_says(bus, path, "RootDirectory", NULL) && !unit_binds(bus, path) &&
+                         unit_list(bus, path, "ReadWritePaths", &ret->writable) >= 0;
+}
+
 static int unit_user(sd_bus *bus, const char *unit, ServiceUser *ret) {
         _cleanup_free_ char *path = NULL, *state = NULL;
         int r;
@@ -182,8 +219,9 @@ static int unit_user(sd_bus *bus, const char *unit, ServiceUser *ret) {
         if (r >= 0)
                 r = unit_property(bus, path, "User", &ret->name);
         if (r >= 0)
-                r = sd_bus_get_property_strv(bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Service",
-                        "SupplementaryGroups", NULL, &ret->groups);
+                r = unit_list(bus, path, "SupplementaryGroups", &ret->groups);
+        if (r >= 0)
+                unit_sandbox(bus, path, ret);
         return r;
 }
 
@@ -206,6 +244,7 @@ int service_unit_user(const char *unit, ServiceUser *ret) {
 
 void service_user_done(ServiceUser *user) {
         array_free_texts(user->groups);
+        array_free_texts(user->writable);
         free(user->name);
         *user = (ServiceUser){};
 }

@@ -35,12 +35,16 @@ int service_socket(const char *name, int *ret_fd);
  * "sensorqd" when the unit is not known, for instance without a service manager. Returns *unit*. */
 const char *service_own_unit(char unit[static SERVICE_UNIT_SIZE]);
 
-/* The user that the service manager runs a unit as. */
+/* The user that the service manager runs a unit as, and what its sandbox (systemd.exec(5)) keeps from it. */
 typedef struct ServiceUser {
         char *name;
-        char **groups; /* in addition to the user's own groups: names or numbers, NULL at the end. NULL: none */
+        char **groups;   /* in addition to the user's own groups: names or numbers, NULL at the end. NULL: none */
+        bool no_homes;   /* ProtectHome=yes: /home, /root and /run/user are empty */
+        bool own_tmp;    /* PrivateTmp=yes: it has another /tmp and /var/tmp */
+        bool read_only;  /* ProtectSystem=strict: it writes to directories of its own and to *writable* only */
+        char **writable; /* ReadWritePaths=, as written there, NULL at the end */
 } ServiceUser;
-/* Finds the user of *unit* ("NAME.service"); the name is "" for root. -ENOENT: no such unit, or no service manager. */
+/* Finds that of *unit* ("NAME.service"); the name is "" for root. -ENOENT: no such unit, or no service manager. */
 int service_unit_user(const char *unit, ServiceUser *ret);
 void service_user_done(ServiceUser *user);
 

@@ -11,6 +11,8 @@
 #include "config-table.h"
 #include "lib/text.h"
 #include "secret.h"
+#include "subscribe/sink-admin.h"
+#include "types.h"
 #include "verbs/check.h"
 #include "verbs/unit.h"
 
@@ -100,7 +102,13 @@ static int check_credentials(Session *session) {
 /* ---- what the configuration names ---- */
 
 static void check_file(const Files *f, const char *path) {
-        if (f->service && !unit_may(&f->user, path, R_OK))
+        const char *hidden = f->service ? unit_hides(&f->user, path) : NULL;
+
+        if (hidden)
+                session_warn(f->session, path,
+                        "the service does not see it, because %s of its unit hides it: put it into %s", hidden,
+                        f->session->config->directory);
+        else if (f->service && !unit_may(&f->user, path, R_OK))
                 session_warn(f->session, path,
                         "the service runs as %s, who may not read it: give it to that user or a group of theirs, and "
                         "let them search the directories above",
@@ -110,6 +118,7 @@ static void check_file(const Files *f, const char *path) {
 static void check_secret(const Files *f, const char *name) {
         const Config *config = f->session->config;
         _cleanup_free_ char *path = NULL;
+        const char *hidden;
         struct stat file;
 
         if (secret_find(config, name, &path) < 0 || secret_is_handed_over(config, path))
@@ -121,6 +130,11 @@ static void check_secret(const Files *f, const char *name) {
                         "the service runs as %s, who may not read it: put it into %s/credentials, and name it without "
                         "a path",
                         f->user.name, config->directory);
+        else if (f->service && (hidden = unit_hides(&f->user, path)))
+                session_warn(f->session, path,
+                        "the service does not see it, because %s of its unit hides it: put it into %s/credentials, and "
+                        "name it without a path",
+                        hidden, config->directory);
 }
 
 static int check_named(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret) {
@@ -155,6 +169,45 @@ static void check_state(const Files *f, const char *state_dir) {
         }
 }
 
+/* A directory of files that is not made yet is made by the service, which must be able to write to the one above. */
+static char *present(const char *place) {
+        char *directory = strdup(place), *slash = directory ? strrchr(directory, '/') : NULL;
+
+        if (slash && access(directory, F_OK) < 0)
+                slash[slash == directory] = '\0';
+        return directory;
+}
+
+/* Warns of a directory, outside of state_dir, that the service may not write to. */
+static void check_place(const Files *f, const SubscriptionConfig *section) {
+        const char *state_dir = f->session->config->state_dir, *hidden;
+        const SinkAdmin *admin = types_sink(section->sink)->admin;
+        char place[SINK_ADMIN_TEXT_MAX] = "";
+        _cleanup_free_ char *directory = NULL;
+        size_t n = strlen(state_dir);
+
+        if (admin)
+                admin->place(section, place);
+        if (place[0] != '/' || (strncmp(place, state_dir, n) == 0 && strchr("/", place[n])))
+                return;
+        directory = present(place);
+        if (!directory)
+                return;
+        hidden = unit_hides(&f->user, directory);
+        if (hidden)
+                session_warn(f->session, place,
+                        "the service does not see it, because %s of its unit hides it: name another directory", hidden);
+        else if (unit_write_protects(&f->user, directory))
+                session_warn(f->session, place,
+                        "the unit lets the service write to its state_dir only: name %s in ReadWritePaths= of a "
+                        "drop-in, and give it to %s",
+                        directory, f->user.name);
+        else if (!unit_may(&f->user, directory, W_OK | X_OK))
+                session_warn(f->session, place,
+                        "the service runs as %s, who may not write to %s: give it to that user (chown)", f->user.name,
+                        directory);
+}
+
 int check_files(Session *session) {
         const Config *config = session->config;
         Files f = { .session = session };
@@ -165,6 +218,8 @@ int check_files(Session *session) {
                 unit_user(config->path, &f.user);
                 check_file(&f, config->path);
                 check_state(&f, config->state_dir);
+                for (size_t i = 0; i < config->n_subscriptions; i++)
+                        check_place(&f, &config->subscriptions[i]);
                 if (check_key(session) && !config->pubsub.credentials_file)
                         check_secret(&f, CREDENTIALS_FILE_DEFAULT);
         }

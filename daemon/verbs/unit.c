@@ -72,3 +72,45 @@ bool unit_may(const ServiceUser *user, const char *path, int mode) {
         (void) !setgroups((size_t) n, ours);
         return may;
 }
+
+/* Both without links. */
+static bool is_below(const char *path, const char *directory) {
+        size_t n = strlen(directory);
+
+        return strncmp(path, directory, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+static char *without_links(const char *path) {
+        return realpath(path, NULL) ?: strdup(path);
+}
+
+const char *unit_hides(const ServiceUser *user, const char *path) {
+        _cleanup_free_ char *real = without_links(path);
+        const struct {
+                const char *directory, *setting;
+                bool set;
+        } places[] = {
+                { "/home", "ProtectHome=", user->no_homes },
+                { "/root", "ProtectHome=", user->no_homes },
+                { "/run/user", "ProtectHome=", user->no_homes },
+                { "/tmp", "PrivateTmp=", user->own_tmp },
+                { "/var/tmp", "PrivateTmp=", user->own_tmp },
+        };
+
+        for (size_t i = 0; real && i < ELEMENTSOF(places); i++)
+                if (places[i].set && is_below(real, places[i].directory))
+                        return places[i].setting;
+        return NULL;
+}
+
+bool unit_write_protects(const ServiceUser *user, const char *path) {
+        _cleanup_free_ char *real = without_links(path);
+
+        for (char **entry = user->writable; real && entry && *entry; entry++) {
+                _cleanup_free_ char *writable = without_links(*entry + strspn(*entry, "-+"));
+
+                if (!writable || is_below(real, strcmp(writable, "/") == 0 ? "" : writable))
+                        return false;
+        }
+        return real && user->read_only;
+}

@@ -15,3 +15,8 @@ void unit_user(const char *path, ServiceUser *ret);
 /* Whether that user may access the file (R_OK, W_OK, X_OK) by its mode and those of the directories above. Only root
  * can find that out for another user; returns true when it is unknown. */
 bool unit_may(const ServiceUser *user, const char *path, int mode);
+
+/* The setting of the unit that hides the file from the service ("ProtectHome="). NULL: none does, or it is unknown. */
+const char *unit_hides(const ServiceUser *user, const char *path);
+/* True if the service may write there only when the unit's ReadWritePaths= names it. */
+bool unit_write_protects(const ServiceUser *user, const char *path);

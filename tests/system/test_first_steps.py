@@ -136,6 +136,28 @@ def test_a_key_that_the_service_does_not_find(machine, house):
     assert re.search(r"^warn +/root/key.json  the service runs as sensorqd, who may not read it", done.stdout, re.M), (
         done.stdout
     )
+    for path in ("/home/pi/key.json", "/home/pi/ca.pem", "/srv/archive/mark"):
+        machine.write(path, house.key_file.read_text(), 0o644)
+    machine.write(
+        "/etc/sensorqd/sensorqd.yaml",
+        machine.read("/etc/sensorqd/sensorqd.yaml")
+        .replace("/root/key.json", "/home/pi/key.json")
+        .replace("directory: archive", "directory: /srv/archive"),
+    )
+    done = machine.run("sensorqd", "check", check=False)
+    words = "the service does not see it, because ProtectHome= of its unit hides it"
+    assert re.search(rf"^warn +/home/pi/key.json  {words}", done.stdout, re.M), done.stdout
+    assert re.search(r"^warn +/srv/archive  the unit lets the service write .* ReadWritePaths=", done.stdout, re.M), (
+        done.stdout
+    )
+    machine.systemctl("start", "sensorqd", check=False)
+    message = machine.wait_event("CONFIG_REJECTED", unit=None)["MESSAGE"]
+    assert "ProtectHome= of its unit hides home directories" in message, message
+
+    machine.run("chown", "sensorqd:", "/srv/archive")
+    machine.drop_in("[Service]\nReadWritePaths=-/srv/archive\nProtectHome=read-only\n")
+    done = machine.run("sensorqd", "check", check=False)
+    assert not re.search("ProtectHome=|ReadWritePaths=|the service runs as", done.stdout), done.stdout
 
 
 def test_the_user_of_the_page_is_enough(machine, house):

@@ -302,7 +302,9 @@ static void test_explain_a_unit_without_credentials(void **state) {
         assert_int_equal(setenv("INVOCATION_ID", "0", 1), 0);
         assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "LoadCredential="));
         assert_non_null(strstr(secret_explain(&f->config, "/etc/t", -EACCES, words), "sudo"));
+        assert_non_null(strstr(secret_explain(&f->config, "/home/pi/t", -EACCES, words), "ProtectHome="));
         assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+        assert_non_null(strstr(secret_explain(&f->config, "/home/pi/t", -EACCES, words), "sudo"));
         assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo")); /* a login */
         assert_int_equal(unsetenv("INVOCATION_ID"), 0);
 }

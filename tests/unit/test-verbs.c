@@ -203,7 +203,7 @@ static void test_unit(void **state) {
 
 static void test_may(void **state) {
         char name[] = "nobody", group[] = "12346", *groups[] = { group, NULL };
-        const ServiceUser nobody = { .name = name }, grouped = { name, groups }, none = {};
+        const ServiceUser nobody = { .name = name }, grouped = { .name = name, .groups = groups }, none = {};
         char directory[] = "/tmp/test-verbs-XXXXXX", path[64];
         int fd;
 
@@ -224,6 +224,25 @@ static void test_may(void **state) {
         assert_int_equal(unlink(path), 0);
         assert_true(unit_may(&nobody, path, R_OK)); /* that it is missing, others say */
         assert_int_equal(rmdir(directory), 0);
+}
+
+/* By the unit's settings alone, so that it is known before the first start. */
+static void test_sandbox(void **state) {
+        char one[] = "-/srv", all[] = "/", *some[] = { one, NULL }, *every[] = { all, NULL };
+        const ServiceUser shut = { .no_homes = true, .own_tmp = true, .read_only = true }, open = {};
+        const ServiceUser allowed = { .read_only = true, .writable = some },
+                          wide = { .read_only = true, .writable = every };
+
+        assert_string_equal(unit_hides(&shut, "/home/pi/key.json"), "ProtectHome=");
+        assert_string_equal(unit_hides(&shut, "/root"), "ProtectHome=");
+        assert_string_equal(unit_hides(&shut, "/tmp/ca.pem"), "PrivateTmp=");
+        assert_null(unit_hides(&shut, "/homes/key.json"));
+        assert_null(unit_hides(&open, "/home/pi/key.json"));
+        assert_true(unit_write_protects(&shut, "/srv/archive"));
+        assert_false(unit_write_protects(&open, "/srv/archive"));
+        assert_false(unit_write_protects(&allowed, "/srv/archive"));
+        assert_true(unit_write_protects(&allowed, "/srv-two/archive"));
+        assert_false(unit_write_protects(&wide, "/srv/archive"));
 }
 
 static void test_rejected_list(void **state) {
@@ -278,6 +297,7 @@ int main(void) {
                 cmocka_unit_test(test_check_and_setup),
                 cmocka_unit_test(test_unit),
                 cmocka_unit_test(test_may),
+                cmocka_unit_test(test_sandbox),
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_rejected_act),
                 cmocka_unit_test(test_without_descriptors),
