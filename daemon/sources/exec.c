@@ -12,6 +12,7 @@
 /* clang-format on */
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -242,8 +243,12 @@ static void exec_describe_end(Exec *exec) {
                         "the program printed more than %d MiB and was stopped; is it one for mode: stream?",
                         RUN_MAX_BYTES >> 20);
         else if (exec->end.killed)
-                text_print(exec->detail, sizeof(exec->detail), "the program was ended by signal %d (%s)%s%s",
-                        exec->end.number, strsignal(exec->end.number), said, words);
+                text_print(exec->detail, sizeof(exec->detail), "the program was ended by signal %d (%s)%s%s%s",
+                        exec->end.number, strsignal(exec->end.number),
+                        exec->end.number == SIGSYS
+                                ? ", as the unit's sandbox does (docs/sources/exec.md says what helps)"
+                                : "",
+                        said, words);
         else
                 text_print(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s", exec->end.number,
                         said, words);

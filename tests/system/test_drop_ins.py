@@ -30,6 +30,17 @@ socket(my $interfaces, 16, SOCK_RAW, 0) or die "$!\\n"; # AF_NETLINK
 print "{\\"id\\": \\"network\\"}\\n";
 """,
     ),
+    "ping": (
+        "/usr/local/bin/ping",
+        """#!/usr/bin/perl
+use Socket;
+my ($header, $data) = (pack("LL", 0x20080522, 0), "\\0" x 24);
+syscall(125, $header, $data) == 0 or die "capget: $!\\n"; # the numbers of amd64
+syscall(126, $header, $data) == 0 or die "capset: $!\\n";
+socket(my $raw, PF_INET, SOCK_RAW, 1) or die "$!\\n";
+print "{\\"id\\": \\"ping\\"}\\n";
+""",
+    ),
     "home": ("/home/pi/sensors/read", "#!/bin/sh\ncat /home/pi/sensors/value\n"),
     "connection": (
         "/usr/local/bin/connection",
@@ -49,6 +60,7 @@ WITHOUT = {
     "i2c": "No such file|Permission denied",
     "network": "Address family not supported",
     "home": "sandbox",
+    "ping": "Bad system call",
 }
 
 
@@ -142,7 +154,7 @@ def test_each_drop_in(machine, house):
         "FAIL  source serial" in machine.run("sensorqd", "check", "--run-programs", check=False).stdout
     )  # not of the group
 
-    for name in ("serial", "i2c", "network", "home"):
+    for name in ("serial", "i2c", "network", "ping", "home"):
         put_drop_in(machine, name)
         machine.systemctl("restart", "sensorqd")
         well.add(name)

@@ -155,7 +155,10 @@ static void test_line_without_an_end(void **state) {
         source_fixture_stop(f);
         run_once(f, "printf 42; kill -9 $$", "");
         assert_int_equal(f->n, 1);
-        assert_non_null(strstr(source_fixture_status(f).detail, "ended by signal 9"));
+        assert_non_null(strstr(source_fixture_status(f).detail, "ended by signal 9 (Killed)"));
+        source_fixture_stop(f);
+        run_once(f, "kill -SYS $$", ""); /* by a filter of system calls */
+        assert_non_null(strstr(source_fixture_status(f).detail, "(Bad system call), as the unit's sandbox does"));
         source_fixture_stop(f);
         run_once(f, "printf 43; exit 1", "");
         assert_int_equal(f->n, 1);
