@@ -173,9 +173,12 @@ def test_each_drop_in(machine, house):
 
 def test_sealed(running, house):
     """Without listeners and programs: a root of its own, the journal, READY and reload as ever; nothing listens,
-    nothing was handed down."""
+    nothing was handed down. It needs no /usr that can be written to, and leaves nothing there."""
     running.systemctl("stop", "sensorqd")
     put_drop_in(running, "sealed")
+    running.write("/run/NetworkManager/resolv.conf", "nameserver 127.0.0.1\n")
+    running.run("mount", "--bind", "/usr", "/usr")
+    running.run("mount", "-o", "remount,bind,ro", "/usr")
     running.systemctl("start", "sensorqd")
     house.wait_count(house.count() + 5)
     assert running.show("Type") == "notify" and "queued" in running.show("StatusText")
@@ -204,3 +207,10 @@ def test_sealed(running, house):
     assert "Overall exposure level for sensorqd.service: 1.0" in said.stdout
     assert running.systemctl("--failed", "--no-legend", "--plain").stdout == ""
     assert listening(running, pid) == []
+    assert "nameserver" in running.run("cat", f"/proc/{pid}/root/run/NetworkManager/resolv.conf").stdout
+
+    running.systemctl("stop", "sensorqd")
+    running.run("mount", "-o", "remount,bind,rw", "/usr")
+    running.systemctl("start", "sensorqd")
+    said = running.run("dpkg", "--purge", "sensorqd").stdout
+    assert "/usr/share/sensorqd" not in said and not running.path("/usr/share/sensorqd").exists(), said
