@@ -524,9 +524,9 @@ static void daemon_log_started(Daemon *d) {
                 outbox_status(d->host.outbox, &outbox);
         log_event(LOG_INFO, EVENT_STARTED, LOG_FIELDS({ FIELD_FILE, d->config->path }),
                 "sensorqd " SENSORQD_VERSION " started: %zu source%s, %zu subscription%s, %" PRIu64
-                " readings queued from before.",
+                " reading%s queued from before.",
                 d->config->n_sources, d->config->n_sources == 1 ? "" : "s", d->config->n_subscriptions,
-                d->config->n_subscriptions == 1 ? "" : "s", outbox.rows);
+                d->config->n_subscriptions == 1 ? "" : "s", outbox.rows, outbox.rows == 1 ? "" : "s");
         daemon_log_warnings(d);
 }
 

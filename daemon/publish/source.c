@@ -346,10 +346,10 @@ static void source_log_lost(const Source *s) {
 
         if (lost > 0)
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
-                        "Source %s: %zu readings that the disk refused to the end are lost, unless the remote keeps "
+                        "Source %s: %zu reading%s that the disk refused to the end %s lost, unless the remote keeps "
                         "them until it is told (mqtt, http_push, http_json with since). Free space on the disk of "
                         "state_dir, or repair it.",
-                        s->config->name, lost);
+                        s->config->name, lost, lost == 1 ? "" : "s", lost == 1 ? "is" : "are");
 }
 
 /* `once` must end even if the disk refuses: also a poll whose type waits until its readings are stored. */

@@ -153,9 +153,9 @@ static void print_outbox(Json *json) {
 
         if (!outbox)
                 return;
-        printf("outbox        %" PRIi64 " readings (%" PRIi64 " bytes), %" PRIi64 " rejected%s%s\n",
-                number_of(outbox, "rows"), number_of(outbox, "bytes"), number_of(outbox, "rejected_rows"),
-                json_get_flag(outbox, "full") ? ", FULL" : "",
+        printf("outbox        %" PRIi64 " reading%s (%" PRIi64 " bytes), %" PRIi64 " rejected%s%s\n",
+                number_of(outbox, "rows"), number_of(outbox, "rows") == 1 ? "" : "s", number_of(outbox, "bytes"),
+                number_of(outbox, "rejected_rows"), json_get_flag(outbox, "full") ? ", FULL" : "",
                 json_get_flag(outbox, "failing") ? ", the disk refuses" : "");
         if (json_get_string(outbox, "failing_since"))
                 printf("              since %s: %s\n", time_of(outbox, "failing_since", last),

@@ -285,6 +285,20 @@ static void test_once_gives_up(void **state) {
         later = 0;
 }
 
+static void test_one_is_lost(void **state) {
+        Fixture *f = *state;
+        Capture c;
+
+        f->host.manual = true;
+        f->store_error = -ENOSPC;
+        start_talker(f);
+        say(1);
+        RUN_UNTIL(f, f->handed >= 1);
+        c = capture_begin();
+        f->source = source_free(f->source);
+        assert_non_null(strstr(capture_end(&c), "1 reading that the disk refused to the end is lost"));
+}
+
 static int talker_poll(void *self) {
         say(2);
         return 0; /* the poll goes on when they are on disk */
@@ -492,6 +506,7 @@ int main(void) {
                 TEST(test_pushed_at_the_end),
                 TEST(test_cursor_at_the_end),
                 TEST(test_once_gives_up),
+                TEST(test_one_is_lost),
                 TEST(test_once_gives_up_a_poll),
                 TEST(test_once_listens),
                 TEST(test_once_leaves_out),
