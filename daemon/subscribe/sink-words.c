@@ -14,12 +14,23 @@
 
 /* ---- logging ---- */
 
+/* A library's words may be a whole sentence, or several. */
+static size_t size_without_stop(const char *text) {
+        size_t size = strlen(text);
+
+        while (size > 0 && strchr(". ", text[size - 1]))
+                size--;
+        return size;
+}
+
 void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_t delay) {
         TroubleGrade grade = answer->fault == SINK_FAULT_LASTING ? TROUBLE_LASTING : TROUBLE_PASSING;
         const char *event = said->down.said == TROUBLE_NONE ? EVENT_SINK_DOWN : NULL;
+        int size = (int) size_without_stop(answer->detail);
         char detail[TROUBLE_DETAIL_MAX], cut[257], seconds[24];
 
         text_copy_words(cut, sizeof(cut), answer->detail);
+        cut[size_without_stop(cut)] = '\0';
         (void) snprintf(detail, sizeof(detail), "%s: %s; %s", answer->reason, cut, answer->remedy);
         if (!trouble_fail(&said->down, grade, answer->cause, delay, detail))
                 return;
@@ -28,8 +39,8 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place },
                         { FIELD_REASON, answer->reason }, { FIELD_ERROR, answer->detail },
                         { FIELD_RETRY_SEC, seconds }),
-                "%s for %s %s: %s. %s and none is lost; sensorqd keeps trying. To do: %s", said->what,
-                said->subscription, answer->words, answer->detail,
+                "%s for %s %s: %.*s. %s and none is lost; sensorqd keeps trying. To do: %s", said->what,
+                said->subscription, answer->words, size, answer->detail,
                 scouts ? "Only one message now and then is pulled meanwhile, to see whether it passes,"
                        : "No message is pulled meanwhile",
                 answer->remedy);

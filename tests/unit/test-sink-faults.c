@@ -206,6 +206,19 @@ static void test_stop_with_a_batch_and_a_scout(void **state) {
         assert_false(sink_is_busy(world.sink));
 }
 
+/* A library's words end with a full stop of their own, or two. */
+static void test_sentences_of_a_library(void **state) {
+        SinkSaid said = { .subscription = "sub", .what = "MongoDB", .place = "home" };
+        const SinkAnswer answer = { .reason = "unreachable",
+                .words = "cannot be reached",
+                .remedy = "Look there",
+                .detail = "Not now. Try again later.." };
+
+        sink_said_down(&said, &answer, false, USEC_PER_HOUR);
+        assert_int_equal(logged("cannot be reached: Not now. Try again later. No message is pulled"), 1);
+        assert_string_equal(said.down.detail, "unreachable: Not now. Try again later; Look there");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -220,6 +233,7 @@ int main(void) {
                 CASE(test_one_is_put_off_after_a_fault),
                 CASE(test_not_ready_while_probing),
                 CASE(test_stop_with_a_batch_and_a_scout),
+                CASE(test_sentences_of_a_library),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
