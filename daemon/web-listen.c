@@ -25,8 +25,9 @@ const char *web_listen_words(int error) {
         case -EEXIST:
                 return "another part of this configuration has that path there; choose another path or address";
         case -EACCES:
-                return "this user may not listen there, or not read a file of tls: ports below 1024 need a socket of "
-                       "systemd";
+                return "this user may not listen there: ports below 1024 need a socket of systemd";
+        case -ENOKEY:
+                return "this user may not read a file of tls; give it to the service's user, or to a group of theirs";
         case -ENOENT:
                 return "the service manager handed over no such socket (its unit starts before the service), or "
                        "certificate_file or key_file is missing (beside the configuration, not among the secrets)";
@@ -51,6 +52,7 @@ Cause web_listen_cause(int error) {
         case -EADDRNOTAVAIL:
         case -EEXIST:
         case -EACCES:
+        case -ENOKEY:
         case -ENOENT:
         case -EKEYREJECTED:
                 return CAUSE_SETTINGS;

@@ -31,7 +31,7 @@ static int pem_load(const char *path, char *text) {
         r = file_load(path, PEM_MAX - 1, &content);
         if (r == 0)
                 memcpy(text, content.data, content.size); /* PEM_MAX zeros were allocated, so a NUL follows */
-        return r;
+        return r == -EACCES ? -ENOKEY : r;                /* bind(2) says -EACCES of a port */
 }
 
 int listen_pem_read(ListenPem *pem) {

@@ -45,7 +45,8 @@ typedef struct ListenHandler {
 /* Begins to listen, or adds a route to an address that is listened on already. -EEXIST: the path is taken; -ENOTSUP:
  * built without a server, or its library is not installed; -ENOENT: the service manager passed no such socket;
  * -EKEYREJECTED: certificate and key do not match; -EADDRINUSE: another program has the address, or a route there has
- * other files; -EACCES, ...: errors of bind(2), and of open(2) for the files. */
+ * other files; -ENOKEY: a file may not be read; -EACCES, ...: other errors of bind(2), and of
+ * open(2) for the files. */
 int listen_route(Listen *listen, const ListenSpec *spec, const ListenHandler *handler, ListenRoute **ret);
 /* Answers open requests with 503. The address is closed with its last route, in the next turn of the loop: a route that
  * is added before finds it open. */

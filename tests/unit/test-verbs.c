@@ -14,6 +14,7 @@
 #include "subscribe/sink-admin.h"
 #include "verbs/unit.h"
 #include "verbs/verbs.h"
+#include "web-listen.h"
 
 #define SINKS                                                                                                          \
         PUBSUB "state_dir: /nonexistent\nsubscribe:\n"                                                                 \
@@ -259,6 +260,28 @@ static void test_rejected_list(void **state) {
         assert_int_equal(said.code, EX_UNAVAILABLE);
 }
 
+/* A file is not what bind(2) says of a port. */
+static void test_tls_file_of_another(void **state) {
+        char directory[] = "/tmp/test-verbs-XXXXXX", path[64];
+        WebListenTry wanted = { "127.0.0.1:0", path, path, "/nonexistent" };
+        Loop *loop;
+        int r;
+
+        if (geteuid() != 0)
+                skip(); /* only root can be another */
+        assert_int_equal(loop_new(&loop), 0);
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(path, sizeof(path), "%s/key", directory);
+        assert_int_equal(seteuid(65534), 0);
+        r = web_listen_try(loop, &wanted);
+        assert_int_equal(seteuid(0), 0);
+        loop_free(loop);
+        assert_int_equal(rmdir(directory), 0);
+        assert_int_equal(r, -ENOKEY);
+        assert_contains(web_listen_words(r), "may not read a file of tls");
+        assert_null(strstr(web_listen_words(-EACCES), "tls"));
+}
+
 static void test_rejected_act(void **state) {
         Said said;
 
@@ -299,6 +322,7 @@ int main(void) {
                 cmocka_unit_test(test_may),
                 cmocka_unit_test(test_sandbox),
                 cmocka_unit_test(test_rejected_list),
+                cmocka_unit_test(test_tls_file_of_another),
                 cmocka_unit_test(test_rejected_act),
                 cmocka_unit_test(test_without_descriptors),
         };
