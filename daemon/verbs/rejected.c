@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `sensorqd rejected`: data that could not become a reading (id source:NAME:N), readings that could not be published
  * (id outbox:N), and messages that could not be stored (ids of their sink). The daemon may be running meanwhile. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,11 +252,19 @@ static void rejected_in_outbox(Rejected *r, bool unread) {
                 tell(r, "outbox", false, strerror(-k));
 }
 
+/* That of the unit is made at its first start. */
+static bool is_missing(const char *state_dir) {
+        return strncmp(state_dir, CONFIG_STATE_DIR_DEFAULT, strlen(CONFIG_STATE_DIR_DEFAULT)) != 0 &&
+               access(state_dir, F_OK) < 0 && errno == ENOENT;
+}
+
 static bool open_outbox(Rejected *r) {
         const Config *config = r->session->config;
         int k;
 
         k = outbox_guest_open(config->state_dir, &r->outbox);
+        if (k == -ENOENT && is_missing(config->state_dir))
+                tell(r, config->state_dir, false, "state_dir is not there: is its disk mounted?");
         if (k == -ENOENT || (k == -EACCES && !config->publishes))
                 return true;
         if (k != OUTBOX_OK)

@@ -17,7 +17,7 @@
 #include "web-listen.h"
 
 #define SINKS                                                                                                          \
-        PUBSUB "state_dir: /nonexistent\nsubscribe:\n"                                                                 \
+        PUBSUB "state_dir: /usr\nsubscribe:\n"                                                                         \
                "- {subscription: sub-a, shelf: {label: one}}\n"                                                        \
                "- {subscription: sub-b, drawer: {label: two}}\n"
 
@@ -282,6 +282,21 @@ static void test_tls_file_of_another(void **state) {
         assert_null(strstr(web_listen_words(-EACCES), "tls"));
 }
 
+/* What is set apart there is not gone. The sinks' is listed. */
+static void test_rejected_without_a_disk(void **state) {
+        Config *config = fake_config();
+        Said said;
+
+        free(config->state_dir);
+        config->state_dir = strdup("/nonexistent");
+        assert_non_null(config->state_dir);
+        said_rejected(config, "list", NULL, &said);
+        assert_int_equal(said.code, EX_UNAVAILABLE);
+        assert_contains(said.out, "two:1  1970-");
+        assert_contains(said.out, "state_dir is not there: is its disk mounted?");
+        config_unref(config);
+}
+
 static void test_rejected_act(void **state) {
         Said said;
 
@@ -323,6 +338,7 @@ int main(void) {
                 cmocka_unit_test(test_sandbox),
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_tls_file_of_another),
+                cmocka_unit_test(test_rejected_without_a_disk),
                 cmocka_unit_test(test_rejected_act),
                 cmocka_unit_test(test_without_descriptors),
         };
