@@ -215,6 +215,7 @@ def test_removal_keeps_and_purge_removes(running, house, deb):
     running.configure(house.config(publishes=False), {}, name="second")
     running.systemctl("enable", "--now", "sensorqd", "sensorqd@second")
     house.wait_count(5)
+    running.write("/var/lib/sensorqd-sensorqd/outbox.sqlite", "of an instance that reads sensorqd.yaml, too")
     ours = [
         f"/var/lib/sensorqd/{name}"
         for name in (
@@ -235,7 +236,7 @@ def test_removal_keeps_and_purge_removes(running, house, deb):
     assert running.path("/var/lib/sensorqd/outbox.sqlite").exists()
     assert json.loads(running.read("/etc/sensorqd/sensorqd.yaml"))
     running.run("dpkg", "--purge", "sensorqd")
-    assert not any(running.path(path).exists() for path in ours)
+    assert not any(running.path(path).exists() for path in (*ours, "/var/lib/sensorqd-sensorqd"))
     assert (
         all(running.path(path).exists() for path in mine) and not running.path("/etc/sensorqd/sensorqd.yaml").exists()
     )
