@@ -312,7 +312,7 @@ static AuthOutcome fetch_read(Auth *auth, HttpReply *reply) {
         if (reply->status != 200)
                 return fetch_refused(auth, reply, json);
         if (!json)
-                return fetch_failed(auth, CAUSE_NONSENSE, "the token endpoint's answer is not JSON");
+                return fetch_failed(auth, cause_of_http(reply), "the token endpoint's answer is not JSON");
         return fetch_keep(auth, json);
 }
 

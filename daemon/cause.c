@@ -113,7 +113,7 @@ static Cause of_status(int status) {
 Cause cause_of_http(const struct HttpReply *reply) {
         switch (reply->outcome) {
         case HTTP_ANSWERED:
-                return of_status(reply->status);
+                return reply->status / 100 == 2 && http_reply_is_page(reply) ? CAUSE_BETWEEN : of_status(reply->status);
         case HTTP_UNREACHABLE:
                 return reply->want ? CAUSE_MEMORY : CAUSE_NETWORK;
         case HTTP_TLS:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http-internal.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -210,4 +211,39 @@ void http_reply_words(const HttpReply *reply, char *buffer, size_t size) {
         int n = snprintf(buffer, size, "%s%s%.*s", reply->detail, said > 0 ? ": " : "", (int) said, body);
 
         buffer[text_clean(buffer, n < (int) size ? (size_t) n : size - 1)] = '\0';
+}
+
+static const char *skip_space(const char *p) {
+        while (isspace((unsigned char) *p))
+                p++;
+        return p;
+}
+
+/* Skips comments, and the declaration of XHTML. */
+static const char *skip_preface(const char *p) {
+        static const char *const prefaces[][2] = { { "<!--", "-->" }, { "<?xml", "?>" } };
+
+        p = skip_space(p);
+        for (size_t i = 0; i < ELEMENTSOF(prefaces); i++) {
+                const char *end =
+                        strncmp(p, prefaces[i][0], strlen(prefaces[i][0])) == 0 ? strstr(p, prefaces[i][1]) : NULL;
+
+                if (end)
+                        return skip_preface(end + strlen(prefaces[i][1]));
+        }
+        return p;
+}
+
+bool http_reply_is_page(const HttpReply *reply) {
+        /* html itself, and what may only stand in a head, which may be left out with the tags around it: a portal's
+         * redirect may be a script alone */
+        static const char *const tags[] = { "!doctype html", "html", "head", "meta", "title", "script" };
+        const char *body = reply->body.data ?: "";
+
+        body = skip_preface(body + text_mark(body, strlen(body)));
+        for (size_t i = 0; *body == '<' && i < ELEMENTSOF(tags); i++)
+                if (strncasecmp(body + 1, tags[i], strlen(tags[i])) == 0 &&
+                        !isalnum((unsigned char) body[1 + strlen(tags[i])]))
+                        return true;
+        return false;
 }

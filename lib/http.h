@@ -75,6 +75,10 @@ const char *http_reply_header(const HttpReply *reply, const char *name);
 /* Writes "HTTP 422: what the server said" on one line, with at most HTTP_WORDS_MAX bytes of the server's text. */
 void http_reply_words(const HttpReply *reply, char *buffer, size_t size);
 
+/* Whether the body begins as a whole HTML document does: that of a captive portal, a proxy or a login, which answer any
+ * request with 200. The content type says less: many servers send their `ok` as text/html, some portals send none. */
+bool http_reply_is_page(const HttpReply *reply);
+
 typedef struct HttpUrl {
         bool tls, v6;   /* v6: the host is an address of IPv6 */
         char host[254]; /* without brackets; RFC 1035 section 2.3.4 allows 253 bytes */

@@ -14,7 +14,6 @@
 /* clang-format on */
 #include "sinks/alert-target.h"
 
-#include <ctype.h>
 #include <errno.h>
 
 #include "lib/text.h"
@@ -357,19 +356,6 @@ int alert_target_write(const AlertTarget *target, const AlertMessage *message, A
 
 /* ---- answers ---- */
 
-/* Whether the answer is a web page: of a captive portal, a login, or a part of the service that is not its API. Then
- * the message was not accepted. The type alone is not enough: Slack's `ok` and many other answers have text/html. */
-static bool is_web_page(const HttpReply *reply) {
-        const char *type = http_reply_header(reply, "Content-Type"), *body = reply->body.data ?: "";
-
-        body += text_mark(body, strlen(body));
-        while (isspace((unsigned char) *body))
-                body++;
-        if (type && strncasecmp(type, "text/html", strlen("text/html")) == 0)
-                return *body == '<';
-        return strncasecmp(body, "<!doctype", strlen("<!doctype")) == 0 || strncasecmp(body, "<html", 5) == 0;
-}
-
 /* Returns a remedy when the quota of the month (LINE) or the day (ntfy) is used up; NULL: it is not. Both answer with
  * the status of a rate limit. */
 static const char *used_up(const AlertTarget *target, const HttpReply *reply) {
@@ -401,9 +387,8 @@ static void judge_answer(const AlertTarget *target, const HttpReply *reply, Aler
         const char *remedy = used_up(target, reply);
 
         ret->class = judge_status(target, reply->status);
-        if (ret->class == ALERT_TAKEN && is_web_page(reply)) {
+        if (ret->class == ALERT_TAKEN && http_reply_is_page(reply)) {
                 ret->class = ALERT_PERSON;
-                ret->cause = CAUSE_BETWEEN;
                 ret->remedy = "correct its URL: a web page answers, perhaps the login of a proxy";
         } else if (remedy) {
                 ret->class = ALERT_PERSON;

@@ -60,18 +60,13 @@ static void answer_refused(HttpJsonAnswer *answer, const HttpReply *reply) {
 
 /* ---- usable answers ---- */
 
-/* Content-Type is not used: many small devices call their JSON text/html. */
-static bool is_web_page(Slice body) {
-        return body.size > 0 && body.data[0] == '<';
-}
-
 /* Reads the answer as one JSON value; false when it is not one. A text without quotes is not accepted here, although it
  * may be a sensor's value elsewhere. */
 static bool answer_read(const HttpReply *reply, HttpJsonAnswer *answer) {
         Slice body = shape_text_trim((Slice){ reply->body.data ?: "", reply->body.size });
         char why[100];
 
-        if (is_web_page(body)) {
+        if (http_reply_is_page(reply)) {
                 answer_fail(answer, SOURCE_UNREACHABLE,
                         "answers with a web page in place of JSON (%d): check url, and whether it wants a login",
                         reply->status);

@@ -361,7 +361,7 @@ static void test_refused(void **state) {
         a->status = 200;
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_UNREACHABLE);
-        assert_int_equal(a->cause, CAUSE_NONSENSE);
+        assert_int_equal(a->cause, CAUSE_BETWEEN);
         assert_non_null(strstr(a->detail, "not JSON"));
         assert_waits(auth);
         auth_free(auth);

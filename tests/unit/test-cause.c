@@ -37,6 +37,9 @@ static void test_listen(void **state) {
         assert_int_equal(web_listen_cause(-EPROTO), CAUSE_OTHER);
 }
 
+#define BODY(text)                                                                                                     \
+        { (char *) (text), sizeof(text) - 1 }
+
 static void test_http(void **state) {
         static const struct {
                 HttpReply reply;
@@ -49,6 +52,8 @@ static void test_http(void **state) {
                 { { .outcome = HTTP_CUT }, CAUSE_UNANSWERED },
                 { { .outcome = HTTP_TOO_LARGE }, CAUSE_NONSENSE },
                 { { .outcome = HTTP_ANSWERED, .status = 200 }, CAUSE_NONSENSE },
+                { { .outcome = HTTP_ANSWERED, .status = 200, .body = BODY("<html><body>Log in") }, CAUSE_BETWEEN },
+                { { .outcome = HTTP_ANSWERED, .status = 404, .body = BODY("<html><body>Not found") }, CAUSE_ADDRESS },
                 { { .outcome = HTTP_ANSWERED, .status = 302 }, CAUSE_ADDRESS },
                 { { .outcome = HTTP_ANSWERED, .status = 400 }, CAUSE_INVALID },
                 { { .outcome = HTTP_ANSWERED, .status = 401 }, CAUSE_TOKEN },

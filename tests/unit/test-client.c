@@ -289,6 +289,25 @@ static void test_no_token_to_be_had(void **state) {
 
 #define ERROR(code, status) "{\"error\":{\"code\":" #code ",\"message\":\"words\",\"status\":\"" status "\"}}"
 
+/* A login page in place of Pub/Sub confirms nothing, whatever was asked: not that messages were taken, nor that there
+ * are none, nor that a deadline was moved. */
+static void test_a_page_is_no_answer(void **state) {
+        static const char *const verbs[] = { ":publish", ":pull", ":acknowledge", ":modifyAckDeadline",
+                ":testIamPermissions", CLIENT_CREATE, NULL };
+        static char page[] = "<!doctype html><html><body>Log in {}</body></html>";
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                for (int status = 200; status < 205; status++) {
+                        HttpReply http = { .status = status, .body = { page, strlen(page) }, .detail = "HTTP 200" };
+                        char detail[CLIENT_DETAIL_MAX];
+                        ClientReply reply;
+
+                        client_sort(&http, "projects/p/topics/t", verbs[i], &reply, detail);
+                        assert_int_equal(reply.outcome, CLIENT_FAILED);
+                        assert_int_equal(reply.cause, CAUSE_BETWEEN);
+                }
+}
+
 static void test_outcomes(void **state) {
         static const struct {
                 int status;
@@ -507,6 +526,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_401_without_token, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_token_to_be_had, set_up, tear_down),
                 cmocka_unit_test(test_outcomes),
+                cmocka_unit_test(test_a_page_is_no_answer),
                 cmocka_unit_test(test_outcomes_without_an_answer),
                 cmocka_unit_test(test_detail_is_cut_and_whole),
                 cmocka_unit_test(test_retry_after_is_the_longer),

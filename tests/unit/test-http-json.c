@@ -72,7 +72,7 @@ static void test_bad_answers(void **state) {
         } cases[] = {
                 { { "/x", 200, NULL, "<!DOCTYPE html><title>Sign in</title>" },
                         "answers with a web page in place of JSON (200)" },
-                { { "/x", 200, "Content-Type: text/html; charset=utf-8\r\n", "\n<p>Sign in" },
+                { { "/x", 200, "Content-Type: text/html; charset=utf-8\r\n", "\n<html><p>Sign in" },
                         "answers with a web page" },
                 { { "/x", 200, "Content-Type: text/html\r\n", "{\"status\":\"ok\",\"n\":3}" },
                         "says 3 at /n" }, /* of a small device */

@@ -234,6 +234,39 @@ static void test_words(void **state) {
         }
 }
 
+static void test_pages(void **state) {
+        static const struct {
+                const char *body;
+                bool page;
+        } cases[] = {
+                { "<!DOCTYPE html><title>Log in</title>", true },
+                { "<!doctype HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\">", true },
+                { "<html>", true },
+                { "\r\n <HTML lang=\"en\"><body>", true },
+                { "\xef\xbb\xbf<html><!-- ok -->", true },
+                { "<!-- a portal --> <!-- of 2019 -->\n<html>", true },
+                { "<?xml version=\"1.0\"?>\n<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\">", true },
+                { "<head><meta http-equiv=\"refresh\" content=\"0; url=/login\">", true },
+                { "<meta http-equiv=\"refresh\" content=\"0; url=/login\">", true },
+                { "<script>top.location = '/login'</script>", true },
+                { "", false },
+                { "ok", false },
+                { "{\"stored\": \"<html>\"}", false },
+                { "Congratulations! You've fired the readings event", false }, /* IFTTT, as text/html */
+                { "<h1>ok</h1>", false },
+                { "<htmlish/>", false },
+                { "<!-- without an end <html>", false },
+                { "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const HttpReply reply = { .status = 200, .body = { (char *) cases[i].body, strlen(cases[i].body) } };
+
+                assert_int_equal(http_reply_is_page(&reply), cases[i].page);
+        }
+        assert_false(http_reply_is_page(&(HttpReply){ .status = 200 }));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ok),
@@ -243,6 +276,7 @@ int main(void) {
                 cmocka_unit_test(test_host_too_long),
                 cmocka_unit_test(test_local),
                 cmocka_unit_test(test_words),
+                cmocka_unit_test(test_pages),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
