@@ -37,6 +37,8 @@ static const ConfigRow rows[] = {
                 .doc = "Further headers of every request; none with a secret." },
         { "auth", &config_type_section, FIELD(auth), .flags = CONFIG_IMPLIED, .section = &auth_section,
                 .doc = "How a request proves who it is." },
+        { "expect", &config_type_text, FIELD(expect), 1, 200,
+                .doc = "Text that the server's answer contains when the documents are stored." },
         { "batch", &config_type_unsigned, FIELD(batch), 1, 1000, "100",
                 .doc = "The most documents in one request." },
         { "timeout", &config_type_duration, FIELD(timeout), 1 * USEC_PER_SEC, 5 * USEC_PER_MINUTE, "30s",

@@ -92,6 +92,11 @@ static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *rep
         else if (class == WEBHOOK_LATER)
                 fail(answer, SINK_FAULT_PASSING, reply->status == 429 ? "throttled" : "server_error",
                         "takes nothing just now", "nothing yet; if it stays so, look at the server");
+        else if (reply->status / 100 == 2)
+                fail(answer, SINK_FAULT_LASTING, "answer",
+                        http_reply_is_page(reply) ? "answers with a web page" : "does not say what expect wants",
+                        "see what answers: perhaps the login of a proxy or network, or a page beside the webhook; "
+                        "expect can name what a good answer contains");
         else
                 fail(answer, SINK_FAULT_LASTING, "refused", "refuses every request",
                         reply->status == 401 || reply->status == 407
@@ -262,7 +267,7 @@ static WebhookClass webhook_class(const Webhook *w, const HttpReply *reply) {
                 return WEBHOOK_LATER;
         if (reply->status == 409 && w->body.unanswered > 0 && clock_now() - w->body.unanswered < CONFLICT_MAX_USEC)
                 return WEBHOOK_LATER;
-        return webhook_body_class(reply->status);
+        return webhook_body_class(reply, w->keys->expect);
 }
 
 static void webhook_answered(Webhook *w, AuthReply *reply) {

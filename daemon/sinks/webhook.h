@@ -12,6 +12,7 @@ typedef struct WebhookConfig {
         WebPlace at;
         ConfigMap headers;
         AuthConfig auth;
+        char *expect; /* NULL: any answer but a web page */
         unsigned batch;
         usec_t timeout;
 } WebhookConfig;
@@ -50,7 +51,8 @@ typedef enum WebhookClass {
         WEBHOOK_PERSON,  /* the address or our credentials are at fault, not a message */
         WEBHOOK_REFUSED, /* some or all documents are refused */
 } WebhookClass;
-/* Returns what the status of an answer means for the request. */
-WebhookClass webhook_body_class(int status);
+/* Returns what an answer means for the request. The documents are stored where a 2xx has *expect* in it; NULL: where it
+ * is not a web page, which a captive portal, a proxy or a login gives to any request. */
+WebhookClass webhook_body_class(const HttpReply *reply, const char *expect);
 /* Whether a refusal with that status is about the content of the request. */
 bool webhook_body_is_at_fault(int status);

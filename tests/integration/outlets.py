@@ -45,12 +45,12 @@ class _Server(ThreadingHTTPServer):
 
 class Receiver:
     """A server that takes arrays. `mood()` says what becomes of a request: a status, or None: it is carried out, and
-    never answered."""
+    never answered. While `page` is set, something before it answers everything with 200 and that page."""
 
     def __init__(self):
         self.lock, self.documents, self.bodies = threading.Lock(), {}, defaultdict(set)
         self.mood, self.requests, self.poison, self.proofs = lambda: 200, 0, "poison", set()
-        self.refused = 0
+        self.refused, self.page, self.turned_away = 0, None, 0
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -59,12 +59,17 @@ class Receiver:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.proofs.add(self.headers["Authorization"])
-                status = receiver.take(self.headers["Idempotency-Key"], body)
+                if receiver.page:
+                    receiver.turned_away += 1
+                    status, words = 200, receiver.page.encode()
+                else:
+                    status = receiver.take(self.headers["Idempotency-Key"], body)
+                    words = f"you said {self.headers['Authorization']}".encode()
                 if status is None:
                     self.close_connection = True
                     return
                 self.send_response(status)
-                words = f"you said {self.headers['Authorization']}".encode()
+                self.send_header("Content-Type", "text/html")
                 self.send_header("Content-Length", str(len(words)))
                 self.end_headers()
                 self.wfile.write(words)

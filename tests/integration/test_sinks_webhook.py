@@ -110,6 +110,20 @@ def test_an_outage_is_said_and_ends(feed, receiver):
     assert len(receiver.documents) == 40 and rejected(feed) == 0
 
 
+def test_a_login_page_stores_nothing(feed, receiver):
+    """P3: the network's login page answers everything with 200. The server's own answers have its content type."""
+    receiver.page = "<!DOCTYPE html>\n<html><head><title>Hotel Wi-Fi login</title></head></html>"
+    feed.daemon.start()
+    feed.publish(*[(json.dumps({"n": n}).encode(), {"idempotency_key": f"n{n}"}) for n in range(40)])
+    entry = feed.daemon.log.wait("SINK_DOWN")
+    assert "answers with a web page" in entry.text and "Hotel Wi-Fi login" in entry.text
+    wait_until(lambda: receiver.turned_away > 2, "further tries")
+    assert not feed.acknowledged() and rejected(feed) == 0 and not receiver.documents
+    receiver.page = None
+    feed.wait_empty()
+    assert len(receiver.documents) == 40 and rejected(feed) == 0
+
+
 @pytest.mark.parametrize("code", [400, 413, 422])
 def test_an_outage_within_a_write(feed, receiver, code):
     """P11: everything is refused with a code that speaks of documents, from the middle of a write to the middle of

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bodies of the webhook sink, built by a slow machine. */
+/* Bodies of the webhook sink, built by a slow machine, and what an answer to one means. */
 #include "document-fixture.h"
 
 #include <time.h>
@@ -57,9 +57,43 @@ static void test_bad_ones_in_several_turns(void **state) {
         check_turns(0, 1); /* what takes no time needs no other turn */
 }
 
+/* P3: a web page with 200 is not the server's word that it has stored the documents, unless it says what it is to say.
+ */
+static void test_answers(void **state) {
+        static const struct {
+                int status;
+                const char *body, *expect;
+                WebhookClass class;
+        } cases[] = {
+                { 200, "", NULL, WEBHOOK_TAKEN },
+                { 204, "", NULL, WEBHOOK_TAKEN },
+                { 200, "ok", NULL, WEBHOOK_TAKEN },
+                { 200, "{\"status\":\"success\"}", NULL, WEBHOOK_TAKEN },
+                { 200, "<h1>Thank you</h1>", NULL, WEBHOOK_TAKEN },
+                { 200, "<!DOCTYPE html><title>Hotel Wi-Fi login</title>", NULL, WEBHOOK_PERSON },
+                { 202, "\n<html><body>Sign in</body></html>", NULL, WEBHOOK_PERSON },
+                { 200, "<!DOCTYPE html><body>It is stored.</body>", "stored", WEBHOOK_TAKEN },
+                { 200, "{\"stored\": 2}", "stored", WEBHOOK_TAKEN },
+                { 200, "TypeError: sheet is null", "stored", WEBHOOK_PERSON },
+                { 204, "", "stored", WEBHOOK_PERSON },
+                { 302, "stored", "stored", WEBHOOK_PERSON },
+                { 401, "<html>", NULL, WEBHOOK_PERSON },
+                { 422, "<html>stored", "stored", WEBHOOK_REFUSED },
+                { 503, "<html>", NULL, WEBHOOK_LATER },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char *body = (char *) cases[i].body;
+                const HttpReply reply = { .status = cases[i].status, .body = { body, strlen(body) } };
+
+                assert_int_equal(webhook_body_class(&reply, cases[i].expect), cases[i].class);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_bad_ones_in_several_turns),
+                cmocka_unit_test(test_answers),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
