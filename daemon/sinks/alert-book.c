@@ -165,28 +165,15 @@ int alert_book_settle(AlertBook *book, const AlertMoment *moment) {
 
 /* ---- the wall clock ---- */
 
-/* Times told since the machine started were taken from the clock as it was before it was set, so they are shifted.
- * Earlier times are left as they are. */
-static void shift_told(AlertBook *book, const AlertMoment *moment, int64_t by) {
-        int64_t boot = book->clock.offset, until = boot + (int64_t) moment->now;
-
-        for (size_t i = 0; i < book->n_devices; i++)
-                for (AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next) {
-                        int64_t told = (int64_t) entry->told_at;
-
-                        if (told <= 0 || told < boot || told > until)
-                                continue;
-                        entry->told_at = told + by > 0 ? (usec_t) (told + by) : 1;
-                        entry->dirty = true;
-                }
-}
-
-/* Notices that the wall clock was set: that must not count as silence of a device, nor make a repeat due. */
+/* Notices that the wall clock was set: that must not count as silence of a device, nor as a part of `for`, nor make a
+ * repeat due. */
 static void note_clock(AlertBook *book, const AlertMoment *moment) {
         int64_t offset = (int64_t) (moment->wall - moment->now), moved = offset - book->clock.offset;
 
         if (book->clock.offset != 0 && (moved > CLOCK_SET_USEC || moved < -CLOCK_SET_USEC)) {
-                shift_told(book, moment, moved);
+                for (size_t i = 0; i < book->n_devices; i++)
+                        alert_device_shift(book->devices[i], book->clock.offset,
+                                book->clock.offset + (int64_t) moment->now, moved);
                 book->clock.set_at = moment->now;
         }
         book->clock.offset = offset;

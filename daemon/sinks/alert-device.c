@@ -125,6 +125,72 @@ size_t alert_device_shrink(AlertDevice *device) {
         return before - n;
 }
 
+/* ---- the wall clock was set ---- */
+
+/* What was set, and the times that are taken along. */
+typedef struct ClockStep {
+        int64_t from, until, by;
+} ClockStep;
+
+static bool shift(usec_t *time, const ClockStep *step) {
+        int64_t at = (int64_t) *time;
+
+        if (at <= 0 || at < step->from || at > step->until)
+                return false;
+        *time = at + step->by > 0 ? (usec_t) (at + step->by) : 1;
+        return true;
+}
+
+/* The times of a firing are those of its entries, which are known by them. */
+static void shift_firing(AlertDevice *device, AlertSlot *slot, const ClockStep *step) {
+        usec_t since = slot->state.since;
+
+        for (const AlertEntry *entry = device->entries; entry; entry = entry->next)
+                if (entry->watch == slot->watch && alert_entry_is_sealed(entry))
+                        return;
+        if (!shift(&slot->state.since, step))
+                return;
+        (void) shift(&slot->fired, step);
+        for (AlertEntry *entry = device->entries; entry; entry = entry->next) {
+                if (entry->watch != slot->watch || entry->since != since)
+                        continue;
+                entry->told_since = entry->told_since == since ? slot->state.since : entry->told_since;
+                entry->closed = entry->closed == since ? slot->state.since : entry->closed;
+                entry->since = slot->state.since;
+                (void) shift(&entry->fired, step);
+        }
+}
+
+/* A time that is still to come after the clock was set back is one of before, and `for` begins anew. */
+static void shift_slot(AlertDevice *device, AlertSlot *slot, const ClockStep *step) {
+        AlertState *state = &slot->state;
+        usec_t wall = (usec_t) (step->until + step->by);
+
+        if (step->by < 0) {
+                state->since = state->phase == PHASE_PENDING ? usec_min(state->since, wall) : state->since;
+                state->heard = usec_min(state->heard, wall);
+                return;
+        }
+        (void) shift(&state->heard, step);
+        (void) shift(&slot->seen, step);
+        if (state->phase == PHASE_PENDING)
+                (void) shift(&state->since, step);
+        else if (state->phase == PHASE_FIRING)
+                shift_firing(device, slot, step);
+}
+
+void alert_device_shift(AlertDevice *device, int64_t boot, int64_t now, int64_t by) {
+        const ClockStep step = { boot, now, by };
+
+        for (AlertEntry *entry = device->entries; entry; entry = entry->next)
+                (void) shift(&entry->told_at, &step);
+        for (size_t i = 0; i < device->n_slots; i++)
+                shift_slot(device, &device->slots[i], &step);
+        for (AlertEntry *entry = device->entries; entry; entry = entry->next)
+                entry->dirty = true;
+        device->dirty = device->dirty || device->n_slots > 0;
+}
+
 /* ---- as JSON: [["KEY",phase,judged,since,heard,offline,said,fired,"value"],...] ---- */
 
 int alert_device_write(const AlertDevice *device, const AlertRules *rules, Bytes *ret) {

@@ -91,6 +91,10 @@ size_t alert_device_shrink(AlertDevice *device);
 AlertSlot *alert_device_find(const AlertDevice *device, size_t watch);
 int alert_device_add(AlertDevice *device, size_t watch, AlertSlot **ret);
 
+/* The wall clock was set by *by*: times that it gave since the machine started, between *boot* and *now* as it was
+ * before, are taken along. Of a sealed entry, which may have been sent, the firing keeps its times. */
+void alert_device_shift(AlertDevice *device, int64_t boot, int64_t now, int64_t by);
+
 /* Write the states as JSON text, and read them; states of removed rules are left out. -ENOMEM; -EBADMSG: the text is
  * not ours. */
 int alert_device_write(const AlertDevice *device, const AlertRules *rules, Bytes *ret);
