@@ -58,7 +58,7 @@ static uint64_t host_dropped(void *userdata, const char *name) {
 static void host_on_outbox(void *userdata) {
         StagesHost *host = userdata;
 
-        host->resume = !outbox_is_failing(host->outbox);
+        host->resume = true;
         host_changed(host);
         loop_wake(host->settle);
 }
@@ -558,13 +558,16 @@ static const char *stages_why_paused(const Stages *stages) {
                       "Correct publish.topic or the subscriptions";
 }
 
+/* Looks at the outbox anew. If it fails, the sources hold their peers, and the publisher goes on as it was. */
 static void stages_resume(Stages *stages) {
+        bool fails = outbox_is_failing(stages->host->outbox);
+
         for (size_t i = 0; i < stages->n; i++) {
                 const Stage *stage = stages->items[i];
 
                 if (stage->kind == STAGE_SOURCE && stage->self)
                         source_resume(stage->self);
-                else if (stage->kind == STAGE_PUBLISHER && stage->self && !stage->retired)
+                else if (stage->kind == STAGE_PUBLISHER && stage->self && !stage->retired && !fails)
                         publisher_resume(stage->self);
         }
 }

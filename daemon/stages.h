@@ -32,7 +32,7 @@ typedef struct StagesHost {
         /* used only by stages.c: */
         Stages *stages;     /* the working set */
         SourceHost sources; /* what the sources get */
-        bool resume;        /* stages that wait for the outbox may continue */
+        bool resume;        /* stages are to look at the outbox anew: it has room, or it fails */
         bool short_of_room; /* a source was told that there is no room */
 } StagesHost;
 

@@ -477,6 +477,8 @@ static void source_on_again(void *userdata) {
 void source_resume(Source *s) {
         if (loop_is_armed(s->again))
                 loop_arm(s->again, clock_now());
+        else
+                source_hold(s);
         if (source_is_gated(s) && loop_is_armed(s->due))
                 loop_arm(s->due, clock_now());
 }

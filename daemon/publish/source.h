@@ -190,8 +190,8 @@ bool source_must_end(const Source *source);
 /* Polls once now. A type that sends by itself is listened to until it is silent, and then held. -EBUSY while a poll is
  * running or readings wait. If there is no room, it returns 0 without a poll, and the source counts as failing. */
 int source_poll_now(Source *source);
-/* Call this when the disk accepts readings again or rows have left the outbox: waiting work is tried now, not after a
- * backoff. */
+/* Call this when the disk begins or ceases to refuse readings, or rows have left the outbox: waiting work is tried now,
+ * not after a backoff; and where there is no room any more, the peer is held before it sends. */
 void source_resume(Source *source);
 void source_status(const Source *source, SourceStatus *ret);
 

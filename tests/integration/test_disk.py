@@ -7,11 +7,14 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 from harness import binary, fill_disk, small_disk, wait_until
 from services.nature_remo import NatureRemo, generate
+from services.ports import free_port
 
 
 @pytest.fixture
@@ -183,6 +186,41 @@ def test_full_disk_stops_sources_that_hold_nothing(stack):
         publishing(stack, True)
         wait_until(lambda: barn.polls() >= polled + 2, "polls of the other one", 90)
         all_is_stored(stack)
+
+
+def push(port):
+    """Returns the status of the answer, and what it has in Retry-After."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/readings", b'{"id": "box", "co2": 612}', {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, None
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Retry-After"]
+
+
+def test_full_disk_refuses_what_is_pushed(stack):
+    """P12: a source that met the disk when it had room is not asked to wait for one that has none: while the disk
+    refuses another's readings, its peers are told to come again."""
+    port = free_port()
+    with small_disk(stack.daemon.state, "16m") as disk:
+        stack.daemon.config["publish"]["sources"].append(
+            {"name": "push", "type": "http_push", "listen": f"127.0.0.1:{port}"}
+        )
+        stack.daemon.write_config()
+        publishing(stack, False)
+        stack.daemon.start()
+        assert push(port) == (200, None)
+        filler = fill_disk(disk)
+        stack.daemon.log.wait("OUTBOX_FAILING")
+        stack.daemon.notify.wait("STATUS=.*disk refuses the outbox, polling stopped")
+        assert [push(port) for _ in range(2)] == [(503, "30")] * 2
+        filler.unlink()
+        stack.daemon.log.wait("OUTBOX_RECOVERED", patience=90)
+        wait_until(lambda: push(port) == (200, None), "what is pushed")
+        publishing(stack, True)
+        assert stack.daemon.stop() == 0
 
 
 def test_stop_while_the_disk_is_full_says_what_is_lost(stack):
