@@ -49,11 +49,11 @@ struct Daemon {
         LoopWatch *watch;    /* timer: checks ages */
         LoopWatch *patience; /* timer: ends a stop that takes too long */
         ReportStalls *stalls;
-        Trouble unwritten; /* status.json cannot be written */
-        usec_t started;
+        Trouble unwritten;            /* status.json cannot be written */
+        usec_t started, started_wall; /* clock_now(); what was told of it */
         char status_line[512];
         char reload_error[STAGES_ERROR_MAX]; /* why the last reload was refused; "": it was not refused */
-        usec_t reload_refused;               /* clock_wall() */
+        usec_t reload_refused;               /* clock_now(); 0: it was not */
         OutboxLeft left;
 };
 
@@ -65,19 +65,28 @@ static const char *status_directory(const Daemon *d) {
         return runtime && runtime[0] == '/' && !strchr(runtime, ':') ? runtime : d->config->state_dir;
 }
 
+/* Only a clock that is set moves the time of the start: whoever watches it for a change is to see starts. */
+static usec_t daemon_started(Daemon *d) {
+        usec_t wall = clock_wall_of(d->started);
+
+        if (wall > d->started_wall + USEC_PER_SEC || wall + USEC_PER_SEC < d->started_wall)
+                d->started_wall = wall;
+        return d->started_wall;
+}
+
 /* The figures of all stages, of the reload and of the page. */
 static int daemon_figures(void *userdata, Figures *ret) {
-        const Daemon *d = userdata;
+        Daemon *d = userdata;
         const Trouble *page = page_trouble(d->page);
 
         *ret = (Figures){
                 .wall = clock_wall(),
                 .now = clock_now(),
                 .asleep = clock_now() - clock_monotonic(),
-                .started = d->started,
+                .started = daemon_started(d),
                 .config = d->config_path,
                 .stopping = d->host.stopping,
-                .reload_refused = d->reload_refused,
+                .reload_refused = d->reload_refused > 0 ? clock_wall_of(d->reload_refused) : 0,
                 .reload_error = d->reload_error,
                 .left = d->left,
         };
@@ -234,7 +243,7 @@ static void daemon_reload(Daemon *d) {
         Stages *stages;
 
         if (daemon_prepare_reload(d, &config, &stages, d->reload_error) != 0) {
-                d->reload_refused = clock_wall();
+                d->reload_refused = clock_now();
                 log_event(LOG_ERR, EVENT_RELOAD_REFUSED,
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, d->reload_error }),
                         "Reload refused, the previous configuration stays in use: %s", d->reload_error);
@@ -486,7 +495,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         d->mode = mode;
         d->config = config_ref(config);
         d->lock_fd = d->knock_fd = -1;
-        d->started = clock_wall();
+        d->started = clock_now();
         d->host.once = mode == DAEMON_ONCE;
         d->state_dir = strdup(config->state_dir);
         d->config_path = realpath(config->path, NULL);

@@ -1,6 +1,7 @@
 """A wall clock that is wrong or steps: only times that people read follow it, and request_at not even then."""
 
 import datetime
+import json
 import re
 import struct
 import subprocess
@@ -129,6 +130,14 @@ def tokens(stack):
     return len(stack.queue.service.log.since(0, "token"))
 
 
+def read_status(stack):
+    return json.loads((stack.daemon.state / "status.json").read_text())  # the verb would refuse the configuration
+
+
+def is_recent(told, key):
+    return abs(datetime.datetime.fromisoformat(told[key]).timestamp() - time.time()) < 300
+
+
 def all_stored_with_true_times(stack):
     stack.quiet()
     wait_until(lambda: stack.count() >= len(stack.remo.served()), "everything is stored")
@@ -231,10 +240,17 @@ def test_start_with_an_unset_clock(stack, clock, ahead):
     wait_until(lambda: "clock is wrong" in stack.daemon.notify.status, "the clock in STATUS")
     stack.wait_count(6, patience=60)  # the token's times come from the endpoint's Date after its first refusal
     seen = len(stack.daemon.log.events("CLOCK_RIGHT"))
+    stack.daemon.config["no_such_key"] = 1
+    stack.daemon.write_config()
+    stack.daemon.reload()
     clock.step(0)
     stack.daemon.log.wait("CLOCK_RIGHT", seen + 1)
     polls(stack, 2)
-    wait_until(lambda: "clock" not in stack.daemon.notify.status, "STATUS without the clock")
+    wait_until(
+        lambda: is_recent(told := read_status(stack), "started") and is_recent(told["reload_refused"], "time"),
+        "times of now",
+    )
+    wait_until(lambda: "clock is wrong" not in stack.daemon.notify.status, "STATUS without the clock")
     all_stored_with_true_times(stack)
     assert len(stack.daemon.log.events("CLOCK_WRONG")) == 1
     assert stack.daemon.stop() == 0
