@@ -191,9 +191,9 @@ void log_event(int level, const char *message_id, const LogField *fields, const 
                 (void) snprintf(text, sizeof(text), "%s", format);
         va_end(arguments);
 
-        if (!target.journal || log_to_journal(level, message_id, fields, text) < 0)
+        if (!target.journal)
                 log_to_stderr(level, message_id, fields, text);
-        else if (level & LOG_LAST)
+        else if (log_to_journal(level, message_id, fields, text) < 0 || level & LOG_LAST)
                 log_to_stream(level, text);
         errno = saved_errno;
 }

@@ -240,7 +240,8 @@ static bool has_line(const char *entry, const char *line) {
         return found && (found == entry || found[-1] == '\n') && found[strlen(line)] == '\n';
 }
 
-/* Last words go both ways: a sender that is gone is no unit's any more. */
+/* Last words go both ways: a sender that is gone is no unit's any more. Where nobody reads the journal's socket, what
+ * standard error leads to does, and the level is kept. */
 static int journal_child_ends(int journal) {
         static char entry[64 * 1024];
         int file = memfd_create("stderr", MFD_CLOEXEC);
@@ -260,9 +261,11 @@ static int journal_child_ends(int journal) {
         if (!has_line(entry, "MESSAGE=gone now") || !has_line(entry, "PRIORITY=3") ||
                 !has_line(entry, "MESSAGE_ID=" ID))
                 return 11;
+        (void) close(journal);
+        log_event(LOG_WARNING, ID, LOG_FIELDS({ "SOURCE", "home" }), "nobody there");
         n = pread(file, entry, sizeof(entry) - 1, 0);
         entry[n > 0 ? n : 0] = '\0';
-        return strcmp(entry, "<3>gone now\n") == 0 ? 0 : 12;
+        return strcmp(entry, "<3>gone now\n<4>nobody there\n") == 0 ? 0 : 12;
 }
 
 /* 0: as it should be; 77: no namespace for us; other: the number of what went wrong. */
