@@ -359,7 +359,8 @@ static void on_posted(void *userdata, const AlertAnswer *answer) {
 static void lane_note(Lane *l, size_t n) {
         const AlertNotice *picked = l->sender->picked;
         const char *device = picked->name ?: picked->device ?: picked->source;
-        int size = snprintf(l->what, sizeof(l->what), "%s%s%s", picked->rule ?: "", device ? ", " : "", device ?: "");
+        int size = snprintf(l->what, sizeof(l->what), "%s%s%s (%s)", picked->rule ?: "", device ? ", " : "",
+                device ?: "", alert_text_title(picked->kind, ALERT_ENGLISH));
 
         l->what[text_cut(l->what, (size_t) size, sizeof(l->what) - 1)] = '\0';
         for (size_t i = 0; i < n; i++)

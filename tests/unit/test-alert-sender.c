@@ -238,6 +238,7 @@ static void test_one_that_is_refused_is_given_up_alone(void **state) {
         assert_true(w->stored[1].refused);
         assert_int_equal(w->stored[1].accepted, 0);
         assert_int_equal(count_of(text, EVENT_ALERT_REFUSED), 1);
+        assert_contains(text, "It was about: hot, poison (Alert).");
         assert_int_equal(count_of(text, EVENT_ALERT_TARGET_DOWN), 0);
         assert_int_equal(status(w).refused, 1);
 }
