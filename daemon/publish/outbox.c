@@ -324,8 +324,7 @@ static int outbox_ready(Outbox *o) {
         int r;
 
         if (o->sql && !(sql_standing(o->sql) & SQL_MOVED)) {
-                if (o->refused & REFUSED_OPEN)
-                        outbox_works(o, REFUSED_OPEN, 0);
+                outbox_works(o, REFUSED_OPEN, 0); /* and says that all is over where a lesser failure is */
                 return 0;
         }
         if (clock_now() < o->reopen_at)

@@ -381,14 +381,14 @@ static void subscription_doubt(Subscription *s) {
 }
 
 void subscription_found(Subscription *s, usec_t asked) {
-        bool again = s->not_found;
+        const bool news = s->not_found || !s->checked;
 
-        if (again && asked <= s->not_found_at)
+        if (s->not_found && asked <= s->not_found_at)
                 return; /* a pull that began earlier may still bring messages of a deleted subscription */
         s->checked = true;
         s->not_found = false;
         subscription_mend(s, SUBSCRIPTION_SETTINGS);
-        if (again && !is_missing(s))
+        if (news)
                 s->on_change(s->userdata);
 }
 

@@ -181,6 +181,25 @@ static void test_room_for_small_puts_only(void **state) {
         assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
 }
 
+/* It is said although no reading comes: the report asks for the figures, and that is enough. */
+static void test_recovered_while_nobody_puts(void **state) {
+        OutboxFixture *f = *state;
+        OutboxStatus status;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        Capture c = capture_begin();
+        refusal = -ENOSPC;
+        assert_int_equal(fixture_put(f->outbox, 0, 10), -ENOSPC);
+        refusal = 0;
+        assert_int_equal(fixture_put(f->outbox, 10, 1), 0);
+        later += USEC_PER_MINUTE; /* nobody has the large one any more, and no reading comes */
+        outbox_status(f->outbox, &status);
+        assert_true(outbox_has_room(f->outbox, 1, 1));
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
+}
+
 /* Nor if it takes small puts and refuses to forget many rows. */
 static void test_room_to_put_but_not_to_forget(void **state) {
         OutboxFixture *f = *state;
@@ -526,6 +545,7 @@ int main(void) {
                 TEST(test_want_of_memory),
                 TEST(test_refused_put_that_nobody_repeats),
                 TEST(test_room_for_small_puts_only),
+                TEST(test_recovered_while_nobody_puts),
                 TEST(test_room_to_put_but_not_to_forget),
                 TEST(test_empty_outbox_takes_a_poll),
                 TEST(test_full_at_the_start),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Settings that lose or delay messages are told. */
+/* Settings that lose or delay messages are told, and that a subscription is there. */
 
 #include <errno.h>
 #include <setjmp.h>
@@ -96,12 +96,38 @@ static void test_not_a_subscription(void **state) {
         }
 }
 
+static void on_change(void *userdata) {
+        ++*(unsigned *) userdata;
+}
+
+/* The first pull shows it, whatever becomes of the look at its settings, which may take a minute: publishing waits for
+ * the notice. */
+static void test_found_by_a_pull(void **state) {
+        SubscriptionStatus status;
+        unsigned changes = 0;
+        Subscription *s;
+        Loop *loop;
+
+        assert_int_equal(loop_new(&loop), 0);
+        assert_int_equal(
+                subscription_new(loop, NULL, &(SubscriptionOptions){ "s", on_change, &changes, false }, &s), 0);
+        subscription_found(s, clock_now());
+        subscription_status(s, &status);
+        assert_true(status.checked);
+        assert_int_equal(changes, 1);
+        subscription_found(s, clock_now());
+        assert_int_equal(changes, 1); /* no news */
+        assert_null(subscription_free(s));
+        loop_free(loop);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_good),
                 cmocka_unit_test(test_defaults),
                 cmocka_unit_test(test_each_warning),
                 cmocka_unit_test(test_not_a_subscription),
+                cmocka_unit_test(test_found_by_a_pull),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
