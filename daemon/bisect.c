@@ -9,7 +9,7 @@ void bisect_restart(Bisect *b) {
         b->bad_end = 0;
         b->n_suspects = 0;
         b->judging = b->put_off = false;
-        b->passed_over = b->leapt = false;
+        b->passed_over = false;
         b->window = b->probes > 0 ? 1 : BISECT_WINDOW_MAX;
         b->probes = b->probes > 0 ? 1 : 0;
 }
@@ -27,8 +27,6 @@ void bisect_accepted(Bisect *b, int64_t last) {
                 return;
         }
 
-        b->passed_over = b->passed_over || b->leapt;
-        b->leapt = false;
         b->after = last;
         b->window = BISECT_WINDOW_MAX;
         if (last < b->bad_end) {
@@ -49,25 +47,10 @@ void bisect_suspect(Bisect *b, int64_t id) {
         b->bad_end = 0;
 }
 
-/* Tries the newest row next. */
-static BisectVerdict leap(Bisect *b, int64_t last, int64_t newest) {
-        if (last >= newest)
-                return BISECT_REST;
-        b->leapt = true;
-        b->back = last;
-        b->after = newest - 1;
-        return BISECT_GO_ON;
-}
-
 BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) {
         assert(n > 0);
         if (b->judging)
                 return BISECT_REJECT;
-        if (b->leapt) { /* it is no suspect, since it is met again */
-                b->leapt = false;
-                b->after = b->back;
-                return BISECT_REST;
-        }
         if (n > 1) {
                 b->bad_end = last;
                 b->window = n / 2;
@@ -80,7 +63,7 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) 
         if (b->probes < (b->proven ? BISECT_SUSPECTS_MAX : BISECT_PROBES_MAX))
                 return BISECT_GO_ON;
         if (!b->proven)
-                return leap(b, last, newest);
+                return BISECT_REST;
         b->passed_over = true; /* the topic took others before: some of the rows behind these may be like those */
         if (last < newest)
                 b->after = last + (newest - last) / 2;

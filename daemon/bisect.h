@@ -19,7 +19,7 @@
 
 #define BISECT_WINDOW_MAX 1000  /* the service's limit of messages in a request */
 #define BISECT_SUSPECTS_MAX 256 /* as many are remembered; more are skipped */
-#define BISECT_PROBES_MAX 16    /* if so many in a row are refused, and the newest one too, the topic is at fault */
+#define BISECT_PROBES_MAX 16    /* if so many messages in a row are refused, the topic is at fault */
 
 typedef struct Bisect {
         int64_t after;   /* rows up to this id are deleted, suspects or skipped */
@@ -27,8 +27,6 @@ typedef struct Bisect {
         size_t window;
         bool judging; /* the next request is a suspect alone, suspects[0]: there is one */
         bool put_off;
-        bool leapt;                            /* the newest row is tried, before a rest */
-        int64_t back;                          /* of a leap: where *after* was */
         bool passed_over;                      /* some rows were skipped, and are tried again later */
         bool proven;                           /* the topic has accepted a message since the last rest */
         unsigned probes;                       /* messages refused alone since the topic last accepted one */
@@ -51,9 +49,8 @@ typedef enum BisectVerdict {
         BISECT_REJECT, /* the row that was judged is at fault: reject it, then call bisect_judged() */
         BISECT_REST,   /* too many were refused in a row: the topic is at fault; try again slowly */
 } BisectVerdict;
-/* Call this when the request with *n* rows up to id *last* was refused as invalid. Before a rest, the row with the
- * highest id, *newest*, is tried: many that a topic refuses may lie before those that it takes. If the topic accepted
- * others before, BISECT_SUSPECTS_MAX in a row are tried, then rows ever nearer to *newest*, and then it counts as one
+/* Call this when the request with *n* rows up to id *last* was refused as invalid. If the topic accepted others before,
+ * BISECT_SUSPECTS_MAX in a row are tried, then rows ever nearer to *newest*, the highest id, and then it counts as one
  * that has not accepted any. */
 BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest);
 
