@@ -470,7 +470,7 @@ static void stages_open_waiting(Stages *stages) {
         }
 }
 
-/* A stage that was failing gets an end in the log; what comes in its place tells of its own failures. */
+/* A stage whose failure was logged gets an end in the log; what comes in its place tells of its own failures. */
 static void stage_log_left(const Stage *stage) {
         SubscriberStatus subscriber = {};
         PublisherStatus publisher = {};
@@ -478,16 +478,17 @@ static void stage_log_left(const Stage *stage) {
         char span[CLOCK_SPAN_SIZE];
         usec_t since, wall = clock_wall();
 
-        if (!stage->self)
-                return;
         if (stage->kind == STAGE_SOURCE)
                 source_status(stage->self, &source);
         else if (stage->kind == STAGE_SUBSCRIBER)
                 subscriber_status(stage->self, &subscriber);
         else
                 publisher_status(stage->self, &publisher);
-        since = source.failing_since ?: publisher.failing_since ?: subscriber.sink.down_since
-                                                 ?: subscriber.failing_since;
+        since = source.logged            ? source.failing_since
+                : publisher.logged       ? publisher.failing_since
+                : subscriber.sink.logged ? subscriber.sink.down_since
+                : subscriber.logged      ? subscriber.failing_since
+                                         : 0;
         if (since > 0)
                 log_event(LOG_NOTICE, EVENT_PART_RECOVERED,
                         LOG_FIELDS({ FIELD_SOURCE, source.name }, { FIELD_SUBSCRIPTION, subscriber.subscription }),
@@ -501,7 +502,7 @@ static void stage_log_unended(const Stage *stage, const Stages *next) {
         const SubscriptionConfig *section = stage->section, *other;
         SubscriberStatus status;
 
-        if (stage->kind != STAGE_SUBSCRIBER || !stage->self)
+        if (stage->kind != STAGE_SUBSCRIBER)
                 return;
         other = config_find_subscription(next->config, (Slice){ section->subscription, strlen(section->subscription) });
         subscriber_status(stage->self, &status);
@@ -526,8 +527,10 @@ void stages_take_over(Stages *stages, Stages *old) {
                         log_event(LOG_NOTICE, EVENT_PART_RECOVERED, NULL,
                                 "What could not go to work for %s was changed, or taken away, by a reload: %s.", span,
                                 stage->exclusive);
-                stage_log_left(stage);
-                stage_log_unended(stage, stages);
+                if (stage->self && !stage->retired) {
+                        stage_log_left(stage);
+                        stage_log_unended(stage, stages);
+                }
                 stage_retire(stage);
                 stage->stages = stages;
                 stages->items[stages->n++] = stage;

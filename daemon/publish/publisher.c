@@ -638,6 +638,7 @@ void publisher_status(const Publisher *p, PublisherStatus *ret) {
         *ret = (PublisherStatus){
                 .failing = trouble_is_on(trouble),
                 .failing_since = trouble_since(trouble),
+                .logged = trouble->said != TROUBLE_NONE,
                 .paused = p->paused,
                 .last_publish = p->last_publish,
                 .retry_at = p->retry_at,

@@ -667,6 +667,7 @@ void source_status(const Source *s, SourceStatus *ret) {
         *ret = s->status;
         ret->failing = trouble_is_on(&s->trouble);
         ret->failing_since = trouble_since(&s->trouble);
+        ret->logged = s->trouble.said != TROUBLE_NONE;
         ret->cause = s->trouble.cause;
         ret->detail = s->trouble.detail;
         ret->next_poll = waits && source_is_scheduled(s) ? s->next_poll : 0;

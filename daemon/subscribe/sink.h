@@ -36,6 +36,7 @@ typedef struct SinkStatus {
         bool untried;
         bool refusing; /* the last write had nothing accepted; the next messages show whether the remote is at fault */
         usec_t down_since;  /* clock_wall(); 0 while ready or untried, and before the first try has failed */
+        bool logged;        /* that it is down is in the log */
         usec_t retry_at;    /* clock_now(); 0: none planned */
         usec_t last_stored; /* clock_wall(); 0: none yet */
         uint64_t stored, duplicates, rejected, failed, writes;

@@ -439,6 +439,7 @@ void subscription_status(const Subscription *s, SubscriptionStatus *ret) {
                 .missing = missing,
                 .failing = s->failing != 0,
                 .failing_since = trouble_since(&s->trouble),
+                .logged = s->trouble.said != TROUBLE_NONE,
                 .cause = s->failing == 0 && missing ? CAUSE_SETUP : s->trouble.cause,
                 .detail = s->trouble.detail };
 }

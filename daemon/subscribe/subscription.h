@@ -57,6 +57,7 @@ typedef struct SubscriptionStatus {
         bool missing;                         /* 404, or its topic was deleted, or it was detached */
         bool failing;
         usec_t failing_since; /* clock_wall() */
+        bool logged;          /* the failure is in the log */
         Cause cause;          /* of the failure */
         const char *detail;   /* what fails; "": nothing */
 } SubscriptionStatus;

@@ -455,6 +455,27 @@ static void test_failing_is_corrected(void **state) {
         bytes_done(&story);
 }
 
+/* A single failure is not logged, so neither is its end. */
+static void test_failed_once_is_corrected(void **state) {
+        Fixture *f = *state;
+        SourceStatus source;
+        Capture capture;
+        char *said;
+
+        capture = capture_begin();
+        take(f, "{name: a, type: fake}");
+        for (int i = 0; !polling && i < 100; i++)
+                assert_true(loop_turn(f->host.loop, USEC_PER_SEC) >= 0);
+        assert_non_null(polling);
+        source_polled(polling->source, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = "away" });
+        assert_false(is_well(f, &source));
+        take(f, "{name: a, type: fake, text: other}");
+        said = capture_end(&capture);
+        assert_int_equal(count_of(said, "a gives no readings"), 0);
+        assert_int_equal(count_of(said, EVENT_PART_RECOVERED), 0);
+        bytes_done(&story);
+}
+
 /* The same for sinks: the new one is opened when the old one has been closed. */
 static void test_exclusive_sink(void **state) {
         Fixture *f = *state;
@@ -483,9 +504,12 @@ static void test_alerts_are_taken_away(void **state) {
         capture = capture_begin();
         take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n"); /* it goes on */
         stages_settle(f->stages);
+        sink_works = true; /* so it is there for longer than two reloads */
         take_text(f, PUBSUB "subscribe: [{subscription: another, fake_sink: {text: other}}]\n");
+        take_text(f, PUBSUB "subscribe: [{subscription: another, fake_sink: {text: more}}]\n");
         said = capture_end(&capture);
         sink_words = NULL;
+        sink_works = false;
         assert_int_equal(count_of(said, "with it: 1 alert firing (hot). Nobody is told"), 1);
 }
 
@@ -626,6 +650,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_waiting_cannot_be_opened, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_waiting_is_corrected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_failing_is_corrected, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_failed_once_is_corrected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_alerts_are_taken_away, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_sink_cannot_be_opened, setup, teardown),
