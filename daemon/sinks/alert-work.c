@@ -134,8 +134,8 @@ static void warn_unheard(AlertStore *store) {
                 log_event(LOG_WARNING, NULL,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, alert_store_config(store)->subscription },
                                 { FIELD_RULE, rule->name }),
-                        "No message has had a value for the rule %s at %s: none of the first %u since the start, and "
-                        "none before. Look for a typing error in its field and where",
+                        "The rule %s has had no value at %s yet, in %u messages. That is right for a sensor that "
+                        "speaks only when something happens; otherwise look for a typing error in its field and where",
                         rule->name, rule->field, UNHEARD_AFTER);
         }
 }
