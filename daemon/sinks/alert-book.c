@@ -147,12 +147,33 @@ static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, co
         return slot->state.phase == PHASE_FIRING ? alert_book_tell(book, device, slot) : 0;
 }
 
+/* If the state that goes with the entry could not be read, the rule fires, as the target was told, until a value ends
+ * it. -ENOMEM. */
+static int recover(AlertDevice *device, const AlertEntry *entry) {
+        AlertSlot *slot;
+        int r;
+
+        if (entry->gone || entry->ended > 0 || entry->watch == ALERT_NO_RULE || entry->told_since != entry->since ||
+                alert_device_find(device, entry->watch))
+                return 0;
+        r = alert_device_add(device, entry->watch, &slot);
+        if (r < 0)
+                return r;
+        slot->state = (AlertState){ .phase = PHASE_FIRING, .since = entry->since, .judged = entry->since };
+        slot->fired = entry->fired;
+        slot->said = device->dirty = true;
+        text_copy(slot->value, sizeof(slot->value), entry->value);
+        return 0;
+}
+
 int alert_book_settle(AlertBook *book, const AlertMoment *moment) {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < book->n_devices; i++) {
                 AlertDevice *device = book->devices[i];
 
+                for (const AlertEntry *entry = device->entries; r == 0 && entry; entry = entry->next)
+                        r = recover(device, entry);
                 book->n_slots += device->n_slots;
                 for (AlertEntry *entry = device->entries; entry; entry = entry->next)
                         settle_entry(book, device, entry, moment->wall);
@@ -667,7 +688,7 @@ void alert_book_committed(AlertBook *book) {
                         AlertEntry *e = *next;
 
                         e->dirty = false;
-                        if (!e->gone) {
+                        if (!e->gone || e->news) {
                                 next = &e->next;
                                 continue;
                         }

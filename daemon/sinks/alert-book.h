@@ -64,7 +64,7 @@ int alert_book_pass(AlertBook *book, const AlertMoment *moment, usec_t *ret_next
 typedef void (*AlertBookEach)(void *userdata, const AlertDevice *device, const AlertSlot *slot);
 void alert_book_news(AlertBook *book, AlertBookEach each, void *userdata);
 
-/* All changes are stored: clears their marks, and frees entries that are gone. */
+/* All changes are stored: clears their marks, and frees entries that are gone and have been logged. */
 void alert_book_committed(AlertBook *book);
 
 /* As alert_entry_due(), but nothing is due while the device catches up with the past. */

@@ -270,13 +270,53 @@ static void test_odd_rows(void **state) {
         open_store(p);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room y");
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
-        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+        expect(p, -1, ""); /* the target was told */
         restart(p);
         expect(p, -1, "");
         p->wall += MINUTE;
         assert_int_equal(say(p, "z", "\"t\":20"), 0);
         expect(p, ALERT_ACCEPTED, "a RESOLVED hot Room z");
+        assert_int_equal(say(p, "x", "\"t\":20"), 0);
+        expect(p, ALERT_ACCEPTED, "a RESOLVED hot Room x");
         assert_int_equal(count_aside(p), 0);
+}
+
+/* A rule is removed together with one of its targets: its end is logged all the same, and once. */
+static void test_removed_with_its_target(void **state) {
+        static const ConfigTypes types = { alert_source_at, alert_sink_at };
+        static const char text[] = PUBSUB "subscribe:\n"
+                                          "  - subscription: sub\n"
+                                          "    alert:\n"
+                                          "      targets: [{ name: TARGET, type: ntfy, topic: topic-of-b }]\n"
+                                          "      rules:\n"
+                                          "        - { name: other, field: t, below: 5 }\n";
+        Place *p = *state;
+
+        for (unsigned i = 0; i < 8; i++) {
+                char *now = strdup(text), device[2] = { (char) ('a' + i), '\0' };
+                Capture capture;
+                const char *log;
+
+                config_unref(p->config);
+                p->store = alert_store_free(p->store);
+                p->config = alert_parse("        - { name: hot, field: t, above: 28 }\n");
+                open_store(p);
+                assert_int_equal(say(p, device, "\"t\":30"), 0);
+                (void) tell_to(p, p->store, ALERT_ACCEPTED);
+
+                memcpy(strstr(now, "TARGET"), i % 2 ? "a     " : "b     ", 6);
+                config_unref(p->config);
+                p->store = alert_store_free(p->store);
+                p->config = parse_as("c.yaml", now, strlen(now), &types);
+                open_store(p);
+                capture = capture_begin();
+                assert_int_equal(say(p, device, "\"t\":20"), 0);
+                log = capture_end(&capture);
+                if (count_of(log, "Alert hot is over for") != 1)
+                        fail_msg("round %u: %s", i, log);
+                (void) tell_to(p, p->store, ALERT_ACCEPTED);
+                free(now);
+        }
 }
 
 static void test_damaged(void **state) {
@@ -612,6 +652,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_said_of_nobody, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_no_message_of_ours, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_odd_rows, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_removed_with_its_target, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_newer, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_disk_that_refuses, setup, teardown),
