@@ -562,17 +562,12 @@ static const char *stages_why_paused(const Stages *stages) {
 }
 
 /* Looks at the outbox anew. If it fails, the sources hold their peers, and the publisher goes on as it was. */
-static void stages_resume(Stages *stages) {
-        bool fails = outbox_is_failing(stages->host->outbox);
-
-        for (size_t i = 0; i < stages->n; i++) {
-                const Stage *stage = stages->items[i];
-
-                if (stage->kind == STAGE_SOURCE && stage->self)
-                        source_resume(stage->self);
-                else if (stage->kind == STAGE_PUBLISHER && stage->self && !stage->retired && !fails)
-                        publisher_resume(stage->self);
-        }
+static void stages_resume(const Stages *stages, Publisher *publisher) {
+        for (size_t i = 0; i < stages->n; i++)
+                if (stages->items[i]->kind == STAGE_SOURCE && stages->items[i]->self)
+                        source_resume(stages->items[i]->self);
+        if (publisher && !outbox_is_failing(stages->host->outbox))
+                publisher_resume(publisher);
 }
 
 static void stages_refresh_subscriptions(const Stages *stages) {
@@ -592,7 +587,7 @@ void stages_settle(Stages *stages) {
         }
         if (host->resume) {
                 host->resume = host->short_of_room = false;
-                stages_resume(stages);
+                stages_resume(stages, publisher);
         }
         if (stages->missed_topic) {
                 stages->missed_topic = false;
