@@ -83,8 +83,8 @@ bool http_url_is_loopback(const HttpUrl *url) {
         struct in6_addr address6;
         struct in_addr address;
 
-        if (url->v6)
-                return inet_pton(AF_INET6, url->host, &address6) == 1 && IN6_IS_ADDR_LOOPBACK(&address6);
+        if (url->v6 && inet_pton(AF_INET6, url->host, &address6) == 1)
+                return IN6_IS_ADDR_LOOPBACK(&address6);
         if (inet_pton(AF_INET, url->host, &address) == 1)
                 return ntohl(address.s_addr) >> 24 == 127;
         return strcasecmp(url->host, "localhost") == 0;

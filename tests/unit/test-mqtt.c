@@ -265,6 +265,7 @@ static void test_wrong_configuration(void **state) {
                 TWO("mqtt://broker", "c\n      username: 'vhost:u'"), /* RabbitMQ has names for each virtual host */
                 "      url: mqtts://broker.lan:8884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
                 "      url: mqtt://[::1]:1884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
+                "      url: mqtt://[127.0.0.1]:1884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
                 "      url: mqtt://broker\n      username: u\n      password_file: p\n      allow_plain: true\n      topics: 'a/#'\n",
         };
         char error[1000], lines[500];
