@@ -150,6 +150,7 @@ class Ledger:
     def check(self):
         result = Result()
         events = self.events()
+        confirmed = list(self.witness.durable)  # before the documents are read: the daemon may still write
         documents, rejected = list(self.collection.find()), list(self.rejected.find())
         result.documents, result.rejected = len(documents), len(rejected)
         self._check_ids(documents, result)
@@ -159,9 +160,9 @@ class Ledger:
             events, {d["_id"]: d for d in documents}, {d["_id"]: d for d in rejected}, result
         )
         self._check_acknowledged(events, places, result)
-        self._check_durable(
-            {(self.collection, d["_id"]) for d in documents} | {(self.rejected, d["_id"]) for d in rejected}, result
-        )
+        present = {(self.collection.full_name, d["_id"]) for d in documents}
+        present |= {(self.rejected.full_name, d["_id"]) for d in rejected}
+        self._check_durable(confirmed, present, result)
         return result
 
     def _check_ids(self, documents, result):
@@ -250,10 +251,9 @@ class Ledger:
                         f"message {message['id']} was acknowledged at {event['mono']:.3f}; {identity} was durable {late}"
                     )
 
-    def _check_durable(self, present, result):
+    def _check_durable(self, confirmed, present, result):
         """What MongoDB confirmed is still there, whatever was killed since."""
-        present = {(collection.full_name, identity) for collection, identity in present}
-        for namespace, identity in self.witness.durable:
+        for namespace, identity in confirmed:
             if (namespace, identity) not in present and namespace in (
                 self.collection.full_name,
                 self.rejected.full_name,
