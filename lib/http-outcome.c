@@ -219,25 +219,32 @@ static const char *skip_space(const char *p) {
         return p;
 }
 
-/* Skips comments, and the declaration of XHTML. */
-static const char *skip_preface(const char *p) {
+/* Returns what follows a comment, or the declaration of XHTML; NULL: neither stands here. */
+static const char *skip_one(const char *p) {
         static const char *const prefaces[][2] = { { "<!--", "-->" }, { "<?xml", "?>" } };
 
-        p = skip_space(p);
         for (size_t i = 0; i < ELEMENTSOF(prefaces); i++) {
                 const char *end =
                         strncmp(p, prefaces[i][0], strlen(prefaces[i][0])) == 0 ? strstr(p, prefaces[i][1]) : NULL;
 
                 if (end)
-                        return skip_preface(end + strlen(prefaces[i][1]));
+                        return end + strlen(prefaces[i][1]);
         }
+        return NULL;
+}
+
+/* There may be a million of them. */
+static const char *skip_preface(const char *p) {
+        for (const char *next = p; next; next = skip_one(p))
+                p = skip_space(next);
         return p;
 }
 
 bool http_reply_is_page(const HttpReply *reply) {
-        /* html itself, and what may only stand in a head, which may be left out with the tags around it: a portal's
+        /* html itself, and what may only stand at the top of it, since the tags around that may be left out: a portal's
          * redirect may be a script alone */
-        static const char *const tags[] = { "!doctype html", "html", "head", "meta", "title", "script" };
+        static const char *const tags[] = { "!doctype html", "html", "head", "meta", "title", "script", "style", "link",
+                "base", "noscript", "body" };
         const char *body = reply->body.data ?: "";
 
         body = skip_preface(body + text_mark(body, strlen(body)));

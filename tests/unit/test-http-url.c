@@ -249,6 +249,9 @@ static void test_pages(void **state) {
                 { "<head><meta http-equiv=\"refresh\" content=\"0; url=/login\">", true },
                 { "<meta http-equiv=\"refresh\" content=\"0; url=/login\">", true },
                 { "<script>top.location = '/login'</script>", true },
+                { "<style>form { margin: 1em }</style><form action=\"/login\">", true },
+                { "<base href=\"/\"><form action=\"/login\">", true },
+                { "<body onload=\"location = '/login'\">", true },
                 { "", false },
                 { "ok", false },
                 { "{\"stored\": \"<html>\"}", false },
@@ -267,6 +270,18 @@ static void test_pages(void **state) {
         assert_false(http_reply_is_page(&(HttpReply){ .status = 200 }));
 }
 
+/* As many comments as an answer has room for take no stack. */
+static void test_page_behind_comments(void **state) {
+        static char body[8 * 1024 * 1024];
+        HttpReply reply = { .status = 200, .body = { body, sizeof(body) - 1 } };
+
+        for (char *p = body; p < body + sizeof(body) - 16; p += 7)
+                memcpy(p, "<!---->", 7);
+        assert_false(http_reply_is_page(&reply));
+        memcpy(body + strlen(body), "<html>", 6);
+        assert_true(http_reply_is_page(&reply));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ok),
@@ -277,6 +292,7 @@ int main(void) {
                 cmocka_unit_test(test_local),
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_pages),
+                cmocka_unit_test(test_page_behind_comments),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
