@@ -169,6 +169,9 @@ static void shift_slot(AlertDevice *device, AlertSlot *slot, const ClockStep *st
         if (step->by < 0) {
                 state->since = state->phase == PHASE_PENDING ? usec_min(state->since, wall) : state->since;
                 state->heard = usec_min(state->heard, wall);
+                slot->seen = usec_min(slot->seen, wall);
+                if (state->phase == PHASE_FIRING && state->since > wall)
+                        shift_firing(device, slot, step);
                 return;
         }
         (void) shift(&state->heard, step);

@@ -98,6 +98,41 @@ static void test_for_over_a_mistake(void **state) {
         world_close(&w);
 }
 
+/* ... neither the notice that a device got another name, ... */
+static void test_name_over_a_mistake(void **state) {
+        World w;
+        Said said;
+
+        open_behind(&w, "        - { name: hot, field: t, above: 28, where: { name: Room x }, to: a }\n", 0);
+        world_say(&w, "x", "\"t\":30,\"newest_events\":{}");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        set_clock(&w, 8760 * (int64_t) HOUR);
+        set_clock(&w, -8760 * (int64_t) HOUR);
+        world_go(&w, MINUTE);
+        said_init(&said, "x", w.moment.wall, w.moment.wall, "\"t\":30,\"newest_events\":{}");
+        memcpy(strstr(said.data, "Room x"), "Cave x", 6);
+        world_judge(&w, &said, 1);
+        world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED hot Cave x 30");
+        world_close(&w);
+}
+
+/* ... nor does a firing begin in a year. */
+static void test_firing_over_a_mistake(void **state) {
+        World w;
+
+        open_behind(&w, "        - { name: hot, field: t, above: 28, to: a }\n", 0);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        set_clock(&w, 8760 * (int64_t) HOUR);
+        set_clock(&w, -8760 * (int64_t) HOUR);
+        assert_in_range(since_of(&w), START, w.moment.wall);
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":20");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
+        world_close(&w);
+}
+
 /* What fires already is the same firing, and its begin is no longer one of 1970. */
 static void test_what_fires(void **state) {
         World w;
@@ -153,6 +188,8 @@ int main(void) {
                 cmocka_unit_test(test_for_over_messages),
                 cmocka_unit_test(test_for_of_before),
                 cmocka_unit_test(test_for_over_a_mistake),
+                cmocka_unit_test(test_name_over_a_mistake),
+                cmocka_unit_test(test_firing_over_a_mistake),
                 cmocka_unit_test(test_what_fires),
                 cmocka_unit_test(test_what_is_sealed),
                 cmocka_unit_test(test_silence),
