@@ -552,7 +552,7 @@ static void rejected_everywhere(Rejected *r, const char *id) {
                 return;
         if (id)
                 tell(r, id, false, "no rejected reading of that name; see: sensorqd rejected list");
-        else
+        else if (r->session->failed == 0)
                 fprintf(stderr, "sensorqd: there are no rejected readings\n");
 }
 

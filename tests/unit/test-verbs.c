@@ -294,6 +294,12 @@ static void test_rejected_without_a_disk(void **state) {
         assert_int_equal(said.code, EX_UNAVAILABLE);
         assert_contains(said.out, "two:1  1970-");
         assert_contains(said.out, "state_dir is not there: is its disk mounted?");
+        size_t n = config->n_subscriptions;
+        config->n_subscriptions = 0; /* nor does anybody know that there are none */
+        said_rejected(config, "list", NULL, &said);
+        config->n_subscriptions = n;
+        assert_int_equal(said.code, EX_UNAVAILABLE);
+        assert_string_equal(said.err, "");
         config_unref(config);
 }
 
