@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "err.h"
 #include "text.h"
@@ -21,9 +22,11 @@
 /* bytes of standard error that are read in one turn of the loop: the size of a pipe, pipe(7) */
 #define ERROR_PIPE_BYTES 65536
 #define EXEC_PATIENCE_MSEC 2000 /* how long to wait for execve(2): on a mount that hangs it never returns */
-/* between SIGTERM and SIGKILL for a program that is not waited for: enough to let go of a device, and short, since the
- * programs of a configuration are ended one after the other */
+/* between SIGTERM and SIGKILL for a program that is not waited for: enough to let go of a device */
 #define END_PATIENCE_MSEC 100
+/* The programs of a configuration are ended one after the other, while all else waits. Those that are left when they
+ * have taken so long together are killed at once: the service manager would kill us. */
+#define END_TOGETHER_USEC USEC_PER_SEC
 /* how long to wait for the end of a program that was just killed: later it stays a zombie until we end */
 #define FREE_PATIENCE_MSEC 200
 
@@ -454,6 +457,23 @@ static void wait_for_end(int fd, int patience) {
                 (void) poll(&wait, 1, patience);
 }
 
+/* Waits for the end of a program that was asked, and of its children, since a script ends at once and what it called
+ * may hold the device; unless those just before it took too long. */
+static void wait_after_asking(pid_t pid, int fd) {
+        static usec_t waited, until; /* how long, of those that followed each other; the end of the last wait */
+        usec_t begin = clock_now();
+
+        if (begin > until + END_TOGETHER_USEC)
+                waited = 0;
+        if (waited < END_TOGETHER_USEC)
+                wait_for_end(fd, END_PATIENCE_MSEC);
+        if (waited < END_TOGETHER_USEC && waitpid(pid, NULL, WNOHANG) == pid)
+                while (kill(-pid, 0) == 0 && clock_now() < begin + END_PATIENCE_MSEC * USEC_PER_MSEC)
+                        (void) nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+        until = clock_now();
+        waited += until - begin;
+}
+
 void process_kill(Process *process) {
         _cleanup_close_ int fd = -1;
 
@@ -464,7 +484,7 @@ void process_kill(Process *process) {
         process->patience = loop_drop(process->patience);
         fd = (int) syscall(SYS_pidfd_open, process->pid, 0);
         (void) kill(-process->pid, SIGTERM);
-        wait_for_end(fd, END_PATIENCE_MSEC);
+        wait_after_asking(process->pid, fd);
         (void) kill(-process->pid, SIGKILL);
         wait_for_end(fd, FREE_PATIENCE_MSEC);
         (void) waitpid(process->pid, NULL, WNOHANG);

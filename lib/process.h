@@ -56,8 +56,8 @@ void process_hold(Process *process, bool hold);
  * follows. */
 void process_stop(Process *process, usec_t patience);
 
-/* Ends the group if it still runs, without a callback: SIGTERM, and SIGKILL when the program has ended or a tenth of a
- * second later. What it printed can still be read. */
+/* Ends the group if it still runs, without a callback: SIGTERM, and SIGKILL to what is left of it a tenth of a second
+ * later, but at once when others have taken a second just before. What it printed can still be read. */
 void process_kill(Process *process);
 /* The same, and drops it. Returns NULL. */
 Process *process_free(Process *process);

@@ -288,11 +288,13 @@ static void test_hold_for_ever(void **state) {
         assert_string_equal(output(f), "1\n");
 }
 
+static int asked; /* polls that waited for what a program does when it is asked to end */
 static bool slow; /* waits are for a machine of which they are known not to be too short */
 int __real_poll(struct pollfd *fds, nfds_t n, int timeout);
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout);
 
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout) {
+        asked += timeout == 100;
         return __real_poll(fds, n, slow ? 60000 : timeout);
 }
 
@@ -311,6 +313,19 @@ static void test_free_asks_first(void **state) {
         assert_false(f->ended);
 }
 
+/* So may what a script calls, although the script itself ends at once. */
+static void test_free_waits_for_the_group(void **state) {
+        Fixture *f = *state;
+
+        shell(f,
+                "sh -c 'trap \"sleep 0.03; echo off; exit\" TERM; echo ready; while :; do sleep 1 & wait; done'; true");
+        while (f->out.size == 0)
+                assert_true(loop_turn(f->loop, USEC_PER_SEC) >= 0);
+        process_kill(f->process);
+        read_all(f);
+        assert_string_equal(output(f), "ready\noff\n");
+}
+
 /* One that does not listen is killed. */
 static void test_free_kills_in_the_end(void **state) {
         Fixture *f = *state;
@@ -321,6 +336,21 @@ static void test_free_kills_in_the_end(void **state) {
         process_kill(f->process);
         (void) waitpid((pid_t) atoi(output(f)), NULL, 0);
         assert_int_equal(kill((pid_t) atoi(output(f)), 0), -1);
+}
+
+/* However many of them there are, a stop or a reload waits for about a second. */
+static void test_many_that_do_not_listen(void **state) {
+        Fixture *f = *state;
+
+        asked = 0;
+        for (int i = 0; i < 15; i++) {
+                shell(f, "trap '' TERM; echo; while :; do sleep 1; done");
+                f->out.size = 0;
+                while (f->out.size == 0)
+                        assert_true(loop_turn(f->loop, USEC_PER_SEC) >= 0);
+                f->process = process_free(f->process);
+        }
+        assert_in_range(asked, 1, 10);
 }
 
 static void test_free_kills(void **state) {
@@ -427,7 +457,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_hold_for_ever, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_asks_first, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_free_waits_for_the_group, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_kills_in_the_end, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_many_that_do_not_listen, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_kills, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_as_user, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_as_user_without_terminal, set_up, tear_down),
