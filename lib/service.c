@@ -184,27 +184,54 @@ static bool unit_says(sd_bus *bus, const char *path, const char *name, const cha
 }
 
 /* True unless it is sure that the unit binds nothing into its file system. */
-static bool unit_binds(sd_bus *bus, const char *path) {
+static bool unit_binds(sd_bus *bus, const char *path, const char *name) {
         sd_bus_message *reply = NULL;
         bool none;
 
-        none = sd_bus_get_property(bus, MANAGER, path, MANAGER ".Service", "BindPaths", NULL, &reply, "a(ssbt)") >= 0 &&
+        none = sd_bus_get_property(bus, MANAGER, path, MANAGER ".Service", name, NULL, &reply, "a(ssbt)") >= 0 &&
                sd_bus_message_enter_container(reply, 'a', "(ssbt)") >= 0 && sd_bus_message_at_end(reply, false) > 0;
         sd_bus_message_unref(reply);
         return !none;
 }
 
-/* What cannot be found out is not kept from it. */
+/* Adds the directories that systemd makes for the unit. */
+static int unit_own(sd_bus *bus, const char *path, ServiceUser *ret) {
+        static const char *const kinds[][2] = { { "StateDirectory", "/var/lib" }, { "CacheDirectory", "/var/cache" },
+                { "LogsDirectory", "/var/log" }, { "RuntimeDirectory", "/run" } };
+        size_t n = 0, allocated = 0;
+        int r = 0;
+
+        while (ret->writable && ret->writable[n])
+                n++;
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(kinds); i++) {
+                char **names = NULL;
+
+                r = unit_list(bus, path, kinds[i][0], &names);
+                for (size_t k = 0; r >= 0 && names && names[k]; k++) {
+                        r = array_reserve(&ret->writable, &allocated, n + 2, sizeof(char *));
+                        if (r < 0)
+                                break;
+                        ret->writable[n] = ret->writable[n + 1] = NULL;
+                        r = text_format(&ret->writable[n++], "%s/%s", kinds[i][1], names[k]);
+                }
+                array_free_texts(names);
+        }
+        return r;
+}
+
+/* What cannot be found out is not kept from it: where something is bound into the file system, what it sees there. */
 static void unit_sandbox(sd_bus *bus, const char *path, ServiceUser *ret) {
+        bool sealed = unit_says(bus, path, "RootDirectory", NULL), binds = unit_binds(bus, path, "BindPaths");
+        bool covers = !sealed && (binds || unit_binds(bus, path, "BindReadOnlyPaths"));
         int own = 0;
 
-        ret->no_homes = unit_says(bus, path, "ProtectHome", "yes");
-        ret->own_tmp = sd_bus_get_property_trivial(
+        ret->no_homes = !covers && unit_says(bus, path, "ProtectHome", "yes");
+        ret->own_tmp = !covers &&
+                       sd_bus_get_property_trivial(
                                bus, MANAGER, path, MANAGER ".Service", "PrivateTmp", NULL, 'b', &own) >= 0 &&
                        own;
-        ret->read_only = unit_says(bus, path, "ProtectSystem", "strict") &&
-                         !unit_says(bus, path, "RootDirectory", NULL) && !unit_binds(bus, path) &&
-                         unit_list(bus, path, "ReadWritePaths", &ret->writable) >= 0;
+        ret->read_only = unit_says(bus, path, "ProtectSystem", "strict") && !sealed && !binds &&
+                         unit_list(bus, path, "ReadWritePaths", &ret->writable) >= 0 && unit_own(bus, path, ret) >= 0;
 }
 
 static int unit_user(sd_bus *bus, const char *unit, ServiceUser *ret) {

@@ -42,7 +42,7 @@ typedef struct ServiceUser {
         bool no_homes;   /* ProtectHome=yes: /home, /root and /run/user are empty */
         bool own_tmp;    /* PrivateTmp=yes: it has another /tmp and /var/tmp */
         bool read_only;  /* ProtectSystem=strict: it writes to directories of its own and to *writable* only */
-        char **writable; /* ReadWritePaths=, as written there, NULL at the end */
+        char **writable; /* ReadWritePaths=, as written there, and its StateDirectory= and the like; NULL at the end */
 } ServiceUser;
 /* Finds that of *unit* ("NAME.service"); the name is "" for root. -ENOENT: no such unit, or no service manager. */
 int service_unit_user(const char *unit, ServiceUser *ret);

@@ -286,6 +286,17 @@ static void test_explain(void **state) {
                         fail_msg("%s: %s", rows[i].words, words);
 }
 
+static bool homes_are_hidden; /* as ProtectHome=yes does */
+int __wrap_access(const char *path, int mode);
+int __real_access(const char *path, int mode);
+
+int __wrap_access(const char *path, int mode) {
+        if (!homes_are_hidden || strcmp(path, "/home") != 0)
+                return __real_access(path, mode);
+        errno = EACCES;
+        return -1;
+}
+
 /* Neither sudo nor another mode helps a service whose credentials a drop-in took away. */
 static void test_explain_a_unit_without_credentials(void **state) {
         Fixture *f = *state;
@@ -302,9 +313,12 @@ static void test_explain_a_unit_without_credentials(void **state) {
         assert_int_equal(setenv("INVOCATION_ID", "0", 1), 0);
         assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "LoadCredential="));
         assert_non_null(strstr(secret_explain(&f->config, "/etc/t", -EACCES, words), "sudo"));
+        assert_null(strstr(secret_explain(&f->config, "/home/pi/t", -EACCES, words), "ProtectHome=")); /* home.conf */
+        homes_are_hidden = true;
         assert_non_null(strstr(secret_explain(&f->config, "/home/pi/t", -EACCES, words), "ProtectHome="));
         assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
         assert_non_null(strstr(secret_explain(&f->config, "/home/pi/t", -EACCES, words), "sudo"));
+        homes_are_hidden = false;
         assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo")); /* a login */
         assert_int_equal(unsetenv("INVOCATION_ID"), 0);
 }

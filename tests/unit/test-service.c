@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <systemd/sd-bus.h>
 #include <time.h>
 
 #include "lib/service.h"
@@ -278,6 +279,118 @@ static void test_own_unit(void **state) {
         free(socket);
 }
 
+/* ---- the sandbox of a unit ---- */
+
+static const char *bound; /* the property that names a bound directory; NULL: none does */
+int __wrap_sd_bus_open_system(sd_bus **ret);
+
+static int say_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+        void *userdata, sd_bus_error *error) {
+        static const char *const texts[][2] = { { "LoadState", "loaded" }, { "User", "nobody" },
+                { "ProtectHome", "yes" }, { "ProtectSystem", "strict" } };
+
+        (void) bus, (void) path, (void) interface, (void) userdata, (void) error;
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+                if (strcmp(property, texts[i][0]) == 0)
+                        return sd_bus_message_append(reply, "s", texts[i][1]);
+        return sd_bus_message_append(reply, "s", "");
+}
+
+static int say_list(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+        void *userdata, sd_bus_error *error) {
+        (void) bus, (void) path, (void) interface, (void) userdata, (void) error;
+        if (strcmp(property, "ReadWritePaths") == 0)
+                return sd_bus_message_append(reply, "as", 1, "/srv");
+        if (strcmp(property, "StateDirectory") == 0)
+                return sd_bus_message_append(reply, "as", 2, "sensorqd", "more");
+        return sd_bus_message_append(reply, "as", strcmp(property, "LogsDirectory") == 0 ? 1 : 0, "sensors");
+}
+
+static int say_true(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+        void *userdata, sd_bus_error *error) {
+        (void) bus, (void) path, (void) interface, (void) property, (void) userdata, (void) error;
+        return sd_bus_message_append(reply, "b", 1);
+}
+
+static int say_bound(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+        void *userdata, sd_bus_error *error) {
+        (void) bus, (void) path, (void) interface, (void) userdata, (void) error;
+        return sd_bus_message_append(
+                reply, "a(ssbt)", bound && strcmp(property, bound) == 0 ? 1 : 0, "/tmp/a", "/tmp/a", 0, (uint64_t) 0);
+}
+
+static void *manager(void *userdata) {
+        static const sd_bus_vtable unit[] = { SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("LoadState", "s", say_text, 0, 0),
+                SD_BUS_VTABLE_END };
+        static const sd_bus_vtable service[] = { SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("User", "s", say_text, 0, 0),
+                SD_BUS_PROPERTY("ProtectHome", "s", say_text, 0, 0),
+                SD_BUS_PROPERTY("ProtectSystem", "s", say_text, 0, 0),
+                SD_BUS_PROPERTY("RootDirectory", "s", say_text, 0, 0),
+                SD_BUS_PROPERTY("PrivateTmp", "b", say_true, 0, 0),
+                SD_BUS_PROPERTY("SupplementaryGroups", "as", say_list, 0, 0),
+                SD_BUS_PROPERTY("ReadWritePaths", "as", say_list, 0, 0),
+                SD_BUS_PROPERTY("StateDirectory", "as", say_list, 0, 0),
+                SD_BUS_PROPERTY("CacheDirectory", "as", say_list, 0, 0),
+                SD_BUS_PROPERTY("LogsDirectory", "as", say_list, 0, 0),
+                SD_BUS_PROPERTY("RuntimeDirectory", "as", say_list, 0, 0),
+                SD_BUS_PROPERTY("BindPaths", "a(ssbt)", say_bound, 0, 0),
+                SD_BUS_PROPERTY("BindReadOnlyPaths", "a(ssbt)", say_bound, 0, 0), SD_BUS_VTABLE_END };
+        const char *path = "/org/freedesktop/systemd1/unit/sensorqd_2eservice";
+        int fd = (int) (intptr_t) userdata;
+        sd_bus *bus;
+
+        assert_int_equal(sd_bus_new(&bus), 0);
+        assert_true(sd_bus_set_fd(bus, fd, fd) >= 0);
+        assert_true(sd_bus_set_server(bus, 1, (sd_id128_t){ .bytes = { 1 } }) >= 0);
+        assert_true(sd_bus_add_object_vtable(bus, NULL, path, "org.freedesktop.systemd1.Unit", unit, NULL) >= 0);
+        assert_true(sd_bus_add_object_vtable(bus, NULL, path, "org.freedesktop.systemd1.Service", service, NULL) >= 0);
+        assert_true(sd_bus_start(bus) >= 0);
+        for (int r = 0; r >= 0;) {
+                r = sd_bus_process(bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(bus, UINT64_MAX);
+        }
+        sd_bus_close_unref(bus);
+        return NULL;
+}
+
+static pthread_t manager_thread;
+
+int __wrap_sd_bus_open_system(sd_bus **ret) {
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(pthread_create(&manager_thread, NULL, manager, (void *) (intptr_t) pair[1]), 0);
+        assert_int_equal(sd_bus_new(ret), 0);
+        assert_true(sd_bus_set_fd(*ret, pair[0], pair[0]) >= 0);
+        return sd_bus_start(*ret);
+}
+
+static void test_sandbox(void **state) {
+        static const struct {
+                const char *bound;
+                bool hides, read_only;
+        } cases[] = { { NULL, true, true }, { "BindReadOnlyPaths", false, true }, { "BindPaths", false, false } };
+        static const char *const writable[] = { "/srv", "/var/lib/sensorqd", "/var/lib/more", "/var/log/sensors" };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                ServiceUser user;
+
+                bound = cases[i].bound;
+                assert_int_equal(service_unit_user("sensorqd.service", &user), 0);
+                assert_int_equal(pthread_join(manager_thread, NULL), 0);
+                assert_string_equal(user.name, "nobody");
+                assert_int_equal(user.no_homes, cases[i].hides);
+                assert_int_equal(user.own_tmp, cases[i].hides);
+                assert_int_equal(user.read_only, cases[i].read_only);
+                for (size_t k = 0; user.read_only && k < 4; k++)
+                        assert_true(user.writable[k] && strcmp(user.writable[k], writable[k]) == 0);
+                assert_true(!user.read_only || !user.writable[4]);
+                service_user_done(&user);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_ready_and_stopping, set_up, tear_down),
@@ -291,6 +404,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_lock_errors, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_knock, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_own_unit, set_up, tear_down),
+                cmocka_unit_test(test_sandbox),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
