@@ -302,7 +302,7 @@ static void test_removed_with_its_target(void **state) {
                 p->config = alert_parse("        - { name: hot, field: t, above: 28 }\n");
                 open_store(p);
                 assert_int_equal(say(p, device, "\"t\":30"), 0);
-                (void) tell_to(p, p->store, ALERT_ACCEPTED);
+                free(tell_to(p, p->store, ALERT_ACCEPTED));
 
                 memcpy(strstr(now, "TARGET"), i % 2 ? "a     " : "b     ", 6);
                 config_unref(p->config);
@@ -314,7 +314,7 @@ static void test_removed_with_its_target(void **state) {
                 log = capture_end(&capture);
                 if (count_of(log, "Alert hot is over for") != 1)
                         fail_msg("round %u: %s", i, log);
-                (void) tell_to(p, p->store, ALERT_ACCEPTED);
+                free(tell_to(p, p->store, ALERT_ACCEPTED));
                 free(now);
         }
 }
