@@ -151,14 +151,12 @@ static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, co
  * it. -ENOMEM. */
 static int recover(AlertDevice *device, const AlertEntry *entry) {
         AlertSlot *slot;
-        int r;
 
         if (entry->gone || entry->ended > 0 || entry->watch == ALERT_NO_RULE || entry->told_since != entry->since ||
                 alert_device_find(device, entry->watch))
                 return 0;
-        r = alert_device_add(device, entry->watch, &slot);
-        if (r < 0)
-                return r;
+        if (alert_device_add(device, entry->watch, &slot) < 0)
+                return -ENOMEM;
         slot->state = (AlertState){ .phase = PHASE_FIRING, .since = entry->since, .judged = entry->since };
         slot->fired = entry->fired;
         slot->said = device->dirty = true;
