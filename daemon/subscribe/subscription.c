@@ -366,8 +366,10 @@ void subscription_refresh(Subscription *s) {
 static void subscription_gone(Subscription *s) {
         s->checked = true;
         s->not_found_at = clock_now();
-        if (!s->not_found && !s->call)
+        if (!s->not_found) {
+                s->call = client_cancel(s->call); /* its answer may be older */
                 loop_arm_in(s->timer, next_try(s, 0));
+        }
         s->not_found = true;
 }
 
