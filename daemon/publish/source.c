@@ -61,6 +61,7 @@ struct Source {
         ReadingList readings;
         LoopWatch *commit;                    /* defer */
         LoopWatch *again;                     /* timer: stores refused readings again, or checks for room */
+        bool postponed;                       /* a poll that was due waits for room */
         Backoff gate, store;                  /* gate: while there is no room; store: while the disk refuses */
         usec_t refused_since;                 /* clock_now() */
         bool held;                            /* the type was told to hold its peer */
@@ -479,7 +480,7 @@ void source_resume(Source *s) {
                 loop_arm(s->again, clock_now());
         else
                 source_hold(s);
-        if (source_is_gated(s) && loop_is_armed(s->due))
+        if (s->postponed && loop_is_armed(s->due))
                 loop_arm(s->due, clock_now());
 }
 
@@ -531,7 +532,8 @@ static void source_on_due(void *userdata) {
                 return source_silent(s);
         if (s->readings_state != READINGS_NONE)
                 return;
-        if (!source_has_room(s)) {
+        s->postponed = !source_has_room(s);
+        if (s->postponed) {
                 source_wait(s, clock_now() + backoff_next(&s->gate, loop_random()));
                 if (s->gate.attempt == 1)
                         source_changed(s);
