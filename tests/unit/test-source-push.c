@@ -332,6 +332,51 @@ static void test_once_gives_up_a_poll(void **state) {
         later = 0;
 }
 
+/* ---- a type that is polled and held, as a program is ---- */
+
+static unsigned polls;
+
+static int counted_poll(void *self) {
+        polls++;
+        source_polled(talker.source, &(SourcePoll){ .outcome = SOURCE_POLLED });
+        return 0;
+}
+
+/* Tells it that rows have left the outbox, or have come, and waits until it holds its peer or goes on. */
+static void tell_of_room(Fixture *f, bool room) {
+        f->room = room;
+        source_resume(f->source);
+        RUN_UNTIL(f, talker.held == !room);
+        assert_true(loop_turn(f->host.means.loop, 50 * USEC_PER_MSEC) >= 0); /* a poll would come at once */
+}
+
+/* It is held while there is no room, and polled when its time has come, not with each row that leaves. A poll whose
+ * time came meanwhile is made up for at once. */
+static void test_polled_in_its_time(void **state) {
+        static SourceType type; /* the source outlives this function */
+        Fixture *f = *state;
+
+        type = talker_type;
+        type.poll = counted_poll;
+        polls = 0;
+        f->config.interval = USEC_PER_HOUR;
+        assert_int_equal(source_new(&f->host, &type, &f->config, &f->source), 0);
+        RUN_UNTIL(f, polls == 1);
+        for (int i = 0; i < 3; i++) {
+                tell_of_room(f, false);
+                tell_of_room(f, true);
+        }
+        assert_int_equal(polls, 1);
+        f->source = source_free(f->source);
+
+        f->room = false;
+        assert_int_equal(source_new(&f->host, &type, &f->config, &f->source), 0);
+        RUN_UNTIL(f, status_of(f).next_poll > clock_now() + 500 * USEC_PER_MSEC);
+        assert_int_equal(polls, 1);
+        tell_of_room(f, true);
+        assert_int_equal(polls, 2);
+}
+
 /* ---- documents ---- */
 
 /* Returns the number of readings. */
@@ -510,6 +555,7 @@ int main(void) {
                 TEST(test_once_gives_up_a_poll),
                 TEST(test_once_listens),
                 TEST(test_once_leaves_out),
+                TEST(test_polled_in_its_time),
                 TEST(test_documents),
                 TEST(test_nothing_readable),
                 TEST(test_dropped),
