@@ -251,7 +251,7 @@ static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
                 return r;
         (void) snprintf(count, sizeof(count),
                 "UPDATE counts SET n = n + %zu, bytes = bytes + %" PRIu64 " WHERE name = 'readings'", readings->n,
-                reading_list_bytes(readings));
+                readings->bytes);
         return sql_exec(guest->sql, count);
 }
 

@@ -9,7 +9,7 @@
 /* ---- schema ---- */
 
 /* Columns that are needed without the payload come before it, because a large payload continues in overflow pages.
- * `size` is reading_bytes(), so that forgetting rows need not read them. There is no index: rows are found by id, and a
+ * `size` is Reading.size, so that forgetting rows need not read them. There is no index: rows are found by id, and a
  * damaged index could make the file unusable. auto_vacuum stays off: free pages stay in the file, so the outbox can
  * hold as many readings again even if other programs fill the disk. */
 #define SCHEMA_ROW                                                                                                     \
@@ -84,7 +84,7 @@ int outbox_sql_prepare(Sql *sql, const char *const *texts, size_t n, SqlStatemen
 }
 
 void outbox_sql_bind(SqlStatement *statement, const Reading *reading, usec_t at) {
-        sql_bind(statement, SQL_VALUES(SQL_INT(reading_bytes(reading)), SQL_INT(at), SQL_TEXT(reading->key),
+        sql_bind(statement, SQL_VALUES(SQL_INT(reading->size), SQL_INT(at), SQL_TEXT(reading->key),
                                     SQL_TEXT(reading->source), SQL_TEXT(reading->type), SQL_TEXT(reading->device),
                                     SQL_BLOB(reading->payload), SQL_BLOB(reading->labels)));
 }

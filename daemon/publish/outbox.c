@@ -488,7 +488,7 @@ static int put_readings(Outbox *o, const ReadingList *list, usec_t now, size_t *
                 r = sql_run(o->statements[INSERT]);
                 if (r < 0)
                         return r;
-                bytes += reading_bytes(reading);
+                bytes += reading->size;
                 rows++;
         }
         *ret_repeats = list->n - rows;
@@ -526,8 +526,7 @@ int outbox_put(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
                 outbox_source_noted(&o->source, now);
         if (r == 0 && ret_repeats)
                 *ret_repeats = repeats;
-        return outbox_done(
-                o, REFUSED_PUT, r, list->n > 0 ? list->items[0].source : list->source, reading_list_bytes(list));
+        return outbox_done(o, REFUSED_PUT, r, list->n > 0 ? list->items[0].source : list->source, list->bytes);
 }
 
 /* ---- cursor, peek ---- */

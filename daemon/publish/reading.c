@@ -24,11 +24,6 @@ static void unreadable_done(Unreadable *unreadable) {
         *unreadable = (Unreadable){};
 }
 
-uint64_t reading_bytes(const Reading *reading) {
-        return (uint64_t) reading->payload.size + reading->labels.size + strlen(reading->key) +
-               strlen(reading->source) + strlen(reading->type) + strlen(reading->device);
-}
-
 int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payload) {
         Reading reading = {};
         int r;
@@ -50,7 +45,10 @@ int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payl
         }
 
         reading.payload = bytes_steal(payload);
+        reading.size = (uint64_t) reading.payload.size + reading.labels.size + strlen(reading.key) +
+                       strlen(reading.source) + strlen(reading.type) + strlen(reading.device);
         list->items[list->n++] = reading;
+        list->bytes += reading.size;
         return 0;
 }
 
@@ -86,13 +84,6 @@ int reading_list_set_cursor(ReadingList *list, const char *source, const char *c
         return 0;
 }
 
-uint64_t reading_list_bytes(const ReadingList *list) {
-        uint64_t bytes = 0;
-        for (size_t i = 0; i < list->n; i++)
-                bytes += reading_bytes(&list->items[i]);
-        return bytes;
-}
-
 bool reading_list_is_empty(const ReadingList *list) {
         return list->n == 0 && list->n_unreadable == 0 && !list->cursor;
 }
@@ -126,8 +117,12 @@ int reading_list_name_by(ReadingList *list, const char *seen, bool anew) {
 }
 
 void reading_list_truncate(ReadingList *list, size_t n) {
-        while (list->n > n)
-                reading_done(&list->items[--list->n]);
+        while (list->n > n) {
+                Reading *last = &list->items[--list->n];
+
+                list->bytes -= last->size;
+                reading_done(last);
+        }
 }
 
 int reading_list_move(ReadingList *to, ReadingList *from) {
@@ -151,6 +146,7 @@ int reading_list_move(ReadingList *to, ReadingList *from) {
         for (size_t i = 0; i < from->n_unreadable; i++)
                 to->unreadable[to->n_unreadable++] = from->unreadable[i];
         from->n = from->n_unreadable = 0; /* *to* owns them now */
+        to->bytes += from->bytes;
         to->n_dropped += from->n_dropped;
         to->n_left_out += from->n_left_out;
         to->source = to->source ?: from->source;

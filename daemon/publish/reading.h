@@ -15,7 +15,8 @@ typedef struct Reading {
         char *device;              /* the device's stable id */
         char *seen;                /* names the measurement, if it can come twice; NULL: it cannot */
         bool anew;                 /* the name is used again for a new measurement: this is not a repeat */
-        bool again; /* the remote sends it as long as it is asked: remembered from its last arrival, not its first */
+        bool again;    /* the remote sends it as long as it is asked: remembered from its last arrival, not its first */
+        uint64_t size; /* bytes that it counts for in the outbox: payload and attributes */
 } Reading;
 
 /* Input that could not become a reading; kept unchanged. */
@@ -31,6 +32,7 @@ typedef struct Unreadable {
 typedef struct ReadingList {
         Reading *items;
         size_t n, allocated;
+        uint64_t bytes; /* the sizes of the readings */
         Unreadable *unreadable;
         size_t n_unreadable, unreadable_allocated;
         size_t n_dropped;   /* how many unreadable ones were left out because there were too many */
@@ -59,12 +61,6 @@ int reading_list_add_unreadable(ReadingList *list, const char *source, Slice top
 
 /* Sets the source's cursor, a text that is stored together with the readings. *source* is borrowed by the list. */
 int reading_list_set_cursor(ReadingList *list, const char *source, const char *cursor);
-
-/* Returns the bytes that a reading counts for in the outbox: payload and attributes. */
-uint64_t reading_bytes(const Reading *reading);
-
-/* Returns the bytes that the readings of the list count for in the outbox. */
-uint64_t reading_list_bytes(const ReadingList *list);
 
 /* True when there is nothing to store: no reading, nothing unreadable, no cursor. */
 bool reading_list_is_empty(const ReadingList *list);

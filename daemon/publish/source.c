@@ -386,7 +386,7 @@ static void source_refused(Source *s) {
 }
 
 static void source_committed(Source *s, size_t repeats) {
-        uint64_t rows = s->readings.n, bytes = reading_list_bytes(&s->readings);
+        uint64_t rows = s->readings.n, bytes = s->readings.bytes;
 
         if (s->readings.n_unreadable > 0)
                 source_said_dropped(&s->said, source_dropped(s));
@@ -682,6 +682,6 @@ void source_status(const Source *s, SourceStatus *ret) {
         source_room(s, &ret->next_rows, &ret->next_bytes);
         if (s->readings_state == READINGS_REFUSED) {
                 ret->next_rows = s->readings.n;
-                ret->next_bytes = reading_list_bytes(&s->readings);
+                ret->next_bytes = s->readings.bytes;
         }
 }

@@ -110,7 +110,7 @@ void book_compose(Book *book, uint64_t chance, size_t n, ReadingList *ret, BookC
         for (size_t i = 0; i < n; i++) {
                 change->numbers[i] = book->next++;
                 add_reading(ret, change->numbers[i]);
-                book->sizes[change->numbers[i]] = (uint32_t) reading_bytes(&ret->items[ret->n - 1]);
+                book->sizes[change->numbers[i]] = (uint32_t) ret->items[ret->n - 1].size;
         }
         if (draw_below(&d, 4) == 0) {
                 change->cursor = (uint32_t) draw_between(&d, 1, 1000000);

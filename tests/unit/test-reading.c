@@ -42,15 +42,15 @@ static void test_key(void **state) {
 static void test_bytes(void **state) {
         ReadingList list = {};
 
-        assert_int_equal(reading_list_bytes(&list), 0);
+        assert_int_equal(list.bytes, 0);
         add(&list, "{}", "d1", 1);
         uint64_t one = strlen("{}") + strlen("2026-11-24T06:27:38.123Z:home:d1:0000000000000001") + strlen("home") +
                        strlen("nature_remo") + 2;
-        assert_int_equal(reading_list_bytes(&list), one);
+        assert_int_equal(list.bytes, one);
         add(&list, "{}", "d2", 2);
-        assert_int_equal(reading_list_bytes(&list), 2 * one);
+        assert_int_equal(list.bytes, 2 * one);
         reading_list_truncate(&list, 1);
-        assert_int_equal(reading_list_bytes(&list), one);
+        assert_int_equal(list.bytes, one);
         assert_string_equal(list.items[0].device, "d1");
         reading_list_done(&list);
 }
