@@ -166,7 +166,7 @@ static int meter_add(NatureRemoReply *reply, Slice appliance, const Meter *meter
                 return r;
         if (values.size == 0)
                 return 0; /* now and then the properties are missing in one poll */
-        if (!nature_remo_is_wanted(reply, id, (Slice){ values.data, values.size }))
+        if (!nature_remo_is_wanted(reply, id, bytes_hash(BYTES_HASH, values.data, values.size)))
                 return 0;
         r = meter_format(reply, appliance, meter, id, &payload);
         return r < 0 ? r : nature_remo_add(reply, id, &payload);

@@ -3,11 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/array.h"
 #include "lib/err.h"
 #include "lib/json.h"
+#include "lib/pointer.h"
 #include "match.h"
+#include "publish/shape-text.h"
 #include "sources/nature-remo.h"
 
+#define ID_MAX 256 /* an attribute's value may have 1024 bytes, and the idempotency key holds more than the id */
 #define EVENTS_DEPTH_MAX 80     /* levels in newest_events: a stored document must not be nested deeper than 90 */
 #define LIMIT_DEFAULT 30        /* requests in five minutes for an account, when the header is missing */
 #define RESERVE_MIN 5           /* requests that are left for other clients of the account: the app, a home hub */
@@ -39,7 +43,8 @@ static const struct {
 };
 
 typedef struct Device {
-        Slice raw[_DEVICE_FIELD_MAX]; /* the value's text; empty: missing */
+        Slice raw[_DEVICE_FIELD_MAX]; /* the value's text; empty: missing, or not what the API promises */
+        bool odd_events;              /* newest_events is neither an object nor null, or nested too deep */
 } Device;
 
 void nature_remo_leave_out(NatureRemoReply *reply, const char *format, ...) {
@@ -52,40 +57,131 @@ void nature_remo_leave_out(NatureRemoReply *reply, const char *format, ...) {
         va_end(arguments);
 }
 
+/* ---- what is remembered: the API returns the newest value of each sensor again and again ---- */
+
+/* Returns the device of that id, and adds it if it is new. NULL: no memory, or too many devices. */
+static NatureRemoDevice *memory_find(NatureRemoMemory *memory, const char *id) {
+        NatureRemoDevice device = {};
+
+        for (size_t i = 0; i < memory->n; i++)
+                if (strcmp(memory->devices[i].id, id) == 0)
+                        return &memory->devices[i];
+        if (memory->n == NATURE_REMO_DEVICES_MAX ||
+                array_reserve(&memory->devices, &memory->allocated, memory->n + 1, sizeof(NatureRemoDevice)) < 0)
+                return NULL;
+        device.id = strdup(id);
+        if (!device.id)
+                return NULL;
+        memory->devices[memory->n] = device;
+        return &memory->devices[memory->n++];
+}
+
+void nature_remo_memory_done(NatureRemoMemory *memory) {
+        for (size_t i = 0; i < memory->n; i++)
+                free(memory->devices[i].id);
+        free(memory->devices);
+        *memory = (NatureRemoMemory){};
+}
+
+bool nature_remo_is_wanted(const NatureRemoReply *reply, const char *id, uint64_t values) {
+        NatureRemoDevice *device = reply->memory ? memory_find(reply->memory, id) : NULL;
+        usec_t at = reply->request_at;
+
+        if (!device)
+                return true;
+        if (device->put_at > 0 && device->values == values && at >= device->put_at &&
+                at - device->put_at < reply->silence)
+                return false;
+        device->values = values;
+        device->put_at = at;
+        return true;
+}
+
+/* ---- sensors that stand still ---- */
+
+typedef struct Still {
+        usec_t now, since; /* since: the oldest time */
+        char keys[100];
+} Still;
+
+static int on_created(void *userdata, const PointerMatch *match) {
+        _cleanup_bytes_ Bytes text = {};
+        Still *still = userdata;
+        size_t n = strlen(still->keys);
+        Slice key = match->stars[0].key;
+        int64_t msec;
+        usec_t at;
+
+        if (!key.data || slice_equal(key, "mo")) /* nobody has moved there, which is not a fault */
+                return 0;
+        if (match_text(match->value, &text) <= 0 || !clock_parse_rfc3339(text.data, text.size, &msec) || msec <= 0)
+                return 0;
+        at = (usec_t) msec * USEC_PER_MSEC;
+        if (at >= still->now || still->now - at < NATURE_REMO_STILL_USEC)
+                return 0;
+        still->since = still->since == 0 || at < still->since ? at : still->since;
+        if (n + key.size + 3 < sizeof(still->keys))
+                (void) snprintf(still->keys + n, sizeof(still->keys) - n, "%s%.*s", n > 0 ? ", " : "", (int) key.size,
+                        key.data);
+        return 0;
+}
+
+/* Calls reply->still() for the sensors of *events* that have not changed, once until they change. -ENOMEM. */
+static int check_still(const NatureRemoReply *reply, const char *id, Slice name, Slice events) {
+        NatureRemoDevice *device = reply->memory ? memory_find(reply->memory, id) : NULL;
+        Still still = { .now = reply->request_at };
+        _cleanup_bytes_ Bytes text = {};
+
+        if (!device || !reply->still || events.data[0] != '{')
+                return 0;
+        (void) pointer_each(events, "/*/created_at", on_created, &still);
+        if (still.since > 0 && !device->still) {
+                if (match_text(name, &text) < 0)
+                        return -ENOMEM;
+                reply->still(reply->userdata, id, text.data ?: "", still.keys, still.now - still.since);
+        }
+        device->still = still.since > 0;
+        return 0;
+}
+
+/* ---- what devices and meters share ---- */
+
+bool nature_remo_id_is_good(const char *id, size_t size) {
+        if (size == 0 || size > ID_MAX)
+                return false;
+        for (size_t i = 0; i < size; i++)
+                if ((unsigned char) id[i] < ' ')
+                        return false;
+        return true;
+}
+
+int nature_remo_append_labels(Bytes *payload, Slice labels) {
+        Slice name, value;
+
+        while (reading_labels_next(&labels, &name, &value))
+                bytes_append_json_member(payload, name.data, value.data);
+        return bytes_result(payload);
+}
+
+int nature_remo_add(NatureRemoReply *reply, const char *id, Bytes *payload) {
+        return reading_list_add(&reply->readings,
+                &(ReadingOrigin){
+                        .source = reply->source,
+                        .type = NATURE_REMO_TYPE,
+                        .device = id,
+                        .at = reply->at,
+                        .unique = reply->random(),
+                        .labels = reply->labels,
+                },
+                payload);
+}
+
 /* ---- one device ---- */
 
-/* Checks the type of a field. 1: it is the type that the API promises, and *text* gets its content if it is a text; 0;
- * -ENOMEM. A text with a lone surrogate cannot be stored, so it returns 0. A wrong field is left out; only id and
- * newest_events can make the whole device unusable. */
-static int field_read(const Device *device, Field field, Bytes *text) {
+static void append_field(Bytes *payload, const Device *device, Field field) {
         Slice raw = device->raw[field];
-
-        if (raw.size == 0 || !strchr(fields[field].begins, raw.data[0]))
-                return 0;
-        return raw.data[0] == '"' ? match_text(raw, text) : 1;
-}
-
-static bool events_are_good(const Device *device) {
-        Slice raw = device->raw[DEVICE_NEWEST_EVENTS];
-        JsonReader r;
-        int token;
 
         if (raw.size == 0)
-                return true; /* published as null */
-        if (!field_read(device, DEVICE_NEWEST_EVENTS, NULL))
-                return false;
-        json_reader_init(&r, raw.data, raw.size, EVENTS_DEPTH_MAX);
-        while ((token = json_reader_next(&r)) > 0)
-                ;
-        return token == JSON_END;
-}
-
-static void append_field(Bytes *payload, const Device *device, Field field) {
-        _cleanup_bytes_ Bytes text = {};
-        Slice raw = device->raw[field];
-        int r = field_read(device, field, &text);
-
-        if (bytes_fail(payload, r) < 0 || r == 0)
                 return;
         bytes_append_format(payload, "%s\"%s\":", payload->size > 1 ? "," : "", fields[field].name);
         bytes_append(payload, raw.data, raw.size);
@@ -95,10 +191,7 @@ static void append_field(Bytes *payload, const Device *device, Field field) {
 static int device_format(const NatureRemoReply *reply, const Device *device, Bytes *payload) {
         bytes_append_text(payload, "{");
         append_field(payload, device, DEVICE_NAME);
-        if (device->raw[DEVICE_NEWEST_EVENTS].size == 0)
-                bytes_append_format(payload, "%s\"newest_events\":null", payload->size > 1 ? "," : "");
-        else
-                append_field(payload, device, DEVICE_NEWEST_EVENTS);
+        append_field(payload, device, DEVICE_NEWEST_EVENTS);
         append_field(payload, device, DEVICE_UPDATED_AT);
         bytes_append_format(payload, ",\"request_at\":\"%s\"", reply->at);
         append_field(payload, device, DEVICE_ID);
@@ -110,67 +203,71 @@ static int device_format(const NatureRemoReply *reply, const Device *device, Byt
 }
 
 /* A device is published if a value, its time, or whether it is online has changed. */
-static bool device_is_wanted(const NatureRemoReply *reply, const Device *device, const char *id) {
-        _cleanup_bytes_ Bytes values = {};
+static uint64_t device_hash(const Device *device) {
+        Slice events = device->raw[DEVICE_NEWEST_EVENTS], online = device->raw[DEVICE_ONLINE];
 
-        bytes_append(&values, device->raw[DEVICE_NEWEST_EVENTS].data, device->raw[DEVICE_NEWEST_EVENTS].size);
-        if (bytes_append(&values, device->raw[DEVICE_ONLINE].data, device->raw[DEVICE_ONLINE].size) < 0)
-                return true;
-        return nature_remo_is_wanted(reply, id, (Slice){ values.data, values.size });
+        return bytes_hash(bytes_hash(BYTES_HASH, events.data, events.size), online.data, online.size);
 }
 
 static int device_add(NatureRemoReply *reply, const Device *device) {
-        _cleanup_bytes_ Bytes id = {}, name = {}, payload = {};
-        int r, named;
+        _cleanup_bytes_ Bytes id = {}, payload = {};
+        int r;
 
-        r = field_read(device, DEVICE_ID, &id);
-        named = field_read(device, DEVICE_NAME, &name);
-        if (r < 0 || named < 0)
-                return -ENOMEM;
+        r = match_text(device->raw[DEVICE_ID], &id);
+        if (r < 0)
+                return r;
         if (r == 0 || !nature_remo_id_is_good(id.data, id.size)) {
                 nature_remo_leave_out(reply, "device %zu has no usable id", reply->n);
                 return 0;
         }
-        if (!events_are_good(device)) {
+        if (device->odd_events) {
                 nature_remo_leave_out(
                         reply, "device %zu: newest_events is neither an object nor null, or nested too deep", reply->n);
                 return 0;
         }
-        nature_remo_check_still(reply, id.data, named > 0 ? name.data : "", device->raw[DEVICE_NEWEST_EVENTS]);
-        if (!device_is_wanted(reply, device, id.data))
-                return 0;
+        r = check_still(reply, id.data, device->raw[DEVICE_NAME], device->raw[DEVICE_NEWEST_EVENTS]);
+        if (r < 0 || !nature_remo_is_wanted(reply, id.data, device_hash(device)))
+                return r;
         r = device_format(reply, device, &payload);
         return r < 0 ? r : nature_remo_add(reply, id.data, &payload);
 }
 
 /* ---- the list ---- */
 
-static Field field_find(const JsonReader *reader) {
-        for (Field field = 0; field < _DEVICE_FIELD_MAX; field++)
-                if (json_reader_equal(reader, fields[field].name))
-                        return field;
-        return _DEVICE_FIELD_MAX;
+/* Keeps the value of a field if it has the type that the API promises, and can be stored: a text with a lone surrogate
+ * cannot. Another value is left out; only id and newest_events can make the whole device unusable. -ENOMEM. */
+static int device_keep(Device *device, Field field, Slice raw) {
+        bool right = strchr(fields[field].begins, raw.data[0]);
+        int good = right && raw.data[0] == '"' ? shape_text_has_form(raw) : right;
+
+        if (good < 0)
+                return good;
+        device->raw[field] = good ? raw : (Slice){};
+        if (field == DEVICE_NEWEST_EVENTS)
+                device->odd_events = !good || !json_is_whole(raw, EVENTS_DEPTH_MAX, NULL);
+        return 0;
 }
 
 /* Reads the rest of an object. Of two equal keys the last one counts, as in all common parsers. */
 static int read_device(JsonReader *reader, Device *device) {
-        int token;
+        int token, r = 0;
 
-        while ((token = json_reader_next(reader)) == JSON_KEY) {
-                Field field = field_find(reader);
+        while (r >= 0 && (token = json_reader_next(reader)) == JSON_KEY) {
+                Field field = 0;
                 Slice raw;
-                int r = json_reader_skip(reader, &raw);
-                if (r < 0)
-                        return r;
-                if (field < _DEVICE_FIELD_MAX)
-                        device->raw[field] = raw;
+
+                while (field < _DEVICE_FIELD_MAX && !json_reader_equal(reader, fields[field].name))
+                        field++;
+                r = json_reader_skip(reader, &raw);
+                if (r >= 0 && field < _DEVICE_FIELD_MAX)
+                        r = device_keep(device, field, raw);
         }
-        return token < 0 ? token : 0;
+        return r < 0 ? r : token < 0 ? token : 0;
 }
 
 /* Reads one element of the list, whose first token is *token*. */
 static int read_element(NatureRemoReply *reply, JsonReader *reader, int token) {
-        Device device = {};
+        Device device = { .raw[DEVICE_NEWEST_EVENTS] = slice_of("null") };
         int r;
 
         reply->n++;
@@ -190,17 +287,16 @@ static int read_element(NatureRemoReply *reply, JsonReader *reader, int token) {
 
 bool nature_remo_begin(NatureRemoReply *reply, Slice body, const char *what) {
         JsonReader reader;
-        int first, token;
+        size_t byte;
+        int first;
 
         (void) clock_format_rfc3339(reply->request_at, reply->at);
         json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
-        first = token = json_reader_next(&reader);
-        while (token > JSON_END)
-                token = json_reader_next(&reader);
-        if (token == JSON_END && (first == JSON_ARRAY || first == JSON_NULL))
+        first = json_reader_next(&reader);
+        if (json_is_whole(body, JSON_READER_DEPTH, &byte) && (first == JSON_ARRAY || first == JSON_NULL))
                 return true;
-        (void) snprintf(reply->error, sizeof(reply->error), "the reply is not a JSON list of %s (byte %zu)", what,
-                (size_t) (reader.cursor - reader.begin));
+        (void) snprintf(
+                reply->error, sizeof(reply->error), "the reply is not a JSON list of %s (byte %zu)", what, byte);
         return false;
 }
 
