@@ -379,10 +379,10 @@ int page_tables_put(PageTables *tables, const PageBucket *bucket) {
                 at = floor_to(at, 5);
         }
         sql_bind(statement, SQL_VALUES(SQL_INT(at), SQL_INT(bucket->series), SQL_INT(bucket->count)));
-        sql_bind_double(statement, 5, bucket->total);
+        sql_bind_value(statement, 5, &(const SqlValue) SQL_DOUBLE(bucket->total));
         if (bucket->count > 1) {
-                sql_bind_double(statement, 4, bucket->low);
-                sql_bind_double(statement, 6, bucket->high);
+                sql_bind_value(statement, 4, &(const SqlValue) SQL_DOUBLE(bucket->low));
+                sql_bind_value(statement, 6, &(const SqlValue) SQL_DOUBLE(bucket->high));
         }
         return sql_run(statement);
 }

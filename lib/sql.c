@@ -52,13 +52,15 @@ struct Sql {
         bool unsynced; /* a sync may have failed: SQLite believes that data is written which may not be on the disk */
         void (*ping)(void *userdata);
         void *userdata;
-        SqlStatement *pages; /* how many pages the database has; prepared when it is needed */
+        SqlStatement *used; /* see sql_use() */
         int64_t page_size;
 };
 
 struct SqlStatement {
         sqlite3_stmt *stmt;
-        int error; /* the first error of a binding */
+        int error;          /* the first error of a binding */
+        const char *text;   /* see sql_use(); NULL: it belongs to the caller */
+        SqlStatement *next; /* of those that belong to the connection */
 };
 
 /* EUCLEAN: the file system is damaged. As a result of this module it would mean that the database is. */
@@ -168,9 +170,8 @@ static int expect(Sql *sql, const char *pragma, const char *value) {
         _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
         int r = sql_prepare(sql, pragma, &statement);
 
-        if (r != 0)
-                return r;
-        r = sql_step(statement);
+        if (r == 0)
+                r = sql_step(statement);
         if (r != SQL_ROW)
                 return r == SQL_DONE ? -EOPNOTSUPP : r;
         if (!slice_equal(sql_column(statement, 0), value))
@@ -201,16 +202,11 @@ static int configure(Sql *sql) {
 /* The file grows by pages, as take_room() asks. A larger chunk would be filled up without room on the disk when SQLite
  * cuts the file. */
 static int configure_growth(Sql *sql) {
-        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
-        int r = sql_prepare(sql, "PRAGMA page_size", &statement);
+        int r = sql_query_int(sql, "PRAGMA page_size", &sql->page_size);
 
         if (r == 0)
-                r = sql_step(statement);
-        if (r != SQL_ROW)
-                return r;
-        sql->page_size = sql_column_int(statement, 0);
-        (void) sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &(int){ (int) sql->page_size });
-        return 0;
+                (void) sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &(int){ (int) sql->page_size });
+        return r;
 }
 
 /* Returns the database file (SQLITE_FCNTL_FILE_POINTER) or its log (SQLITE_FCNTL_JOURNAL_POINTER), or NULL. */
@@ -391,7 +387,10 @@ Sql *sql_close(Sql *sql) {
 
         if (sql->db && sql->unsynced && log_size(sql) != 0) /* its log must not be copied into the database */
                 (void) sqlite3_db_config(sql->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        sql_finalize(sql->pages);
+        for (SqlStatement *used = sql->used, *next; used; used = next) {
+                next = used->next;
+                sql_finalize(used);
+        }
         if (sqlite3_close(sql->db) == SQLITE_BUSY) { /* a statement is still open: SQLite closes the database with the
                                                         last statement, which may be after *sql* is freed */
                 unwatch_writes(sql);
@@ -435,12 +434,6 @@ static int write_again(const Sql *sql, sqlite3_file *file, sqlite3_int64 at, sql
                         code = file->pMethods->xWrite(file, piece, n, at + done);
         }
         return code;
-}
-
-static int write_log_again(const Sql *sql, sqlite3_file *log, sqlite3_int64 size) {
-        int code = write_again(sql, log, 0, size);
-
-        return code == SQLITE_OK ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : code;
 }
 
 static uint32_t read_number(sqlite3_file *file, sqlite3_int64 at, int *code) {
@@ -493,7 +486,9 @@ static int write_all_again(Sql *sql) {
         if (!log || size == 0)
                 return 0;
         if (code == SQLITE_OK)
-                code = write_log_again(sql, log, size);
+                code = write_again(sql, log, 0, size);
+        if (code == SQLITE_OK)
+                code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
         if (code == SQLITE_OK && size > LOG_HEADER)
                 code = write_pages_again_alone(sql, log, size);
         return code == SQLITE_OK ? 0 : code == SQLITE_FULL ? -ENOSPC : code == SQLITE_BUSY ? -EBUSY : -EIO;
@@ -517,17 +512,14 @@ int sql_begin(Sql *sql, bool durable) {
 /* Takes the room in the database file for all pages that the log will hold. A log that cannot be copied, because a full
  * disk lets the file not grow, would never begin anew: then nothing could be written any more, deleting included. */
 static int take_room(Sql *sql) {
-        sqlite3_int64 size;
+        int64_t pages;
         int r;
 
-        r = sql->pages ? 0 : sql_prepare(sql, "PRAGMA page_count", &sql->pages);
-        if (r == 0)
-                r = sql_step(sql->pages);
-        if (r != SQL_ROW)
+        r = sql_ints(sql, "PRAGMA page_count", NULL, 1, &pages);
+        if (r < 0)
                 return r;
-        size = sql_column_int(sql->pages, 0) * sql->page_size;
-        sql_reset(sql->pages);
-        switch (sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_SIZE_HINT, &size)) {
+        switch (sqlite3_file_control(
+                sql->db, "main", SQLITE_FCNTL_SIZE_HINT, &(sqlite3_int64){ pages * sql->page_size })) {
         case SQLITE_IOERR_WRITE: /* SQLite keeps no errno here */
                 return -ENOSPC;
         case SQLITE_IOERR_FSTAT:
@@ -602,36 +594,37 @@ static void bound(SqlStatement *statement, int code) {
                 statement->error = r;
 }
 
-void sql_bind_int(SqlStatement *statement, int index, int64_t value) {
-        bound(statement, sqlite3_bind_int64(statement->stmt, index, value));
-}
+void sql_bind_value(SqlStatement *statement, int index, const SqlValue *value) {
+        const Slice *bytes = &value->bytes;
+        int code = SQLITE_OK;
 
-void sql_bind_double(SqlStatement *statement, int index, double value) {
-        bound(statement, sqlite3_bind_double(statement->stmt, index, value));
-}
-
-void sql_bind_text(SqlStatement *statement, int index, const char *text) {
-        bound(statement, sqlite3_bind_text(statement->stmt, index, text, -1, SQLITE_STATIC));
-}
-
-void sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size) {
-        bound(statement, sqlite3_bind_blob64(statement->stmt, index, size > 0 ? data : "", size, SQLITE_STATIC));
-}
-
-void sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column) {
-        bound(statement, sqlite3_bind_value(statement->stmt, index, sqlite3_column_value(from->stmt, column)));
+        switch (value->kind) {
+        case SQL_VALUE_INT:
+                code = sqlite3_bind_int64(statement->stmt, index, value->number);
+                break;
+        case SQL_VALUE_DOUBLE:
+                code = sqlite3_bind_double(statement->stmt, index, value->real);
+                break;
+        case SQL_VALUE_TEXT:
+                code = sqlite3_bind_text(statement->stmt, index, bytes->data, -1, SQLITE_STATIC);
+                break;
+        case SQL_VALUE_BLOB:
+                code = sqlite3_bind_blob64(
+                        statement->stmt, index, bytes->size > 0 ? bytes->data : "", bytes->size, SQLITE_STATIC);
+                break;
+        case SQL_VALUE_END:
+                break;
+        }
+        bound(statement, code);
 }
 
 void sql_bind(SqlStatement *statement, const SqlValue *values) {
         for (int i = 1; values->kind != SQL_VALUE_END; i++, values++)
-                if (values->kind == SQL_VALUE_INT)
-                        sql_bind_int(statement, i, values->number);
-                else if (values->kind == SQL_VALUE_DOUBLE)
-                        sql_bind_double(statement, i, values->real);
-                else if (values->kind == SQL_VALUE_TEXT)
-                        sql_bind_text(statement, i, values->bytes.data);
-                else
-                        sql_bind_blob(statement, i, values->bytes.data, values->bytes.size);
+                sql_bind_value(statement, i, values);
+}
+
+void sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column) {
+        bound(statement, sqlite3_bind_value(statement->stmt, index, sqlite3_column_value(from->stmt, column)));
 }
 
 int sql_step(SqlStatement *statement) {
@@ -662,19 +655,46 @@ Slice sql_column(SqlStatement *statement, int column) {
         return (Slice){ sqlite3_column_type(statement->stmt, column) == SQLITE_NULL ? NULL : "", 0 };
 }
 
-int sql_copy_columns(SqlStatement *statement, int first, size_t n, Slice *const *parts, Bytes *text) {
-        size_t total = 0;
+int sql_use(Sql *sql, const char *text, SqlStatement **ret) {
+        SqlStatement *used = sql->used;
         int r;
 
-        for (size_t i = 0; i < n; i++)
-                total += sql_column(statement, first + (int) i).size;
-        bytes_cut(text, 0);
-        r = bytes_reserve(text, total + 1); /* the full size at once, so that the memory does not move */
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                Slice column = sql_column(statement, first + (int) i);
-
-                *parts[i] = (Slice){ text->data + text->size, column.size };
-                r = bytes_append(text, column.data, column.size);
+        while (used && used->text != text)
+                used = used->next;
+        if (!used) {
+                r = sql_prepare(sql, text, &used);
+                if (r != 0)
+                        return r == -EINVAL ? -EUCLEAN : r;
+                used->text = text;
+                used->next = sql->used;
+                sql->used = used;
         }
+        *ret = used;
+        return 0;
+}
+
+/* Returns the result of the first step, and *n* integers of its row. */
+static int do_once(Sql *sql, const char *text, const SqlValue *values, int n, int64_t *ret) {
+        SqlStatement *statement;
+        int r = sql_use(sql, text, &statement);
+
+        if (r != 0)
+                return r;
+        if (values)
+                sql_bind(statement, values);
+        r = sql_step(statement);
+        for (int i = 0; r == SQL_ROW && i < n; i++)
+                ret[i] = sql_column_int(statement, i);
+        sql_reset(statement);
         return r;
+}
+
+int sql_do(Sql *sql, const char *text, const SqlValue *values) {
+        return do_once(sql, text, values, 0, NULL);
+}
+
+int sql_ints(Sql *sql, const char *text, const SqlValue *values, int n, int64_t *ret) {
+        int r = do_once(sql, text, values, n, ret);
+
+        return r == SQL_ROW ? 0 : r < 0 ? r : -EUCLEAN;
 }

@@ -74,21 +74,11 @@ static inline void sql_finalize_all(SqlStatement **statements, size_t n) {
                 statements[i] = sql_finalize(statements[i]);
 }
 
-/* Bind values; indexes start at 1. The memory must stay valid until the next sql_reset(). A blob of size 0 is an empty
- * value, also with NULL. A text that is NULL, or an index that is not bound, is SQL's NULL. The first error is kept
- * until the next sql_reset() and returned by sql_step(). */
-void sql_bind_int(SqlStatement *statement, int index, int64_t value);
-void sql_bind_double(SqlStatement *statement, int index, double value); /* not NaN */
-void sql_bind_text(SqlStatement *statement, int index, const char *text);
-void sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size);
-/* Binds a copy of a column of another statement's row, whatever its type is. */
-void sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column);
-
-/* A value for a parameter, with the rules of the functions above. */
+/* A value for a parameter. */
 typedef struct SqlValue {
         enum { SQL_VALUE_END, SQL_VALUE_INT, SQL_VALUE_DOUBLE, SQL_VALUE_TEXT, SQL_VALUE_BLOB } kind;
         int64_t number;
-        double real;
+        double real; /* not NaN */
         Slice bytes;
 } SqlValue;
 #define SQL_INT(value)                                                                                                 \
@@ -104,8 +94,23 @@ typedef struct SqlValue {
                 .kind = SQL_VALUE_BLOB, .bytes = {(value).data, (value).size }                                         \
         }
 #define SQL_VALUES(...) ((const SqlValue[]){ __VA_ARGS__, {} })
+
+/* Binds a value; indexes start at 1. Its memory must stay valid until the next sql_reset(). A blob of size 0 is an
+ * empty value, also with NULL. A text that is NULL, or an index that is not bound, is SQL's NULL. The first error is
+ * kept until the next sql_reset() and returned by sql_step(). */
+void sql_bind_value(SqlStatement *statement, int index, const SqlValue *value);
 /* Binds ?1, ?2 and so on: sql_bind(statement, SQL_VALUES(SQL_INT(id), SQL_TEXT(name))). */
 void sql_bind(SqlStatement *statement, const SqlValue *values);
+/* Binds a copy of a column of another statement's row, whatever its type is. */
+void sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column);
+
+static inline void sql_bind_int(SqlStatement *statement, int index, int64_t value) {
+        sql_bind_value(statement, index, &(const SqlValue) SQL_INT(value));
+}
+
+static inline void sql_bind_text(SqlStatement *statement, int index, const char *text) {
+        sql_bind_value(statement, index, &(const SqlValue) SQL_TEXT(text));
+}
 
 /* Returns SQL_ROW, SQL_DONE, or an error as above. Call sql_reset() before the next binding. It also ends a read after
  * SQL_ROW. */
@@ -133,8 +138,31 @@ int64_t sql_column_int(SqlStatement *statement, int column);
 double sql_column_double(SqlStatement *statement, int column);
 Slice sql_column(SqlStatement *statement, int column);
 
+/* Returns the statement of *text*, a constant: it is compiled when it is first used, and belongs to the connection
+ * until that is closed. -EUCLEAN if it cannot be compiled: a table or a column that it names is missing. */
+int sql_use(Sql *sql, const char *text, SqlStatement **ret);
+/* Runs that statement with these parameters (NULL: none) once; see sql_run(). */
+int sql_do(Sql *sql, const char *text, const SqlValue *values);
+/* The same for a query that always has a row: reads *n* integers from it. -EUCLEAN: there is none. */
+int sql_ints(Sql *sql, const char *text, const SqlValue *values, int n, int64_t *ret);
+
 /* Copies *n* columns from *first* on into *text* (emptied before), and points *parts* at them. -ENOMEM. */
-int sql_copy_columns(SqlStatement *statement, int first, size_t n, Slice *const *parts, Bytes *text);
+static inline int sql_copy_columns(SqlStatement *statement, int first, size_t n, Slice *const *parts, Bytes *text) {
+        size_t total = 0;
+        int r;
+
+        for (size_t i = 0; i < n; i++)
+                total += sql_column(statement, first + (int) i).size;
+        bytes_cut(text, 0);
+        r = bytes_reserve(text, total + 1); /* the full size at once, so that the memory does not move */
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                Slice column = sql_column(statement, first + (int) i);
+
+                *parts[i] = (Slice){ text->data + text->size, column.size };
+                r = bytes_append(text, column.data, column.size);
+        }
+        return r;
+}
 
 /* Reads the first column of the first row of a query. -ENODATA: there is no row. */
 static inline int sql_query_int(Sql *sql, const char *query, int64_t *ret) {

@@ -230,23 +230,12 @@ int outbox_unread_forget_dropped(OutboxGuest *guest) {
         return guest_end(guest, r);
 }
 
-static int guest_insert(SqlStatement *s, const Reading *reading) {
-        int r;
-
-        outbox_sql_bind(s, reading, clock_wall());
-        r = sql_run(s);
-        return r == SQL_DONE ? 0 : r;
-}
-
 static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
-        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
         char count[120];
-        int r;
+        int r = 0;
 
-        r = sql_prepare(
-                guest->sql, "INSERT INTO readings (" COPIED ", labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", &s);
         for (size_t i = 0; r == 0 && i < readings->n; i++)
-                r = guest_insert(s, &readings->items[i]);
+                r = outbox_sql_insert(guest->sql, &readings->items[i], clock_wall());
         if (r < 0 || guest->version > 2)
                 return r;
         (void) snprintf(count, sizeof(count),

@@ -47,6 +47,17 @@
 #define SCHEMA_3 "ALTER TABLE counts ADD COLUMN upto INTEGER NOT NULL DEFAULT 0;" ALL_COUNTED "PRAGMA user_version = 3;"
 _Static_assert(OUTBOX_SCHEMA == 3, "the text above makes schema 3");
 
+/* Fails if something of all that is missing. */
+#define ROW_COLUMNS "id, size, put_at, key, source, type, device, payload, labels"
+#define ALL_COLUMNS                                                                                                    \
+        "SELECT " ROW_COLUMNS " FROM readings LIMIT 0;"                                                                \
+        "SELECT " ROW_COLUMNS ", rejected_at, reason FROM rejected LIMIT 0;"                                           \
+        "SELECT name, n, bytes, upto FROM counts LIMIT 0;"                                                             \
+        "SELECT source, value FROM cursors LIMIT 0;"                                                                   \
+        "SELECT source, n, at, key FROM seen LIMIT 0;"                                                                 \
+        "SELECT id, source, size, at, topic, reason, payload FROM unreadable LIMIT 0;"                                 \
+        "SELECT source, n FROM dropped LIMIT 0;"
+
 #define RECOUNT                                                                                                        \
         "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM readings) WHERE name = 'readings';"         \
         "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM rejected) WHERE name = 'rejected';"
@@ -64,7 +75,9 @@ int outbox_sql_make(Sql *sql, int64_t version) {
                 SCHEMA_3,
         };
 
-        return version >= 0 && version < (int64_t) ELEMENTSOF(from) ? in_transaction(sql, from[version]) : 0;
+        int r = version >= 0 && version < (int64_t) ELEMENTSOF(from) ? in_transaction(sql, from[version]) : 0;
+
+        return r != 0 ? r : sql_exec(sql, ALL_COLUMNS);
 }
 
 int outbox_sql_recount(Sql *sql, int64_t version) {
@@ -77,16 +90,13 @@ int outbox_sql_open(const char *path, Sql **ret) {
         return r == -ENOSPC ? sql_open_alone(path, ret) : r;
 }
 
-int outbox_sql_prepare(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret) {
-        int r = sql_prepare_all(sql, texts, n, ret);
-
-        return r == -EINVAL ? -EUCLEAN : r;
-}
-
-void outbox_sql_bind(SqlStatement *statement, const Reading *reading, usec_t at) {
-        sql_bind(statement, SQL_VALUES(SQL_INT(reading->size), SQL_INT(at), SQL_TEXT(reading->key),
-                                    SQL_TEXT(reading->source), SQL_TEXT(reading->type), SQL_TEXT(reading->device),
-                                    SQL_BLOB(reading->payload), SQL_BLOB(reading->labels)));
+int outbox_sql_insert(Sql *sql, const Reading *reading, usec_t at) {
+        return sql_do(sql,
+                "INSERT INTO readings (size, put_at, key, source, type, device, payload, labels) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                SQL_VALUES(SQL_INT(reading->size), SQL_INT(at), SQL_TEXT(reading->key), SQL_TEXT(reading->source),
+                        SQL_TEXT(reading->type), SQL_TEXT(reading->device), SQL_BLOB(reading->payload),
+                        SQL_BLOB(reading->labels)));
 }
 
 void outbox_sql_ping(void *userdata) {

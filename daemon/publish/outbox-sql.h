@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The outbox's tables, the counts of their rows, and common SQL functions of outbox*.c. */
+/* The outbox's tables, the counts of their rows, what is kept for each source, and common SQL of outbox*.c. */
 
 #include <stdint.h>
 
@@ -24,7 +24,7 @@
 
 /* Makes the tables, or upgrades those of an older *version* (0: an empty file) to OUTBOX_SCHEMA. It uses one
  * transaction, so that after a kill or a full disk the file is as before. It touches no row, so a file of any size is
- * upgraded at once. */
+ * upgraded at once. -EINVAL: a table or a column is missing. */
 int outbox_sql_make(Sql *sql, int64_t version);
 
 /* Counts all rows again; the tables are those of *version*. */
@@ -33,11 +33,8 @@ int outbox_sql_recount(Sql *sql, int64_t version);
 /* Like sql_open(); but if a full disk has no room for shared memory, it opens without that. */
 int outbox_sql_open(const char *path, Sql **ret);
 
-/* Like sql_prepare_all(). -EUCLEAN also when a table is missing. */
-int outbox_sql_prepare(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret);
-
-/* Binds ?1 to ?8 of a statement that inserts the reading: size, time, key, source, type, device, payload, labels. */
-void outbox_sql_bind(SqlStatement *statement, const Reading *reading, usec_t at);
+/* Inserts the reading as a waiting row. SQL_DONE, or an error. */
+int outbox_sql_insert(Sql *sql, const Reading *reading, usec_t at);
 
 /* For sql_set_ping(): tells the service manager that the work takes longer. *userdata* points to the time when it was
  * last told. */
@@ -56,27 +53,50 @@ typedef struct OutboxCount {
         uint64_t rows, bytes;
 } OutboxCount;
 
-/* All zeros: closed. *waiting*, *rejected*: the last known numbers. */
+/* *waiting*, *rejected*: the last known numbers. */
 typedef struct OutboxCounts {
         OutboxCount waiting, rejected;
         uint64_t uncounted; /* rows of *waiting* above *upto* */
         int64_t upto;
-        SqlStatement *statements[6];
 } OutboxCounts;
 
 /* Errors below are those of lib/sql.h. */
-int outbox_counts_open(OutboxCounts *c, Sql *sql);
-void outbox_counts_close(OutboxCounts *c);
 
 /* Reads the counts from the file: another process changed it, or a transaction was rolled back. */
-int outbox_counts_load(OutboxCounts *c);
+int outbox_counts_load(OutboxCounts *c, Sql *sql);
 
 /* Call this after *rows* were put; *last* is the highest of their ids. */
-int outbox_counts_put(OutboxCounts *c, uint64_t rows, uint64_t bytes, int64_t last);
+int outbox_counts_put(OutboxCounts *c, Sql *sql, const OutboxCount *put, int64_t last);
 
 /* Deletes the waiting rows with ids from *first* to *last*. */
-int outbox_counts_forget(OutboxCounts *c, int64_t first, int64_t last);
+int outbox_counts_forget(OutboxCounts *c, Sql *sql, int64_t first, int64_t last);
 
 /* Call this before a row moves from the waiting to the rejected ones. OUTBOX_COUNTS_NO_ROW: it does not exist. */
 enum { OUTBOX_COUNTS_DONE = 0, OUTBOX_COUNTS_NO_ROW = 1 };
-int outbox_counts_reject(OutboxCounts *c, int64_t id);
+int outbox_counts_reject(OutboxCounts *c, Sql *sql, int64_t id);
+
+/* ---- outbox-source.c ---- */
+
+/* Data that the outbox keeps for each source beside its readings: keys of readings that may come again, its cursor, and
+ * input that could not become a reading. Works on the file and within the transaction of outbox.c. */
+
+/* how long keys are kept; at most READING_SEEN_MAX for a source */
+#define OUTBOX_SEEN_USEC (7 * 24 * USEC_PER_HOUR)
+/* a key that comes again is written only once in this time: so not within the usual overlap of 24 h */
+#define OUTBOX_SEEN_AGAIN_USEC (2 * 24 * USEC_PER_HOUR)
+#define OUTBOX_UNREADABLE_ROWS 1000 /* rows kept for a source, the newest ones; the others are only counted */
+#define OUTBOX_UNREADABLE_BYTES (4 * 1024 * 1024)
+
+/* Call this first in a transaction, with the wall time that the calls below get, and how far the clock was set since
+ * the last commit, perhaps by days: so no key is forgotten too early. */
+int outbox_source_shift(Sql *sql, int64_t moved, usec_t wall);
+
+/* Notes the key of a reading, if it has one. OUTBOX_SOURCE_REPEAT: the key is known already. */
+enum { OUTBOX_SOURCE_NEW = 0, OUTBOX_SOURCE_REPEAT = 1 };
+int outbox_source_see(Sql *sql, const Reading *reading, usec_t now);
+
+/* Stores everything in the list except its readings. Forgets keys that are too many or too old. */
+int outbox_source_put(Sql *sql, const ReadingList *list, usec_t now);
+
+/* Appends the cursor of *source*; nothing if there is none. */
+int outbox_source_cursor(Sql *sql, const char *source, Bytes *ret);

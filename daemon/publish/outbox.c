@@ -12,7 +12,6 @@
 #include "lib/log.h"
 #include "lib/service.h"
 #include "lib/text.h"
-#include "publish/outbox-source.h"
 #include "publish/outbox-sql.h"
 #include "trouble.h"
 
@@ -25,31 +24,7 @@
  * for a log with as many pages. Fewer, if there is no room for that. */
 #define OUTBOX_FORGET_MAX 1000
 
-#define COPIED "size, put_at, key, source, type, device, payload, labels"
-
-typedef enum Statement {
-        DATA_VERSION,
-        OLDEST,
-        INSERT,
-        LAST_ID,
-        PEEK,
-        REJECT,
-        _STATEMENT_MAX,
-} Statement;
-
-static const char *const statements[] = {
-        [DATA_VERSION] = "PRAGMA data_version",
-        [OLDEST] = "SELECT coalesce((SELECT put_at FROM readings ORDER BY id LIMIT 1), 0)",
-        [INSERT] = "INSERT INTO readings (" COPIED ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        [LAST_ID] = "SELECT " OUTBOX_SQL_LAST_ID,
-        [PEEK] = "SELECT id, key, source, type, device, payload, labels FROM readings WHERE id > ?1 ORDER BY id LIMIT "
-                 "?2",
-        /* the id may be used: by the same reading, which waits again because an older copy of the file was put back */
-        [REJECT] = "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT CASE WHEN id IN (SELECT id FROM "
-                   "rejected) THEN (SELECT max(id) + 1 FROM rejected) ELSE id END, ?2, ?3, " COPIED
-                   " FROM readings WHERE id = ?1",
-};
-_Static_assert(ELEMENTSOF(statements) == _STATEMENT_MAX, "a text for each statement");
+#define LAST_ID "SELECT " OUTBOX_SQL_LAST_ID
 
 /* What the disk refused. Each bit stays until that works again: reading may work while writing does not. */
 typedef enum Refused {
@@ -62,9 +37,7 @@ typedef enum Refused {
 struct Outbox {
         char *directory;
         OutboxConfig caps;
-        Sql *sql; /* NULL: the next call opens it */
-        SqlStatement *statements[_STATEMENT_MAX];
-        OutboxSource source;
+        Sql *sql;            /* NULL: the next call opens it */
         bool damaged;        /* damage was found: the next open salvages the file */
         int open_error;      /* of the last try; until *reopen_at* each call returns it */
         usec_t reopen_at;    /* clock_now() of the next try */
@@ -72,7 +45,8 @@ struct Outbox {
         int64_t data_version;
         int64_t last_id; /* the highest id seen: a new file after a repair continues above it */
         usec_t oldest;
-        Trouble trouble; /* with the disk */
+        int64_t clock_offset; /* clock_wall() minus clock_now() at the last put; 0: there was none */
+        Trouble trouble;      /* with the disk */
         unsigned refused;
         bool said_stop;             /* it was logged that polling waits */
         usec_t put_refused_at;      /* clock_now() of the last refused put */
@@ -152,10 +126,12 @@ static void outbox_works(Outbox *o, unsigned what, uint64_t bytes) {
         unsigned refused = o->refused;
         char span[CLOCK_SPAN_SIZE];
 
+        if (!trouble_is_on(&o->trouble)) /* so nothing is refused */
+                return;
         o->refused &= ~what;
         if (what == REFUSED_FORGET)
                 o->forget_refused_at = 0;
-        if (o->refused == 0 && trouble_is_on(&o->trouble) && outbox_works_for_all(o, bytes)) {
+        if (o->refused == 0 && outbox_works_for_all(o, bytes)) {
                 o->said_stop = false;
                 o->put_refused_bytes = 0;
                 if (trouble_mend(&o->trouble, span))
@@ -181,28 +157,15 @@ void outbox_watch(Outbox *o, void (*on_change)(void *userdata), void *userdata) 
         o->userdata = userdata;
 }
 
-/* ---- statements ---- */
-
-/* Reads the integer that a statement without parameters returns. */
-static int outbox_read_int(Outbox *o, Statement statement, int64_t *ret) {
-        SqlStatement *s = o->statements[statement];
-        int r = sql_step(s);
-
-        if (r == SQL_ROW)
-                *ret = sql_column_int(s, 0);
-        sql_reset(s);
-        return r == SQL_ROW ? 0 : r < 0 ? r : -EUCLEAN;
-}
-
 /* Checks whether another process changed the file, and then reads the counts again. */
 static int outbox_refresh(Outbox *o) {
         int64_t version;
         int r;
 
-        r = outbox_read_int(o, DATA_VERSION, &version);
+        r = sql_ints(o->sql, "PRAGMA data_version", NULL, 1, &version);
         if (r < 0 || version == o->data_version)
                 return r;
-        r = outbox_counts_load(&o->counts);
+        r = outbox_counts_load(&o->counts, o->sql);
         if (r == 0)
                 o->data_version = version;
         return r;
@@ -219,28 +182,17 @@ static void outbox_start_pings(Outbox *o) {
 static void outbox_detach(Outbox *o) {
         if (o->sql)
                 outbox_start_pings(o);
-        sql_finalize_all(o->statements, ELEMENTSOF(o->statements));
-        outbox_counts_close(&o->counts);
-        outbox_source_close(&o->source);
         o->sql = sql_close(o->sql);
         o->data_version = -1;
 }
 
-static int outbox_prepare(Outbox *o) {
+static int outbox_learn(Outbox *o) {
         int64_t last_id;
         int r;
 
-        r = outbox_sql_prepare(o->sql, statements, ELEMENTSOF(statements), o->statements);
-        if (r == 0)
-                r = outbox_source_open(&o->source, o->sql);
-        if (r == 0)
-                r = outbox_counts_open(&o->counts, o->sql);
-        if (r < 0)
-                return r;
         r = outbox_refresh(o);
-        if (r < 0)
-                return r;
-        r = outbox_read_int(o, LAST_ID, &last_id);
+        if (r == 0)
+                r = sql_ints(o->sql, LAST_ID, NULL, 1, &last_id);
         if (r == 0 && last_id > o->last_id)
                 o->last_id = last_id;
         return r;
@@ -249,7 +201,7 @@ static int outbox_prepare(Outbox *o) {
 /* Opens the file. OUTBOX_OK, OUTBOX_SALVAGED, OUTBOX_NEWER, or an errno. */
 static int outbox_attach(Outbox *o, OutboxSalvage *ret_salvage) {
         bool salvages = o->damaged;
-        int r, prepared;
+        int r, learnt;
         Sql *sql;
 
         r = o->sql ? outbox_file_renew(o->directory, o->last_id, o->sql, &sql, ret_salvage)
@@ -258,13 +210,13 @@ static int outbox_attach(Outbox *o, OutboxSalvage *ret_salvage) {
                 return r;
         outbox_detach(o);
         o->sql = sql;
-        prepared = outbox_prepare(o);
-        if (prepared < 0)
+        learnt = outbox_learn(o);
+        if (learnt < 0)
                 outbox_detach(o);
-        o->damaged = prepared == -EUCLEAN;
+        o->damaged = learnt == -EUCLEAN;
         if (o->damaged && !salvages) /* damage that the check did not find: repair it now, not at each start */
                 return outbox_attach(o, ret_salvage);
-        return prepared < 0 ? prepared : r;
+        return learnt < 0 ? learnt : r;
 }
 
 static void outbox_log_needed(const Outbox *o, const OutboxSalvage *salvage) {
@@ -452,7 +404,9 @@ void outbox_status(Outbox *o, OutboxStatus *ret) {
         int64_t oldest;
         bool failing;
 
-        if (outbox_ready(o) == 0 && outbox_refresh(o) == 0 && outbox_read_int(o, OLDEST, &oldest) == 0)
+        if (outbox_ready(o) == 0 && outbox_refresh(o) == 0 &&
+                sql_ints(o->sql, "SELECT coalesce((SELECT put_at FROM readings ORDER BY id LIMIT 1), 0)", NULL, 1,
+                        &oldest) == 0)
                 o->oldest = (usec_t) oldest;
         failing = outbox_is_failing(o);
         *ret = (OutboxStatus){
@@ -472,44 +426,44 @@ void outbox_status(Outbox *o, OutboxStatus *ret) {
 
 /* ---- put ---- */
 
-static int put_readings(Outbox *o, const ReadingList *list, usec_t now, size_t *ret_repeats) {
-        uint64_t bytes = 0, rows = 0;
+/* *ret_put* gets what was put: not the readings that are known. */
+static int put_readings(Outbox *o, const ReadingList *list, usec_t now, OutboxCount *ret_put) {
         int r;
 
+        *ret_put = (OutboxCount){};
         for (size_t i = 0; i < list->n; i++) {
                 const Reading *reading = &list->items[i];
 
-                r = outbox_source_see(&o->source, reading, now);
-                if (r < 0)
-                        return r;
+                r = outbox_source_see(o->sql, reading, now);
                 if (r == OUTBOX_SOURCE_REPEAT)
                         continue;
-                outbox_sql_bind(o->statements[INSERT], reading, now);
-                r = sql_run(o->statements[INSERT]);
+                if (r == OUTBOX_SOURCE_NEW)
+                        r = outbox_sql_insert(o->sql, reading, now);
                 if (r < 0)
                         return r;
-                bytes += reading->size;
-                rows++;
+                ret_put->bytes += reading->size;
+                ret_put->rows++;
         }
-        *ret_repeats = list->n - rows;
-        r = outbox_read_int(o, LAST_ID, &o->last_id);
-        return r < 0 ? r : outbox_counts_put(&o->counts, rows, bytes, o->last_id);
+        return 0;
 }
 
-static int put_all(Outbox *o, const ReadingList *list, usec_t now, size_t *ret_repeats) {
+static int put_all(Outbox *o, const ReadingList *list, int64_t clock_moved, usec_t now, OutboxCount *ret_put) {
         int r;
 
-        r = outbox_source_note_clock(&o->source, now);
+        r = outbox_source_shift(o->sql, clock_moved, now);
         if (r == 0)
-                r = put_readings(o, list, now, ret_repeats);
-        if (r < 0)
-                return r;
-        return outbox_source_put(&o->source, list, now);
+                r = put_readings(o, list, now, ret_put);
+        if (r == 0)
+                r = sql_ints(o->sql, LAST_ID, NULL, 1, &o->last_id);
+        if (r == 0)
+                r = outbox_counts_put(&o->counts, o->sql, ret_put, o->last_id);
+        return r < 0 ? r : outbox_source_put(o->sql, list, now);
 }
 
 int outbox_put(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
-        size_t repeats = 0;
+        OutboxCount put = {};
         unsigned tried = 0;
+        int64_t offset;
         usec_t now;
         int r;
 
@@ -518,14 +472,15 @@ int outbox_put(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
         do {
                 r = outbox_begin(o, true);
                 now = clock_wall();
+                offset = (int64_t) (now - clock_now());
                 if (r == 0)
-                        r = put_all(o, list, now, &repeats);
+                        r = put_all(o, list, o->clock_offset ? offset - o->clock_offset : 0, now, &put);
                 r = outbox_end(o, r);
         } while (outbox_mends(o, r, &tried));
         if (r == 0)
-                outbox_source_noted(&o->source, now);
+                o->clock_offset = offset;
         if (r == 0 && ret_repeats)
-                *ret_repeats = repeats;
+                *ret_repeats = list->n - put.rows;
         return outbox_done(o, REFUSED_PUT, r, list->n > 0 ? list->items[0].source : list->source, list->bytes);
 }
 
@@ -538,26 +493,33 @@ int outbox_cursor(Outbox *o, const char *source, Bytes *ret) {
         do {
                 r = outbox_ready(o);
                 if (r == 0)
-                        r = outbox_source_cursor(&o->source, source, ret);
+                        r = outbox_source_cursor(o->sql, source, ret);
         } while (outbox_mends(o, r, &tried));
         return outbox_done(o, REFUSED_READ, r, source, 0);
 }
 
 uint64_t outbox_dropped(Outbox *o, const char *source) {
-        uint64_t n = 0;
+        int64_t n = 0;
 
-        if (outbox_ready(o) == 0)
-                (void) outbox_source_dropped(&o->source, source, &n); /* only operations that need rows make repairs */
-        return n;
+        if (outbox_ready(o) == 0) /* only operations that need rows make repairs */
+                (void) sql_ints(o->sql, "SELECT coalesce((SELECT n FROM dropped WHERE source = ?1), 0)",
+                        SQL_VALUES(SQL_TEXT(source)), 1, &n);
+        return (uint64_t) n;
 }
 
 static int peek_rows(
         Outbox *o, int64_t after, size_t max_rows, bool (*each)(void *userdata, const OutboxRow *row), void *userdata) {
-        SqlStatement *s = o->statements[PEEK];
         bool more = each(userdata, NULL);
         int64_t last = 0;
-        int r = 0;
+        SqlStatement *s;
+        int r;
 
+        r = sql_use(o->sql,
+                "SELECT id, key, source, type, device, payload, labels FROM readings WHERE id > ?1 ORDER BY id LIMIT "
+                "?2",
+                &s);
+        if (r < 0)
+                return r;
         sql_bind(s, SQL_VALUES(SQL_INT(after), SQL_INT(max_rows)));
         while (more && (r = sql_step(s)) == SQL_ROW) {
                 last = sql_column_int(s, 0);
@@ -593,7 +555,7 @@ static int forget_all(Outbox *o, const int64_t *ids, size_t n) {
         for (size_t i = 0, end; r == 0 && i < n; i = end) {
                 for (end = i + 1; end < n && ids[end] == ids[end - 1] + 1; end++)
                         ;
-                r = outbox_counts_forget(&o->counts, ids[i], ids[end - 1]);
+                r = outbox_counts_forget(&o->counts, o->sql, ids[i], ids[end - 1]);
         }
         return r;
 }
@@ -630,15 +592,21 @@ int outbox_forget(Outbox *o, const int64_t *ids, size_t n) {
         return n == 0 ? 0 : outbox_done(o, REFUSED_FORGET, r, NULL, 0);
 }
 
+#define COPIED "size, put_at, key, source, type, device, payload, labels"
+
 static int reject_one(Outbox *o, int64_t id, const char *reason) {
-        SqlStatement *s = o->statements[REJECT];
         int r;
 
-        r = outbox_counts_reject(&o->counts, id);
+        r = outbox_counts_reject(&o->counts, o->sql, id);
         if (r != OUTBOX_COUNTS_DONE)
                 return r < 0 ? r : 0;
-        r = sql_run_with(s, SQL_VALUES(SQL_INT(id), SQL_INT(clock_wall()), SQL_TEXT(reason)));
-        return r < 0 ? r : outbox_counts_forget(&o->counts, id, id);
+        /* the id may be used: by the same reading, which waits again because an older copy of the file was put back */
+        r = sql_do(o->sql,
+                "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT CASE WHEN id IN (SELECT id FROM "
+                "rejected) THEN (SELECT max(id) + 1 FROM rejected) ELSE id END, ?2, ?3, " COPIED
+                " FROM readings WHERE id = ?1",
+                SQL_VALUES(SQL_INT(id), SQL_INT(clock_wall()), SQL_TEXT(reason)));
+        return r < 0 ? r : outbox_counts_forget(&o->counts, o->sql, id, id);
 }
 
 int outbox_reject(Outbox *o, int64_t id, const char *reason) {

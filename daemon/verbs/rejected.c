@@ -14,7 +14,7 @@
 #include "lib/service.h"
 #include "lib/text.h"
 #include "publish/outbox-rejected.h"
-#include "publish/outbox-source.h"
+#include "publish/outbox-sql.h"
 #include "subscribe/rejected.h"
 #include "subscribe/sink-host.h"
 #include "types.h"

@@ -147,7 +147,7 @@ static void fuzz_rejected(Slice text) {
         if (!sql)
                 require(sql_open(path, &sql) == 0 && sql_exec(sql, ROWS) == 0);
         require(sql_prepare(sql, "INSERT OR REPLACE INTO rejected (row, attributes) VALUES (1, ?)", &insert) == 0);
-        sql_bind_blob(insert, 1, text.data, text.size);
+        sql_bind_value(insert, 1, &(const SqlValue) SQL_BLOB(text));
         require(sql_run(insert) == 0);
         require(rejected_guest_each(sql, &(SinkRejectedQuery){ .each = on_rejected }) == 0);
         if (rejected_guest_message(sql, "i", &message) == 0)

@@ -84,14 +84,14 @@ static void bind_any(SqlStatement *s, int index, Input *input) {
         case 1:
                 return sql_bind_int(s, index, take_int(input));
         case 2:
-                return sql_bind_double(s, index, reals[take(input) % ELEMENTSOF(reals)]);
+                return sql_bind_value(s, index, &(const SqlValue) SQL_DOUBLE(reals[take(input) % ELEMENTSOF(reals)]));
         }
         size = take(input);
         size = size < input->size ? size : input->size;
         text = (const char *) input->data;
         input->data += size;
         input->size -= size;
-        sql_bind_blob(s, index, text, size);
+        sql_bind_value(s, index, &(const SqlValue) SQL_BLOB(((Slice){ text, size })));
 }
 
 /* ---- a file ---- */

@@ -12,7 +12,7 @@
 #include "lib/service.h"
 #include "lib/worker.h"
 #include "plan.h"
-#include "publish/outbox-source.h"
+#include "publish/outbox-sql.h"
 #include "publish/outbox.h"
 #include "report.h"
 #include "sinks/file.h"
@@ -167,11 +167,11 @@ static uint32_t serial_of(const Reading *reading) {
 static const ReadingList *the_list;
 static bool *repeats;
 
-int __real_outbox_source_see(OutboxSource *source, const Reading *reading, usec_t now);
-int __wrap_outbox_source_see(OutboxSource *source, const Reading *reading, usec_t now);
+int __real_outbox_source_see(Sql *sql, const Reading *reading, usec_t now);
+int __wrap_outbox_source_see(Sql *sql, const Reading *reading, usec_t now);
 
-int __wrap_outbox_source_see(OutboxSource *source, const Reading *reading, usec_t now) {
-        int r = __real_outbox_source_see(source, reading, now);
+int __wrap_outbox_source_see(Sql *sql, const Reading *reading, usec_t now) {
+        int r = __real_outbox_source_see(sql, reading, now);
 
         if (reading->seen)
                 world_trace("%s %s is %s", reading->source, reading->seen, r == OUTBOX_SOURCE_REPEAT ? "known" : "new");

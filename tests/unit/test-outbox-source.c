@@ -11,7 +11,7 @@
 
 #include "outbox-fixture.h"
 #include "publish/outbox-rejected.h"
-#include "publish/outbox-source.h"
+#include "publish/outbox-sql.h"
 
 static usec_t set_by; /* the wall clock */
 

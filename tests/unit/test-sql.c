@@ -184,7 +184,7 @@ static void test_values(void **state) {
         assert_int_equal(sql_prepare(sql, "INSERT INTO t (id, a, b) VALUES (?, ?, ?)", &insert), 0);
         sql_bind_int(insert, 1, INT64_MAX);
         sql_bind_text(insert, 2, "text");
-        sql_bind_blob(insert, 3, blob, 4);
+        sql_bind_value(insert, 3, &(const SqlValue) SQL_BLOB(((Slice){ blob, 4 })));
         assert_int_equal(sql_step(insert), SQL_DONE);
         sql_reset(insert);
 
@@ -194,7 +194,7 @@ static void test_values(void **state) {
 
         sql_bind_int(insert, 1, 7);
         sql_bind_text(insert, 2, "");
-        sql_bind_blob(insert, 3, NULL, 0);
+        sql_bind_value(insert, 3, &(const SqlValue) SQL_BLOB((Slice){}));
         assert_int_equal(sql_step(insert), SQL_DONE);
         sql_reset(insert);
 
@@ -253,6 +253,27 @@ static void test_wrong_sql(void **state) {
         assert_int_equal(sql_prepare(sql, "SELECT ?", &statement), 0);
         sql_bind_int(statement, 2, 1);
         assert_int_equal(sql_step(statement), -EINVAL);
+}
+
+/* What a connection keeps is compiled once, and goes with it. */
+static void test_statements_that_stay(void **state) {
+        static const char insert[] = "INSERT INTO t (id) VALUES (?1)", range[] = "SELECT min(id), max(id) FROM t";
+        _cleanup_(sql_closep) Sql *sql = open_table();
+        SqlStatement *first, *again;
+        int64_t ids[2];
+
+        for (int64_t id = 7; id < 10; id++)
+                assert_int_equal(sql_do(sql, insert, SQL_VALUES(SQL_INT(id))), SQL_DONE);
+        assert_int_equal(sql_do(sql, insert, SQL_VALUES(SQL_INT(7))), -EEXIST);
+        assert_int_equal(sql_ints(sql, range, NULL, 2, ids), 0);
+        assert_int_equal(ids[0], 7);
+        assert_int_equal(ids[1], 9);
+        assert_int_equal(sql_use(sql, range, &first), 0);
+        assert_int_equal(sql_use(sql, range, &again), 0);
+        assert_ptr_equal(first, again);
+        assert_int_equal(sql_ints(sql, "SELECT id FROM t WHERE id = ?1", SQL_VALUES(SQL_INT(1)), 1, ids), -EUCLEAN);
+        assert_int_equal(sql_use(sql, "SELECT none FROM t", &again), -EUCLEAN);
+        assert_int_equal(sql_do(sql, "SELECT id FROM none", NULL), -EUCLEAN);
 }
 
 static void test_constraint(void **state) {
@@ -499,7 +520,7 @@ static void test_too_big(void **state) {
         _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
 
         assert_int_equal(sql_prepare(sql, "INSERT INTO t (a) VALUES (?)", &statement), 0);
-        sql_bind_blob(statement, 1, path, (size_t) INT_MAX + 1);
+        sql_bind_value(statement, 1, &(const SqlValue) SQL_BLOB(((Slice){ path, (size_t) INT_MAX + 1 })));
         assert_int_equal(sql_step(statement), -E2BIG);
 }
 
@@ -617,6 +638,7 @@ int main(void) {
                 TEST(test_values),
                 TEST(test_reset),
                 TEST(test_wrong_sql),
+                TEST(test_statements_that_stay),
                 TEST(test_constraint),
                 TEST(test_busy),
                 TEST(test_locks_kept),
