@@ -9,15 +9,8 @@
 
 /* ---- outcome ---- */
 
-static ClientOutcome sort_conflict(const WireError *error) {
-        /* ABORTED is worth another try, and so is a 409 from something that is not Pub/Sub */
-        return strcmp(error->status, "ALREADY_EXISTS") == 0 ? CLIENT_EXISTS : CLIENT_RETRY;
-}
-
-static ClientOutcome sort_bad_request(const WireError *error) {
-        if (strcmp(error->status, "INVALID_ARGUMENT") == 0 || strcmp(error->status, "OUT_OF_RANGE") == 0)
-                return CLIENT_INVALID;
-        return CLIENT_FAILED;
+static bool has_status(const WireError *error, const char *status) {
+        return strcmp(error->status, status) == 0;
 }
 
 /* Whether Pub/Sub itself answered: its error bodies have one of these fields, pages of proxies and firewalls do not. */
@@ -30,15 +23,16 @@ static ClientOutcome sort_status(int status, const WireError *error) {
         case 200 ... 299:
                 return CLIENT_OK;
         case 400:
-                return sort_bad_request(error);
+                return has_status(error, "INVALID_ARGUMENT") || has_status(error, "OUT_OF_RANGE") ? CLIENT_INVALID
+                                                                                                  : CLIENT_FAILED;
         case 401:
                 return CLIENT_REFUSED;
         case 403:
                 return is_pubsubs(error) ? CLIENT_REFUSED : CLIENT_FAILED;
         case 404:
                 return is_pubsubs(error) ? CLIENT_NOT_FOUND : CLIENT_FAILED;
-        case 409:
-                return sort_conflict(error);
+        case 409: /* ABORTED is worth another try, and so is a 409 from something that is not Pub/Sub */
+                return has_status(error, "ALREADY_EXISTS") ? CLIENT_EXISTS : CLIENT_RETRY;
         case 413:
                 return CLIENT_TOO_LARGE;
         case 408:
@@ -56,7 +50,7 @@ static ClientOutcome sort_status(int status, const WireError *error) {
 static bool looks_like_object(const Bytes *body) {
         size_t first = body->data ? strspn(body->data, " \t\r\n") : 0, last = body->size;
 
-        while (last > first && bytes_is_space(body->data[last - 1]))
+        while (last > first && strchr(" \t\r\n", body->data[last - 1]))
                 last--;
         return last - first >= 2 && body->data[first] == '{' && body->data[last - 1] == '}';
 }
@@ -110,151 +104,112 @@ static const Reason *reason_of(const WireError *error) {
         return NULL;
 }
 
-/* Whether the project does not exist. Only the message says so: a missing topic has the same code. */
-static bool is_no_project(const WireError *error) {
-        return strcasestr(error->message, "project not found") != NULL;
-}
-
-/* ---- causes ---- */
-
-static Cause cause_of_refused(const ClientReply *reply) {
-        if (!is_pubsubs(&reply->error))
-                return CAUSE_BETWEEN;
-        return reply->http_status == 401 ? CAUSE_KEY : CAUSE_ROLE;
-}
-
-static Cause cause_of_failed(const ClientReply *reply) {
-        if (reply->http_status < 400 || !is_pubsubs(&reply->error))
-                return CAUSE_BETWEEN;
-        return CAUSE_SETTINGS;
-}
-
-static Cause cause_of_answer(const ClientReply *reply) {
-        const Reason *reason = reason_of(&reply->error);
-
-        if (reason)
-                return reason->cause;
-        switch (reply->outcome) {
-        case CLIENT_REFUSED:
-                return cause_of_refused(reply);
-        case CLIENT_NOT_FOUND:
-                return is_no_project(&reply->error) ? CAUSE_SETTINGS : CAUSE_SETUP;
-        case CLIENT_FAILED:
-                return cause_of_failed(reply);
-        case CLIENT_RETRY:
-        case CLIENT_UNSURE:
-                return reply->http_status == 429 ? CAUSE_QUOTA : CAUSE_UNAVAILABLE;
-        default:
-                return CAUSE_INVALID;
-        }
-}
-
 /* ---- sentences ---- */
 
-/* "HTTP 403 PERMISSION_DENIED: User not authorized" */
+/* " (HTTP 403 PERMISSION_DENIED: User not authorized)" */
 static void add_answer(TextRoom *words, const ClientReply *reply) {
-        text_add(words, "HTTP %d", reply->http_status);
+        text_add(words, " (HTTP %d", reply->http_status);
         if (reply->error.status[0] != '\0')
                 text_add(words, " %s", reply->error.status);
         if (reply->error.message[0] != '\0')
                 text_add(words, ": %s", reply->error.message);
-}
-
-static void add_between(TextRoom *words) {
-        text_add(words,
-                "something between here and Pub/Sub refused the request, not Pub/Sub itself: a proxy, a firewall, or "
-                "another server at `pubsub.endpoint` (");
-}
-
-static void describe_refused(TextRoom *words, const ClientReply *reply, const char *resource, const char *verb) {
-        const Reason *reason = reason_of(&reply->error);
-
-        if (reply->http_status == 401 && is_pubsubs(&reply->error))
-                text_add(words,
-                        "Pub/Sub does not accept the access token, not even a fresh one: check the credentials and "
-                        "this machine's clock (");
-        else if (reason)
-                text_add(words, "%s (", reason->remedy);
-        else if (!is_pubsubs(&reply->error))
-                add_between(words);
-        else if (verb && strcmp(verb, CLIENT_CREATE) == 0)
-                text_add(words,
-                        "the service account has no pubsub.editor role on the project, without which it cannot make "
-                        "%s: grant it, or let another account make it (",
-                        resource);
-        else
-                text_add(words, "the service account has no %s role on this %s: grant it (", role_of(verb),
-                        kind_of(resource));
-        add_answer(words, reply);
         text_add(words, ")");
 }
 
-static void describe_failed(TextRoom *words, const ClientReply *reply, const char *resource) {
-        const Reason *reason = reason_of(&reply->error);
+static Cause say_between(TextRoom *words) {
+        text_add(words,
+                "something between here and Pub/Sub refused the request, not Pub/Sub itself: a proxy, a firewall, or "
+                "another server at `pubsub.endpoint`");
+        return CAUSE_BETWEEN;
+}
 
-        if (reply->http_status >= 200 && reply->http_status <= 299)
-                return text_add(words,
+static Cause say_refused(TextRoom *words, const ClientReply *reply, const char *resource, const char *verb) {
+        if (!is_pubsubs(&reply->error))
+                return say_between(words);
+        if (reply->http_status == 401) {
+                text_add(words,
+                        "Pub/Sub does not accept the access token, not even a fresh one: check the credentials and "
+                        "this machine's clock");
+                return CAUSE_KEY;
+        }
+        if (verb && strcmp(verb, CLIENT_CREATE) == 0)
+                text_add(words,
+                        "the service account has no pubsub.editor role on the project, without which it cannot make "
+                        "%s: grant it, or let another account make it",
+                        resource);
+        else
+                text_add(words, "the service account has no %s role on this %s: grant it", role_of(verb),
+                        kind_of(resource));
+        return CAUSE_ROLE;
+}
+
+static Cause say_not_found(TextRoom *words, const ClientReply *reply, const char *resource) {
+        if (strcasestr(reply->error.message, "project not found")) { /* a missing topic has the same code */
+                text_add(words, "it is in no project that the account may see: check `pubsub.project`");
+                return CAUSE_SETTINGS;
+        }
+        text_add(words,
+                "it does not exist: create it with `sensorqd setup`, or check the %s's name and `pubsub.project`",
+                kind_of(resource));
+        return CAUSE_SETUP;
+}
+
+static Cause say_failed(TextRoom *words, const ClientReply *reply, const char *resource) {
+        if (reply->http_status < 300)
+                text_add(words,
                         "the answer to a request for %s was not Pub/Sub's: a captive portal or proxy? check "
                         "`pubsub.endpoint` and the network",
                         resource);
-        if (reply->http_status >= 300 && reply->http_status <= 399)
-                return text_add(words,
+        else if (reply->http_status < 400)
+                text_add(words,
                         "redirected (HTTP %d), which is not followed: a captive portal? check `pubsub.endpoint` and "
                         "the network",
                         reply->http_status);
-        if (reason)
-                text_add(words, "%s (", reason->remedy);
-        else if (strcmp(reply->error.status, "FAILED_PRECONDITION") == 0)
+        else if (!is_pubsubs(&reply->error))
+                return say_between(words);
+        else if (has_status(&reply->error, "FAILED_PRECONDITION"))
                 text_add(words,
                         "%s cannot be used as it is: check billing, its encryption key, and whether it is detached or "
-                        "pushes (",
+                        "pushes",
                         resource);
-        else if (!is_pubsubs(&reply->error))
-                add_between(words);
         else
-                text_add(words, "Pub/Sub refused a request for %s (", resource);
-        add_answer(words, reply);
-        text_add(words, ")");
+                text_add(words, "Pub/Sub refused a request for %s", resource);
+        return reply->http_status < 400 ? CAUSE_BETWEEN : CAUSE_SETTINGS;
 }
 
-static void describe_answer(TextRoom *words, const ClientReply *reply, const char *resource, const char *verb) {
+/* Writes what happened and what to do; returns why. */
+static Cause say(TextRoom *words, const ClientReply *reply, const char *resource, const char *verb) {
         switch (reply->outcome) {
         case CLIENT_OK:
-                return;
+                return CAUSE_NONE;
         case CLIENT_REFUSED:
-                return describe_refused(words, reply, resource, verb);
+                return say_refused(words, reply, resource, verb);
         case CLIENT_NOT_FOUND:
-                if (is_no_project(&reply->error)) {
-                        text_add(words, "it is in no project that the account may see: check `pubsub.project` (");
-                        break;
-                }
-                text_add(words,
-                        "it does not exist: create it with `sensorqd setup`, or check the %s's name and "
-                        "`pubsub.project` (",
-                        kind_of(resource));
-                break;
-        case CLIENT_EXISTS:
-                text_add(words, "%s exists already (", resource);
-                break;
-        case CLIENT_INVALID:
-                text_add(words, "Pub/Sub calls a request for %s invalid (", resource);
-                break;
-        case CLIENT_TOO_LARGE:
-                text_add(words, "Pub/Sub calls a request for %s too large (", resource);
-                break;
+                return say_not_found(words, reply, resource);
+        case CLIENT_FAILED:
+                return say_failed(words, reply, resource);
         case CLIENT_RETRY:
         case CLIENT_UNSURE:
-                text_add(words, reply->http_status == 429 ? "Pub/Sub asks for fewer requests, a quota is used up ("
-                                                          : "Pub/Sub is not available (");
+                text_add(words, reply->http_status == 429 ? "Pub/Sub asks for fewer requests, a quota is used up"
+                                                          : "Pub/Sub is not available");
+                return reply->http_status == 429 ? CAUSE_QUOTA : CAUSE_UNAVAILABLE;
+        case CLIENT_EXISTS:
+                text_add(words, "%s exists already", resource);
                 break;
-        case CLIENT_FAILED:
-                return describe_failed(words, reply, resource);
+        case CLIENT_INVALID:
+                text_add(words, "Pub/Sub calls a request for %s invalid", resource);
+                break;
+        case CLIENT_TOO_LARGE:
+                text_add(words, "Pub/Sub calls a request for %s too large", resource);
+                break;
         }
-        add_answer(words, reply);
-        text_add(words, ")");
+        return CAUSE_INVALID;
 }
 
-static void sort_answer(const HttpReply *http, ClientReply *ret) {
+static void sort_answer(
+        const HttpReply *http, const char *resource, const char *verb, ClientReply *ret, TextRoom *words) {
+        const Reason *reason;
+
         ret->http_status = http->status;
         if (http->status < 200 || http->status > 299)
                 wire_get_error(http->body.data, http->body.size, &ret->error);
@@ -262,6 +217,18 @@ static void sort_answer(const HttpReply *http, ClientReply *ret) {
         if (ret->outcome == CLIENT_OK && !looks_like_object(&http->body))
                 ret->outcome = CLIENT_FAILED;
         ret->retry_after = usec_min(usec_max(http->retry_after, ret->error.retry_delay), USEC_PER_HOUR);
+        if (ret->outcome == CLIENT_OK)
+                return;
+        reason = reason_of(&ret->error);
+        if (reason && (ret->outcome == CLIENT_REFUSED || ret->outcome == CLIENT_FAILED) && http->status >= 400 &&
+                http->status != 401)
+                text_add(words, "%s", reason->remedy);
+        else
+                ret->cause = say(words, ret, resource, verb);
+        if (reason)
+                ret->cause = reason->cause;
+        if (http->status >= 400)
+                add_answer(words, ret);
 }
 
 void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret,
@@ -274,11 +241,7 @@ void client_sort(const HttpReply *http, const char *resource, const char *verb, 
         detail[0] = '\0';
         switch (http->outcome) {
         case HTTP_ANSWERED:
-                sort_answer(http, ret);
-                if (ret->outcome == CLIENT_OK)
-                        return;
-                ret->cause = cause_of_answer(ret);
-                return describe_answer(&words, ret, resource, verb);
+                return sort_answer(http, resource, verb, ret, &words);
         case HTTP_UNREACHABLE:
                 ret->outcome = CLIENT_RETRY;
                 return text_add(&words, "Pub/Sub cannot be reached: %s", http->detail);
