@@ -135,7 +135,7 @@ static int stage_open_publisher(Stage *stage) {
         int r;
 
         r = publisher_new(&(PublisherSpec){ .loop = host->loop,
-                                  .client = stage->remote->client,
+                                  .client = stage->client,
                                   .outbox = host->outbox,
                                   .topic = stage->config->topic,
                                   .on_change = on_publisher,
@@ -211,7 +211,7 @@ static int stage_open_subscriber(Stage *stage, char error[static STAGES_ERROR_MA
                 .on_change = on_subscriber,
                 .userdata = stage };
         Subscriber *subscriber = NULL;
-        int r = subscriber_new(stage->remote->client, &options, &subscriber);
+        int r = subscriber_new(stage->client, &options, &subscriber);
 
         if (r == -EBADMSG)
                 (void) snprintf(error, STAGES_ERROR_MAX, "%s: its %s section cannot be used", section->subscription,
@@ -270,7 +270,7 @@ static Stage *stage_free(Stage *stage) {
         if (!stage)
                 return NULL;
         stage_close(stage);
-        remote_unref(stage->remote);
+        client_unref(stage->client);
         config_unref(stage->config);
         free(stage);
         return NULL;
@@ -302,7 +302,7 @@ static Stage *stages_find(const Stages *old, const Stages *stages, StageKind kin
                 Stage *stage = old->items[i];
 
                 if (stage->kind == kind && !stage->retired &&
-                        (kind == STAGE_SOURCE || stage->remote == stages->remote) && stage_is_same(stage, section))
+                        (kind == STAGE_SOURCE || stage->client == stages->client) && stage_is_same(stage, section))
                         return stage;
         }
         return NULL;
@@ -329,7 +329,7 @@ static int stage_new(
         stage->stages = stages;
         stage->config = config_ref(stages->config);
         stage->section = section;
-        stage->remote = remote_ref(stages->remote);
+        stage->client = client_ref(stages->client);
         r = kind == STAGE_SOURCE       ? stage_prepare_source(stage, error)
             : kind == STAGE_SUBSCRIBER ? stage_prepare_subscriber(stage, error)
                                        : 0;
@@ -363,16 +363,16 @@ static int stages_add_all(Stages *stages, const Stages *old, char error[static S
         return r;
 }
 
-static int stages_make_remote(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
+static int stages_make_client(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
         const StagesHost *host = stages->host;
         CredentialsError why = {};
         int r;
 
         if (old && config_pubsub_equal(old->config, stages->config)) {
-                stages->remote = remote_ref(old->remote);
+                stages->client = client_ref(old->client);
                 return 0;
         }
-        r = remote_new(&(RemoteMeans){ host->loop, host->http, host->secrets }, stages->config, &stages->remote, &why);
+        r = client_new(&(ClientMeans){ host->loop, host->http, host->secrets }, stages->config, &stages->client, &why);
         if (r < 0 && why.text[0] != '\0') {
                 (void) snprintf(error, STAGES_ERROR_MAX, "%s", why.text);
                 return err_passes(r) ? r : STAGES_SECRET;
@@ -397,7 +397,7 @@ int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char
         if (config->page) /* page_use() needs its password, and a reload is refused without it */
                 r = stages_read_secrets(stages, "page", &config_page_section, config->page, error);
         if (r == 0)
-                r = stages_make_remote(stages, old, error);
+                r = stages_make_client(stages, old, error);
         if (r != 0)
                 return r;
         r = stages_add_all(stages, old, error);
@@ -418,7 +418,7 @@ Stages *stages_free(Stages *stages) {
                 if (stages->items[i]->stages == stages)
                         stage_free(stages->items[i]);
         free(stages->items);
-        remote_unref(stages->remote);
+        client_unref(stages->client);
         config_unref(stages->config);
         free(stages);
         return NULL;
@@ -658,7 +658,7 @@ int stages_figures(const Stages *stages, Figures *figures) {
         }
         if (stages_publisher(stages))
                 publisher_status(stages_publisher(stages), &figures->publisher);
-        token_status(stages->remote->token, &figures->token);
+        token_status(client_token(stages->client), &figures->token);
         figures->publishes = stages->config->publishes;
         if (outbox) {
                 outbox_status(outbox, &figures->outbox);

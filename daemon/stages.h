@@ -9,7 +9,7 @@
  * pass from the old stage to the new one when the old one has ended; until then the new one is not opened. */
 
 #include "config.h"
-#include "remote.h"
+#include "pubsub/client.h"
 #include "report.h"
 #include "secret.h"
 #include "trouble.h"
@@ -100,7 +100,7 @@ typedef struct Stage {
         Stages *stages;      /* the set that owns it now */
         Config *config;      /* of the set that made it; contains *section* */
         const void *section; /* SourceConfig or SubscriptionConfig; for the publisher the Config */
-        Remote *remote;
+        Client *client;
         char exclusive[SINK_EXCLUSIVE_MAX]; /* name of something that only one stage can have; "": nothing */
         void *self;                         /* Source, Publisher or Subscriber; NULL: waiting */
         bool retired;
@@ -111,7 +111,7 @@ typedef struct Stage {
 struct Stages {
         StagesHost *host;
         Config *config;
-        Remote *remote;
+        Client *client;
         Stage **items; /* in the order of the configuration, then the retired ones. One that another set owns is
                           borrowed */
         size_t n, allocated;

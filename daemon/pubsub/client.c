@@ -14,10 +14,12 @@
 #include "lib/text.h"
 
 struct Client {
+        unsigned references;
         Http *http;
-        Token *token;
         const Secrets *secrets;
-        const PubsubConfig *config;
+        Config *config;           /* its pubsub section is used; a reference is held */
+        Credentials *credentials; /* NULL with the emulator */
+        Token *token;
         char *quota_header; /* NULL: none */
         size_t n_calls;
         TAILQ_HEAD(CallList, ClientCall) waiting; /* for a token */
@@ -108,7 +110,7 @@ static int call_send(ClientCall *call, const char *token) {
         HttpSpec spec = {
                 .method = call->spec.method,
                 .url = call->url,
-                .ca_file = call->client->config->ca_file,
+                .ca_file = call->client->config->pubsub.ca_file,
                 .bearer = token,
                 .headers = headers,
                 .body = bytes_steal(&call->spec.body),
@@ -208,7 +210,7 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
         *call = (ClientCall){ .client = client, .spec = *spec, .done = done, .userdata = userdata };
         client->n_calls++;
         spec->body = (Bytes){};
-        r = build_url(client->config->endpoint, spec, &call->url);
+        r = build_url(client->config->pubsub.endpoint, spec, &call->url);
         if (r == 0 && http_url_check(call->url) == HTTP_URL_MALFORMED)
                 r = -EINVAL;
         if (r == 0)
@@ -277,31 +279,57 @@ int client_call_wait(
 
 /* ---- life ---- */
 
-int client_new(Http *http, Token *token, const Secrets *secrets, const PubsubConfig *config, Client **ret) {
-        const char *quota_project = token_quota_project(token);
-        _cleanup_(client_freep) Client *client = NULL;
+int client_new(const ClientMeans *means, Config *config, Client **ret, CredentialsError *ret_error) {
+        _cleanup_(client_unrefp) Client *client = NULL;
+        const char *quota_project;
+        int r;
 
+        ret_error->text[0] = '\0';
         client = calloc(1, sizeof(*client));
         if (!client)
                 return -ENOMEM;
-        client->http = http;
-        client->token = token;
-        client->secrets = secrets;
-        client->config = config;
+        client->references = 1;
+        client->http = means->http;
+        client->secrets = means->secrets;
+        client->config = config_ref(config);
         TAILQ_INIT(&client->waiting);
-        token_watch(token, on_token, client);
+        if (!config->pubsub.emulator) {
+                r = credentials_load(config, means->secrets, &client->credentials, ret_error);
+                if (r < 0)
+                        return r;
+        }
+        r = token_new(means->loop, means->http, client->credentials, config->pubsub.ca_file, &client->token);
+        if (r < 0)
+                return r;
+        token_watch(client->token, on_token, client);
+        quota_project = token_quota_project(client->token);
         if (quota_project && text_format(&client->quota_header, "x-goog-user-project: %s", quota_project) < 0)
                 return -ENOMEM;
         *ret = cleanup_steal(client);
         return 0;
 }
 
-Client *client_free(Client *client) {
-        if (!client)
+Client *client_ref(Client *client) {
+        client->references++;
+        return client;
+}
+
+Client *client_unref(Client *client) {
+        if (!client || --client->references > 0)
                 return NULL;
         assert(client->n_calls == 0);
-        token_watch(client->token, NULL, NULL);
+        token_free(client->token);
+        credentials_free(client->credentials);
+        config_unref(client->config);
         free(client->quota_header);
         free(client);
         return NULL;
+}
+
+const Credentials *client_credentials(const Client *client) {
+        return client->credentials;
+}
+
+Token *client_token(const Client *client) {
+        return client->token;
 }

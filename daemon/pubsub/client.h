@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One call of the Pub/Sub API: token, request, deadline, one retry with a fresh token after 401, and the answer sorted
- * into what a caller can do about it. Source: google/rpc/code.proto and the service's page of error codes. */
+/* The way to Pub/Sub: credentials, the token made from them, and calls of the API. A call is a token, a request, a
+ * deadline, one retry with a fresh token after 401, and the answer sorted into what a caller can do about it. Source:
+ * google/rpc/code.proto and the service's page of error codes. */
 
 #include "config.h"
 #include "lib/http.h"
@@ -53,11 +54,26 @@ typedef struct ClientSpec {
 #define CLIENT_DETAIL_MAX 512
 #define CLIENT_CREATE "PUT" /* the *verb* of client_sort() when a resource is created */
 
-/* Borrows all arguments. What *secrets* (may be NULL) knows never appears in a reply's words. -ENOMEM. */
-int client_new(Http *http, Token *token, const Secrets *secrets, const PubsubConfig *config, Client **ret);
-/* Every call must have ended or been cancelled before. */
-Client *client_free(Client *client);
-CLEANUP_DEFINE(Client, client_free)
+/* What it works with; borrowed. What *secrets* (may be NULL) knows never appears in a reply's words. */
+typedef struct ClientMeans {
+        Loop *loop;
+        Http *http;
+        Secrets *secrets;
+} ClientMeans;
+
+/* Reads the credentials of *config* (none with the emulator) and holds a reference to it. Errors are those of
+ * credentials_load(), and *ret_error* is filled in; for other errors its text is empty. Sends nothing yet. */
+int client_new(const ClientMeans *means, Config *config, Client **ret, CredentialsError *ret_error);
+/* References are counted: after a reload, stages of the old configuration may still use the old client while the new
+ * ones use the new one. Adds a reference; returns *client*. */
+Client *client_ref(Client *client);
+/* Drops a reference; frees the client after the last one, before which every call must have ended or been cancelled.
+ * NULL is allowed; returns NULL. */
+Client *client_unref(Client *client);
+CLEANUP_DEFINE(Client, client_unref)
+/* NULL with the emulator. */
+const Credentials *client_credentials(const Client *client);
+Token *client_token(const Client *client);
 
 /* Calls *done* once from the loop, never from inside client_call(), and then frees the call: *done* must forget the
  * handle. client_cancel() before that drops the call. -ENOMEM; -EINVAL when `pubsub.endpoint` and

@@ -93,7 +93,7 @@ bool check_endpoint(Session *session) {
 /* ---- token ---- */
 
 bool check_token(Session *session) {
-        const Credentials *credentials = session->remote->credentials;
+        const Credentials *credentials = client_credentials(session->client);
         int r, turned = 0;
         TokenStatus status;
         const char *value;
@@ -101,9 +101,9 @@ bool check_token(Session *session) {
 
         if (!credentials)
                 return true;
-        while ((r = token_take(session->remote->token, &value, &retry_after)) == TOKEN_WAIT && turned >= 0)
+        while ((r = token_take(client_token(session->client), &value, &retry_after)) == TOKEN_WAIT && turned >= 0)
                 turned = loop_turn(session->loop, USEC_INFINITY);
-        token_status(session->remote->token, &status);
+        token_status(client_token(session->client), &status);
         if (r != TOKEN_READY) {
                 session_fail(session, "token", "%s (credentials: %s)", turned < 0 ? strerror(-turned) : status.detail,
                         credentials->origin);
@@ -115,7 +115,7 @@ bool check_token(Session *session) {
 }
 
 bool check_key(Session *session) {
-        const Credentials *credentials = session->remote ? session->remote->credentials : NULL;
+        const Credentials *credentials = session->client ? client_credentials(session->client) : NULL;
         const char *origin = credentials ? credentials->origin : "";
         const Config *config = session->config;
         _cleanup_free_ char *path = NULL;
@@ -373,7 +373,7 @@ static void check_pubsub(Session *session) {
         const Config *config = session->config;
         bool reached = check_endpoint(session), some = config->topic_has_other_subscribers;
 
-        if (!session->remote || !check_token(session) || !reached)
+        if (!session->client || !check_token(session) || !reached)
                 return; /* the other calls would fail for the same reason, each after a timeout */
         if (config->topic)
                 check_topic(session, config->topic);

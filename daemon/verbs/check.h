@@ -8,7 +8,7 @@
  * answers. */
 bool check_endpoint(Session *session);
 
-/* Checks that session->remote gets an access token, and prints the account. Returns true also without credentials. */
+/* Checks that session->client gets an access token, and prints the account. Returns true also without credentials. */
 bool check_token(Session *session);
 
 /* Returns whether the unit that runs this configuration, if any, finds the credentials as well: a gcloud login or an

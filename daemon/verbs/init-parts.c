@@ -176,7 +176,7 @@ static bool check_last(const Init *init, Session *session) {
         }
         subscription = &config->subscriptions[config->n_subscriptions - 1];
         session_sink(session, subscription, false);
-        if (session->failed > 0 || !session->remote)
+        if (session->failed > 0 || !session->client)
                 return session->failed == 0;
         good = init_may_use(init, session, subscription->subscription, "pubsub.subscriptions.consume");
         session->failed = 0; /* the recipe's advice is not about Pub/Sub */

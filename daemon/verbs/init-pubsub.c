@@ -180,7 +180,7 @@ static int try_pubsub(Init *init, bool *ret_good) {
                 *ret_good = false;
                 return r == EX_CONFIG ? init_wrong_answer(init) : r;
         }
-        *ret_good = check_endpoint(session) && session->remote && check_token(session) &&
+        *ret_good = check_endpoint(session) && session->client && check_token(session) &&
                     (!may_have_source(init) || init_may_use(init, session, config->topic, "pubsub.topics.publish"));
         if (*ret_good && !init->draft->key_file && !check_key(session))
                 *ret_good = !init->asks; /* a script may know that the unit will have the variable */

@@ -69,7 +69,7 @@ int init_open_session(const Init *init, Config **ret_config, Session **ret) {
 /* ---- roles ---- */
 
 static const char *account_of(const Session *session) {
-        const Credentials *credentials = session->remote ? session->remote->credentials : NULL;
+        const Credentials *credentials = session->client ? client_credentials(session->client) : NULL;
 
         return credentials && credentials->client_email ? credentials->client_email : NULL;
 }

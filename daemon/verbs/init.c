@@ -89,7 +89,7 @@ static bool lacks_subscription(Session *session) {
         _cleanup_(session_reply_done) SessionReply reply = {};
         bool lacks = false;
 
-        for (size_t i = 0; session->remote && i < session->config->n_subscriptions; i++) {
+        for (size_t i = 0; session->client && i < session->config->n_subscriptions; i++) {
                 session_get(session, session->config->subscriptions[i].subscription, &reply);
                 lacks = lacks || reply.outcome == CLIENT_NOT_FOUND;
         }

@@ -50,8 +50,8 @@ int session_open(Config *config, Session **ret) {
         r = session_open_local(config, &session);
         if (r != 0)
                 return r;
-        r = remote_new(
-                &(RemoteMeans){ session->loop, session->http, session->secrets }, config, &session->remote, &why);
+        r = client_new(
+                &(ClientMeans){ session->loop, session->http, session->secrets }, config, &session->client, &why);
         if (r < 0 && why.text[0] == '\0')
                 return no_session(r);
         if (r < 0) {
@@ -66,7 +66,7 @@ int session_open(Config *config, Session **ret) {
 Session *session_close(Session *session) {
         if (!session)
                 return NULL;
-        remote_unref(session->remote);
+        client_unref(session->client);
         http_free(session->http);
         secrets_free(session->secrets);
         loop_free(session->loop);
@@ -110,7 +110,7 @@ static void session_call(Session *session, ClientSpec spec, const char *body, Se
         spec.max_reply = CLIENT_REPLY_MAX;
         r = body ? bytes_append_text(&spec.body, body) : 0;
         if (r >= 0)
-                r = client_call_wait(session->loop, session->remote->client, &spec, &reply, ret->detail);
+                r = client_call_wait(session->loop, session->client, &spec, &reply, ret->detail);
         bytes_done(&spec.body);
         if (r < 0) {
                 ret->outcome = CLIENT_FAILED;

@@ -4,7 +4,7 @@
  * that is checked. */
 
 #include "lib/bytes.h"
-#include "remote.h"
+#include "pubsub/client.h"
 #include "subscribe/sink-admin.h"
 
 #define SESSION_TIMEOUT_USEC (30 * USEC_PER_SEC) /* of a request: a person waits for it */
@@ -14,7 +14,7 @@ typedef struct Session {
         Loop *loop;
         Http *http;
         Secrets *secrets;
-        Remote *remote;  /* NULL: no credentials, which was printed */
+        Client *client;  /* NULL: no credentials, which was printed */
         unsigned failed; /* lines printed as FAIL */
         int secret_exit; /* the exit code when a secret could not be read; 0: all could */
 } Session;
@@ -25,10 +25,10 @@ typedef struct SessionNamed {
         const char *name;
 } SessionNamed;
 
-/* Returns 0 or an exit code. Credentials that cannot be read are printed as FAIL and leave *remote* NULL; checks that
+/* Returns 0 or an exit code. Credentials that cannot be read are printed as FAIL and leave *client* NULL; checks that
  * do not need them go on. The log lines of the stages are switched off: the verb prints everything. */
 int session_open(Config *config, Session **ret);
-/* The same without Pub/Sub: *remote* stays NULL and no credentials are read. */
+/* The same without Pub/Sub: *client* stays NULL and no credentials are read. */
 int session_open_local(Config *config, Session **ret);
 Session *session_close(Session *session);
 CLEANUP_DEFINE(Session, session_close)

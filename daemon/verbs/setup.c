@@ -183,7 +183,7 @@ int verb_setup(Config *config) {
         r = session_open(config, &session);
         if (r != 0)
                 return r;
-        reached = session->remote != NULL;
+        reached = session->client != NULL;
         if (config->topic && reached)
                 reached = setup_topic(session, config->topic);
         for (size_t i = 0; i < config->n_subscriptions && reached; i++)

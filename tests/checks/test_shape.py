@@ -43,7 +43,7 @@ LAYERS = [
     ["daemon/types"],
     ["daemon/report"],
     ["daemon/page"],
-    ["daemon/remote", "daemon/stages"],
+    ["daemon/stages"],
     ["daemon/daemon"],
     ["daemon/verbs/"],
     ["daemon/main"],

@@ -24,8 +24,7 @@
 typedef struct Fixture {
         Loop *event;
         Http *http;
-        Token *token;
-        PubsubConfig config;
+        Config config;
         char endpoint[64];
         Client *client;
         char directory[64];
@@ -137,9 +136,9 @@ static int setup(void **state) {
         assert_int_equal(http_new(f->event, "test/1", &f->http), 0);
         f->server = http_server_new(answer, f);
         (void) snprintf(f->endpoint, sizeof(f->endpoint), "http://127.0.0.1:%u", http_server_port(f->server));
-        f->config = (PubsubConfig){ .endpoint = f->endpoint, .emulator = true };
-        assert_int_equal(token_new(f->event, f->http, NULL, NULL, &f->token), 0);
-        assert_int_equal(client_new(f->http, f->token, NULL, &f->config, &f->client), 0);
+        f->config = (Config){ .references = 1, .pubsub = { .endpoint = f->endpoint, .emulator = true } };
+        assert_int_equal(
+                client_new(&(ClientMeans){ f->event, f->http }, &f->config, &f->client, &(CredentialsError){}), 0);
         assert_int_equal(outbox_open(f->directory, &caps, &f->outbox, NULL), 0);
         start(f);
         *state = f;
@@ -152,8 +151,7 @@ static int teardown(void **state) {
 
         publisher_free(f->publisher);
         outbox_close(f->outbox);
-        client_free(f->client);
-        token_free(f->token);
+        client_unref(f->client);
         http_free(f->http);
         loop_free(f->event);
         http_server_free(f->server);

@@ -43,9 +43,9 @@ typedef struct Scripted {
 typedef struct Fixture {
         Loop *event;
         Http *http;
-        Token *token;
-        PubsubConfig config;
+        Config config;
         Client *client;
+        Token *token; /* the client's */
         HttpServer *server;
         char endpoint[64];
         int log_fd, stderr_fd;
@@ -257,11 +257,12 @@ static inline void fixture_set_up(Fixture *f) {
         assert_int_equal(pthread_cond_init(&f->queued, NULL), 0);
         f->server = http_server_new(fixture_serve, f);
         (void) snprintf(f->endpoint, sizeof f->endpoint, "http://127.0.0.1:%u", http_server_port(f->server));
-        f->config.endpoint = f->endpoint;
+        f->config = (Config){ .references = 1, .pubsub = { .endpoint = f->endpoint, .emulator = true } };
         assert_true(loop_new(&f->event) >= 0);
         assert_int_equal(http_new(f->event, "test", &f->http), 0);
-        assert_int_equal(token_new(f->event, f->http, NULL, NULL, &f->token), 0);
-        assert_int_equal(client_new(f->http, f->token, NULL, &f->config, &f->client), 0);
+        assert_int_equal(
+                client_new(&(ClientMeans){ f->event, f->http }, &f->config, &f->client, &(CredentialsError){}), 0);
+        f->token = client_token(f->client);
         fixture_catch_log(f);
 }
 
@@ -269,8 +270,7 @@ static inline void fixture_tear_down(Fixture *f) {
         (void) dup2(f->stderr_fd, STDERR_FILENO);
         (void) close(f->stderr_fd);
         (void) close(f->log_fd);
-        f->client = client_free(f->client);
-        f->token = token_free(f->token);
+        f->client = client_unref(f->client);
         f->http = http_free(f->http);
         loop_free(f->event);
         (void) pthread_mutex_lock(&f->mutex);

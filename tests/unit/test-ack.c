@@ -101,16 +101,16 @@ static bool refuse_bad(void *userdata, HttpServerConnection *c, const HttpServer
 
 static void test_bad_ids_are_isolated(void **state) {
         HttpServer *server = http_server_new(refuse_bad, NULL);
-        char *endpoint = fixture.config.endpoint, other[64];
+        char *endpoint = fixture.config.pubsub.endpoint, other[64];
 
         (void) snprintf(other, sizeof other, "http://127.0.0.1:%u", http_server_port(server));
-        fixture.config.endpoint = other;
+        fixture.config.pubsub.endpoint = other;
         start(8, ACK_FOREVER);
         fixture_until(&fixture, run.done);
         assert_int_equal(run.reply.outcome, CLIENT_OK);
         for (size_t i = 0; i < 8; i++)
                 assert_int_equal(run.outcomes[i], i == 2 || i == 3 || i == 6 ? WIRE_ACK_LOST : WIRE_ACK_DONE);
-        fixture.config.endpoint = endpoint;
+        fixture.config.pubsub.endpoint = endpoint;
         http_server_free(server);
 }
 

@@ -12,7 +12,6 @@ struct Token {
         const char *values[4];
         int error;
         usec_t retry_after;
-        const char *quota_project;
         bool at_hand; /* the next value need not be waited for */
         unsigned asked, waited;
         LoopWatch *ready; /* defer */
@@ -22,6 +21,8 @@ struct Token {
         char rejected[64];
         unsigned n_rejected;
 };
+
+static const char *quota_project; /* of each token */
 
 static void on_token_ready(void *userdata) {
         Token *token = userdata;
@@ -62,7 +63,7 @@ void token_status(const Token *token, TokenStatus *ret) {
 }
 
 const char *token_quota_project(const Token *token) {
-        return token->quota_project;
+        return quota_project;
 }
 
 int token_new(Loop *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
@@ -163,18 +164,27 @@ static bool look_at_request(void *userdata, HttpServerConnection *c, const HttpS
         return true;
 }
 
+static Client *new_client(Secrets *secrets) {
+        const ClientMeans means = { fixture.event, fixture.http, secrets };
+        CredentialsError error;
+        Client *client;
+
+        assert_int_equal(client_new(&means, &fixture.config, &client, &error), 0);
+        return client;
+}
+
 static void test_request(void **state) {
         Seen seen = {};
         HttpServer *server = http_server_new(look_at_request, &seen);
         ClientSpec spec = make_spec(":publish", "{}");
-        Client *client = NULL;
         char endpoint[64];
+        Client *client;
 
         (void) snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", http_server_port(server));
-        fixture.config.endpoint = endpoint;
-        fixture.token->values[0] = OLD_TOKEN;
-        fixture.token->quota_project = "payer";
-        assert_int_equal(client_new(fixture.http, fixture.token, NULL, &fixture.config, &client), 0);
+        fixture.config.pubsub.endpoint = endpoint;
+        quota_project = "payer";
+        client = new_client(NULL);
+        client_token(client)->values[0] = OLD_TOKEN;
         spec.resource = "projects/example.com:p/topics/a%b+c~d";
         assert_int_equal(client_call(client, &spec, on_done, &call, &call.call), 0);
         fixture_until(&fixture, call.done);
@@ -183,8 +193,9 @@ static void test_request(void **state) {
         assert_string_equal(seen.bearer, "Bearer " OLD_TOKEN);
         assert_string_equal(seen.project, "payer");
         assert_string_equal(seen.type, "application/json");
-        client_free(client);
-        fixture.config.endpoint = fixture.endpoint;
+        client_unref(client);
+        quota_project = NULL;
+        fixture.config.pubsub.endpoint = fixture.endpoint;
         http_server_free(server);
 }
 
@@ -216,11 +227,11 @@ static void test_token_at_hand(void **state) {
 static void test_remote_repeats_the_token(void **state) {
         _cleanup_(secrets_freep) Secrets *secrets = NULL;
         ClientSpec spec = make_spec(":publish", "{}");
-        Client *client = NULL;
+        Client *client;
 
         assert_int_equal(secrets_new(&secrets), 0);
         assert_int_equal(secrets_note_passing(secrets, OLD_TOKEN), 0);
-        assert_int_equal(client_new(fixture.http, fixture.token, secrets, &fixture.config, &client), 0);
+        client = new_client(secrets);
         fixture_script(&fixture, CALL_GET, 403, "",
                 "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\",\"message\":\"got Bearer " OLD_TOKEN
                 ", no\"}}");
@@ -228,7 +239,7 @@ static void test_remote_repeats_the_token(void **state) {
         fixture_until(&fixture, call.done); /* on_done() looks for it */
         assert_non_null(strstr(call.detail, "got Bearer [secret], no"));
         assert_string_equal(call.reply.error.message, "got Bearer [secret], no");
-        client_free(client);
+        client_unref(client);
 }
 
 static void test_401_twice_is_refused(void **state) {
@@ -467,19 +478,19 @@ static void test_reply_over_cap(void **state) {
 static void test_nobody_there(void **state) {
         char endpoint[] = "http://127.0.0.1:1";
 
-        fixture.config.endpoint = endpoint;
+        fixture.config.pubsub.endpoint = endpoint;
         finish(NULL, NULL);
         assert_int_equal(call.reply.outcome, CLIENT_RETRY);
-        fixture.config.endpoint = fixture.endpoint;
+        fixture.config.pubsub.endpoint = fixture.endpoint;
 }
 
 static void test_bad_endpoint_fails(void **state) {
         ClientSpec spec = make_spec(NULL, NULL);
         char endpoint[] = "http://[";
 
-        fixture.config.endpoint = endpoint;
+        fixture.config.pubsub.endpoint = endpoint;
         assert_int_equal(client_call(fixture.client, &spec, on_done, &call, &call.call), -EINVAL);
-        fixture.config.endpoint = fixture.endpoint;
+        fixture.config.pubsub.endpoint = fixture.endpoint;
 }
 
 /* ---- life ---- */

@@ -252,7 +252,7 @@ static Batch *two_suspects(void) {
 static void test_aside_leaves_during_a_renewal(void **state) {
         _cleanup_(batch_freep) Batch *batch = two_suspects(), *tried = NULL;
         HttpServer *server = http_server_new(refuse_late, NULL);
-        char *endpoint = fixture.config.endpoint, other[64];
+        char *endpoint = fixture.config.pubsub.endpoint, other[64];
         HeldHost host = { .loop = fixture.event,
                 .subscription = subscription,
                 .rules = rules,
@@ -260,7 +260,7 @@ static void test_aside_leaves_during_a_renewal(void **state) {
         Aside *aside;
 
         (void) snprintf(other, sizeof other, "http://127.0.0.1:%u", http_server_port(server));
-        fixture.config.endpoint = other;
+        fixture.config.pubsub.endpoint = other;
         assert_int_equal(aside_new(&host, &aside), 0);
         aside_take(aside, batch);
         fixture_until(&fixture, asked == 1);
@@ -273,7 +273,7 @@ static void test_aside_leaves_during_a_renewal(void **state) {
         assert_int_equal(last_outcome, CLIENT_OK);
         assert_int_equal(asked, 2); /* the other id alone; halves of the first request would be two more */
         aside = aside_free(aside);
-        fixture.config.endpoint = endpoint;
+        fixture.config.pubsub.endpoint = endpoint;
         http_server_free(server);
 }
 
