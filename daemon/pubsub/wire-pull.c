@@ -19,6 +19,7 @@ typedef struct PullReader {
         WirePull pull;
         size_t messages_allocated, attributes_allocated;
         size_t first_attribute; /* of the message being read */
+        bool odd;               /* the message being read is */
         char *scratch;          /* base64 is decoded here first: text that is not base64 must stay as it is */
         size_t scratch_size;
 } PullReader;
@@ -53,20 +54,15 @@ static int read_string(PullReader *p, Slice *ret) {
 
 /* Reads the rest of the current object: *field* is called on each key and reads its value. */
 static int read_fields(PullReader *p, WireMessage *message, int (*field)(PullReader *p, WireMessage *message)) {
-        bool odd = false;
         int r, token;
 
-        for (;;) {
-                token = json_reader_next(&p->json);
-                if (token < 0)
-                        return token;
-                if (token == JSON_OBJECT_END)
-                        return odd ? READ_ODD : READ_OK;
+        while ((token = json_reader_next(&p->json)) == JSON_KEY) {
                 r = field(p, message);
                 if (r < 0)
                         return r;
-                odd |= r == READ_ODD;
+                p->odd |= r == READ_ODD;
         }
+        return token < 0 ? token : READ_OK;
 }
 
 static int read_int(PullReader *p, int *ret) {
@@ -194,6 +190,7 @@ static int read_message(PullReader *p, WireMessage *message) {
         int token;
 
         *message = fresh;
+        p->odd = false; /* a key given twice: the last one counts */
         p->pull.n_attributes = p->first_attribute;
         token = json_reader_next(&p->json);
         if (token < 0)
@@ -201,47 +198,36 @@ static int read_message(PullReader *p, WireMessage *message) {
         return token == JSON_OBJECT ? read_fields(p, message, read_message_field) : skip_odd(p);
 }
 
-static int keep_message(PullReader *p, const WireMessage *message) {
-        int r;
-
-        r = array_reserve(&p->pull.messages, &p->messages_allocated, p->pull.n + 1, sizeof(*p->pull.messages));
-        if (r < 0)
-                return r;
-        p->pull.messages[p->pull.n++] = *message;
-        return 0;
+/* The reader stands on a key beside `message`. */
+static int read_element_field(PullReader *p, WireMessage *message) {
+        if (json_reader_equal(&p->json, "ackId"))
+                return read_string(p, &message->ack_id);
+        if (json_reader_equal(&p->json, "message"))
+                return read_message(p, message);
+        if (json_reader_equal(&p->json, "deliveryAttempt"))
+                return read_int(p, &message->delivery_attempt);
+        return json_reader_skip(&p->json, NULL);
 }
 
 /* Reads one element of receivedMessages, after its opening brace. */
 static int read_element(PullReader *p) {
         WireMessage message = {};
-        bool odd = false;
-        int r, token;
+        int r;
 
+        p->odd = false;
         p->first_attribute = p->pull.n_attributes;
-        for (;;) {
-                token = json_reader_next(&p->json);
-                if (token < 0)
-                        return token;
-                if (token == JSON_OBJECT_END)
-                        break;
-                if (json_reader_equal(&p->json, "ackId"))
-                        r = read_string(p, &message.ack_id);
-                else if (json_reader_equal(&p->json, "message")) {
-                        r = read_message(p, &message);
-                        odd = false; /* a key given twice: the last one counts */
-                } else if (json_reader_equal(&p->json, "deliveryAttempt"))
-                        r = read_int(p, &message.delivery_attempt);
-                else
-                        r = json_reader_skip(&p->json, NULL);
-                if (r < 0)
-                        return r;
-                odd |= r == READ_ODD;
+        r = read_fields(p, &message, read_element_field);
+        if (r < 0)
+                return r;
+        if (p->odd || message.ack_id.size == 0 || message.message_id.size == 0 || p->pull.n == WIRE_PULL_MESSAGES_MAX) {
+                p->pull.skipped++;
+                p->pull.n_attributes = p->first_attribute;
+                return 0;
         }
-        if (!odd && message.ack_id.size > 0 && message.message_id.size > 0 && p->pull.n < WIRE_PULL_MESSAGES_MAX)
-                return keep_message(p, &message);
-        p->pull.skipped++;
-        p->pull.n_attributes = p->first_attribute;
-        return 0;
+        r = array_reserve(&p->pull.messages, &p->messages_allocated, p->pull.n + 1, sizeof(message));
+        if (r == 0)
+                p->pull.messages[p->pull.n++] = message;
+        return r;
 }
 
 static int read_elements(PullReader *p) {
