@@ -279,7 +279,7 @@ static int parse_file(KeyFile *f, const char *text, size_t size) {
 }
 
 /* *path* is the name of the file in messages. */
-static int load_named(const char *file, const char *path, Credentials **ret, CredentialsError *error) {
+static int load_file(const char *file, const char *path, Credentials **ret, CredentialsError *error) {
         _cleanup_(credentials_freep) Credentials *c = calloc(1, sizeof(*c));
         _cleanup_(secret_freep) char *text = NULL;
         KeyFile f = { c, path, error, 0 };
@@ -306,58 +306,31 @@ static int load_named(const char *file, const char *path, Credentials **ret, Cre
         return f.result;
 }
 
-static int load_file(const char *path, Credentials **ret, CredentialsError *error) {
-        return load_named(path, path, ret, error);
-}
-
-static int load_secret(
-        const Config *config, const char *name, const char *path, Credentials **ret, CredentialsError *error) {
-        _cleanup_free_ char *origin = secret_origin(config, name, path);
-
-        return load_named(path, origin ?: name, ret, error);
-}
-
 /* ---- the search: each step returns NOTHING_THERE when its place is empty ---- */
 
 enum { NOTHING_THERE = 1 };
 
-static int try_configured(const Config *config, Credentials **ret, CredentialsError *error) {
-        const char *name = config->pubsub.credentials_file;
+/* *key* is the row of the configuration that names it, NULL: none, so it may be missing. */
+static int try_secret(
+        const Config *config, const char *name, const char *key, Credentials **ret, CredentialsError *error) {
+        _cleanup_free_ char *path = NULL, *origin = NULL;
         char words[SECRET_WORDS_MAX];
-        _cleanup_free_ char *path = NULL;
         int r;
 
-        if (!name)
-                return NOTHING_THERE;
-
         r = secret_find(config, name, &path);
+        if (r == -ENOENT && !key)
+                return NOTHING_THERE;
         if (r < 0)
-                return fail(
-                        error, r, "pubsub.credentials_file: %.100s %s", name, secret_explain(config, name, r, words));
-        return load_secret(config, name, path, ret, error);
+                return fail(error, r, "%s%s%.100s %s", key ? key : "", key ? ": " : "", name,
+                        secret_explain(config, name, r, words));
+        origin = secret_origin(config, name, path);
+        return load_file(path, origin ? origin : name, ret, error);
 }
 
 static int try_environment(Credentials **ret, CredentialsError *error) {
         const char *path = getenv("GOOGLE_APPLICATION_CREDENTIALS");
 
-        if (!path || path[0] == '\0')
-                return NOTHING_THERE;
-
-        return load_file(path, ret, error);
-}
-
-static int try_default_name(const Config *config, Credentials **ret, CredentialsError *error) {
-        char words[SECRET_WORDS_MAX];
-        _cleanup_free_ char *path = NULL;
-        int r;
-
-        r = secret_find(config, CREDENTIALS_FILE_DEFAULT, &path);
-        if (r == -ENOENT)
-                return NOTHING_THERE;
-        if (r < 0)
-                return fail(error, r, CREDENTIALS_FILE_DEFAULT " %s",
-                        secret_explain(config, CREDENTIALS_FILE_DEFAULT, r, words));
-        return load_secret(config, CREDENTIALS_FILE_DEFAULT, path, ret, error);
+        return path && path[0] != '\0' ? load_file(path, path, ret, error) : NOTHING_THERE;
 }
 
 static int try_gcloud(Credentials **ret, CredentialsError *error) {
@@ -377,7 +350,7 @@ static int try_gcloud(Credentials **ret, CredentialsError *error) {
 
         if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
                 return NOTHING_THERE;
-        return load_file(path, ret, error);
+        return load_file(path, path, ret, error);
 }
 
 /* Whether the firmware says that this is a machine of Google's. google-auth asks it when the metadata server does not
@@ -445,13 +418,15 @@ static int note_secrets(const Credentials *c) {
 
 int credentials_load(const Config *config, Secrets *secrets, Credentials **ret, CredentialsError *ret_error) {
         _cleanup_(credentials_freep) Credentials *c = NULL;
-        int r;
+        const char *name = config->pubsub.credentials_file;
+        int r = NOTHING_THERE;
 
-        r = try_configured(config, &c, ret_error);
+        if (name)
+                r = try_secret(config, name, "pubsub.credentials_file", &c, ret_error);
         if (r == NOTHING_THERE)
                 r = try_environment(&c, ret_error);
         if (r == NOTHING_THERE)
-                r = try_default_name(config, &c, ret_error);
+                r = try_secret(config, CREDENTIALS_FILE_DEFAULT, NULL, &c, ret_error);
         if (r == NOTHING_THERE)
                 r = try_gcloud(&c, ret_error);
         if (r == NOTHING_THERE)

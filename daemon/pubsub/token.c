@@ -112,7 +112,7 @@ static void token_obtained(Token *token, CredentialsAnswer *answer) {
         loop_wake(token->ready);
 }
 
-static int token_send(Token *token);
+static void token_send(Token *token);
 
 static void token_not_sent(Token *token, int error) {
         const char *file = token->credentials->subject_file;
@@ -130,14 +130,10 @@ static void token_not_sent(Token *token, int error) {
 }
 
 static void token_go_on(Token *token, CredentialsAnswer *answer) {
-        int r;
-
         (void) secret_free(token->held);
         token->held = cleanup_steal(answer->value);
         (void) secrets_note_passing(token->credentials->secrets, token->held);
-        r = token_send(token);
-        if (r < 0)
-                token_not_sent(token, r);
+        token_send(token);
 }
 
 static void on_exchanged(void *userdata, HttpReply *reply) {
@@ -166,7 +162,8 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
         token_failed(token, r, answer.cause, reply->retry_after, answer.detail);
 }
 
-static int token_send(Token *token) {
+/* Sends the request of the current step. */
+static void token_send(Token *token) {
         bool metadata = token->credentials->kind == CREDENTIALS_METADATA;
         HttpSpec spec = {
                 .ca_file = token->step == CREDENTIALS_SUBJECT ? NULL : token->ca_file,
@@ -178,30 +175,20 @@ static int token_send(Token *token) {
         token->exchange_started = clock_now();
         r = credentials_request(token->credentials, token->step, token->held,
                 credentials_signing_time(token->endpoint_ahead, token->exchange_started, clock_wall()), &spec);
-        if (r < 0)
-                return r;
-
-        r = http_start(token->http, &spec, on_exchanged, token, &token->exchange);
+        if (r == 0)
+                r = http_start(token->http, &spec, on_exchanged, token, &token->exchange);
         bytes_done(&spec.body);
-        return r;
-}
-
-static int token_start_exchange(Token *token) {
-        token->step = credentials_first_step(token->credentials);
-        token->held = secret_free(token->held);
-        return token_send(token);
+        if (r < 0)
+                token_not_sent(token, r);
 }
 
 /* Starts an exchange, unless one runs or the backoff of a failed one is not over. */
 static void token_refresh(Token *token, usec_t now) {
-        int r;
-
         if (token->exchange || now < token->retry_at)
                 return;
-
-        r = token_start_exchange(token);
-        if (r < 0)
-                token_not_sent(token, r);
+        token->step = credentials_first_step(token->credentials);
+        token->held = secret_free(token->held);
+        token_send(token);
 }
 
 /* ---- for the client ---- */
