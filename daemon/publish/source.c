@@ -26,21 +26,6 @@
 /* room required before the first poll, for one row: more than a device's reading needs */
 #define SOURCE_ROW_BYTES 1024
 
-/* ---- states ---- */
-
-typedef enum ReadingsState {
-        READINGS_NONE,
-        READINGS_GATHERED, /* committed at the end of this turn of the loop */
-        READINGS_REFUSED,  /* refused by the disk: tried again, together with newer ones */
-        _READINGS_STATE_MAX,
-} ReadingsState;
-
-_asserted_ static const bool readings_moves[_READINGS_STATE_MAX][_READINGS_STATE_MAX] = {
-        [READINGS_NONE] = { [READINGS_GATHERED] = true },
-        [READINGS_GATHERED] = { [READINGS_NONE] = true, [READINGS_REFUSED] = true },
-        [READINGS_REFUSED] = { [READINGS_NONE] = true },
-};
-
 struct Source {
         const SourceHost *host;
         const SourceConfig *config;
@@ -57,14 +42,14 @@ struct Source {
         bool recalled;     /* what the disk keeps about the source has been read */
         usec_t not_before; /* clock_now() before which the remote wants no poll; 0: none */
 
-        ReadingsState readings_state;
         ReadingList readings;
-        LoopWatch *commit;                    /* defer */
-        LoopWatch *again;                     /* timer: stores refused readings again, or checks for room */
-        bool postponed;                       /* a poll that was due waits for room */
-        Backoff gate, store;                  /* gate: while there is no room; store: while the disk refuses */
-        usec_t refused_since;                 /* clock_now() */
-        bool held;                            /* the type was told to hold its peer */
+        bool waiting;         /* readings wait: for the end of this turn of the loop, or for a disk that refused them */
+        LoopWatch *commit;    /* defer */
+        LoopWatch *again;     /* timer: stores refused readings again, or checks for room */
+        bool postponed;       /* a poll that was due waits for room */
+        Backoff gate, store;  /* gate: while there is no room; store: while the disk refuses */
+        usec_t refused_since; /* clock_now(); 0: the disk has not refused them */
+        bool held;            /* the type was told to hold its peer */
         uint64_t largest_rows, largest_bytes; /* of the largest commit so far */
 
         Trouble trouble;
@@ -85,11 +70,6 @@ static void source_close(Source *s) {
                 s->type->close(s->self);
         free(s->self);
         s->self = NULL;
-}
-
-static void source_move_readings(Source *s, ReadingsState state) {
-        assert(readings_moves[s->readings_state][state]);
-        s->readings_state = state;
 }
 
 static void source_changed(Source *s) {
@@ -328,7 +308,7 @@ static void source_hold(Source *s) {
 
         if (!s->type->hold || !s->self)
                 return;
-        hold = ends || s->readings_state == READINGS_REFUSED || !source_has_room(s);
+        hold = ends || s->refused_since > 0 || !source_has_room(s);
         if (hold != s->held) {
                 s->held = hold;
                 s->type->hold(s->self, hold);
@@ -336,7 +316,7 @@ static void source_hold(Source *s) {
         }
         if (!hold)
                 backoff_reset(&s->gate);
-        else if (!ends && s->readings_state != READINGS_REFUSED)
+        else if (!ends && s->refused_since == 0)
                 loop_arm_in(s->again, backoff_next(&s->gate, loop_random()));
 }
 
@@ -353,6 +333,13 @@ static void source_log_lost(const Source *s) {
                         s->config->name, lost, lost == 1 ? "" : "s", lost == 1 ? "is" : "are");
 }
 
+/* They are on disk, or lost. */
+static void source_forget(Source *s) {
+        reading_list_done(&s->readings);
+        s->waiting = false;
+        s->refused_since = 0;
+}
+
 /* `once` must end even if the disk refuses: also a poll whose type waits until its readings are stored. */
 static void source_give_up(Source *s) {
         bool polling = s->polling;
@@ -364,8 +351,7 @@ static void source_give_up(Source *s) {
                 &(SourcePoll){
                         .outcome = SOURCE_UNREACHABLE, .cause = CAUSE_DISK, .detail = "the disk refuses its readings" },
                 0);
-        reading_list_done(&s->readings);
-        source_move_readings(s, READINGS_NONE);
+        source_forget(s);
         if (polling)
                 source_end_listening(s);
 }
@@ -373,10 +359,8 @@ static void source_give_up(Source *s) {
 static void source_refused(Source *s) {
         usec_t now = clock_now();
 
-        if (s->readings_state != READINGS_REFUSED) {
-                source_move_readings(s, READINGS_REFUSED);
+        if (s->refused_since == 0)
                 s->refused_since = now;
-        }
         if (s->host->manual && now - s->refused_since > SOURCE_ONCE_USEC)
                 source_give_up(s);
         else
@@ -397,8 +381,7 @@ static void source_committed(Source *s, size_t repeats) {
         s->largest_rows = rows > s->largest_rows ? rows : s->largest_rows;
         s->largest_bytes = bytes > s->largest_bytes ? bytes : s->largest_bytes;
         backoff_reset(&s->store);
-        reading_list_done(&s->readings);
-        source_move_readings(s, READINGS_NONE);
+        source_forget(s);
         if (!s->polling && source_is_scheduled(s) && !loop_is_armed(s->due))
                 source_wait(s, source_next_slot(s->next_poll, s->config->interval, clock_now()));
         if (s->self && s->type->stored)
@@ -426,10 +409,9 @@ int source_put(Source *s, ReadingList *readings) {
         if (r < 0)
                 return r;
         source_heard(s);
-        if (s->readings_state == READINGS_NONE) {
-                source_move_readings(s, READINGS_GATHERED);
+        if (!s->waiting)
                 loop_wake(s->commit);
-        }
+        s->waiting = true;
         return 0;
 }
 
@@ -469,7 +451,7 @@ int source_take(Source *s, const SourceDocument *document) {
 static void source_on_again(void *userdata) {
         Source *s = userdata;
 
-        if (s->readings_state == READINGS_REFUSED)
+        if (s->refused_since > 0)
                 source_commit(s);
         else
                 source_hold(s);
@@ -530,7 +512,7 @@ static void source_on_due(void *userdata) {
 
         if (s->listen_end > 0)
                 return source_silent(s);
-        if (s->readings_state != READINGS_NONE)
+        if (s->waiting)
                 return;
         s->postponed = !source_has_room(s);
         if (s->postponed) {
@@ -640,7 +622,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
 Source *source_free(Source *s) {
         if (!s)
                 return NULL;
-        if (s->readings_state != READINGS_NONE)
+        if (s->waiting)
                 source_commit(s); /* a peer that waits for its data to be stored is told before the end */
         source_close(s);
         s->commit = loop_drop(s->commit);
@@ -656,7 +638,7 @@ Source *source_free(Source *s) {
 }
 
 bool source_is_busy(const Source *s) {
-        return s->polling || s->readings_state != READINGS_NONE;
+        return s->polling || s->waiting;
 }
 
 bool source_must_end(const Source *s) {
@@ -664,7 +646,7 @@ bool source_must_end(const Source *s) {
 }
 
 void source_status(const Source *s, SourceStatus *ret) {
-        bool waits = !s->polling && s->readings_state == READINGS_NONE;
+        bool waits = !s->polling && !s->waiting;
 
         *ret = s->status;
         ret->failing = trouble_is_on(&s->trouble);
@@ -677,10 +659,10 @@ void source_status(const Source *s, SourceStatus *ret) {
         ret->unreadable = s->said.unreadable;
         ret->left_out = s->said.left_out;
         ret->dropped = source_dropped(s);
-        ret->holding = s->readings_state == READINGS_REFUSED;
+        ret->holding = s->refused_since > 0;
         ret->gated = waits && source_is_gated(s);
         source_room(s, &ret->next_rows, &ret->next_bytes);
-        if (s->readings_state == READINGS_REFUSED) {
+        if (s->refused_since > 0) {
                 ret->next_rows = s->readings.n;
                 ret->next_bytes = s->readings.bytes;
         }

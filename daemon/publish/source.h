@@ -6,7 +6,7 @@
  * polled, or it sends by itself. In both cases it passes its readings to source_put(), and stored() tells it when they
  * are on disk. All readings of one turn of the loop are one commit.
  *
- * It polls, or waits for the next poll. Beside that, source.c checks every move of its readings:
+ * It polls, or waits for the next poll. Beside that, its readings go this way:
  *
  *      readings  none --source_put()--> gathered --committed--> none
  *                                           |                    ^
