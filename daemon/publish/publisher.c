@@ -553,7 +553,6 @@ static void publisher_go(Publisher *p) {
 /* Runs at the next turn of the loop, so that readings put in this turn are sent together. */
 static void publisher_step(void *userdata) {
         Publisher *p = userdata;
-        PublisherState before = p->state;
 
         if (p->state == PUBLISHER_SENDING || p->state == PUBLISHER_WAITING)
                 return;
@@ -563,8 +562,6 @@ static void publisher_step(void *userdata) {
                 (void) publisher_forget(p);
         else
                 publisher_go(p);
-        if (p->state != before) /* else nothing was found, and a listener may wake us again */
-                publisher_changed(p);
 }
 
 static void publisher_on_timer(void *userdata) {
