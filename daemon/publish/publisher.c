@@ -289,10 +289,9 @@ static int publisher_forget(Publisher *p) {
         return 0;
 }
 
-/* The request is settled; *r* is the result of writing that to the disk. */
-static void publisher_settled(Publisher *p, int r) {
-        if (r < 0)
-                return publisher_disk_failed(p, "written", r);
+/* Nothing more is to be done for the request. */
+static void publisher_settled(Publisher *p) {
+        request_done(&p->request);
         publisher_move(p, PUBLISHER_IDLE);
         loop_wake(p->step);
         publisher_changed(p);
@@ -310,14 +309,15 @@ static void publisher_accepted(Publisher *p) {
         p->refusal[0] = '\0';
         publisher_works(p);
         r = array_reserve(&sent->ids, &sent->allocated, sent->n + p->request.n, sizeof(int64_t));
-        if (r == 0) {
-                memcpy(sent->ids + sent->n, p->request.ids, p->request.n * sizeof(int64_t));
-                sent->n += p->request.n;
-                bisect_accepted(&p->bisect, p->request.ids[p->request.n - 1]);
-                (void) publisher_forget(p);
+        if (r < 0) {
+                request_done(&p->request);
+                return publisher_disk_failed(p, "written", r);
         }
-        request_done(&p->request);
-        publisher_settled(p, r);
+        memcpy(sent->ids + sent->n, p->request.ids, p->request.n * sizeof(int64_t));
+        sent->n += p->request.n;
+        bisect_accepted(&p->bisect, p->request.ids[p->request.n - 1]);
+        (void) publisher_forget(p);
+        publisher_settled(p);
 }
 
 /* If the disk cannot store the rejection, other rows go first. */
@@ -366,8 +366,7 @@ static void publisher_refused(Publisher *p, const ClientReply *reply) {
                 text_copy(p->refusal, sizeof(p->refusal), reply->detail);
                 break;
         }
-        request_done(&p->request);
-        publisher_settled(p, 0);
+        publisher_settled(p);
 }
 
 /* Pub/Sub answered 413. */
@@ -377,14 +376,13 @@ static void publisher_too_large(Publisher *p, const ClientReply *reply) {
         if (p->request.n == 1 || p->request.size <= PUBLISHER_BODY_MIN)
                 return publisher_refused(p, reply);
         news = pace_too_large(&p->pace, p->request.size, clock_now());
-        request_done(&p->request);
         if (news)
                 log_event(LOG_WARNING, EVENT_CAP_HIT,
                         LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, reply->detail }),
                         "A publish request to %s is called too large (%s). Requests become smaller until they are "
                         "taken; a larger one is tried once an hour.",
                         p->spec.topic, reply->detail);
-        publisher_settled(p, 0);
+        publisher_settled(p);
 }
 
 /* True when a smaller request may succeed: this one timed out or was cut, or a proxy answered with its own page. */
@@ -610,8 +608,7 @@ void publisher_pause(Publisher *p, const char *why) {
                 publisher_mended(p, &p->pause_trouble);
         if (why && client_withdraw(p->call)) {
                 p->call = client_cancel(p->call);
-                request_done(&p->request);
-                publisher_settled(p, 0);
+                publisher_settled(p);
         }
         publisher_wake(p);
         publisher_changed(p);
