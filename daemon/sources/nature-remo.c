@@ -112,10 +112,9 @@ static int64_t clock_offset(const HttpReply *reply, usec_t wall) {
         return offset > (int64_t) CLOCK_OFF_USEC || offset < -(int64_t) CLOCK_OFF_USEC ? offset : 0;
 }
 
-static NatureRemoReply remo_reply(NatureRemo *remo, usec_t request_at) {
+static void remo_read(NatureRemo *remo, Slice body, usec_t request_at) {
         usec_t interval = remo->context.config->interval, silence = NATURE_REMO_SILENCE_MAX_USEC;
-
-        return (NatureRemoReply){
+        NatureRemoReply reply = {
                 .source = remo->context.config->name,
                 .request_at = request_at,
                 .labels = remo->context.labels,
@@ -125,10 +124,6 @@ static NatureRemoReply remo_reply(NatureRemo *remo, usec_t request_at) {
                 .still = remo_still,
                 .userdata = remo,
         };
-}
-
-static void remo_read(NatureRemo *remo, Slice body, usec_t request_at) {
-        NatureRemoReply reply = remo_reply(remo, request_at);
         int r = remo->meters ? nature_remo_parse_meters(&reply, body) : nature_remo_parse(&reply, body);
 
         if (r == -EBADMSG)
