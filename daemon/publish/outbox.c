@@ -121,13 +121,11 @@ static bool outbox_works_for_all(const Outbox *o, uint64_t bytes) {
                (o->forget_refused_at == 0 || now - o->forget_refused_at >= OUTBOX_TRIAL_USEC);
 }
 
-/* *bytes*: the size of what was put. */
+/* Something works although there is trouble; without that, nothing was refused. *bytes*: the size of what was put. */
 static void outbox_works(Outbox *o, unsigned what, uint64_t bytes) {
         unsigned refused = o->refused;
         char span[CLOCK_SPAN_SIZE];
 
-        if (!trouble_is_on(&o->trouble)) /* so nothing is refused */
-                return;
         o->refused &= ~what;
         if (what == REFUSED_FORGET)
                 o->forget_refused_at = 0;
@@ -260,7 +258,8 @@ static int outbox_reopen(Outbox *o, OutboxSalvage *ret_salvage) {
         if (r == OUTBOX_SALVAGED)
                 outbox_log_salvaged(o, ret_salvage);
         if (r >= 0) {
-                outbox_works(o, REFUSED_OPEN, 0);
+                if (trouble_is_on(&o->trouble))
+                        outbox_works(o, REFUSED_OPEN, 0);
                 return r;
         }
         if (first && r == -ENOSPC && ret_salvage->needed > 0)
@@ -276,7 +275,8 @@ static int outbox_ready(Outbox *o) {
         int r;
 
         if (o->sql && !(sql_standing(o->sql) & SQL_MOVED)) {
-                outbox_works(o, REFUSED_OPEN, 0); /* and says that all is over where a lesser failure is */
+                if (trouble_is_on(&o->trouble))
+                        outbox_works(o, REFUSED_OPEN, 0); /* and says that all is over where a lesser failure is */
                 return 0;
         }
         if (clock_now() < o->reopen_at)
@@ -377,7 +377,8 @@ static int outbox_done(Outbox *o, Refused what, int r, const char *source, uint6
                 outbox_fails(o, what, r, source);
                 return r;
         }
-        outbox_works(o, what == REFUSED_PUT ? REFUSED_PUT | REFUSED_FORGET : what, bytes);
+        if (trouble_is_on(&o->trouble))
+                outbox_works(o, what == REFUSED_PUT ? REFUSED_PUT | REFUSED_FORGET : what, bytes);
         if (what == REFUSED_PUT && sql_standing(o->sql) & SQL_ALONE)
                 outbox_detach(o); /* there is room again: reopen with shared memory, so that others can use the file */
         return 0;

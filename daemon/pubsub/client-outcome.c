@@ -216,9 +216,9 @@ static void sort_answer(
         ret->outcome = sort_status(http->status, &ret->error);
         if (ret->outcome == CLIENT_OK && !looks_like_object(&http->body))
                 ret->outcome = CLIENT_FAILED;
-        ret->retry_after = usec_min(usec_max(http->retry_after, ret->error.retry_delay), USEC_PER_HOUR);
         if (ret->outcome == CLIENT_OK)
                 return;
+        ret->retry_after = usec_min(usec_max(http->retry_after, ret->error.retry_delay), USEC_PER_HOUR);
         reason = reason_of(&ret->error);
         if (reason && (ret->outcome == CLIENT_REFUSED || ret->outcome == CLIENT_FAILED) && http->status >= 400 &&
                 http->status != 401)

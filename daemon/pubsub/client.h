@@ -32,7 +32,7 @@ typedef struct ClientReply {
         int http_status;    /* 0: no answer came */
         Bytes body;         /* bytes_steal() to keep */
         WireError error;    /* read from an error body */
-        usec_t retry_after; /* the longer of Retry-After and RetryInfo; 0: none */
+        usec_t retry_after; /* of a failure: the longer of Retry-After and RetryInfo; 0: none */
         Cause cause;        /* why the call failed */
         const char *detail; /* a sentence, with a remedy if there is one; holds no secret */
 } ClientReply;
