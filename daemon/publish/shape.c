@@ -36,7 +36,6 @@ typedef struct Shape {
         const ShapeOrigin *origin;
         Slice document;
         ReadingList *list; /* NULL: items are only counted */
-        ShapeOutcome outcome;
         Column columns[COLUMNS_MAX];
         size_t n_columns;
         size_t n_items;
@@ -90,9 +89,7 @@ static void shape_note(const Shape *s, const Item *item, const char *what, const
 static void shape_keep_unread(Shape *s, Slice raw, const char *reason) {
         _cleanup_bytes_ Bytes payload = {};
 
-        if (s->outcome.unreadable++ == 0)
-                text_copy(s->outcome.reason, sizeof(s->outcome.reason), reason);
-        if (s->outcome.unreadable > UNREADABLE_MAX) {
+        if (s->list->n_unreadable == UNREADABLE_MAX) {
                 s->list->n_dropped++;
                 return;
         }
@@ -456,7 +453,6 @@ static bool item_put(Shape *s, Item *item) {
         item_note_time(s, item);
         item_note_word(s, item, "id", s->config->id);
         item_note_word(s, item, "name", s->config->name);
-        s->outcome.readings++;
         return true;
 }
 
@@ -484,7 +480,7 @@ static void item_shape(Shape *s, Item *item) {
         if (s->error < 0)
                 return;
         if (!why && !match_test(&s->config->where, item->object)) {
-                s->outcome.passed_over++;
+                s->list->n_left_out++;
                 return;
         }
         why = why ?: item_take_id(s, item);
@@ -499,7 +495,7 @@ static void item_shape(Shape *s, Item *item) {
                 if (has_form && item->n_members > 0)
                         has_form = item_put(s, item);
                 else
-                        s->outcome.passed_over += has_form;
+                        s->list->n_left_out += has_form;
                 why = has_form ? NULL : "a text in it is cut in the middle of a character";
         }
         if (s->error == 0 && why)
@@ -557,8 +553,7 @@ static int shape_items(Shape *s) {
         return r < 0 ? r : 0;
 }
 
-int shape_read(
-        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret) {
+int shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list) {
         Shape s = { .config = config, .origin = origin, .list = list };
         _cleanup_bytes_ Bytes made = {};
         char why[100];
@@ -571,9 +566,6 @@ int shape_read(
                 shape_got(&s, shape_items(&s));
         for (size_t i = 0; i < s.n_columns; i++)
                 free(s.columns[i].matches);
-        list->n_left_out += s.outcome.passed_over;
-        if (s.error == 0)
-                *ret = s.outcome;
         return s.error;
 }
 
@@ -588,27 +580,25 @@ size_t shape_count(const ShapeConfig *config, Slice document) {
 }
 
 /* Raw input that was kept is one item, whatever it looks like: a list in it is not a list of items. */
-static int shape_reread_item(
-        const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
+static int shape_reread_item(const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list) {
         _cleanup_bytes_ Bytes text = {};
         ShapeConfig alone = *config;
         int r;
 
         alone.items = NULL;
         r = bytes_append_format(&text, "[%.*s]", (int) raw.size, raw.data);
-        return r < 0 ? r : shape_read(&alone, origin, (Slice){ text.data, text.size }, list, ret);
+        return r < 0 ? r : shape_read(&alone, origin, (Slice){ text.data, text.size }, list);
 }
 
-int shape_reread(
-        const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
+int shape_reread(const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list) {
         int r;
 
         if (!config->items && raw.size > 0 && raw.data[0] == '[')
-                return shape_reread_item(config, origin, raw, list, ret);
-        r = shape_read(config, origin, raw, list, ret);
-        if (r < 0 || !config->items || ret->readings + ret->passed_over + ret->unreadable > 0)
+                return shape_reread_item(config, origin, raw, list);
+        r = shape_read(config, origin, raw, list);
+        if (r < 0 || !config->items || list->n + list->n_left_out + list->n_unreadable > 0)
                 return r;
-        return shape_reread_item(config, origin, raw, list, ret);
+        return shape_reread_item(config, origin, raw, list);
 }
 
 /* ---- labels ---- */

@@ -61,24 +61,17 @@ typedef struct ShapeOrigin {
         void *userdata;
 } ShapeOrigin;
 
-typedef struct ShapeOutcome {
-        size_t readings;
-        size_t passed_over; /* items that `where` excludes, or that have no value */
-        size_t unreadable;  /* kept unchanged in the list */
-        char reason[200];   /* why the first one is unreadable */
-} ShapeOutcome;
-
-/* Appends to *list* a reading for each item of the document; an item that cannot become one is added as unreadable. An
- * item never affects others (P6). 0, or -ENOMEM with a part of them in the list: drop the list. */
-int shape_read(
-        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
+/* Fills *list*, which is empty, with a reading for each item of the document. An item that cannot become one is added
+ * as unreadable; one that `where` excludes, or that has no value, is counted as left out. An item never affects others
+ * (P6). 0, or -ENOMEM with a part of them in the list: drop the list. */
+int shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list);
 
 /* Returns how many items shape_read() finds; SHAPE_ITEMS_MAX + 1 if it leaves some out. */
 size_t shape_count(const ShapeConfig *config, Slice document);
 
 /* Like shape_read(), for raw input that was kept, which is a whole document or one item: it counts as an item if
  * `items` finds nothing in it. */
-int shape_reread(const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret);
+int shape_reread(const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list);
 
 /* Appends the labels of a source's section in the form that readings have. They are sorted by name, because the order
  * in the file must not change a reading's hash. Each name has one value. 0, or -ENOMEM. */

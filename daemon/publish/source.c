@@ -435,17 +435,18 @@ int source_take(Source *s, const SourceDocument *document) {
                 .note = source_said_note,
                 .userdata = &s->said,
         };
-        ShapeOutcome outcome;
+        size_t n;
         int r;
 
         if (s->type->place)
                 s->type->place(s->config->keys, &origin);
-        r = shape_read(shape_of(s->config->section, s->config->keys), &origin, document->text, &readings, &outcome);
+        r = shape_read(shape_of(s->config->section, s->config->keys), &origin, document->text, &readings);
         if (r == 0)
                 r = source_name_readings(&readings, document);
+        n = readings.n;
         if (r == 0)
                 r = source_put(s, &readings);
-        return r < 0 ? r : (int) outcome.readings;
+        return r < 0 ? r : (int) n;
 }
 
 static void source_on_again(void *userdata) {

@@ -141,8 +141,7 @@ static const SourceConfig *unread_source(const Rejected *r, Slice name) {
 
 /* Reads the payload again, with the source's `reading` of the present configuration. The list borrows *labels*, which
  * are empty at first. */
-static int unread_read(
-        const SourceConfig *source, const OutboxRejected *row, Bytes *labels, ReadingList *list, ShapeOutcome *ret) {
+static int unread_read(const SourceConfig *source, const OutboxRejected *row, Bytes *labels, ReadingList *list) {
         const SourceType *type = types_source(source->type);
         int k = shape_labels(&source->labels, labels);
         ShapeOrigin origin = {
@@ -158,7 +157,7 @@ static int unread_read(
                 return k;
         if (type->place)
                 type->place(source->keys, &origin);
-        return shape_reread(shape_of(source->section, source->keys), &origin, row->payload, list, ret);
+        return shape_reread(shape_of(source->section, source->keys), &origin, row->payload, list);
 }
 
 /* A row that is still unreadable is kept. So is one that gives no reading: the configuration may have a mistake.
@@ -167,7 +166,6 @@ static int unread_replay(const Rejected *r, const OutboxRejected *row, char ret_
         const SourceConfig *source = unread_source(r, row->source);
         _cleanup_(reading_list_done) ReadingList list = {};
         _cleanup_bytes_ Bytes labels = {};
-        ShapeOutcome outcome = {};
         const char *words = NULL;
         int k = 0;
 
@@ -176,9 +174,9 @@ static int unread_replay(const Rejected *r, const OutboxRejected *row, char ret_
         else if (!shape_of(source->section, source->keys))
                 words = "the source's type has changed; drop it";
         else
-                k = unread_read(source, row, &labels, &list, &outcome);
-        if (k == 0 && outcome.unreadable > 0)
-                words = outcome.reason;
+                k = unread_read(source, row, &labels, &list);
+        if (k == 0 && list.n_unreadable > 0)
+                words = list.unreadable[0].reason;
         else if (k == 0 && !words && list.n == 0)
                 words = "`reading` finds no value in it, or `where` leaves it out";
         if (k == 0 && !words)

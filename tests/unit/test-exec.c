@@ -23,14 +23,11 @@ void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay) {
 
 /* The document for which there is no memory, counted from now; 0: none. */
 static unsigned unread;
-int __real_shape_read(
-        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
-int __wrap_shape_read(
-        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
+int __real_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list);
+int __wrap_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list);
 
-int __wrap_shape_read(
-        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret) {
-        return unread > 0 && --unread == 0 ? -ENOMEM : __real_shape_read(config, origin, document, list, ret);
+int __wrap_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list) {
+        return unread > 0 && --unread == 0 ? -ENOMEM : __real_shape_read(config, origin, document, list);
 }
 
 #define HEAD "      type: exec\n      interval: 10s\n"
