@@ -2,8 +2,6 @@
 #include "publish/outbox-rejected.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "lib/text.h"
@@ -95,12 +93,12 @@ static int listed_next(SqlStatement *s, int64_t after, OutboxRejected *row, Byte
 
 static int listed_each(OutboxGuest *guest, const char *query, int64_t after,
         int (*each)(void *userdata, const OutboxRejected *row), void *userdata) {
-        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
         _cleanup_bytes_ Bytes text = {};
         OutboxRejected row = { .id = after };
+        SqlStatement *s;
         int r;
 
-        r = sql_prepare(guest->sql, query, &s);
+        r = sql_use(guest->sql, query, &s);
         while (r == 0 && (r = listed_next(s, row.id, &row, &text)) == SQL_ROW)
                 r = each(userdata, &row);
         return r;
@@ -141,35 +139,25 @@ static int guest_end(OutboxGuest *guest, int r) {
         return r;
 }
 
-/* Runs the statements for a row of *table*, within a transaction; ?1 is the id in each of them. -ENOENT. */
-static int guest_run(OutboxGuest *guest, const char *table, int64_t id, const char *const *statements) {
-        char query[80];
+/* Runs the statements for a row, within a transaction; ?1 is the id in each of them, and in *find*, which counts it.
+ * -ENOENT. */
+static int guest_run(OutboxGuest *guest, const char *find, int64_t id, const char *const *statements) {
         int64_t found;
         int r;
 
-        (void) snprintf(query, sizeof(query), "SELECT count(*) FROM %s WHERE id = %" PRIi64, table, id);
-        r = sql_query_int(guest->sql, query, &found);
-        if (r < 0 || found == 0)
-                return r < 0 ? r : -ENOENT;
-        for (; *statements; statements++) {
-                _cleanup_(sql_finalizep) SqlStatement *s = NULL;
-
-                r = sql_prepare(guest->sql, *statements, &s);
-                if (r == 0) {
-                        sql_bind_int(s, 1, id);
-                        r = sql_step(s);
-                }
-                if (r != SQL_DONE)
-                        return r;
-        }
-        return 0;
+        r = sql_ints(guest->sql, find, SQL_VALUES(SQL_INT(id)), 1, &found);
+        if (r == 0 && found == 0)
+                return -ENOENT;
+        for (; r == 0 && *statements; statements++)
+                r = sql_do(guest->sql, *statements, SQL_VALUES(SQL_INT(id)));
+        return r;
 }
 
 static int rejected_change(OutboxGuest *guest, int64_t id, const char *const *statements) {
         int r = guest_begin(guest);
 
         if (r == 0)
-                r = guest_run(guest, "rejected", id, statements);
+                r = guest_run(guest, "SELECT count(*) FROM rejected WHERE id = ?1", id, statements);
         return guest_end(guest, r);
 }
 
@@ -231,17 +219,14 @@ int outbox_unread_forget_dropped(OutboxGuest *guest) {
 }
 
 static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
-        char count[120];
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < readings->n; i++)
                 r = outbox_sql_insert(guest->sql, &readings->items[i], clock_wall());
         if (r < 0 || guest->version > 2)
                 return r;
-        (void) snprintf(count, sizeof(count),
-                "UPDATE counts SET n = n + %zu, bytes = bytes + %" PRIu64 " WHERE name = 'readings'", readings->n,
-                readings->bytes);
-        return sql_exec(guest->sql, count);
+        return sql_do(guest->sql, "UPDATE counts SET n = n + ?1, bytes = bytes + ?2 WHERE name = 'readings'",
+                SQL_VALUES(SQL_INT(readings->n), SQL_INT(readings->bytes)));
 }
 
 int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *readings) {
@@ -252,7 +237,7 @@ int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *read
                 return -ENOENT;
         r = guest_begin(guest);
         if (r == 0)
-                r = guest_run(guest, "unreadable", id, statements);
+                r = guest_run(guest, "SELECT count(*) FROM unreadable WHERE id = ?1", id, statements);
         if (r == 0 && readings)
                 r = guest_queue(guest, readings);
         return guest_end(guest, r);
