@@ -65,12 +65,6 @@ static void call_end(ClientCall *call, ClientReply *reply) {
         call_free(call);
 }
 
-static void call_end_without_answer(ClientCall *call, const char *detail) {
-        ClientReply reply = { .outcome = CLIENT_RETRY, .cause = CAUSE_MEMORY, .detail = detail };
-
-        call_end(call, &reply);
-}
-
 /* A 401 may only mean that the token was revoked or has run out early. */
 static bool call_try_again(ClientCall *call, HttpReply *http) {
         if (call->retried || !call->bearer)
@@ -154,7 +148,8 @@ static bool call_take_token(ClientCall *call) {
         if (r < 0)
                 call_end_without_token(call, r, retry_after);
         else if ((r = call_send(call, value)) < 0)
-                call_end_without_answer(call, strerror(-r));
+                call_end(
+                        call, &(ClientReply){ .outcome = CLIENT_RETRY, .cause = CAUSE_MEMORY, .detail = strerror(-r) });
         return true;
 }
 
