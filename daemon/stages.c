@@ -25,8 +25,6 @@ static void host_changed(void *userdata) {
 
 /* ---- a source ---- */
 
-static Publisher *stages_publisher(const Stages *stages);
-
 static bool host_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         StagesHost *host = userdata;
 
@@ -38,11 +36,10 @@ static bool host_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
 
 static int host_store(void *userdata, const Source *source, const ReadingList *readings, size_t *ret_repeats) {
         StagesHost *host = userdata;
-        Publisher *publisher = host->stages ? stages_publisher(host->stages) : NULL;
         int r = outbox_put(host->outbox, readings, ret_repeats);
 
-        if (r == 0 && publisher)
-                publisher_wake(publisher);
+        if (r == 0 && host->stages)
+                stages_wake(host->stages);
         return r;
 }
 

@@ -60,7 +60,7 @@ void stages_settle(Stages *stages);
  * of the loop. -ENOMEM. */
 int stages_figures(const Stages *stages, Figures *figures);
 
-/* Call this when another process has put rows into the outbox. */
+/* Call this when rows were put into the outbox. */
 void stages_wake(Stages *stages);
 
 /* Stops in the order of the flow: sources are dropped, the publisher starts no new request, subscribers release their
