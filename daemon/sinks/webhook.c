@@ -316,16 +316,22 @@ static void on_reply(void *userdata, AuthReply *reply) {
 
 /* ---- what the sink asks ---- */
 
+/* Whether the kept request begins with that `_id`, which may have line feeds in it. */
+static bool webhook_begins_with(const Webhook *w, Slice id) {
+        const Bytes *ids = &w->body.ids;
+
+        return id.size < ids->size && memcmp(ids->data, id.data, id.size) == 0 && ids->data[id.size] == '\n';
+}
+
 /* Returns the index of the kept request's first document among the items, or NOWHERE. */
 static size_t webhook_find_again(const Webhook *w, const SinkWork *work) {
         _cleanup_bytes_ Bytes scratch = {};
-        const char *end = memchr(w->body.ids.data ?: "", '\n', w->body.ids.size);
-        Slice first = { w->body.ids.data, end ? (size_t) (end - w->body.ids.data) : 0 }, id;
+        Slice id;
 
-        for (size_t i = 0; end && i < work->n; i++) {
+        for (size_t i = 0; i < work->n; i++) {
                 const DocumentInput input = { .message = work->items[i].message, .rules = &w->rules };
 
-                if (document_id(&input, &scratch, &id) >= 0 && slice_same(id, first))
+                if (document_id(&input, &scratch, &id) >= 0 && webhook_begins_with(w, id))
                         return i;
         }
         return NOWHERE;

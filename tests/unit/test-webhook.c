@@ -180,7 +180,7 @@ static void start(World *w, int (*says)(const World *w, const Call *call)) {
         UNTIL(w, sink_takes_batches(w->sink));
 }
 
-/* One message for each text, with keys n0, n1, ... */
+/* One message for each text, with keys n0, n1, ...; that of the second has a line feed in it. */
 static Batch *batch_of(const char *const *texts, size_t n) {
         _cleanup_bytes_ Bytes body = {};
         Batch *batch;
@@ -191,7 +191,7 @@ static Batch *batch_of(const char *const *texts, size_t n) {
                         "%s{\"ackId\":\"a%zu\",\"message\":{\"messageId\":\"%zu\",\"publishTime\":\"2026-11-24T06:27:38.123Z\",\"data\":\"",
                         i > 0 ? "," : "", i, 100 + i);
                 (void) bytes_append_base64(&body, texts[i], strlen(texts[i]));
-                (void) bytes_append_format(&body, "\",\"attributes\":{\"key\":\"n%zu\"}}}", i);
+                (void) bytes_append_format(&body, "\",\"attributes\":{\"key\":\"n%zu%s\"}}}", i, i == 1 ? "\\nb" : "");
         }
         (void) bytes_append_text(&body, "]}");
         assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
@@ -226,13 +226,13 @@ static void test_a_request(void **state) {
         write_and_wait(w, texts, 2);
         assert_fates(w->settled, "ss");
         assert_int_equal(w->n_calls, 1);
-        assert_string_equal(w->calls[0].key, sha256_hex("n0\nn1\n", 6, key));
+        assert_string_equal(w->calls[0].key, sha256_hex("n0\nn1\nb\n", 8, key));
         assert_string_equal(w->calls[0].place, "home");
         assert_string_equal(w->calls[0].type, "application/json");
         assert_ptr_equal(
                 strstr(w->calls[0].body, "[{\"_id\":\"n0\",\"val\":23.5,\"created_at\":\"2026-11-24T06:27:38Z\","),
                 w->calls[0].body);
-        assert_contains(w->calls[0].body, ",{\"_id\":\"n1\",\"val\":2");
+        assert_contains(w->calls[0].body, ",{\"_id\":\"n1\\nb\",\"val\":2");
         assert_contains(w->calls[0].body, "\"publish_time\":\"2026-11-24T06:27:38.123Z\"");
         assert_int_equal(w->calls[0].body[strlen(w->calls[0].body) - 1], ']');
         assert_int_equal(status(w).stored, 2);
