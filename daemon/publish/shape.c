@@ -278,13 +278,14 @@ static bool is_same(const char *ours, const char *theirs) {
                                                     clock_parse_rfc3339(theirs, strlen(theirs), &b) && a == b);
 }
 
-/* Appends `_` to *name* until neither we nor the item use it. */
+/* Appends `_` to *name* until neither we nor the item nor `fields` use it. */
 static void item_free_name(Shape *s, const Item *item, Bytes *name) {
         Slice ignored;
 
         do
                 shape_got(s, bytes_append_text(name, "_"));
-        while (s->error == 0 && (item_own(s, item, name->data) || match_find(item->object, name->data, &ignored)));
+        while (s->error == 0 && (item_own(s, item, name->data) || match_find(item->object, name->data, &ignored) ||
+                                        config_map_get(&s->config->fields, name->data)));
 }
 
 static void item_write_name(Item *item, const char *name, size_t size) {

@@ -344,6 +344,15 @@ static void test_reserved_names(void **state) {
         bytes_done(&labels);
 }
 
+/* ... and never get a name that another of `fields` has: no sink takes two fields of one name. */
+static void test_reserved_names_of_fields(void **state) {
+        const ShapeConfig config = { .id = TEXT("/dev"),
+                .fields = MAP(PAIR("id", TEXT("/a")), PAIR("id_", TEXT("/b"))) };
+
+        check(&config, "{\"dev\":\"x\",\"a\":1,\"b\":2}",
+                "{\"id__\":1,\"id_\":2,\"source\":\"src\",\"id\":\"x\",\"request_at\":\"" AT "\"}");
+}
+
 /* ---- time and key ---- */
 
 static void test_time_missing(void **state) {
@@ -621,6 +630,7 @@ int main(void) {
                 cmocka_unit_test(test_where),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_reserved_names),
+                cmocka_unit_test(test_reserved_names_of_fields),
                 cmocka_unit_test(test_time_missing),
                 cmocka_unit_test(test_time_of_nothing),
                 cmocka_unit_test(test_word_that_is_a_member),
