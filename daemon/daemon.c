@@ -149,6 +149,7 @@ static void on_watch(void *userdata) {
         if (d->left.rows > 0)
                 outbox_left(d->config->state_dir, d->config->publishes, &d->left);
         daemon_report_or_log(d);
+        stages_wake(d->stages);    /* rows of a process that was killed before its knock, or was not heard */
         loop_wake(d->host.settle); /* a stage that could not be opened is tried again, even if no other stage changes */
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }

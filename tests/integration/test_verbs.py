@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,9 @@ import uuid
 from datetime import datetime, timedelta, timezone
 
 import pytest
+import requests
 from harness import EVENTS, GOOD, binary, wait_until
+from services import ports
 
 SUBSCRIPTION = "projects/my-project/subscriptions/sensor-data-mongodb"
 
@@ -308,6 +311,26 @@ def test_rejected_in_the_outbox(made):
     assert len({d["id"] for d in made.readings(query={"name": "Meter"})}) == 1
     # what the dead pull took comes back after its ack deadline
     wait_until(lambda: made.daemon.run("once").returncode == 0 and made.queue.is_empty(), "an empty queue", 60)
+
+
+def test_a_replay_that_is_killed_before_it_tells_the_daemon(made):
+    """What it has queued is published, also where no source ever wakes the publisher again."""
+    if shutil.which("strace") is None:
+        pytest.skip("not installed: strace")
+    port = ports.free_port()
+    push = {"name": "hook", "type": "http_push", "listen": f"127.0.0.1:{port}"}
+    made.daemon.config["publish"]["sources"] = [push]
+    made.daemon.write_config()
+    made.daemon.env["SENSORQD_TEST_BACKOFF_MAX_MSEC"] = "2000"
+    made.daemon.start()
+    assert requests.post(f"http://127.0.0.1:{port}/readings", json=[[5, 6]]).json() == {"stored": 0}
+    push["reading"] = {"fields": {"a": "/0"}}
+    made.daemon.write_config()
+    command = ["strace", "-q", "-o", "/dev/null", "-e", "trace=utimensat", "-e", "inject=utimensat:signal=SIGKILL"]
+    command += made.daemon.command("rejected", "replay", "source:hook:1")
+    assert subprocess.run(command, env=made.daemon.environment(), capture_output=True).returncode != 0
+    made.wait_count(1)
+    assert made.readings()[0]["a"] == 5
 
 
 def test_rejected_of_a_source(made):
