@@ -8,11 +8,13 @@
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "log.h"
 
 /* libcurl counts open connections too: this must be more than the number of pulls that wait at once */
 #define CONNECTIONS_KEPT 64L
+#define THROWN_AWAY_MAX 16 /* reads of what came on a connection that nobody uses */
 
 typedef struct Socket {
         curl_socket_t fd;
@@ -66,27 +68,78 @@ static void on_due(void *userdata) {
 }
 
 static void socket_forget(Socket *socket) {
+        if (!socket)
+                return;
         LIST_REMOVE(socket, link);
         loop_drop(socket->watch);
         free(socket);
 }
 
-static int curl_watch(CurlLoop *curl, curl_socket_t fd, uint32_t events) {
+static Socket *socket_find(const CurlLoop *curl, curl_socket_t fd) {
+        Socket *socket;
+
+        LIST_FOREACH(socket, &curl->sockets, link)
+                if (socket->fd == fd)
+                        return socket;
+        return NULL;
+}
+
+static int socket_watch(CurlLoop *curl, curl_socket_t fd, uint32_t events,
+        void (*ready)(void *userdata, int fd, uint32_t events), Socket **ret) {
         Socket *socket;
         int r;
 
         socket = calloc(1, sizeof(*socket));
         if (!socket)
                 return -ENOMEM;
-        r = loop_add_io(curl->loop, fd, events, on_io, curl, &socket->watch);
+        r = loop_add_io(curl->loop, fd, events, ready, curl, &socket->watch);
         if (r < 0) {
                 free(socket);
                 return r;
         }
         socket->fd = fd;
         LIST_INSERT_HEAD(&curl->sockets, socket, link);
-        (void) curl_multi_assign(curl->multi, fd, socket);
+        *ret = socket;
         return 0;
+}
+
+static int curl_watch(CurlLoop *curl, curl_socket_t fd, uint32_t events) {
+        Socket *socket;
+        int r;
+
+        socket_forget(socket_find(curl, fd)); /* nobody used it until now */
+        r = socket_watch(curl, fd, events, on_io, &socket);
+        if (r == 0)
+                (void) curl_multi_assign(curl->multi, fd, socket);
+        return r;
+}
+
+/* Something came before the next request was sent. libcurl before 8.1 would take it for the answer to that one: some
+ * servers answer twice. So the connection ends. What came is read, since libcurl would hold a connection with unread
+ * bytes for a living one. */
+static void on_idle(void *userdata, int fd, uint32_t ready) {
+        char thrown_away[4096];
+
+        socket_forget(socket_find(userdata, fd));
+        (void) shutdown(fd, SHUT_RDWR);
+        for (int i = 0; i < THROWN_AWAY_MAX; i++)
+                if (recv(fd, thrown_away, sizeof(thrown_away), MSG_DONTWAIT) <= 0)
+                        break;
+}
+
+void curl_loop_guard(CurlLoop *curl, CURL *easy) {
+        curl_socket_t fd = curl_loop_socket(curl, easy);
+        long version = CURL_HTTP_VERSION_NONE;
+        Socket *socket;
+
+        (void) curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+        if (fd != CURL_SOCKET_BAD && version <= CURL_HTTP_VERSION_1_1 && !socket_find(curl, fd))
+                (void) socket_watch(curl, fd, EPOLLIN, on_idle, &socket);
+}
+
+static int on_close(void *userdata, curl_socket_t fd) {
+        socket_forget(socket_find(userdata, fd));
+        return close(fd);
 }
 
 /* Never returns -1, which would make the whole multi handle unusable. If a socket cannot be watched, its transfer times
@@ -97,8 +150,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata
         int r;
 
         if (what == CURL_POLL_REMOVE) {
-                if (socket)
-                        socket_forget(socket);
+                socket_forget(socket);
                 return 0;
         }
         r = socket ? loop_set_events(socket->watch, events) : curl_watch(userdata, fd, events);
@@ -122,6 +174,8 @@ static int on_curl_timer(CURLM *multi, long timeout_msec, void *userdata) {
 }
 
 int curl_loop_add(CurlLoop *curl, CURL *easy) {
+        (void) curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+        (void) curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, curl);
         return curl_multi_add_handle(curl->multi, easy) == CURLM_OK ? 0 : -ENOMEM;
 }
 

@@ -20,6 +20,9 @@ CLEANUP_DEFINE(CurlLoop, curl_loop_free)
 /* Starts a transfer; curl_loop_remove() ends it. -ENOMEM. */
 int curl_loop_add(CurlLoop *curl, CURL *easy);
 void curl_loop_remove(CurlLoop *curl, CURL *easy);
+/* Call this when a transfer has ended well. With HTTP/1 its connection may wait for the next one; if something comes on
+ * it meanwhile, that is no answer to anything, and the connection is not used again. */
+void curl_loop_guard(CurlLoop *curl, CURL *easy);
 /* Returns the socket of a transfer, or CURL_SOCKET_BAD. libcurl 7.88 knows the socket only after the transfer has ended
  * and if no other transfer shares the connection; before that it is found by its two port numbers. */
 curl_socket_t curl_loop_socket(const CurlLoop *curl, CURL *easy);

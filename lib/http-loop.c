@@ -198,6 +198,8 @@ static void on_curl_done(void *userdata, CURL *easy, CURLcode code) {
         HttpRequest *request;
 
         (void) curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
+        if (code == CURLE_OK)
+                curl_loop_guard(request->http->curl, easy);
         if (code == CURLE_SEND_ERROR)
                 connection_spoil(request);
         if (code == CURLE_OPERATION_TIMEDOUT)

@@ -43,6 +43,10 @@ static bool serve(void *userdata, HttpServerConnection *c, const HttpServerCall 
         }
 
         http_server_reply(c, 200, "", call->path);
+        if (strcmp(call->path, "/twice") == 0) {
+                (void) usleep(50000); /* libcurl finds what came at once */
+                http_server_reply(c, 200, "", "again");
+        }
         return true;
 }
 
@@ -234,6 +238,29 @@ static void test_kept_connection_dies(void **state) {
         assert_int_equal(http_server_accepted(f->server), 10);
 }
 
+/* What comes on a connection that nobody uses is no answer to the next request on it. */
+static void test_answered_twice(void **state) {
+        Fixture *f = *state;
+        Result first = {}, second = {}, third = {};
+
+        get(f, "/twice", &first);
+        fixture_run(f, &first);
+        assert_string_equal(first.body.data, "/twice");
+        for (int i = 0; i < 20; i++)
+                assert_true(loop_turn(f->event, 10 * USEC_PER_MSEC) >= 0);
+        get(f, "/second", &second);
+        fixture_run(f, &second);
+        assert_int_equal(second.outcome, HTTP_ANSWERED);
+        assert_string_equal(second.body.data, "/second");
+        get(f, "/third", &third);
+        fixture_run(f, &third);
+        assert_string_equal(third.body.data, "/third");
+        assert_int_equal(http_server_accepted(f->server), 2); /* the second connection is kept */
+        bytes_done(&first.body);
+        bytes_done(&second.body);
+        bytes_done(&third.body);
+}
+
 static void test_name_missing(void **state) {
         Fixture *f = *state;
         Result result = {};
@@ -292,6 +319,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_cancel_itself, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_start_in_callback, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kept_connection_dies, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_answered_twice, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_name_missing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_slow_resolver, set_up, tear_down),
         };
