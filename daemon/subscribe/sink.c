@@ -331,8 +331,10 @@ static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
         else if (progress) {
                 sink_note_up(s);
                 sink_wake_at(s, clock_now());
-        } else
+        } else if (batch_count(scout, FATE_PENDING) + batch_count(scout, FATE_SUSPECT) > 0)
                 sink_refuse(s, answer);
+        else if (s->retry_at == 0) /* it was bad itself, and in its time the batch was due */
+                sink_wake_at(s, clock_now());
         s->scout = NULL;
         if (s->lapsed)
                 sink_expire(s);

@@ -234,6 +234,28 @@ static void test_one_message_alone(void **state) {
         assert_int_equal(logged(EVENT_SINK_UP), 0);
 }
 
+static int says_validator_to_one_and_bad_to_others(unsigned id) {
+        return id == 1 ? VALIDATOR : BAD;
+}
+
+/* ... nor when those that follow are bad themselves: of them the remote was not asked. */
+static void test_one_message_alone_and_bad_ones(void **state) {
+        world.says = says_validator_to_one_and_bad_to_others;
+        assert_null(write_batch(batch_from(1, 1)));
+        for (unsigned i = 0; i < 3; i++) {
+                Batch *scout = write_batch(batch_from(2 + i, 1));
+
+                assert_int_equal(scout->fates[0], FATE_REJECTED);
+                assert_true(sink_wants_scout(world.sink));
+                assert_int_equal(logged(EVENT_SINK_DOWN), 0);
+                assert_true(status().ready);
+        }
+        world.says = says_yes;
+        virtual_pass(world.loop, 2 * BACKOFF_MAX); /* it is still tried */
+        assert_int_equal(world.n_settled, 4);
+        assert_int_equal(world.settled[3]->fates[0], FATE_STORED);
+}
+
 /* ... and is told of when none comes for long. */
 static void test_one_message_alone_for_long(void **state) {
         world.says = says_odd_to_all;
@@ -377,6 +399,7 @@ int main(void) {
                 CASE(test_not_set_apart_and_stored),
                 CASE(test_not_set_apart_and_gone),
                 CASE(test_one_message_alone),
+                CASE(test_one_message_alone_and_bad_ones),
                 CASE(test_one_message_alone_for_long),
                 CASE(test_everything_refused),
                 CASE(test_scout_ends_it),
