@@ -19,6 +19,7 @@ struct HttpRequest {
         Bytes received;
         size_t max_reply, header_size;
         bool too_large, secret_path;
+        bool headed; /* the empty line behind the reply's header came */
         usec_t timeout, started;
         usec_t awake;           /* clock_monotonic() when it was started */
         usec_t stall, moved_at; /* stall: the limit, 0 = not watched; moved_at: clock_now() when bytes moved last */

@@ -178,6 +178,10 @@ static size_t on_body(char *data, size_t unit, size_t size, void *userdata) {
 static size_t on_header(char *data, size_t unit, size_t size, void *userdata) {
         HttpRequest *request = userdata;
 
+        if (size >= strlen("HTTP/") && memcmp(data, "HTTP/", strlen("HTTP/")) == 0)
+                request->headed = false;
+        else if (data[0] == '\r' || data[0] == '\n')
+                request->headed = true;
         request->header_size += size;
         request->too_large |= request->header_size > HEADERS_MAX;
         return request->too_large ? 0 : size;
@@ -309,9 +313,10 @@ static bool is_proxy_asked(CURL *easy, long sent, CURLcode code) {
 #endif
 }
 
+/* For libcurl, a reply that breaks off within its header is a whole one without a body. */
 static HttpEnd request_end(HttpRequest *request) {
         HttpEnd end = {
-                .code = request->code,
+                .code = request->code == CURLE_OK && !request->headed ? CURLE_PARTIAL_FILE : request->code,
                 .error = request->error,
                 .too_large = request->too_large,
                 .stalled = request->stalled,

@@ -39,6 +39,8 @@ static const struct {
         { "/stall", "", STALL },
         { "/half", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", STALL },
         { "/cut", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", CLOSE },
+        { "/cut-head", "HTTP/1.1 200 OK\r\nContent-Ty", CLOSE },
+        { "/cut-line", "HTTP/1.1 200 OK\r\n", CLOSE },
         { "/close", "", CLOSE },
         { "/garbage", "220 smtp.example.com ESMTP\r\n\r\n", CLOSE },
         { "/announced", "HTTP/1.1 200 OK\r\nContent-Length: 2000000000\r\n\r\n", STALL },
@@ -301,6 +303,8 @@ static void test_no_reply(void **state) {
         check_timeout(*state, "/stall", "no reply within", "");
         check_timeout(*state, "/half", "reply not complete within", " (4 bytes came)");
         check_failure(*state, "/cut", HTTP_CUT, "connection lost in the middle of the reply");
+        check_failure(*state, "/cut-head", HTTP_CUT, "connection lost in the middle of the reply");
+        check_failure(*state, "/cut-line", HTTP_CUT, "connection lost in the middle of the reply");
         check_failure(*state, "/close", HTTP_CUT, "connection closed without a reply");
         check_failure(*state, "/garbage", HTTP_CUT, "the reply is not HTTP");
 }
