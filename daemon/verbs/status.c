@@ -107,9 +107,11 @@ static int64_t number_of(Json *json, const char *key) {
 
 static void print_trouble(Json *json, const char *word) {
         const char *detail = json_get_string(json, "detail");
+        char time[TIME_SIZE];
 
         if (json_get_flag(json, "failing"))
-                printf("              %s: %s\n", word, detail && *detail ? detail : "see the journal");
+                printf("              %s since %s: %s\n", word, time_of(json, "failing_since", time),
+                        detail && *detail ? detail : "see the journal");
 }
 
 static void print_unreadable(Json *source) {
@@ -173,6 +175,19 @@ static const char *sink_state(Json *sink) {
         return json_get_flag(sink, "untried") ? "answers, no message stored yet" : "not reached yet";
 }
 
+/* Targets of alerts that cannot be told. */
+static void print_targets(Json *targets) {
+        char time[TIME_SIZE];
+        Json *target;
+
+        for (size_t i = 0; (target = json_at(targets, i)); i++)
+                if (json_get_string(target, "failing_since"))
+                        printf("              target %s (%s) down since %s, %" PRIi64 " waiting: %s\n",
+                                text_of(target, "name"), text_of(target, "service"),
+                                time_of(target, "failing_since", time), number_of(target, "waiting"),
+                                text_of(target, "detail"));
+}
+
 static void print_sink(Json *sink) {
         char time[TIME_SIZE];
 
@@ -182,6 +197,7 @@ static void print_sink(Json *sink) {
                 number_of(sink, "rejected"), time_of(sink, "last_stored", time));
         if (!json_get_flag(sink, "ready") && json_get(sink, "down_since"))
                 printf("              down since %s: %s\n", time_of(sink, "down_since", time), text_of(sink, "detail"));
+        print_targets(json_get(json_get(sink, "alerts"), "targets"));
 }
 
 static void print_subscription(Json *subscription) {
@@ -212,7 +228,7 @@ static void print_status(Json *json) {
         for (size_t i = 0; (item = json_at(json_get(json, "sources"), i)); i++)
                 print_source(item);
         print_outbox(json);
-        print_trouble(json_get(json, "token"), "token");
+        print_trouble(json_get(json, "token"), "no access token");
         for (size_t i = 0; (item = json_at(json_get(json, "subscriptions"), i)); i++)
                 print_subscription(item);
         if (page)

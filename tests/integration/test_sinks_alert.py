@@ -4,6 +4,7 @@
 import contextlib
 import datetime
 import json
+import re
 import sqlite3
 import threading
 import time
@@ -204,6 +205,8 @@ def test_a_target_that_is_down(feed, target):
     wait_until(lambda: target.requests > 0, "a try")
     feed.wait_empty()  # acknowledged all the same
     wait_until(lambda: feed.daemon.run("status", "--check").returncode == 69, "that not all is well")
+    told = feed.daemon.run("status").stdout
+    assert re.search(r"^ +target me \(web server\) down since 20\S+ \S+, \d waiting: HTTP 429", told, re.M), told
     say(feed, "x", 20)
     feed.wait_empty()
     tries = target.requests
