@@ -405,7 +405,7 @@ static void admin_check(void *self, const SinkTeller *teller) {
                 return sink_admin_tell(teller, SINK_GRADE_FAIL, "%s is not a directory; name another one", directory);
         if (!there && access(above, F_OK) < 0 && errno == ENOENT && strcmp(above, state_dir) == 0)
                 return sink_admin_tell(
-                        teller, SINK_GRADE_OK, "%s will be made, with state_dir, at the first start", directory);
+                        teller, SINK_GRADE_OK, "%s will be made, in state_dir, at the first start", directory);
         if (access(there ? directory : above, W_OK | X_OK) < 0 || statvfs(there ? directory : above, &disk) < 0) {
                 int error = errno;
 

@@ -339,12 +339,12 @@ static void check_state_dir(Session *session, const Config *config) {
         struct statvfs space;
         uint64_t free_bytes;
 
-        if (access(directory, F_OK) < 0 &&
-                strncmp(directory, CONFIG_STATE_DIR_DEFAULT, strlen(CONFIG_STATE_DIR_DEFAULT)) == 0)
+        if (access(directory, F_OK) < 0 && unit_makes_state_dir(config))
                 return session_ok(session, directory, "state_dir: the unit makes it when it starts");
         if (access(directory, F_OK) < 0)
                 return session_warn(session, directory,
-                        "state_dir: %s. Create it for the user that runs sensorqd, and name it in ReadWritePaths=",
+                        "state_dir: %s, and without it sensorqd does not start. Create it for the user that runs "
+                        "sensorqd, and name it in ReadWritePaths=",
                         strerror(errno));
         if (statvfs(directory, &space) < 0)
                 return session_warn(

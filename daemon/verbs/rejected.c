@@ -20,6 +20,7 @@
 #include "types.h"
 #include "verbs/ask.h"
 #include "verbs/session.h"
+#include "verbs/unit.h"
 #include "verbs/verbs.h"
 
 #define OUTBOX_PREFIX "outbox:"
@@ -250,10 +251,8 @@ static void rejected_in_outbox(Rejected *r, bool unread) {
                 tell(r, "outbox", false, strerror(-k));
 }
 
-/* That of the unit is made at its first start. */
-static bool is_missing(const char *state_dir) {
-        return strncmp(state_dir, CONFIG_STATE_DIR_DEFAULT, strlen(CONFIG_STATE_DIR_DEFAULT)) != 0 &&
-               access(state_dir, F_OK) < 0 && errno == ENOENT;
+static bool is_missing(const Config *config) {
+        return !unit_makes_state_dir(config) && access(config->state_dir, F_OK) < 0 && errno == ENOENT;
 }
 
 static bool open_outbox(Rejected *r) {
@@ -261,7 +260,7 @@ static bool open_outbox(Rejected *r) {
         int k;
 
         k = outbox_guest_open(config->state_dir, &r->outbox);
-        if (k == -ENOENT && is_missing(config->state_dir))
+        if (k == -ENOENT && is_missing(config))
                 tell(r, config->state_dir, false, "state_dir is not there: is its disk mounted?");
         if (k == -ENOENT || (k == -EACCES && !config->publishes))
                 return true;

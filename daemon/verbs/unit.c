@@ -114,3 +114,13 @@ bool unit_write_protects(const ServiceUser *user, const char *path) {
         }
         return real && user->read_only;
 }
+
+bool unit_makes_state_dir(const Config *config) {
+        const char *slash = strrchr(config->path, '/'), *name = slash ? slash + 1 : config->path, *left;
+        size_t size = config_name_size(name);
+
+        if (strncmp(config->state_dir, CONFIG_STATE_DIR_DEFAULT, strlen(CONFIG_STATE_DIR_DEFAULT)) != 0)
+                return false;
+        left = config->state_dir + strlen(CONFIG_STATE_DIR_DEFAULT);
+        return *left == '\0' || (*left == '-' && strncmp(left + 1, name, size) == 0 && left[1 + size] == '\0');
+}

@@ -18,5 +18,8 @@ bool unit_may(const ServiceUser *user, const char *path, int mode);
 
 /* The setting of the unit that hides the file from the service ("ProtectHome="). NULL: none does, or it is unknown. */
 const char *unit_hides(const ServiceUser *user, const char *path);
+/* True if the state_dir is the StateDirectory= of sensorqd.service, or of sensorqd@NAME for NAME.yaml: the unit makes
+ * it at its first start. */
+bool unit_makes_state_dir(const Config *config);
 /* True if the service may write there only when the unit's ReadWritePaths= names it. */
 bool unit_write_protects(const ServiceUser *user, const char *path);

@@ -479,8 +479,17 @@ def test_second_instance(made):
 def test_unwritable_state_directory(made):
     made.daemon.config["state_dir"] = f"/nowhere-{uuid.uuid4().hex}"
     made.daemon.write_config()
+    assert "without it sensorqd does not start" in made.daemon.run("check").stdout
     done = made.daemon.run("run")
     assert done.returncode == 73 and "state_dir" in done.stderr
+
+
+def test_a_state_directory_that_no_unit_makes(made):
+    """It only begins like that of the unit."""
+    made.daemon.config["state_dir"] = "/var/lib/sensorqd-" + uuid.uuid4().hex
+    made.daemon.write_config()
+    assert "the unit makes it" not in made.daemon.run("check").stdout
+    assert "state_dir is not there" in made.daemon.run("rejected", "list").stdout
 
 
 def test_closed_standard_error(sensorqd):
