@@ -250,8 +250,10 @@ static void exec_describe_end(Exec *exec) {
                                 : "",
                         said, words);
         else
-                text_print(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s", exec->end.number,
-                        said, words);
+                text_print(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s%s",
+                        exec->end.number,
+                        exec->end.number == 0 ? " (a stream is to run on; is it one for mode: interval?)" : "", said,
+                        words);
 }
 
 static bool exec_ended_well(const Exec *exec) {

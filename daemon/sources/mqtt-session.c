@@ -215,10 +215,13 @@ static bool session_tries_older(MqttSession *s) {
 static void on_lost(void *userdata, const char *detail) {
         MqttSession *s = userdata;
         bool older = session_tries_older(s), soon = s->state == STATE_READY && clock_now() - s->ready_at < STEADY_USEC;
+        bool want = stream_is_want(s->stream);
 
         text_print(s->detail, sizeof(s->detail), "%s%s", detail,
-                soon ? "; if this goes on, see whether another program uses the same client_id" : "");
-        session_lose(s, stream_is_want(s->stream) ? CAUSE_MEMORY : CAUSE_SERVICE, s->detail);
+                soon ? "; if this goes on, see whether another program uses the same client_id"
+                : s->state == STATE_CONNECTING && !want ? "; check the broker, url and, for mqtts, ca_file"
+                                                        : "");
+        session_lose(s, want ? CAUSE_MEMORY : CAUSE_SERVICE, s->detail);
         if (older)
                 loop_arm_in(s->timer, 0);
 }

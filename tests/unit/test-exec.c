@@ -409,6 +409,16 @@ static void test_stream(void **state) {
         source_fixture_stop(f); /* ends the program */
 }
 
+/* A program that prints and ends is probably meant for the other mode. */
+static void test_stream_that_ends(void **state) {
+        SourceFixture *f = *state;
+
+        run(f, "echo 1", "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failing);
+        assert_string_equal(source_fixture_status(f).detail,
+                "the program ended with status 0 (a stream is to run on; is it one for mode: interval?)");
+}
+
 /* A program that keeps what it prints in a buffer looks like one without a sensor: after a minute there is a hint,
  * once. */
 static void test_stream_without_a_line(void **state) {
@@ -575,6 +585,7 @@ int main(void) {
                 TEST(test_stop_reads_a_large_pipe),
                 TEST(test_stop_reads_what_comes_meanwhile),
                 TEST(test_stream),
+                TEST(test_stream_that_ends),
                 TEST(test_stream_without_a_line),
                 TEST(test_held_stream_gets_no_hint),
                 TEST(test_stream_restarts),

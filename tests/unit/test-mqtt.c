@@ -229,7 +229,7 @@ static void test_check(void **state) {
         SOURCE_FIXTURE_UNTIL(m->f, !source_is_busy(m->f->source));
         assert_true(source_fixture_status(m->f).failing);
         assert_non_null(strstr(source_fixture_status(m->f).detail, "mqtt://"));
-        assert_non_null(strstr(source_fixture_status(m->f).detail, ": connection refused"));
+        assert_non_null(strstr(source_fixture_status(m->f).detail, ": connection refused; check the broker, url"));
         mosquitto_start(m->broker);
 }
 
