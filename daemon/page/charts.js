@@ -3,7 +3,7 @@
 
 import { Chart, MIN_SPAN } from "./chart.js";
 import { giveSlots, GONE, SLOTS } from "./devices.js";
-import { fieldOf, format, isolated, number, plain, say, withUnit, zone } from "./words.js";
+import { byName, fieldOf, format, isolated, number, plain, say, withUnit, zone } from "./words.js";
 
 const DAY = 86400e3;
 const RANGES = { day: DAY, week: 7 * DAY, month: 31 * DAY, year: 366 * DAY };
@@ -442,9 +442,9 @@ function grouped(series, nameOf, now) {
         for (const line of group.lines) names.set(line.name, (names.get(line.name) || 0) + 1);
         for (const line of group.lines) if (names.get(line.name) > 1) line.name += ` ${line.series.field}`;
         const gone = (line) => now - line.series.last?.time > GONE;
-        group.lines.sort((a, b) => gone(a) - gone(b) || a.name.localeCompare(b.name));
+        group.lines.sort((a, b) => gone(a) - gone(b) || byName(a.name, b.name));
     }
     return [...groups.values()].sort(
-        (a, b) => a.field.order - b.field.order || a.field.name.localeCompare(b.field.name),
+        (a, b) => a.field.order - b.field.order || byName(a.field.name, b.field.name),
     );
 }

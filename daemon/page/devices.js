@@ -5,7 +5,7 @@
 import { ms } from "./chain.js";
 import { icon } from "./chart.js";
 import { make } from "./charts.js";
-import { ago, fieldOf, number, plain, say, span, withUnit } from "./words.js";
+import { ago, byName, fieldOf, number, plain, say, span, withUnit } from "./words.js";
 
 const SILENT_MIN = 65 * 60e3; // a source with on_change sends at least every hour
 export const GONE = 30 * 24 * 3600e3; // nothing of it for longer: taken away; the default of alert.forget
@@ -48,7 +48,7 @@ export function devicesOf(series) {
         for (const twins of sameName([...devices.values()]))
             if (new Set(twins.map(words)).size > 1)
                 for (const twin of twins) twin.name = plain(`${twin.name} (${words(twin)})`);
-    return [...devices.values()].sort((a, b) => a.name.localeCompare(b.name));
+    return [...devices.values()].sort((a, b) => byName(a.name, b.name));
 }
 
 const newest = (device) => Math.max(0, ...device.series.map((one) => one.last?.time || 0));

@@ -56,6 +56,9 @@ export function isolated(name) {
     return `\u2068${plain(name)}\u2069`;
 }
 
+// "Sensor 2" before "Sensor 10"
+export const byName = new Intl.Collator(undefined, { numeric: true }).compare;
+
 export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 // ---- numbers ----

@@ -201,3 +201,12 @@ def test_small_values_are_not_zero(view):
         return [number(0.0034, digits), number(0.034, digits), number(0.126, digits), number(21.5, digits), number(-0.04, 1), number(12038.46, digits)];
     }""")
     assert shown == ["0.0034", "0.034", "0.13", "21.5", "0.0", "12,038.5"]
+
+
+def test_a_long_name_does_not_break_the_value_beside_it(view):
+    page = view("nasty", viewport={"width": 340, "height": 800})
+    values = page.locator(".legend .at", has_text="°C")
+    values.first.wait_for()
+    assert values.evaluate_all("all => Math.max(...all.map(one => one.getClientRects().length))") == 1
+    heights = values.evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert max(heights) == min(heights) > 0

@@ -28,6 +28,15 @@ def test_a_name_of_blanks_is_none(view):
     assert names == ["d", "home", "Hall"]
 
 
+def test_sensor_2_stands_before_sensor_10(view):
+    names = view("well").evaluate("""async () => {
+        const { devicesOf } = await import('/devices.js');
+        return devicesOf(['Sensor 10', 'sensor 9', 'Sensor 1', '棚 12', '棚 3'].map(name => ({ source: 'home', device: name, labels: {}, field: '/te', name,
+            last: { time: 1, value: 1 } }))).map(device => device.name);
+    }""")
+    assert names == ["Sensor 1", "sensor 9", "Sensor 10", "棚 3", "棚 12"]
+
+
 def test_a_device_is_offline_as_it_said_last(view):
     """A field that comes no more says what was so then."""
     found = view("well").evaluate("""async () => {
