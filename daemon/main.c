@@ -43,7 +43,7 @@ typedef struct Options {
 
 static void print_help(FILE *to) {
         fputs("sensorqd [-c|--config FILE] [VERB]\n"
-              "Carries sensor readings through Google Cloud Pub/Sub into MongoDB and never loses one.\n"
+              "Carries sensor readings through Google Cloud Pub/Sub to where they are kept, and loses none.\n"
               "\n"
               "  init [--dry-run]     ask for what a first configuration needs, try it, write it\n"
               "  run                  the daemon, in the foreground (default)\n"
