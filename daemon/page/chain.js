@@ -370,8 +370,7 @@ function failures(status, failing) {
 }
 
 function waits(waiting) {
-    const asked = waiting.filter((made) => made.says[0] !== "sourceUnheard"); // which may take days
-    if (asked.length && asked.every((made) => ["sourceNotYet", "sinkNotYet", "pubsubNotYet"].includes(made.says[0])))
+    if (waiting.every((made) => ["sourceNotYet", "sinkNotYet", "pubsubNotYet"].includes(made.says[0])))
         return ["starting", {}, "startingMore", {}];
     const first = waiting.find((made) => made.kind !== "source") || waiting[0];
     if (first.kind === "outbox") return ["outboxHigh", {}, "outboxHighMore", {}];
@@ -384,7 +383,8 @@ export function verdicts(status, parts) {
     const lost = losses(status);
     const failing = causesFirst(parts);
     if (failing.length) return [...failures(status, failing), ...lost];
-    const waiting = all(parts).filter((made) => made.state === "waiting");
+    // unheard: which may take days
+    const waiting = all(parts).filter((made) => made.state === "waiting" && made.says[0] !== "sourceUnheard");
     if (waiting.length) return [{ state: "waiting", says: waits(waiting), since: null }, ...lost];
     return lost.length ? lost : [{ state: "well", says: ["allWell", {}, "allWellMore", {}], since: null }];
 }
