@@ -166,12 +166,19 @@ static bool topic_has_subscription(Session *session, const char *topic) {
         return some;
 }
 
+/* `setup` cannot make a topic in a project that is not there, or is not that of the account. */
+static bool is_no_project(const SessionReply *reply) {
+        return reply->outcome == CLIENT_NOT_FOUND && strstr(reply->detail, "project not found");
+}
+
 static void check_topic(Session *session, const char *topic) {
         Grant grant = check_grant(session, topic, "pubsub.topics.publish");
         _cleanup_(session_reply_done) SessionReply reply = {};
 
         session_get(session, topic, &reply);
-        if (reply.outcome == CLIENT_NOT_FOUND)
+        if (is_no_project(&reply))
+                session_fail(session, topic, "%s", reply.detail);
+        else if (reply.outcome == CLIENT_NOT_FOUND)
                 session_fail(session, topic,
                         "does not exist: create it with `sensorqd setup`, or check pubsub.project and publish.topic");
         else if (grant == GRANT_NO)
@@ -231,7 +238,9 @@ static bool check_subscription(Session *session, const char *name) {
         bool on_topic = true;
 
         session_get(session, name, &reply);
-        if (reply.outcome == CLIENT_NOT_FOUND)
+        if (is_no_project(&reply))
+                session_fail(session, name, "%s", reply.detail);
+        else if (reply.outcome == CLIENT_NOT_FOUND)
                 session_fail(session, name,
                         "does not exist: create it with `sensorqd setup` before anything is published, which would be "
                         "lost");

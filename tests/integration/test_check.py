@@ -131,6 +131,18 @@ def test_check_no_topic(bare):
     )
 
 
+def test_check_no_project(made):
+    """`setup` could make nothing there."""
+    words = "Requested project not found or user does not have access to it (project=my-project)."
+    error = {"error": {"code": 404, "message": words, "status": "NOT_FOUND"}}
+    made.queue.service.faults.add(
+        {"match": "^(GET|POST) /v1/", "times": -1, "action": {"type": "status", "status": 404, "body": error}}
+    )
+    found = check(made)
+    for name in (TOPIC, SUBSCRIPTION):
+        assert "check `pubsub.project`" in found[name][0][1] and "setup" not in found[name][0][1], found[name]
+
+
 def test_check_deleted_and_recreated_topic(made):
     """A subscription of a deleted topic stays dead when a topic of that name comes back."""
     made.queue.call("DELETE", "topics/sensor-data")
