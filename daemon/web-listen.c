@@ -3,14 +3,18 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "events.h"
+#include "lib/certificate.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/service.h"
+
+#define ENDING_USEC (14 * 24 * USEC_PER_HOUR) /* what renews certificates begins a month before */
 
 const char *web_listen_words(int error) {
         switch (error) {
@@ -105,6 +109,24 @@ int web_listen_try(Loop *loop, const WebListenTry *wanted) {
                 return -EBUSY;
         r = listen_once(loop, wanted, "127.0.0.1:0"); /* checks only the files */
         return r < 0 ? r : untried ? WEB_LISTEN_UNTRIED : WEB_LISTEN_HELD;
+}
+
+bool web_listen_is_ending(const char *certificate_file, char words[static WEB_LISTEN_WORDS_MAX]) {
+        usec_t begin, end, wall = clock_wall();
+        char date[CLOCK_RFC3339_SIZE];
+
+        words[0] = '\0';
+        if (!certificate_file || certificate_times(certificate_file, &begin, &end) < 0)
+                return false;
+        if (begin <= wall && end > wall + ENDING_USEC)
+                return false;
+        clock_format_rfc3339(begin > wall ? begin : end, date);
+        (void) snprintf(words, WEB_LISTEN_WORDS_MAX, "; its certificate %s %.10s: %s",
+                begin > wall  ? "is valid only from"
+                : end <= wall ? "ended on"
+                              : "ends on",
+                date, begin > wall ? "is this machine's clock right?" : "renew it, then reload");
+        return true;
 }
 
 static void on_failed(const char *address, int error) {

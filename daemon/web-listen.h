@@ -20,5 +20,10 @@ enum { WEB_LISTEN_FREE = 0, WEB_LISTEN_HELD = 1, WEB_LISTEN_UNTRIED = 2 };
  * root may have that port. -EBUSY: it is in use, and no daemon runs in *state_dir*. Errors of listen_route(). */
 int web_listen_try(Loop *loop, const WebListenTry *wanted);
 
+#define WEB_LISTEN_WORDS_MAX 128
+/* For `check`: true when the certificate (NULL: none) is not valid yet, has ended, or ends within two weeks; *words*
+ * says which, to stand behind a sentence, and is "" otherwise. */
+bool web_listen_is_ending(const char *certificate_file, char words[static WEB_LISTEN_WORDS_MAX]);
+
 /* At a reload: calls listen_renew(), and logs what cannot be renewed. */
 void web_listen_renew(Listen *listen);

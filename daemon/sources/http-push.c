@@ -300,20 +300,21 @@ static int push_check(void *self) {
         Push *push = self;
         const WebListenTry wanted = { push->keys->address, push->keys->certificate_file, push->keys->key_file,
                 push->context.means.state_dir };
-        char words[256];
+        char words[256], ending[WEB_LISTEN_WORDS_MAX];
+        bool odd = web_listen_is_ending(push->keys->certificate_file, ending);
         int r;
 
         r = web_listen_try(push->context.means.loop, &wanted);
         if (r < 0)
                 text_print(words, sizeof(words), "cannot listen on %s: %s", push->keys->address, web_listen_words(r));
         else
-                text_print(words, sizeof(words), "%s on %s%s",
+                text_print(words, sizeof(words), "%s on %s%s%s",
                         r == WEB_LISTEN_FREE   ? "can listen"
                         : r == WEB_LISTEN_HELD ? "listens, or would,"
                                                : "would listen, which is not tried,",
-                        push->keys->address, push->keys->path);
+                        push->keys->address, push->keys->path, ending);
         source_polled(push->context.source,
-                &(SourcePoll){ .outcome = r < 0 ? SOURCE_UNREACHABLE : SOURCE_POLLED, .detail = words });
+                &(SourcePoll){ .outcome = r < 0 ? SOURCE_UNREACHABLE : SOURCE_POLLED, .detail = words, .odd = odd });
         return 0;
 }
 

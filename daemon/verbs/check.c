@@ -413,6 +413,7 @@ static void check_page(Session *session) {
         const WebListenTry wanted = { page->listen, page->tls.certificate_file, page->tls.key_file,
                 session->config->state_dir };
         const char *files[] = { page->tls.certificate_file, page->tls.key_file };
+        char ending[WEB_LISTEN_WORDS_MAX];
         bool well = session_secrets(session, "page", &config_page_section, page);
         int r;
 
@@ -426,11 +427,13 @@ static void check_page(Session *session) {
         if (r < 0)
                 session_fail(session, "page", "cannot be served on %s: %s", page->listen, web_listen_words(r));
         else if (well)
-                session_ok(session, "page", "%s on %s%s",
+                session_tell(session,
+                        web_listen_is_ending(page->tls.certificate_file, ending) ? SINK_GRADE_WARN : SINK_GRADE_OK,
+                        "page", "%s on %s%s%s",
                         r == WEB_LISTEN_FREE   ? "can be served"
                         : r == WEB_LISTEN_HELD ? "is served, or would be,"
                                                : "would be served, which is not tried,",
-                        page->listen, page->password.file ? ", with a password" : "");
+                        page->listen, page->password.file ? ", with a password" : "", ending);
 }
 
 int verb_check(Config *config, bool offline, bool run_programs) {

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/certificate.h"
 #include "lib/err.h"
 #include "said.h"
 #include "subscribe/sink-admin.h"
@@ -282,6 +283,35 @@ static void test_tls_file_of_another(void **state) {
         assert_null(strstr(web_listen_words(-EACCES), "tls"));
 }
 
+/* Who checks it does not connect; nothing of sensorqd fails. */
+static void test_a_certificate_that_ends(void **state) {
+        static const struct {
+                const char *days, *said;
+        } cases[] = { { "13", "; its certificate ends on 20" }, { "15", "" } };
+        char directory[] = "/tmp/test-verbs-XXXXXX", path[64], command[300], words[WEB_LISTEN_WORDS_MAX];
+        usec_t begin, end;
+
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(path, sizeof(path), "%s/pem", directory);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                (void) snprintf(command, sizeof(command),
+                        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=a -days %s "
+                        "-keyout %s.key -out %s 2>/dev/null",
+                        cases[i].days, path, path);
+                assert_int_equal(system(command), 0);
+                assert_int_equal(web_listen_is_ending(path, words), cases[i].said[0] != '\0');
+                assert_int_equal(strncmp(words, cases[i].said, strlen(cases[i].said)), 0);
+        }
+        assert_int_equal(certificate_times(path, &begin, &end), 0);
+        assert_true(end - begin == 15 * 24 * USEC_PER_HOUR && begin <= clock_wall());
+        (void) snprintf(command, sizeof(command), "cd %s && echo no >pem && rm pem.key", directory);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(certificate_times(path, &begin, &end), -EBADMSG);
+        assert_false(web_listen_is_ending(path, words) || web_listen_is_ending(NULL, words));
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(rmdir(directory), 0);
+}
+
 /* What is set apart there is not gone. The sinks' is listed. */
 static void test_rejected_without_a_disk(void **state) {
         Config *config = fake_config();
@@ -344,6 +374,7 @@ int main(void) {
                 cmocka_unit_test(test_sandbox),
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_tls_file_of_another),
+                cmocka_unit_test(test_a_certificate_that_ends),
                 cmocka_unit_test(test_rejected_without_a_disk),
                 cmocka_unit_test(test_rejected_act),
                 cmocka_unit_test(test_without_descriptors),
