@@ -388,9 +388,16 @@ static void daemon_note_outbox(const Daemon *d) {
 }
 
 static const char *why_not_opened(int error) {
-        return error == -ENODEV ? "its file system cannot share memory between programs, which SQLite needs. Give "
-                                  "state_dir a disk of this machine (ext4, xfs, btrfs; not 9p, CIFS or ntfs3)"
-                                : strerror(-error);
+        switch (error) {
+        case -ENODEV:
+                return "its file system cannot share memory between programs, which SQLite needs. Give "
+                       "state_dir a disk of this machine (ext4, xfs, btrfs; not 9p, CIFS or ntfs3)";
+        case -EACCES:
+                return "permission denied. Give the files there to the user that runs sensorqd; `sensorqd check` names "
+                       "them";
+        default:
+                return strerror(-error);
+        }
 }
 
 static int daemon_open_outbox(Daemon *d) {

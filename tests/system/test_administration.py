@@ -301,6 +301,7 @@ def test_what_the_service_may_not_use(running, house):
     assert running.systemctl("start", "sensorqd", check=False).returncode != 0 and "73" in running.show(
         "ExecMainStatus"
     )
+    assert "Give the files there to the user" in running.wait_event("OUTBOX_FAILING")["MESSAGE"]
     running.run("chown", "--reference=/var/lib/sensorqd", "/var/lib/sensorqd/outbox.sqlite")
     running.systemctl("start", "sensorqd")
 
