@@ -258,7 +258,8 @@ static int after_writing(const Init *init) {
 static int run(Init *init) {
         int r;
 
-        init_say(init, INIT_SAY_BEGIN, init->draft->path, NULL);
+        if (init->asks)
+                init_say(init, INIT_SAY_BEGIN, init->draft->path, NULL);
         if (init->options.dry_run)
                 init_say(init, INIT_SAY_DRY_RUN, NULL, NULL);
         r = init_step_pubsub(init);

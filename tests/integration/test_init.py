@@ -39,6 +39,7 @@ def by_options(house, *more):
 def test_options_alone_make_the_same(house):
     done = by_options(house)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "before you say yes" not in done.stdout  # nobody is asked
     assert house.once() == 0 and house.count() == DEVICES
 
 
