@@ -211,16 +211,23 @@ static bool session_tries_older(MqttSession *s) {
         return older;
 }
 
-/* When another program takes over the session, some brokers close the connection without a reason. */
+/* What to look at, to stand behind the reason. */
+static const char *lost_remedy(const MqttSession *s) {
+        if (s->state == STATE_CONNECTING)
+                return "; check the broker, url and, for mqtts, ca_file";
+        if (s->state == STATE_GREETING)
+                return "; is it an MQTT broker, and is mqtt:// or mqtts:// right?";
+        /* When another program takes over the session, some brokers close the connection without a reason. */
+        if (s->state == STATE_READY && clock_now() - s->ready_at < STEADY_USEC)
+                return "; if this goes on, see whether another program uses the same client_id";
+        return "";
+}
+
 static void on_lost(void *userdata, const char *detail) {
         MqttSession *s = userdata;
-        bool older = session_tries_older(s), soon = s->state == STATE_READY && clock_now() - s->ready_at < STEADY_USEC;
-        bool want = stream_is_want(s->stream);
+        bool older = session_tries_older(s), want = stream_is_want(s->stream);
 
-        text_print(s->detail, sizeof(s->detail), "%s%s", detail,
-                soon ? "; if this goes on, see whether another program uses the same client_id"
-                : s->state == STATE_CONNECTING && !want ? "; check the broker, url and, for mqtts, ca_file"
-                                                        : "");
+        text_print(s->detail, sizeof(s->detail), "%s%s", detail, want ? "" : lost_remedy(s));
         session_lose(s, want ? CAUSE_MEMORY : CAUSE_SERVICE, s->detail);
         if (older)
                 loop_arm_in(s->timer, 0);

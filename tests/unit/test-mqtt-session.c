@@ -605,6 +605,9 @@ static void test_closed_door_to_both(void **state) {
 
         ANSWER(s, 2, "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01");
         start(&s->f);
+        while (!s->f.lost)
+                script_turn(s);
+        assert_non_null(strstr(s->f.detail, "; is it an MQTT broker, and is mqtt:// or mqtts:// right?"));
         while (s->accepted < 3 || s->heard.size < 9)
                 script_turn(s);
         assert_int_equal(s->heard.data[8], 5);
