@@ -116,11 +116,13 @@ bool unit_write_protects(const ServiceUser *user, const char *path) {
 }
 
 bool unit_makes_state_dir(const Config *config) {
-        const char *slash = strrchr(config->path, '/'), *name = slash ? slash + 1 : config->path, *left;
-        size_t size = config_name_size(name);
+        char unit[CONFIG_UNIT_SIZE], own[sizeof(CONFIG_STATE_DIR_DEFAULT) + CONFIG_UNIT_SIZE];
+        const char *name;
 
-        if (strncmp(config->state_dir, CONFIG_STATE_DIR_DEFAULT, strlen(CONFIG_STATE_DIR_DEFAULT)) != 0)
+        if (!config_unit(config->path, unit))
                 return false;
-        left = config->state_dir + strlen(CONFIG_STATE_DIR_DEFAULT);
-        return *left == '\0' || (*left == '-' && strncmp(left + 1, name, size) == 0 && left[1 + size] == '\0');
+        name = strchr(unit, '@');
+        (void) snprintf(own, sizeof(own), CONFIG_STATE_DIR_DEFAULT "-%s", name ? name + 1 : "");
+        return strcmp(config->state_dir, name ? own : CONFIG_STATE_DIR_DEFAULT) == 0 ||
+               strcmp(config->state_dir, CONFIG_STATE_DIR_DEFAULT) == 0;
 }
