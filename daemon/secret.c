@@ -139,7 +139,7 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
                         "may not be read by the service, from which ProtectHome= of its unit hides home directories, "
                         "whatever the file's mode is: put it into %.160s/credentials, and name it without a path",
                         config ? config->directory : "/etc/sensorqd");
-        else if (error == -ENOENT && name[0] == '/')
+        else if (error == -ENOENT && (name[0] == '/' || !config))
                 (void) snprintf(words, SECRET_WORDS_MAX, "does not exist");
         else if (error == -ENOENT)
                 (void) snprintf(words, SECRET_WORDS_MAX,

@@ -45,7 +45,7 @@ int secret_read_all(
 #define SECRET_WORDS_MAX 512
 
 /* Explains why secret_find() or secret_read() failed with *error*, and what to do. The text follows "secret file NAME":
- * "is neither among ...". */
+ * "is neither among ...". *config* NULL: of a file that is named at a prompt. */
 const char *secret_explain(const Config *config, const char *name, int error, char words[static SECRET_WORDS_MAX]);
 
 /* Reads a whole credentials file without its byte order mark, NUL-terminated; free it with secret_free(). Errors of

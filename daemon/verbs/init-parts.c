@@ -21,13 +21,14 @@ static int keep(Init *init, InitPart *part, size_t index, const char *text) {
 /* Reads a secret from the file that an option names. 0; EX_NOINPUT, printed; an errno. */
 static int read_secret(Init *init, InitPart *part, size_t index, const char *path) {
         _cleanup_(secret_freep) char *text = NULL;
+        char words[SECRET_WORDS_MAX];
         size_t size;
         int r;
 
         r = secret_read_file(path, &text, &size);
         if (r >= 0)
                 return keep(init, part, index, text);
-        init_say(init, INIT_SAY_KEY_BAD, path, strerror(-r));
+        init_say(init, INIT_SAY_KEY_BAD, path, secret_explain(NULL, path, r, words));
         return EX_NOINPUT;
 }
 

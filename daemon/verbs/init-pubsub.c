@@ -45,13 +45,14 @@ static int take_key(Init *init, const char *path) {
         _cleanup_(secret_freep) char *text = NULL;
         InitDraft *draft = init->draft;
         bool another = draft->key_path && strcmp(draft->key_path, path) != 0;
+        char words[SECRET_WORDS_MAX];
         const char *name;
         size_t size;
         int r;
 
         r = secret_read_file(path, &text, &size);
         if (r < 0) {
-                init_say(init, INIT_SAY_KEY_BAD, path, strerror(-r));
+                init_say(init, INIT_SAY_KEY_BAD, path, secret_explain(NULL, path, r, words));
                 return r == -ENOMEM ? r : EX_DATAERR;
         }
         init_draft_drop_key(draft);

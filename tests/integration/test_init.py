@@ -144,7 +144,12 @@ def test_a_large_house(house):
         (["superfluous"], "superfluous"),
         (["--key-file", "-"], "--project"),
         (["--source", "home"], "--secret nature-remo.token"),
-        (["--key-file", "/nonexistent"], "No such file"),
+        (["--key-file", "nonexistent"], "nonexistent: does not exist"),
+        (
+            ["--key-file", "/dev/null"],
+            "/dev/null: holds line breaks or control characters inside, or is not a regular file",
+        ),
+        (["--source", "home", "--secret", "nature-remo.token=/tmp"], "/tmp: is a directory: name a file"),
         (["--source", "none", "--sink", "none"], "nothing to do"),
         (["--source", "none", "--sink", "none", "--page", "local"], "nothing to do"),
         (["--sink", "file", "--set", "file.keep=long"], '"long" is not a number'),
