@@ -23,7 +23,8 @@ static void answer_missing(HttpJsonAnswer *answer, const HttpReply *reply) {
                         HTTP_JSON_REPLY_MAX >> 20);
         case HTTP_UNREACHABLE:
                 return answer_fail(answer, SOURCE_UNREACHABLE, "cannot be reached: %s; %s", reply->detail,
-                        reply->want ? "look " CAUSE_MEMORY_PLACES : "check the network and name resolution");
+                        reply->want ? "look " CAUSE_MEMORY_PLACES
+                                    : "check url, the server, the network and name resolution");
         case HTTP_TLS:
                 return answer_fail(answer, SOURCE_UNREACHABLE,
                         "has no secure connection for us: %s; check the source's ca_file and tls, and this machine's "
