@@ -100,7 +100,7 @@ static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *rep
         else
                 fail(answer, SINK_FAULT_LASTING, "refused", "refuses every request",
                         reply->status == 401 || reply->status == 407
-                                ? "put the right secret into the file that auth names, and restart sensorqd"
+                                ? "set auth, or put the right secret into the file that it names, and restart sensorqd"
                                 : "correct url: redirects are not followed");
         answer->cause = cause_of_http(reply);
         answer->retry_after = reply->retry_after;
