@@ -18,6 +18,8 @@ sensorqd.yaml - configuration of sensorqd
 TAIL = """
 # SEE ALSO
 
+Pages named NAME.md are in /usr/share/doc/sensorqd (*zless*(1)).
+
 *sensorqd*(8), *systemd.exec*(5)
 """
 
@@ -27,15 +29,21 @@ def escape(text):
     return re.sub(r"^([#\[\]|;.-])", r"\\\1", text)
 
 
+def linked(text, address):
+    """A page of ours is named by its file, which stands in /usr/share/doc/sensorqd; a place of this page is not."""
+    file = address if "://" in address else address.split("#")[0]
+    if text == "page":
+        return escape(file)
+    return escape(text) + (f" ({escape(file)})" if file and text not in file else "")
+
+
 def inline(text):
-    """Code and names of keys are bold, links lose their address unless it is the web's."""
+    """Code and names of keys are bold, links have their address behind them."""
     out = []
-    for part in re.split(r"(`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*|\[[^\]]+\]\([^)]+\))", text):
+    for part in re.split(r"(`[^`]+`|\*\*[^*]+\*\*|\*[^*`\s][^*`]*\*|\[[^\]]+\]\([^)]+\))", text):
         link = re.fullmatch(r"\[([^\]]+)\]\(([^)]+)\)", part)
         if link:
-            out.append(
-                escape(link[1]) + (f" ({escape(link[2])})" if "://" in link[2] and link[1] not in link[2] else "")
-            )
+            out.append(linked(link[1], link[2]))
         elif len(part) > 2 and part[0] == part[-1] == "`":
             out.append(f"*{escape(part[1:-1])}*")
         elif part.startswith("**"):
@@ -57,7 +65,7 @@ def table(lines):
     return "\n\n".join(f"{inline(first)}\n\t{inline(second)}" for first, second in rows)
 
 
-def bullets(lines):
+def bullets(lines, indent):
     """Items of a list; a line that begins with none goes on with the item before."""
     items = []
     for line in lines:
@@ -66,21 +74,21 @@ def bullets(lines):
             items.append([start[1]])
         else:
             items[-1].append(line)
-    return "\n".join(f"- {inline(paragraph(item))}" for item in items)
+    return "\n".join(f"{indent}- {inline(paragraph(item))}" for item in items)
 
 
 def block(lines, indent):
     if lines[0].startswith("```"):
         return "\n".join(["```", *lines[1:-1], "```"])
     if re.match(r"- |\d+\. ", lines[0]):
-        return bullets(lines)
+        return bullets(lines, indent)
     if lines[0].startswith("|"):
         return table(lines)
     heading = re.match(r"(#+) (.*)", lines[0])
     if heading:
         text = heading[2]
         if text.startswith("`"):
-            return f"*{escape(text[1:-1])}*"
+            return inline(text)  # `key`, or `key` (type)
         return f"{'#' if len(heading[1]) < 3 else '##'} {escape(text.upper() if len(heading[1]) < 3 else text)}"
     return indent + inline(paragraph(lines))
 
@@ -104,12 +112,15 @@ def blocks(text):
 
 
 def convert(page):
-    out, previous = HEAD, ""
+    """What stands below a key is indented, up to the next heading."""
+    out, key, first = HEAD, False, False
     for lines in blocks(page.split("\n", 1)[1]):
-        is_key = lines[0].startswith("### `")
-        indent = "\t" if previous.startswith("### `") else ""
-        out += ("" if indent else "\n") + block(lines, indent) + "\n"
-        previous = lines[0] if is_key else ""
+        if lines[0].startswith("#"):
+            key = first = lines[0].startswith("### `")
+            out += "\n" + block(lines, "") + "\n"
+        else:
+            out += ("" if first else "\n") + block(lines, "\t" if key else "") + "\n"
+            first = False
     return out + TAIL
 
 

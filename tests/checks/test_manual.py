@@ -31,6 +31,7 @@ def page(source, tmp_path):
             pytest.skip(f"not installed: {program}")
     path = tmp_path / source.split("\n")[0]
     roff = subprocess.run(["scdoc"], input=source, capture_output=True, text=True, check=True).stdout
+    roff = re.sub(r"^(\.TH .*\n)", r"\1.nh\n", roff, flags=re.M)
     path.write_text(".pl 1000i\n" + roff)  # a terminal has no pages, which a table's cell could stand across
     return path
 
@@ -54,9 +55,24 @@ def test_it_is_formatted_without_a_warning(page):
 
 def test_names_to_be_copied_are_not_broken_by_a_hyphen(page):
     text = re.sub(r".\x08", "", shown(page).stdout)
-    assert not re.search(r"[A-Z_]{3}\u2010\n *[A-Z_]+_", text)
+    assert not re.search("\u2010\\n", text)
     fields = set(re.findall(r"SENSORQD_[A-Z_]+", page.read_text().replace("\\", "")))
     assert fields <= set(re.findall(r"SENSORQD_[A-Z_]+", text))
+
+
+def test_the_reference_has_every_heading_and_no_markdown():
+    text = subprocess.run(
+        [sys.executable, DOCS / "man-from-page.py", DOCS / "configuration.md"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    shown_text = text.replace("\\", "")
+    keys = re.findall(r"^### `(.*?)`(.*)$", (DOCS / "configuration.md").read_text(), re.M)
+    assert len(keys) > 150
+    assert [key + of for key, of in keys if f"\n*{key}*{of}\n\t" not in shown_text] == []
+    prose = re.sub(r"^```\n.*?^```", "", text, flags=re.M | re.S)
+    assert re.findall(r".*(?:`|\]\().*", prose) == []
 
 
 def test_a_terminal_of_80_columns_is_wide_enough(page, source):
