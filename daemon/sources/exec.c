@@ -175,6 +175,8 @@ static void exec_spoke(Exec *exec) {
         if (exec->keys->mode != EXEC_STREAM)
                 return;
         exec->said_quiet = true; /* the hint is only for programs that have printed nothing */
+        if (exec->restart.attempt > 0 && clock_now() - exec->started < STEADY_USEC)
+                return; /* it may end again after a line, for ever: the timer, which is armed, tells that it works */
         loop_off(exec->timer);
         source_tell(exec->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
 }
@@ -403,9 +405,10 @@ static void exec_start_stream(Exec *exec) {
         loop_arm_in(exec->timer, QUIET_USEC);
 }
 
+/* A minute after the start. */
 static void exec_hint(Exec *exec) {
         if (exec->said_quiet)
-                return;
+                return source_tell(exec->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
         if (exec->held || exec->waits) /* it may have printed lines that we have not read */
                 return loop_arm_in(exec->timer, QUIET_USEC);
         exec->said_quiet = true;

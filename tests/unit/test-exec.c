@@ -409,14 +409,37 @@ static void test_stream(void **state) {
         source_fixture_stop(f); /* ends the program */
 }
 
-/* A program that prints and ends is probably meant for the other mode. */
+/* A program that prints and ends is probably meant for the other mode. It does not work again with each line. */
 static void test_stream_that_ends(void **state) {
         SourceFixture *f = *state;
+        Capture capture = capture_begin();
+        const char *text;
 
         run(f, "echo 1", "      mode: stream\n");
-        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failing);
+        SOURCE_FIXTURE_UNTIL(f, f->n >= 3 && source_fixture_status(f).failures >= 3);
+        text = capture_end(&capture);
+        assert_null(strstr(text, "answers again, after"));
+        text = strstr(text, "gives no readings");
+        assert_non_null(text);
+        assert_null(strstr(text + 1, "gives no readings"));
+        assert_true(source_fixture_status(f).failing);
         assert_string_equal(source_fixture_status(f).detail,
                 "the program ended with status 0 (a stream is to run on; is it one for mode: interval?)");
+}
+
+/* It works again when it has run for a minute. */
+static void test_stream_that_runs_on_again(void **state) {
+        SourceFixture *f = *state;
+        char script[200];
+
+        (void) snprintf(script, sizeof(script), "echo 1; test -e %s/seen && sleep 60; touch %s/seen", f->directory,
+                f->directory);
+        run(f, script, "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL(f, f->n == 2);
+        assert_true(source_fixture_status(f).failing);
+        __real_loop_arm_in(of_minutes, 0);
+        SOURCE_FIXTURE_UNTIL(f, !source_fixture_status(f).failing);
+        source_fixture_stop(f);
 }
 
 /* A program that keeps what it prints in a buffer looks like one without a sensor: after a minute there is a hint,
@@ -586,6 +609,7 @@ int main(void) {
                 TEST(test_stop_reads_what_comes_meanwhile),
                 TEST(test_stream),
                 TEST(test_stream_that_ends),
+                TEST(test_stream_that_runs_on_again),
                 TEST(test_stream_without_a_line),
                 TEST(test_held_stream_gets_no_hint),
                 TEST(test_stream_restarts),
