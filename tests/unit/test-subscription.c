@@ -121,6 +121,69 @@ static void test_found_by_a_pull(void **state) {
         loop_free(loop);
 }
 
+/* The look at the settings that is under way, and the client's functions in this test. */
+static struct {
+        ClientDone done;
+        void *userdata;
+        unsigned calls;
+} look;
+
+int __wrap_client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
+int __wrap_client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret) {
+        assert_null(look.done);
+        look.done = done;
+        look.userdata = userdata;
+        look.calls++;
+        *ret = (ClientCall *) &look;
+        return 0;
+}
+
+ClientCall *__wrap_client_cancel(ClientCall *call);
+ClientCall *__wrap_client_cancel(ClientCall *call) {
+        if (call)
+                look.done = NULL;
+        return NULL;
+}
+
+static void answer_look(void) {
+        static char body[] = HEAD "}";
+        ClientReply reply = { .outcome = CLIENT_OK, .body = { .data = body, .size = strlen(body) }, .detail = "" };
+        ClientDone done = look.done;
+
+        look.done = NULL;
+        done(look.userdata, &reply);
+}
+
+/* The subscription is deleted after a look at it was answered, and before that answer arrives: it must not count as
+ * newer than the 404 of a pull, or publishing goes on. */
+static void test_gone_during_a_look(void **state) {
+        const ClientReply gone = { .outcome = CLIENT_NOT_FOUND, .http_status = 404, .detail = "no such subscription" };
+        SubscriptionStatus status;
+        unsigned changes = 0;
+        Subscription *s;
+        Loop *loop;
+
+        assert_int_equal(loop_new(&loop), 0);
+        assert_int_equal(
+                subscription_new(loop, NULL, &(SubscriptionOptions){ "s", on_change, &changes, false }, &s), 0);
+        while (look.calls == 0)
+                assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
+        subscription_fail(s, SUBSCRIPTION_PULL, &gone, 0);
+        if (look.done)
+                answer_look();
+        subscription_status(s, &status);
+        assert_true(status.checked);
+        assert_true(status.missing);
+
+        while (look.calls == 1) /* it is looked at anew, soon */
+                assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
+        answer_look();
+        subscription_status(s, &status);
+        assert_false(status.missing);
+        assert_null(subscription_free(s));
+        loop_free(loop);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_good),
@@ -128,6 +191,7 @@ int main(void) {
                 cmocka_unit_test(test_each_warning),
                 cmocka_unit_test(test_not_a_subscription),
                 cmocka_unit_test(test_found_by_a_pull),
+                cmocka_unit_test(test_gone_during_a_look),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
