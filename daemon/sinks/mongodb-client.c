@@ -271,6 +271,7 @@ MongodbFault mongodb_client_connect(MongodbClient *client, char detail[static MO
 
 MongodbFault mongodb_client_read_command(MongodbClient *client, const char *database, const bson_t *command,
         bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]) {
+        const mongoc_host_list_t *host = mongoc_uri_get_hosts(client->uri);
         bson_error_t error = {};
         bool ok;
 
@@ -279,7 +280,7 @@ MongodbFault mongodb_client_read_command(MongodbClient *client, const char *data
         sink_host_leave(client->host);
         if (ok)
                 return MONGODB_FAULT_NONE;
-        mongodb_reply_describe_error(&error, detail, MONGODB_DETAIL_SIZE);
+        mongodb_reply_describe_error(&error, host ? host->host_and_port : NULL, detail, MONGODB_DETAIL_SIZE);
         return mongodb_reply_fault(reply, &error);
 }
 
@@ -317,7 +318,7 @@ MongodbFault mongodb_client_end_find(mongoc_cursor_t *cursor, char detail[static
 
         if (mongoc_cursor_error_document(cursor, &error, &reply)) {
                 fault = mongodb_reply_fault(reply, &error);
-                mongodb_reply_describe_error(&error, detail, MONGODB_DETAIL_SIZE);
+                mongodb_reply_describe_error(&error, NULL, detail, MONGODB_DETAIL_SIZE);
         }
         mongoc_cursor_destroy(cursor);
         return fault;

@@ -47,14 +47,23 @@ static Slice host_without(const char *message, const char **ret_words) {
         return (Slice){};
 }
 
-/* Of a server that was not found, what a person looks for comes first, and the driver's words behind. */
-void mongodb_reply_describe_error(const bson_error_t *error, char *text, size_t size) {
-        const char *what = "";
-        Slice host = error->domain == MONGOC_ERROR_SERVER_SELECTION ? host_without(error->message, &what) : (Slice){};
+/* Of a server that was not found, what a person looks for comes first, and the driver's words behind. These name no
+ * host while no monitor has failed yet, as with a name server that does not answer, or where all answer and none is
+ * primary.
+ */
+void mongodb_reply_describe_error(const bson_error_t *error, const char *host, char *text, size_t size) {
+        const bool lost = error->domain == MONGOC_ERROR_SERVER_SELECTION;
+        const char *what = "no server to write to at";
+        Slice named = lost ? host_without(error->message, &what) : (Slice){};
         char words[2 * sizeof(error->message) + 32];
 
-        (void) snprintf(words, sizeof(words), host.size > 0 ? "%s %.*s (%s)" : "%s%.*s%s", what, (int) host.size,
-                host.data ?: "", error->message);
+        if (lost && named.size == 0 && host)
+                named = slice_of(host);
+        if (named.size > 0)
+                (void) snprintf(
+                        words, sizeof(words), "%s %.*s (%s)", what, (int) named.size, named.data, error->message);
+        else
+                text_copy(words, sizeof(words), error->message);
         describe(words, error->code, text, size);
 }
 
@@ -278,7 +287,7 @@ void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size
                         text[text_clean(text, strlen(text))] = '\0';
                         return;
                 }
-        mongodb_reply_describe_error(error, text, size);
+        mongodb_reply_describe_error(error, NULL, text, size);
 }
 
 void mongodb_reply_describe_fault(const bson_t *reply, const bson_error_t *error, char *text, size_t size) {
@@ -286,6 +295,6 @@ void mongodb_reply_describe_fault(const bson_t *reply, const bson_error_t *error
 
         if (is_cut_short(false, error) || !mongodb_reply_list(reply, "writeConcernErrors", &list) ||
                 !bson_iter_next(&list))
-                return mongodb_reply_describe_error(error, text, size);
+                return mongodb_reply_describe_error(error, NULL, text, size);
         describe(mongodb_reply_text(&list, "errmsg", ""), member_int(&list, "code", 0), text, size);
 }

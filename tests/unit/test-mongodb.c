@@ -173,7 +173,7 @@ static void test_judge(void **state) {
 /* Where it is to be looked first, then the driver's words. */
 static void test_no_server_in_words(void **state) {
         static const struct {
-                const char *message, *words;
+                const char *message, *words, *host;
         } rows[] = {
                 { "No suitable servers found: `serverSelectionTimeoutMS` expired: [Failed to connect to target host: localhost:1]",
                         "no answer from localhost:1 (No suitable servers found: `serverSelectionTimeoutMS` expired: [Failed to connect to "
@@ -185,6 +185,12 @@ static void test_no_server_in_words(void **state) {
                 { "No suitable servers found: [Failed to resolve db.lan] [Failed to resolve db2.lan]",
                         "no address found for db.lan (No suitable servers found: [Failed to resolve db.lan] [Failed to resolve "
                         "db2.lan]) (code 13053)" },
+                { "No suitable servers found: [connection refused calling hello on 'a:1']",
+                        "no answer from a:1 (No suitable servers found: [connection refused calling hello on 'a:1']) (code 13053)",
+                        "b:2" },
+                { "No suitable servers found: `serverSelectionTimeoutMS` expired",
+                        "no server to write to at db.lan:27017 (No suitable servers found: `serverSelectionTimeoutMS` expired) (code 13053)",
+                        "db.lan:27017" },
                 { "No primary", "No primary (code 13053)" },
         };
 
@@ -193,7 +199,7 @@ static void test_no_server_in_words(void **state) {
                 char text[500];
 
                 (void) snprintf(error.message, sizeof(error.message), "%s", rows[i].message);
-                mongodb_reply_describe_error(&error, text, sizeof(text));
+                mongodb_reply_describe_error(&error, rows[i].host, text, sizeof(text));
                 assert_string_equal(text, rows[i].words);
         }
 }
@@ -257,7 +263,7 @@ static void test_describe(void **state) {
         bson_destroy(reply);
 
         memcpy(error.message, "a\xff\x01\xc3\xa9", 6);
-        mongodb_reply_describe_error(&error, text, sizeof(text));
+        mongodb_reply_describe_error(&error, "db.lan:27017", text, sizeof(text));
         assert_true(bytes_is_utf8(text, strlen(text)));
 }
 
