@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <locale.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,30 +18,44 @@
 #define DATE_TEXT_MIN 20                         /* 2026-11-24T06:27:38Z */
 #define DATE_MIN_MSEC (-INT64_C(62135596800000)) /* 0001-01-01T00:00:00Z */
 #define DATE_MAX_MSEC INT64_C(253402300799999)   /* 9999-12-31T23:59:59.999Z */
+#define EXACT_INTEGER_MAX (INT64_C(1) << 53)     /* every integer up to here is exact in a double */
 #define NAME_SHOWN 64                            /* bytes of a field's name in a message */
 #define ALLOCATE_MIN 1024
 #define NAMES_FEW 14 /* so many names of an object are compared with each new one, more are sorted at its end */
 
-#define OWN(name) ((Slice){ name, sizeof(name) - 1 })
+#define NAME(text) ((Slice){ text, sizeof(text) - 1 })
 
-/* The document is written directly into the buffer of its bson_t: libbson's own functions, which take the values as
- * variable arguments, make a reading a fifth more expensive (docs/PERFORMANCE.md). After the first failure, which
- * *result* and *detail* tell, nothing more is written: functions return false. */
+/* An object or array that is being written; the first one is the document. */
+typedef struct Level {
+        size_t begin; /* its offset in the document */
+        bool array;   /* the names of its fields are their indexes */
+        size_t n;     /* fields so far */
+        struct {
+                size_t begin, size;
+        } few[NAMES_FEW]; /* where the names of the first ones stand in the document */
+} Level;
+
+/* The document is written in one pass, directly into the buffer of its bson_t: libbson's own functions, which take the
+ * values as variable arguments, make a reading a fifth more expensive (docs/PERFORMANCE.md). A function that returns
+ * false has failed, and *result* and *detail* tell why: nothing more is written then. */
 typedef struct Builder {
         const DocumentInput *input;
         const WireMessage *message;
         const DocumentRules *rules;
         Payload payload;
         JsonReader json;
-        Slice name;             /* of the value being read, as the publisher wrote it; empty in an array */
-        Bytes plain;            /* a name without escapes */
+        Slice key;              /* of the next value, as the publisher wrote it ... */
+        Slice name;             /* ... and as it is stored */
+        Bytes plain;            /* a key without escapes */
         Bytes changed;          /* a name that cannot be stored as it is */
         Bytes text;             /* a text without escapes */
         char *data;             /* the document's buffer; NULL until something is written */
         size_t size, allocated; /* bytes written, without the closing NULs of open levels; bytes allocated */
-        size_t levels;          /* open ones */
-        int result;             /* DOCUMENT_OK, a reason, or a negative errno */
-        char *detail;           /* DOCUMENT_DETAIL_SIZE */
+        Level *levels;          /* open ones */
+        size_t n_levels;
+        locale_t c_locale; /* a library may have set another, with a comma in numbers */
+        int result;        /* DOCUMENT_OK, a reason, or a negative errno */
+        char *detail;      /* DOCUMENT_DETAIL_SIZE */
         bson_t *document;
 } Builder;
 
@@ -81,11 +97,6 @@ static bool fail_here(Builder *b, int error) {
         return false;
 }
 
-/* Returns how many bytes of *name* an explanation shows: at most NAME_SHOWN, in whole characters. */
-static int shown(Slice name) {
-        return (int) text_cut(name.data, name.size, NAME_SHOWN);
-}
-
 static size_t place(const Builder *b) {
         return (size_t) (b->json.cursor - b->json.begin);
 }
@@ -101,7 +112,13 @@ static bool fail_to_read(Builder *b, int error) {
         return fail(b, DOCUMENT_NOT_JSON, "not JSON at byte %zu of %zu", place(b), data.size);
 }
 
-/* ---- fields ---- */
+/* Neither of two values may vanish. The name is shown in whole characters. */
+static bool fail_twice(Builder *b, Slice name) {
+        return fail(b, DOCUMENT_DUPLICATE_KEY, "two fields of one object would be stored as \"%.*s\"",
+                (int) text_cut(name.data, name.size, NAME_SHOWN), name.data);
+}
+
+/* ---- fields and levels ---- */
 
 /* Makes room for a document of *size* bytes. The buffer may move. */
 static bool grow(Builder *b, size_t size) {
@@ -118,79 +135,84 @@ static bool grow(Builder *b, size_t size) {
         return true;
 }
 
-/* Writes the type and name of a field. Returns where its *size* bytes are to be written; NULL after a failure. Room to
- * close all levels always remains. */
-static char *put_field(Builder *b, bson_type_t type, Slice name, size_t size) {
-        size_t end = b->size + 1 + name.size + 1 + size;
-        char *at;
+/* Writes a field of the innermost level: the bytes of *value* as they are, but a text with its size before and a NUL
+ * behind it. Room to close all levels always remains. */
+static bool put_field(Builder *b, bson_type_t type, Slice name, Slice value) {
+        Level *level = &b->levels[b->n_levels - 1];
+        const bool text = type == BSON_TYPE_UTF8;
+        const uint32_t text_size = htole32((uint32_t) value.size + 1);
+        char index[16], *at;
+        size_t few = level->array || level->n > NAMES_FEW ? 0 : level->n, end;
 
-        if (end + b->levels > DOCUMENT_SIZE_MAX) {
-                (void) fail(b, DOCUMENT_TOO_LARGE, "more than %d bytes as BSON", DOCUMENT_SIZE_MAX);
-                return NULL;
+        if (level->array)
+                name.size = bson_uint32_to_string((uint32_t) level->n, &name.data, index, sizeof(index));
+        for (size_t i = 0; i < few; i++)
+                if (level->few[i].size == name.size && memcmp(b->data + level->few[i].begin, name.data, name.size) == 0)
+                        return fail_twice(b, name);
+        end = b->size + 1 + name.size + 1 + value.size + (text ? sizeof(text_size) + 1 : 0);
+        if (end + b->n_levels > DOCUMENT_SIZE_MAX)
+                return fail(b, DOCUMENT_TOO_LARGE, "more than %d bytes as BSON", DOCUMENT_SIZE_MAX);
+        if (end + b->n_levels > b->allocated && !grow(b, end + b->n_levels))
+                return false;
+        if (level->n < NAMES_FEW) {
+                level->few[level->n].begin = b->size + 1;
+                level->few[level->n].size = name.size;
         }
-        if (end + b->levels > b->allocated && !grow(b, end + b->levels))
-                return NULL;
+        level->n++;
+
         at = b->data + b->size;
         *at++ = (char) type;
-        memcpy(at, name.data, name.size);
-        at[name.size] = '\0';
+        at = mempcpy(at, name.data, name.size);
+        *at++ = '\0';
+        if (text)
+                at = mempcpy(at, &text_size, sizeof(text_size));
+        if (value.size > 0)
+                at = mempcpy(at, value.data, value.size);
+        if (text)
+                *at = '\0';
         b->size = end;
-        return at + name.size + 1;
-}
-
-static bool put_text(Builder *b, Slice name, Slice text) {
-        char *at = put_field(b, BSON_TYPE_UTF8, name, sizeof(uint32_t) + text.size + 1);
-        uint32_t size = htole32((uint32_t) text.size + 1);
-
-        if (!at)
-                return false;
-        memcpy(at, &size, sizeof(size));
-        at += sizeof(size);
-        if (text.size > 0)
-                memcpy(at, text.data, text.size);
-        at[text.size] = '\0';
         return true;
 }
 
+/* Writes a field of eight bytes. */
 static bool put_bits(Builder *b, bson_type_t type, Slice name, uint64_t bits) {
-        char *at = put_field(b, type, name, sizeof(bits));
-
         bits = htole64(bits);
-        return at && memcpy(at, &bits, sizeof(bits));
+        return put_field(b, type, name, (Slice){ (const char *) &bits, sizeof(bits) });
 }
 
-/* Completes the bytes of an object or array, to which more may be added all the same. Returns its size. */
-static uint32_t seal(Builder *b, size_t begin) {
-        uint32_t size = (uint32_t) (b->size + 1 - begin), length = htole32(size);
+/* Writes a date if the text is one, else the text. A date outside the years 1 to 9999 stays text: some languages cannot
+ * represent it (Python's datetime). */
+static bool put_time(Builder *b, Slice name, Slice text) {
+        int64_t msec;
 
-        b->data[b->size] = '\0';
-        memcpy(b->data + begin, &length, sizeof(length));
-        return size;
+        if (text.size >= DATE_TEXT_MIN && text.data[4] == '-' && clock_parse_rfc3339(text.data, text.size, &msec) &&
+                msec >= DATE_MIN_MSEC && msec <= DATE_MAX_MSEC)
+                return put_bits(b, BSON_TYPE_DATE_TIME, name, (uint64_t) msec);
+        return put_field(b, BSON_TYPE_UTF8, name, text);
 }
 
-/* Writes an object or array, and by *put* what is in it. *begin* is its offset in the document. */
-static bool put_level(Builder *b, bson_type_t type, Slice name, bool (*put)(Builder *b, size_t begin)) {
-        char *at = put_field(b, type, name, sizeof(uint32_t) + 1);
-        size_t begin;
-        bool ok;
+/* Begins an object or array, to which the fields belong that are put until close_level(). */
+static bool open_level(Builder *b, bson_type_t type, Slice name) {
+        static const char size_and_end[sizeof(uint32_t) + 1];
+        Level *level = &b->levels[b->n_levels];
 
-        if (!at)
+        if (!put_field(b, type, name, (Slice){ size_and_end, sizeof(size_and_end) }))
                 return false;
-        begin = (size_t) (at - b->data);
-        b->size--; /* its NUL is written at the end */
-        b->levels++;
-        ok = put(b, begin);
-        (void) seal(b, begin); /* also where it is incomplete */
-        b->size++;
-        b->levels--;
-        return ok;
+        b->size--; /* its end, a NUL, follows what is put in it */
+        level->begin = b->size - sizeof(uint32_t);
+        level->array = type == BSON_TYPE_ARRAY;
+        level->n = 0;
+        b->n_levels++;
+        return true;
 }
 
-/* A date outside the years 1 to 9999 stays text: some languages cannot represent it (Python's datetime). */
-static bool parse_date(Slice text, int64_t *ret_msec) {
-        return text.size >= DATE_TEXT_MIN && text.data[4] == '-' &&
-               clock_parse_rfc3339(text.data, text.size, ret_msec) && *ret_msec >= DATE_MIN_MSEC &&
-               *ret_msec <= DATE_MAX_MSEC;
+/* Completes the innermost level, also where its content is incomplete. */
+static void close_level(Builder *b) {
+        const Level *level = &b->levels[--b->n_levels];
+        uint32_t size = htole32((uint32_t) (b->size + 1 - level->begin));
+
+        b->data[b->size++] = '\0';
+        memcpy(b->data + level->begin, &size, sizeof(size));
 }
 
 /* ---- names ---- */
@@ -214,48 +236,40 @@ int document_key_wide(Slice name, unsigned width, Bytes *ret) {
         return bytes_result(ret);
 }
 
-/* The names of an object so far: their number, and where the first ones stand in the document. */
-typedef struct Names {
-        size_t n;
-        struct {
-                size_t begin, size;
-        } few[NAMES_FEW];
-} Names;
-
-/* Adds the name of the field that is written next. Returns false when the object, if it is small, has it already. */
-static bool add_name(const Builder *b, Names *names, Slice name) {
-        for (size_t i = 0; names->n <= NAMES_FEW && i < names->n; i++)
-                if (names->few[i].size == name.size && memcmp(b->data + names->few[i].begin, name.data, name.size) == 0)
-                        return false;
-        if (names->n < NAMES_FEW) {
-                names->few[names->n].begin = b->size + 1;
-                names->few[names->n].size = name.size;
-        }
-        names->n++;
-        return true;
-}
-
 static int name_order(const void *a, const void *b) {
         return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-/* Checks that an object with *n* names, more than few, has none twice, with one sorted list of them: a million names
- * take a third of a second and 8 MB. DOCUMENT_OK, DOCUMENT_DUPLICATE_KEY, -ENOMEM. */
-static int check_names(Builder *b, size_t begin, size_t n) {
+/* Begins to read the innermost level as far as it is written. */
+static bool read_level(const Builder *b, bson_iter_t *ret) {
+        const size_t begin = b->levels[b->n_levels - 1].begin, size = b->size + 1 - begin;
+        const uint32_t length = htole32((uint32_t) size);
+
+        b->data[b->size] = '\0';
+        memcpy(b->data + begin, &length, sizeof(length));
+        return bson_iter_init_from_data(ret, (const uint8_t *) b->data + begin, size);
+}
+
+/* Checks that the innermost level, if it is an object with more than few names, has none twice, with one sorted list of
+ * them: a million names take a third of a second and 8 MB. */
+static bool check_names(Builder *b) {
+        const Level *level = &b->levels[b->n_levels - 1];
         _cleanup_free_ const char **names = NULL;
         bson_iter_t iter;
-        size_t i = 0;
+        size_t n = 0;
 
-        names = calloc(n, sizeof(*names));
-        if (!names || !bson_iter_init_from_data(&iter, (const uint8_t *) b->data + begin, seal(b, begin)))
-                return -ENOMEM;
-        while (i < n && bson_iter_next(&iter))
-                names[i++] = bson_iter_key(&iter);
-        qsort(names, i, sizeof(*names), name_order);
-        for (size_t k = 1; k < i; k++)
-                if (strcmp(names[k - 1], names[k]) == 0)
-                        return DOCUMENT_DUPLICATE_KEY;
-        return DOCUMENT_OK;
+        if (level->array || level->n <= NAMES_FEW)
+                return true;
+        names = calloc(level->n, sizeof(*names));
+        if (!names || !read_level(b, &iter))
+                return fail_here(b, -ENOMEM);
+        while (n < level->n && bson_iter_next(&iter))
+                names[n++] = bson_iter_key(&iter);
+        qsort(names, n, sizeof(*names), name_order);
+        for (size_t i = 1; i < n; i++)
+                if (strcmp(names[i - 1], names[i]) == 0)
+                        return fail_twice(b, slice_of(names[i]));
+        return true;
 }
 
 /* ---- the payload ---- */
@@ -268,135 +282,101 @@ static bool unescape(Builder *b, Bytes *scratch, Slice *ret) {
         if (json_unescape(b->json.slice, scratch->data, &scratch->size) < 0)
                 return fail(b, DOCUMENT_NOT_UTF8, "half of a surrogate pair, which has no UTF-8 form, at byte %zu",
                         place(b));
-        *ret = (Slice){ scratch->data, scratch->size };
+        *ret = bytes_slice(scratch);
         return true;
 }
 
-static bool is_date_field(const Builder *b) {
-        for (char **field = b->rules->date_fields; field && *field; field++)
-                if (slice_equal(b->name, *field))
-                        return true;
-        return false;
-}
+/* Takes the KEY just read. At the top level, sensorqd's own names get a `_` appended. */
+static bool take_key(Builder *b) {
+        static const Slice own[] = { NAME("_id"), NAME("pubsub"), NAME("stored_at") };
 
-static bool put_string(Builder *b, Slice name) {
-        Slice text = b->json.slice;
-        int64_t msec;
-
-        if (b->json.escaped && !unescape(b, &b->text, &text))
+        b->key = b->json.slice;
+        if (b->json.escaped && !unescape(b, &b->plain, &b->key))
                 return false;
-        if (parse_date(text, &msec) && is_date_field(b))
-                return put_bits(b, BSON_TYPE_DATE_TIME, name, (uint64_t) msec);
-        return put_text(b, name, text);
-}
-
-static bool put_number(Builder *b, Slice name) {
-        int64_t integer;
-        uint64_t bits;
-        double value;
-
-        switch (document_number_read(b->json.slice, b->json.integer, &value, &integer)) {
-        case DOCUMENT_NUMBER_DOUBLE:
-                memcpy(&bits, &value, sizeof(bits));
-                return put_bits(b, BSON_TYPE_DOUBLE, name, bits);
-        case DOCUMENT_NUMBER_INT64:
-                return put_bits(b, BSON_TYPE_INT64, name, (uint64_t) integer);
-        case DOCUMENT_NUMBER_OUT_OF_RANGE:
-                return fail(
-                        b, DOCUMENT_NUMBER_RANGE, "a number beyond a double or a 64-bit integer at byte %zu", place(b));
-        default:
-                return fail_here(b, -ENOMEM);
+        b->name = b->key;
+        if (!document_key_is_plain(b->name)) {
+                bytes_cut(&b->changed, 0);
+                document_key_wide(b->key, 1, &b->changed);
+                b->name = bytes_slice(&b->changed);
         }
-}
-
-static bool put_bool(Builder *b, Slice name, bool value) {
-        char *at = put_field(b, BSON_TYPE_BOOL, name, 1);
-
-        if (at)
-                *at = value;
-        return at;
-}
-
-static bool put_members(Builder *b, size_t begin);
-static bool put_elements(Builder *b, size_t begin);
-
-static bool put_value(Builder *b, Slice name, int token) {
-        switch (token) {
-        case JSON_STRING:
-                return put_string(b, name);
-        case JSON_NUMBER:
-                return put_number(b, name);
-        case JSON_TRUE:
-        case JSON_FALSE:
-                return put_bool(b, name, token == JSON_TRUE);
-        case JSON_NULL:
-                return put_field(b, BSON_TYPE_NULL, name, 0);
-        case JSON_OBJECT:
-                return put_level(b, BSON_TYPE_DOCUMENT, name, put_members);
-        case JSON_ARRAY:
-                return put_level(b, BSON_TYPE_ARRAY, name, put_elements);
-        default:
-                return fail_to_read(b, token);
-        }
-}
-
-static bool put_elements(Builder *b, size_t begin) {
-        int token;
-
-        for (uint32_t i = 0; (token = json_reader_next(&b->json)) != JSON_ARRAY_END; i++) {
-                const char *key;
-                char buffer[16];
-                size_t size = bson_uint32_to_string(i, &key, buffer, sizeof(buffer));
-
-                b->name = (Slice){};
-                if (!put_value(b, (Slice){ key, size }, token))
-                        return false;
-        }
-        return true;
-}
-
-static bool is_own(Slice name) {
-        return slice_equal(name, "_id") || slice_equal(name, "pubsub") || slice_equal(name, "stored_at");
-}
-
-/* Makes the name that is stored instead. At the top level, sensorqd's own names get a `_` appended. */
-static bool change_name(Builder *b, Slice *name) {
-        bytes_cut(&b->changed, 0);
-        document_key_wide(*name, 1, &b->changed);
-        if (b->json.depth == 1 && is_own((Slice){ b->changed.data, b->changed.size }))
-                bytes_append(&b->changed, "_", 1);
-        *name = (Slice){ b->changed.data, b->changed.size };
+        for (size_t i = 0; b->json.depth == 1 && i < ELEMENTSOF(own); i++)
+                if (slice_same(b->name, own[i])) {
+                        bytes_cut(&b->changed, 0);
+                        bytes_append_format(&b->changed, "%s_", own[i].data);
+                        b->name = bytes_slice(&b->changed);
+                        break;
+                }
         return bytes_result(&b->changed) == 0 || fail_here(b, -ENOMEM);
 }
 
-static bool put_members(Builder *b, size_t begin) {
-        Names names = { .n = b->json.depth == 1 }; /* `_id` */
-        int r;
+static bool put_string(Builder *b) {
+        const bool array = b->levels[b->n_levels - 1].array;
+        Slice text = b->json.slice;
 
-        while ((r = json_reader_next(&b->json)) == JSON_KEY) {
-                Slice name = b->json.slice;
+        if (b->json.escaped && !unescape(b, &b->text, &text))
+                return false;
+        if (text.size >= DATE_TEXT_MIN && !array)
+                for (char **field = b->rules->date_fields; field && *field; field++)
+                        if (slice_equal(b->key, *field))
+                                return put_time(b, b->name, text);
+        return put_field(b, BSON_TYPE_UTF8, b->name, text);
+}
 
-                if (b->json.escaped && !unescape(b, &b->plain, &name))
-                        return false;
-                b->name = name;
-                if ((!document_key_is_plain(name) || (b->json.depth == 1 && is_own(name))) && !change_name(b, &name))
-                        return false;
-                if (!add_name(b, &names, name))
-                        return fail(b, DOCUMENT_DUPLICATE_KEY,
-                                "two fields of one object would be stored as \"%.*s\", at byte %zu", shown(name),
-                                name.data, place(b));
-                if (!put_value(b, name, json_reader_next(&b->json)))
-                        return false;
+/* A number becomes the nearest double: one that is too small becomes 0, and `-0` keeps its sign. But an integer beyond
+ * 2^53, where doubles are not exact, becomes an int64. */
+static bool put_number(Builder *b) {
+        const char *text = b->json.slice.data;
+        int64_t integer = 0;
+        uint64_t bits;
+        double value;
+
+        if (b->json.cursor == b->json.end || !strchr(",]} \t\r\n", *b->json.cursor))
+                return fail_to_read(b, -EBADMSG); /* strtod() would read on: "0x1", or beyond the end of the data */
+        errno = 0;
+        if (b->json.integer)
+                integer = strtoll(text, NULL, 10);
+        if (errno != 0)
+                value = INFINITY;
+        else
+                value = integer != 0 ? (double) integer : strtod_l(text, NULL, b->c_locale);
+        if (!isfinite(value))
+                return fail(
+                        b, DOCUMENT_NUMBER_RANGE, "a number beyond a double or a 64-bit integer at byte %zu", place(b));
+        if (integer > EXACT_INTEGER_MAX || integer < -EXACT_INTEGER_MAX)
+                return put_bits(b, BSON_TYPE_INT64, b->name, (uint64_t) integer);
+        memcpy(&bits, &value, sizeof(bits));
+        return put_bits(b, BSON_TYPE_DOUBLE, b->name, bits);
+}
+
+/* The end of an object or array. The outermost object is the document itself, to which more is added. */
+static bool end_level(Builder *b) {
+        if (!check_names(b))
+                return false;
+        if (b->json.depth > 0)
+                close_level(b);
+        return true;
+}
+
+static bool put_token(Builder *b, int token) {
+        switch (token) {
+        case JSON_KEY:
+                return take_key(b);
+        case JSON_STRING:
+                return put_string(b);
+        case JSON_NUMBER:
+                return put_number(b);
+        case JSON_TRUE:
+        case JSON_FALSE:
+                return put_field(b, BSON_TYPE_BOOL, b->name, (Slice){ token == JSON_TRUE ? "\1" : "\0", 1 });
+        case JSON_NULL:
+                return put_field(b, BSON_TYPE_NULL, b->name, (Slice){});
+        case JSON_OBJECT:
+                return open_level(b, BSON_TYPE_DOCUMENT, b->name);
+        case JSON_ARRAY:
+                return open_level(b, BSON_TYPE_ARRAY, b->name);
+        default: /* JSON_OBJECT_END, JSON_ARRAY_END */
+                return end_level(b);
         }
-        if (r < 0)
-                return fail_to_read(b, r);
-        r = names.n > NAMES_FEW ? check_names(b, begin, names.n) : DOCUMENT_OK;
-        if (r == DOCUMENT_DUPLICATE_KEY)
-                return fail(b, r,
-                        "two fields of one object would be stored under the same name, in the object that ends at byte "
-                        "%zu",
-                        place(b));
-        return r == DOCUMENT_OK || fail_here(b, r);
 }
 
 /* Writes the payload's fields at the top level of the document, in their order. What is not an object is only rejected
@@ -406,15 +386,15 @@ static bool put_payload(Builder *b) {
 
         json_reader_init(&b->json, b->payload.text.data, b->payload.text.size, DOCUMENT_DEPTH_MAX);
         token = json_reader_next(&b->json);
-        if (token == JSON_OBJECT) {
-                if (!put_members(b, 0))
-                        return false;
-                token = json_reader_next(&b->json);
-                return token == JSON_END || fail_to_read(b, token);
+        if (token != JSON_OBJECT) {
+                while (token > JSON_END)
+                        token = json_reader_next(&b->json);
+                return token < 0 ? fail_to_read(b, token) : fail(b, DOCUMENT_NOT_OBJECT, "JSON, but not an object");
         }
-        while (token > JSON_END)
-                token = json_reader_next(&b->json);
-        return token < 0 ? fail_to_read(b, token) : fail(b, DOCUMENT_NOT_OBJECT, "JSON, but not an object");
+        while ((token = json_reader_next(&b->json)) > JSON_END)
+                if (!put_token(b, token))
+                        return false;
+        return token == JSON_END || fail_to_read(b, token);
 }
 
 /* ---- what comes with the payload ---- */
@@ -446,17 +426,9 @@ int document_id(const DocumentInput *input, Bytes *scratch, Slice *ret) {
         return DOCUMENT_ID_FALLBACK;
 }
 
-/* Writes a date if the text is one, as it always is from the service; else the text. */
-static bool put_time(Builder *b, Slice name, Slice text) {
-        int64_t msec;
-
-        return parse_date(text, &msec) ? put_bits(b, BSON_TYPE_DATE_TIME, name, (uint64_t) msec)
-                                       : put_text(b, name, text);
-}
-
 /* Finds the name for an attribute that cannot keep its own. When another attribute has that name, each `_` becomes
  * `__`, and so on: next to `a_b`, `a.b` is stored as `a__b`. */
-static bool give_attribute_name(Builder *b, size_t begin, Slice *name) {
+static bool give_attribute_name(Builder *b, Slice *name) {
         const Slice own = *name;
         bson_iter_t iter;
 
@@ -464,43 +436,42 @@ static bool give_attribute_name(Builder *b, size_t begin, Slice *name) {
                 bytes_cut(&b->changed, 0);
                 if (document_key_wide(own, width, &b->changed) < 0)
                         return fail_here(b, -ENOMEM);
-                *name = (Slice){ b->changed.data, b->changed.size };
-                if (!bson_iter_init_from_data(&iter, (const uint8_t *) b->data + begin, seal(b, begin)) ||
-                        !bson_iter_find_w_len(&iter, name->data, (int) name->size))
+                *name = bytes_slice(&b->changed);
+                if (!read_level(b, &iter) || !bson_iter_find_w_len(&iter, name->data, (int) name->size))
                         return true;
         }
 }
 
-static bool put_attribute(Builder *b, Names *names, Slice name, Slice value) {
-        return add_name(b, names, name) ? put_text(b, name, value)
-                                        : fail(b, DOCUMENT_DUPLICATE_KEY, "two attributes of the same name");
-}
-
 /* Those that keep their names come first, so that they have priority, whatever the order. */
-static bool put_attributes(Builder *b, size_t begin) {
+static bool put_attributes(Builder *b) {
         const WireAttribute *attributes = b->message->attributes;
         size_t n_changed = 0;
-        Names names = {};
-        int r;
 
-        for (size_t i = 0; i < b->message->n_attributes; i++)
-                if (!document_key_is_plain(attributes[i].key))
+        if (!open_level(b, BSON_TYPE_DOCUMENT, NAME("attributes")))
+                return false;
+        for (size_t i = 0; i < b->message->n_attributes; i++) {
+                const Slice name = attributes[i].key, value = attributes[i].value;
+
+                if (!bytes_is_utf8(name.data, name.size) || !bytes_is_utf8(value.data, value.size))
+                        return fail(b, DOCUMENT_NOT_UTF8, "an attribute is not UTF-8");
+                if (!document_key_is_plain(name))
                         n_changed++;
-                else if (!put_attribute(b, &names, attributes[i].key, attributes[i].value))
+                else if (!put_field(b, BSON_TYPE_UTF8, name, value))
                         return false;
+        }
         for (size_t i = 0; n_changed > 0; i++) {
                 Slice name = attributes[i].key;
 
                 if (document_key_is_plain(name))
                         continue;
-                if (!give_attribute_name(b, begin, &name) || !put_attribute(b, &names, name, attributes[i].value))
+                if (!give_attribute_name(b, &name) || !put_field(b, BSON_TYPE_UTF8, name, attributes[i].value))
                         return false;
                 n_changed--;
         }
-        r = names.n > NAMES_FEW ? check_names(b, begin, names.n) : DOCUMENT_OK;
-        if (r == DOCUMENT_DUPLICATE_KEY)
-                return fail(b, r, "two attributes of the same name");
-        return r == DOCUMENT_OK || fail_here(b, r);
+        if (!check_names(b))
+                return false;
+        close_level(b);
+        return true;
 }
 
 static int attribute_order(const void *a, const void *b) {
@@ -527,48 +498,39 @@ static bool put_hash(Builder *b) {
         if (b->message->data.size == 0) {
                 if (sorted_attributes(b->message, &attributes) < 0)
                         return fail_here(b, -ENOMEM);
-                data = (Slice){ attributes.data, attributes.size };
+                data = bytes_slice(&attributes);
         }
         (void) sha256_hex(data.data, data.size, hash);
-        return put_text(b, OWN("sha256"), (Slice){ hash, strlen(hash) });
+        return put_field(b, BSON_TYPE_UTF8, NAME("sha256"), slice_of(hash));
 }
 
 /* pubsub: {message_id, publish_time, subscription, attributes, ordering_key, sha256} */
-static bool put_pubsub(Builder *b, size_t begin) {
-        const WireMessage *message = b->message;
-        const Slice subscription = { b->rules->subscription, strlen(b->rules->subscription) };
-
-        return put_text(b, OWN("message_id"), message->message_id) &&
-               put_time(b, OWN("publish_time"), message->publish_time) &&
-               put_text(b, OWN("subscription"), subscription) &&
-               put_level(b, BSON_TYPE_DOCUMENT, OWN("attributes"), put_attributes) &&
-               (message->ordering_key.size == 0 || put_text(b, OWN("ordering_key"), message->ordering_key)) &&
-               put_hash(b);
-}
-
-static bool is_utf8(Slice text) {
-        return bytes_is_utf8(text.data, text.size);
-}
-
-static bool check_texts(Builder *b) {
+static bool put_pubsub(Builder *b) {
         const WireMessage *message = b->message;
 
-        if (!is_utf8(message->message_id) || !is_utf8(message->publish_time) || !is_utf8(message->ordering_key))
-                return fail(b, DOCUMENT_NOT_UTF8, "the message id, publish time or ordering key is not UTF-8");
-        for (size_t i = 0; i < message->n_attributes; i++)
-                if (!is_utf8(message->attributes[i].key) || !is_utf8(message->attributes[i].value))
-                        return fail(b, DOCUMENT_NOT_UTF8, "an attribute is not UTF-8");
+        if (!open_level(b, BSON_TYPE_DOCUMENT, NAME("pubsub")) ||
+                !put_field(b, BSON_TYPE_UTF8, NAME("message_id"), message->message_id) ||
+                !put_time(b, NAME("publish_time"), message->publish_time) ||
+                !put_field(b, BSON_TYPE_UTF8, NAME("subscription"), slice_of(b->rules->subscription)) ||
+                !put_attributes(b) ||
+                (message->ordering_key.size > 0 &&
+                        !put_field(b, BSON_TYPE_UTF8, NAME("ordering_key"), message->ordering_key)) ||
+                !put_hash(b))
+                return false;
+        close_level(b);
         return true;
 }
 
 static bool put_id(Builder *b) {
+        const Slice texts[] = { b->message->message_id, b->message->publish_time, b->message->ordering_key };
         Slice id;
 
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (!bytes_is_utf8(texts[i].data, texts[i].size))
+                        return fail(b, DOCUMENT_NOT_UTF8, "the message id, publish time or ordering key is not UTF-8");
         if (document_id(b->input, &b->text, &id) < 0)
                 return fail_here(b, -ENOMEM);
-        if (!is_utf8(id))
-                return fail(b, DOCUMENT_NOT_UTF8, "the message id is not UTF-8");
-        return put_text(b, OWN("_id"), id);
+        return put_field(b, BSON_TYPE_UTF8, NAME("_id"), id);
 }
 
 /* Opens the payload. A message with attributes only counts as an empty object. */
@@ -590,19 +552,28 @@ static bool open_payload(Builder *b) {
 }
 
 int document_build(const DocumentInput *input, bson_t *document, char detail[static DOCUMENT_DETAIL_SIZE]) {
+        Level levels[DOCUMENT_DEPTH_MAX]; /* of sensorqd's own there are three */
         Builder b = { .input = input,
                 .message = input->message,
                 .rules = input->rules,
                 .size = sizeof(uint32_t),
-                .levels = 1,
+                .levels = levels,
+                .n_levels = 1,
+                .c_locale = newlocale(LC_ALL_MASK, "C", (locale_t) 0),
                 .detail = detail,
                 .document = document };
 
-        (void) (open_payload(&b) && put_id(&b) && put_payload(&b) && check_texts(&b) &&
-                put_level(&b, BSON_TYPE_DOCUMENT, OWN("pubsub"), put_pubsub) &&
-                put_bits(&b, BSON_TYPE_DATE_TIME, OWN("stored_at"), input->at / USEC_PER_MSEC));
+        if (!b.c_locale)
+                return -ENOMEM;
+        levels[0].begin = levels[0].n = 0;
+        levels[0].array = false;
+        (void) (open_payload(&b) && put_id(&b) && put_payload(&b) && put_pubsub(&b) &&
+                put_bits(&b, BSON_TYPE_DATE_TIME, NAME("stored_at"), input->at / USEC_PER_MSEC));
+        while (b.data && b.n_levels > 0)
+                close_level(&b);
         if (b.data)
-                document->len = seal(&b, 0);
+                document->len = (uint32_t) b.size;
+        freelocale(b.c_locale);
         payload_done(&b.payload);
         bytes_done(&b.plain);
         bytes_done(&b.changed);

@@ -130,18 +130,3 @@ bool document_same_time(const bson_t *stored, const bson_t *document);
 int document_json(const DocumentInput *input, bson_t *document, Bytes *ret, char detail[static DOCUMENT_DETAIL_SIZE]);
 /* Appends a stored document in the same form. -ENOMEM. */
 int document_put_json(const bson_t *document, Bytes *ret);
-
-/* ---- document-number.c ---- */
-
-/* Converts JSON numbers for MongoDB; pure, and the same in every locale. */
-
-enum {
-        DOCUMENT_NUMBER_DOUBLE = 0,
-        DOCUMENT_NUMBER_INT64 = 1,        /* an integer beyond 2^53, where doubles are not exact */
-        DOCUMENT_NUMBER_OUT_OF_RANGE = 2, /* an integer beyond int64, or a number beyond the largest double */
-};
-
-/* Reads *text*, a number by RFC 8259's grammar; *integer*: it has neither fraction nor exponent. A double is the
- * nearest one: a number that is too small becomes 0, and `-0` keeps its sign. The return value says
- * which of the results counts. -ENOMEM. */
-int document_number_read(Slice text, bool integer, double *ret_double, int64_t *ret_int64);
