@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The parts of the webhook sink: its section, and the content of a request. The type itself is in webhook.c. */
+/* The parts of the webhook sink: its section, and the content of a request (webhook-body.c). The type itself is in
+ * webhook.c. */
 
 #include "auth.h"
 #include "lib/sha256.h"
 #include "sinks/document.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 #include "web-place.h"
 
 typedef struct WebhookConfig {
@@ -16,9 +17,6 @@ typedef struct WebhookConfig {
         unsigned batch;
         usec_t timeout;
 } WebhookConfig;
-
-extern const ConfigSection webhook_config_section; /* webhook-config.c */
-extern const SinkAdmin webhook_config_admin;
 
 #define WEBHOOK_BODY_MAX (4 * 1024 * 1024) /* of a request with more than one document */
 

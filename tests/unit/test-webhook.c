@@ -646,7 +646,7 @@ static int set_up(void **state) {
                 .id_attribute = id_attribute,
                 .backoff = { 100 * USEC_PER_MSEC, 300 * USEC_PER_MSEC },
                 .sink = "webhook",
-                .section = &webhook_config_section,
+                .section = types_sink("webhook")->keys,
                 .keys = &w->keys };
         *state = w;
         return 0;
