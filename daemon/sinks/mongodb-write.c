@@ -41,6 +41,7 @@ typedef struct Pass {
         MongodbClient *client;
         SinkWork *work;
         bool apart;
+        mongoc_collection_t *collection;
         usec_t at;
         Entry *entries;     /* one for each message */
         size_t *items;      /* to be sent, or being compared */
@@ -172,10 +173,6 @@ static void note(Pass *p, size_t index, MongodbJudgement judgement, const char *
 
 /* ---- bulks ---- */
 
-static mongoc_collection_t *collection_of(const Pass *p) {
-        return p->apart ? p->client->rejected : p->client->readings;
-}
-
 /* A bulk that is being filled. */
 typedef struct Chunk {
         mongoc_bulk_operation_t *operation; /* NULL: none begun */
@@ -192,24 +189,17 @@ static void reset_document(bson_t *document) {
                 bson_reinit(document);
 }
 
-static mongoc_bulk_operation_t *begin_operation(Pass *p) {
-        mongoc_bulk_operation_t *operation;
-        bson_t options = BSON_INITIALIZER;
-
-        (void) BSON_APPEND_BOOL(&options, "ordered", false);
-        operation = mongoc_collection_create_bulk_operation_with_opts(collection_of(p), &options);
-        bson_destroy(&options);
-        return operation;
-}
-
 /* The driver's own check of each document is switched off: some versions accept invalid UTF-8, it takes longer than the
  * copy, and document.c has stricter rules. */
 static bool add_document(Pass *p, Chunk *chunk, size_t item, const bson_t *document, bson_error_t *error) {
         bson_t options = BSON_INITIALIZER;
         bool ok;
 
-        if (!chunk->operation)
-                chunk->operation = begin_operation(p);
+        if (!chunk->operation) {
+                (void) BSON_APPEND_BOOL(&options, "ordered", false);
+                chunk->operation = mongoc_collection_create_bulk_operation_with_opts(p->collection, &options);
+                bson_reinit(&options);
+        }
         (void) BSON_APPEND_BOOL(&options, "validate", false);
         ok = mongoc_bulk_operation_insert_with_opts(chunk->operation, document, &options, error);
         bson_destroy(&options);
@@ -533,7 +523,7 @@ static mongoc_cursor_t *find_ids(const Pass *p, const bson_t *ids) {
         BCON_APPEND(&options, "readConcern", "{", "level",
                 BCON_UTF8(p->client->no_majority_reads ? "local" : "majority"), "}", "maxTimeMS",
                 BCON_INT64(MONGODB_FIND_MSEC));
-        cursor = mongoc_collection_find_with_opts(collection_of(p), &filter, &options, primary);
+        cursor = mongoc_collection_find_with_opts(p->collection, &filter, &options, primary);
         mongoc_read_prefs_destroy(primary);
         bson_destroy(&filter);
         bson_destroy(&options);
@@ -604,6 +594,7 @@ static MongodbFault pass(Pass *p) {
 
         if (fault != MONGODB_FAULT_NONE)
                 return fault;
+        p->collection = p->apart ? p->client->rejected : p->client->readings;
         for (size_t i = 0; i < p->work->n; i++)
                 if (p->work->items[i].verdict == SINK_PENDING)
                         p->items[n++] = i;
