@@ -77,9 +77,11 @@ static Slice *list_ids(const Aside *aside) {
 static void renew_more(Aside *aside) {
         const HeldHost *host = aside->host;
         _cleanup_free_ Slice *ids = list_ids(aside);
-        const LeaseSpec spec = {
-                .subscription = host->subscription, .rules = &host->endless, .ids = ids, .n = aside->n
-        };
+        const LeaseSpec spec = { .subscription = host->subscription,
+                .deadline = &host->deadline,
+                .ids = ids,
+                .n = aside->n,
+                .end = LEASE_ENDLESS_USEC };
         int r = -ENOMEM;
 
         if (ids && aside->lease)
@@ -149,7 +151,7 @@ static void drop(Aside *aside, size_t index) {
 }
 
 static bool ends(const Aside *aside, const Item *item, usec_t now) {
-        return !item->trying && now >= item->copy->received + aside->host->rules.max_hold;
+        return !item->trying && now >= item->copy->received + aside->host->max_hold;
 }
 
 void aside_expire(Aside *aside, usec_t now) {
@@ -172,7 +174,7 @@ usec_t aside_next(const Aside *aside, bool free) {
 
         for (size_t i = 0; i < aside->n; i++) {
                 const Item *item = aside->items[i];
-                usec_t end = item->copy->received + aside->host->rules.max_hold, due = suspicion_of(item)->due;
+                usec_t end = item->copy->received + aside->host->max_hold, due = suspicion_of(item)->due;
 
                 if (item->trying)
                         continue;

@@ -68,7 +68,7 @@ void held_log_left(const HeldHost *host, size_t n) {
                 "%s: %zu %s held for %s without being stored, and left to Pub/Sub, which keeps all that "
                 "nobody acknowledged, and delivers it again",
                 subscription, n, n == 1 ? "message was" : "messages were",
-                clock_format_span(host->rules.max_hold, span, sizeof(span)));
+                clock_format_span(host->max_hold, span, sizeof(span)));
 }
 
 /* Scouts are not logged: while the remote refuses everything, which was logged, they lapse one after the other. */
@@ -286,19 +286,15 @@ int held_write(Held *held) {
 /* ---- life ---- */
 
 /* A scout of a subscription that counts deliveries has no max_hold: another delivery would count against it. */
-static const LeaseRules *held_rules(const HeldHost *host, const Batch *batch) {
-        bool counted = batch->scout && batch->pull.n > 0 && batch->pull.messages[0].delivery_attempt > 0;
-
-        return counted ? &host->endless : &host->rules;
-}
-
 static int held_lease(Held *held, HeldState state, usec_t granted) {
         const HeldHost *host = held->host;
+        const WirePull *pull = &held->batch->pull;
+        const bool counted = held->batch->scout && pull->n > 0 && pull->messages[0].delivery_attempt > 0;
         const LeaseSpec spec = { .subscription = host->subscription,
-                .rules = held_rules(host, held->batch),
+                .deadline = &host->deadline,
                 .ids = held->ids,
                 .n = collect_ids(held->batch, state == HELD_ACKING, held->ids),
-                .received = held->batch->received,
+                .end = counted ? LEASE_ENDLESS_USEC : held->batch->received + host->max_hold,
                 .granted = granted,
                 .on_lapsed = on_lapsed,
                 .userdata = held };

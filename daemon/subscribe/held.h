@@ -32,8 +32,8 @@ typedef struct HeldHost {
         Loop *loop;
         Subscription *subscription;
         Sink *sink;
-        LeaseRules rules;
-        LeaseRules endless; /* without max_hold: for scouts whose deliveries are counted, and for messages aside */
+        usec_t deadline; /* of the subscription; it may change */
+        usec_t max_hold;
         bool stopping;
         void (*on_change)(void *userdata);           /* something below has changed; may only take a note */
         void (*on_done)(void *userdata, Held *held); /* the owner frees *held*, in the callback or later */

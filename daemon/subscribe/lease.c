@@ -32,20 +32,18 @@ struct Lease {
         LoopWatch *timer;
 };
 
-static usec_t renewal_of(const LeaseRules *rules, const LeaseTimes *times) {
-        return times->retry_at > 0 ? times->retry_at
-                                   : times->granted + (times->span > 0 ? times->span : rules->deadline) / 2;
+static usec_t renewal_of(usec_t deadline, const LeaseTimes *times) {
+        return times->retry_at > 0 ? times->retry_at : times->granted + (times->span > 0 ? times->span : deadline) / 2;
 }
 
-LeaseStep lease_step(const LeaseRules *rules, const LeaseTimes *times, usec_t now, usec_t *ret_at) {
-        usec_t end = times->received + rules->max_hold;
-        usec_t renew_at = renewal_of(rules, times);
+LeaseStep lease_step(usec_t deadline, const LeaseTimes *times, usec_t now, usec_t *ret_at) {
+        usec_t renew_at = renewal_of(deadline, times);
 
-        if (now >= end)
+        if (now >= times->end)
                 return LEASE_LAPSE;
         if (now >= renew_at)
                 return LEASE_RENEW;
-        *ret_at = usec_min(renew_at, end);
+        *ret_at = usec_min(renew_at, times->end);
         return LEASE_REST;
 }
 
@@ -57,7 +55,7 @@ static void lease_move(Lease *lease, LeaseState state) {
 static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
         usec_t floor = usec_max(retry_after, LEASE_RETRY_MIN_USEC);
 
-        lease->backoff.max = usec_max(lease->spec.rules->deadline / 4, LEASE_RETRY_MIN_USEC);
+        lease->backoff.max = usec_max(*lease->spec.deadline / 4, LEASE_RETRY_MIN_USEC);
         lease->times.retry_at = now + backoff_next_at_least(&lease->backoff, floor, loop_random());
 }
 
@@ -102,11 +100,11 @@ static void lease_renew(Lease *lease, usec_t now) {
         lease->narrowed = false;
         lease->added = 0;
         lease->asked = now; /* the service counts from a later moment, so this is on the safe side */
-        lease->asked_span = lease->spec.rules->deadline;
+        lease->asked_span = *lease->spec.deadline;
         r = ack_start(&(AckSpec){ .subscription = lease->spec.subscription,
                               .ids = lease->ids,
                               .n = lease->n,
-                              .deadline_sec = (int) (lease->spec.rules->deadline / USEC_PER_SEC),
+                              .deadline_sec = (int) (*lease->spec.deadline / USEC_PER_SEC),
                               .done = on_renewed,
                               .userdata = lease },
                 &lease->renewal);
@@ -118,13 +116,13 @@ static void lease_renew(Lease *lease, usec_t now) {
 
 /* Does what is due. The lease may have been freed when this returns. */
 static void lease_advance(Lease *lease) {
-        usec_t now = clock_now(), at = 0, end = lease->times.received + lease->spec.rules->max_hold;
+        usec_t now = clock_now(), at = 0;
 
-        switch (lease_step(lease->spec.rules, &lease->times, now, &at)) {
+        switch (lease_step(*lease->spec.deadline, &lease->times, now, &at)) {
         case LEASE_REST:
                 return loop_arm(lease->timer, at);
         case LEASE_RENEW:
-                loop_arm(lease->timer, end);
+                loop_arm(lease->timer, lease->times.end);
                 if (lease->state == RESTING && lease->n > 0)
                         lease_renew(lease, now);
                 return;
@@ -151,9 +149,7 @@ int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
         if (!lease)
                 return -ENOMEM;
         lease->spec = *spec;
-        lease->times.received = spec->received;
-        lease->times.granted = spec->granted;
-        lease->times.span = spec->rules->deadline;
+        lease->times = (LeaseTimes){ .end = spec->end, .granted = spec->granted, .span = *spec->deadline };
         lease->backoff = (Backoff){ .initial = LEASE_RETRY_MIN_USEC, .max = LEASE_RETRY_MIN_USEC };
         lease->ids = calloc(spec->n + 1, sizeof(Slice));
         if (!lease->ids)
@@ -163,7 +159,7 @@ int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
         r = loop_add_timer(loop, LOOP_EXACT, on_timer, lease, &lease->timer);
         if (r < 0)
                 return r;
-        (void) lease_step(lease->spec.rules, &lease->times, clock_now(), &first);
+        (void) lease_step(*lease->spec.deadline, &lease->times, clock_now(), &first);
         loop_arm(lease->timer, first);
         *ret = cleanup_steal(lease);
         return 0;
@@ -187,14 +183,13 @@ int lease_set(Lease *lease, const Slice *ids, size_t n) {
                 return r;
         lease_narrow(lease, ids, n);
         if (lease->added == 0)
-                lease->added = clock_now() + lease->spec.rules->deadline / 8;
+                lease->added = clock_now() + *lease->spec.deadline / 8;
         if (lease->state != RESTING)
                 return 0;
-        if (renewal_of(lease->spec.rules, &lease->times) > lease->added)
+        if (renewal_of(*lease->spec.deadline, &lease->times) > lease->added)
                 lease->times.retry_at = lease->added;
-        loop_arm(lease->timer,
-                renewal_of(lease->spec.rules,
-                        &lease->times)); /* this may be in the past: nothing was renewed while all ids were lost */
+        /* this may be in the past: nothing was renewed while all ids were lost */
+        loop_arm(lease->timer, renewal_of(*lease->spec.deadline, &lease->times));
         return 0;
 }
 

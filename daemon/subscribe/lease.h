@@ -15,37 +15,31 @@
 #include "lib/loop.h"
 #include "subscribe/ack.h"
 
-#define LEASE_ENDLESS_USEC (USEC_INFINITY / 4)  /* a max_hold that never ends */
+#define LEASE_ENDLESS_USEC (USEC_INFINITY / 4)  /* as *end*: max_hold is never over */
 #define LEASE_RETRY_MIN_USEC (1 * USEC_PER_SEC) /* between tries: at most 60 tries a minute for a batch */
-
-/* Settings of the subscription; they may change while leases are live. */
-typedef struct LeaseRules {
-        usec_t deadline;
-        usec_t max_hold;
-} LeaseRules;
 
 typedef enum LeaseStep { LEASE_REST, LEASE_RENEW, LEASE_LAPSE } LeaseStep;
 
 /* The history of a lease, in clock_now(). */
 typedef struct LeaseTimes {
-        usec_t received; /* the batch came */
+        usec_t end;      /* max_hold is over */
         usec_t granted;  /* the last grant was requested */
         usec_t retry_at; /* next try after a failed one; 0: none failed */
         usec_t span;     /* length of the last grant; 0: the present deadline */
 } LeaseTimes;
 
 /* Returns what to do with a lease at *now*; pure. After LEASE_REST, *ret_at* is when to ask again. */
-LeaseStep lease_step(const LeaseRules *rules, const LeaseTimes *times, usec_t now, usec_t *ret_at);
+LeaseStep lease_step(usec_t deadline, const LeaseTimes *times, usec_t now, usec_t *ret_at);
 
 typedef struct Lease Lease;
 
 typedef struct LeaseSpec {
         Subscription *subscription; /* borrowed; it is told whether renewals succeed */
-        const LeaseRules *rules;    /* borrowed */
+        const usec_t *deadline;     /* of the subscription; borrowed, and may change */
         const Slice *ids;           /* copied; their text is borrowed */
         size_t n;
-        usec_t received; /* clock_now(): max_hold counts from here */
-        usec_t granted;  /* clock_now() when the messages came or were last renewed; 0: renew at once */
+        usec_t end;     /* clock_now() at which max_hold is over */
+        usec_t granted; /* clock_now() when the messages came or were last renewed; 0: renew at once */
         void (*on_lapsed)(void *userdata); /* max_hold is over; called once. It may free the lease */
         void *userdata;
 } LeaseSpec;

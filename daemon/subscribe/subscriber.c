@@ -23,7 +23,7 @@
 struct Subscriber {
         const SubscriptionConfig *config;
         bool once, begun, stopping, closing;
-        LoopWatch *timer; /* of the next subscriber_go_on() */
+        LoopWatch *timer; /* of the next subscriber_advance() */
         void (*on_change)(void *userdata, bool subscription);
         void *userdata;
 
@@ -190,11 +190,14 @@ static void wake_at(Subscriber *s, usec_t at) {
 
 static void subscriber_wind_up(Subscriber *s);
 
-/* Does what can be done now: gives batches to the sink, pulls, sets the timer. */
-static void subscriber_advance(Subscriber *s) {
+/* Called after any event, and by the timer: gives batches to the sink, pulls, sets the timer. */
+static void subscriber_advance(void *userdata) {
+        Subscriber *s = userdata;
         usec_t now = clock_now();
         bool busy;
 
+        if (s->stopping)
+                return subscriber_wind_up(s);
         s->aside_refused = false;
         see_sink(s, now);
         aside_expire(s->aside, now);
@@ -202,16 +205,6 @@ static void subscriber_advance(Subscriber *s) {
         busy = hand_over(s, now);
         subscriber_pull(s, now);
         wake_at(s, busy ? usec_min(now + BUSY_RETRY_USEC, next_due(s, now)) : next_due(s, now));
-}
-
-/* Called after any event, and by the timer. */
-static void subscriber_go_on(void *userdata) {
-        Subscriber *s = userdata;
-
-        if (s->stopping)
-                subscriber_wind_up(s);
-        else
-                subscriber_advance(s);
         subscriber_changed(s);
 }
 
@@ -247,14 +240,7 @@ static void on_pull_answer(void *userdata) {
                 s->host.oldest_left = 0; /* all messages of the queue are leased by somebody */
                 s->emptied = true;
         }
-        subscriber_go_on(s);
-}
-
-static bool holds(const Subscriber *s, const Held *held) {
-        for (size_t i = 0; i < s->n_held; i++)
-                if (s->held[i] == held)
-                        return true;
-        return false;
+        subscriber_advance(s);
 }
 
 /* Copies the messages with *fate* into a batch of their own. On an error they are left to Pub/Sub. */
@@ -310,7 +296,7 @@ static void on_settled(void *userdata, Batch *batch) {
         Subscriber *s = userdata;
         Held *held = batch->held;
 
-        if (s->closing || (!batch->aside && !holds(s, held))) { /* closing: nobody waits for it any more */
+        if (s->closing) { /* nobody waits for it any more */
                 batch_free(batch);
                 return;
         }
@@ -327,14 +313,14 @@ static void on_settled(void *userdata, Batch *batch) {
                         s->scout_at = 0; /* the scout itself was bad, which says nothing of the remote */
                 held_settled(held);
         }
-        subscriber_go_on(s);
+        subscriber_advance(s);
 }
 
 static void on_sink_change(void *userdata) {
         Subscriber *s = userdata;
 
         if (s->host.sink) /* NULL: called from inside open() */
-                subscriber_go_on(s);
+                subscriber_advance(s);
 }
 
 /* ---- what a batch reports ---- */
@@ -357,7 +343,7 @@ static void on_done(void *userdata, Held *held) {
                 if (aside_is_empty(s->aside))
                         subscription_mend(s->host.subscription, SUBSCRIPTION_LEASE);
         }
-        subscriber_go_on(s);
+        subscriber_advance(s);
 }
 
 static void on_subscription_change(void *userdata) {
@@ -365,9 +351,8 @@ static void on_subscription_change(void *userdata) {
         SubscriptionStatus status;
 
         subscription_status(s->host.subscription, &status);
-        s->host.rules.deadline =
+        s->host.deadline =
                 (status.settings ? status.settings->deadline_sec : SUBSCRIBER_DEADLINE_UNKNOWN_SEC) * USEC_PER_SEC;
-        s->host.endless.deadline = s->host.rules.deadline;
         s->on_change(s->userdata, true);
 }
 
@@ -378,7 +363,6 @@ static void on_aside_released(void *userdata) {
 
         s->host.released_at = clock_now();
         subscriber_wind_up(s);
-        subscriber_changed(s);
 }
 
 static Held *find_held(const Subscriber *s, HeldState state) {
@@ -405,6 +389,7 @@ static void subscriber_wind_up(Subscriber *s) {
                 wake_at(s, until);
         else
                 pulls_drop(s->pulls);
+        subscriber_changed(s);
 }
 
 void subscriber_stop(Subscriber *s) {
@@ -419,7 +404,6 @@ void subscriber_stop(Subscriber *s) {
         pulls_stop(s->pulls);
         sink_stop(s->host.sink, complete);
         subscriber_wind_up(s);
-        subscriber_changed(s);
 }
 
 bool subscriber_is_stopped(const Subscriber *s) {
@@ -436,7 +420,7 @@ void subscriber_begin(Subscriber *s) {
                 return;
         s->begun = true;
         s->paused_at = s->takes ? 0 : clock_now();
-        subscriber_go_on(s);
+        subscriber_advance(s);
 }
 
 static bool cannot_go_on(const Subscriber *s, const PullsStatus *pulls) {
@@ -461,10 +445,8 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
 static void init_host(Subscriber *s, Loop *loop) {
         s->host = (HeldHost){
                 .loop = loop,
-                .rules = { .deadline = SUBSCRIBER_DEADLINE_UNKNOWN_SEC * USEC_PER_SEC,
-                        .max_hold = s->config->max_hold },
-                .endless = { .deadline = SUBSCRIBER_DEADLINE_UNKNOWN_SEC * USEC_PER_SEC,
-                        .max_hold = LEASE_ENDLESS_USEC },
+                .deadline = SUBSCRIBER_DEADLINE_UNKNOWN_SEC * USEC_PER_SEC,
+                .max_hold = s->config->max_hold,
                 .on_change = subscriber_changed,
                 .on_done = on_done,
                 .userdata = s,
@@ -490,7 +472,7 @@ static int make_pulls(Subscriber *s) {
 static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *options) {
         int r;
 
-        r = loop_add_timer(s->host.loop, LOOP_EXACT, subscriber_go_on, s, &s->timer);
+        r = loop_add_timer(s->host.loop, LOOP_EXACT, subscriber_advance, s, &s->timer);
         if (r < 0)
                 return r;
         r = subscription_new(s->host.loop, client,

@@ -11,7 +11,7 @@
 
 static Fixture fixture;
 static Subscription *subscription;
-static LeaseRules rules;
+static usec_t deadline, max_hold;
 static Lease *lease;
 static unsigned lapsed, results;
 static ClientOutcome last_outcome;
@@ -35,7 +35,8 @@ static int set_up(void **state) {
         subscription = fixture_subscription(&fixture);
         /* Half of it is longer than an answer takes on a busy machine: after a later one the next renewal is due at
          * once. */
-        rules = (LeaseRules){ .deadline = 4 * USEC_PER_SEC, .max_hold = 1 * USEC_PER_HOUR };
+        deadline = 4 * USEC_PER_SEC;
+        max_hold = 1 * USEC_PER_HOUR;
         lapsed = results = 0;
         return 0;
 }
@@ -52,10 +53,10 @@ static void start(size_t n) {
 
         assert_int_equal(lease_new(fixture.event,
                                  &(LeaseSpec){ .subscription = subscription,
-                                         .rules = &rules,
+                                         .deadline = &deadline,
                                          .ids = ids,
                                          .n = n,
-                                         .received = clock_now(),
+                                         .end = clock_now() + max_hold,
                                          .granted = clock_now(),
                                          .on_lapsed = on_lapsed },
                                  &lease),
@@ -63,37 +64,36 @@ static void start(size_t n) {
 }
 
 static void test_step(void **state) {
-        const LeaseRules r = { .deadline = 60 * USEC_PER_SEC, .max_hold = 100 * USEC_PER_SEC };
+        const usec_t r = 60 * USEC_PER_SEC, end = NOW + 100 * USEC_PER_SEC;
         usec_t at = 0;
 
-        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0 }, NOW, &at), LEASE_REST);
+        assert_int_equal(lease_step(r, &(LeaseTimes){ end, NOW, 0 }, NOW, &at), LEASE_REST);
         assert_int_equal(at, NOW + 30 * USEC_PER_SEC);
-        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0 }, at - 1, &at), LEASE_REST);
-        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0 }, at, &at), LEASE_RENEW);
+        assert_int_equal(lease_step(r, &(LeaseTimes){ end, NOW, 0 }, at - 1, &at), LEASE_REST);
+        assert_int_equal(lease_step(r, &(LeaseTimes){ end, NOW, 0 }, at, &at), LEASE_RENEW);
         /* a failed renewal is tried again soon, not at the next half */
         assert_int_equal(
-                lease_step(&r, &(LeaseTimes){ NOW, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 31 * USEC_PER_SEC, &at),
+                lease_step(r, &(LeaseTimes){ end, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 31 * USEC_PER_SEC, &at),
                 LEASE_REST);
         assert_int_equal(at, NOW + 32 * USEC_PER_SEC);
         assert_int_equal(
-                lease_step(&r, &(LeaseTimes){ NOW, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 32 * USEC_PER_SEC, &at),
+                lease_step(r, &(LeaseTimes){ end, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 32 * USEC_PER_SEC, &at),
                 LEASE_RENEW);
         /* what was granted before the deadline was known, or another one */
-        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0, 10 * USEC_PER_SEC }, NOW, &at), LEASE_REST);
+        assert_int_equal(lease_step(r, &(LeaseTimes){ end, NOW, 0, 10 * USEC_PER_SEC }, NOW, &at), LEASE_REST);
         assert_int_equal(at, NOW + 5 * USEC_PER_SEC);
         /* never beyond max_hold */
-        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 91 * USEC_PER_SEC, &at),
+        assert_int_equal(lease_step(r, &(LeaseTimes){ end, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 91 * USEC_PER_SEC, &at),
                 LEASE_REST);
         assert_int_equal(at, NOW + 100 * USEC_PER_SEC);
-        assert_int_equal(
-                lease_step(&r, &(LeaseTimes){ NOW, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 100 * USEC_PER_SEC, &at),
+        assert_int_equal(lease_step(r, &(LeaseTimes){ end, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 100 * USEC_PER_SEC, &at),
                 LEASE_LAPSE);
 }
 
 static void test_renews_at_half(void **state) {
         usec_t begin = clock_now();
 
-        rules.deadline = 6 * USEC_PER_SEC; /* a machine that stands still for a moment has not lost it */
+        deadline = 6 * USEC_PER_SEC; /* a machine that stands still for a moment has not lost it */
         start(2);
         fixture_until(&fixture, results == 2);
         assert_in_range(clock_now() - begin, 6 * USEC_PER_SEC, FIXTURE_PATIENCE_USEC + USEC_PER_SEC);
@@ -109,7 +109,7 @@ static void test_deadline_becomes_known(void **state) {
 
         start(1);
         fixture_until(&fixture, results == 1);
-        rules.deadline = 600 * USEC_PER_SEC;
+        deadline = 600 * USEC_PER_SEC;
         begin = clock_now();
         assert_false(lease_is_live(lease, clock_now() + 4 * USEC_PER_SEC));
         fixture_until(&fixture, results == 2);
@@ -160,7 +160,7 @@ static void test_others_are_renewed_soon(void **state) {
         static const Slice ids[] = { { "a", 1 }, { "b", 1 } };
         usec_t begin = clock_now();
 
-        rules.deadline = 40 * USEC_PER_SEC;
+        deadline = 40 * USEC_PER_SEC;
         start(1);
         assert_int_equal(lease_set(lease, ids, 2), 0);
         fixture_until(&fixture, results == 1);
@@ -198,12 +198,13 @@ static void test_retry_after_is_honoured(void **state) {
 }
 
 static void test_lapses_once(void **state) {
+        deadline = 8 * USEC_PER_SEC;
+        max_hold = 7 * USEC_PER_SEC; /* over before the second renewal */
         start(1);
         fixture_until(&fixture, results == 1);
-        rules.max_hold = 400 * USEC_PER_MSEC; /* which is over, as the next renewal finds */
         fixture_until(&fixture, lapsed == 1);
         assert_int_equal(results, 1);
-        assert_false(lease_is_live(lease, clock_now() + 4 * USEC_PER_SEC));
+        assert_false(lease_is_live(lease, clock_now() + 8 * USEC_PER_SEC));
         fixture_settle(&fixture, 2200 * USEC_PER_MSEC);
         assert_int_equal(lapsed, 1);
         assert_int_equal(results, 1);
@@ -211,7 +212,8 @@ static void test_lapses_once(void **state) {
 
 /* P4: what was granted lasts, though it is not renewed any more: what the sink stored until now is acknowledged. */
 static void test_lives_on_after_max_hold(void **state) {
-        rules = (LeaseRules){ .deadline = 60 * USEC_PER_SEC, .max_hold = 10 * USEC_PER_MSEC };
+        deadline = 60 * USEC_PER_SEC;
+        max_hold = 10 * USEC_PER_MSEC;
         start(1);
         fixture_until(&fixture, lapsed == 1);
         assert_true(lease_is_live(lease, clock_now()));
@@ -253,10 +255,9 @@ static void test_aside_leaves_during_a_renewal(void **state) {
         _cleanup_(batch_freep) Batch *batch = two_suspects(), *tried = NULL;
         HttpServer *server = http_server_new(refuse_late, NULL);
         char *endpoint = fixture.config.pubsub.endpoint, other[64];
-        HeldHost host = { .loop = fixture.event,
-                .subscription = subscription,
-                .rules = rules,
-                .endless = { .deadline = 60 * USEC_PER_SEC, .max_hold = LEASE_ENDLESS_USEC } };
+        HeldHost host = {
+                .loop = fixture.event, .subscription = subscription, .deadline = 60 * USEC_PER_SEC, .max_hold = max_hold
+        };
         Aside *aside;
 
         (void) snprintf(other, sizeof other, "http://127.0.0.1:%u", http_server_port(server));
