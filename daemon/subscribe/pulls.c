@@ -131,6 +131,7 @@ typedef struct Pull {
 struct Pulls {
         PullsOptions options;
         PullPlan plan;
+        usec_t timeout; /* of each; those of `once` return at once */
         Pull slots[PULLS_MAX];
         size_t reply_bytes; /* of the last reply with messages */
         unsigned hung;      /* answers in a row whose messages came only after a wait */
@@ -178,10 +179,9 @@ static void pull_too_large(Pull *pull, const ClientReply *reply) {
                 return;
         p->said_too_large = true;
         if (reply->outcome == CLIENT_TOO_LARGE)
-                (void) snprintf(what, sizeof(what), "was larger than %zu MiB", p->options.max_reply / (1024 * 1024));
+                (void) snprintf(what, sizeof(what), "was larger than %d MiB", PULLS_REPLY_MAX / (1024 * 1024));
         else
-                (void) snprintf(
-                        what, sizeof(what), "was not whole after %u s", (unsigned) (p->options.timeout / USEC_PER_SEC));
+                (void) snprintf(what, sizeof(what), "was not whole after %u s", (unsigned) (p->timeout / USEC_PER_SEC));
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, name }),
                 "%s: a reply %s and was thrown away; sensorqd now asks for %u messages at a time. "
                 "Those messages come back after their ack deadline",
@@ -260,7 +260,7 @@ static void pull_answered_late(const Pull *pull, ClientReply *reply) {
 /* Whether the time for the reply has passed. A machine that sleeps receives nothing, so that does not count. A tenth
  * may be missing: libcurl's clock (CLOCK_MONOTONIC_RAW) is not slewed by a time service, ours is. */
 static bool pull_ran_out(const Pull *pull) {
-        return clock_monotonic() - pull->awake >= pull->pulls->options.timeout / 10 * 9;
+        return clock_monotonic() - pull->awake >= pull->pulls->timeout / 10 * 9;
 }
 
 static void on_pull(void *userdata, ClientReply *reply) {
@@ -297,8 +297,8 @@ static void start(Pulls *p, bool scout, usec_t now) {
         ClientSpec spec = {
                 .method = "POST",
                 .verb = ":pull",
-                .timeout = p->options.timeout,
-                .max_reply = p->options.max_reply,
+                .timeout = p->timeout,
+                .max_reply = PULLS_REPLY_MAX,
         };
         int r;
 
@@ -350,6 +350,7 @@ int pulls_new(const PullsOptions *options, Pulls **ret) {
         if (!p)
                 return -ENOMEM;
         p->options = *options;
+        p->timeout = options->once ? CLIENT_TIMEOUT_USEC : PULLS_TIMEOUT_USEC;
         p->status.plan = &p->plan;
         pull_plan_init(&p->plan, config->pulls < PULLS_MAX ? config->pulls : PULLS_MAX, config->max_messages,
                 config->interval, options->once);

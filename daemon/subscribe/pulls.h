@@ -83,6 +83,9 @@ bool pull_plan_too_large(PullPlan *plan);
 /* ---- pulls ---- */
 
 #define PULLS_MAX 16 /* the config's range */
+/* the service answers an empty pull after about 90 s; a pull aborted before that may take messages with it */
+#define PULLS_TIMEOUT_USEC (120 * USEC_PER_SEC)
+#define PULLS_REPLY_MAX (32 * 1024 * 1024)
 /* one answer may be late because of a token, a handshake or a slow network while messages wait, but not two in a row */
 #define PULLS_HUNG_ENOUGH 2
 
@@ -91,8 +94,6 @@ typedef struct Pulls Pulls;
 typedef struct PullsOptions {
         const SubscriptionConfig *config;
         Subscription *subscription; /* pulls from it, and tells it of failures */
-        usec_t timeout;
-        size_t max_reply;
         bool once;
         int (*on_batch)(void *userdata, Batch *batch); /* takes *batch* on success */
         void (*on_answer)(void *userdata);             /* called last for each answer */

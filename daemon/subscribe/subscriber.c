@@ -22,7 +22,7 @@
 
 struct Subscriber {
         const SubscriptionConfig *config;
-        bool once, begun, stopping, closing;
+        bool once, begun, closing;
         LoopWatch *timer; /* of the next subscriber_advance() */
         void (*on_change)(void *userdata, bool subscription);
         void *userdata;
@@ -196,7 +196,7 @@ static void subscriber_advance(void *userdata) {
         usec_t now = clock_now();
         bool busy;
 
-        if (s->stopping)
+        if (s->host.stopping)
                 return subscriber_wind_up(s);
         s->aside_refused = false;
         see_sink(s, now);
@@ -300,14 +300,14 @@ static void on_settled(void *userdata, Batch *batch) {
                 batch_free(batch);
                 return;
         }
-        if (!s->stopping) {
+        if (!s->host.stopping) {
                 see_sink(s, clock_now());
                 (void) hand_over(s, clock_now()); /* first, so that the sink need not wait */
         }
         if (batch->aside)
                 settle_aside(s, batch);
         else {
-                if (!s->stopping && !held_is_lapsed(held))
+                if (!s->host.stopping && !held_is_lapsed(held))
                         sort_batch(s, batch);
                 if (batch->scout && batch_count(batch, FATE_REJECTED) > 0)
                         s->scout_at = 0; /* the scout itself was bad, which says nothing of the remote */
@@ -395,10 +395,10 @@ static void subscriber_wind_up(Subscriber *s) {
 void subscriber_stop(Subscriber *s) {
         bool complete = false;
 
-        if (s->stopping)
+        if (s->host.stopping)
                 return;
         (void) subscriber_is_drained(s, &complete);
-        s->stopping = s->host.stopping = true;
+        s->host.stopping = true;
         s->host.left = s->host.left || !aside_is_empty(s->aside);
         subscription_rest(s->host.subscription);
         pulls_stop(s->pulls);
@@ -409,7 +409,7 @@ void subscriber_stop(Subscriber *s) {
 bool subscriber_is_stopped(const Subscriber *s) {
         const PullsStatus *pulls = pulls_status(s->pulls);
 
-        return s->stopping && s->n_held == 0 && aside_is_empty(s->aside) && pulls->in_flight == 0 &&
+        return s->host.stopping && s->n_held == 0 && aside_is_empty(s->aside) && pulls->in_flight == 0 &&
                !sink_is_busy(s->host.sink);
 }
 
@@ -433,9 +433,9 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
         const PullsStatus *pulls = pulls_status(s->pulls);
 
         *ret_complete = false;
-        if (s->stopping || !s->begun || !pull_plan_is_over(pulls->plan) || pulls->in_flight > 0 ||
+        if (s->host.stopping || !s->begun || !pull_plan_is_over(pulls->plan) || pulls->in_flight > 0 ||
                 s->n_held > sum_held(s).batches[HELD_SUSPECT])
-                return s->stopping || (cannot_go_on(s, pulls) && (!s->takes || s->n_held == 0));
+                return s->host.stopping || (cannot_go_on(s, pulls) && (!s->takes || s->n_held == 0));
         *ret_complete = !s->host.left && !pulls->skipped && s->n_held == 0 && aside_is_empty(s->aside);
         return true; /* even if the sink has failed since */
 }
@@ -453,22 +453,6 @@ static void init_host(Subscriber *s, Loop *loop) {
         };
 }
 
-static int make_pulls(Subscriber *s) {
-        return pulls_new(
-                &(PullsOptions){
-                        .config = s->config,
-                        .subscription = s->host.subscription,
-                        /* pulls of `once` return at once */
-                        .timeout = s->once ? CLIENT_TIMEOUT_USEC : SUBSCRIBER_PULL_TIMEOUT_USEC,
-                        .max_reply = SUBSCRIBER_REPLY_MAX,
-                        .once = s->once,
-                        .on_batch = on_batch,
-                        .on_answer = on_pull_answer,
-                        .userdata = s,
-                },
-                &s->pulls);
-}
-
 static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *options) {
         int r;
 
@@ -483,7 +467,13 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
         r = aside_new(&s->host, &s->aside);
         if (r < 0)
                 return r;
-        r = make_pulls(s);
+        r = pulls_new(&(PullsOptions){ .config = s->config,
+                              .subscription = s->host.subscription,
+                              .once = s->once,
+                              .on_batch = on_batch,
+                              .on_answer = on_pull_answer,
+                              .userdata = s },
+                &s->pulls);
         if (r < 0)
                 return r;
         return sink_new(options->sink_type, options->config,
@@ -518,7 +508,7 @@ int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber 
 Subscriber *subscriber_free(Subscriber *s) {
         if (!s)
                 return NULL;
-        s->stopping = s->closing = true;
+        s->host.stopping = s->closing = true;
         s->pulls = pulls_free(s->pulls);
         while (s->n_held > 0)
                 held_free(s->held[--s->n_held]);
@@ -547,7 +537,7 @@ static void measure_held(const Subscriber *s, SubscriberStatus *ret) {
 }
 
 void subscriber_refresh(Subscriber *s) {
-        if (!s->stopping)
+        if (!s->host.stopping)
                 subscription_refresh(s->host.subscription);
 }
 

@@ -21,9 +21,6 @@
 
 typedef struct Subscriber Subscriber;
 
-/* the service answers an empty pull after about 90 s; a pull aborted before that may take messages with it */
-#define SUBSCRIBER_PULL_TIMEOUT_USEC (120 * USEC_PER_SEC)
-#define SUBSCRIBER_REPLY_MAX (32 * 1024 * 1024)
 #define SUBSCRIBER_DEADLINE_UNKNOWN_SEC 10 /* the service's default, when the subscription may not be read */
 
 typedef struct SubscriberStatus {

@@ -4,6 +4,7 @@
  */
 #include "subscriber-fixture.h"
 
+#include "subscribe/pulls.h"
 #include "subscribe/subscription.h"
 #include "side-by-side.h"
 
@@ -157,10 +158,10 @@ static void test_cap_of_a_reply(void **state) {
 
         world.sink.automatic = true;
         world_start(false);
-        queue_padded(1, SUBSCRIBER_REPLY_MAX);
+        queue_padded(1, PULLS_REPLY_MAX);
         world_until(world_status().acknowledged == 2);
         assert_int_equal(world_asked("pull {\"maxMessages\":500}\n"), 0);
-        queue_padded(3, SUBSCRIBER_REPLY_MAX + 1);
+        queue_padded(3, PULLS_REPLY_MAX + 1);
         world_until(world_asked("pull {\"maxMessages\":500}\n") >= 1);
         (void) peak_memory();
         before = peak_memory();
@@ -184,8 +185,8 @@ static void test_reply_on_a_slow_line(void **state) {
         world_start(false);
         world_until(fixture_has_begun(&world.service));
         fixture_settle(&world.service, 200 * USEC_PER_MSEC); /* what was sent is read */
-        passed += SUBSCRIBER_PULL_TIMEOUT_USEC + USEC_PER_SEC;
-        passed_in_curl += SUBSCRIBER_PULL_TIMEOUT_USEC + USEC_PER_SEC;
+        passed += PULLS_TIMEOUT_USEC + USEC_PER_SEC;
+        passed_in_curl += PULLS_TIMEOUT_USEC + USEC_PER_SEC;
         world_until(world_asked("pull {\"maxMessages\":500}\n") == 1);
         assert_false(world_status().failing);
         assert_int_equal(world_logged(EVENT_CAP_HIT), 1);
@@ -210,7 +211,7 @@ static void test_reply_cut_by_a_sleep(void **state) {
 static void test_one_message_over_the_cap(void **state) {
         world.config.max_messages = 1;
         world_start(false);
-        queue_padded(1, SUBSCRIBER_REPLY_MAX + 1);
+        queue_padded(1, PULLS_REPLY_MAX + 1);
         world_until(world_status().failing);
         assert_non_null(strstr(world_status().detail, "larger than"));
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
