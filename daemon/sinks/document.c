@@ -174,24 +174,19 @@ static bool put_field(Builder *b, bson_type_t type, Slice name, Slice value) {
         return true;
 }
 
-/* Writes a field of eight bytes. */
-static bool put_bits(Builder *b, bson_type_t type, Slice name, uint64_t bits) {
-        bits = htole64(bits);
-        return put_field(b, type, name, (Slice){ (const char *) &bits, sizeof(bits) });
-}
-
 /* Writes a date if the text is one, else the text. A date outside the years 1 to 9999 stays text: some languages cannot
  * represent it (Python's datetime). */
 static bool put_time(Builder *b, Slice name, Slice text) {
         int64_t msec;
 
-        if (text.size >= DATE_TEXT_MIN && text.data[4] == '-' && clock_parse_rfc3339(text.data, text.size, &msec) &&
-                msec >= DATE_MIN_MSEC && msec <= DATE_MAX_MSEC)
-                return put_bits(b, BSON_TYPE_DATE_TIME, name, (uint64_t) msec);
-        return put_field(b, BSON_TYPE_UTF8, name, text);
+        if (text.size < DATE_TEXT_MIN || text.data[4] != '-' || !clock_parse_rfc3339(text.data, text.size, &msec) ||
+                msec < DATE_MIN_MSEC || msec > DATE_MAX_MSEC)
+                return put_field(b, BSON_TYPE_UTF8, name, text);
+        msec = (int64_t) htole64((uint64_t) msec);
+        return put_field(b, BSON_TYPE_DATE_TIME, name, (Slice){ (const char *) &msec, sizeof(msec) });
 }
 
-/* Begins an object or array, to which the fields belong that are put until close_level(). */
+/* Begins an object or array, to which the fields belong that are put until end_level(). */
 static bool open_level(Builder *b, bson_type_t type, Slice name) {
         static const char size_and_end[sizeof(uint32_t) + 1];
         Level *level = &b->levels[b->n_levels];
@@ -204,15 +199,6 @@ static bool open_level(Builder *b, bson_type_t type, Slice name) {
         level->n = 0;
         b->n_levels++;
         return true;
-}
-
-/* Completes the innermost level, also where its content is incomplete. */
-static void close_level(Builder *b) {
-        const Level *level = &b->levels[--b->n_levels];
-        uint32_t size = htole32((uint32_t) (b->size + 1 - level->begin));
-
-        b->data[b->size++] = '\0';
-        memcpy(b->data + level->begin, &size, sizeof(size));
 }
 
 /* ---- names ---- */
@@ -250,16 +236,14 @@ static bool read_level(const Builder *b, bson_iter_t *ret) {
         return bson_iter_init_from_data(ret, (const uint8_t *) b->data + begin, size);
 }
 
-/* Checks that the innermost level, if it is an object with more than few names, has none twice, with one sorted list of
- * them: a million names take a third of a second and 8 MB. */
+/* Checks that the innermost level has no name twice, with one sorted list of them: a million names take a third of a
+ * second and 8 MB. */
 static bool check_names(Builder *b) {
         const Level *level = &b->levels[b->n_levels - 1];
         _cleanup_free_ const char **names = NULL;
         bson_iter_t iter;
         size_t n = 0;
 
-        if (level->array || level->n <= NAMES_FEW)
-                return true;
         names = calloc(level->n, sizeof(*names));
         if (!names || !read_level(b, &iter))
                 return fail_here(b, -ENOMEM);
@@ -269,6 +253,19 @@ static bool check_names(Builder *b) {
         for (size_t i = 1; i < n; i++)
                 if (strcmp(names[i - 1], names[i]) == 0)
                         return fail_twice(b, slice_of(names[i]));
+        return true;
+}
+
+/* Ends the innermost level. */
+static bool end_level(Builder *b) {
+        const Level *level = &b->levels[b->n_levels - 1];
+        uint32_t size = htole32((uint32_t) (b->size + 1 - level->begin));
+
+        if (!level->array && level->n > NAMES_FEW && !check_names(b))
+                return false;
+        b->data[b->size++] = '\0';
+        memcpy(b->data + level->begin, &size, sizeof(size));
+        b->n_levels--;
         return true;
 }
 
@@ -326,6 +323,7 @@ static bool put_string(Builder *b) {
  * 2^53, where doubles are not exact, becomes an int64. */
 static bool put_number(Builder *b) {
         const char *text = b->json.slice.data;
+        bson_type_t type = BSON_TYPE_DOUBLE;
         int64_t integer = 0;
         uint64_t bits;
         double value;
@@ -342,59 +340,67 @@ static bool put_number(Builder *b) {
         if (!isfinite(value))
                 return fail(
                         b, DOCUMENT_NUMBER_RANGE, "a number beyond a double or a 64-bit integer at byte %zu", place(b));
-        if (integer > EXACT_INTEGER_MAX || integer < -EXACT_INTEGER_MAX)
-                return put_bits(b, BSON_TYPE_INT64, b->name, (uint64_t) integer);
         memcpy(&bits, &value, sizeof(bits));
-        return put_bits(b, BSON_TYPE_DOUBLE, b->name, bits);
-}
-
-/* The end of an object or array. The outermost object is the document itself, to which more is added. */
-static bool end_level(Builder *b) {
-        if (!check_names(b))
-                return false;
-        if (b->json.depth > 0)
-                close_level(b);
-        return true;
-}
-
-static bool put_token(Builder *b, int token) {
-        switch (token) {
-        case JSON_KEY:
-                return take_key(b);
-        case JSON_STRING:
-                return put_string(b);
-        case JSON_NUMBER:
-                return put_number(b);
-        case JSON_TRUE:
-        case JSON_FALSE:
-                return put_field(b, BSON_TYPE_BOOL, b->name, (Slice){ token == JSON_TRUE ? "\1" : "\0", 1 });
-        case JSON_NULL:
-                return put_field(b, BSON_TYPE_NULL, b->name, (Slice){});
-        case JSON_OBJECT:
-                return open_level(b, BSON_TYPE_DOCUMENT, b->name);
-        case JSON_ARRAY:
-                return open_level(b, BSON_TYPE_ARRAY, b->name);
-        default: /* JSON_OBJECT_END, JSON_ARRAY_END */
-                return end_level(b);
+        if (integer > EXACT_INTEGER_MAX || integer < -EXACT_INTEGER_MAX) {
+                type = BSON_TYPE_INT64;
+                bits = (uint64_t) integer;
         }
+        bits = htole64(bits);
+        return put_field(b, type, b->name, (Slice){ (const char *) &bits, sizeof(bits) });
 }
 
-/* Writes the payload's fields at the top level of the document, in their order. What is not an object is only rejected
- * for that if the rest is valid JSON. */
+/* Writes the payload's fields at the top level of the document, in their order. */
+static bool put_fields(Builder *b) {
+        bool ok = true;
+
+        while (ok) {
+                int token = json_reader_next(&b->json);
+
+                switch (token) {
+                case JSON_KEY:
+                        ok = take_key(b);
+                        break;
+                case JSON_STRING:
+                        ok = put_string(b);
+                        break;
+                case JSON_NUMBER:
+                        ok = put_number(b);
+                        break;
+                case JSON_TRUE:
+                case JSON_FALSE:
+                        ok = put_field(b, BSON_TYPE_BOOL, b->name, (Slice){ token == JSON_TRUE ? "\1" : "\0", 1 });
+                        break;
+                case JSON_NULL:
+                        ok = put_field(b, BSON_TYPE_NULL, b->name, (Slice){});
+                        break;
+                case JSON_OBJECT:
+                case JSON_ARRAY:
+                        ok = open_level(b, token == JSON_OBJECT ? BSON_TYPE_DOCUMENT : BSON_TYPE_ARRAY, b->name);
+                        break;
+                case JSON_OBJECT_END:
+                case JSON_ARRAY_END:
+                        ok = b->json.depth == 0 || end_level(b); /* more is added to the document itself */
+                        break;
+                case JSON_END:
+                        return true;
+                default:
+                        return fail_to_read(b, token);
+                }
+        }
+        return false;
+}
+
+/* What is not an object is only rejected for that if the rest is valid JSON. */
 static bool put_payload(Builder *b) {
         int token;
 
         json_reader_init(&b->json, b->payload.text.data, b->payload.text.size, DOCUMENT_DEPTH_MAX);
         token = json_reader_next(&b->json);
-        if (token != JSON_OBJECT) {
-                while (token > JSON_END)
-                        token = json_reader_next(&b->json);
-                return token < 0 ? fail_to_read(b, token) : fail(b, DOCUMENT_NOT_OBJECT, "JSON, but not an object");
-        }
-        while ((token = json_reader_next(&b->json)) > JSON_END)
-                if (!put_token(b, token))
-                        return false;
-        return token == JSON_END || fail_to_read(b, token);
+        if (token == JSON_OBJECT)
+                return put_fields(b);
+        while (token > JSON_END)
+                token = json_reader_next(&b->json);
+        return token < 0 ? fail_to_read(b, token) : fail(b, DOCUMENT_NOT_OBJECT, "JSON, but not an object");
 }
 
 /* ---- what comes with the payload ---- */
@@ -468,10 +474,7 @@ static bool put_attributes(Builder *b) {
                         return false;
                 n_changed--;
         }
-        if (!check_names(b))
-                return false;
-        close_level(b);
-        return true;
+        return end_level(b);
 }
 
 static int attribute_order(const void *a, const void *b) {
@@ -508,17 +511,14 @@ static bool put_hash(Builder *b) {
 static bool put_pubsub(Builder *b) {
         const WireMessage *message = b->message;
 
-        if (!open_level(b, BSON_TYPE_DOCUMENT, NAME("pubsub")) ||
-                !put_field(b, BSON_TYPE_UTF8, NAME("message_id"), message->message_id) ||
-                !put_time(b, NAME("publish_time"), message->publish_time) ||
-                !put_field(b, BSON_TYPE_UTF8, NAME("subscription"), slice_of(b->rules->subscription)) ||
-                !put_attributes(b) ||
-                (message->ordering_key.size > 0 &&
-                        !put_field(b, BSON_TYPE_UTF8, NAME("ordering_key"), message->ordering_key)) ||
-                !put_hash(b))
-                return false;
-        close_level(b);
-        return true;
+        return open_level(b, BSON_TYPE_DOCUMENT, NAME("pubsub")) &&
+               put_field(b, BSON_TYPE_UTF8, NAME("message_id"), message->message_id) &&
+               put_time(b, NAME("publish_time"), message->publish_time) &&
+               put_field(b, BSON_TYPE_UTF8, NAME("subscription"), slice_of(b->rules->subscription)) &&
+               put_attributes(b) &&
+               (message->ordering_key.size == 0 ||
+                       put_field(b, BSON_TYPE_UTF8, NAME("ordering_key"), message->ordering_key)) &&
+               put_hash(b) && end_level(b);
 }
 
 static bool put_id(Builder *b) {
@@ -552,6 +552,7 @@ static bool open_payload(Builder *b) {
 }
 
 int document_build(const DocumentInput *input, bson_t *document, char detail[static DOCUMENT_DETAIL_SIZE]) {
+        const uint64_t at = htole64(input->at / USEC_PER_MSEC);
         Level levels[DOCUMENT_DEPTH_MAX]; /* of sensorqd's own there are three */
         Builder b = { .input = input,
                 .message = input->message,
@@ -567,12 +568,14 @@ int document_build(const DocumentInput *input, bson_t *document, char detail[sta
                 return -ENOMEM;
         levels[0].begin = levels[0].n = 0;
         levels[0].array = false;
-        (void) (open_payload(&b) && put_id(&b) && put_payload(&b) && put_pubsub(&b) &&
-                put_bits(&b, BSON_TYPE_DATE_TIME, NAME("stored_at"), input->at / USEC_PER_MSEC));
-        while (b.data && b.n_levels > 0)
-                close_level(&b);
-        if (b.data)
+        if (open_payload(&b) && put_id(&b) && put_payload(&b) && put_pubsub(&b) &&
+                put_field(&b, BSON_TYPE_DATE_TIME, NAME("stored_at"), (Slice){ (const char *) &at, sizeof(at) }) &&
+                end_level(&b))
                 document->len = (uint32_t) b.size;
+        else {
+                bson_destroy(document); /* its buffer may be large */
+                bson_init(document);
+        }
         freelocale(b.c_locale);
         payload_done(&b.payload);
         bytes_done(&b.plain);

@@ -54,8 +54,8 @@ typedef struct DocumentInput {
 enum { DOCUMENT_ID_GIVEN = 0, DOCUMENT_ID_FALLBACK = 1 };
 int document_id(const DocumentInput *input, Bytes *scratch, Slice *ret);
 
-/* Builds the document into *document*, which is initialised and empty. After a rejection it may be incomplete: reset it
- * with bson_reinit(). DOCUMENT_OK, or a reason (> 0) with *detail*, printable, or -ENOMEM. */
+/* Builds the document into *document*, which is initialised and empty, and is so again after a rejection. DOCUMENT_OK,
+ * or a reason (> 0) with *detail*, printable, or -ENOMEM. */
 int document_build(const DocumentInput *input, bson_t *document, char detail[static DOCUMENT_DETAIL_SIZE]);
 
 /* The document for the rejected collection: _id = SUBSCRIPTION:MESSAGE_ID (or with its time), reason, detail, data (raw
