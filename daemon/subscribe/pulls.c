@@ -24,10 +24,6 @@ void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_
         };
 }
 
-static unsigned at_most(unsigned a, size_t b) {
-        return a < b ? a : (unsigned) b;
-}
-
 unsigned pull_plan_due(const PullPlan *plan, const PullLoad *load, usec_t now) {
         unsigned together = plan->backlog && plan->failure.attempt == 0 ? plan->pulls : 1;
         unsigned taken = load->in_flight + load->unsettled;
@@ -42,9 +38,11 @@ unsigned pull_plan_due(const PullPlan *plan, const PullLoad *load, usec_t now) {
                 return 0;
         if (taken >= plan->pulls || load->in_flight >= together)
                 return 0;
-        due = at_most(plan->pulls - taken, together - load->in_flight);
-        if (load->expected > 0)
-                due = at_most(due, (PULL_PLAN_BYTES_MAX - bytes) / load->expected);
+        due = plan->pulls - taken;
+        if (due > together - load->in_flight)
+                due = together - load->in_flight;
+        if (load->expected > 0 && due > (PULL_PLAN_BYTES_MAX - bytes) / load->expected)
+                due = (unsigned) ((PULL_PLAN_BYTES_MAX - bytes) / load->expected);
         return due > 0 || load->in_flight > 0 ? due : 1;
 }
 
