@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,52 +14,37 @@
 #include "lib/text.h"
 #include "secret.h"
 #include "types.h"
-#include "verbs/init-text.h"
 #include "verbs/unit.h"
 
 #define NAMES_MAX 999 /* highest number in a name, mongodb-999.password: more than there can be entries */
 
-int init_draft_new(const char *path, bool japanese, InitDraft **ret) {
+int init_draft_new(const char *path, InitDraft **ret) {
         _cleanup_(init_draft_freep) InitDraft *draft = calloc(1, sizeof(InitDraft));
         _cleanup_free_ char *copy = strdup(path);
+        bool named = strcmp(path, CONFIG_FILE_DEFAULT) != 0;
 
         if (!draft || !copy)
                 return -ENOMEM;
-        draft->japanese = japanese;
-        draft->path = strdup(path);
+        draft->path = path;
         draft->directory = strdup(dirname(copy));
-        if (!draft->path || !draft->directory)
+        if (!draft->directory || text_format(&draft->option, "%s%s", named ? " -c " : "", named ? path : "") < 0)
                 return -ENOMEM;
 
         *ret = cleanup_steal(draft);
         return 0;
 }
 
-static void drop_last(InitDraft *draft) {
-        InitPart *part = &draft->parts[--draft->n_parts];
-
-        for (size_t i = 0; i < INIT_QUESTIONS_MAX; i++)
-                free(part->answers[i]);
-}
-
 InitDraft *init_draft_free(InitDraft *draft) {
         if (!draft)
                 return NULL;
         while (draft->n_parts > 0)
-                drop_last(draft);
-        for (size_t i = 0; i < draft->n_secrets; i++) {
-                free(draft->secrets[i].file);
-                secret_free(draft->secrets[i].text);
-        }
-        free(draft->path);
+                init_draft_drop_last(draft);
+        init_draft_forget_secrets(draft, 0);
         free(draft->directory);
+        free(draft->option);
         free(draft->key_path);
-        free(draft->key_file);
-        free(draft->state_dir);
         free(draft->project);
         free(draft->topic);
-        free(draft->endpoint);
-        free(draft->ca_file);
         free(draft);
         return NULL;
 }
@@ -73,20 +59,28 @@ int init_draft_set(char **text, const char *value) {
         return 0;
 }
 
-/* ---- entries ---- */
+/* ---- parts ---- */
 
 int init_draft_add(InitDraft *draft, const InitRecipe *recipe, InitPart **ret) {
         InitPart *part = &draft->parts[draft->n_parts];
 
         if (draft->n_parts == INIT_PARTS_MAX)
                 return -E2BIG;
-        *part = (InitPart){ .recipe = recipe };
+        *part = (InitPart){ .recipe = recipe, .first_secret = draft->n_secrets };
         draft->n_parts++;
         for (size_t i = 0; recipe->questions[i].key; i++)
                 if (init_draft_set(&part->answers[i], recipe->questions[i].fallback) < 0)
                         return -ENOMEM;
         *ret = part;
         return 0;
+}
+
+void init_draft_drop_last(InitDraft *draft) {
+        InitPart *part = &draft->parts[--draft->n_parts];
+
+        for (size_t i = 0; i < INIT_QUESTIONS_MAX; i++)
+                free(part->answers[i]);
+        init_draft_forget_secrets(draft, part->first_secret);
 }
 
 const InitRecipe *init_draft_recipe(InitKind kind, const char *name) {
@@ -114,7 +108,7 @@ int init_draft_find_secret(const InitDraft *draft, const char *file, char **ret)
         return secret_read_file(path, ret, &size);
 }
 
-static InitSecret *find_kept(InitDraft *draft, const char *file) {
+static const InitSecret *find_kept(const InitDraft *draft, const char *file) {
         for (size_t i = 0; i < draft->n_secrets; i++)
                 if (strcmp(draft->secrets[i].file, file) == 0)
                         return &draft->secrets[i];
@@ -130,132 +124,83 @@ static bool same_secret(const char *there, const char *text) {
         return strncmp(there, text, n) == 0 && strspn(there + n, " \t\r\n") == strlen(there + n);
 }
 
-/* Whether a file has that name. False when the directory may not be searched: nothing can be written there either, and
- * a dry run can go on. */
-static bool is_there(const InitDraft *draft, const char *file) {
-        _cleanup_free_ char *path = NULL;
-        struct stat status;
-
-        if (text_format(&path, "%s/credentials/%s", draft->directory, file) < 0)
-                return true;
-        return lstat(path, &status) == 0;
-}
-
-/* NAME_FREE; NAME_TAKEN: another file has the name; NAME_HAS_IT: that file has this text. -ENOMEM, -ENOTDIR. */
+/* NAME_FREE, also when the directory may not be searched: nothing can be written there either, and a dry run can go on.
+ * NAME_TAKEN: another file has the name; NAME_HAS_IT: that file has this text. -ENOMEM, -ENOTDIR. */
 enum { NAME_FREE = 0, NAME_TAKEN = 1, NAME_HAS_IT = 2 };
 static int check_name(const InitDraft *draft, const char *file, const char *text) {
         _cleanup_(secret_freep) char *there = NULL;
+        _cleanup_free_ char *path = NULL;
+        struct stat status;
+        size_t size;
         int r;
 
-        r = init_draft_find_secret(draft, file, &there);
+        if (text_format(&path, "%s/credentials/%s", draft->directory, file) < 0)
+                return -ENOMEM;
+        r = secret_read_file(path, &there, &size);
         if (r == -ENOMEM || r == -ENOTDIR)
                 return r;
         if (r < 0)
-                return is_there(draft, file) ? NAME_TAKEN : NAME_FREE;
+                return lstat(path, &status) == 0 ? NAME_TAKEN : NAME_FREE;
         return same_secret(there, text) ? NAME_HAS_IT : NAME_TAKEN;
 }
 
-static bool names_secret(const InitPart *part, const char *file) {
-        for (size_t i = 0; part->recipe->questions[i].key; i++)
-                if (part->recipe->questions[i].kind > INIT_OPTION && part->answers[i] &&
-                        strcmp(part->answers[i], file) == 0)
-                        return true;
-        return false;
-}
-
-/* Whether an earlier entry uses that name for another secret. The last entry, which is being asked for, may change its
- * own. */
-static bool is_of_another(InitDraft *draft, const char *name, const char *text) {
-        const InitSecret *kept = find_kept(draft, name);
-
-        for (size_t i = 0; kept && strcmp(kept->text, text) != 0 && i + 1 < draft->n_parts; i++)
-                if (names_secret(&draft->parts[i], name))
-                        return true;
-        return false;
-}
-
-/* mongodb.password -> mongodb-2.password */
-static int number_name(const char *file, unsigned number, char **ret) {
+/* Finds a name that no other secret has: mongodb.password, mongodb-2.password, ... */
+static int choose_name(const InitDraft *draft, const char *file, const char *text, char **ret_name) {
         const char *dot = strrchr(file, '.') ?: file + strlen(file);
 
-        return text_format(ret, "%.*s-%u%s", (int) (dot - file), file, number, dot);
-}
+        for (unsigned number = 1; number <= NAMES_MAX; number++) {
+                _cleanup_free_ char *name = NULL;
+                const InitSecret *kept;
+                char suffix[16] = "";
+                int r;
 
-static int choose_name(InitDraft *draft, const char *file, const char *text, char **ret_name) {
-        _cleanup_free_ char *name = strdup(file);
-        int r = NAME_TAKEN;
-
-        for (unsigned number = 2; name && number <= NAMES_MAX; number++) {
-                r = is_of_another(draft, name, text) ? NAME_TAKEN : check_name(draft, name, text);
-                if (r != NAME_TAKEN)
-                        break;
-                free(cleanup_steal(name));
-                if (number_name(file, number, &name) < 0)
+                if (number > 1)
+                        (void) snprintf(suffix, sizeof(suffix), "-%u", number);
+                if (text_format(&name, "%.*s%s%s", (int) (dot - file), file, suffix, dot) < 0)
                         return -ENOMEM;
+                kept = find_kept(draft, name);
+                if (kept && strcmp(kept->text, text) != 0)
+                        continue;
+                r = check_name(draft, name, text);
+                if (r == NAME_TAKEN)
+                        continue;
+                if (r >= 0)
+                        *ret_name = cleanup_steal(name);
+                return r;
         }
-        if (!name)
-                return -ENOMEM;
-        if (r == NAME_TAKEN)
-                return -E2BIG;
-        if (r >= 0)
-                *ret_name = cleanup_steal(name);
-        return r;
+        return -E2BIG;
 }
 
 int init_draft_keep_secret(InitDraft *draft, const char *file, const char *text, const char **ret_file) {
         _cleanup_free_ char *name = NULL;
-        InitSecret *secret;
-        char *copy;
+        const InitSecret *kept;
+        InitSecret *secret = &draft->secrets[draft->n_secrets];
         int r;
 
         r = choose_name(draft, file, text, &name);
         if (r < 0)
                 return r;
-        secret = find_kept(draft, name);
-        if (!secret && draft->n_secrets == INIT_SECRETS_MAX)
+        kept = find_kept(draft, name);
+        if (!kept && draft->n_secrets == INIT_SECRETS_MAX)
                 return -E2BIG;
-        copy = strdup(text);
-        if (!copy)
-                return -ENOMEM;
-        if (!secret) {
-                secret = &draft->secrets[draft->n_secrets++];
+        if (!kept) {
+                *secret = (InitSecret){ NULL, strdup(text), r == NAME_HAS_IT };
+                if (!secret->text)
+                        return -ENOMEM;
                 secret->file = cleanup_steal(name);
+                draft->n_secrets++;
         }
-        secret_free(secret->text);
-        secret->text = copy;
-        secret->there = r == NAME_HAS_IT;
-        *ret_file = secret->file;
+        *ret_file = kept ? kept->file : secret->file;
         return 0;
 }
 
-static void drop_secret(InitDraft *draft, InitSecret *kept) {
-        free(kept->file);
-        secret_free(kept->text);
-        *kept = draft->secrets[--draft->n_secrets];
-        draft->secrets[draft->n_secrets] = (InitSecret){};
-}
+void init_draft_forget_secrets(InitDraft *draft, size_t n) {
+        while (draft->n_secrets > n) {
+                InitSecret *secret = &draft->secrets[--draft->n_secrets];
 
-void init_draft_end_last(InitDraft *draft, bool keep) {
-        if (!keep)
-                drop_last(draft);
-        for (size_t i = draft->n_secrets; i-- > 0;) {
-                InitSecret *secret = &draft->secrets[i];
-                bool named = draft->key_file && strcmp(draft->key_file, secret->file) == 0;
-
-                for (size_t k = 0; k < draft->n_parts && !named; k++)
-                        named = names_secret(&draft->parts[k], secret->file);
-                if (!named)
-                        drop_secret(draft, secret);
+                free(secret->file);
+                secret_free(secret->text);
         }
-}
-
-void init_draft_drop_key(InitDraft *draft) {
-        InitSecret *kept = draft->key_file ? find_kept(draft, draft->key_file) : NULL;
-
-        if (kept)
-                drop_secret(draft, kept);
-        (void) init_draft_set(&draft->key_file, NULL);
-        (void) init_draft_set(&draft->key_path, NULL);
 }
 
 /* ---- text ---- */
@@ -326,65 +271,37 @@ static void append_line(Bytes *b, const InitDraft *draft, const InitPart *part, 
         }
 }
 
-static void append_part(Bytes *b, const InitDraft *draft, const InitPart *part) {
-        static const char *const before[] = { [INIT_SOURCE] = "    ", [INIT_SINK] = "  ", [INIT_PAGE] = "\n" };
-        const char *title = draft->japanese ? part->recipe->title.japanese : part->recipe->title.english, *end;
-
-        bytes_append_format(b, "%s# %s\n", before[part->recipe->kind], title);
-        for (const char *line = part->recipe->block; (end = strchr(line, '\n')); line = end + 1)
-                append_line(b, draft, part, (Slice){ line, (size_t) (end - line) + 1 });
-}
-
 static void append_parts(Bytes *b, const InitDraft *draft, InitKind kind) {
-        for (size_t i = 0; i < draft->n_parts; i++)
-                if (draft->parts[i].recipe->kind == kind)
-                        append_part(b, draft, &draft->parts[i]);
+        static const char *const before[] = { [INIT_SOURCE] = "    ", [INIT_SINK] = "  ", [INIT_PAGE] = "\n" };
+
+        for (const InitPart *part = draft->parts; part < draft->parts + draft->n_parts; part++) {
+                const char *line = part->recipe->block, *end;
+
+                if (part->recipe->kind != kind)
+                        continue;
+                bytes_append_format(b, "%s# %s\n", before[kind], init_words(&part->recipe->title));
+                for (; (end = strchr(line, '\n')); line = end + 1)
+                        append_line(b, draft, part, (Slice){ line, (size_t) (end - line) + 1 });
+        }
 }
 
 static void append_comment(Bytes *b, const InitDraft *draft, InitText text) {
-        const char *words = init_text(draft->japanese, text), *at;
         char unit[CONFIG_UNIT_SIZE];
 
-        while ((at = strchr(words, '{'))) {
-                bytes_append(b, words, (size_t) (at - words));
-                if (at[1] == '1')
-                        bytes_append_format(b, "%s/credentials", draft->directory);
-                else if (at[1] == '2')
-                        bytes_append_text(b, unit_in_words(draft->path, unit));
-                else if (strcmp(draft->path, CONFIG_FILE_DEFAULT) != 0)
-                        bytes_append_format(b, " -c %s", draft->path);
-                words = at + 3;
-        }
-        bytes_append_text(b, words);
+        (void) init_text_append(
+                b, text, (const char *const[3]){ draft->directory, unit_in_words(draft->path, unit), draft->option });
 }
 
 static void append_pubsub(Bytes *b, const InitDraft *draft, bool live) {
         bytes_append_text(b, "\npubsub:\n");
         append_comment(b, draft, INIT_COMMENT_PROJECT);
         append_key(b, "  project", draft->project);
-        if (draft->key_file)
+        if (draft->key_path) {
                 append_comment(b, draft, INIT_COMMENT_KEY);
-        append_key(b, "  credentials_file", live ? draft->key_path : draft->key_file);
+                append_key(b, "  credentials_file", live ? draft->key_path : draft->secrets[0].file);
+        }
         append_key(b, "  endpoint", draft->endpoint);
         append_key(b, "  ca_file", draft->ca_file);
-}
-
-static void append_publish(Bytes *b, const InitDraft *draft) {
-        if (!init_draft_has(draft, INIT_SOURCE))
-                return;
-        append_comment(b, draft, INIT_COMMENT_PUBLISH);
-        bytes_append_text(b, "publish:\n");
-        append_key(b, "  topic", draft->topic);
-        bytes_append_text(b, "  sources:\n");
-        append_parts(b, draft, INIT_SOURCE);
-}
-
-static void append_subscribe(Bytes *b, const InitDraft *draft) {
-        if (!init_draft_has(draft, INIT_SINK))
-                return;
-        append_comment(b, draft, INIT_COMMENT_SUBSCRIBE);
-        bytes_append_text(b, "subscribe:\n");
-        append_parts(b, draft, INIT_SINK);
 }
 
 int init_draft_text(const InitDraft *draft, bool live, Bytes *ret) {
@@ -393,8 +310,18 @@ int init_draft_text(const InitDraft *draft, bool live, Bytes *ret) {
                 bytes_append_text(ret, "\n");
         append_key(ret, "state_dir", draft->state_dir);
         append_pubsub(ret, draft, live);
-        append_publish(ret, draft);
-        append_subscribe(ret, draft);
+        if (init_draft_has(draft, INIT_SOURCE)) {
+                append_comment(ret, draft, INIT_COMMENT_PUBLISH);
+                bytes_append_text(ret, "publish:\n");
+                append_key(ret, "  topic", draft->topic);
+                bytes_append_text(ret, "  sources:\n");
+                append_parts(ret, draft, INIT_SOURCE);
+        }
+        if (init_draft_has(draft, INIT_SINK)) {
+                append_comment(ret, draft, INIT_COMMENT_SUBSCRIBE);
+                bytes_append_text(ret, "subscribe:\n");
+                append_parts(ret, draft, INIT_SINK);
+        }
         append_parts(ret, draft, INIT_PAGE);
         return bytes_result(ret);
 }
@@ -402,7 +329,7 @@ int init_draft_text(const InitDraft *draft, bool live, Bytes *ret) {
 /* ---- parsing the draft ---- */
 
 typedef struct Filling {
-        InitDraft *draft;
+        const InitDraft *draft;
         ConfigErrors *errors;
 } Filling;
 
@@ -442,7 +369,7 @@ int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors)
         r = config_parse(&(ConfigInput){ draft->path, &types_of_config }, text.data, text.size, &config, errors);
         if (r < 0)
                 return r;
-        r = config_table_each_file(&config_section, config, fill_in, &(Filling){ (InitDraft *) draft, errors });
+        r = config_table_each_file(&config_section, config, fill_in, &(Filling){ draft, errors });
         if (r < 0)
                 return r;
 

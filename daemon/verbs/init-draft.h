@@ -3,7 +3,7 @@
 /* The configuration that `init` is going to write: its recipes, the answers so far (in memory only), and its text. */
 
 #include "config.h"
-#include "lib/bytes.h"
+#include "verbs/init-text.h"
 
 /* ---- recipes ---- */
 
@@ -12,10 +12,6 @@
 #define INIT_QUESTIONS_MAX 8 /* of one recipe */
 #define INIT_MARK_FIRST 1    /* in a block: the first question's answer; the next byte: the second's */
 #define INIT_MARK_TOPIC 0x1f /* in a block: the id of the topic */
-
-typedef struct InitWords {
-        const char *english, *japanese;
-} InitWords;
 
 /* A text; a text that only an option changes; a secret; a secret that may be left out. */
 typedef enum InitAnswer { INIT_ASK, INIT_OPTION, INIT_SECRET, INIT_OPTIONAL_SECRET } InitAnswer;
@@ -46,13 +42,14 @@ extern const char init_example[];
 
 /* ---- the draft ---- */
 
-#define INIT_PARTS_MAX 160   /* more than options can name or a person would enter */
-#define INIT_SECRETS_MAX 512 /* each part may have two; changed answers need room as well */
+#define INIT_PARTS_MAX 160                        /* more than options can name or a person would enter */
+#define INIT_SECRETS_MAX (1 + 2 * INIT_PARTS_MAX) /* the key, and two of each part */
 
-/* An entry of publish.sources or of subscribe. */
+/* An entry of publish.sources or of subscribe, or the page. */
 typedef struct InitPart {
         const InitRecipe *recipe;
         char *answers[INIT_QUESTIONS_MAX]; /* for a secret the name of its file; NULL: its line is left out */
+        size_t first_secret;               /* its own secrets begin here in the list */
 } InitPart;
 
 typedef struct InitSecret {
@@ -61,12 +58,14 @@ typedef struct InitSecret {
         bool there; /* the file exists with this text already */
 } InitSecret;
 
+/* Parts and secrets are stacks: the account's key is the first secret, those of the last part are the last. */
 typedef struct InitDraft {
-        char *path, *directory; /* of the configuration file */
-        bool japanese;          /* language of the comments in the file */
-        char *key_path;         /* where the key is now; NULL: none. Its text is in `secrets` */
-        char *key_file;         /* its name in CONFIGDIR/credentials; NULL: none */
-        char *state_dir, *project, *topic, *endpoint, *ca_file; /* NULL: left out */
+        const char *path;                           /* of the configuration file; borrowed, as the next three */
+        const char *state_dir, *endpoint, *ca_file; /* NULL: left out */
+        char *directory;                            /* of the configuration file */
+        char *option;                               /* with which a verb reads it: " -c FILE", or "" for the default */
+        char *key_path;                             /* where the key is now; NULL: none. Then it has no secret either */
+        char *project, *topic;
         InitPart parts[INIT_PARTS_MAX];
         size_t n_parts;
         InitSecret secrets[INIT_SECRETS_MAX];
@@ -74,34 +73,33 @@ typedef struct InitDraft {
 } InitDraft;
 
 /* Makes an empty draft for the configuration at *path*. -ENOMEM. */
-int init_draft_new(const char *path, bool japanese, InitDraft **ret);
+int init_draft_new(const char *path, InitDraft **ret);
 InitDraft *init_draft_free(InitDraft *draft);
 CLEANUP_DEFINE(InitDraft, init_draft_free)
 
 /* Replaces one of the draft's texts; *value* may be NULL. -ENOMEM. */
 int init_draft_set(char **text, const char *value);
 
-/* Appends an entry with the recipe's defaults as answers. *ret* is borrowed, until the entry is dropped. -E2BIG,
+/* Appends a part with the recipe's defaults as answers. *ret* is borrowed, until the part is dropped. -E2BIG,
  * -ENOMEM. */
 int init_draft_add(InitDraft *draft, const InitRecipe *recipe, InitPart **ret);
 
-/* Ends the questions for the last entry, and drops it unless *keep*. Forgets secrets that no entry and no key uses any
- * more, since they were of a dropped entry or an answer that was changed. */
-void init_draft_end_last(InitDraft *draft, bool keep);
+/* Drops the last part with its secrets. */
+void init_draft_drop_last(InitDraft *draft);
 
 /* Returns the recipe of that kind and name, or NULL. */
 const InitRecipe *init_draft_recipe(InitKind kind, const char *name);
 
-/* Whether any entry is of that kind. */
+/* Whether any part is of that kind. */
 bool init_draft_has(const InitDraft *draft, InitKind kind);
 
-/* Keeps a secret for the configuration under the name *file*. When CONFIGDIR/credentials or an earlier entry has
- * another secret of that name, it takes a free name ("mongodb-2.password"): no file is ever replaced. *ret_file*
- * (borrowed) is the name. -E2BIG: no name is free, or too many secrets; -ENOMEM; -ENOTDIR. */
+/* Keeps a secret under the name *file*. When CONFIGDIR/credentials or the draft has another secret of that name, it
+ * takes a free name ("mongodb-2.password"): no file is ever replaced. *ret_file* (borrowed) is the name. -E2BIG: no
+ * name is free, or too many secrets; -ENOMEM; -ENOTDIR. */
 int init_draft_keep_secret(InitDraft *draft, const char *file, const char *text, const char **ret_file);
 
-/* Forgets the account's key, since another one was given. */
-void init_draft_drop_key(InitDraft *draft);
+/* Forgets all secrets but the first *n*: the others are asked for once more. */
+void init_draft_forget_secrets(InitDraft *draft, size_t n);
 
 /* Reads the secret CONFIGDIR/credentials/FILE. Errors as secret_read_file(); -ENOENT when it does not exist. */
 int init_draft_find_secret(const InitDraft *draft, const char *file, char **ret);

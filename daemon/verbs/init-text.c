@@ -8,7 +8,7 @@
 #include "lib/cleanup.h"
 
 /* clang-format off */
-static const char *const texts[][2] = {
+static const InitWords texts[] = {
         [INIT_SAY_BEGIN] = {
                 "This makes {1}. Nothing is changed before you say yes at the end;\nCtrl-C leaves everything as it is. Enter alone takes what is in [brackets].\n",
                 "{1} を作ります。最後に確認するまで何も変更しません。\nCtrl-C でいつでもやめられます。Enter だけ押すと [ ] の中の値になります。\n" },
@@ -82,10 +82,10 @@ static const char *const texts[][2] = {
         [INIT_SAY_PAGE] = { "The page: http://{1}\n", "ページ： http://{1}\n" },
         [INIT_COMMENT_TOP] = {
                 "# Configuration of sensorqd, made by \"sensorqd init\". Every key: sensorqd.yaml(5). Secrets are files in\n"
-                "# {1}, named here without a path.\n"
+                "# {1}/credentials, named here without a path.\n"
                 "# After a change: \"sensorqd{3} check\", then \"systemctl reload {2}\"; a new secret needs a restart.\n",
                 "# sensorqd の設定。\"sensorqd init\" が作成。すべてのキー： sensorqd.yaml(5)\n"
-                "# 秘密情報（トークン、パスワード、鍵）は {1} のファイルで、ここには名前だけを書く。\n"
+                "# 秘密情報（トークン、パスワード、鍵）は {1}/credentials のファイルで、ここには名前だけを書く。\n"
                 "# 変更したら \"sensorqd{3} check\"、次に \"systemctl reload {2}\"。秘密情報を変えたときは restart。\n" },
         [INIT_COMMENT_PROJECT] = {
                 "  # The Google Cloud project of the topic and the subscriptions.\n",
@@ -102,22 +102,7 @@ static const char *const texts[][2] = {
 };
 /* clang-format on */
 
-const char *init_text(bool japanese, InitText text) {
-        return texts[text][japanese];
-}
-
-void init_text_print(bool japanese, InitText text, const char *first, const char *second) {
-        const char *p = init_text(japanese, text), *at;
-
-        while ((at = strchr(p, '{'))) {
-                printf("%.*s%s", (int) (at - p), p, (at[1] == '1' ? first : second) ?: "");
-                p = at + 3;
-        }
-        fputs(p, stdout);
-        (void) fflush(stdout);
-}
-
-bool init_text_is_japanese(void) {
+static bool is_japanese(void) {
         static const char *const names[] = { "LC_ALL", "LC_MESSAGES", "LANG" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
@@ -127,4 +112,30 @@ bool init_text_is_japanese(void) {
                         return strncmp(value, "ja", 2) == 0 && (strcasestr(value, "utf") || !strchr(value, '.'));
         }
         return false;
+}
+
+const char *init_words(const InitWords *words) {
+        return is_japanese() ? words->japanese : words->english;
+}
+
+const char *init_text(InitText text) {
+        return init_words(&texts[text]);
+}
+
+int init_text_append(Bytes *out, InitText text, const char *const values[static 3]) {
+        const char *rest = init_text(text), *at;
+
+        for (; (at = strchr(rest, '{')); rest = at + strlen("{1}")) {
+                bytes_append(out, rest, (size_t) (at - rest));
+                bytes_append_text(out, values[at[1] - '1'] ?: "");
+        }
+        return bytes_append_text(out, rest);
+}
+
+void init_say(InitText text, const char *first, const char *second) {
+        _cleanup_bytes_ Bytes words = {};
+
+        if (init_text_append(&words, text, (const char *const[3]){ first, second }) == 0)
+                fputs(words.data, stdout);
+        (void) fflush(stdout);
 }

@@ -2,7 +2,11 @@
 #pragma once
 /* What `init` says, in English and Japanese. */
 
-#include <stdbool.h>
+#include "lib/bytes.h"
+
+typedef struct InitWords {
+        const char *english, *japanese;
+} InitWords;
 
 typedef enum InitText {
         INIT_SAY_BEGIN, /* {1}: the file */
@@ -46,18 +50,22 @@ typedef enum InitText {
         INIT_SAY_NOT_ALL_WELL,   /* {1}: " -c FILE", or "" for the default file */
         INIT_SAY_DONE,           /* {1}: the unit, {2}: " -c FILE" or "" */
         INIT_SAY_PAGE,           /* {1}: host and port */
-        INIT_COMMENT_TOP,        /* {1}: directory of the secrets, {2}: the unit, {3}: " -c FILE" or "" */
+        INIT_COMMENT_TOP,        /* {1}: directory of the file, {2}: the unit, {3}: " -c FILE" or "" */
         INIT_COMMENT_PROJECT,
         INIT_COMMENT_KEY,
         INIT_COMMENT_PUBLISH,
         INIT_COMMENT_SUBSCRIBE,
 } InitText;
 
-/* Returns the text with {1} and {2} not replaced. */
-const char *init_text(bool japanese, InitText text);
+/* Returns the words in the user's language: Japanese if that is Japanese in UTF-8, by $LC_ALL, else $LC_MESSAGES, else
+ * $LANG. *words* may be NULL in both languages. */
+const char *init_words(const InitWords *words);
+
+/* Returns the text in the user's language, with {1} to {3} as they stand there. */
+const char *init_text(InitText text);
+
+/* Appends the text, with *values* in place of {1} to {3}; NULL is an empty one. -ENOMEM. */
+int init_text_append(Bytes *out, InitText text, const char *const values[static 3]);
 
 /* Prints the text on standard output, with *first* for {1} and *second* for {2}; either may be NULL. */
-void init_text_print(bool japanese, InitText text, const char *first, const char *second);
-
-/* Whether the user's language is Japanese in UTF-8, by $LC_ALL, else $LC_MESSAGES, else $LANG. */
-bool init_text_is_japanese(void);
+void init_say(InitText text, const char *first, const char *second);

@@ -26,24 +26,21 @@ static const struct {
         { "0.2.0", "954c55d3abfce123bf580b88b4a0b8f69836d56e34edc1d85f8e6fdb88b239f3" },
 };
 
-static bool is_text_of_example(const Bytes *text) {
-        char hash[SHA256_HEX_SIZE];
-
-        if (text->size == strlen(init_example) && memcmp(text->data, init_example, text->size) == 0)
-                return true;
-        (void) sha256_hex(text->data, text->size, hash);
-        for (size_t i = 0; i < ELEMENTSOF(examples); i++)
-                if (strcmp(examples[i].hash, hash) == 0)
-                        return true;
-        return false;
-}
-
 /* Returns 1 when the file is the unchanged example of this or an earlier release, else 0, or an errno. */
 static int is_example(const char *path) {
         _cleanup_bytes_ Bytes text = {};
+        char hash[SHA256_HEX_SIZE];
         int r = file_load(path, YAML_SIZE_MAX, &text);
 
-        return r < 0 ? r : is_text_of_example(&text);
+        if (r < 0)
+                return r;
+        if (slice_equal(bytes_slice(&text), init_example))
+                return 1;
+        (void) sha256_hex(text.data, text.size, hash);
+        for (size_t i = 0; i < ELEMENTSOF(examples); i++)
+                if (strcmp(examples[i].hash, hash) == 0)
+                        return 1;
+        return 0;
 }
 
 /* Whether the nearest existing directory may be written to, so that missing ones can be made in it. 0, or an errno. */
@@ -94,7 +91,7 @@ static int make_directory(const char *path, mode_t mode) {
 }
 
 /* Writes and syncs a file with the temporary name. */
-static int write_temporary(int directory, const void *data, size_t size, mode_t mode) {
+static int write_temporary(int directory, Slice text, mode_t mode) {
         _cleanup_close_ int fd = -1;
         int r;
 
@@ -102,7 +99,7 @@ static int write_temporary(int directory, const void *data, size_t size, mode_t 
         fd = openat(directory, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0)
                 return err_errno();
-        r = file_write_all(fd, data, size);
+        r = file_write_all(fd, text.data, text.size);
         if (r < 0)
                 return r;
         return fchmod(fd, mode) < 0 || fsync(fd) < 0 ? err_errno() : 0;
@@ -117,33 +114,26 @@ static int name_it(int directory, const char *path, const char *name) {
         return renameat(directory, TEMPORARY, directory, name) < 0 ? err_errno() : 0;
 }
 
-typedef struct InitFile {
-        const char *directory, *name;
-        const void *data;
-        size_t size;
-        mode_t mode;
-} InitFile;
-
-/* Writes a file durably and prints a line, in Japanese if *japanese*. */
-static int write_file(const InitFile *file, bool japanese) {
-        _cleanup_close_ int directory = open(file->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+/* Writes a file durably and prints a line. */
+static int write_file(const char *directory, const char *name, Slice text, mode_t mode) {
+        _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_free_ char *path = NULL;
         int r;
 
-        if (directory < 0)
+        if (fd < 0)
                 return err_errno();
-        if (text_format(&path, "%s/%s", file->directory, file->name) < 0)
+        if (text_format(&path, "%s/%s", directory, name) < 0)
                 return -ENOMEM;
-        (void) flock(directory, LOCK_EX); /* another init has the same temporary name; until it is closed */
-        r = write_temporary(directory, file->data, file->size, file->mode);
+        (void) flock(fd, LOCK_EX); /* another init has the same temporary name; until it is closed */
+        r = write_temporary(fd, text, mode);
         if (r >= 0)
-                r = name_it(directory, path, file->name);
-        (void) unlinkat(directory, TEMPORARY, 0);
-        if (r >= 0 && fsync(directory) < 0)
+                r = name_it(fd, path, name);
+        (void) unlinkat(fd, TEMPORARY, 0);
+        if (r >= 0 && fsync(fd) < 0)
                 r = err_errno();
         if (r < 0)
                 return r;
-        init_text_print(japanese, INIT_SAY_WRITTEN, path, NULL);
+        init_say(INIT_SAY_WRITTEN, path, NULL);
         return 0;
 }
 
@@ -154,13 +144,9 @@ static int write_secrets(const InitDraft *draft) {
         if (text_format(&directory, "%s/credentials", draft->directory) < 0)
                 return -ENOMEM;
         r = make_directory(directory, 0700);
-        for (size_t i = 0; i < draft->n_secrets && r >= 0; i++) {
-                const InitSecret *secret = &draft->secrets[i];
-
+        for (const InitSecret *secret = draft->secrets; r >= 0 && secret < draft->secrets + draft->n_secrets; secret++)
                 if (!secret->there)
-                        r = write_file(&(InitFile){ directory, secret->file, secret->text, strlen(secret->text), 0600 },
-                                draft->japanese);
-        }
+                        r = write_file(directory, secret->file, slice_of(secret->text), 0600);
         return r;
 }
 
@@ -175,9 +161,7 @@ int init_write_all(const InitDraft *draft, const Bytes *text) {
         if (r == INIT_WRITE_FREE)
                 r = write_secrets(draft);
         if (r == INIT_WRITE_FREE)
-                r = write_file(
-                        &(InitFile){ draft->directory, slash ? slash + 1 : draft->path, text->data, text->size, 0644 },
-                        draft->japanese);
+                r = write_file(draft->directory, slash ? slash + 1 : draft->path, bytes_slice(text), 0644);
         (void) sigprocmask(SIG_SETMASK, &old, NULL);
         return r == -EEXIST ? INIT_WRITE_EXISTS : r;
 }

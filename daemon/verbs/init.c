@@ -23,39 +23,28 @@
 
 /* ---- step 5: write ---- */
 
-static void list_files(const Init *init) {
-        const InitDraft *draft = init->draft;
+static void list_files(const InitDraft *draft) {
         char path[4096];
 
-        for (size_t i = 0; i < draft->n_secrets; i++) {
-                (void) snprintf(path, sizeof(path), "%s/credentials/%s", draft->directory, draft->secrets[i].file);
-                if (!draft->secrets[i].there)
-                        init_say(init, INIT_SAY_SECRET, path, NULL);
+        for (const InitSecret *secret = draft->secrets; secret < draft->secrets + draft->n_secrets; secret++) {
+                (void) snprintf(path, sizeof(path), "%s/credentials/%s", draft->directory, secret->file);
+                if (!secret->there)
+                        init_say(INIT_SAY_SECRET, path, NULL);
         }
-        init_say(init, INIT_SAY_FILE, draft->path, NULL);
+        init_say(INIT_SAY_FILE, draft->path, NULL);
 }
 
-static int refuse_existing(const char *path) {
-        fprintf(stderr,
-                "sensorqd init: %s is there already, and is not written over. Move it away, or name another one "
-                "with --config.\n",
-                path);
-        return EX_CANTCREAT;
-}
-
-static int cannot_write(const char *path, int error) {
-        fprintf(stderr, "sensorqd init: %s cannot be written: %s.%s\n", path, strerror(-error),
-                error == -EACCES ? " Run it as root: sudo sensorqd init" : "");
-        return EX_CANTCREAT;
-}
-
-static int write_files(const Init *init, const Bytes *text) {
-        int r;
-
-        r = init_write_all(init->draft, text);
+/* Tells why the configuration is not written: EXISTS, or an errno. */
+static int refuse(const char *path, int r) {
         if (r == INIT_WRITE_EXISTS)
-                return refuse_existing(init->draft->path);
-        return r < 0 ? cannot_write(init->draft->path, r) : 0;
+                fprintf(stderr,
+                        "sensorqd init: %s is there already, and is not written over. Move it away, or name another "
+                        "one with --config.\n",
+                        path);
+        else
+                fprintf(stderr, "sensorqd init: %s cannot be written: %s.%s\n", path, strerror(-r),
+                        r == -EACCES ? " Run it as root: sudo sensorqd init" : "");
+        return EX_CANTCREAT;
 }
 
 static int step_write(const Init *init) {
@@ -63,24 +52,26 @@ static int step_write(const Init *init) {
         bool yes = true;
         int r;
 
-        init_say(init, INIT_SAY_STEP_WRITE, NULL, NULL);
+        init_say(INIT_SAY_STEP_WRITE, NULL, NULL);
         r = init_draft_text(init->draft, false, &text);
         if (r < 0)
                 return r;
-        list_files(init);
+        list_files(init->draft);
         if (init->options.dry_run) {
                 printf("\n%s\n", text.data);
-                init_say(init, INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
+                init_say(INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
                 return 0;
         }
         if (init->asks)
-                r = ask_yes(init_words(init, INIT_ASK_WRITE), true, &yes);
+                r = ask_yes(init_text(INIT_ASK_WRITE), true, &yes);
         if (r < 0)
                 return r;
-        if (yes)
-                return write_files(init, &text);
-        init_say(init, INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
-        return EX_USAGE;
+        if (!yes) {
+                init_say(INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
+                return EX_USAGE;
+        }
+        r = init_write_all(init->draft, &text);
+        return r == INIT_WRITE_FREE ? 0 : refuse(init->draft->path, r);
 }
 
 /* ---- afterwards ---- */
@@ -156,35 +147,26 @@ static int run_systemctl(const char *verb, const char *unit) {
         return status == 0 ? 0 : EX_UNAVAILABLE;
 }
 
-/* Returns the option with which a verb reads the written file: "", or " -c FILE". */
-static const char *option_of_file(const Init *init, char option[static 4096]) {
-        const char *path = init->draft->path;
-        bool named = strcmp(path, CONFIG_FILE_DEFAULT) != 0;
-
-        (void) snprintf(option, 4096, "%s%s", named ? " -c " : "", named ? path : "");
-        return option;
-}
-
 static void say_by_hand(const Init *init) {
         char unit[CONFIG_UNIT_SIZE];
 
         if (config_unit(init->draft->path, unit))
-                init_say(init, INIT_SAY_ENABLE_BY_HAND, unit, NULL);
+                init_say(INIT_SAY_ENABLE_BY_HAND, unit, NULL);
 }
 
 static int step_enable(const Init *init) {
-        const InitText ask = INIT_ASK_ENABLE;
         bool enable = init->options.enable, can = geteuid() == 0 && access("/run/systemd/system", F_OK) == 0;
-        char unit[CONFIG_UNIT_SIZE], prompt[256], option[4096];
-        const char *at = strstr(init_words(init, ask), "{1}");
+        _cleanup_bytes_ Bytes prompt = {};
+        char unit[CONFIG_UNIT_SIZE];
         int r = 0;
 
         if (!config_unit(init->draft->path, unit))
                 return 0;
-        (void) snprintf(prompt, sizeof(prompt), "%.*s%s%s", (int) (at - init_words(init, ask)), init_words(init, ask),
-                unit, at + 3);
-        if (can && init->asks && !enable)
-                r = ask_yes(prompt, true, &enable);
+        if (can && init->asks && !enable) {
+                r = init_text_append(&prompt, INIT_ASK_ENABLE, (const char *const[3]){ unit });
+                if (r >= 0)
+                        r = ask_yes(prompt.data, true, &enable);
+        }
         if (r < 0 && r != -ENODATA) /* all is written; the end of the input counts as no */
                 return r;
         if (!can || !enable) {
@@ -195,11 +177,11 @@ static int step_enable(const Init *init) {
         if (r == 0)
                 r = run_systemctl("restart", unit); /* a running daemon must read the new file */
         if (r == 0)
-                init_say(init, INIT_SAY_DONE, unit, option_of_file(init, option));
+                init_say(INIT_SAY_DONE, unit, init->draft->option);
         return r;
 }
 
-static void say_page(const Init *init, const InitPart *part) {
+static void say_page(const InitPart *part) {
         const char *listen = part->answers[0], *port = listen ? strrchr(listen, ':') : NULL;
         char host[256] = "localhost", address[280];
         bool local;
@@ -209,47 +191,46 @@ static void say_page(const Init *init, const InitPart *part) {
         if (listen_address_check(listen, &local) && !local)
                 (void) gethostname(host, sizeof(host) - 1);
         (void) snprintf(address, sizeof(address), "%s%s", host, port);
-        init_say(init, INIT_SAY_PAGE, address, NULL);
+        init_say(INIT_SAY_PAGE, address, NULL);
 }
 
-/* Whether the given key is the same file (inode) that the service will read. */
-static bool is_key_in_place(const InitDraft *draft) {
-        struct stat given, in_place;
-        char path[4096];
+/* Whether both are the same file. */
+static bool is_same_file(const char *a, const char *b) {
+        struct stat first, second;
 
-        (void) snprintf(path, sizeof(path), "%s/credentials/%s", draft->directory, draft->key_file);
-        return stat(draft->key_path, &given) == 0 && stat(path, &in_place) == 0 && given.st_dev == in_place.st_dev &&
-               given.st_ino == in_place.st_ino;
+        return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+               first.st_ino == second.st_ino;
 }
 
-static void say_key_left(const Init *init) {
-        const InitDraft *draft = init->draft;
+/* Tells of the original of a key that was copied, unless the service reads it, or it is beside the configuration. */
+static void say_key_left(const InitDraft *draft) {
         size_t n = strlen(draft->directory);
-        bool beside =
-                draft->key_path && strncmp(draft->key_path, draft->directory, n) == 0 && draft->key_path[n] == '/';
+        char copy[4096];
 
-        if (draft->key_path && !beside && !is_key_in_place(draft))
-                init_say(init, INIT_SAY_KEY_LEFT, draft->key_path, NULL);
+        if (!draft->key_path || (strncmp(draft->key_path, draft->directory, n) == 0 && draft->key_path[n] == '/'))
+                return;
+        (void) snprintf(copy, sizeof(copy), "%s/credentials/%s", draft->directory, draft->secrets[0].file);
+        if (!is_same_file(draft->key_path, copy))
+                init_say(INIT_SAY_KEY_LEFT, draft->key_path, NULL);
 }
 
 static int after_writing(const Init *init) {
         _cleanup_(config_unrefp) Config *config = NULL;
-        char option[4096];
         int r;
 
         r = load_written(init, &config);
         if (r == 0 && !init->options.unchecked)
                 r = set_up(init, config);
-        say_key_left(init);
+        say_key_left(init->draft);
         if (r != 0) {
-                init_say(init, INIT_SAY_NOT_ALL_WELL, option_of_file(init, option), NULL);
+                init_say(INIT_SAY_NOT_ALL_WELL, init->draft->option, NULL);
                 say_by_hand(init);
                 return r;
         }
         r = step_enable(init);
         for (size_t i = 0; i < init->draft->n_parts; i++)
                 if (init->draft->parts[i].recipe->kind == INIT_PAGE)
-                        say_page(init, &init->draft->parts[i]);
+                        say_page(&init->draft->parts[i]);
         return r;
 }
 
@@ -258,56 +239,36 @@ static int after_writing(const Init *init) {
 static int run(Init *init) {
         int r;
 
+        init->draft->state_dir = init->options.state_dir;
+        init->draft->endpoint = init->options.endpoint;
+        init->draft->ca_file = init->options.ca_file;
         if (init->asks)
-                init_say(init, INIT_SAY_BEGIN, init->draft->path, NULL);
+                init_say(INIT_SAY_BEGIN, init->draft->path, NULL);
         if (init->options.dry_run)
-                init_say(init, INIT_SAY_DRY_RUN, NULL, NULL);
-        r = init_step_pubsub(init);
+                init_say(INIT_SAY_DRY_RUN, NULL, NULL);
+        r = init_ask_pubsub(init);
         if (r == 0)
-                r = init_step_parts(init, INIT_SOURCE);
+                r = init_ask_parts(init, INIT_SOURCE);
         if (r == 0)
-                r = init_step_parts(init, INIT_SINK);
+                r = init_ask_parts(init, INIT_SINK);
         if (r == 0 && !init_draft_has(init->draft, INIT_SOURCE) && !init_draft_has(init->draft, INIT_SINK)) {
-                init_say(init, INIT_SAY_NOTHING_TO_DO, NULL, NULL);
+                init_say(INIT_SAY_NOTHING_TO_DO, NULL, NULL);
                 return EX_USAGE;
         }
         if (r == 0)
-                r = init_step_parts(init, INIT_PAGE);
+                r = init_ask_parts(init, INIT_PAGE);
         if (r == 0)
                 r = step_write(init);
         if (r == 0 && !init->options.dry_run)
                 r = after_writing(init);
         if (r == -ENODATA)
-                init_say(init, INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
+                init_say(INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
         return r;
-}
-
-/* Fails with 73 before the first question when the file cannot be written. */
-static int check_place(const Init *init, const char *path) {
-        int r;
-
-        r = init_write_check(path);
-        if (r == INIT_WRITE_EXISTS)
-                return refuse_existing(path);
-        return r < 0 && !init->options.dry_run ? cannot_write(path, r) : 0;
-}
-
-static int begin(Init *init, const char *path) {
-        const InitOptions *options = &init->options;
-        int r;
-
-        r = check_place(init, path);
-        if (r == 0)
-                r = init_draft_new(path, init->japanese, &init->draft);
-        if (r == 0)
-                r = init_draft_set(&init->draft->endpoint, options->endpoint);
-        if (r == 0)
-                r = init_draft_set(&init->draft->ca_file, options->ca_file);
-        return r == 0 ? init_draft_set(&init->draft->state_dir, options->state_dir) : r;
 }
 
 int verb_init(const char *config_path, int argc, char **argv) {
         Init init = {};
+        const char *path;
         int r;
 
         r = init_options_parse(argc, argv, &init.options);
@@ -315,9 +276,12 @@ int verb_init(const char *config_path, int argc, char **argv) {
                 return r < 0 ? EX_OK : r;
         if (init.options.list)
                 return init_options_list(), EX_OK;
-        init.japanese = init_text_is_japanese();
+        path = init.options.config ?: config_path;
         init.asks = isatty(STDIN_FILENO) && !init.options.yes;
-        r = begin(&init, init.options.config ? init.options.config : config_path);
+        r = init_write_check(path); /* before the first question */
+        if (r == INIT_WRITE_EXISTS || (r < 0 && !init.options.dry_run))
+                return refuse(path, r);
+        r = init_draft_new(path, &init.draft);
         if (r == 0)
                 r = run(&init);
         init_draft_free(init.draft);

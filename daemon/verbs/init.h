@@ -35,38 +35,15 @@ void init_options_list(void);
 typedef struct Init {
         InitOptions options;
         InitDraft *draft;
-        bool japanese;
         bool asks; /* somebody sits at a terminal */
 } Init;
 
-/* ---- for the steps ---- */
+/* ---- init-ask.c ---- */
 
-/* Returns a text in the user's language; init_say() prints it, with *first* for {1} and *second* for {2}. */
-const char *init_words(const Init *init, InitText text);
-void init_say(const Init *init, InitText text, const char *first, const char *second);
-
-/* Asks a person what to do after a failure; without a person the verdict is STOP. STOP prints that nothing was written.
- * LEAVE_OUT is offered only for an *entry*. 0, or the errors of ask.h. */
-typedef enum InitVerdict { INIT_GOOD, INIT_AGAIN, INIT_LEAVE_OUT, INIT_STOP } InitVerdict;
-int init_ask_verdict(const Init *init, bool entry, InitVerdict *ret);
-
-/* For a draft that is not a valid configuration. 0 when a person can be asked what to do; else 64, after a message. */
-int init_wrong_answer(const Init *init);
-
-/* Prints that an option ("--secret ", NAME) is needed, since nobody can be asked. Returns 64. */
-int init_missing(const char *option, const char *name);
-
-/* Opens a session with the answers so far; with *ret* NULL it only parses them. 0; EX_CONFIG, after messages, when they
- * do not form a valid configuration; an exit code of session_open(); -ENOMEM. */
-int init_open_session(const Init *init, Config **ret_config, Session **ret);
-
-/* Returns true when a topic or subscription may be used, or does not exist yet. Otherwise prints which role is missing
- * and how to grant it. */
-bool init_may_use(const Init *init, Session *session, const char *resource, const char *permission);
-
-/* The steps before the last one. 0; an exit code (positive) that ends the verb; an errno. */
-int init_step_pubsub(Init *init);
-int init_step_parts(Init *init, InitKind kind);
+/* Ask for what is still open, and try the answers at once: account, project and topic; the parts of one kind. 0; an
+ * exit code (positive) that ends the verb; an errno, and -ENODATA when the input has ended. */
+int init_ask_pubsub(const Init *init);
+int init_ask_parts(const Init *init, InitKind kind);
 
 /* ---- init-write.c ---- */
 

@@ -35,7 +35,7 @@ static int set_up(void **state) {
                 return -1;
         (void) snprintf(place->config, sizeof(place->config), "%s/etc/sensorqd.yaml", place->directory);
         *state = place;
-        return init_draft_new(place->config, false, &place->draft);
+        return init_draft_new(place->config, &place->draft);
 }
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where) {
@@ -64,7 +64,11 @@ static void write_text(const Place *place, const char *name, const char *text) {
 
 static bool is_japanese(const char *all, const char *lang) {
         assert_int_equal(setenv("LC_ALL", all, true) + unsetenv("LC_MESSAGES") + setenv("LANG", lang, true), 0);
-        return init_text_is_japanese();
+        return *init_words(&(InitWords){ "english", "japanese" }) == 'j';
+}
+
+static void speak(bool japanese) {
+        assert_int_equal(is_japanese(japanese ? "ja_JP.UTF-8" : "C", ""), japanese);
 }
 
 static void test_language(void **state) {
@@ -77,8 +81,12 @@ static void test_language(void **state) {
 /* Both languages have each text, and the same places to fill in. */
 static void test_texts(void **state) {
         for (InitText text = 0; text <= INIT_COMMENT_SUBSCRIBE; text++) {
-                const char *english = init_text(false, text), *japanese = init_text(true, text);
+                const char *english, *japanese;
 
+                speak(true);
+                japanese = init_text(text);
+                speak(false);
+                english = init_text(text);
                 assert_non_null(english);
                 assert_non_null(japanese);
                 assert_int_equal(strstr(english, "{1}") != NULL, strstr(japanese, "{1}") != NULL);
@@ -130,7 +138,8 @@ static void test_text_of_an_instance(void **state) {
                 _cleanup_(init_draft_freep) InitDraft *draft = NULL;
                 _cleanup_bytes_ Bytes text = {};
 
-                assert_int_equal(init_draft_new(rows[i / 2].path, i % 2, &draft), 0);
+                speak(i % 2 == 0);
+                assert_int_equal(init_draft_new(rows[i / 2].path, &draft), 0);
                 assert_int_equal(init_draft_text(draft, false, &text), 0);
                 assert_non_null(strstr(text.data, rows[i / 2].check));
                 assert_non_null(strstr(text.data, rows[i / 2].reload));
@@ -216,7 +225,10 @@ static void test_names_of_secrets(void **state) {
         assert_string_equal(file, "a-2.token");
         assert_false(place->draft->secrets[1].there);
         assert_int_equal(init_draft_keep_secret(place->draft, "b", "two", &file), 0);
+        init_draft_forget_secrets(place->draft, 2);
         assert_int_equal(init_draft_keep_secret(place->draft, "b", "three", &file), 0); /* it is not written yet */
+        assert_string_equal(file, "b");
+        assert_int_equal(init_draft_keep_secret(place->draft, "b", "three", &file), 0); /* one for two parts */
         assert_int_equal(place->draft->n_secrets, 3);
         assert_string_equal(place->draft->secrets[2].text, "three");
 }
@@ -251,6 +263,7 @@ static void test_secrets_as_they_are_read(void **state) {
                 char text[64] = "";
                 const char *file;
 
+                init_draft_forget_secrets(place->draft, 0);
                 assert_int_equal(init_draft_keep_secret(place->draft, "nature-remo.token", rows[i].text, &file), 0);
                 assert_int_equal(init_draft_parse(place->draft, &config, &errors), rows[i].read ? 0 : -EBADMSG);
                 if (rows[i].error)
@@ -288,26 +301,21 @@ static void test_names_that_are_something_else(void **state) {
         assert_int_equal(seteuid(0), 0);
 }
 
-/* A key that another answer came in place of is neither named nor written. */
-static void test_another_key(void **state) {
+/* A key is named where it will be; to try it, where it is. */
+static void test_key(void **state) {
         Place *place = *state;
-        _cleanup_bytes_ Bytes text = {};
         const char *file;
 
-        fill(place);
         assert_int_equal(init_draft_keep_secret(place->draft, CREDENTIALS_FILE_DEFAULT, "{}", &file), 0);
-        assert_int_equal(init_draft_set(&place->draft->key_file, file), 0);
-        assert_int_equal(init_draft_keep_secret(place->draft, "b", "two", &file), 0);
-        init_draft_drop_key(place->draft);
-        assert_null(place->draft->key_file);
-        assert_int_equal(place->draft->n_secrets, 1);
-        assert_string_equal(place->draft->secrets[0].text, "two");
-        assert_int_equal(init_draft_text(place->draft, false, &text), 0);
-        assert_null(strstr(text.data, "credentials_file"));
-        init_draft_drop_key(place->draft); /* none */
-        assert_int_equal(init_draft_keep_secret(place->draft, CREDENTIALS_FILE_DEFAULT, "{ }", &file),
-                0); /* there is room again */
-        assert_int_equal(place->draft->n_secrets, 2);
+        assert_int_equal(init_draft_set(&place->draft->key_path, "/root/key.json"), 0);
+        fill(place);
+        for (size_t live = 0; live < 2; live++) {
+                _cleanup_bytes_ Bytes text = {};
+
+                assert_int_equal(init_draft_text(place->draft, live, &text), 0);
+                assert_non_null(strstr(text.data, live ? "\n  credentials_file: /root/key.json\n"
+                                                       : "\n  credentials_file: " CREDENTIALS_FILE_DEFAULT "\n"));
+        }
 }
 
 /* Two meters of one maker: each has a name and a secret of its own; what is typed once more takes the place of a slip.
@@ -327,6 +335,7 @@ static void test_twice(void **state) {
                 if (i < 2)
                         assert_int_equal(
                                 init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "switchbot"), &part), 0);
+                init_draft_forget_secrets(place->draft, part->first_secret);
                 assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", tokens[i], &file), 0);
                 assert_string_equal(file, names[i]);
                 assert_int_equal(init_draft_set(&part->answers[1], file), 0);
@@ -342,27 +351,26 @@ static void test_twice(void **state) {
         assert_string_equal(place->draft->secrets[1].text, "two");
 }
 
-/* What was typed for an entry that is left out, or in place of which something else came, is not written. */
-static void test_secrets_that_nothing_names(void **state) {
+/* What was typed for an entry that is left out is not written, but what others use is. */
+static void test_secrets_of_an_entry_that_is_left_out(void **state) {
         Place *place = *state;
         const char *file;
         InitPart *part;
 
         assert_int_equal(init_draft_keep_secret(place->draft, CREDENTIALS_FILE_DEFAULT, "{}", &file), 0);
-        assert_int_equal(init_draft_set(&place->draft->key_file, file), 0);
-        assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "switchbot"), &part), 0);
-        assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", "one", &file), 0);
-        assert_int_equal(init_draft_set(&part->answers[1], file), 0);
-        assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "switchbot"), &part), 0);
-        assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", "slip", &file), 0);
-        assert_string_equal(file, "switchbot-2.token");
-        assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", "one", &file), 0);
-        assert_int_equal(init_draft_set(&part->answers[1], file), 0);
-        init_draft_end_last(place->draft, true);
-        assert_int_equal(place->draft->n_secrets, 2);
+        for (size_t i = 0; i < 2; i++) {
+                assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "switchbot"), &part), 0);
+                assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", "one", &file), 0);
+                assert_string_equal(file, "switchbot.token");
+                assert_int_equal(
+                        init_draft_keep_secret(place->draft, "switchbot.secret", i == 0 ? "x" : "y", &file), 0);
+                assert_string_equal(file, i == 0 ? "switchbot.secret" : "switchbot-2.secret");
+        }
+        assert_int_equal(place->draft->n_secrets, 4);
+        init_draft_drop_last(place->draft);
+        assert_int_equal(place->draft->n_secrets, 3);
         assert_string_equal(place->draft->secrets[1].text, "one");
-        init_draft_end_last(place->draft, false);
-        init_draft_end_last(place->draft, false);
+        init_draft_drop_last(place->draft);
         assert_int_equal(place->draft->n_secrets, 1);
         assert_string_equal(place->draft->secrets[0].file, CREDENTIALS_FILE_DEFAULT);
 }
@@ -379,7 +387,6 @@ static void test_a_name_for_each_secret(void **state) {
                 (void) snprintf(text, sizeof(text), "token-%zu", i);
                 assert_int_equal(init_draft_keep_secret(place->draft, "nature-remo.token", text, &file), 0);
                 assert_int_equal(init_draft_set(&part->answers[0], file), 0);
-                init_draft_end_last(place->draft, true);
                 assert_int_equal(place->draft->n_secrets, i + 1);
         }
         for (size_t i = 0; i < INIT_PARTS_MAX; i++) {
@@ -492,7 +499,7 @@ static void test_two_at_once(void **state) {
         int status;
 
         (void) snprintf(path, sizeof(path), "%s/etc/beside.yaml", place->directory);
-        assert_int_equal(init_draft_new(path, false, &beside), 0);
+        assert_int_equal(init_draft_new(path, &beside), 0);
         other = beside;
         assert_int_equal(bytes_append_text(&text, "log_level: info\n"), 0);
         assert_int_equal(init_write_all(place->draft, &text), INIT_WRITE_FREE);
@@ -515,9 +522,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_names_of_secrets, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_secrets_as_they_are_read, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_names_that_are_something_else, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_another_key, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_key, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_twice, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_secrets_that_nothing_names, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_secrets_of_an_entry_that_is_left_out, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_a_name_for_each_secret, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_beside, set_up, tear_down),
