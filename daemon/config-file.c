@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config-file.h"
+#include "config.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -8,14 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config-internal.h"
 #include "lib/bytes.h"
 #include "lib/file.h"
-#include "lib/http.h"
 #include "lib/text.h"
 #include "lib/yaml.h"
 
-/* ---- rules that span sections, or look at the environment ---- */
+/* ---- the unit that runs a file ---- */
 
 size_t config_name_size(const char *file) {
         size_t size = strlen(file), end = strlen(".yaml");
@@ -65,135 +63,23 @@ char *config_state_dir(const char *path) {
         return own && access(own, F_OK) == 0 ? cleanup_steal(own) : strdup(CONFIG_STATE_DIR_DEFAULT);
 }
 
-static int rule_state_dir(const ConfigPlace *top, Config *config) {
-        if (config->state_dir)
-                return 0;
-        config->state_dir = config_state_dir(config->path);
-        if (!config->state_dir)
-                return -ENOMEM;
-        if (config->state_dir[0] != '/')
-                return config_reader_fail(top->reader, 0, 0,
-                        "state_dir: $STATE_DIRECTORY is not an absolute path; set state_dir, or correct the variable");
-        return 0;
-}
-
-static int rule_emulator(const ConfigPlace *top, Config *config) {
-        const char *host = getenv("PUBSUB_EMULATOR_HOST");
-        size_t size;
-        char *url;
-
-        if (!host || host[0] == '\0')
-                return 0;
-        if (strncmp(host, "http://", 7) == 0)
-                host += 7;
-        for (size = strlen(host); size > 0 && host[size - 1] == '/';)
-                size--;
-        if (text_format(&url, "http://%.*s", (int) size, host) < 0)
-                return -ENOMEM;
-
-        free(config->pubsub.endpoint);
-        config->pubsub.endpoint = url;
-        config->pubsub.emulator = true;
-        if (http_url_check(url) == HTTP_URL_MALFORMED || strpbrk(url + 7, "/?"))
-                return config_reader_fail(top->reader, 0, 0,
-                        "pubsub.endpoint: $PUBSUB_EMULATOR_HOST is set, but is not HOST:PORT; correct or unset the "
-                        "variable");
-        return 0;
-}
-
-/* Turns an id into a full name, in place. */
-static int make_full_name(const Config *config, const char *collection, char **name) {
-        char *full;
-
-        if (config_type_is_full_name(*name, collection))
-                return 0;
-        if (text_format(&full, "projects/%s/%s/%s", config->pubsub.project, collection, *name) < 0)
-                return -ENOMEM;
-
-        free(*name);
-        *name = full;
-        return 0;
-}
-
-static int rule_subscription(const ConfigPlace *top, Config *config, size_t index) {
-        const YamlNode *list = yaml_get(top->node, "subscribe");
-        const ConfigPlace place = { top->reader, top, "subscribe", true, list->children[index] };
-        SubscriptionConfig *subscription = &config->subscriptions[index];
-        int r;
-
-        subscription->state_dir = config->state_dir;
-        r = make_full_name(config, "subscriptions", &subscription->subscription);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < index; i++)
-                if (strcmp(subscription->subscription, config->subscriptions[i].subscription) == 0)
-                        return config_place_fail(&place, "subscription",
-                                "is the subscription of line %u already; each subscription once",
-                                list->children[i]->line);
-
-        return 0;
-}
-
-static int rule_page(const ConfigPlace *top, Config *config) {
-        const ConfigPlace place = { top->reader, top, "page", false, yaml_get(top->node, "page") };
-        const char *name;
-        int r;
-
-        if (!config->page || !config->page->subscription)
-                return 0;
-        r = make_full_name(config, "subscriptions", &config->page->subscription);
-        if (r < 0)
-                return r;
-        name = config->page->subscription;
-        if (config_find_subscription(config, (Slice){ name, strlen(name) }))
-                return 0;
-        return config_place_fail(
-                &place, "subscription", "is not a subscription of this file; allowed: one that subscribe names");
-}
-
-static int apply_rules(const ConfigPlace *top, Config *config) {
-        int r;
-
-        r = rule_state_dir(top, config);
-        if (r == 0)
-                r = rule_emulator(top, config);
-        if (r == 0 && !config->publishes && config->n_subscriptions == 0)
-                r = config_place_fail(top, "publish",
-                        "is missing, and so is subscribe: nothing to do; write one of the two sections, or both");
-        if (!yaml_get(yaml_get(top->node, "publish"), "topic_has_other_subscribers"))
-                config->topic_has_other_subscribers = config->n_subscriptions == 0;
-        if (r == 0 && config->publishes)
-                r = make_full_name(config, "topics", &config->topic);
-        for (size_t i = 0; r == 0 && i < config->n_subscriptions; i++)
-                r = rule_subscription(top, config, i);
-        return r < 0 ? r : rule_page(top, config);
-}
-
-/* ---- text ---- */
+/* ---- the text ---- */
 
 /* Returns the line of the first byte that is not UTF-8 or is NUL; 0: there is none. */
-static unsigned text_find_bad(const char *text, size_t size) {
+static unsigned find_bad_line(const char *text, size_t size) {
+        const char *end = text + size, *newline;
         unsigned line = 1;
-        size_t begin = 0;
 
-        if (bytes_is_utf8(text, size) && !memchr(text, '\0', size))
-                return 0;
-
-        while (begin < size) {
-                const char *end = memchr(text + begin, '\n', size - begin);
-                size_t n = end ? (size_t) (end - text) - begin : size - begin;
-
-                if (!bytes_is_utf8(text + begin, n) || memchr(text + begin, '\0', n))
-                        break;
-                begin += n + 1;
-                line++;
+        for (; text < end; text = newline + (newline < end), line++) {
+                newline = memchr(text, '\n', (size_t) (end - text)) ?: end;
+                if (!bytes_is_utf8(text, (size_t) (newline - text)) || memchr(text, '\0', (size_t) (newline - text)))
+                        return line;
         }
-
-        return line;
+        return 0;
 }
 
 static int check_coding(const ConfigReader *reader) {
-        unsigned line = text_find_bad(reader->text, reader->size);
+        unsigned line = find_bad_line(reader->text, reader->size);
 
         if (text_is_utf16(reader->text, reader->size))
                 return config_reader_fail(reader, 0, 0, "the file is UTF-16; save it as UTF-8");
@@ -205,32 +91,23 @@ static int check_coding(const ConfigReader *reader) {
         return 0;
 }
 
-/* Reports common mistakes in YAML. *error* is the parser's own error; it is reported when no such mistake was found.
- * NULL: the parser found none. */
-static int tell_slips(const ConfigReader *reader, const YamlError *error) {
-        int r = config_slips_note(reader);
-
-        if (r < 0)
-                return r;
-        if (reader->errors->n == 0 && error)
-                return config_reader_fail(reader, error->line, error->column, "%s", error->text);
-        return -EBADMSG;
-}
-
-static int parse_file(const ConfigReader *reader, YamlNode **root, Config *config) {
+static int read_text(const ConfigReader *reader, Config *config) {
+        _cleanup_(yaml_node_freep) YamlNode *root = NULL;
         YamlError error = {};
-        int r;
+        int r, slips;
 
         r = check_coding(reader);
         if (r < 0)
                 return r;
-        r = yaml_parse(reader->text, reader->size, root, &error);
-        if (r == -EBADMSG)
-                return tell_slips(reader, &error);
-        if (r < 0)
+        r = yaml_parse(reader->text, reader->size, &root, &error);
+        if (r == 0)
+                r = config_reader_read(reader, root, config);
+        if (r != -EBADMSG)
                 return r;
-        r = config_reader_read(reader, *root, config);
-        return r == -EBADMSG ? tell_slips(reader, NULL) : r;
+        slips = config_slips_note(reader);
+        if (slips < 0 || root || reader->errors->n > 0)
+                return slips < 0 ? slips : r;
+        return config_reader_fail(reader, error.line, error.column, "%s", error.text); /* the parser's own words */
 }
 
 static int config_new(const char *path, Config **ret) {
@@ -257,23 +134,15 @@ static int config_new(const char *path, Config **ret) {
 
 int config_parse(const ConfigInput *input, const char *text, size_t size, Config **ret, ConfigErrors *errors) {
         _cleanup_(config_unrefp) Config *config = NULL;
-        _cleanup_(yaml_node_freep) YamlNode *root = NULL;
-        ConfigReader reader;
-        size_t mark;
+        const size_t mark = text_mark(text, size);
         int r;
 
         r = config_new(input->path, &config);
         if (r < 0)
                 return r;
-        mark = text_mark(text, size);
-        text += mark;
-        size -= mark;
-        reader = (ConfigReader){ input->path, config->directory, text, size, &config_section, input->types, errors,
-                &config->warnings };
-        r = parse_file(&reader, &root, config);
-        if (r < 0)
-                return r;
-        r = apply_rules(&(ConfigPlace){ &reader, NULL, "", false, root }, config);
+        r = read_text(&(ConfigReader){ input->path, config->directory, text + mark, size - mark, &config_section,
+                              input->types, errors, &config->warnings },
+                config);
         if (r < 0)
                 return r;
 
@@ -281,7 +150,7 @@ int config_parse(const ConfigInput *input, const char *text, size_t size, Config
         return 0;
 }
 
-/* ---- file ---- */
+/* ---- the file ---- */
 
 static int fail_open(const ConfigReader *reader, int error) {
         static const struct {

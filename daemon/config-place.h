@@ -79,3 +79,16 @@ int config_place_kind(const ConfigPlace *place, const ConfigRow *rows, unsigned 
 #define config_reader_fail(reader, at_line, at_column, ...)                                                            \
         config_place_tell(&(ConfigPlace){ reader, .key = "" }, (reader)->errors, NULL,                                 \
                 &(YamlNode){ .line = at_line, .column = at_column }, __VA_ARGS__)
+
+/* ---- for config-file.c ---- */
+
+/* config-reader.c: reads the whole file into the zeroed struct of the root section at *base*; the caller frees its
+ * content with config_table_done() in any case. Everything that it does not understand is an error. It goes on after an
+ * error, so that all errors of a file are reported at once. -EBADMSG with the errors filled in, or -ENOMEM. */
+int config_reader_read(const ConfigReader *reader, const YamlNode *root, void *base);
+
+/* config-slips.c: finds mistakes that people make when they type YAML, line by line, and notes them in place of the
+ * errors that they led to. YAML's parser stops at the first mistake, often some lines below it, and its message needs
+ * knowledge of the grammar. Only used for a file that is wrong. It guesses, but it knows the keys of all sections. The
+ * notes contain nothing of a value. 0 or -ENOMEM. */
+int config_slips_note(const ConfigReader *reader);

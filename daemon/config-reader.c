@@ -1,94 +1,393 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config-internal.h"
-
+/* From the tree of the YAML file to the structs, by their rows: values, then lists, then sections. */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config-place.h"
+#include "config-table.h"
 #include "lib/text.h"
-#include "lib/yaml.h"
+
+#define VALUE_SHOWN_MAX 60
+#define NAME_ENTRY_MAX 255
+#define TEXT_ENTRY_MAX 1024
+#define KEYS_MAX 64
+#define RANGE_SIZE 60
+
+typedef struct Value {
+        const ConfigPlace *place; /* the section that contains it */
+        const ConfigRow *row;
+        const YamlNode *node;
+} Value;
+
+/* ---- errors about a value ---- */
+
+#define fail(value, ...)                                                                                               \
+        config_place_tell((value)->place, (value)->place->reader->errors, (value)->row->key, (value)->node, __VA_ARGS__)
+
+/* An error about a key or a name is at that, not at its value. */
+static YamlNode at_key(const YamlNode *node) {
+        return (YamlNode){ .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
+}
+
+/* Describes the allowed values. Returns *buffer*, or a constant text. */
+static const char *allowed_of(const ConfigRow *row, char buffer[static RANGE_SIZE]) {
+        return row->type->format ? config_table_range(row, buffer, RANGE_SIZE) : row->type->allowed ?: row->type->name;
+}
+
+/* Quotes the value if it is short and cannot contain a secret. */
+static int fail_value(const Value *value, const char *problem) {
+        const char *text = value->node->text;
+        bool secret = value->row->type->private || strpbrk(text, "@?") || strlen(text) > VALUE_SHOWN_MAX;
+        const char *quote = secret ? "" : "\"";
+        char range[RANGE_SIZE];
+
+        return fail(value, "%s%s%s %s; allowed: %s", quote, secret ? "the value" : text, quote, problem,
+                allowed_of(value->row, range));
+}
+
+/* True if a # follows the colon: for YAML the rest is a comment, which is rarely meant. */
+static bool is_comment(const Value *value) {
+        const ConfigReader *reader = value->place->reader;
+        const char *line = reader->text, *end = reader->text + reader->size, *newline = NULL;
+        unsigned number = value->node->key_line; /* 0: it has no key */
+
+        for (; number > 1 && (newline = memchr(line, '\n', (size_t) (end - line))); number--)
+                line = newline + 1;
+        if (number != 1)
+                return false;
+        newline = memchr(line, '\n', (size_t) (end - line));
+        return memmem(line, (size_t) ((newline ?: end) - line), ": #", 3);
+}
+
+/* Says "is a list; allowed: ...". */
+static int fail_kind(const Value *value) {
+        static const char *const kinds[] = {
+                [YAML_SCALAR] = "a single value", [YAML_MAPPING] = "a section", [YAML_SEQUENCE] = "a list"
+        };
+        const ConfigType *type = value->row->type;
+        bool text = type->storage == CONFIG_TEXT || type->storage == CONFIG_MAP, empty = yaml_is_null(value->node);
+        const char *hint = "";
+        char range[RANGE_SIZE];
+
+        if (empty && is_comment(value))
+                hint = "; a value that begins with # must be in quotes";
+        else if (!empty && text && value->node->type != YAML_SCALAR)
+                hint = "; if it is text, put it in single quotes";
+        return fail(value, "is %s; allowed: %s%s", empty ? "empty" : kinds[value->node->type],
+                allowed_of(value->row, range), hint);
+}
+
+static bool is_scalar(const YamlNode *node) {
+        return node->type == YAML_SCALAR && !yaml_is_null(node);
+}
+
+/* Checks the number of entries. */
+static int check_count(const Value *value) {
+        const size_t n = value->node->n_children;
+        const ConfigRow *row = value->row;
+
+        if (n >= row->min && n <= row->max)
+                return 0;
+        return fail(value, "has %zu entries; allowed: %" PRIu64 " to %" PRIu64, n, row->min, row->max);
+}
+
+/* ---- numbers ---- */
+
+static void store_number(const ConfigType *type, uint64_t number, void *place) {
+        switch (type->storage) {
+        case CONFIG_NUMBER:
+                *(uint64_t *) place = number;
+                break;
+        case CONFIG_UNSIGNED:
+                *(unsigned *) place = (unsigned) number;
+                break;
+        case CONFIG_BOOL:
+                *(bool *) place = number != 0;
+                break;
+        default:
+                *(int *) place = (int) number;
+        }
+}
+
+static int read_word(const Value *value, void *place) {
+        const ConfigType *type = value->row->type;
+
+        for (size_t i = 0; type->words[i]; i++)
+                if (strcmp(type->words[i], value->node->text) == 0) {
+                        store_number(type, (uint64_t) type->first + i, place);
+                        return 0;
+                }
+
+        return fail_value(value, "is not allowed");
+}
+
+static int read_number(const Value *value, void *place) {
+        const ConfigRow *row = value->row;
+        const ConfigType *type = row->type;
+        ConfigProblem problem;
+        uint64_t number;
+        int r;
+
+        if (!is_scalar(value->node))
+                return fail_kind(value);
+        if (type->plain && !value->node->plain)
+                return fail_value(value, "is in quotes, which makes it a text");
+        if (type->words)
+                return read_word(value, place);
+        r = type->decimal ? type->decimal(value->node->text, place, &problem)
+                          : type->number(value->node->text, &number, &problem);
+        if (r < 0)
+                return fail_value(value, problem.text);
+        if (type->decimal)
+                return 0;
+        if (type->format && (number < row->min || number > row->max))
+                return fail_value(value, "is out of range");
+        store_number(type, number, place);
+        return 0;
+}
+
+/* ---- texts ---- */
+
+static int check_text(const Value *value, uint64_t max) {
+        const ConfigType *type = value->row->type;
+        const char *text = value->node->text;
+        ConfigProblem problem;
+        int r;
+
+        if (!is_scalar(value->node))
+                return fail_kind(value);
+        if (text[0] == '\0' && !type->empty)
+                return fail_value(value, "is empty");
+        if (strlen(text) > max)
+                return fail_value(value, "is too long");
+        if (text_has_controls(text, strlen(text)))
+                return fail(value, "holds a line break, a tab or another control character; write it on one line");
+        if ((type->letters && text[strspn(text, type->letters)] != '\0') ||
+                (type->without && strpbrk(text, type->without)))
+                return fail_value(value, type->wrong);
+        r = type->text ? type->text(text, &problem) : 0;
+        return r == -EBADMSG ? fail_value(value, problem.text) : r; /* -ENOMEM is not about the value */
+}
+
+static int read_text(const Value *value, uint64_t max, char **place) {
+        const ConfigType *type = value->row->type;
+        const char *text = value->node->text;
+        int r;
+
+        r = check_text(value, max);
+        if (r < 0)
+                return r;
+
+        if (!type->beside || text[0] == '/')
+                *place = strdup(text);
+        else
+                (void) text_format(place, "%s/%s", value->place->reader->directory, text);
+        if (!*place)
+                return -ENOMEM;
+        if (type->tidy)
+                type->tidy(*place);
+        return 0;
+}
+
+/* Returns the values of a list, or a single value if the row allows it, or *one*. */
+static int list_nodes(const Value *value, bool one, YamlNode *const **ret, size_t *ret_n) {
+        if (one && is_scalar(value->node)) {
+                *ret = (YamlNode *const *) &value->node;
+                *ret_n = 1;
+                return 0;
+        }
+        if (value->node->type != YAML_SEQUENCE)
+                return fail_kind(value);
+        *ret = value->node->children;
+        *ret_n = value->node->n_children;
+        return 0;
+}
+
+/* Like list_nodes(), and checks that the row allows their number. */
+static int counted_nodes(const Value *value, YamlNode *const **ret, size_t *ret_n) {
+        int r = list_nodes(value, value->row->flags & CONFIG_ONE, ret, ret_n);
+
+        return r < 0 || value->node->type == YAML_SCALAR ? r : check_count(value);
+}
+
+static int read_texts(const Value *value, YamlNode *const *nodes, size_t n, char ***place) {
+        char **texts;
+
+        *place = texts = calloc(n + 1, sizeof(char *));
+        if (!texts)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n; i++) {
+                const Value entry = { value->place, value->row, nodes[i] };
+                int r;
+
+                r = check_text(&entry, TEXT_ENTRY_MAX);
+                if (r < 0)
+                        return r;
+                for (size_t j = 0; value->row->flags & CONFIG_UNIQUE && j < i; j++)
+                        if (strcmp(texts[j], entry.node->text) == 0)
+                                return fail(&entry, "\"%s\" is there twice; each name once", texts[j]);
+                texts[i] = strdup(entry.node->text);
+                if (!texts[i])
+                        return -ENOMEM;
+        }
+
+        return 0;
+}
+
+static int read_text_list(const Value *value, char ***place) {
+        YamlNode *const *nodes;
+        size_t n;
+        int r = counted_nodes(value, &nodes, &n);
+
+        return r < 0 ? r : read_texts(value, nodes, n, place);
+}
+
+static int read_secrets(const Value *value, ConfigSecrets *place) {
+        YamlNode *const *nodes;
+        size_t n;
+        int r = counted_nodes(value, &nodes, &n);
+
+        if (r < 0)
+                return r;
+        place->items = calloc(n + 1, sizeof(ConfigSecret));
+        if (!place->items)
+                return -ENOMEM;
+
+        for (; r == 0 && place->n < n; place->n++)
+                r = read_text(&(Value){ value->place, value->row, nodes[place->n] }, TEXT_ENTRY_MAX,
+                        &place->items[place->n].file);
+        return r;
+}
+
+/* ---- maps ---- */
+
+/* A name that does not look like one may be part of a secret. */
+static bool name_is_harmless(const char *name) {
+        return strlen(name) <= VALUE_SHOWN_MAX && !strpbrk(name, "@:?=/ ");
+}
+
+static int check_name(const Value *map, const YamlNode *node) {
+        const YamlNode name = at_key(node);
+        const Value value = { map->place, map->row, &name };
+        const ConfigType *type = map->row->type;
+        ConfigProblem problem = { "is too long" };
+
+        if (strlen(node->key) <= NAME_ENTRY_MAX && (!type->inside || type->inside(node->key, &problem) == 0) &&
+                !text_has_controls(node->key, strlen(node->key)))
+                return 0;
+        return fail(
+                &value, "the name %.60s %s", name_is_harmless(node->key) ? node->key : "in this line", problem.text);
+}
+
+static int read_pair(const Value *map, const YamlNode *node, ConfigPair *pair) {
+        const Value value = { map->place, map->row, node };
+        YamlNode *const *nodes = (YamlNode *const *) &node;
+        size_t n = 1;
+        int r;
+
+        r = check_name(map, node);
+        if (r < 0)
+                return r;
+        pair->name = strdup(node->key);
+        if (!pair->name)
+                return -ENOMEM;
+        r = map->row->flags & CONFIG_MANY ? list_nodes(&value, true, &nodes, &n) : 0;
+        if (r < 0)
+                return r;
+        if (n == 0) /* a program that makes this file from a table may leave it empty */
+                r = config_place_warn(map->place, map->row->key,
+                        "%.60s: is an empty list, so nothing is ever one of it; leave the line out",
+                        name_is_harmless(node->key) ? node->key : "a name");
+        return r < 0 ? r : read_texts(&value, nodes, n, &pair->values);
+}
+
+static int read_map(const Value *value, ConfigMap *place) {
+        size_t n = value->node->n_children;
+        int r;
+
+        if (value->node->type != YAML_MAPPING)
+                return fail_kind(value);
+        r = check_count(value);
+        if (r < 0)
+                return r;
+        place->items = calloc(n + 1, sizeof(ConfigPair));
+        if (!place->items)
+                return -ENOMEM;
+
+        for (; r == 0 && place->n < n; place->n++) /* what was read of a pair is freed with the rest */
+                r = read_pair(value, value->node->children[place->n], &place->items[place->n]);
+        return r;
+}
+
+/* ---- lists of sections, and sections inside ---- */
 
 static int read_section(const ConfigPlace *place, const ConfigSection *section, void *base, void *around);
 
-/* ---- lists ---- */
-
-static ConfigPlace place_of_entry(const ConfigValue *list, size_t index) {
-        return (ConfigPlace){ list->place->reader, list->place, list->row->key, .entry = true,
-                .node = list->node->children[index] };
+/* Returns the worse of two results: -ENOMEM ends the reading; -EBADMSG does not, so that all errors are reported at
+ * once. */
+static int worse(int a, int b) {
+        return b < 0 && a != -ENOMEM ? b : a;
 }
 
-/* Checks CONFIG_UNIQUE for the entry *index*; all its keys are valid. */
-static int check_unique(const ConfigValue *list, size_t index) {
-        const ConfigPlace place = place_of_entry(list, index);
-
+/* Checks CONFIG_UNIQUE for an entry whose keys are all valid. */
+static int check_unique(const Value *list, const ConfigPlace *entry) {
         for (const ConfigRow *row = list->row->section->rows; row->key; row++) {
-                const YamlNode *text = row->flags & CONFIG_UNIQUE ? yaml_get(place.node, row->key) : NULL;
+                const YamlNode *text = row->flags & CONFIG_UNIQUE ? yaml_get(entry->node, row->key) : NULL;
 
-                for (size_t i = 0; text && i < index; i++) {
-                        const YamlNode *other = yaml_get(list->node->children[i], row->key);
+                for (YamlNode *const *child = list->node->children; text && *child != entry->node; child++) {
+                        const YamlNode *other = yaml_get(*child, row->key);
 
                         if (other && other->type == YAML_SCALAR && strcmp(other->text, text->text) == 0)
-                                return config_place_fail(&place, row->key,
+                                return config_place_fail(entry, row->key,
                                         "\"%s\" is the %s of the entry in line %u already; each once", text->text,
-                                        row->key, list->node->children[i]->line);
+                                        row->key, (*child)->line);
                 }
         }
 
         return 0;
 }
 
-static int read_entry(const ConfigValue *list, size_t index, void *base) {
-        const ConfigPlace place = place_of_entry(list, index);
+static int read_entry(const Value *list, const YamlNode *node, void *base) {
+        const ConfigPlace place = { list->place->reader, list->place, list->row->key, true, node };
         int r;
 
-        if (place.node->type != YAML_MAPPING)
+        if (node->type != YAML_MAPPING)
                 return config_place_fail(&place, NULL,
                         "an entry is not a section; allowed: KEY: VALUE lines, the first behind the dash");
         r = read_section(&place, list->row->section, base, NULL);
-        if (r < 0)
-                return r;
-        return check_unique(list, index);
+        return r < 0 ? r : check_unique(list, &place);
 }
 
-static int read_list(const ConfigValue *value, void *base) {
-        const ConfigRow *row = value->row;
-        char **items = (char **) ((char *) base + row->offset);
-        size_t *count = (size_t *) ((char *) base + row->count), n = value->node->n_children;
+static int read_list(const Value *value, char **items, size_t *count) {
+        const size_t n = value->node->n_children, size = value->row->section->size;
         int result;
 
         if (value->node->type != YAML_SEQUENCE)
-                return config_value_fail_kind(value);
-        result = config_value_count(value);
+                return fail_kind(value);
+        result = check_count(value);
         if (result < 0)
                 return result;
-
-        *items = calloc(n, row->section->size);
+        *items = calloc(n, size);
         if (!*items)
                 return -ENOMEM;
 
-        for (size_t i = 0; i < n; i++) {
-                int r;
-
-                *count = i + 1; /* so that what was read of the entry is freed with the rest */
-                r = read_entry(value, i, *items + i * row->section->size);
-                if (r < 0 && r != -EBADMSG)
-                        return r;
-                result = r < 0 ? r : result;
-        }
-
+        for (; result != -ENOMEM && *count < n; ++*count) /* what was read of an entry is freed with the rest */
+                result = worse(result, read_entry(value, value->node->children[*count], *items + *count * size));
         return result;
 }
 
 /* Reads a section that is inside the section at *base*. */
-static int read_inner(const ConfigValue *value, void *base) {
+static int read_inner(const Value *value, void *base, void *place) {
         const ConfigSection *section = value->row->section;
         const ConfigPlace below = { value->place->reader, value->place, value->row->key, .node = value->node };
-        void *place = (char *) base + value->row->offset;
 
         if (value->node->type != YAML_MAPPING)
-                return config_value_fail_kind(value);
+                return fail_kind(value);
         if (value->row->flags & CONFIG_POINTER) {
                 void *own = calloc(1, section->size);
 
@@ -100,51 +399,50 @@ static int read_inner(const ConfigValue *value, void *base) {
         return read_section(&below, section, place, base);
 }
 
-static int read_value(const ConfigValue *value, void *base) {
-        void *place = (char *) base + value->row->offset;
+static int read_value(const Value *value, char *base) {
+        const ConfigRow *row = value->row;
+        void *place = base + row->offset;
 
-        switch (value->row->type->storage) {
+        switch (row->type->storage) {
         case CONFIG_SECTION:
-                return read_inner(value, base);
+                return read_inner(value, base, place);
         case CONFIG_LIST:
-                return read_list(value, base);
+                return read_list(value, place, (size_t *) (base + row->count));
         case CONFIG_VARIANT:
                 return 0;
+        case CONFIG_TEXTS:
+                return read_text_list(value, place);
+        case CONFIG_TEXT:
+                return read_text(value, row->max, place);
+        case CONFIG_SECRET:
+                return read_text(value, row->max, &((ConfigSecret *) place)->file);
+        case CONFIG_SECRETS:
+                return read_secrets(value, place);
+        case CONFIG_MAP:
+                return read_map(value, place);
         default:
-                return config_value_read(value, place);
+                return read_number(value, place);
         }
 }
 
 /* ---- keys and types that there are ---- */
 
-#define KEYS_MAX 64
-
 /* A section that is being read. */
-typedef struct SectionRead {
+typedef struct Section {
         const ConfigPlace *place;
         const ConfigSection *section;
         const ConfigSection *variant;    /* NULL: the section has no variants, or none was found */
         const char *meant[KEYS_MAX + 1]; /* the keys that errors about unknown ones suggest; NULL at the end */
-} SectionRead;
+} Section;
 
-static const ConfigSection *variant_at(const SectionRead *r, size_t index) {
-        const ConfigVariants *variants = r->section->variants;
+static const ConfigSection *variant_at(const Section *s, size_t index) {
+        const ConfigVariants *variants = s->section->variants;
 
-        return variants ? variants->at(r->place->reader->types, index) : NULL;
+        return variants ? variants->at(s->place->reader->types, index) : NULL;
 }
 
-static const ConfigSection *variant_named(const SectionRead *r, const char *name) {
-        const ConfigSection *variant;
-
-        for (size_t i = 0; (variant = variant_at(r, i)); i++)
-                if (strcmp(variant->name, name) == 0)
-                        return variant;
-
-        return NULL;
-}
-
-static bool is_beside(const ConfigSection *section) {
-        return section->variants && !section->variants->nested;
+static bool is_beside(const Section *s) {
+        return s->section->variants && !s->section->variants->nested;
 }
 
 /* Adds a word to a list; what does not fit is left out. */
@@ -160,26 +458,28 @@ static void add_word(const char *words[static KEYS_MAX + 1], const char *word) {
 }
 
 /* Lists the section's types, or only those that have the key. */
-static void list_types(const SectionRead *r, const char *key, const char *names[static KEYS_MAX + 1]) {
+static void list_types(const Section *s, const char *key, const char *names[static KEYS_MAX + 1]) {
         const ConfigSection *variant;
 
         names[0] = NULL;
-        for (size_t i = 0; (variant = variant_at(r, i)); i++)
+        for (size_t i = 0; (variant = variant_at(s, i)); i++)
                 if (!key || config_table_find(variant, key))
                         add_word(names, variant->name);
 }
 
 /* Lists the keys that the section may have. */
-static void list_keys(const SectionRead *r, const char *keys[static KEYS_MAX + 1]) {
-        const ConfigSection *own = is_beside(r->section) ? r->variant : NULL, *variant;
-
+static void list_keys(const Section *s, const char *keys[static KEYS_MAX + 1]) {
         keys[0] = NULL;
-        for (const ConfigRow *row = r->section->rows; row->key; row++)
+        for (const ConfigRow *row = s->section->rows; row->key; row++)
                 add_word(keys, row->key);
-        for (const ConfigRow *row = own ? own->rows : NULL; row && row->key; row++)
-                add_word(keys, row->key);
-        for (size_t i = 0; !is_beside(r->section) && (variant = variant_at(r, i)); i++)
-                add_word(keys, variant->name);
+        if (!is_beside(s)) {
+                const ConfigSection *variant;
+
+                for (size_t i = 0; (variant = variant_at(s, i)); i++)
+                        add_word(keys, variant->name);
+        } else if (s->variant)
+                for (const ConfigRow *row = s->variant->rows; row->key; row++)
+                        add_word(keys, row->key);
 }
 
 /* ---- keys that are not known ---- */
@@ -190,65 +490,56 @@ static bool key_is_harmless(const char *key) {
                key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] == '\0';
 }
 
-static unsigned search(const SectionRead *r, const char *key, char path[CONFIG_PATH_MAX]) {
-        return config_table_search(r->place->reader->root, r->place->reader->types, key, path);
-}
-
 /* "project:my-project" in curly brackets is one word in YAML. */
-static bool is_glued(const SectionRead *r, const char *key) {
+static bool is_glued(const ConfigReader *reader, const char *key) {
         size_t size = strcspn(key, ":");
         char word[48] = "";
 
         if (key[size] == ':' && size < sizeof(word))
                 *(char *) mempcpy(word, key, size) = '\0';
-        return word[0] != '\0' && search(r, word, NULL) > 0;
+        return word[0] != '\0' && config_table_search(reader->root, reader->types, word, NULL) > 0;
 }
 
-static int fail_unknown(SectionRead *r, const YamlNode *node, const char *const *keys, const char *const *owners) {
-        /* An error is usually at the value; for an unknown key it is at the key. */
-        YamlNode at = { .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
+static int fail_unknown(Section *s, const YamlNode *node, const char *const *keys, const char *const *owners) {
+        const ConfigReader *reader = s->place->reader;
+        const YamlNode at = at_key(node);
         const ConfigRow row = { key_is_harmless(node->key) ? node->key : "", &config_type_variant };
         const char *who = row.key[0] != '\0' ? "is" : "a key is", *nearest = config_table_nearest(node->key, keys);
-        const ConfigValue value = { r->place, &row, &at };
+        const Value value = { s->place, &row, &at };
         _cleanup_bytes_ Bytes words = {}, types = {};
         char path[CONFIG_PATH_MAX];
 
-        if (is_glued(r, node->key))
-                return config_value_fail(&value, "there is no space after the colon: write KEY: VALUE");
+        if (is_glued(reader, node->key))
+                return fail(&value, "there is no space after the colon: write KEY: VALUE");
         if (config_words(&words, keys, ", ") < 0 || config_words(&types, owners, ", ") < 0)
                 return -ENOMEM;
         if (owners[0])
-                return config_value_fail(&value, "is for type %s only; allowed for type %s: %s", types.data,
-                        r->variant->name, words.data);
-        if (nearest && !text_is_among(nearest, r->meant))
-                add_word(r->meant, nearest);
-        if (search(r, node->key, path) == 1)
-                return config_value_fail(&value, "%s not known here, only as %s%s%s%s: %s", who, path,
+                return fail(&value, "is for type %s only; allowed for type %s: %s", types.data, s->variant->name,
+                        words.data);
+        if (nearest && !text_is_among(nearest, s->meant))
+                add_word(s->meant, nearest);
+        if (config_table_search(reader->root, reader->types, node->key, path) == 1)
+                return fail(&value, "%s not known here, only as %s%s%s%s: %s", who, path,
                         nearest ? "; did you mean " : "", nearest ?: "", nearest ? "? Allowed" : "; allowed",
                         words.data);
         if (!nearest)
-                return config_value_fail(&value, "%s not known; allowed: %s", who, words.data);
-        return config_value_fail(&value, "%s not known, did you mean %s? Allowed: %s", who, nearest, words.data);
+                return fail(&value, "%s not known; allowed: %s", who, words.data);
+        return fail(&value, "%s not known, did you mean %s? Allowed: %s", who, nearest, words.data);
 }
 
-/* Checks for unknown keys. -EBADMSG when there was one. Where the type is not known, a key of any type may be right. */
-static int check_keys(SectionRead *r) {
+/* Checks for unknown keys. Where the type is not known, a key of any type may be right. */
+static int check_keys(Section *s) {
         const char *keys[KEYS_MAX + 1], *owners[KEYS_MAX + 1] = {};
         int result = 0;
 
-        list_keys(r, keys);
-        for (size_t i = 0; i < r->place->node->n_children; i++) {
-                const YamlNode *node = r->place->node->children[i];
-                int k;
+        list_keys(s, keys);
+        for (size_t i = 0; i < s->place->node->n_children && result != -ENOMEM; i++) {
+                const YamlNode *node = s->place->node->children[i];
 
-                if (is_beside(r->section))
-                        list_types(r, node->key, owners);
-                if (text_is_among(node->key, keys) || (!r->variant && owners[0]))
-                        continue;
-                k = fail_unknown(r, node, keys, owners);
-                if (k != -EBADMSG)
-                        return k;
-                result = k;
+                if (is_beside(s))
+                        list_types(s, node->key, owners);
+                if (!text_is_among(node->key, keys) && (s->variant || !owners[0]))
+                        result = worse(result, fail_unknown(s, node, keys, owners));
         }
 
         return result;
@@ -256,156 +547,122 @@ static int check_keys(SectionRead *r) {
 
 /* ---- types ---- */
 
-static int fail_type(const SectionRead *r, const YamlNode *node) {
-        const char *names[KEYS_MAX + 1], *nearest;
+/* *node*: the value of `type`; NULL: there is none. */
+static int fail_type(const Section *s, const YamlNode *node) {
+        const char *what = s->section->variants->what, *names[KEYS_MAX + 1], *nearest;
         _cleanup_bytes_ Bytes words = {};
-        int k;
 
-        list_types(r, NULL, names);
-        k = config_words(&words, names, ", ");
-        if (k < 0)
-                return k;
+        list_types(s, NULL, names);
+        if (config_words(&words, names, ", ") < 0)
+                return -ENOMEM;
         if (!node)
-                return config_place_fail(r->place, "type", "is missing; allowed: %s", words.data);
+                return config_place_fail(s->place, "type", "is missing; allowed: %s", words.data);
         if (node->type != YAML_SCALAR || !key_is_harmless(node->text))
-                return config_place_fail(
-                        r->place, "type", "is not a type of %s; allowed: %s", r->section->variants->what, words.data);
+                return config_place_fail(s->place, "type", "is not a type of %s; allowed: %s", what, words.data);
         nearest = config_table_nearest(node->text, names);
-        return config_place_fail(r->place, "type", "\"%s\" is not a type of %s%s%s; allowed: %s", node->text,
-                r->section->variants->what, nearest ? ", did you mean " : "", nearest ? nearest : "", words.data);
+        return config_place_fail(s->place, "type", "\"%s\" is not a type of %s%s%s; allowed: %s", node->text, what,
+                nearest ? ", did you mean " : "", nearest ?: "", words.data);
 }
 
-/* Finds the type that the key `type` names. */
-static int find_beside(SectionRead *r) {
-        const YamlNode *node = yaml_get(r->place->node, "type");
-
-        r->variant = node && node->type == YAML_SCALAR ? variant_named(r, node->text) : NULL;
-        return r->variant ? 0 : fail_type(r, node);
-}
-
-/* Finds the type by the section that is there. */
-static int find_nested(SectionRead *r) {
+/* Finds the type: the one that the key `type` names, or whose section is there. None of the latter kind is no error
+ * yet, since an unknown key may be meant as one. */
+static int find_variant(Section *s) {
+        const YamlNode *type = is_beside(s) ? yaml_get(s->place->node, "type") : NULL;
         const ConfigSection *variant;
 
-        for (size_t i = 0; (variant = variant_at(r, i)); i++) {
-                if (!yaml_get(r->place->node, variant->name))
-                        continue;
-                if (r->variant)
-                        return config_place_fail(r->place, variant->name,
-                                "stands beside %s; allowed: one %s, so write an entry of its own for the other",
-                                r->variant->name, r->section->variants->what);
-                r->variant = variant;
-        }
+        for (size_t i = 0; (variant = variant_at(s, i)); i++) {
+                bool named = type && type->type == YAML_SCALAR && strcmp(variant->name, type->text) == 0;
 
-        return 0;
+                if (is_beside(s) ? !named : !yaml_get(s->place->node, variant->name))
+                        continue;
+                if (s->variant)
+                        return config_place_fail(s->place, variant->name,
+                                "stands beside %s; allowed: one %s, so write an entry of its own for the other",
+                                s->variant->name, s->section->variants->what);
+                s->variant = variant;
+        }
+        return is_beside(s) && !s->variant ? fail_type(s, type) : 0;
 }
 
-static int fail_no_variant(const SectionRead *r) {
+static int fail_no_variant(const Section *s) {
         const char *names[KEYS_MAX + 1];
         _cleanup_bytes_ Bytes words = {};
-        int k;
 
-        list_types(r, NULL, names);
-        k = config_words(&words, names, " or ");
-        if (k < 0)
-                return k;
+        list_types(s, NULL, names);
+        if (config_words(&words, names, " or ") < 0)
+                return -ENOMEM;
         return config_place_fail(
-                r->place, NULL, "has no %s; allowed: a section %s", r->section->variants->what, words.data);
+                s->place, NULL, "has no %s; allowed: a section %s", s->section->variants->what, words.data);
 }
 
 /* ---- sections ---- */
 
-static int read_rows(const SectionRead *r, const ConfigSection *section, void *base);
-
-static int read_variant(const SectionRead *r, void *base) {
-        const ConfigVariants *variants = r->section->variants;
-        const ConfigSection *variant = r->variant;
-        const YamlNode *node = yaml_get(r->place->node, variant->name);
-        const ConfigPlace below = { r->place->reader, r->place, variant->name, .node = node };
-        const ConfigRow row = { variant->name, &config_type_section, .section = variant };
-        void *keys;
-
-        keys = calloc(1, variant->size);
-        if (!keys)
-                return -ENOMEM;
-        *(const char **) ((char *) base + variants->name) = variant->name;
-        *(const ConfigSection **) ((char *) base + variants->section) = variant;
-        *(void **) ((char *) base + variants->keys) = keys;
-
-        if (!variants->nested) {
-                int k = read_rows(r, variant, keys);
-
-                return k == 0 && variant->rule ? variant->rule(r->place, keys, base) : k;
-        }
-        if (node->type != YAML_MAPPING)
-                return config_value_fail_kind(&(ConfigValue){ r->place, &row, node });
-        return read_section(&below, variant, keys, base);
-}
-
 /* Reads the default in the same way as if it had been written in the file. */
-static int read_default(const SectionRead *r, const ConfigRow *row, void *base) {
+static int read_default(const Section *s, const ConfigRow *row, char *base) {
         const char *text = row->flags & CONFIG_IMPLIED ? "{}" : row->fallback;
         _cleanup_(yaml_node_freep) YamlNode *node = NULL;
-        char range[60];
+        char range[RANGE_SIZE];
         YamlError error;
-        int k;
+        int r;
 
         if (row->flags & CONFIG_REQUIRED && row->type->storage != CONFIG_VARIANT)
-                return text_is_among(row->key, r->meant)
-                               ? -EBADMSG
-                               : config_place_fail(r->place, row->key, "is missing; allowed: %s",
-                                         config_value_allowed(row, range, sizeof(range)));
+                return text_is_among(row->key, s->meant) ? -EBADMSG
+                                                         : config_place_fail(s->place, row->key,
+                                                                   "is missing; allowed: %s", allowed_of(row, range));
         if (!text && row->type->storage == CONFIG_DECIMAL)
-                *(double *) ((char *) base + row->offset) = NAN;
+                *(double *) (base + row->offset) = NAN;
         if (!text)
                 return 0;
 
-        k = yaml_parse(text, strlen(text), &node, &error);
-        if (k < 0)
-                return k;
-        return read_value(&(ConfigValue){ r->place, row, node }, base);
+        r = yaml_parse(text, strlen(text), &node, &error);
+        return r < 0 ? r : read_value(&(Value){ s->place, row, node }, base);
 }
 
-static int read_rows(const SectionRead *r, const ConfigSection *section, void *base) {
+static int read_rows(const Section *s, const ConfigRow *row, char *base) {
         int result = 0;
 
-        for (const ConfigRow *row = section->rows; row->key; row++) {
-                const YamlNode *node = yaml_get(r->place->node, row->key);
-                int k;
+        for (; row->key && result != -ENOMEM; row++) {
+                const YamlNode *node = yaml_get(s->place->node, row->key);
 
-                k = node ? read_value(&(ConfigValue){ r->place, row, node }, base) : read_default(r, row, base);
-                if (k < 0 && k != -EBADMSG)
-                        return k;
-                result = k < 0 ? k : result;
+                result = worse(
+                        result, node ? read_value(&(Value){ s->place, row, node }, base) : read_default(s, row, base));
         }
 
         return result;
 }
 
-/* Returns the worse of two results: -ENOMEM ends the reading, -EBADMSG does not. */
-static int worse(int a, int b) {
-        return b < 0 && a != -ENOMEM ? b : a;
-}
+/* Makes the struct of the type that was found, and reads it. */
+static int read_variant(const Section *s, char *base) {
+        const ConfigVariants *variants = s->section->variants;
+        const ConfigSection *variant = s->variant;
+        void *keys = calloc(1, variant->size);
+        int r;
 
-static int find_variant(SectionRead *r) {
-        if (!r->section->variants)
-                return 0;
-        return r->section->variants->nested ? find_nested(r) : find_beside(r);
+        if (!keys)
+                return -ENOMEM;
+        *(const char **) (base + variants->name) = variant->name;
+        *(const ConfigSection **) (base + variants->section) = variant;
+        *(void **) (base + variants->keys) = keys;
+        if (variants->nested) {
+                const ConfigRow row = { variant->name, &config_type_section, .section = variant };
+
+                return read_inner(&(Value){ s->place, &row, yaml_get(s->place->node, variant->name) }, base, keys);
+        }
+        r = read_rows(s, variant->rows, keys);
+        return r == 0 && variant->rule ? variant->rule(s->place, keys, base) : r;
 }
 
 static int read_section(const ConfigPlace *place, const ConfigSection *section, void *base, void *around) {
-        SectionRead r = { place, section };
-        int k, result;
+        Section s = { place, section };
+        int r = find_variant(&s), keys = check_keys(&s);
 
-        result = find_variant(&r);
-        k = check_keys(&r);
-        if (k == 0 && result == 0 && section->variants && !r.variant)
-                k = fail_no_variant(&r);
-        result = worse(result, k);
-        result = worse(result, read_rows(&r, section, base));
-        if (r.variant)
-                result = worse(result, read_variant(&r, base));
-        return result == 0 && section->rule ? section->rule(place, base, around) : result;
+        if (r == 0 && keys == 0 && section->variants && !s.variant)
+                keys = fail_no_variant(&s);
+        r = worse(r, keys);
+        r = worse(r, read_rows(&s, section->rows, base));
+        if (s.variant)
+                r = worse(r, read_variant(&s, base));
+        return r == 0 && section->rule ? section->rule(place, base, around) : r;
 }
 
 int config_reader_read(const ConfigReader *reader, const YamlNode *root, void *base) {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config-internal.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/bytes.h"
+#include "config-place.h"
+#include "config-table.h"
 
 #define LEVELS_MAX 32
 #define WORD_MAX 48

@@ -8,6 +8,7 @@
 
 #include "config-table.h"
 #include "lib/array.h"
+#include "lib/http.h"
 #include "lib/listen-address.h"
 #include "lib/pointer.h"
 #include "lib/text.h"
@@ -270,25 +271,132 @@ static int listener_check(const ConfigPlace *place, const Listener *listener, co
         return 0;
 }
 
-static int listen_rule(const ConfigPlace *root, void *self, void *around) {
-        const ConfigPlace publish = { root->reader, root, "publish", false, yaml_get(root->node, "publish") };
-        const ConfigPlace page = { root->reader, root, "page", false, yaml_get(root->node, "page") };
-        const YamlNode *sources = yaml_get(publish.node, "sources");
-        const Config *config = self;
+/* Returns the place of an entry of one of the file's lists; *within* is the section that has the list. */
+static ConfigPlace place_of_entry(const ConfigPlace *within, const char *list, size_t index) {
+        return (ConfigPlace){ within->reader, within, list, true, yaml_get(within->node, list)->children[index] };
+}
+
+static int rule_listen(const ConfigPlace *top, const ConfigPlace *page, const Config *config) {
+        const ConfigPlace publish = { top->reader, top, "publish", false, yaml_get(top->node, "publish") };
         int r = 0;
 
         for (size_t i = 0; i < config->n_sources + (config->page != NULL); i++) {
-                const ConfigPlace source = { root->reader, &publish, "sources", true,
-                        i < config->n_sources ? sources->children[i] : NULL };
+                const ConfigPlace place = i < config->n_sources ? place_of_entry(&publish, "sources", i) : *page;
                 const Listener listener = listener_at(config, i);
 
                 for (size_t k = 0; r == 0 && listener.address && k < i; k++) {
                         const Listener other = listener_at(config, k);
 
-                        r = listener_check(i < config->n_sources ? &source : &page, &listener, &other);
+                        r = listener_check(&place, &listener, &other);
                 }
         }
         return r;
+}
+
+/* ---- what depends on the environment ---- */
+
+static int rule_state_dir(const ConfigPlace *top, Config *config) {
+        if (config->state_dir)
+                return 0;
+        config->state_dir = config_state_dir(config->path);
+        if (!config->state_dir)
+                return -ENOMEM;
+        if (config->state_dir[0] != '/')
+                return config_reader_fail(top->reader, 0, 0,
+                        "state_dir: $STATE_DIRECTORY is not an absolute path; set state_dir, or correct the variable");
+        return 0;
+}
+
+static int rule_emulator(const ConfigPlace *top, Config *config) {
+        const char *host = getenv("PUBSUB_EMULATOR_HOST");
+        size_t size;
+        char *url;
+
+        if (!host || host[0] == '\0')
+                return 0;
+        if (strncmp(host, "http://", 7) == 0)
+                host += 7;
+        for (size = strlen(host); size > 0 && host[size - 1] == '/';)
+                size--;
+        if (text_format(&url, "http://%.*s", (int) size, host) < 0)
+                return -ENOMEM;
+
+        free(config->pubsub.endpoint);
+        config->pubsub.endpoint = url;
+        config->pubsub.emulator = true;
+        if (http_url_check(url) == HTTP_URL_MALFORMED || strpbrk(url + 7, "/?"))
+                return config_reader_fail(top->reader, 0, 0,
+                        "pubsub.endpoint: $PUBSUB_EMULATOR_HOST is set, but is not HOST:PORT; correct or unset the "
+                        "variable");
+        return 0;
+}
+
+/* ---- names ---- */
+
+/* Turns an id into a full name, in place. */
+static int make_full_name(const Config *config, const char *collection, char **name) {
+        char *full;
+
+        if (config_type_is_full_name(*name, collection))
+                return 0;
+        if (text_format(&full, "projects/%s/%s/%s", config->pubsub.project, collection, *name) < 0)
+                return -ENOMEM;
+
+        free(*name);
+        *name = full;
+        return 0;
+}
+
+static int rule_subscription(const ConfigPlace *top, Config *config, size_t index) {
+        const ConfigPlace place = place_of_entry(top, "subscribe", index);
+        SubscriptionConfig *subscription = &config->subscriptions[index];
+        int r;
+
+        subscription->state_dir = config->state_dir;
+        r = make_full_name(config, "subscriptions", &subscription->subscription);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < index; i++)
+                if (strcmp(subscription->subscription, config->subscriptions[i].subscription) == 0)
+                        return config_place_fail(&place, "subscription",
+                                "is the subscription of line %u already; each subscription once",
+                                place_of_entry(top, "subscribe", i).node->line);
+
+        return 0;
+}
+
+static int rule_page(const ConfigPlace *place, Config *config) {
+        int r;
+
+        if (!config->page || !config->page->subscription)
+                return 0;
+        r = make_full_name(config, "subscriptions", &config->page->subscription);
+        if (r < 0 || config_find_subscription(config, slice_of(config->page->subscription)))
+                return r;
+        return config_place_fail(
+                place, "subscription", "is not a subscription of this file; allowed: one that subscribe names");
+}
+
+static int top_rule(const ConfigPlace *top, void *self, void *around) {
+        const ConfigPlace page = { top->reader, top, "page", false, yaml_get(top->node, "page") };
+        Config *config = self;
+        int r;
+
+        r = rule_listen(top, &page, config);
+        if (r == 0)
+                r = rule_state_dir(top, config);
+        if (r == 0)
+                r = rule_emulator(top, config);
+        if (r == 0 && !config->publishes && config->n_subscriptions == 0)
+                r = config_place_fail(top, "publish",
+                        "is missing, and so is subscribe: nothing to do; write one of the two sections, or both");
+        if (!yaml_get(yaml_get(top->node, "publish"), "topic_has_other_subscribers"))
+                config->topic_has_other_subscribers = config->n_subscriptions == 0;
+        if (r == 0 && config->publishes)
+                r = make_full_name(config, "topics", &config->topic);
+        for (size_t i = 0; r == 0 && i < config->n_subscriptions; i++)
+                r = rule_subscription(top, config, i);
+        return r < 0 ? r : rule_page(&page, config);
 }
 
 /* ---- the whole file ---- */
@@ -312,7 +420,7 @@ static const ConfigRow top_rows[] = {
 };
 /* clang-format on */
 
-const ConfigSection config_section = { .rows = top_rows, .size = sizeof(Config), .rule = listen_rule };
+const ConfigSection config_section = { .rows = top_rows, .size = sizeof(Config), .rule = top_rule };
 
 /* ---- values ---- */
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The configuration as plain values; it is valid, because a wrong one is refused when it is read (P9). config-file.h
- * reads it. */
+/* The configuration as plain values; it is valid, because a wrong one is refused when it is read (P9). */
 
 #include "config-place.h"
 #include "lib/clock.h"
@@ -88,21 +87,41 @@ typedef struct Config {
         PageConfig *page; /* NULL: there is none */
 } Config;
 
-/* The section that is the whole file; its struct is Config. */
-extern const ConfigSection config_section;
-/* The section of BackoffConfig, for the rows of a type. */
-extern const ConfigSection config_backoff_section;
-/* The section of PageConfig. */
-extern const ConfigSection config_page_section;
+/* ---- reading: config-file.c ---- */
+
+/* What reading depends on, apart from the content of the file, and from $STATE_DIRECTORY and $PUBSUB_EMULATOR_HOST. */
+typedef struct ConfigInput {
+        const char *path; /* name of the file */
+        const ConfigTypes *types;
+} ConfigInput;
+
+/* -EBADMSG when the file is wrong (also when it is larger than YAML_SIZE_MAX): *errors*, which must be empty before,
+ * then has everything that a user must correct. Another errno when the file cannot be read (-EISDIR for a directory,
+ * -EINVAL if not a regular file, else errors of open(2)) or memory is short; *errors* is then filled in as far as
+ * possible. Does not read secrets. */
+int config_load(const ConfigInput *input, Config **ret, ConfigErrors *errors);
+
+/* Like config_load(), but from memory; input->path is used for messages and config->directory. */
+int config_parse(const ConfigInput *input, const char *text, size_t size, Config **ret, ConfigErrors *errors);
+
 #define CONFIG_UNIT_SIZE 128
 /* Finds the unit that runs the file *path*: /etc/sensorqd/sensorqd.yaml -> sensorqd, /etc/sensorqd/NAME.yaml ->
- * sensorqd@NAME. Returns false when no unit reads it. In config-file.c, as the next two. */
+ * sensorqd@NAME. Returns false when no unit reads it. */
 bool config_unit(const char *path, char unit[static CONFIG_UNIT_SIZE]);
 /* Returns the length of the instance's name in the name of a configuration file: all before ".yaml", dots included. */
 size_t config_name_size(const char *file);
 /* Returns the state_dir of a file that does not set it: $STATE_DIRECTORY, else the state directory of the unit that
  * runs the file. NULL: no memory. */
 char *config_state_dir(const char *path);
+
+/* ---- values: config.c ---- */
+
+/* The section that is the whole file; its struct is Config. */
+extern const ConfigSection config_section;
+/* The section of BackoffConfig, for the rows of a type. */
+extern const ConfigSection config_backoff_section;
+/* The section of PageConfig. */
+extern const ConfigSection config_page_section;
 
 /* Counts references: a stage points into the Config that it was made from, and holds a reference. */
 Config *config_ref(Config *config);

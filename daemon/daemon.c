@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "config-file.h"
+#include "config.h"
 #include "events.h"
 #include "lib/err.h"
 #include "lib/log.h"

@@ -11,7 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "config-file.h"
+#include "config.h"
 #include "daemon.h"
 #include "events.h"
 #include "lib/err.h"

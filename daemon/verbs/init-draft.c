@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "config-file.h"
 #include "config-place.h"
 #include "config-table.h"
+#include "config.h"
 #include "lib/text.h"
 #include "secret.h"
 #include "types.h"

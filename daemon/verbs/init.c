@@ -13,7 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "config-file.h"
+#include "config.h"
 #include "lib/listen-address.h"
 #include "lib/text.h"
 #include "types.h"

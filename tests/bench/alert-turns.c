@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "config-file.h"
+#include "config.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "sinks/alert-store.h"

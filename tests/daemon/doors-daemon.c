@@ -2,7 +2,7 @@
 /* Polls more often, and holds for a shorter time, than the configuration allows: $SENSORQD_TEST_INTERVAL_MSEC for every
  * source, $SENSORQD_TEST_MAX_HOLD_MSEC for every subscription. */
 
-#include "config-file.h"
+#include "config.h"
 #include "crash.h"
 
 DOOR(config_load);

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "fuzz.h"
-#include "config-file.h"
+#include "config.h"
 #include "types.h"
 
 static void require_texts(const ConfigErrors *errors) {

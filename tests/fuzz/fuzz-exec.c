@@ -3,7 +3,7 @@
  * counts only if the program ended well. The first byte: the mode, how it ends; the next ones: sizes of pieces, up to a
  * zero. The program and the source are replaced. */
 #include "fuzz.h"
-#include "config-file.h"
+#include "config.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/process.h"

@@ -3,7 +3,7 @@
  * its block, what is kept reads back as it was written, and what is told is JSON. The first byte: 0 to 8 attributes
  * (for each a size, a key, the value; then the payload), or a text of states. */
 #include "fuzz.h"
-#include "config-file.h"
+#include "config.h"
 #include "lib/json.h"
 #include "sinks/alert-book.h"
 #include "types.h"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "config-file.h"
+#include "config.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"

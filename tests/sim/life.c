@@ -15,7 +15,7 @@
 #include "alerts.h"
 #include "archive.h"
 #include "arena.h"
-#include "config-file.h"
+#include "config.h"
 #include "counts.h"
 #include "daemon.h"
 #include "disk.h"

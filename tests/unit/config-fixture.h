@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "config-file.h"
+#include "config.h"
 #include "lib/bytes.h"
 #include "types.h"
 

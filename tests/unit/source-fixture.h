@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config-file.h"
+#include "config.h"
 #include "lib/service.h"
 #include "publish/source.h"
 #include "real-calls.h"

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "config-file.h"
+#include "config.h"
 #include "lib/err.h"
 #include "lib/sha256.h"
 #include "types.h"
