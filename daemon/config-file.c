@@ -21,17 +21,12 @@ size_t config_name_size(const char *file) {
         return size > end && strcmp(file + size - end, ".yaml") == 0 ? size - end : size;
 }
 
-static bool is_default_directory(const char *directory) {
-        const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("/sensorqd.yaml");
-
-        return strncmp(directory, CONFIG_FILE_DEFAULT, n) == 0 && directory[n] == '\0';
-}
-
 /* Whether *directory* is that of the default configuration, also as a relative path or through a link. */
 static bool is_where_units_look(const char *directory) {
         _cleanup_free_ char *real = realpath(directory, NULL);
 
-        return is_default_directory(directory) || (real && is_default_directory(real));
+        return strcmp(real ?: directory, CONFIG_DIRECTORY_DEFAULT) == 0 ||
+               strcmp(directory, CONFIG_DIRECTORY_DEFAULT) == 0;
 }
 
 bool config_unit(const char *path, char unit[static CONFIG_UNIT_SIZE]) {
@@ -39,13 +34,13 @@ bool config_unit(const char *path, char unit[static CONFIG_UNIT_SIZE]) {
         _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path)) : strdup(".");
         size_t size = config_name_size(name);
 
-        if (!directory || name[size] == '\0' || !is_where_units_look(directory))
+        (void) strcpy(unit, "sensorqd");
+        if (!directory || name[size] == '\0' || strlen("sensorqd@") + size >= CONFIG_UNIT_SIZE - 1 ||
+                !is_where_units_look(directory))
                 return false;
-        if (strcmp(name, "sensorqd.yaml") == 0)
-                (void) snprintf(unit, CONFIG_UNIT_SIZE, "sensorqd");
-        else
+        if (strcmp(name, "sensorqd.yaml") != 0)
                 (void) snprintf(unit, CONFIG_UNIT_SIZE, "sensorqd@%.*s", (int) size, name);
-        return strlen(unit) < CONFIG_UNIT_SIZE - 1;
+        return true;
 }
 
 /* For a process outside of the unit: the directory of an instance is taken if it exists. systemd.exec(5): several

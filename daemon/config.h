@@ -5,7 +5,8 @@
 #include "config-place.h"
 #include "lib/clock.h"
 
-#define CONFIG_FILE_DEFAULT "/etc/sensorqd/sensorqd.yaml"
+#define CONFIG_DIRECTORY_DEFAULT "/etc/sensorqd"
+#define CONFIG_FILE_DEFAULT CONFIG_DIRECTORY_DEFAULT "/sensorqd.yaml"
 #define CONFIG_STATE_DIR_DEFAULT "/var/lib/sensorqd"
 
 /* The sections of the types of sources and sinks, by index; NULL past the end. They are listed in types.c. */
@@ -106,7 +107,7 @@ int config_parse(const ConfigInput *input, const char *text, size_t size, Config
 
 #define CONFIG_UNIT_SIZE 128
 /* Finds the unit that runs the file *path*: /etc/sensorqd/sensorqd.yaml -> sensorqd, /etc/sensorqd/NAME.yaml ->
- * sensorqd@NAME. Returns false when no unit reads it. */
+ * sensorqd@NAME. Returns false when no unit reads it; *unit* is then "sensorqd", for use in a sentence. */
 bool config_unit(const char *path, char unit[static CONFIG_UNIT_SIZE]);
 /* Returns the length of the instance's name in the name of a configuration file: all before ".yaml", dots included. */
 size_t config_name_size(const char *file);

@@ -3,7 +3,11 @@
  * what the unit's user may not read or write, although this process (root) may. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,13 +18,124 @@
 #include "subscribe/sink-admin.h"
 #include "types.h"
 #include "verbs/check.h"
-#include "verbs/unit.h"
 
+#define GROUPS_MAX 64
 #define PREFIX "sensorqd_" /* systemd puts this before each name */
 #define NAME_MAX_SIZE 255
 /* systemd.exec(5), "Credentials": the limit for all credentials of a unit together */
 #define TOTAL_MAX (1024 * 1024)
 #define UNIT_ENDS "which systemd does not take, and the service ends with 243/CREDENTIALS: only secrets belong there"
+
+/* ---- the unit and its user ---- */
+
+void check_unit_user(const char *path, ServiceUser *ret) {
+        char unit[CONFIG_UNIT_SIZE], service[140];
+
+        *ret = (ServiceUser){};
+        if (geteuid() != 0)
+                return;
+        if (config_unit(path, unit)) {
+                (void) snprintf(service, sizeof(service), "%s.service", unit);
+                if (service_unit_user(service, ret) == 0)
+                        return;
+        }
+        if (getpwnam("sensorqd"))
+                ret->name = strdup("sensorqd");
+}
+
+/* Fills in the user's own groups and those that the unit adds. Returns their number. */
+static size_t groups_of(const ServiceUser *user, const struct passwd *entry, gid_t groups[static GROUPS_MAX]) {
+        int own = GROUPS_MAX;
+        size_t n;
+
+        n = getgrouplist(entry->pw_name, entry->pw_gid, groups, &own) < 0 ? GROUPS_MAX : (size_t) own;
+        for (size_t i = 0; user->groups && user->groups[i] && n < GROUPS_MAX; i++) {
+                const struct group *group = getgrnam(user->groups[i]);
+
+                groups[n++] = group ? group->gr_gid : (gid_t) strtoul(user->groups[i], NULL, 10);
+        }
+        return n;
+}
+
+/* Tests access with the effective ids of that user. The real user id stays root, so the ids can be set back. */
+static bool may_as(uid_t user, gid_t group, const char *path, int mode) {
+        bool refused = setegid(group) == 0 && seteuid(user) == 0 && faccessat(AT_FDCWD, path, mode, AT_EACCESS) < 0 &&
+                       errno == EACCES;
+
+        (void) !seteuid(0);
+        (void) !setegid(getgid());
+        return !refused;
+}
+
+bool check_unit_may(const ServiceUser *user, const char *path, int mode) {
+        const struct passwd *entry = geteuid() == 0 && user->name && *user->name ? getpwnam(user->name) : NULL;
+        gid_t ours[GROUPS_MAX], theirs[GROUPS_MAX];
+        int n = entry ? getgroups(GROUPS_MAX, ours) : -1;
+        bool may = true;
+
+        if (n < 0)
+                return true;
+        if (setgroups(groups_of(user, entry, theirs), theirs) == 0)
+                may = may_as(entry->pw_uid, entry->pw_gid, path, mode);
+        (void) !setgroups((size_t) n, ours);
+        return may;
+}
+
+/* Both without links. */
+static bool is_below(const char *path, const char *directory) {
+        size_t n = strlen(directory);
+
+        return strncmp(path, directory, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+static char *without_links(const char *path) {
+        return realpath(path, NULL) ?: strdup(path);
+}
+
+const char *check_unit_hides(const ServiceUser *user, const char *path) {
+        _cleanup_free_ char *real = without_links(path);
+        const struct {
+                const char *directory, *setting;
+                bool set;
+        } places[] = {
+                { "/home", "ProtectHome=", user->no_homes },
+                { "/root", "ProtectHome=", user->no_homes },
+                { "/run/user", "ProtectHome=", user->no_homes },
+                { "/tmp", "PrivateTmp=", user->own_tmp },
+                { "/var/tmp", "PrivateTmp=", user->own_tmp },
+        };
+
+        for (size_t i = 0; real && i < ELEMENTSOF(places); i++)
+                if (places[i].set && is_below(real, places[i].directory))
+                        return places[i].setting;
+        return NULL;
+}
+
+bool check_unit_protects(const ServiceUser *user, const char *path) {
+        _cleanup_free_ char *real = without_links(path);
+
+        for (char **entry = user->writable; real && entry && *entry; entry++) {
+                _cleanup_free_ char *writable = without_links(*entry + strspn(*entry, "-+"));
+
+                if (!writable || is_below(real, strcmp(writable, "/") == 0 ? "" : writable))
+                        return false;
+        }
+        return real && user->read_only;
+}
+
+bool check_unit_makes(const Config *config) {
+        char unit[CONFIG_UNIT_SIZE], own[sizeof(CONFIG_STATE_DIR_DEFAULT) + CONFIG_UNIT_SIZE];
+        const char *name;
+
+        if (!config_unit(config->path, unit))
+                return false;
+        name = strchr(unit, '@');
+        (void) snprintf(own, sizeof(own), CONFIG_STATE_DIR_DEFAULT "-%s", name ? name + 1 : "");
+        return strcmp(config->state_dir, name ? own : CONFIG_STATE_DIR_DEFAULT) == 0 ||
+               strcmp(config->state_dir, CONFIG_STATE_DIR_DEFAULT) == 0;
+}
+
+/* ---- secrets that others may read ---- */
 
 typedef struct Files {
         Session *session;
@@ -102,13 +217,13 @@ static int check_credentials(Session *session) {
 /* ---- what the configuration names ---- */
 
 static void check_file(const Files *f, const char *path) {
-        const char *hidden = f->service ? unit_hides(&f->user, path) : NULL;
+        const char *hidden = f->service ? check_unit_hides(&f->user, path) : NULL;
 
         if (hidden)
                 session_warn(f->session, path,
                         "the service does not see it, because %s of its unit hides it: put it into %s", hidden,
                         f->session->config->directory);
-        else if (f->service && !unit_may(&f->user, path, R_OK))
+        else if (f->service && !check_unit_may(&f->user, path, R_OK))
                 session_warn(f->session, path,
                         "the service runs as %s, who may not read it: give it to that user or a group of theirs, and "
                         "let them search the directories above",
@@ -125,12 +240,12 @@ static void check_secret(const Files *f, const char *name) {
                 return;
         if (stat(path, &file) == 0)
                 check_mode(f->session, path, &file);
-        if (f->service && !unit_may(&f->user, path, R_OK))
+        if (f->service && !check_unit_may(&f->user, path, R_OK))
                 session_warn(f->session, path,
                         "the service runs as %s, who may not read it: put it into %s/credentials, and name it without "
                         "a path",
                         f->user.name, config->directory);
-        else if (f->service && (hidden = unit_hides(&f->user, path)))
+        else if (f->service && (hidden = check_unit_hides(&f->user, path)))
                 session_warn(f->session, path,
                         "the service does not see it, because %s of its unit hides it: put it into %s/credentials, and "
                         "name it without a path",
@@ -157,12 +272,12 @@ static void check_state(const Files *f, const char *state_dir) {
         static const char *const names[] = { "lock", "outbox.sqlite", "outbox.sqlite-wal", "alerts.sqlite",
                 "rejected.sqlite", "page.sqlite", NULL };
 
-        for (size_t i = 0; names[i] && unit_may(&f->user, state_dir, W_OK | X_OK); i++) {
+        for (size_t i = 0; names[i] && check_unit_may(&f->user, state_dir, W_OK | X_OK); i++) {
                 _cleanup_free_ char *path = NULL;
 
                 if (text_format(&path, "%s/%s", state_dir, names[i]) < 0)
                         return;
-                if (unit_may(&f->user, path, R_OK | W_OK))
+                if (check_unit_may(&f->user, path, R_OK | W_OK))
                         continue;
                 return session_warn(f->session, path,
                         "the service runs as %s, who may not write to it: give it to that user (chown)", f->user.name);
@@ -193,16 +308,16 @@ static void check_place(const Files *f, const SubscriptionConfig *section) {
         directory = present(place);
         if (!directory)
                 return;
-        hidden = unit_hides(&f->user, directory);
+        hidden = check_unit_hides(&f->user, directory);
         if (hidden)
                 session_warn(f->session, place,
                         "the service does not see it, because %s of its unit hides it: name another directory", hidden);
-        else if (unit_write_protects(&f->user, directory))
+        else if (check_unit_protects(&f->user, directory))
                 session_warn(f->session, place,
                         "the unit lets the service write to its state_dir only: name %s in ReadWritePaths= of a "
                         "drop-in, and give it to %s",
                         directory, f->user.name);
-        else if (!unit_may(&f->user, directory, W_OK | X_OK))
+        else if (!check_unit_may(&f->user, directory, W_OK | X_OK))
                 session_warn(f->session, place,
                         "the service runs as %s, who may not write to %s: give it to that user (chown)", f->user.name,
                         directory);
@@ -215,7 +330,7 @@ int check_files(Session *session) {
 
         f.service = config_unit(config->path, unit);
         if (f.service) {
-                unit_user(config->path, &f.user);
+                check_unit_user(config->path, &f.user);
                 check_file(&f, config->path);
                 check_state(&f, config->state_dir);
                 for (size_t i = 0; i < config->n_subscriptions; i++)

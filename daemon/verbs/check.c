@@ -16,7 +16,6 @@
 #include "secret.h"
 #include "subscribe/subscription.h"
 #include "types.h"
-#include "verbs/unit.h"
 #include "verbs/verbs.h"
 #include "web-listen.h"
 
@@ -148,6 +147,19 @@ Grant check_grant(Session *session, const char *resource, const char *permission
         return grant;
 }
 
+Reach check_reach(Session *session, const char *resource, const char *permission, SessionReply *ret) {
+        Grant grant = check_grant(session, resource, permission);
+
+        session_get(session, resource, ret);
+        if (ret->outcome == CLIENT_NOT_FOUND) /* `setup` makes nothing in a project that is not there */
+                return strstr(ret->detail, "project not found") ? REACH_UNKNOWN : REACH_ABSENT;
+        if (grant == GRANT_NO)
+                return REACH_FORBIDDEN;
+        if (ret->outcome == CLIENT_REFUSED && grant == GRANT_YES)
+                return REACH_BLIND;
+        return ret->outcome == CLIENT_OK ? REACH_OPEN : REACH_UNKNOWN;
+}
+
 /* ---- topic ---- */
 
 /* Returns false only when the topic is known to have no subscription. */
@@ -166,27 +178,17 @@ static bool topic_has_subscription(Session *session, const char *topic) {
         return some;
 }
 
-/* `setup` cannot make a topic in a project that is not there, or is not that of the account. */
-static bool is_no_project(const SessionReply *reply) {
-        return reply->outcome == CLIENT_NOT_FOUND && strstr(reply->detail, "project not found");
-}
-
 static void check_topic(Session *session, const char *topic) {
-        Grant grant = check_grant(session, topic, "pubsub.topics.publish");
         _cleanup_(session_reply_done) SessionReply reply = {};
+        Reach reach = check_reach(session, topic, "pubsub.topics.publish", &reply);
 
-        session_get(session, topic, &reply);
-        if (is_no_project(&reply))
-                session_fail(session, topic, "%s", reply.detail);
-        else if (reply.outcome == CLIENT_NOT_FOUND)
+        if (reach == REACH_ABSENT)
                 session_fail(session, topic,
                         "does not exist: create it with `sensorqd setup`, or check pubsub.project and publish.topic");
-        else if (grant == GRANT_NO)
+        else if (reach == REACH_FORBIDDEN)
                 session_fail(session, topic,
                         "the account may not publish to it: grant roles/pubsub.publisher on this topic");
-        else if (reply.outcome != CLIENT_OK && reply.outcome != CLIENT_REFUSED)
-                session_fail(session, topic, "%s", reply.detail);
-        else if (reply.outcome == CLIENT_REFUSED && grant == GRANT_UNKNOWN)
+        else if (reach == REACH_UNKNOWN)
                 session_fail(session, topic, "%s", reply.detail);
         else if (!topic_has_subscription(session, topic))
                 session_fail(session, topic,
@@ -194,9 +196,8 @@ static void check_topic(Session *session, const char *topic) {
                         "reading");
         else
                 session_ok(session, topic, "%s",
-                        reply.outcome == CLIENT_OK
-                                ? "exists, may be published to"
-                                : "may be published to; its settings may not be read, which is not needed");
+                        reach == REACH_OPEN ? "exists, may be published to"
+                                            : "may be published to; its settings may not be read, which is not needed");
         if (reply.outcome == CLIENT_OK && subscription_transforms(reply.body.data, reply.body.size))
                 session_warn(session, topic,
                         "it has a message transform: its answer is published in place of the reading, and what it "
@@ -232,30 +233,26 @@ static bool check_settings(Session *session, const char *name, const Subscriptio
 }
 
 static bool check_subscription(Session *session, const char *name) {
-        Grant grant = check_grant(session, name, "pubsub.subscriptions.consume");
-        SubscriptionSettings settings;
         _cleanup_(session_reply_done) SessionReply reply = {};
-        bool on_topic = true;
+        Reach reach = check_reach(session, name, "pubsub.subscriptions.consume", &reply);
+        SubscriptionSettings settings;
 
-        session_get(session, name, &reply);
-        if (is_no_project(&reply))
-                session_fail(session, name, "%s", reply.detail);
-        else if (reply.outcome == CLIENT_NOT_FOUND)
+        if (reach == REACH_OPEN && subscription_parse(reply.body.data, reply.body.size, &settings) >= 0)
+                return check_settings(session, name, &settings);
+        if (reach == REACH_ABSENT)
                 session_fail(session, name,
                         "does not exist: create it with `sensorqd setup` before anything is published, which would be "
                         "lost");
-        else if (grant == GRANT_NO)
+        else if (reach == REACH_FORBIDDEN)
                 session_fail(session, name,
                         "the account may not pull from it: grant roles/pubsub.subscriber on this subscription");
-        else if (reply.outcome == CLIENT_REFUSED && grant == GRANT_YES)
+        else if (reach == REACH_BLIND)
                 session_ok(session, name,
                         "may be pulled from; its settings may not be read: grant roles/pubsub.viewer to have its "
                         "retention watched");
-        else if (reply.outcome != CLIENT_OK || subscription_parse(reply.body.data, reply.body.size, &settings) < 0)
-                session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
         else
-                on_topic = check_settings(session, name, &settings);
-        return on_topic;
+                session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
+        return true;
 }
 
 /* ---- sources ---- */
@@ -334,7 +331,7 @@ void check_source(Session *session, const SourceConfig *section, bool run_progra
         ServiceUser user = {};
 
         if (run_programs)
-                unit_user(session->config->path, &user);
+                check_unit_user(session->config->path, &user);
         check_source_as(session, section, run_programs, &user);
         service_user_done(&user);
 }
@@ -348,7 +345,7 @@ static void check_state_dir(Session *session, const Config *config) {
         struct statvfs space;
         uint64_t free_bytes;
 
-        if (access(directory, F_OK) < 0 && unit_makes_state_dir(config))
+        if (access(directory, F_OK) < 0 && check_unit_makes(config))
                 return session_ok(session, directory, "state_dir: the unit makes it when it starts");
         if (access(directory, F_OK) < 0)
                 return session_warn(session, directory,

@@ -335,15 +335,14 @@ static void say_refused(Session *session, const char *resource, const char *deta
 
 /* True when a topic or subscription may be used, or does not exist yet. Otherwise prints what is missing. */
 static bool may_use(Session *session, const char *resource, const char *permission) {
-        Grant grant = check_grant(session, resource, permission);
         _cleanup_(session_reply_done) SessionReply reply = {};
+        Reach reach = check_reach(session, resource, permission, &reply);
 
-        session_get(session, resource, &reply);
-        if (reply.outcome == CLIENT_OK && grant != GRANT_NO)
+        if (reach == REACH_OPEN)
                 session_ok(session, resource, "may be used");
-        else if (reply.outcome == CLIENT_REFUSED && grant == GRANT_YES)
+        else if (reach == REACH_BLIND)
                 session_ok(session, resource, "may be used; its settings may not be read, which is not needed");
-        else if (reply.outcome == CLIENT_NOT_FOUND && !strstr(reply.detail, "project not found"))
+        else if (reach == REACH_ABSENT)
                 init_say(INIT_SAY_NOT_YET, resource, NULL);
         else if (reply.outcome == CLIENT_REFUSED || reply.outcome == CLIENT_OK)
                 return say_refused(session, resource, reply.detail), false;

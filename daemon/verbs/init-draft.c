@@ -14,7 +14,6 @@
 #include "lib/text.h"
 #include "secret.h"
 #include "types.h"
-#include "verbs/unit.h"
 
 #define NAMES_MAX 999 /* highest number in a name, mongodb-999.password: more than there can be entries */
 
@@ -288,8 +287,8 @@ static void append_parts(Bytes *b, const InitDraft *draft, InitKind kind) {
 static void append_comment(Bytes *b, const InitDraft *draft, InitText text) {
         char unit[CONFIG_UNIT_SIZE];
 
-        (void) init_text_append(
-                b, text, (const char *const[3]){ draft->directory, unit_in_words(draft->path, unit), draft->option });
+        (void) config_unit(draft->path, unit);
+        (void) init_text_append(b, text, (const char *const[3]){ draft->directory, unit, draft->option });
 }
 
 static void append_pubsub(Bytes *b, const InitDraft *draft, bool live) {

@@ -18,7 +18,6 @@
 #include "lib/text.h"
 #include "types.h"
 #include "verbs/ask.h"
-#include "verbs/unit.h"
 #include "verbs/verbs.h"
 
 /* ---- step 5: write ---- */

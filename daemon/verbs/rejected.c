@@ -19,8 +19,8 @@
 #include "subscribe/sink-host.h"
 #include "types.h"
 #include "verbs/ask.h"
+#include "verbs/check.h"
 #include "verbs/session.h"
-#include "verbs/unit.h"
 #include "verbs/verbs.h"
 
 #define OUTBOX_PREFIX "outbox:"
@@ -38,8 +38,10 @@ typedef struct Rejected {
         OutboxGuest *outbox; /* NULL: there is no outbox */
         bool unread;         /* its present rows are what sources could not read */
         bool requeued;       /* rows were put back into the outbox's queue */
-        SinkHost **hosts;    /* of each subscription: the sink that its messages are replayed into; NULL: not open */
         Bytes others;        /* lines: subscriptions that have rows but are not in this configuration */
+        char **ids;          /* of the messages to act on */
+        size_t n_ids, allocated;
+        int error; /* of collecting them */
 } Rejected;
 
 /* ---- printing: data of a remote may contain any bytes ---- */
@@ -252,7 +254,7 @@ static void rejected_in_outbox(Rejected *r, bool unread) {
 }
 
 static bool is_missing(const Config *config) {
-        return !unit_makes_state_dir(config) && access(config->state_dir, F_OK) < 0 && errno == ENOENT;
+        return !check_unit_makes(config) && access(config->state_dir, F_OK) < 0 && errno == ENOENT;
 }
 
 static bool open_outbox(Rejected *r) {
@@ -272,71 +274,72 @@ static bool open_outbox(Rejected *r) {
         return k == OUTBOX_OK;
 }
 
-/* ---- a sink ---- */
+/* ---- messages: what a sink set apart itself, or what is in state_dir ---- */
 
-static bool sink_print(void *userdata, const SinkRejected *rejected) {
-        print_entry(userdata, rejected);
+static bool print_message(void *userdata, const SinkRejected *message) {
+        print_entry(userdata, message);
         return true;
 }
 
-static void sink_note_other(void *userdata, const char *subscription) {
+static bool collect_id(void *userdata, const SinkRejected *message) {
+        Rejected *r = userdata;
+        char *id = strndup(message->id.data, message->id.size);
+
+        r->error = id ? array_reserve(&r->ids, &r->allocated, r->n_ids + 1, sizeof(char *)) : -ENOMEM;
+        if (r->error == 0)
+                r->ids[r->n_ids++] = cleanup_steal(id);
+        free(id);
+        return r->error == 0;
+}
+
+static void note_other(void *userdata, const char *subscription) {
         char line[ROW_ID_SIZE * 4];
         Rejected *r = userdata;
 
         text_copy(line, sizeof(line) - 1, subscription);
         (void) strcpy(line + text_clean(line, strlen(line)), "\n");
-        if (config_find_subscription(r->session->config, (Slice){ subscription, strlen(subscription) }) ||
+        if (config_find_subscription(r->session->config, slice_of(subscription)) ||
                 (r->others.data && strstr(r->others.data, line)))
                 return;
         if (bytes_append_text(&r->others, line) < 0)
                 tell(r, subscription, false, strerror(ENOMEM));
 }
 
-/* Ids are collected first and acted on afterwards, so that nothing changes while it is read. */
-typedef struct SinkIds {
-        char **items;
-        size_t n, allocated;
-        int error;
-} SinkIds;
+enum { MESSAGE_TOLD = 3 }; /* beside SINK_ADMIN_*: a line about the message was printed */
 
-static void sink_ids_done(SinkIds *ids) {
-        for (size_t i = 0; i < ids->n; i++)
-                free(ids->items[i]);
-        free(ids->items);
-}
-
-static bool sink_collect(void *userdata, const SinkRejected *rejected) {
-        SinkIds *ids = userdata;
-        char *id = strndup(rejected->id.data, rejected->id.size);
-
-        ids->error = id ? array_reserve(&ids->items, &ids->allocated, ids->n + 1, sizeof(char *)) : -ENOMEM;
-        if (ids->error < 0) {
-                free(id);
-                return false;
-        }
-        ids->items[ids->n++] = id;
-        return true;
-}
-
-static void sink_act(Rejected *r, const SinkAdmin *admin, void *sink, const char *id) {
+static void message_act(Rejected *r, const SinkAdmin *admin, void *self, const char *id) {
         char text[SINK_ADMIN_TEXT_MAX] = "";
         int k;
 
         r->found++;
-        k = r->action == ACTION_REPLAY ? admin->replay(sink, id, text) : admin->drop(sink, id, text);
-        tell(r, id, k == SINK_ADMIN_OK, text[0] ? text : strerror(k < 0 ? -k : EIO));
+        k = r->action == ACTION_REPLAY ? admin->replay(self, id, text) : admin->drop(self, id, text);
+        if (k != MESSAGE_TOLD)
+                tell(r, id, k == SINK_ADMIN_OK, text[0] ? text : strerror(k < 0 ? -k : EIO));
 }
 
-static int sink_act_on_found(Rejected *r, const SinkAdmin *admin, void *sink, char text[static SINK_ADMIN_TEXT_MAX]) {
-        _cleanup_(sink_ids_done) SinkIds ids = {};
+/* Does what was asked for with the messages of one place. Ids are collected first and acted on afterwards, so that
+ * nothing changes while it is read. */
+static int messages_act(Rejected *r, const SinkAdmin *admin, void *self, char text[static SINK_ADMIN_TEXT_MAX]) {
+        bool acts = r->action == ACTION_REPLAY || r->action == ACTION_DROP;
+        const SinkRejectedQuery query = {
+                .id = r->id,
+                .with_data = r->action == ACTION_SHOW,
+                .each = acts ? collect_id : print_message,
+                .other = r->action == ACTION_LIST ? note_other : NULL,
+                .userdata = r,
+        };
         int k;
 
-        k = admin->each_rejected(
-                sink, &(SinkRejectedQuery){ .id = r->id, .each = sink_collect, .userdata = &ids }, text);
-        if (ids.error < 0)
-                k = ids.error;
-        for (size_t i = 0; k == SINK_ADMIN_OK && i < ids.n; i++)
-                sink_act(r, admin, sink, ids.items[i]);
+        r->error = 0;
+        k = admin->each_rejected(self, &query, text);
+        if (r->error < 0)
+                k = r->error;
+        for (size_t i = 0; i < r->n_ids; i++) {
+                if (k == SINK_ADMIN_OK)
+                        message_act(r, admin, self, r->ids[i]);
+                free(r->ids[i]);
+        }
+        r->n_ids = 0;
         return k;
 }
 
@@ -344,34 +347,31 @@ static bool is_in_outbox(const char *id) {
         return is_of(id, OUTBOX_PREFIX) || is_of(id, SOURCE_PREFIX);
 }
 
-static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *section) {
+static void rejected_in_sink(Rejected *r, const SubscriptionConfig *section) {
         const SinkAdmin *admin = types_sink(section->sink)->admin;
-        const SinkRejectedQuery query = {
-                .id = r->id,
-                .with_data = r->action == ACTION_SHOW,
-                .each = sink_print,
-                .other = r->action == ACTION_LIST ? sink_note_other : NULL,
-                .userdata = r,
-        };
         char text[SINK_ADMIN_TEXT_MAX] = "";
         void *sink = NULL;
         int k;
 
-        if (!admin || !admin->each_rejected || (r->id && is_in_outbox(r->id)) ||
+        if (!admin || !admin->each_rejected ||
                 !session_secrets(r->session, section->subscription, section->section, section->keys))
                 return;
         k = admin->open(section, &sink, text);
-        if (k == 0 && (r->action == ACTION_REPLAY || r->action == ACTION_DROP))
-                k = sink_act_on_found(r, admin, sink, text);
-        else if (k == 0)
-                k = admin->each_rejected(sink, &query, text);
+        if (k == 0)
+                k = messages_act(r, admin, sink, text);
         if (k != SINK_ADMIN_OK)
                 tell(r, section->subscription, false, text[0] ? text : strerror(k < 0 ? -k : EIO));
         if (sink)
                 (void) admin->close(sink);
 }
 
-/* ---- messages that sinks set apart in state_dir ---- */
+/* ---- state_dir/rejected.sqlite as such a place; a message is replayed into the sink of its subscription ---- */
+
+typedef struct Store {
+        Session *session;
+        Sql *guest;
+        SinkHost **hosts; /* of each subscription: its sink; NULL: not open */
+} Store;
 
 /* Asks the type one question and waits for the answer. NULL: none came in time. */
 static SinkWork *store_ask(SinkHost *host, Loop *loop, SinkStep step, const WireMessage *message) {
@@ -394,8 +394,7 @@ static void on_nothing(void *userdata) {}
 static void on_nothing_seen(void *userdata, unsigned seen) {}
 
 /* Writes the message. A sink that did not answer, or is down, is closed: another message needs a fresh one. */
-static bool store_write(
-        SinkHost **host, Loop *loop, const WireMessage *message, char text[static SINK_ADMIN_TEXT_MAX]) {
+static int store_write(SinkHost **host, Loop *loop, const WireMessage *message, char text[static SINK_ADMIN_TEXT_MAX]) {
         const SinkWork *work = store_ask(*host, loop, SINK_STEP_PROBE, NULL);
         const SinkItem *item;
         bool stored;
@@ -416,109 +415,88 @@ static bool store_write(
                         work->answer.remedy ? work->answer.remedy : "try again");
         if (!work || work->answer.fault != SINK_FAULT_NONE)
                 *host = sink_host_free(*host);
-        return stored;
+        return stored ? SINK_ADMIN_OK : SINK_ADMIN_FAILED;
 }
 
-static SinkHost **host_of(const Rejected *r, const SubscriptionConfig *section) {
-        return &r->hosts[section - r->session->config->subscriptions];
-}
-
-/* Opens the sink of a subscription, once: each time a file sink reads its archive, which takes a second or more.
- * Returns false, with *text* "" when a line was printed. */
-static bool store_open(Rejected *r, const SubscriptionConfig *section, const char *id, SinkHost **host,
+/* Opens the sink of a subscription, once: each time a file sink reads its archive, which takes a second or more. */
+static int store_open(Session *session, const SubscriptionConfig *section, const char *id, SinkHost **host,
         char text[static SINK_ADMIN_TEXT_MAX]) {
-        const Session *session = r->session;
         const SinkHostCallbacks callbacks = { .on_answer = on_nothing,
                 .on_seen = on_nothing_seen,
                 .means = { session->loop, session->http, session->secrets, session->config->state_dir, true } };
-        char problem[SINK_ADMIN_TEXT_MAX] = "";
-        int k;
 
         if (*host)
-                return true;
-        text[0] = '\0';
-        if (!session_secrets(r->session, id, section->section, section->keys))
-                return false;
-        k = sink_host_new(types_sink(section->sink), section, &callbacks, host, problem);
+                return SINK_ADMIN_OK;
+        if (!session_secrets(session, id, section->section, section->keys))
+                return MESSAGE_TOLD;
+        return sink_host_new(types_sink(section->sink), section, &callbacks, host, text);
+}
+
+static int store_fail(int error, char text[static SINK_ADMIN_TEXT_MAX]) {
+        text_copy(text, SINK_ADMIN_TEXT_MAX, error == -EUCLEAN ? "the file is damaged" : strerror(-error));
+        return error;
+}
+
+static int store_each(void *self, const SinkRejectedQuery *query, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const Store *store = self;
+
+        return rejected_guest_each(store->guest, query);
+}
+
+static int store_drop(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const Store *store = self;
+        int k = rejected_guest_drop(store->guest, id);
+
         if (k < 0)
-                text_copy(text, SINK_ADMIN_TEXT_MAX, problem[0] ? problem : strerror(-k));
-        return k >= 0;
+                return store_fail(k, text);
+        if (text[0] == '\0') /* else it was replayed */
+                text_copy(text, SINK_ADMIN_TEXT_MAX, "dropped");
+        return SINK_ADMIN_OK;
 }
 
-static const char *store_words(int error) {
-        return error == -EUCLEAN ? "the file is damaged" : strerror(-error);
-}
-
-/* Returns false when the message was not stored; it is then kept. *text* becomes "" when a line was printed. */
-static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
+static int store_replay(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
         _cleanup_(rejected_message_done) RejectedMessage message = {};
+        const Store *store = self;
+        Session *session = store->session;
         const SubscriptionConfig *section;
-        bool stored = false;
+        SinkHost **host;
         int k;
 
-        k = rejected_guest_message(guest, id, &message);
-        section = k == 0 ? config_find_subscription(r->session->config, message.subscription) : NULL;
-        if (k != 0)
-                text_copy(text, SINK_ADMIN_TEXT_MAX, store_words(k));
-        else if (!section)
+        k = rejected_guest_message(store->guest, id, &message);
+        if (k < 0)
+                return store_fail(k, text);
+        section = config_find_subscription(session->config, message.subscription);
+        if (!section) {
                 text_copy(text, SINK_ADMIN_TEXT_MAX,
                         "no subscription of this configuration has that name any more; replay it with a copy of the "
                         "configuration that has it (sensorqd -c FILE rejected replay ...)");
-        else if (store_open(r, section, id, host_of(r, section), text))
-                stored = store_write(host_of(r, section), r->session->loop, &message.wire, text);
-        return stored;
-}
-
-static void store_act(Rejected *r, Sql *guest, const char *id) {
-        char text[SINK_ADMIN_TEXT_MAX] = "dropped";
-        bool done = r->action == ACTION_DROP || store_replay_row(r, guest, id, text);
-        int k;
-
-        r->found++;
-        if (done) {
-                k = rejected_guest_drop(guest, id);
-                done = k == 0;
-                if (!done)
-                        text_copy(text, sizeof(text), store_words(k));
+                return SINK_ADMIN_FAILED;
         }
-        if (*text)
-                tell(r, id, done, text);
+        host = &store->hosts[section - session->config->subscriptions];
+        k = store_open(session, section, id, host, text);
+        if (k == SINK_ADMIN_OK)
+                k = store_write(host, session->loop, &message.wire, text);
+        return k == SINK_ADMIN_OK ? store_drop(self, id, text) : k;
 }
 
-static int store_on_rows(Rejected *r, Sql *guest) {
-        _cleanup_(sink_ids_done) SinkIds ids = {};
-        int k;
-
-        if (r->action == ACTION_LIST || r->action == ACTION_SHOW)
-                return rejected_guest_each(guest, &(SinkRejectedQuery){ .id = r->id,
-                                                          .with_data = r->action == ACTION_SHOW,
-                                                          .each = sink_print,
-                                                          .userdata = r });
-        k = rejected_guest_each(guest, &(SinkRejectedQuery){ .id = r->id, .each = sink_collect, .userdata = &ids });
-        if (ids.error < 0)
-                k = ids.error;
-        r->hosts = calloc(r->session->config->n_subscriptions + 1, sizeof(*r->hosts));
-        if (!r->hosts)
-                return -ENOMEM;
-        for (size_t i = 0; k == 0 && i < ids.n; i++)
-                store_act(r, guest, ids.items[i]);
-        for (size_t i = 0; i < r->session->config->n_subscriptions; i++)
-                (void) sink_host_free(r->hosts[i]);
-        free(r->hosts);
-        return k;
-}
+static const SinkAdmin store_admin = { .each_rejected = store_each, .replay = store_replay, .drop = store_drop };
 
 static void rejected_in_store(Rejected *r) {
-        _cleanup_(sql_closep) Sql *guest = NULL;
+        const Config *config = r->session->config;
+        Store store = { .session = r->session };
+        char text[SINK_ADMIN_TEXT_MAX] = "";
         int k;
 
-        if (r->id && is_in_outbox(r->id))
-                return;
-        k = rejected_guest_open(r->session->config->state_dir, &guest);
+        k = rejected_guest_open(config->state_dir, &store.guest);
         if (k == -ENOENT)
                 return;
+        store.hosts = calloc(config->n_subscriptions + 1, sizeof(*store.hosts));
         if (k == 0)
-                k = store_on_rows(r, guest);
+                k = store.hosts ? messages_act(r, &store_admin, &store, text) : -ENOMEM;
+        for (size_t i = 0; store.hosts && i < config->n_subscriptions; i++)
+                (void) sink_host_free(store.hosts[i]);
+        free(store.hosts);
+        (void) sql_close(store.guest);
         if (k != 0)
                 tell(r, REJECTED_FILE, false,
                         k == -EOPNOTSUPP ? "was made by a later sensorqd"
@@ -532,13 +510,15 @@ static void rejected_in_store(Rejected *r) {
 static void rejected_everywhere(Rejected *r, const char *id) {
         const Config *config = r->session->config;
         size_t before = r->found + r->session->failed;
+        bool messages = !id || !is_in_outbox(id);
 
         r->id = id;
         rejected_in_outbox(r, true);
         rejected_in_outbox(r, false);
-        for (size_t i = 0; i < config->n_subscriptions; i++)
-                rejected_in_subscription(r, &config->subscriptions[i]);
-        rejected_in_store(r);
+        for (size_t i = 0; i < config->n_subscriptions && messages; i++)
+                rejected_in_sink(r, &config->subscriptions[i]);
+        if (messages)
+                rejected_in_store(r);
         if (r->others.size > 0)
                 fprintf(stderr,
                         "sensorqd: other subscriptions, which this configuration does not name, left rejected readings "
@@ -605,6 +585,7 @@ int verb_rejected(Config *config, int argc, char **argv, bool all) {
                         rejected_everywhere(&r, argv[i]);
         }
         bytes_done(&r.others);
+        free(r.ids);
         r.outbox = outbox_guest_close(r.outbox);
         if (r.requeued)
                 service_knock(config->state_dir);

@@ -13,7 +13,6 @@
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/text.h"
-#include "verbs/unit.h"
 #include "verbs/verbs.h"
 
 #define STATUS_FILE_MAX JSON_TREE_MAX
@@ -282,7 +281,7 @@ static int tell_once(const char *config_path, const Config *config, VerbStatus h
         bool well = true;
         int r;
 
-        (void) unit_in_words(config_path, unit);
+        (void) config_unit(config_path, unit); /* "sensorqd" where none reads it */
         r = find_status(config_path, config ? config->state_dir : NULL, &path, &tree);
         if (r < 0) {
                 fprintf(stderr, "sensorqd: no status of a daemon for %s%s%s. Is it running? See: systemctl status %s\n",

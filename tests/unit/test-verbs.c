@@ -13,7 +13,7 @@
 #include "lib/err.h"
 #include "said.h"
 #include "subscribe/sink-admin.h"
-#include "verbs/unit.h"
+#include "verbs/check.h"
 #include "verbs/verbs.h"
 #include "web-listen.h"
 
@@ -217,14 +217,14 @@ static void test_may(void **state) {
         assert_int_equal(fchown(fd, 0, 12346), 0);
         assert_int_equal(fchmod(fd, 0640), 0);
         (void) close(fd);
-        assert_true(unit_may(&none, path, R_OK));
-        assert_false(unit_may(&grouped, path, R_OK)); /* the directory is closed to them */
+        assert_true(check_unit_may(&none, path, R_OK));
+        assert_false(check_unit_may(&grouped, path, R_OK)); /* the directory is closed to them */
         assert_int_equal(chmod(directory, 0711), 0);
-        assert_false(unit_may(&nobody, path, R_OK));
-        assert_true(unit_may(&grouped, path, R_OK));
-        assert_false(unit_may(&grouped, path, R_OK | W_OK));
+        assert_false(check_unit_may(&nobody, path, R_OK));
+        assert_true(check_unit_may(&grouped, path, R_OK));
+        assert_false(check_unit_may(&grouped, path, R_OK | W_OK));
         assert_int_equal(unlink(path), 0);
-        assert_true(unit_may(&nobody, path, R_OK)); /* that it is missing, others say */
+        assert_true(check_unit_may(&nobody, path, R_OK)); /* that it is missing, others say */
         assert_int_equal(rmdir(directory), 0);
 }
 
@@ -235,16 +235,16 @@ static void test_sandbox(void **state) {
         const ServiceUser allowed = { .read_only = true, .writable = some },
                           wide = { .read_only = true, .writable = every };
 
-        assert_string_equal(unit_hides(&shut, "/home/pi/key.json"), "ProtectHome=");
-        assert_string_equal(unit_hides(&shut, "/root"), "ProtectHome=");
-        assert_string_equal(unit_hides(&shut, "/tmp/ca.pem"), "PrivateTmp=");
-        assert_null(unit_hides(&shut, "/homes/key.json"));
-        assert_null(unit_hides(&open, "/home/pi/key.json"));
-        assert_true(unit_write_protects(&shut, "/srv/archive"));
-        assert_false(unit_write_protects(&open, "/srv/archive"));
-        assert_false(unit_write_protects(&allowed, "/srv/archive"));
-        assert_true(unit_write_protects(&allowed, "/srv-two/archive"));
-        assert_false(unit_write_protects(&wide, "/srv/archive"));
+        assert_string_equal(check_unit_hides(&shut, "/home/pi/key.json"), "ProtectHome=");
+        assert_string_equal(check_unit_hides(&shut, "/root"), "ProtectHome=");
+        assert_string_equal(check_unit_hides(&shut, "/tmp/ca.pem"), "PrivateTmp=");
+        assert_null(check_unit_hides(&shut, "/homes/key.json"));
+        assert_null(check_unit_hides(&open, "/home/pi/key.json"));
+        assert_true(check_unit_protects(&shut, "/srv/archive"));
+        assert_false(check_unit_protects(&open, "/srv/archive"));
+        assert_false(check_unit_protects(&allowed, "/srv/archive"));
+        assert_true(check_unit_protects(&allowed, "/srv-two/archive"));
+        assert_false(check_unit_protects(&wide, "/srv/archive"));
 }
 
 static void test_rejected_list(void **state) {
