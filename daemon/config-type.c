@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "config-type.h"
+#include "lib/bytes.h"
 #include "lib/http.h"
 #include "lib/listen-address.h"
 #include "lib/log.h"
@@ -29,42 +30,38 @@ int config_problem_set(ConfigProblem *problem, const char *format, ...) {
 
 /* ---- numbers ---- */
 
-/* Reads decimal digits without sign. A leading zero is an error, because YAML 1.1 would read octal. *ret_unit* gets
- * what follows. */
-static int digits_parse(const char *text, uint64_t *ret, const char **ret_unit, ConfigProblem *ret_problem) {
-        uint64_t value = 0;
-        const char *c = text;
-
-        if (!isdigit((unsigned char) *c))
-                return config_problem_set(ret_problem, "is not a number");
-        if (c[0] == '0' && isdigit((unsigned char) c[1]))
-                return config_problem_set(ret_problem, "begins with a zero");
-
-        for (; isdigit((unsigned char) *c); c++)
-                if (__builtin_mul_overflow(value, 10, &value) ||
-                        __builtin_add_overflow(value, (uint64_t) (*c - '0'), &value))
-                        return config_problem_set(ret_problem, "is out of range");
-
-        *ret = value;
-        *ret_unit = c;
-        return 0;
-}
-
 typedef struct Unit {
         const char *name;
         uint64_t factor;
 } Unit;
 
-static int unit_apply(
-        const Unit *units, const char *unit, uint64_t *value, const char *wrong, ConfigProblem *ret_problem) {
-        for (; units->name; units++)
-                if (strcmp(units->name, unit) == 0) {
-                        if (__builtin_mul_overflow(*value, units->factor, value))
-                                return config_problem_set(ret_problem, "is out of range");
-                        return 0;
-                }
+/* Reads decimal digits without sign, and one of the units; *wrong* is said where it is another. A leading zero is an
+ * error, because YAML 1.1 would read octal. Only durations need a unit. */
+static int number_parse(
+        const char *text, const Unit *unit, const char *wrong, uint64_t *ret, ConfigProblem *ret_problem) {
+        uint64_t value = 0;
+        const char *c = text;
 
-        return config_problem_set(ret_problem, "%s", wrong);
+        if (!bytes_is_digit(*c))
+                return config_problem_set(ret_problem, "is not a number");
+        if (c[0] == '0' && bytes_is_digit(c[1]))
+                return config_problem_set(ret_problem, "begins with a zero");
+        for (; bytes_is_digit(*c); c++)
+                if (__builtin_mul_overflow(value, 10, &value) ||
+                        __builtin_add_overflow(value, (uint64_t) (*c - '0'), &value))
+                        return config_problem_set(ret_problem, "is out of range");
+
+        while (unit->name && strcmp(unit->name, c) != 0)
+                unit++;
+        if (!unit->name && *c == '\0')
+                return config_problem_set(
+                        ret_problem, "has no unit: write %.20ss, %.20sm, %.20sh or %.20sd", text, text, text, text);
+        if (!unit->name)
+                return config_problem_set(ret_problem, "%s", wrong);
+        if (__builtin_mul_overflow(value, unit->factor, &value))
+                return config_problem_set(ret_problem, "is out of range");
+        *ret = value;
+        return 0;
 }
 
 static int duration_parse(const char *text, uint64_t *ret, ConfigProblem *ret_problem) {
@@ -75,24 +72,9 @@ static int duration_parse(const char *text, uint64_t *ret, ConfigProblem *ret_pr
                 { "d", 24 * USEC_PER_HOUR },
                 {},
         };
-        const char *unit;
-        uint64_t value;
-        int r;
 
-        r = digits_parse(text, &value, &unit, ret_problem);
-        if (r < 0)
-                return r;
-        if (*unit == '\0')
-                return config_problem_set(
-                        ret_problem, "has no unit: write %.20ss, %.20sm, %.20sh or %.20sd", text, text, text, text);
-
-        r = unit_apply(units, unit, &value, "is not a duration, which is a whole number and a unit (s, m, h or d)",
-                ret_problem);
-        if (r < 0)
-                return r;
-
-        *ret = value;
-        return 0;
+        return number_parse(
+                text, units, "is not a duration, which is a whole number and a unit (s, m, h or d)", ret, ret_problem);
 }
 
 static void duration_format(uint64_t value, char *buffer, size_t size) {
@@ -109,21 +91,9 @@ static void duration_format(uint64_t value, char *buffer, size_t size) {
 static int size_parse(const char *text, uint64_t *ret, ConfigProblem *ret_problem) {
         static const Unit units[] = { { "", 1 }, { "KiB", UINT64_C(1) << 10 }, { "MiB", UINT64_C(1) << 20 },
                 { "GiB", UINT64_C(1) << 30 }, {} };
-        const char *unit;
-        uint64_t value;
-        int r;
 
-        r = digits_parse(text, &value, &unit, ret_problem);
-        if (r < 0)
-                return r;
-
-        r = unit_apply(units, unit, &value,
-                "is not a size, which is a whole number of bytes, or one with KiB, MiB or GiB", ret_problem);
-        if (r < 0)
-                return r;
-
-        *ret = value;
-        return 0;
+        return number_parse(text, units, "is not a size, which is a whole number of bytes, or one with KiB, MiB or GiB",
+                ret, ret_problem);
 }
 
 static void size_format(uint64_t value, char *buffer, size_t size) {
@@ -138,18 +108,7 @@ static void size_format(uint64_t value, char *buffer, size_t size) {
 }
 
 static int count_parse(const char *text, uint64_t *ret, ConfigProblem *ret_problem) {
-        const char *unit;
-        uint64_t value;
-        int r;
-
-        r = digits_parse(text, &value, &unit, ret_problem);
-        if (r < 0)
-                return r;
-        if (*unit != '\0')
-                return config_problem_set(ret_problem, "is not a whole number");
-
-        *ret = value;
-        return 0;
+        return number_parse(text, (const Unit[]){ { "", 1 }, {} }, "is not a whole number", ret, ret_problem);
 }
 
 static void count_format(uint64_t value, char *buffer, size_t size) {
@@ -285,6 +244,12 @@ static int project_check(const char *text, ConfigProblem *ret_problem) {
         return project_valid(text, strlen(text)) ? 0 : config_problem_set(ret_problem, "is not a project id");
 }
 
+static int attribute_check(const char *text, ConfigProblem *ret_problem) {
+        return strncmp(text, "goog", 4) == 0
+                       ? config_problem_set(ret_problem, "begins with goog, which Google keeps for itself")
+                       : 0;
+}
+
 static int resource_id_check(const char *text, ConfigProblem *ret_problem) {
         size_t size = strlen(text);
 
@@ -292,8 +257,8 @@ static int resource_id_check(const char *text, ConfigProblem *ret_problem) {
                 return config_problem_set(ret_problem, "has %zu character%s", size, size == 1 ? "" : "s");
         if (!isalpha((unsigned char) text[0]))
                 return config_problem_set(ret_problem, "does not begin with a letter");
-        if (strncmp(text, "goog", 4) == 0)
-                return config_problem_set(ret_problem, "begins with goog, which Google keeps for itself");
+        if (attribute_check(text, ret_problem) < 0)
+                return -EBADMSG;
         if (!text_is_made_of(text, size, "-_.~+%"))
                 return config_problem_set(ret_problem, "holds a character that Pub/Sub does not allow there");
         return 0;
@@ -338,8 +303,8 @@ static int label_name_check(const char *text, ConfigProblem *ret_problem) {
         if (text[0] == '\0' || strlen(text) > NAME_MAX_SIZE ||
                 text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0')
                 return config_problem_set(ret_problem, "is not 1 to 63 of a-z, 0-9 and _");
-        if (strncmp(text, "goog", 4) == 0)
-                return config_problem_set(ret_problem, "begins with goog, which Google keeps for itself");
+        if (attribute_check(text, ret_problem) < 0)
+                return -EBADMSG;
         if (text_is_among(text, own_names))
                 return config_problem_set(ret_problem, "is a name that readings have already");
         return 0;
@@ -394,12 +359,6 @@ static int token_check(const char *text, ConfigProblem *ret_problem) {
                                 ret_problem, "holds a space (character %zu): leave only the token", n);
         }
         return value_check(text, ret_problem);
-}
-
-static int attribute_check(const char *text, ConfigProblem *ret_problem) {
-        return strncmp(text, "goog", 4) == 0
-                       ? config_problem_set(ret_problem, "begins with goog, which Google keeps for itself")
-                       : 0;
 }
 
 static int address_check(const char *text, ConfigProblem *ret_problem) {

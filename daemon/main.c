@@ -32,13 +32,11 @@ static const char *const verbs[] = { [INIT] = "init",
 
 typedef struct Options {
         const char *config_path;
-        const char *word; /* the verb as it was written; NULL: the options already ended the run (--help, a mistake) */
-        Verb verb;        /* set by options_check() */
+        Verb verb;
         bool offline, run_programs, all;
         VerbStatus status;
         int argc; /* the words after the verb */
         char **argv;
-        int exit_code; /* used when *word* is NULL */
 } Options;
 
 static void print_help(FILE *to) {
@@ -90,45 +88,63 @@ static const char *short_options(int argc, char **argv) {
         return i < argc && verb_find(argv[i]) == INIT ? "+c:h" : "c:h";
 }
 
-static Options options_parse(int argc, char **argv) {
-        enum {
-                OPTION_VERSION = 256,
-                OPTION_OFFLINE,
-                OPTION_RUN_PROGRAMS,
-                OPTION_JSON,
-                OPTION_CHECK,
-                OPTION_WATCH,
-                OPTION_ALL
-        };
-        static const struct option known[] = {
-                { "config", required_argument, NULL, 'c' },
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, OPTION_VERSION },
-                { "offline", no_argument, NULL, OPTION_OFFLINE },
-                { "run-programs", no_argument, NULL, OPTION_RUN_PROGRAMS },
-                { "json", no_argument, NULL, OPTION_JSON },
-                { "check", no_argument, NULL, OPTION_CHECK },
-                { "watch", no_argument, NULL, OPTION_WATCH },
-                { "all", no_argument, NULL, OPTION_ALL },
-                {},
-        };
+enum { GO_ON = -1 };
+
+/* Refuses what does not belong to the verb. */
+static int options_check(const Options *o, const char *word) {
+        if (o->verb == _VERB_MAX)
+                return usage_error("no such verb: ", word);
+        if ((o->offline || o->run_programs) && o->verb != CHECK)
+                return usage_error("--offline and --run-programs belong to check, not to ", word);
+        if (o->status != VERB_STATUS_WORDS && o->verb != STATUS && (o->status != VERB_STATUS_JSON || o->verb != ALERTS))
+                return usage_error(
+                        "--json, --check and --watch belong to status, --json to alerts as well, none to ", word);
+        if (o->all && o->verb != REJECTED)
+                return usage_error("--all belongs to rejected, not to ", word);
+        if (o->argc > 0 && o->verb != REJECTED && o->verb != ALERTS && o->verb != INIT)
+                return usage_error("superfluous argument: ", o->argv[0]);
+        if (o->verb == REJECTED && !verb_rejected_understands(o->argc, o->argv, o->all))
+                return usage_error(
+                        "usage: sensorqd rejected ", "list | show ID | replay ID...|--all | drop ID...|--all");
+        if (o->verb == ALERTS && !verb_alerts_understands(o->argc, o->argv, o->status == VERB_STATUS_JSON))
+                return usage_error("usage: sensorqd alerts ", "[list [--json] | test TARGET]");
+        return GO_ON;
+}
+
+enum { OPTION_VERSION = 256, OPTION_OFFLINE, OPTION_RUN_PROGRAMS, OPTION_JSON, OPTION_CHECK, OPTION_WATCH, OPTION_ALL };
+static const struct option known_options[] = {
+        { "config", required_argument, NULL, 'c' },
+        { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, OPTION_VERSION },
+        { "offline", no_argument, NULL, OPTION_OFFLINE },
+        { "run-programs", no_argument, NULL, OPTION_RUN_PROGRAMS },
+        { "json", no_argument, NULL, OPTION_JSON },
+        { "check", no_argument, NULL, OPTION_CHECK },
+        { "watch", no_argument, NULL, OPTION_WATCH },
+        { "all", no_argument, NULL, OPTION_ALL },
+        {},
+};
+
+/* Returns GO_ON, or the exit code with which the options end the run: --help, a mistake. */
+static int options_parse(int argc, char **argv, Options *ret) {
         static char name[] = "sensorqd";                 /* all errors begin with it, whatever argv[0] is */
         const char *letters = short_options(argc, argv); /* before getopt_long() reorders the words */
         Options o = { .config_path = CONFIG_FILE_DEFAULT };
+        const char *word;
         int c;
 
         argv[0] = name;
-        while ((c = getopt_long(argc, argv, letters, known, NULL)) >= 0)
+        while ((c = getopt_long(argc, argv, letters, known_options, NULL)) >= 0)
                 switch (c) {
                 case 'c':
                         o.config_path = optarg;
                         break;
                 case 'h':
                         print_help(stdout);
-                        return (Options){ .exit_code = EX_OK };
+                        return EX_OK;
                 case OPTION_VERSION:
                         puts("sensorqd " SENSORQD_VERSION);
-                        return (Options){ .exit_code = EX_OK };
+                        return EX_OK;
                 case OPTION_OFFLINE:
                         o.offline = true;
                         break;
@@ -143,36 +159,14 @@ static Options options_parse(int argc, char **argv) {
                         break;
                 default:
                         fputs("See sensorqd --help.\n", stderr); /* getopt_long(3) has printed what is wrong */
-                        return (Options){ .exit_code = EX_USAGE };
+                        return EX_USAGE;
                 }
-        o.word = optind < argc ? argv[optind++] : verbs[RUN];
+        word = optind < argc ? argv[optind++] : verbs[RUN];
+        o.verb = verb_find(word);
         o.argc = argc - optind;
         o.argv = argv + optind;
-        return o;
-}
-
-static bool options_check(Options *o) {
-        if (!o->word)
-                return false;
-        o->verb = verb_find(o->word);
-        if (o->verb == _VERB_MAX)
-                o->exit_code = usage_error("no such verb: ", o->word);
-        else if ((o->offline || o->run_programs) && o->verb != CHECK)
-                o->exit_code = usage_error("--offline and --run-programs belong to check, not to ", o->word);
-        else if (o->status != VERB_STATUS_WORDS && o->verb != STATUS &&
-                 (o->status != VERB_STATUS_JSON || o->verb != ALERTS))
-                o->exit_code = usage_error(
-                        "--json, --check and --watch belong to status, --json to alerts as well, none to ", o->word);
-        else if (o->all && o->verb != REJECTED)
-                o->exit_code = usage_error("--all belongs to rejected, not to ", o->word);
-        else if (o->argc > 0 && o->verb != REJECTED && o->verb != ALERTS && o->verb != INIT)
-                o->exit_code = usage_error("superfluous argument: ", o->argv[0]);
-        else if (o->verb == REJECTED && !verb_rejected_understands(o->argc, o->argv, o->all))
-                o->exit_code = usage_error(
-                        "usage: sensorqd rejected ", "list | show ID | replay ID...|--all | drop ID...|--all");
-        else if (o->verb == ALERTS && !verb_alerts_understands(o->argc, o->argv, o->status == VERB_STATUS_JSON))
-                o->exit_code = usage_error("usage: sensorqd alerts ", "[list [--json] | test TARGET]");
-        return o->exit_code == 0;
+        *ret = o;
+        return options_check(&o, word);
 }
 
 static int run_daemon(Config *config, DaemonMode mode) {
@@ -306,9 +300,9 @@ int main(int argc, char **argv) {
         mask_hangup(SIG_BLOCK);
         drop_driver_counters();
         open_standard_descriptors();
-        options = options_parse(argc, argv);
-        if (!options_check(&options))
-                return options.exit_code;
+        r = options_parse(argc, argv, &options);
+        if (r != GO_ON)
+                return r;
         if (!is_daemon(options.verb))
                 mask_hangup(SIG_UNBLOCK);
         log_open("sensorqd");

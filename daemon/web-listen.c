@@ -10,59 +10,52 @@
 
 #include "events.h"
 #include "lib/certificate.h"
-#include "lib/err.h"
 #include "lib/log.h"
 #include "lib/service.h"
 
 #define ENDING_USEC (14 * 24 * USEC_PER_HOUR) /* what renews certificates begins a month before */
+#define WANT "memory or descriptors are short; look " CAUSE_MEMORY_PLACES
+
+static const struct {
+        int error;
+        Cause cause;
+        const char *words;
+} faults[] = {
+        { -EADDRINUSE, CAUSE_OCCUPIED,
+                "another program has that address, or another part of this configuration under another name "
+                "(localhost, 0.0.0.0); free it, or choose another to listen on" },
+        { -EBUSY, CAUSE_OCCUPIED,
+                "another program has that address, or this service, if state_dir was changed since it started; "
+                "free it, choose another to listen on, or restart the service" },
+        { -EADDRNOTAVAIL, CAUSE_SETTINGS, "this machine has no such address; correct `listen`" },
+        { -EEXIST, CAUSE_SETTINGS,
+                "another part of this configuration has that path there; choose another path or address" },
+        { -EACCES, CAUSE_SETTINGS, "this user may not listen there: ports below 1024 need a socket of systemd" },
+        { -ENOKEY, CAUSE_SETTINGS,
+                "this user may not read a file of tls; give it to the service's user, or to a group of theirs" },
+        { -ENOENT, CAUSE_SETTINGS,
+                "the service manager handed over no such socket (its unit starts before the service), or "
+                "certificate_file or key_file is missing (beside the configuration, not among the secrets)" },
+        { -EKEYREJECTED, CAUSE_SETTINGS, "certificate and key of tls do not fit, or are not PEM" },
+        { -ENOTSUP, CAUSE_OTHER,
+                "the library for it is not there; install libmicrohttpd12 (Debian 13: libmicrohttpd12t64)" },
+        { -ENOMEM, CAUSE_MEMORY, WANT },
+        { -EMFILE, CAUSE_MEMORY, WANT },
+        { -ENFILE, CAUSE_MEMORY, WANT },
+};
 
 const char *web_listen_words(int error) {
-        switch (error) {
-        case -EADDRINUSE:
-                return "another program has that address, or another part of this configuration under another name "
-                       "(localhost, 0.0.0.0); free it, or choose another to listen on";
-        case -EBUSY:
-                return "another program has that address, or this service, if state_dir was changed since it started; "
-                       "free it, choose another to listen on, or restart the service";
-        case -EADDRNOTAVAIL:
-                return "this machine has no such address; correct `listen`";
-        case -EEXIST:
-                return "another part of this configuration has that path there; choose another path or address";
-        case -EACCES:
-                return "this user may not listen there: ports below 1024 need a socket of systemd";
-        case -ENOKEY:
-                return "this user may not read a file of tls; give it to the service's user, or to a group of theirs";
-        case -ENOENT:
-                return "the service manager handed over no such socket (its unit starts before the service), or "
-                       "certificate_file or key_file is missing (beside the configuration, not among the secrets)";
-        case -EKEYREJECTED:
-                return "certificate and key of tls do not fit, or are not PEM";
-        case -ENOTSUP:
-                return "the library for it is not there; install libmicrohttpd12 (Debian 13: libmicrohttpd12t64)";
-        case -ENOMEM:
-        case -EMFILE:
-        case -ENFILE:
-                return "memory or descriptors are short; look " CAUSE_MEMORY_PLACES;
-        default:
-                return strerror(-error);
-        }
+        for (size_t i = 0; i < ELEMENTSOF(faults); i++)
+                if (faults[i].error == error)
+                        return faults[i].words;
+        return strerror(-error);
 }
 
 Cause web_listen_cause(int error) {
-        switch (error) {
-        case -EADDRINUSE:
-        case -EBUSY:
-                return CAUSE_OCCUPIED;
-        case -EADDRNOTAVAIL:
-        case -EEXIST:
-        case -EACCES:
-        case -ENOKEY:
-        case -ENOENT:
-        case -EKEYREJECTED:
-                return CAUSE_SETTINGS;
-        default:
-                return err_is_want(error) ? CAUSE_MEMORY : CAUSE_OTHER;
-        }
+        for (size_t i = 0; i < ELEMENTSOF(faults); i++)
+                if (faults[i].error == error)
+                        return faults[i].cause;
+        return CAUSE_OTHER;
 }
 
 static int listen_once(Loop *loop, const WebListenTry *wanted, const char *address) {
