@@ -30,8 +30,7 @@ static const ConfigType type_token_url = { "URL", "https://..., or http:// to th
 static const ConfigType type_kind = { "none, bearer, basic, header, query, switchbot or oauth2", NULL, CONFIG_INT,
         .words = kinds };
 static const ConfigType type_field = { "name", "the name of a header or parameter", CONFIG_TEXT,
-        .letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!$'*+-.^_`|~",
-        .wrong = "holds a character that such a name cannot have" };
+        .letters = CONFIG_LETTERS "!$'*+-.^_`|~", .wrong = "holds a character that such a name cannot have" };
 static const ConfigType type_user = { "text", "a text without a colon", CONFIG_TEXT, .without = ":",
         .wrong = "holds a colon, which would end it" };
 

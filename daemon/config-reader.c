@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "config-place.h"
-#include "config-table.h"
 #include "lib/text.h"
 
 #define VALUE_SHOWN_MAX 60
@@ -486,8 +485,7 @@ static void list_keys(const Section *s, const char *keys[static KEYS_MAX + 1]) {
 
 /* A key that does not look like a key may be part of a secret. */
 static bool key_is_harmless(const char *key) {
-        return key[0] != '\0' && strlen(key) <= 40 &&
-               key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] == '\0';
+        return key[0] != '\0' && strlen(key) <= 40 && key[strspn(key, CONFIG_LETTERS "_-")] == '\0';
 }
 
 /* "project:my-project" in curly brackets is one word in YAML. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "config-place.h"
-#include "config-table.h"
 
 #define LEVELS_MAX 32
 #define WORD_MAX 48

@@ -151,15 +151,6 @@ const char *config_map_get(const ConfigMap *map, const char *name) {
         return NULL;
 }
 
-static bool text_is_made_of(const char *text, size_t size, const char *others) {
-        for (size_t i = 0; i < size; i++)
-                if (!(text[i] >= 'a' && text[i] <= 'z') && !(text[i] >= 'A' && text[i] <= 'Z') &&
-                        !(text[i] >= '0' && text[i] <= '9') && !strchr(others, text[i]))
-                        return false;
-
-        return true;
-}
-
 static int directory_check(const char *text, ConfigProblem *ret_problem) {
         return text[0] == '/' ? 0 : config_problem_set(ret_problem, "is not absolute");
 }
@@ -186,19 +177,26 @@ static int url_malformed(const char *text, ConfigProblem *ret_problem) {
         return config_problem_set(ret_problem, "is not a URL of a server");
 }
 
-static int url_check(const char *text, ConfigProblem *ret_problem) {
+/* Refuses what no request may be sent to. */
+static int any_url_check(const char *text, ConfigProblem *ret_problem) {
         switch (http_url_check(text)) {
-        case HTTP_URL_OK:
-                break;
+        case HTTP_URL_MALFORMED:
+                return url_malformed(text, ret_problem);
         case HTTP_URL_METADATA:
                 return config_problem_set(ret_problem, "is the metadata server, which is there for tokens only");
-        case HTTP_URL_PLAIN:
+        default:
+                return 0;
+        }
+}
+
+static int url_check(const char *text, ConfigProblem *ret_problem) {
+        int r = any_url_check(text, ret_problem);
+
+        if (r < 0)
+                return r;
+        if (http_url_check(text) == HTTP_URL_PLAIN)
                 return config_problem_set(ret_problem,
                         "is plain http to another machine, which would show the token to everyone on the way");
-        default:
-                return url_malformed(text, ret_problem);
-        }
-
         if (strchr(text, '?'))
                 return config_problem_set(ret_problem, "has a query, but sensorqd appends the path of each call");
         return 0;
@@ -223,21 +221,17 @@ static const char *query_secret(const char *url) {
 
 static int web_url_check(const char *text, ConfigProblem *ret_problem) {
         const char *secret = query_secret(text);
-        int r = http_url_check(text);
+        int r = any_url_check(text, ret_problem);
 
-        if (r == HTTP_URL_MALFORMED)
-                return url_malformed(text, ret_problem);
-        if (r == HTTP_URL_METADATA)
-                return config_problem_set(ret_problem, "is the metadata server, which is there for tokens only");
-        if (secret)
-                return config_problem_set(
+        if (r == 0 && secret)
+                r = config_problem_set(
                         ret_problem, "has a secret in it (%s=): put it into a file, and name that in auth", secret);
-        return 0;
+        return r;
 }
 
 static bool project_valid(const char *text, size_t size) {
         return size >= 1 && size <= PROJECT_MAX && isalnum((unsigned char) text[0]) &&
-               text_is_made_of(text, size, "-._:");
+               strspn(text, CONFIG_LETTERS "-._:") >= size;
 }
 
 static int project_check(const char *text, ConfigProblem *ret_problem) {
@@ -259,7 +253,7 @@ static int resource_id_check(const char *text, ConfigProblem *ret_problem) {
                 return config_problem_set(ret_problem, "does not begin with a letter");
         if (attribute_check(text, ret_problem) < 0)
                 return -EBADMSG;
-        if (!text_is_made_of(text, size, "-_.~+%"))
+        if (text[strspn(text, CONFIG_LETTERS "-_.~+%")] != '\0')
                 return config_problem_set(ret_problem, "holds a character that Pub/Sub does not allow there");
         return 0;
 }
@@ -320,7 +314,7 @@ static bool ends_with(const char *text, const char *end) {
 static int header_name_check(const char *text, ConfigProblem *ret_problem) {
         bool own = strncasecmp(text, "X-", 2) == 0;
 
-        if (!text_is_made_of(text, strlen(text), "!#$%&'*+-.^_`|~") || text[0] == '\0')
+        if (text[0] == '\0' || text[strspn(text, CONFIG_LETTERS "!#$%&'*+-.^_`|~")] != '\0')
                 return config_problem_set(ret_problem, "is not the name of a header");
         if (ends_with(text, "Authorization") || strcasecmp(text, "Authorization") == 0 ||
                 strcasecmp(text, "Cookie") == 0 || strcasecmp(text, "Api-Key") == 0 ||

@@ -69,6 +69,9 @@ typedef struct ConfigProblem {
 /* Writes the text; returns -EBADMSG. */
 int config_problem_set(ConfigProblem *problem, const char *format, ...) _printf_(2, 3);
 
+/* Letters and digits of ASCII, for strspn(3). */
+#define CONFIG_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
 typedef struct ConfigType {
         const char *name;    /* for the reference page */
         const char *allowed; /* description; NULL: the range describes it, or else the name */
@@ -179,3 +182,31 @@ struct ConfigSection {
          * described where it is used. */
         const char *shared;
 };
+
+/* ---- config-table.c: what the rows say of a struct ---- */
+
+/* Returns the row of that key, or NULL. */
+const ConfigRow *config_table_find(const ConfigSection *section, const char *key);
+
+#define CONFIG_PATH_MAX 160
+/* Returns how many sections have a key of that name: *section*, those below it, and those of types. *path* gets the way
+ * to the first, "publish.sources[].interval"; it may be NULL. */
+unsigned config_table_search(
+        const ConfigSection *section, const ConfigTypes *types, const char *key, char path[CONFIG_PATH_MAX]);
+
+/* Frees what the struct at *base* contains, not the struct itself. Texts are wiped, because some are secrets. */
+void config_table_done(const ConfigSection *section, void *base);
+
+/* True if two structs have the same content. Secrets are compared by the names of their files. */
+bool config_table_equal(const ConfigSection *section, const void *a, const void *b);
+
+/* Calls *each* for every file that the struct names, in the order of the rows, until one call returns other than 0;
+ * returns that, or 0. *secret* is where a secret's text is kept; NULL: the file is not read as a secret here. */
+typedef int (*ConfigEachFile)(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret);
+int config_table_each_file(const ConfigSection *section, const void *base, ConfigEachFile each, void *userdata);
+
+/* Returns the word of *words*, which end with NULL, that *text* was probably meant to be, or NULL. */
+const char *config_table_nearest(const char *text, const char *const *words);
+
+/* Writes the range of a row, "10s..24h"; "" if it has none. Returns *buffer*. */
+char *config_table_range(const ConfigRow *row, char *buffer, size_t size);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config-table.h"
 #include "lib/array.h"
 #include "lib/http.h"
 #include "lib/listen-address.h"

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config-table.h"
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/text.h"

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "config-table.h"
 #include "lib/bytes.h"
 #include "lib/http.h"
 #include "lib/log.h"

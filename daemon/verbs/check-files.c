@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config-table.h"
 #include "lib/text.h"
 #include "secret.h"
 #include "subscribe/sink-admin.h"

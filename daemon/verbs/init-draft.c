@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include "config-place.h"
-#include "config-table.h"
 #include "config.h"
 #include "lib/text.h"
 #include "secret.h"

@@ -3,7 +3,6 @@
 #pragma once
 #include <assert.h>
 
-#include "config-table.h"
 #include "config.h"
 #include "lib/bytes.h"
 

@@ -2,8 +2,6 @@
 /* The section `page:` (P9, P10). */
 #include "config-fixture.h"
 
-#include "config-table.h"
-
 #define MOST PUBSUB SUBSCRIBE
 
 static Config *parse_page(const char *page) {

@@ -7,7 +7,6 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "config-table.h"
 #include "secret.h"
 
 typedef struct AlphaConfig {

@@ -15,7 +15,6 @@
 
 #include <cmocka.h>
 
-#include "config-table.h"
 #include "pubsub/credentials.h"
 #include "secret.h"
 #include "verbs/init-draft.h"
