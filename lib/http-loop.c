@@ -1,243 +1,322 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests from their start to their callback. Owners' callbacks never run from inside libcurl: so they may start and
- * cancel requests. */
-#include "http.h"
-
-#include <assert.h>
-#include <linux/sockios.h>
+#include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/ioctl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#include "curl.h"
-#include "err.h"
 #include "http-internal.h"
 #include "log.h"
 
-struct Http {
+/* libcurl counts open connections too: this must be more than the number of pulls that wait at once */
+#define CONNECTIONS_KEPT 64L
+#define THROWN_AWAY_MAX 16 /* reads of what came on a connection that nobody uses */
+
+typedef struct Socket {
+        curl_socket_t fd;
+        LoopWatch *watch;
+        LIST_ENTRY(Socket) link;
+} Socket;
+
+struct HttpLoop {
         Loop *loop;
-        CurlLoop *curl;
-        char *user_agent;
-        size_t n_active;
+        CURLM *multi;
+        LoopWatch *timer; /* libcurl's next deadline */
+        LoopWatch *soon;  /* woken when it is due now: a timer would cost three system calls a request */
+        LIST_HEAD(, Socket) sockets;
+        void (*on_done)(void *userdata, CURL *easy, CURLcode code);
+        void *userdata;
 };
 
-/* ---- requests ---- */
+static void curl_drain(HttpLoop *curl) {
+        CURLMsg *message;
+        int left;
 
-/* Frees a request that libcurl does not use. The easy handle is freed too and not used again:
- * with libcurl 7.88 it still has buffers with pieces of the old body, if other requests use its HTTP/2 connection
- * (multi_done()). Connections belong to the multi handle, so none is lost. */
-static HttpRequest *request_free(HttpRequest *request) {
-        if (!request)
-                return NULL;
+        while ((message = curl_multi_info_read(curl->multi, &left)))
+                if (message->msg == CURLMSG_DONE)
+                        curl->on_done(curl->userdata, message->easy_handle, message->data.result);
+}
 
-        request->stall_watch = loop_drop(request->stall_watch);
-        curl_easy_cleanup(request->easy);
-        http_request_wipe(request);
-        free(request);
+static void curl_action(HttpLoop *curl, curl_socket_t fd, int events) {
+        CURLMcode code;
+        int running;
+
+        code = curl_multi_socket_action(curl->multi, fd, events, &running);
+        if (code != CURLM_OK)
+                log_debug("curl: %s", curl_multi_strerror(code));
+        curl_drain(curl);
+}
+
+static void on_io(void *userdata, int fd, uint32_t ready) {
+        int events = 0;
+
+        if (ready & EPOLLIN)
+                events |= CURL_CSELECT_IN;
+        if (ready & EPOLLOUT)
+                events |= CURL_CSELECT_OUT;
+        if (ready & (EPOLLERR | EPOLLHUP))
+                events |= CURL_CSELECT_ERR;
+        curl_action(userdata, fd, events);
+}
+
+static void on_due(void *userdata) {
+        curl_action(userdata, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void socket_forget(Socket *socket) {
+        if (!socket)
+                return;
+        LIST_REMOVE(socket, link);
+        loop_drop(socket->watch);
+        free(socket);
+}
+
+static Socket *socket_find(const HttpLoop *curl, curl_socket_t fd) {
+        Socket *socket;
+
+        LIST_FOREACH(socket, &curl->sockets, link)
+                if (socket->fd == fd)
+                        return socket;
         return NULL;
 }
-CLEANUP_DEFINE(HttpRequest, request_free)
 
-/* Returns how many bytes of the URL may be logged, since the rest may be secret. */
-static size_t shown_size(const HttpRequest *request, const char *url) {
-        const char *authority = strstr(url, "://");
+static int socket_watch(HttpLoop *curl, curl_socket_t fd, uint32_t events,
+        void (*ready)(void *userdata, int fd, uint32_t events), Socket **ret) {
+        Socket *socket;
+        int r;
 
-        if (!request->secret_path || !authority)
-                return strcspn(url, "?");
-        authority += strlen("://");
-        return (size_t) (authority - url) + strcspn(authority, "/?");
-}
-
-static void request_trace(HttpRequest *request, const HttpReply *reply) {
-        const char *url = NULL, *method = NULL;
-        char span[CLOCK_SPAN_SIZE];
-
-        if (log_level() < LOG_DEBUG)
-                return;
-
-        (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_URL, &url);
-        (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_METHOD, &method);
-        if (url && method)
-                log_debug("http: %s %.*s: %s after %s, %zu bytes", method, (int) shown_size(request, url), url,
-                        reply->detail, clock_format_span(clock_now() - request->started, span, sizeof(span)),
-                        reply->body.size);
-}
-
-/* libcurl is done with the request: tells its owner, and frees it. */
-static void request_finish(HttpRequest *request, CURLcode code) {
-        HttpReply reply;
-
-        request->code = code;
-        request->delivered = true;
-        request->http->n_active--;
-        curl_loop_remove(request->http->curl, request->easy);
-        reply = http_request_reply(request);
-        request_trace(request, &reply);
-        request->done(request->userdata, &reply);
-        request->received = reply.body; /* the owner may have left the bodies here; they are wiped */
-        request->sent = reply.sent;
-        (void) request_free(request);
-}
-
-/* Returns the bytes that came plus the bytes that the peer has acknowledged: bytes that wait in the kernel have not
- * moved yet. */
-static int64_t request_moved(const HttpRequest *request) {
-        curl_off_t sent = 0, received = 0;
-        curl_socket_t fd = curl_loop_socket(request->http->curl, request->easy);
-        int waiting = 0;
-
-        (void) curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-        (void) curl_easy_getinfo(request->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
-        if (fd != CURL_SOCKET_BAD)
-                (void) ioctl(fd, SIOCOUTQ, &waiting);
-        return (int64_t) sent + (int64_t) received - waiting;
-}
-
-/* A request has run out of time. libcurl closes its connection, except with HTTP/2: there the next request uses it
- * again. If a proxy has lost its way to the server, the proxy's kernel still acknowledges, and no request on that
- * connection would ever be answered. So a connection that received nothing for half of the time is shut down: other
- * requests on it end too, and the next one gets a new connection. */
-static void connection_spoil_if_silent(HttpRequest *request) {
-        curl_socket_t fd = curl_loop_socket(request->http->curl, request->easy);
-        usec_t waited = clock_monotonic() - request->awake; /* the kernel does not count sleep either */
-        struct tcp_info info = {};
-        socklen_t size = sizeof(info);
-
-        if (fd == CURL_SOCKET_BAD || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
-                return;
-        if (2 * info.tcpi_last_data_recv * USEC_PER_MSEC >= waited)
-                (void) shutdown(fd, SHUT_RDWR);
-}
-
-static void on_stall_check(void *userdata) {
-        HttpRequest *request = userdata;
-        int64_t moved = request_moved(request);
-        usec_t now = clock_now();
-
-        if (moved != request->moved) {
-                request->moved = moved;
-                request->moved_at = now;
-        } else if (now - request->moved_at >= request->stall) {
-                request->stalled = true;
-                connection_spoil_if_silent(request);
-                return request_finish(request, CURLE_OPERATION_TIMEDOUT);
+        socket = calloc(1, sizeof(*socket));
+        if (!socket)
+                return -ENOMEM;
+        r = loop_add_io(curl->loop, fd, events, ready, curl, &socket->watch);
+        if (r < 0) {
+                free(socket);
+                return r;
         }
-        loop_arm_in(request->stall_watch, request->stall / 4);
+        socket->fd = fd;
+        LIST_INSERT_HEAD(&curl->sockets, socket, link);
+        *ret = socket;
+        return 0;
 }
 
-static int request_watch_stall(HttpRequest *request, usec_t stall) {
+static int curl_watch(HttpLoop *curl, curl_socket_t fd, uint32_t events) {
+        Socket *socket;
         int r;
 
-        if (stall == 0)
+        socket_forget(socket_find(curl, fd)); /* nobody used it until now */
+        r = socket_watch(curl, fd, events, on_io, &socket);
+        if (r == 0)
+                (void) curl_multi_assign(curl->multi, fd, socket);
+        return r;
+}
+
+/* Something came before the next request was sent. libcurl before 8.1 would take it for the answer to that one: some
+ * servers answer twice. So the connection ends. What came is read, since libcurl would hold a connection with unread
+ * bytes for a living one. */
+static void on_idle(void *userdata, int fd, uint32_t ready) {
+        char thrown_away[4096];
+
+        socket_forget(socket_find(userdata, fd));
+        (void) shutdown(fd, SHUT_RDWR);
+        for (int i = 0; i < THROWN_AWAY_MAX; i++)
+                if (recv(fd, thrown_away, sizeof(thrown_away), MSG_DONTWAIT) <= 0)
+                        break;
+}
+
+void http_loop_guard(HttpLoop *curl, CURL *easy) {
+        curl_socket_t fd = http_loop_socket(curl, easy);
+        long version = CURL_HTTP_VERSION_NONE;
+        Socket *socket;
+
+        (void) curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+        if (fd != CURL_SOCKET_BAD && version <= CURL_HTTP_VERSION_1_1 && !socket_find(curl, fd))
+                (void) socket_watch(curl, fd, EPOLLIN, on_idle, &socket);
+}
+
+static int on_close(void *userdata, curl_socket_t fd) {
+        socket_forget(socket_find(userdata, fd));
+        return close(fd);
+}
+
+/* Never returns -1, which would make the whole multi handle unusable. If a socket cannot be watched, its transfer times
+ * out. */
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *watched) {
+        uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+        Socket *socket = watched;
+        int r;
+
+        if (what == CURL_POLL_REMOVE) {
+                socket_forget(socket);
                 return 0;
-        r = loop_add_timer(request->http->loop, LOOP_RELAXED, on_stall_check, request, &request->stall_watch);
+        }
+        r = socket ? loop_set_events(socket->watch, events) : curl_watch(userdata, fd, events);
         if (r < 0)
-                return r;
-        request->stall = stall;
-        request->moved_at = request->started;
-        loop_arm_in(request->stall_watch, stall / 4);
+                log_debug("curl: cannot watch a socket: %s", strerror(-r));
         return 0;
 }
 
-int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret) {
-        _cleanup_(request_freep) HttpRequest *request = NULL;
-        int r;
+/* libcurl's deadlines are either close, or a millisecond more does not matter: libcurl reads its own clock when it is
+ * called. */
+static int on_curl_timer(CURLM *multi, long timeout_msec, void *userdata) {
+        HttpLoop *curl = userdata;
 
-        request = calloc(1, sizeof(*request));
-        if (!request)
-                return -ENOMEM;
-
-        request->http = http;
-        request->done = done;
-        request->userdata = userdata;
-        request->started = clock_now();
-        request->awake = clock_monotonic();
-        request->easy = curl_easy_init(); /* a new handle each time: see request_free() */
-        if (!request->easy)
-                return -ENOMEM;
-
-        r = http_request_prepare(request, spec, http->user_agent);
-        if (r < 0)
-                return r;
-        r = request_watch_stall(request, spec->stall);
-        if (r < 0)
-                return r;
-        r = curl_loop_add(http->curl, request->easy);
-        if (r < 0)
-                return r;
-
-        request->sent = bytes_steal(&spec->body);
-        http->n_active++;
-        *ret = cleanup_steal(request);
+        loop_off(curl->timer);
+        loop_off(curl->soon);
+        if (timeout_msec == 0)
+                loop_wake(curl->soon);
+        else if (timeout_msec > 0)
+                loop_arm_in(curl->timer, (usec_t) timeout_msec * USEC_PER_MSEC);
         return 0;
 }
 
-HttpRequest *http_cancel(HttpRequest *request) {
-        if (!request || request->delivered)
-                return NULL;
-
-        request->http->n_active--;
-        curl_loop_remove(request->http->curl, request->easy);
-        return request_free(request);
+int http_loop_add(HttpLoop *curl, CURL *easy) {
+        (void) curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+        (void) curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, curl);
+        return curl_multi_add_handle(curl->multi, easy) == CURLM_OK ? 0 : -ENOMEM;
 }
 
-/* ---- loop ---- */
-
-/* libcurl 7.88 (multi.c, MSTATE_DO) keeps a connection for the next request even if the first request on it could not
- * be sent. OpenSSL still holds the first request and sends it in place of the next one, which would then get the wrong
- * reply. libcurl finds that a connection which was shut down is dead, and does not use it. */
-static void connection_spoil(const HttpRequest *request) {
-        curl_socket_t fd = curl_loop_socket(request->http->curl, request->easy);
-
-        if (fd != CURL_SOCKET_BAD)
-                (void) shutdown(fd, SHUT_RDWR);
+void http_loop_remove(HttpLoop *curl, CURL *easy) {
+        (void) curl_multi_remove_handle(curl->multi, easy);
 }
 
-static void on_curl_done(void *userdata, CURL *easy, CURLcode code) {
-        HttpRequest *request;
+/* ---- a transfer's socket ---- */
 
-        (void) curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
-        if (code == CURLE_OK)
-                curl_loop_guard(request->http->curl, easy);
-        if (code == CURLE_SEND_ERROR)
-                connection_spoil(request);
-        if (code == CURLE_OPERATION_TIMEDOUT)
-                connection_spoil_if_silent(request);
-        request_finish(request, code);
+typedef int (*SocketName)(int fd, struct sockaddr *address, socklen_t *size); /* getsockname(2) or getpeername(2) */
+
+static long socket_port(curl_socket_t fd, SocketName name) {
+        union {
+                struct sockaddr any;
+                struct sockaddr_in in;
+                struct sockaddr_in6 in6;
+        } address;
+        socklen_t size = sizeof(address);
+
+        if (name(fd, &address.any, &size) < 0)
+                return -1;
+        return ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
+}
+
+curl_socket_t http_loop_socket(const HttpLoop *curl, CURL *easy) {
+        curl_socket_t fd = CURL_SOCKET_BAD;
+        long here = 0, there = 0;
+
+        if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
+                return fd;
+        (void) curl_easy_getinfo(easy, CURLINFO_LOCAL_PORT, &here);
+        (void) curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &there);
+        for (const Socket *socket = LIST_FIRST(&curl->sockets); socket; socket = LIST_NEXT(socket, link))
+                if (here > 0 && socket_port(socket->fd, getsockname) == here &&
+                        socket_port(socket->fd, getpeername) == there)
+                        return socket->fd;
+        return CURL_SOCKET_BAD;
+}
+
+/* ---- a transfer's options ---- */
+
+/* Opens the socket as libcurl would. */
+static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose, struct curl_sockaddr *address) {
+        int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        HttpFailure *failure = userdata;
+
+        failure->unopened = fd < 0 ? errno : 0;
+        return fd;
+}
+
+static bool set_trust(CURL *easy, const HttpPeer *peer) {
+        int failed = 0;
+
+        failed |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+        /* A CA directory would be trusted in addition to ca_file, and libcurl would not cache the anchors. */
+        if (peer->ca_file || curl_version_info(CURLVERSION_NOW)->cainfo)
+                failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+        if (peer->ca_file)
+                failed |= curl_easy_setopt(easy, CURLOPT_CAINFO, peer->ca_file);
+        if (peer->certificate_file) {
+                failed |= curl_easy_setopt(easy, CURLOPT_SSLCERT, peer->certificate_file);
+                failed |= curl_easy_setopt(easy, CURLOPT_SSLKEY, peer->key_file);
+        }
+        return failed == 0;
+}
+
+int http_loop_prepare(CURL *easy, const HttpPeer *peer, HttpFailure *failure) {
+        bool plain = strncasecmp(peer->url, "http:", strlen("http:")) == 0;
+        int failed = 0;
+
+        failed |= curl_easy_setopt(easy, CURLOPT_URL, peer->url);
+        if (plain || http_url_is_local(peer->url))
+                failed |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+        failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (peer->connect_timeout / USEC_PER_MSEC));
+        failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+        /* a transfer that is dropped does not wait for its resolver thread */
+        failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, failure);
+        failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, failure->text);
+        /* a known option on a new handle can fail only for want of memory */
+        return failed == 0 && set_trust(easy, peer) ? 0 : -ENOMEM;
 }
 
 /* ---- life ---- */
 
-int http_new(Loop *loop, const char *user_agent, Http **ret) {
-        _cleanup_(http_freep) Http *http = NULL;
+/* This is never undone: libcurl's global state belongs to the whole process, like that of OpenSSL below it. */
+static void global_init(void) {
+        (void) curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static int curl_set_up_multi(HttpLoop *curl) {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        int failed = 0;
+
+        (void) pthread_once(&once, global_init);
+        curl->multi = curl_multi_init();
+        if (!curl->multi)
+                return -ENOMEM;
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_SOCKETDATA, curl);
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_TIMERDATA, curl);
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_PIPELINING, (long) CURLPIPE_MULTIPLEX);
+        return failed == 0 ? 0 : -ENOMEM;
+}
+
+int http_loop_new(
+        Loop *loop, void (*on_done)(void *userdata, CURL *easy, CURLcode code), void *userdata, HttpLoop **ret) {
+        _cleanup_(http_loop_freep) HttpLoop *curl = NULL;
         int r;
 
-        http = calloc(1, sizeof(*http));
-        if (!http)
+        curl = calloc(1, sizeof(*curl));
+        if (!curl)
                 return -ENOMEM;
-
-        http->loop = loop;
-        http->user_agent = strdup(user_agent);
-        if (!http->user_agent)
-                return -ENOMEM;
-
-        r = curl_loop_new(loop, on_curl_done, http, &http->curl);
+        LIST_INIT(&curl->sockets);
+        curl->loop = loop;
+        curl->on_done = on_done;
+        curl->userdata = userdata;
+        r = loop_add_timer(loop, LOOP_EXACT, on_due, curl, &curl->timer);
         if (r < 0)
                 return r;
-
-        *ret = cleanup_steal(http);
+        r = loop_add_defer(loop, on_due, curl, &curl->soon);
+        if (r < 0)
+                return r;
+        r = curl_set_up_multi(curl);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(curl);
         return 0;
 }
 
-Http *http_free(Http *http) {
-        if (!http)
+HttpLoop *http_loop_free(HttpLoop *curl) {
+        if (!curl)
                 return NULL;
-
-        assert(http->n_active == 0);
-
-        curl_loop_free(http->curl);
-        free(http->user_agent);
-        free(http);
+        (void) curl_multi_cleanup(curl->multi); /* may still call our callbacks */
+        while (!LIST_EMPTY(&curl->sockets))
+                socket_forget(LIST_FIRST(&curl->sockets));
+        loop_drop(curl->soon);
+        loop_drop(curl->timer);
+        free(curl);
         return NULL;
 }

@@ -8,6 +8,16 @@
 #include "err.h"
 #include "text.h"
 
+HttpEnd http_end_of(CURL *easy, const HttpFailure *failure, CURLcode code) {
+        HttpEnd end = { .code = code, .error = failure->text };
+        long system_error = 0;
+
+        (void) curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
+        (void) curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &end.proxy_status);
+        end.system_error = err_is_want(-failure->unopened) ? failure->unopened : (int) system_error;
+        return end;
+}
+
 static HttpOutcome outcome_timeout(const HttpEnd *end, char *detail, size_t size) {
         char span[CLOCK_SPAN_SIZE];
 

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request: its options going out, its reply coming in. */
-#include "http-internal.h"
+/* Requests from their options to their callback. Owners' callbacks never run from inside libcurl: so they may start and
+ * cancel requests. */
+#include "http.h"
 
+#include <assert.h>
 #include <ctype.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
-#include "curl.h"
 #include "err.h"
+#include "http-internal.h"
+#include "log.h"
 #include "text.h"
 
 #define HEADERS_MAX (256 * 1024) /* bytes of one reply's headers; libcurl keeps all of them */
@@ -24,6 +30,38 @@
 #define DEAD_PEER_MSEC 60000u
 /* bytes that the kernel may hold unsent: on a slow line, other requests of an HTTP/2 connection wait behind them */
 #define UNSENT_MAX (128u * 1024)
+#define CONNECT_TIMEOUT_USEC (30 * USEC_PER_SEC)
+
+struct Http {
+        Loop *loop;
+        HttpLoop *curl;
+        char *user_agent;
+        size_t n_active;
+};
+
+struct HttpRequest {
+        Http *http;
+        bool delivered; /* its callback runs; it is freed when that returns */
+        CURL *easy;
+        HttpFailure failure;
+        struct curl_slist *headers;
+        Bytes sent; /* libcurl reads the body from here */
+        Bytes received;
+        size_t max_reply, header_size;
+        bool too_large, secret_path;
+        bool headed; /* the empty line behind the header of the reply came */
+        usec_t timeout, started;
+        usec_t awake;           /* clock_monotonic() when it was started */
+        usec_t stall, moved_at; /* stall: the limit, 0 = not watched; moved_at: clock_now() when bytes moved last */
+        int64_t moved;          /* bytes that had moved at the last look */
+        bool stalled;
+        LoopWatch *stall_watch;
+        char detail[CURL_ERROR_SIZE + 64];
+        HttpDone done;
+        void *userdata;
+};
+
+/* ---- a request: its options going out ---- */
 
 static int request_add_header(HttpRequest *request, const char *name, const char *separator, const char *value) {
         _cleanup_(bytes_wipe) Bytes line = {};
@@ -90,56 +128,25 @@ static int on_socket_created(void *userdata, curl_socket_t fd, curlsocktype purp
         return CURL_SOCKOPT_OK;
 }
 
-/* Sets which server to reach, and how to verify it. */
-static bool request_set_target(HttpRequest *request, const HttpSpec *spec) {
+/* Sets what an HTTP connection has beyond other transfers. */
+static bool request_set_transport(HttpRequest *request, const HttpSpec *spec) {
         CURL *easy = request->easy;
-        bool plain = strncasecmp(spec->url, "http:", strlen("http:")) == 0;
         int failed = 0;
 
-        failed |= curl_easy_setopt(easy, CURLOPT_URL, spec->url);
         failed |= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
         failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
         failed |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
-        failed |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
         failed |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SEC);
-        /* A CA directory would be trusted in addition to ca_file, and libcurl would not cache the anchors. */
-        if (spec->ca_file || curl_version_info(CURLVERSION_NOW)->cainfo)
-                failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-        if (spec->ca_file)
-                failed |= curl_easy_setopt(easy, CURLOPT_CAINFO, spec->ca_file);
-        if (spec->certificate_file) {
-                failed |= curl_easy_setopt(easy, CURLOPT_SSLCERT, spec->certificate_file);
-                failed |= curl_easy_setopt(easy, CURLOPT_SSLKEY, spec->key_file);
-        }
-        if (plain || http_url_is_local(spec->url))
-                failed |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-
-        return failed == 0;
-}
-
-/* Sets how the connection behaves. */
-static bool request_set_transport(HttpRequest *request, const HttpSpec *spec) {
-        usec_t connect_timeout = usec_min(spec->timeout, HTTP_CONNECT_TIMEOUT_USEC);
-        CURL *easy = request->easy;
-        int failed = 0;
-
         failed |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) (spec->timeout / USEC_PER_MSEC));
-        failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (connect_timeout / USEC_PER_MSEC));
-        failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-        failed |= curl_easy_setopt(
-                easy, CURLOPT_QUICK_EXIT, 1L); /* a dropped request does not wait for its resolver thread */
-        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC);
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC);
-        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, curl_loop_open_socket);
-        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &request->unopened);
         failed |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_created);
         failed |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
 
         return failed == 0;
 }
 
-static bool request_set_message(HttpRequest *request, const HttpSpec *spec, const char *user_agent) {
+static bool request_set_message(HttpRequest *request, const HttpSpec *spec) {
         CURL *easy = request->easy;
         int failed = 0;
 
@@ -150,7 +157,7 @@ static bool request_set_message(HttpRequest *request, const HttpSpec *spec, cons
         }
         failed |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);
         failed |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
-        failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, user_agent);
+        failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, request->http->user_agent);
         failed |= curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
 
         return failed == 0;
@@ -192,7 +199,6 @@ static bool request_set_receiver(HttpRequest *request) {
         int failed = 0;
 
         failed |= curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
-        failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
         failed |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_reply);
         failed |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
         failed |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
@@ -218,7 +224,10 @@ static bool spec_valid(const HttpSpec *spec) {
         return !spec->content_type || header_value_valid(spec->content_type);
 }
 
-int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char *user_agent) {
+/* The easy handle reads spec->body.data from then on. -EINVAL, -ENOMEM. */
+static int request_prepare(HttpRequest *request, const HttpSpec *spec) {
+        const HttpPeer peer = { spec->url, spec->ca_file, spec->certificate_file, spec->key_file,
+                usec_min(spec->timeout, CONNECT_TIMEOUT_USEC) };
         int r;
 
         if (!spec_valid(spec))
@@ -233,22 +242,16 @@ int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char 
         r = request_set_headers(request, spec);
         if (r < 0)
                 return r;
-        if (!request_set_target(request, spec) || !request_set_transport(request, spec) ||
-                !request_set_message(request, spec, user_agent) || !request_set_receiver(request))
-                return -ENOMEM; /* a known option on a new handle can fail only for want of memory */
-
-        return 0;
+        r = http_loop_prepare(request->easy, &peer, &request->failure);
+        if (r < 0)
+                return r;
+        return request_set_transport(request, spec) && request_set_message(request, spec) &&
+                               request_set_receiver(request)
+                       ? 0
+                       : -ENOMEM;
 }
 
-/* The bodies contain assertions, refresh tokens and access tokens. */
-void http_request_wipe(HttpRequest *request) {
-        for (struct curl_slist *header = request->headers; header; header = header->next)
-                explicit_bzero(header->data, strlen(header->data));
-        curl_slist_free_all(request->headers);
-        request->headers = NULL;
-        bytes_wipe(&request->sent);
-        bytes_wipe(&request->received);
-}
+/* ---- its reply coming in ---- */
 
 const char *http_reply_header(const HttpReply *reply, const char *name) {
         struct curl_header *header;
@@ -314,30 +317,25 @@ static bool is_proxy_asked(CURL *easy, long sent, CURLcode code) {
 }
 
 /* For libcurl, a reply that breaks off within its header is a whole one without a body. */
-static HttpEnd request_end(HttpRequest *request) {
-        HttpEnd end = {
-                .code = request->code == CURLE_OK && !request->headed ? CURLE_PARTIAL_FILE : request->code,
-                .error = request->error,
-                .too_large = request->too_large,
-                .stalled = request->stalled,
-                .received = request->received.size,
-                .timeout = request->stalled ? request->stall : request->timeout,
-        };
-        long sent = 0, system_error = 0;
+static HttpEnd request_end(HttpRequest *request, CURLcode code) {
+        CURLcode whole = code == CURLE_OK && !request->headed ? CURLE_PARTIAL_FILE : code;
+        HttpEnd end = http_end_of(request->easy, &request->failure, whole);
+        long sent = 0;
         curl_off_t begun = 0; /* when the connection was ready: *sent* counts a CONNECT too */
 
         (void) curl_easy_getinfo(request->easy, CURLINFO_REQUEST_SIZE, &sent);
         (void) curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &begun);
-        (void) curl_easy_getinfo(request->easy, CURLINFO_OS_ERRNO, &system_error);
         (void) curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &end.status);
-        (void) curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &end.proxy_status);
+        end.too_large = request->too_large;
+        end.stalled = request->stalled;
+        end.received = request->received.size;
         if (end.proxy_status != 0)
                 describe_peer(request->easy, end.proxy, sizeof(end.proxy));
         end.sent = sent > 0 && begun > 0;
-        end.proxy_asked = begun == 0 && is_proxy_asked(request->easy, sent, end.code);
-        end.system_error = err_is_want(-request->unopened) ? request->unopened : (int) system_error;
-        if (!end.sent && end.timeout > HTTP_CONNECT_TIMEOUT_USEC)
-                end.timeout = HTTP_CONNECT_TIMEOUT_USEC;
+        end.proxy_asked = begun == 0 && is_proxy_asked(request->easy, sent, code);
+        end.timeout = request->stalled ? request->stall : request->timeout;
+        if (!end.sent)
+                end.timeout = usec_min(end.timeout, CONNECT_TIMEOUT_USEC);
 
         return end;
 }
@@ -362,8 +360,9 @@ static usec_t reply_date(const HttpReply *reply) {
         return apart(aged, now) < apart(date, now) ? aged : date;
 }
 
-HttpReply http_request_reply(HttpRequest *request) {
-        HttpEnd end = request_end(request);
+/* Builds the reply to a request that has ended; the bodies move into it. */
+static HttpReply request_reply(HttpRequest *request, CURLcode code) {
+        HttpEnd end = request_end(request, code);
         HttpReply reply = { .request = request, .detail = request->detail, .sent = bytes_steal(&request->sent) };
 
         reply.outcome = http_outcome(&end, request->detail, sizeof(request->detail));
@@ -380,4 +379,227 @@ HttpReply http_request_reply(HttpRequest *request) {
         reply.retry_after = reply_retry_after(&reply);
 
         return reply;
+}
+
+/* ---- from its start to its callback ---- */
+
+/* Frees a request that libcurl does not use. The easy handle is freed too and not used again:
+ * with libcurl 7.88 it still has buffers with pieces of the old body, if other requests use its HTTP/2 connection
+ * (multi_done()). Connections belong to the multi handle, so none is lost. */
+static HttpRequest *request_free(HttpRequest *request) {
+        if (!request)
+                return NULL;
+
+        request->stall_watch = loop_drop(request->stall_watch);
+        curl_easy_cleanup(request->easy);
+        for (struct curl_slist *header = request->headers; header; header = header->next)
+                explicit_bzero(header->data, strlen(header->data));
+        curl_slist_free_all(request->headers);
+        bytes_wipe(&request->sent); /* the bodies contain assertions, refresh tokens and access tokens */
+        bytes_wipe(&request->received);
+        free(request);
+        return NULL;
+}
+CLEANUP_DEFINE(HttpRequest, request_free)
+
+/* Returns how many bytes of the URL may be logged, since the rest may be secret. */
+static size_t shown_size(const HttpRequest *request, const char *url) {
+        const char *authority = strstr(url, "://");
+
+        if (!request->secret_path || !authority)
+                return strcspn(url, "?");
+        authority += strlen("://");
+        return (size_t) (authority - url) + strcspn(authority, "/?");
+}
+
+static void request_trace(HttpRequest *request, const HttpReply *reply) {
+        const char *url = NULL, *method = NULL;
+        char span[CLOCK_SPAN_SIZE];
+
+        if (log_level() < LOG_DEBUG)
+                return;
+
+        (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_URL, &url);
+        (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_METHOD, &method);
+        if (url && method)
+                log_debug("http: %s %.*s: %s after %s, %zu bytes", method, (int) shown_size(request, url), url,
+                        reply->detail, clock_format_span(clock_now() - request->started, span, sizeof(span)),
+                        reply->body.size);
+}
+
+/* libcurl is done with the request: tells its owner, and frees it. */
+static void request_finish(HttpRequest *request, CURLcode code) {
+        HttpReply reply;
+
+        request->delivered = true;
+        request->http->n_active--;
+        http_loop_remove(request->http->curl, request->easy);
+        reply = request_reply(request, code);
+        request_trace(request, &reply);
+        request->done(request->userdata, &reply);
+        request->received = reply.body; /* the owner may have left the bodies here; they are wiped */
+        request->sent = reply.sent;
+        (void) request_free(request);
+}
+
+/* Returns the bytes that came plus the bytes that the peer has acknowledged: bytes that wait in the kernel have not
+ * moved yet. */
+static int64_t request_moved(const HttpRequest *request) {
+        curl_off_t sent = 0, received = 0;
+        curl_socket_t fd = http_loop_socket(request->http->curl, request->easy);
+        int waiting = 0;
+
+        (void) curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+        (void) curl_easy_getinfo(request->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+        if (fd != CURL_SOCKET_BAD)
+                (void) ioctl(fd, SIOCOUTQ, &waiting);
+        return (int64_t) sent + (int64_t) received - waiting;
+}
+
+/* A request has run out of time. libcurl closes its connection, except with HTTP/2: there the next request uses it
+ * again. If a proxy has lost its way to the server, the proxy's kernel still acknowledges, and no request on that
+ * connection would ever be answered. So a connection that received nothing for half of the time is shut down: other
+ * requests on it end too, and the next one gets a new connection. */
+static void connection_spoil_if_silent(HttpRequest *request) {
+        curl_socket_t fd = http_loop_socket(request->http->curl, request->easy);
+        usec_t waited = clock_monotonic() - request->awake; /* the kernel does not count sleep either */
+        struct tcp_info info = {};
+        socklen_t size = sizeof(info);
+
+        if (fd == CURL_SOCKET_BAD || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+                return;
+        if (2 * info.tcpi_last_data_recv * USEC_PER_MSEC >= waited)
+                (void) shutdown(fd, SHUT_RDWR);
+}
+
+static void on_stall_check(void *userdata) {
+        HttpRequest *request = userdata;
+        int64_t moved = request_moved(request);
+        usec_t now = clock_now();
+
+        if (moved != request->moved) {
+                request->moved = moved;
+                request->moved_at = now;
+        } else if (now - request->moved_at >= request->stall) {
+                request->stalled = true;
+                connection_spoil_if_silent(request);
+                return request_finish(request, CURLE_OPERATION_TIMEDOUT);
+        }
+        loop_arm_in(request->stall_watch, request->stall / 4);
+}
+
+static int request_watch_stall(HttpRequest *request, usec_t stall) {
+        int r;
+
+        if (stall == 0)
+                return 0;
+        r = loop_add_timer(request->http->loop, LOOP_RELAXED, on_stall_check, request, &request->stall_watch);
+        if (r < 0)
+                return r;
+        request->stall = stall;
+        request->moved_at = request->started;
+        loop_arm_in(request->stall_watch, stall / 4);
+        return 0;
+}
+
+int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret) {
+        _cleanup_(request_freep) HttpRequest *request = NULL;
+        int r;
+
+        request = calloc(1, sizeof(*request));
+        if (!request)
+                return -ENOMEM;
+
+        request->http = http;
+        request->done = done;
+        request->userdata = userdata;
+        request->started = clock_now();
+        request->awake = clock_monotonic();
+        request->easy = curl_easy_init(); /* a new handle each time: see request_free() */
+        if (!request->easy)
+                return -ENOMEM;
+
+        r = request_prepare(request, spec);
+        if (r < 0)
+                return r;
+        r = request_watch_stall(request, spec->stall);
+        if (r < 0)
+                return r;
+        r = http_loop_add(http->curl, request->easy);
+        if (r < 0)
+                return r;
+
+        request->sent = bytes_steal(&spec->body);
+        http->n_active++;
+        *ret = cleanup_steal(request);
+        return 0;
+}
+
+HttpRequest *http_cancel(HttpRequest *request) {
+        if (!request || request->delivered)
+                return NULL;
+
+        request->http->n_active--;
+        http_loop_remove(request->http->curl, request->easy);
+        return request_free(request);
+}
+
+/* ---- loop ---- */
+
+/* libcurl 7.88 (multi.c, MSTATE_DO) keeps a connection for the next request even if the first request on it could not
+ * be sent. OpenSSL still holds the first request and sends it in place of the next one, which would then get the wrong
+ * reply. libcurl finds that a connection which was shut down is dead, and does not use it. */
+static void connection_spoil(const HttpRequest *request) {
+        curl_socket_t fd = http_loop_socket(request->http->curl, request->easy);
+
+        if (fd != CURL_SOCKET_BAD)
+                (void) shutdown(fd, SHUT_RDWR);
+}
+
+static void on_curl_done(void *userdata, CURL *easy, CURLcode code) {
+        HttpRequest *request;
+
+        (void) curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
+        if (code == CURLE_OK)
+                http_loop_guard(request->http->curl, easy);
+        if (code == CURLE_SEND_ERROR)
+                connection_spoil(request);
+        if (code == CURLE_OPERATION_TIMEDOUT)
+                connection_spoil_if_silent(request);
+        request_finish(request, code);
+}
+
+/* ---- life ---- */
+
+int http_new(Loop *loop, const char *user_agent, Http **ret) {
+        _cleanup_(http_freep) Http *http = NULL;
+        int r;
+
+        http = calloc(1, sizeof(*http));
+        if (!http)
+                return -ENOMEM;
+
+        http->loop = loop;
+        http->user_agent = strdup(user_agent);
+        if (!http->user_agent)
+                return -ENOMEM;
+
+        r = http_loop_new(loop, on_curl_done, http, &http->curl);
+        if (r < 0)
+                return r;
+
+        *ret = cleanup_steal(http);
+        return 0;
+}
+
+Http *http_free(Http *http) {
+        if (!http)
+                return NULL;
+
+        assert(http->n_active == 0);
+
+        http_loop_free(http->curl);
+        free(http->user_agent);
+        free(http);
+        return NULL;
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 
-#include "curl.h"
 #include "err.h"
 #include "http-internal.h"
 #include "text.h"
@@ -20,7 +19,7 @@ typedef enum StreamState { STREAM_CONNECTING, STREAM_OPEN, STREAM_LOST } StreamS
 struct Stream {
         Loop *loop;
         StreamState state;
-        CurlLoop *curl;
+        HttpLoop *curl;
         CURL *easy;
         LoopWatch *io;    /* exists from OPEN on */
         LoopWatch *again; /* woken when TLS still holds bytes, which epoll does not see, or a callback is due */
@@ -30,9 +29,8 @@ struct Stream {
         size_t sent; /* bytes of *out* that were sent */
         Bytes next;  /* bytes to send after *out* */
         usec_t timeout;
-        int unopened; /* errno of the last socket if it could not be opened; else 0 */
         bool want;
-        char error[CURL_ERROR_SIZE];
+        HttpFailure failure;
         char detail[CURL_ERROR_SIZE + 64];
         StreamCallbacks callbacks;
 };
@@ -173,12 +171,9 @@ bool stream_is_want(const Stream *stream) {
 /* ---- connecting ---- */
 
 static void stream_failed(Stream *stream, CURLcode code) {
-        HttpEnd end = { .code = code, .error = stream->error, .timeout = stream->timeout };
-        long system_error = 0;
+        HttpEnd end = http_end_of(stream->easy, &stream->failure, code);
 
-        (void) curl_easy_getinfo(stream->easy, CURLINFO_OS_ERRNO, &system_error);
-        (void) curl_easy_getinfo(stream->easy, CURLINFO_HTTP_CONNECTCODE, &end.proxy_status);
-        end.system_error = err_is_want(-stream->unopened) ? stream->unopened : (int) system_error;
+        end.timeout = stream->timeout;
         (void) http_outcome(&end, stream->detail, sizeof(stream->detail));
         stream->want = http_end_is_want(&end);
         stream_lose(stream, stream->detail);
@@ -203,50 +198,23 @@ static void on_curl_done(void *userdata, CURL *easy, CURLcode code) {
         loop_wake(stream->again); /* not called here: the owner may free the stream, and libcurl is still running */
 }
 
-static bool set_target(CURL *easy, const StreamSpec *spec) {
+static int stream_prepare(Stream *stream, const StreamSpec *spec) {
         bool six = strchr(spec->host, ':') != NULL;
+        CURL *easy = stream->easy = curl_easy_init();
         _cleanup_free_ char *url = NULL;
         int failed = 0;
 
-        if (text_format(&url, "%s://%s%s%s:%u/", spec->tls ? "https" : "http", six ? "[" : "", spec->host,
-                    six ? "]" : "", spec->port) < 0)
-                return false;
-        failed |= curl_easy_setopt(easy, CURLOPT_URL, url);
+        if (!easy || text_format(&url, "%s://%s%s%s:%u/", spec->tls ? "https" : "http", six ? "[" : "", spec->host,
+                             six ? "]" : "", spec->port) < 0)
+                return -ENOMEM;
         failed |= curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
         failed |= curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
-        if (!spec->tls || http_url_is_local(url))
-                failed |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-        return failed == 0;
-}
-
-static bool set_trust(CURL *easy, const StreamSpec *spec) {
-        int failed = 0;
-
         failed |= curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN, 0L); /* this is not HTTP */
-        failed |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-        if (spec->ca_file) {
-                failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-                failed |= curl_easy_setopt(easy, CURLOPT_CAINFO, spec->ca_file);
-        }
-        if (spec->certificate_file) {
-                failed |= curl_easy_setopt(easy, CURLOPT_SSLCERT, spec->certificate_file);
-                failed |= curl_easy_setopt(easy, CURLOPT_SSLKEY, spec->key_file);
-        }
-        return failed == 0;
-}
-
-static bool set_transport(Stream *stream, const StreamSpec *spec) {
-        CURL *easy = stream->easy;
-        int failed = 0;
-
-        failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (spec->timeout / USEC_PER_MSEC));
-        failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-        failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, curl_loop_open_socket);
-        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &stream->unopened);
-        failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, stream->error);
-        return failed == 0;
+        if (failed)
+                return -ENOMEM;
+        return http_loop_prepare(easy,
+                &(HttpPeer){ url, spec->ca_file, spec->certificate_file, spec->key_file, spec->timeout },
+                &stream->failure);
 }
 
 int stream_open(Loop *loop, const StreamSpec *spec, const StreamCallbacks *callbacks, Stream **ret) {
@@ -263,14 +231,13 @@ int stream_open(Loop *loop, const StreamSpec *spec, const StreamCallbacks *callb
         r = loop_add_defer(loop, on_again, stream, &stream->again);
         if (r < 0)
                 return r;
-        r = curl_loop_new(loop, on_curl_done, stream, &stream->curl);
+        r = http_loop_new(loop, on_curl_done, stream, &stream->curl);
         if (r < 0)
                 return r;
-        stream->easy = curl_easy_init();
-        if (!stream->easy || !set_target(stream->easy, spec) || !set_trust(stream->easy, spec) ||
-                !set_transport(stream, spec))
-                return -ENOMEM; /* a known option on a new handle can fail only for want of memory */
-        r = curl_loop_add(stream->curl, stream->easy);
+        r = stream_prepare(stream, spec);
+        if (r < 0)
+                return r;
+        r = http_loop_add(stream->curl, stream->easy);
         if (r < 0)
                 return r;
         *ret = cleanup_steal(stream);
@@ -283,10 +250,10 @@ Stream *stream_free(Stream *stream) {
         loop_drop(stream->io);
         loop_drop(stream->again);
         if (stream->easy) {
-                curl_loop_remove(stream->curl, stream->easy);
+                http_loop_remove(stream->curl, stream->easy);
                 curl_easy_cleanup(stream->easy);
         }
-        curl_loop_free(stream->curl);
+        http_loop_free(stream->curl);
         bytes_wipe(&stream->out); /* it may hold a password */
         bytes_wipe(&stream->next);
         free(stream);

@@ -50,7 +50,7 @@ LAYERS = [
 ]
 
 DOORS = {
-    "curl/": ("lib/http", "lib/curl", "lib/stream"),
+    "curl/": ("lib/http", "lib/stream"),
     "microhttpd.h": "lib/listen",
     "yaml.h": "lib/yaml",
     "openssl/": ("lib/certificate", "lib/jws", "lib/sha256"),
