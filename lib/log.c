@@ -87,16 +87,20 @@ static void entry_append_clean(Entry *e, const char *text, size_t max) {
                 entry_append_text(e, "...");
 }
 
-static void entry_append_plain(Entry *e, int level, const char *text) {
+/* What a line begins with: its time and level, or, where journald reads our standard error, the level as sd-daemon(3)
+ * says. */
+static void entry_append_head(Entry *e, int level) {
         static const char *const names[] = { "emergency", "alert", "critical", "error", "warning", "notice", "info",
                 "debug" };
+        const char prefix[] = { '<', (char) ('0' + LOG_PRI(level)), '>', '\0' };
         char time[CLOCK_RFC3339_SIZE];
 
+        if (target.journal)
+                return entry_append_text(e, prefix);
         entry_append_text(e, clock_format_rfc3339(clock_wall(), time));
         entry_append_text(e, " ");
         entry_append_text(e, names[LOG_PRI(level)]);
         entry_append_text(e, ": ");
-        entry_append_clean(e, text, TEXT_MAX);
 }
 
 static void entry_append_field(Entry *e, const char **separator, const char *name, const char *value) {
@@ -116,8 +120,9 @@ static void log_to_stderr(int level, const char *message_id, const LogField *fie
         Entry e;
 
         e.size = 0;
-        entry_append_plain(&e, level, text);
-        if (target.fields) {
+        entry_append_head(&e, level);
+        entry_append_clean(&e, text, TEXT_MAX);
+        if (target.fields && !target.journal) {
                 for (size_t i = 0; fields && fields[i].name && i < FIELDS_MAX; i++)
                         entry_append_field(&e, &separator, fields[i].name, fields[i].value);
                 entry_append_field(&e, &separator, "MESSAGE_ID", message_id);
@@ -165,19 +170,6 @@ static int log_to_journal(int level, const char *message_id, const LogField *fie
         return sd_journal_sendv(j.iov, j.n);
 }
 
-/* journald reads our standard error: the line begins with the level (sd-daemon(3)). */
-static void log_to_stream(int level, const char *text) {
-        const char prefix[] = { '<', (char) ('0' + LOG_PRI(level)), '>', '\0' };
-        Entry e;
-
-        e.size = 0;
-        entry_append_text(&e, prefix);
-        entry_append_clean(&e, text, TEXT_MAX);
-        e.data[e.size++] = '\n';
-        if (write(STDERR_FILENO, e.data, e.size) < 0)
-                return;
-}
-
 void log_event(int level, const char *message_id, const LogField *fields, const char *format, ...) {
         int saved_errno = errno;
         char text[TEXT_MAX + 2]; /* one byte more than is shown, so that a cut is noticed */
@@ -191,9 +183,7 @@ void log_event(int level, const char *message_id, const LogField *fields, const 
                 (void) snprintf(text, sizeof(text), "%s", format);
         va_end(arguments);
 
-        if (!target.journal)
+        if (!target.journal || log_to_journal(level, message_id, fields, text) < 0 || level & LOG_LAST)
                 log_to_stderr(level, message_id, fields, text);
-        else if (log_to_journal(level, message_id, fields, text) < 0 || level & LOG_LAST)
-                log_to_stream(level, text);
         errno = saved_errno;
 }
