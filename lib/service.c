@@ -50,23 +50,13 @@ void service_working(void) {
         (void) sd_notify(false, "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1");
 }
 
-/* Replaces line breaks and other controls by spaces, since a new line would begin another assignment. Cuts between
- * characters. */
-static void status_normalize(const char *text, char *line, size_t size) {
-        size_t n = text_cut(text, strlen(text), size - 1);
-
-        for (size_t i = 0; i < n; i++)
-                line[i] = (unsigned char) text[i] < ' ' ? ' ' : text[i];
-        line[n] = '\0';
-}
-
 void service_status(const char *text, char *last, size_t size) {
         _cleanup_free_ char *line = malloc(size);
 
         if (!line)
                 return;
-
-        status_normalize(text, line, size);
+        text_copy(line, size, text);
+        line[text_clean(line, strlen(line))] = '\0'; /* a new line would begin another assignment */
         if (strcmp(line, last) == 0)
                 return;
 
