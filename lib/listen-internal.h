@@ -95,6 +95,7 @@ struct ListenRoute {
 /* A server for one address. */
 struct ListenServer {
         Listen *listen;
+        const ListenLibrary *library;
         char *address;
         ListenPem pem;
         struct MHD_Daemon *mhd;
@@ -116,10 +117,6 @@ struct Listen {
         bool stopping;
         LIST_HEAD(, ListenServer) servers;
 };
-
-static inline const ListenLibrary *listen_server_library(const ListenServer *server) {
-        return &server->listen->library;
-}
 
 /* Returns the server that listens on this address now, or NULL. */
 ListenServer *listen_server_find(const Listen *listen, const char *address);

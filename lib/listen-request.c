@@ -17,7 +17,7 @@ static ListenRequest *request_free(ListenRequest *request) {
 
         TAILQ_REMOVE(&server->requests, request, link);
         if (request->answer)
-                listen_server_library(server)->MHD_destroy_response(request->answer);
+                server->library->MHD_destroy_response(request->answer);
         bytes_done(&request->body);
         free(request->path);
         free(request->method);
@@ -40,7 +40,7 @@ static bool is_crowded(const ListenConnection *connection) {
 
 static struct MHD_Response *answer_make(const ListenConnection *connection, const ListenAnswer *answer) {
         enum MHD_ResponseMemoryMode mode = answer->constant ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_COPY;
-        const ListenLibrary *library = listen_server_library(connection->server);
+        const ListenLibrary *library = connection->server->library;
         struct MHD_Response *response;
         int failed = 0;
 
@@ -74,12 +74,12 @@ void listen_answer(ListenRequest *request, const ListenAnswer *answer) {
         request->connection->since = clock_now();
         if (!waited)
                 return;
-        listen_server_library(server)->MHD_resume_connection(request->mhd);
+        server->library->MHD_resume_connection(request->mhd);
         loop_wake(server->again);
 }
 
 static enum MHD_Result request_queue(ListenRequest *request) {
-        const ListenLibrary *library = listen_server_library(request->connection->server);
+        const ListenLibrary *library = request->connection->server->library;
 
         if (!request->answer)
                 return MHD_NO; /* no memory: the connection is closed */
@@ -179,12 +179,12 @@ static void request_hand_over(ListenRequest *request) {
         if (request->state == LISTEN_REQUEST_ANSWERED)
                 return;
         request->state = LISTEN_REQUEST_WAITING;
-        listen_server_library(request->connection->server)->MHD_suspend_connection(request->mhd);
+        request->connection->server->library->MHD_suspend_connection(request->mhd);
 }
 
 static ListenConnection *connection_of(const ListenServer *server, struct MHD_Connection *mhd) {
         const union MHD_ConnectionInfo *info =
-                listen_server_library(server)->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+                server->library->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
         return info ? info->socket_context : NULL;
 }
@@ -263,7 +263,7 @@ static void peer_format(const struct sockaddr *address, char *ret) {
 }
 
 static void connection_start(ListenServer *server, struct MHD_Connection *mhd, void **context) {
-        const ListenLibrary *library = listen_server_library(server);
+        const ListenLibrary *library = server->library;
         ListenConnection *connection = calloc(1, sizeof(*connection));
         const union MHD_ConnectionInfo *info; /* libmicrohttpd 1.0 returns one type for all questions */
 
@@ -311,13 +311,12 @@ const char *listen_path(const ListenRequest *request) {
 }
 
 const char *listen_query(const ListenRequest *request, const char *name) {
-        return listen_server_library(request->connection->server)
-                ->MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
+        return request->connection->server->library->MHD_lookup_connection_value(
+                request->mhd, MHD_GET_ARGUMENT_KIND, name);
 }
 
 const char *listen_header(const ListenRequest *request, const char *name) {
-        return listen_server_library(request->connection->server)
-                ->MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
+        return request->connection->server->library->MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
 }
 
 Slice listen_body(const ListenRequest *request) {

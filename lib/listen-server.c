@@ -61,10 +61,10 @@ static void server_run(ListenServer *server) {
                 return; /* an owner answered from inside MHD_run(), which goes on below */
         server->running = true;
         for (int i = 0; i < RUNS_MAX; i++) {
-                (void) listen_server_library(server)->MHD_run(server->mhd);
+                (void) server->library->MHD_run(server->mhd);
                 if (server->refused < 0 && !loop_is_armed(server->sweep))
                         loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
-                if (listen_server_library(server)->MHD_get_timeout(server->mhd, &msec) != MHD_YES) {
+                if (server->library->MHD_get_timeout(server->mhd, &msec) != MHD_YES) {
                         loop_off(server->timer);
                         server->running = false;
                         return;
@@ -157,7 +157,7 @@ static ListenServer *server_free(ListenServer *server) {
         if (server->again) /* the server had started: send the last answers */
                 server_run(server);
         if (server->mhd)
-                listen_server_library(server)->MHD_stop_daemon(server->mhd);
+                server->library->MHD_stop_daemon(server->mhd);
         loop_drop(server->sweep);
         loop_drop(server->again);
         loop_drop(server->timer);
@@ -202,14 +202,13 @@ static int server_start(ListenServer *server, int fd) {
 
         (void) fstat(fd, &before);
         errno = 0;
-        server->mhd = listen_server_library(server)->MHD_start_daemon(flags, 0, NULL, NULL, listen_request_on_access,
-                server, MHD_OPTION_EXTERNAL_LOGGER, on_log, server, MHD_OPTION_LISTEN_SOCKET, fd,
-                MHD_OPTION_URI_LOG_CALLBACK, listen_request_on_line, server, MHD_OPTION_NOTIFY_COMPLETED,
-                listen_request_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, listen_request_on_connection, server,
-                MHD_OPTION_CONNECTION_LIMIT, LISTEN_CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-                LISTEN_CONNECTIONS_OF_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SEC,
-                MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADER_MAX, MHD_OPTION_ARRAY, pem->key ? tls : tls + 3,
-                MHD_OPTION_END);
+        server->mhd = server->library->MHD_start_daemon(flags, 0, NULL, NULL, listen_request_on_access, server,
+                MHD_OPTION_EXTERNAL_LOGGER, on_log, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK,
+                listen_request_on_line, server, MHD_OPTION_NOTIFY_COMPLETED, listen_request_on_completed, server,
+                MHD_OPTION_NOTIFY_CONNECTION, listen_request_on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
+                LISTEN_CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT, LISTEN_CONNECTIONS_OF_ADDRESS_MAX,
+                MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SEC, MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADER_MAX,
+                MHD_OPTION_ARRAY, pem->key ? tls : tls + 3, MHD_OPTION_END);
         if (server->mhd)
                 return 0;
         error = errno;
@@ -219,8 +218,7 @@ static int server_start(ListenServer *server, int fd) {
 }
 
 static int server_watch(ListenServer *server) {
-        const union MHD_DaemonInfo *info =
-                listen_server_library(server)->MHD_get_daemon_info(server->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+        const union MHD_DaemonInfo *info = server->library->MHD_get_daemon_info(server->mhd, MHD_DAEMON_INFO_EPOLL_FD);
         Loop *loop = server->listen->loop;
         int r;
 
@@ -245,6 +243,7 @@ static int server_make(Listen *listen, const ListenSpec *spec, ListenServer **re
         if (!server)
                 return -ENOMEM;
         server->listen = listen;
+        server->library = &listen->library;
         LIST_INIT(&server->routes);
         TAILQ_INIT(&server->connections);
         TAILQ_INIT(&server->requests);
@@ -337,13 +336,12 @@ static void server_hand_over(ListenServer *old, ListenServer *server) {
         if (server->told)
                 loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
         old->leaving = true;
-        (void) close(listen_server_library(old)->MHD_quiesce_daemon(old->mhd));
+        (void) close(old->library->MHD_quiesce_daemon(old->mhd));
         loop_wake(old->again);
 }
 
 static int server_renew(ListenServer *old) {
-        const union MHD_DaemonInfo *info =
-                listen_server_library(old)->MHD_get_daemon_info(old->mhd, MHD_DAEMON_INFO_LISTEN_FD);
+        const union MHD_DaemonInfo *info = old->library->MHD_get_daemon_info(old->mhd, MHD_DAEMON_INFO_LISTEN_FD);
         const ListenSpec spec = {
                 .address = old->address, .certificate_file = old->pem.certificate_file, .key_file = old->pem.key_file
         };
