@@ -42,34 +42,11 @@ static void answer(ListenRequest *request, int status, const char *type, Headers
                 &(ListenAnswer){ .status = status, .content_type = type, .headers = headers->texts, .body = body });
 }
 
-void page_answer_text(ListenRequest *request, int status, const char *text) {
+void page_answer_text(ListenRequest *request, int status, const char *name, const char *value, const char *text) {
         Headers headers = headers_of_page("no-store");
 
+        headers_add(&headers, name, value);
         listen_answer_text(request, status, headers.texts, text);
-}
-
-void page_answer_login(ListenRequest *request) {
-        Headers headers = headers_of_page("no-store");
-
-        headers_add(&headers, "WWW-Authenticate", "Basic realm=\"sensorqd\", charset=\"UTF-8\"");
-        listen_answer_text(request, 401, headers.texts, "This page has a password; any user name goes with it.\n");
-}
-
-void page_answer_wait(ListenRequest *request, unsigned seconds) {
-        Headers headers = headers_of_page("no-store");
-        char text[16];
-
-        (void) snprintf(text, sizeof(text), "%u", seconds);
-        headers_add(&headers, "Retry-After", text);
-        listen_answer_text(
-                request, 429, headers.texts, "Too many wrong passwords came from this address. Wait a little.\n");
-}
-
-void page_answer_method(ListenRequest *request) {
-        Headers headers = headers_of_page("no-store");
-
-        headers_add(&headers, "Allow", "GET, HEAD");
-        listen_answer_text(request, 405, headers.texts, "This page is read only: GET and HEAD.\n");
 }
 
 /* Reads Accept-Encoding as browsers write it (RFC 9110 section 12.5.3): a list of codings; one with q=0 is refused. */

@@ -9,14 +9,8 @@
 #include "lib/listen.h"
 #include "page-files.h"
 
-/* Answers with a sentence for a person, and a line end. */
-void page_answer_text(ListenRequest *request, int status, const char *text);
-/* Answers that a password is needed. */
-void page_answer_login(ListenRequest *request);
-/* Answers that too many wrong passwords came from this address. */
-void page_answer_wait(ListenRequest *request, unsigned seconds);
-/* Answers that only GET and HEAD are allowed. */
-void page_answer_method(ListenRequest *request);
+/* Answers with a sentence for a person, and a line end; *name* and *value* are one more header (NULL: none). */
+void page_answer_text(ListenRequest *request, int status, const char *name, const char *value, const char *text);
 
 typedef enum PageCoding { PAGE_CODING_PLAIN, PAGE_CODING_GZIP } PageCoding;
 /* Says whether the client accepts gzip. */

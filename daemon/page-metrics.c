@@ -75,7 +75,7 @@ static void write_metric(Bytes *text, const Items *items, const Figure *figure, 
         write_head(text, figure->metric, figure->help);
         for (size_t i = 0; i < items->n; i++) {
                 const char *item = items->first + i * items->size;
-                uint64_t number = report_number(figure, item + offset);
+                uint64_t number = report_number(item + offset, figure->size);
 
                 if (known || number > 0)
                         write_sample(text, items, figure, item, number);

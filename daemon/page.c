@@ -77,7 +77,7 @@ static int answer_health(Page *page, ListenRequest *request) {
         if (r < 0)
                 return r;
         (void) snprintf(text, sizeof(text), "%s\n", report_format_line(&figures, line));
-        page_answer_text(request, report_is_well(&figures) ? 200 : 503, text);
+        page_answer_text(request, report_is_well(&figures) ? 200 : 503, NULL, NULL, text);
         return 0;
 }
 
@@ -139,7 +139,7 @@ static int page_route(Page *page, ListenRequest *request) {
         if (file)
                 page_answer_file(request, file);
         else
-                page_answer_text(request, 404, "There is nothing here.\n");
+                page_answer_text(request, 404, NULL, NULL, "There is nothing here.\n");
         return 0;
 }
 
@@ -148,7 +148,7 @@ static void page_serve(Page *page, ListenRequest *request) {
 
         page->clear = usec_max(page->clear, now) + REQUEST_USEC;
         if (page_route(page, request) < 0)
-                page_answer_text(request, 503, "Out of memory.\n");
+                page_answer_text(request, 503, NULL, NULL, "Out of memory.\n");
 }
 
 /* Returns how long the next request has to wait, in microseconds. */
@@ -184,7 +184,7 @@ static void on_request(void *userdata, ListenRequest *request) {
                 return page_serve(page, request);
         waiting = calloc(1, sizeof(*waiting));
         if (!waiting)
-                return page_answer_text(request, 503, "Out of memory.\n");
+                return page_answer_text(request, 503, NULL, NULL, "Out of memory.\n");
         waiting->request = request;
         STAILQ_INSERT_TAIL(&page->waiting, waiting, link);
         if (!loop_is_armed(page->turn))
@@ -210,9 +210,10 @@ static void on_header(void *userdata, ListenRequest *request) {
         Page *page = userdata;
         const ConfigSecret *password = &page->config->page->password;
         unsigned seconds = 0;
+        char wait[16];
 
         if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-                return page_answer_method(request);
+                return page_answer_text(request, 405, "Allow", "GET, HEAD", "This page is read only: GET and HEAD.\n");
         if (!password->file)
                 return;
         switch (page_login_check(&page->login, password->text,
@@ -221,12 +222,15 @@ static void on_header(void *userdata, ListenRequest *request) {
         case PAGE_LOGIN_OK:
                 return;
         case PAGE_LOGIN_WAIT:
-                return page_answer_wait(request, seconds);
+                (void) snprintf(wait, sizeof(wait), "%u", seconds);
+                return page_answer_text(request, 429, "Retry-After", wait,
+                        "Too many wrong passwords came from this address. Wait a little.\n");
         case PAGE_LOGIN_WRONG:
                 log_login(page, request);
                 break;
         }
-        page_answer_login(request);
+        page_answer_text(request, 401, "WWW-Authenticate", "Basic realm=\"sensorqd\", charset=\"UTF-8\"",
+                "This page has a password; any user name goes with it.\n");
 }
 
 /* ---- listening ---- */

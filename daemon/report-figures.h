@@ -26,14 +26,14 @@ typedef struct Figure {
         const char *metric, *help;    /* in /metrics; NULL: it is not there */
         const struct Figure *members; /* for an object, or for each struct of an array; ends with a row without a key */
         size_t n;                     /* for an array: the place of its length in Told */
-        size_t only; /* place of a flag in Told; the figure is left out unless it is true; 0: no flag */
+        size_t only, only_size; /* the figure is left out where the member of Told at this place is 0; no size: never */
 } Figure;
 
 /* Everything that is written. */
 typedef struct Told {
         const char *version;
         const char *status; /* the line of STATUS=; only for status.json */
-        bool outbox_full, reload_refused, left, page_failing, to_page, well;
+        bool outbox_full, well;
         const char *left_in;
         uint64_t msec; /* the present time, since 1970 */
         Figures figures;
@@ -45,18 +45,14 @@ extern const Figure report_figures[];
 /* Returns what there is to tell, but the status; it borrows from *figures*. */
 Told report_tell(const Figures *figures);
 
-static inline bool report_is_told(const Told *told, const Figure *figure) {
-        return figure->only == 0 || *(const bool *) ((const char *) told + figure->only);
-}
-
 /* Returns how many structs an array has. */
 static inline size_t report_length(const Told *told, const Figure *figure) {
         return *(const size_t *) ((const char *) told + figure->n);
 }
 
-/* Returns the number of a FLAG, COUNT, SPAN, TIME or DUE that is at *at*. */
-static inline uint64_t report_number(const Figure *figure, const void *at) {
-        switch (figure->size) {
+/* Returns the number of *size* bytes at *at*: a FLAG, COUNT, SPAN, TIME or DUE. */
+static inline uint64_t report_number(const void *at, size_t size) {
+        switch (size) {
         case sizeof(bool):
                 return *(const bool *) at;
         case sizeof(uint32_t):
@@ -64,4 +60,8 @@ static inline uint64_t report_number(const Figure *figure, const void *at) {
         default:
                 return *(const uint64_t *) at;
         }
+}
+
+static inline bool report_is_told(const Told *told, const Figure *figure) {
+        return figure->only_size == 0 || report_number((const char *) told + figure->only, figure->only_size) != 0;
 }

@@ -12,6 +12,7 @@
 #define MEMBER_SIZE(type, member) sizeof(((type *) 0)->member)
 #define NAMED(kind, key, type, member, ...)                                                                            \
         { key, FIGURE_##kind, offsetof(type, member), MEMBER_SIZE(type, member), __VA_ARGS__ }
+#define ONLY_WITH(member) .only = offsetof(Told, member), .only_size = MEMBER_SIZE(Told, member)
 #define FIGURE(kind, type, member, ...) NAMED(kind, #member, type, member, __VA_ARGS__)
 
 static const Figure source_figures[] = {
@@ -204,18 +205,18 @@ const Figure report_figures[] = {
         NAMED(TIME, "started", Told, figures.started, "sensorqd_start_time_seconds",
                 "Time at which the daemon was started."),
         NAMED(FLAG, "stopping", Told, figures.stopping, "sensorqd_stopping", "The daemon is stopping."),
-        { "reload_refused", FIGURE_OBJECT, 0, .members = reload_figures, .only = offsetof(Told, reload_refused) },
-        { "page_failing", FIGURE_OBJECT, 0, .members = page_figures, .only = offsetof(Told, page_failing) },
+        { "reload_refused", FIGURE_OBJECT, 0, .members = reload_figures, ONLY_WITH(figures.reload_refused) },
+        { "page_failing", FIGURE_OBJECT, 0, .members = page_figures, ONLY_WITH(figures.page_failing) },
         { "sources", FIGURE_ARRAY, offsetof(Told, figures.sources), sizeof(SourceStatus), .members = source_figures,
                 .n = offsetof(Told, figures.n_sources) },
-        { "outbox", FIGURE_OBJECT, 0, .members = outbox_figures, .only = offsetof(Told, figures.publishes) },
-        { "outbox_left", FIGURE_OBJECT, 0, .members = left_figures, .only = offsetof(Told, left) },
+        { "outbox", FIGURE_OBJECT, 0, .members = outbox_figures, ONLY_WITH(figures.publishes) },
+        { "outbox_left", FIGURE_OBJECT, 0, .members = left_figures, ONLY_WITH(figures.left.rows) },
         { "publisher", FIGURE_OBJECT, offsetof(Told, figures.publisher), .members = publisher_figures,
-                .only = offsetof(Told, figures.publishes) },
+                ONLY_WITH(figures.publishes) },
         { "token", FIGURE_OBJECT, offsetof(Told, figures.token), .members = token_figures },
         { "subscriptions", FIGURE_ARRAY, offsetof(Told, figures.subscribers), sizeof(SubscriberStatus),
                 .members = subscriber_figures, .n = offsetof(Told, figures.n_subscribers) },
-        { "page", FIGURE_OBJECT, 0, .members = to_page_figures, .only = offsetof(Told, to_page) },
+        { "page", FIGURE_OBJECT, 0, .members = to_page_figures, ONLY_WITH(figures.page_subscription) },
         {},
 };
 
@@ -311,7 +312,7 @@ static void write_value(Writer *w, const Figure *figure, const char *at) {
         case FIGURE_FLAG:
                 return write_text(w, *(const bool *) at ? "true" : "false");
         case FIGURE_COUNT:
-                return write_number(w, report_number(figure, at));
+                return write_number(w, report_number(at, figure->size));
         case FIGURE_SPAN: /* 0 means not known */
                 return *(const usec_t *) at == 0 ? write_text(w, "null")
                                                  : write_number(w, *(const usec_t *) at / USEC_PER_SEC);
@@ -335,10 +336,6 @@ Told report_tell(const Figures *figures) {
                 .version = SENSORQD_VERSION,
                 .outbox_full = report_outbox_is_full(figures),
                 .well = report_is_well(figures),
-                .reload_refused = figures->reload_refused > 0,
-                .left = figures->left.rows > 0,
-                .page_failing = figures->page_failing > 0,
-                .to_page = figures->page_subscription != NULL,
                 .left_in = figures->left.directory,
                 .msec = figures->wall / USEC_PER_MSEC,
                 .figures = *figures,

@@ -23,7 +23,7 @@ static void on_header(void *userdata, ListenRequest *request) {
 
         require(listen_path(request) && listen_method(request)[0] != '\0' && listen_body(request).size == 0);
         if (page_login_check(&login, "secret", &try, &seconds) == PAGE_LOGIN_WRONG)
-                page_answer_login(request);
+                page_answer_text(request, 401, "WWW-Authenticate", "Basic", "a password\n");
 }
 
 static void on_request(void *userdata, ListenRequest *request) {
