@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "lib/cleanup.h"
-#include "lib/err.h"
 #include "lib/file.h"
 #include "lib/text.h"
 
@@ -73,25 +69,7 @@ bool report_is_well(const Figures *f) {
 /* ---- status.json as a file ---- */
 
 int report_write(const char *directory, const char *json, size_t size) {
-        _cleanup_free_ char *path = NULL, *temporary = NULL;
-        _cleanup_close_ int fd = -1;
-        int r;
-
-        if (text_format(&path, "%s/status.json", directory) < 0)
-                return -ENOMEM;
-        if (text_format(&temporary, "%s/.status.json.new", directory) < 0)
-                return -ENOMEM;
-
-        /* A file that was left by a kill is used again. */
-        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0644);
-        if (fd < 0)
-                return err_errno();
-        r = fchmod(fd, 0644) < 0 ? err_errno() : file_write_all(fd, json, size); /* because open(2) applies the umask */
-        if (r >= 0 && rename(temporary, path) < 0)
-                r = err_errno();
-        if (r < 0)
-                (void) unlink(temporary);
-        return r;
+        return file_show(directory, "status.json", json, size);
 }
 
 void report_remove(const char *directory) {

@@ -74,21 +74,21 @@ int file_write_all(int fd, const void *data, size_t size) {
         return 0;
 }
 
-static int file_write_new(int directory_fd, const char *name, const void *data, size_t size) {
+static int write_new(int directory_fd, const char *name, Slice content, bool lasts) {
         _cleanup_close_ int fd = -1;
         int r;
 
         fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return err_errno();
-        file_settle(fd, 0600, directory_fd);
-        r = file_write_all(fd, data, size);
-        if (r < 0)
+        file_settle(fd, lasts ? 0600 : 0644, directory_fd);
+        r = file_write_all(fd, content.data, content.size);
+        if (r < 0 || !lasts)
                 return r;
         return fsync(fd) < 0 ? err_errno() : 0;
 }
 
-int file_replace(const char *directory, const char *name, const void *data, size_t size) {
+static int replace(const char *directory, const char *name, Slice content, bool lasts) {
         _cleanup_free_ char *temporary = NULL;
         _cleanup_close_ int fd = -1;
         int r;
@@ -98,12 +98,20 @@ int file_replace(const char *directory, const char *name, const void *data, size
         fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return err_errno();
-        r = file_write_new(fd, temporary, data, size);
+        r = write_new(fd, temporary, content, lasts);
+        if (r == 0 && renameat(fd, temporary, fd, name) < 0)
+                r = err_errno();
         if (r < 0)
-                return r;
-        if (renameat(fd, temporary, fd, name) < 0)
-                return err_errno();
-        return fsync(fd) < 0 ? err_errno() : 0;
+                (void) unlinkat(fd, temporary, 0); /* the disk may be full */
+        return r == 0 && lasts && fsync(fd) < 0 ? err_errno() : r;
+}
+
+int file_replace(const char *directory, const char *name, const void *data, size_t size) {
+        return replace(directory, name, (Slice){ data, size }, true);
+}
+
+int file_show(const char *directory, const char *name, const void *data, size_t size) {
+        return replace(directory, name, (Slice){ data, size }, false);
 }
 
 static void give(int fd, const struct stat *around) {

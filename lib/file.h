@@ -26,6 +26,9 @@ int file_write_all(int fd, const void *data, size_t size);
  * new one may not be durable yet. Errors of open(2), write(2), fsync(2), rename(2). */
 int file_replace(const char *directory, const char *name, const void *data, size_t size);
 
+/* The same for a file that everybody may read and that is only about this moment: it is not synced. */
+int file_show(const char *directory, const char *name, const void *data, size_t size);
+
 /* Sets the mode of a new file or directory, whatever the umask is, and its owner as file_give() does. */
 void file_settle(int fd, mode_t mode, int directory_fd);
 
