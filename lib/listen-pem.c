@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "file.h"
+#include "text.h"
 
 #define PEM_MAX (64 * 1024)
 
@@ -19,9 +20,7 @@ int listen_pem_name(ListenPem *ret, const char *certificate_file, const char *ke
 }
 
 bool listen_pem_is_of(const ListenPem *pem, const char *certificate_file, const char *key_file) {
-        if (!pem->certificate_file || !certificate_file)
-                return pem->certificate_file == certificate_file;
-        return strcmp(pem->certificate_file, certificate_file) == 0 && strcmp(pem->key_file, key_file) == 0;
+        return text_equal(pem->certificate_file, certificate_file) && text_equal(pem->key_file, key_file);
 }
 
 static int pem_load(const char *path, char *text) {

@@ -30,11 +30,6 @@ static struct {
         bool fields;
 } target;
 
-typedef struct Entry {
-        size_t size;
-        char data[ENTRY_MAX];
-} Entry;
-
 static bool stderr_is_journal(void) {
         const char *stream = getenv("JOURNAL_STREAM");
         unsigned long long device, inode;
@@ -62,105 +57,83 @@ int log_level(void) {
         return atomic_load_explicit(&level_max, memory_order_relaxed);
 }
 
-/* Appends what fits; one byte stays free for the end of the line. */
-static void entry_append(Entry *e, const char *data, size_t size) {
-        size_t room = sizeof(e->data) - 1 - e->size;
-
-        if (size > room)
-                size = room;
-        memcpy(e->data + e->size, data, size);
-        e->size += size;
-}
-
-static void entry_append_text(Entry *e, const char *text) {
-        entry_append(e, text, strlen(text));
-}
-
 /* Appends at most *max* bytes of valid UTF-8 without controls: journalctl shows an entry as "blob data" if one byte is
  * not UTF-8. */
-static void entry_append_clean(Entry *e, const char *text, size_t max) {
-        size_t size = strnlen(text, max + 1), start = e->size;
+static void entry_add(TextRoom *e, const char *text, size_t max) {
+        size_t size = strnlen(text, max + 1), start = e->used;
+        bool whole = size <= max;
 
-        entry_append(e, text, size > max ? text_cut(text, size, max - 3) : size);
-        e->size = start + text_clean(e->data + start, e->size - start);
-        if (size > max)
-                entry_append_text(e, "...");
+        text_add(e, "%.*s", (int) (whole ? size : text_cut(text, size, max - 3)), text);
+        e->used = start + text_clean(e->text + start, e->used - start);
+        text_add(e, whole ? "" : "...");
 }
 
 /* What a line begins with: its time and level, or, where journald reads our standard error, the level as sd-daemon(3)
  * says. */
-static void entry_append_head(Entry *e, int level) {
+static void entry_begin(TextRoom *e, int level) {
         static const char *const names[] = { "emergency", "alert", "critical", "error", "warning", "notice", "info",
                 "debug" };
-        const char prefix[] = { '<', (char) ('0' + LOG_PRI(level)), '>', '\0' };
         char time[CLOCK_RFC3339_SIZE];
 
         if (target.journal)
-                return entry_append_text(e, prefix);
-        entry_append_text(e, clock_format_rfc3339(clock_wall(), time));
-        entry_append_text(e, " ");
-        entry_append_text(e, names[LOG_PRI(level)]);
-        entry_append_text(e, ": ");
+                text_add(e, "<%d>", LOG_PRI(level));
+        else
+                text_add(e, "%s %s: ", clock_format_rfc3339(clock_wall(), time), names[LOG_PRI(level)]);
 }
 
-static void entry_append_field(Entry *e, const char **separator, const char *name, const char *value) {
+static void entry_add_field(TextRoom *e, const char **separator, const char *name, const char *value) {
         if (!value)
                 return;
-
-        entry_append_text(e, *separator);
-        entry_append_text(e, name);
-        entry_append_text(e, "=");
-        entry_append_clean(e, value, VALUE_MAX);
+        text_add(e, "%s%s=", *separator, name);
+        entry_add(e, value, VALUE_MAX);
         *separator = " ";
 }
 
 /* Uses one write(2), so that lines of several threads and processes do not mix. */
 static void log_to_stderr(int level, const char *message_id, const LogField *fields, const char *text) {
         const char *separator = " [";
-        Entry e;
+        char line[ENTRY_MAX];
+        TextRoom e = { line, sizeof(line), 0 };
 
-        e.size = 0;
-        entry_append_head(&e, level);
-        entry_append_clean(&e, text, TEXT_MAX);
+        entry_begin(&e, level);
+        entry_add(&e, text, TEXT_MAX);
         if (target.fields && !target.journal) {
                 for (size_t i = 0; fields && fields[i].name && i < FIELDS_MAX; i++)
-                        entry_append_field(&e, &separator, fields[i].name, fields[i].value);
-                entry_append_field(&e, &separator, "MESSAGE_ID", message_id);
+                        entry_add_field(&e, &separator, fields[i].name, fields[i].value);
+                entry_add_field(&e, &separator, "MESSAGE_ID", message_id);
                 if (separator[1] == '\0') /* a field was written */
-                        entry_append_text(&e, "]");
+                        text_add(&e, "]");
         }
-        e.data[e.size++] = '\n';
-        if (write(STDERR_FILENO, e.data, e.size) < 0)
+        line[e.used++] = '\n'; /* in place of the NUL */
+        if (write(STDERR_FILENO, line, e.used) < 0)
                 return; /* nothing else can be done */
 }
 
 /* An entry for the journal, and where its fields are in the text. */
 typedef struct JournalEntry {
-        Entry text;
+        TextRoom text;
         struct iovec iov[FIELDS_MAX + 4];
         int n;
 } JournalEntry;
 
 /* Adds NAME=value; a field that does not fit is left out. */
 static void journal_add(JournalEntry *j, const char *name, const char *value, size_t max) {
-        Entry *e = &j->text;
-        size_t start = e->size;
+        TextRoom *e = &j->text;
+        size_t start = e->used;
 
-        if (!value || sizeof(e->data) - start < strlen(name) + max + 2)
+        if (!value || e->size - start < strlen(name) + max + 2)
                 return;
 
-        entry_append_text(e, name);
-        entry_append_text(e, "=");
-        entry_append_clean(e, value, max);
-        j->iov[j->n++] = (struct iovec){ .iov_base = e->data + start, .iov_len = e->size - start };
+        text_add(e, "%s=", name);
+        entry_add(e, value, max);
+        j->iov[j->n++] = (struct iovec){ .iov_base = e->text + start, .iov_len = e->used - start };
 }
 
 static int log_to_journal(int level, const char *message_id, const LogField *fields, const char *text) {
         const char priority[] = { (char) ('0' + LOG_PRI(level)), '\0' };
-        JournalEntry j;
+        char text_room[ENTRY_MAX];
+        JournalEntry j = { .text = { text_room, sizeof(text_room), 0 } };
 
-        j.text.size = 0;
-        j.n = 0;
         journal_add(&j, "PRIORITY", priority, 1);
         journal_add(&j, "MESSAGE", text, TEXT_MAX);
         journal_add(&j, "SYSLOG_IDENTIFIER", target.identifier, sizeof(target.identifier));
