@@ -11,7 +11,6 @@
 #include "lib/worker.h"
 #include "page-answer.h"
 #include "page-metrics.h"
-#include "page-queue.h"
 #include "page-store.h"
 #include "page-thread.h"
 #include "secret.h"

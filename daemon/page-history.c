@@ -9,7 +9,6 @@
 #include "lib/backoff.h"
 #include "lib/log.h"
 #include "lib/worker.h"
-#include "page-queue.h"
 #include "page-tables.h"
 #include "trouble.h"
 #include "types.h"

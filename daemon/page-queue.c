@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page-queue.h"
+#include "page-thread.h"
 
 #include <stdint.h>
 

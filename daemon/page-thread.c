@@ -8,7 +8,7 @@
 #include "lib/gzip.h"
 #include "lib/log.h"
 #include "page-metrics.h"
-#include "page-queue.h"
+#include "page-numbers.h"
 #include "page-render.h"
 #include "page-store.h"
 #include "subscribe/payload.h"

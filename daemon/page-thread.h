@@ -52,6 +52,22 @@ PageThread *page_thread_free(PageThread *thread);
 /* Runs on the thread and does the job. */
 void page_thread_do(PageThread *thread, PageJob *job);
 
+/* ---- page-queue.c ---- */
+
+/* Stored messages on their way to the charts' thread, one after another in one buffer. They are copied once, and read
+ * there. */
+
+/* Adds a message; its text is the published payload, or JSON. -ENOMEM. */
+int page_queue_put(Bytes *queue, const SinkPast *message);
+
+#define PAGE_QUEUE_ATTRIBUTES_MAX 64 /* per message; more are skipped */
+typedef struct PageQueueItem {
+        SinkPast message;
+        WireAttribute attributes[PAGE_QUEUE_ATTRIBUTES_MAX];
+} PageQueueItem;
+/* Takes the first message from *queue*; *ret* points into it. False at the end. */
+bool page_queue_next(Slice *queue, PageQueueItem *ret);
+
 /* ---- page-history.c ---- */
 
 /* Reads what a sink stored before the charts began, piece by piece, on a thread of its own that ends when all is read.

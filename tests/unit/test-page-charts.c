@@ -10,7 +10,6 @@
 #include "capture.h"
 #include "page-charts.h"
 #include "page-thread.h"
-#include "page-queue.h"
 #include "page-store.h"
 #include "lib/worker.h"
 

@@ -11,7 +11,7 @@
 #include "lib/json.h"
 #include "page-numbers.h"
 #include "page-query.h"
-#include "page-queue.h"
+#include "page-thread.h"
 #include "page-render.h"
 
 #define PUBLISHED INT64_C(1795840000000)

@@ -18,7 +18,6 @@
 
 #include "lib/sql.h"
 #include "page-thread.h"
-#include "page-queue.h"
 #include "page-series.h"
 #include "page-store.h"
 #include "page-tables.h"

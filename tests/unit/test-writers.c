@@ -12,7 +12,7 @@
 
 #include "auth.h"
 #include "page-metrics.h"
-#include "page-queue.h"
+#include "page-thread.h"
 #include "page-render.h"
 #include "publish/reading.h"
 #include "pubsub/wire.h"
