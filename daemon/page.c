@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "events.h"
+#include "lib/array.h"
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -27,12 +27,6 @@
 #define REQUESTS_BURST 60
 #define REQUEST_USEC (5 * USEC_PER_MSEC)
 
-/* A request that waits until it may be answered. */
-typedef struct Waiting {
-        ListenRequest *request;
-        STAILQ_ENTRY(Waiting) link;
-} Waiting;
-
 struct Page {
         PageHost host;
         Config *config;                         /* NULL, or without a page: the page is not served */
@@ -46,7 +40,8 @@ struct Page {
         usec_t login_said;
         usec_t clear; /* clock_now() at which REQUESTS_BURST requests are allowed again */
         LoopWatch *turn;
-        STAILQ_HEAD(, Waiting) waiting;
+        ListenRequest **waiting; /* until they may be answered; in the order in which they came */
+        size_t n_waiting, waiting_allocated;
         bool stopping;
 };
 
@@ -158,35 +153,26 @@ static usec_t page_wait(const Page *page) {
         return ready > now ? ready - now : 0;
 }
 
-static ListenRequest *waiting_take(Page *page) {
-        Waiting *waiting = STAILQ_FIRST(&page->waiting);
-        ListenRequest *request = waiting->request;
-
-        STAILQ_REMOVE_HEAD(&page->waiting, link);
-        free(waiting);
-        return request;
-}
-
 static void on_turn(void *userdata) {
         Page *page = userdata;
+        size_t n = 0;
 
-        while (!STAILQ_EMPTY(&page->waiting) && page_wait(page) == 0)
-                page_serve(page, waiting_take(page));
-        if (!STAILQ_EMPTY(&page->waiting))
+        while (n < page->n_waiting && page_wait(page) == 0)
+                page_serve(page, page->waiting[n++]);
+        page->n_waiting -= n;
+        memmove(page->waiting, page->waiting + n, page->n_waiting * sizeof(ListenRequest *));
+        if (page->n_waiting > 0)
                 loop_arm_in(page->turn, page_wait(page));
 }
 
 static void on_request(void *userdata, ListenRequest *request) {
         Page *page = userdata;
-        Waiting *waiting;
 
-        if (STAILQ_EMPTY(&page->waiting) && page_wait(page) == 0)
+        if (page->n_waiting == 0 && page_wait(page) == 0)
                 return page_serve(page, request);
-        waiting = calloc(1, sizeof(*waiting));
-        if (!waiting)
+        if (array_reserve(&page->waiting, &page->waiting_allocated, page->n_waiting + 1, sizeof(ListenRequest *)) < 0)
                 return page_answer_text(request, 503, NULL, NULL, "Out of memory.\n");
-        waiting->request = request;
-        STAILQ_INSERT_TAIL(&page->waiting, waiting, link);
+        page->waiting[page->n_waiting++] = request;
         if (!loop_is_armed(page->turn))
                 loop_arm_in(page->turn, page_wait(page));
 }
@@ -296,8 +282,7 @@ static void on_listen(void *userdata) {
 static void page_close(Page *page) {
         loop_off(page->retry);
         loop_off(page->turn);
-        while (!STAILQ_EMPTY(&page->waiting)) /* listen_drop() has answered them */
-                (void) waiting_take(page);
+        page->n_waiting = 0; /* listen_drop() answers them */
         page_charts_forget(page->charts);
         page->route = listen_drop(page->route);
         page->trouble = (Trouble){};
@@ -368,7 +353,6 @@ int page_new(const PageHost *host, Page **ret) {
                 return -ENOMEM;
         page->host = *host;
         page->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = LISTEN_RETRY_MAX_USEC };
-        STAILQ_INIT(&page->waiting);
         r = loop_add_timer(host->loop, LOOP_EXACT, on_listen, page, &page->retry);
         if (r < 0)
                 return r;
@@ -393,6 +377,7 @@ Page *page_free(Page *page) {
         loop_drop(page->turn);
         loop_drop(page->retry);
         config_unref(page->config);
+        free(page->waiting);
         free(page);
         return NULL;
 }
