@@ -225,22 +225,6 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose, struct
         return fd;
 }
 
-static bool set_trust(CURL *easy, const HttpPeer *peer) {
-        int failed = 0;
-
-        failed |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-        /* A CA directory would be trusted in addition to ca_file, and libcurl would not cache the anchors. */
-        if (peer->ca_file || curl_version_info(CURLVERSION_NOW)->cainfo)
-                failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-        if (peer->ca_file)
-                failed |= curl_easy_setopt(easy, CURLOPT_CAINFO, peer->ca_file);
-        if (peer->certificate_file) {
-                failed |= curl_easy_setopt(easy, CURLOPT_SSLCERT, peer->certificate_file);
-                failed |= curl_easy_setopt(easy, CURLOPT_SSLKEY, peer->key_file);
-        }
-        return failed == 0;
-}
-
 int http_loop_prepare(CURL *easy, const HttpPeer *peer, HttpFailure *failure) {
         bool plain = strncasecmp(peer->url, "http:", strlen("http:")) == 0;
         int failed = 0;
@@ -256,8 +240,18 @@ int http_loop_prepare(CURL *easy, const HttpPeer *peer, HttpFailure *failure) {
         failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
         failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, failure);
         failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, failure->text);
-        /* a known option on a new handle can fail only for want of memory */
-        return failed == 0 && set_trust(easy, peer) ? 0 : -ENOMEM;
+
+        failed |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+        /* A CA directory would be trusted in addition to ca_file, and libcurl would not cache the anchors. */
+        if (peer->ca_file || curl_version_info(CURLVERSION_NOW)->cainfo)
+                failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+        if (peer->ca_file)
+                failed |= curl_easy_setopt(easy, CURLOPT_CAINFO, peer->ca_file);
+        if (peer->certificate_file) {
+                failed |= curl_easy_setopt(easy, CURLOPT_SSLCERT, peer->certificate_file);
+                failed |= curl_easy_setopt(easy, CURLOPT_SSLKEY, peer->key_file);
+        }
+        return failed == 0 ? 0 : -ENOMEM; /* a known option on a new handle can fail only for want of memory */
 }
 
 /* ---- life ---- */

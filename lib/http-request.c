@@ -128,41 +128,6 @@ static int on_socket_created(void *userdata, curl_socket_t fd, curlsocktype purp
         return CURL_SOCKOPT_OK;
 }
 
-/* Sets what an HTTP connection has beyond other transfers. */
-static bool request_set_transport(HttpRequest *request, const HttpSpec *spec) {
-        CURL *easy = request->easy;
-        int failed = 0;
-
-        failed |= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-        failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-        failed |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
-        failed |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SEC);
-        failed |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) (spec->timeout / USEC_PER_MSEC));
-        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC);
-        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC);
-        failed |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_created);
-        failed |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
-
-        return failed == 0;
-}
-
-static bool request_set_message(HttpRequest *request, const HttpSpec *spec) {
-        CURL *easy = request->easy;
-        int failed = 0;
-
-        if (spec_has_body(spec)) {
-                failed |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
-                failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) spec->body.size);
-                failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, spec->body.size > 0 ? spec->body.data : "");
-        }
-        failed |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);
-        failed |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
-        failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, request->http->user_agent);
-        failed |= curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
-
-        return failed == 0;
-}
-
 static size_t on_body(char *data, size_t unit, size_t size, void *userdata) {
         HttpRequest *request = userdata;
         curl_off_t announced = -1;
@@ -194,9 +159,30 @@ static size_t on_header(char *data, size_t unit, size_t size, void *userdata) {
         return request->too_large ? 0 : size;
 }
 
-static bool request_set_receiver(HttpRequest *request) {
+/* Sets what an HTTP request has beyond other transfers. */
+static bool request_set_options(HttpRequest *request, const HttpSpec *spec) {
         CURL *easy = request->easy;
         int failed = 0;
+
+        failed |= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+        failed |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+        failed |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SEC);
+        failed |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) (spec->timeout / USEC_PER_MSEC));
+        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC);
+        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC);
+        failed |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_created);
+        failed |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
+
+        if (spec_has_body(spec)) {
+                failed |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
+                failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) spec->body.size);
+                failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, spec->body.size > 0 ? spec->body.data : "");
+        }
+        failed |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);
+        failed |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
+        failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, request->http->user_agent);
+        failed |= curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
 
         failed |= curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
         failed |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_reply);
@@ -245,10 +231,7 @@ static int request_prepare(HttpRequest *request, const HttpSpec *spec) {
         r = http_loop_prepare(request->easy, &peer, &request->failure);
         if (r < 0)
                 return r;
-        return request_set_transport(request, spec) && request_set_message(request, spec) &&
-                               request_set_receiver(request)
-                       ? 0
-                       : -ENOMEM;
+        return request_set_options(request, spec) ? 0 : -ENOMEM;
 }
 
 /* ---- its reply coming in ---- */
