@@ -7,7 +7,6 @@
 
 #include "lib/text.h"
 #include "sinks/alert-config.h"
-#include "sinks/alert-post.h"
 #include "sinks/alert-store.h"
 #include "subscribe/sink-admin.h"
 
@@ -93,13 +92,6 @@ static void admin_check(void *self, const SinkTeller *teller) {
 
 /* ---- list ---- */
 
-typedef struct Listing {
-        const AlertConfig *keys;
-        SinkAlertEach each;
-        void *userdata;
-        bool heard[ALERT_RULES_MAX]; /* by rule: a message had a value for it */
-} Listing;
-
 static usec_t last_sent(const AlertDevice *device, size_t watch) {
         usec_t last = 0;
 
@@ -109,13 +101,11 @@ static usec_t last_sent(const AlertDevice *device, size_t watch) {
         return last;
 }
 
-/* Lists a state. A rule without any device has a state of its own, which is left out while it is ok. */
-static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
+static void list_state(
+        const AlertDevice *device, const AlertSlot *slot, const AlertRule *rule, SinkAlertEach each, void *userdata) {
         static const char *const states[PHASES] = {
                 [PHASE_OK] = "ok", [PHASE_PENDING] = "pending", [PHASE_FIRING] = "firing"
         };
-        Listing *listing = userdata;
-        const AlertRule *rule = &listing->keys->rules[slot->watch];
         const SinkAlert alert = { .rule = rule->name,
                 .field = rule->field,
                 .state = states[slot->state.phase],
@@ -126,30 +116,41 @@ static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot
                 .since = slot->state.phase == PHASE_OK ? 0 : slot->state.since,
                 .last_sent = last_sent(device, slot->watch) };
 
-        listing->heard[slot->watch] = listing->heard[slot->watch] || slot->state.judged > 0;
-        if (alert_device_is_nobody(device) && slot->state.phase == PHASE_OK)
-                return;
-        listing->each(listing->userdata, &alert);
+        each(userdata, &alert);
 }
 
-/* A rule for values that has never had one is silent, whatever happens. */
-static void list_unheard(const Listing *listing) {
-        for (size_t i = 0; i < listing->keys->n_rules; i++) {
-                const AlertRule *rule = &listing->keys->rules[i];
+/* Lists all states. A rule without any device has a state of its own, which is left out while it is ok. A rule for
+ * values that has never had one is silent, whatever happens. */
+static void list(const AlertBook *book, SinkAlertEach each, void *userdata) {
+        const AlertConfig *keys = book->config;
+        bool heard[ALERT_RULES_MAX] = {}; /* a message had a value for it */
 
-                if (rule->test != ALERT_STALE && !listing->heard[i])
-                        listing->each(listing->userdata,
-                                &(SinkAlert){ .rule = rule->name, .state = "unheard", .field = rule->field });
+        for (size_t i = 0; i < book->n_devices; i++) {
+                const AlertDevice *device = book->devices[i];
+
+                for (size_t k = 0; k < device->n_slots; k++) {
+                        const AlertSlot *slot = &device->slots[k];
+
+                        heard[slot->watch] |= slot->state.judged > 0;
+                        if (!alert_device_is_nobody(device) || slot->state.phase != PHASE_OK)
+                                list_state(device, slot, &keys->rules[slot->watch], each, userdata);
+                }
+        }
+        for (size_t i = 0; i < keys->n_rules; i++) {
+                const AlertRule *rule = &keys->rules[i];
+
+                if (rule->test != ALERT_STALE && !heard[i])
+                        each(userdata, &(SinkAlert){ .rule = rule->name, .state = "unheard", .field = rule->field });
         }
 }
 
 static int admin_each(
         const SubscriptionConfig *config, SinkAlertEach each, void *userdata, char text[static SINK_ADMIN_TEXT_MAX]) {
-        Listing listing = { config->keys, each, userdata };
-        int r = alert_store_each(config, each_slot, &listing);
+        _cleanup_(alert_store_freep) AlertStore *store = NULL;
+        int r = alert_store_look(config, &store);
 
         if (r == 0)
-                list_unheard(&listing);
+                list(alert_store_book(store), each, userdata);
         if (r == -ENOENT)
                 return SINK_ADMIN_ABSENT;
         if (r < 0)
@@ -186,12 +187,7 @@ static int admin_test(
         const AlertTarget *target = chosen;
         _cleanup_(alert_post_freep) AlertPost *post = NULL;
         char host[HOST_SIZE] = "", key[ALERT_KEY_SIZE];
-        const AlertNotice notice = { .kind = ALERT_TEST,
-                .target = target->name,
-                .rule = "test",
-                .name = host,
-                .since = clock_wall(),
-                .at = clock_wall() };
+        const AlertNotice notice = { .kind = ALERT_TEST, .rule = "test", .name = host, .since = clock_wall() };
         AlertAnswer answer;
         int r;
 

@@ -8,6 +8,15 @@
 #define ALERT_SLOTS_MAX 100000   /* states */
 #define ALERT_ENTRIES_MAX 100000 /* pairs of a state and a target */
 
+/* A message older than this, when it is judged, may be history. Nothing is told while the device catches up, ... */
+#define ALERT_OLD_USEC (2 * USEC_PER_MINUTE)
+/* ... and it has caught up when no newer message came for so long. */
+#define ALERT_QUIET_USEC (5 * USEC_PER_SEC)
+/* A device that catches up for longer than this is not catching up: its times are wrong, or always late. */
+#define ALERT_CATCHING_MAX_USEC (10 * USEC_PER_MINUTE)
+/* When we hear again after a gap, the first messages may take so long; until then no state changes by time alone. */
+#define ALERT_CALM_USEC (30 * USEC_PER_SEC)
+
 /* The present time, and what we have heard. All times but the first are clock_now(). */
 typedef struct AlertMoment {
         usec_t wall; /* clock_wall() */
@@ -19,27 +28,34 @@ typedef struct AlertMoment {
         usec_t missed;  /* since when *hearing* is 0; 0: it is not, or waiting does not help */
 } AlertMoment;
 
-/* What is known of the wall clock. */
-typedef struct AlertClock {
-        int64_t offset; /* clock_wall() minus clock_now(), at the last look; 0: none yet */
-        usec_t set_at;  /* clock_now() when it was noticed that the clock was set; 0: never */
-} AlertClock;
+/* A notice that is due. */
+typedef struct AlertItem {
+        const AlertDevice *device;
+        AlertEntry *entry;
+        AlertNext next;
+} AlertItem;
 
 typedef struct AlertBook {
         const AlertConfig *config; /* borrowed, as the rules */
         const AlertRules *rules;
         AlertDevice **devices; /* sorted by key */
         size_t n_devices, allocated;
+        AlertDevice *nobody; /* one of them: not a device, but the states of rules that have found none; NULL: none */
         size_t n_slots, n_entries;
-        size_t *known;      /* for each rule: number of its devices */
-        size_t due;         /* entries that are due and not sealed yet, at the last pass */
-        size_t judged;      /* messages since the book was read */
-        bool left_out;      /* a state had no room */
-        bool untold;        /* for want of room, a target has no entry of a firing */
-        Bytes ahead_device; /* the key of the first one whose time was too far ahead; empty: none */
-        AlertClock clock;
-        usec_t proven; /* as AlertMoment.heard, but proven by messages: all published before them has come */
+        AlertItem *due; /* as of the last pass, by target; sealed ones too; valid until the book is changed again */
+        size_t n_due, due_allocated;
+        size_t *known;       /* for each rule: number of its devices */
+        size_t judged;       /* messages since the book was read */
+        bool left_out;       /* a state had no room */
+        bool untold, full;   /* a target has no entry of a firing, for want of memory or room; for want of room */
+        unsigned warned;     /* of what the log was told already: bits of alert-work.c */
+        Bytes ahead_device;  /* the key of the first one whose time was too far ahead; empty: none */
+        int64_t offset;      /* clock_wall() minus clock_now(), at the last look; 0: none yet */
+        usec_t clock_set_at; /* clock_now() when it was noticed that the wall clock was set; 0: never */
+        usec_t proven;       /* as AlertMoment.heard, but proven by messages: all published before them has come */
 } AlertBook;
+
+/* ---- alert-book.c ---- */
 
 /* Makes an empty book. -ENOMEM. */
 int alert_book_new(const AlertConfig *config, const AlertRules *rules, AlertBook **ret);
@@ -48,37 +64,36 @@ CLEANUP_DEFINE(AlertBook, alert_book_free)
 
 /* Finds or makes the device with that key. -ENOMEM. */
 int alert_book_device(AlertBook *book, Slice key, AlertDevice **ret);
-/* Adds a stored entry to a device, and takes it; its *watch* is set. */
+/* Adds a stored entry to a device, and takes it; finds its rule and its target. */
 void alert_book_adopt(AlertBook *book, AlertDevice *device, AlertEntry *entry);
 /* Call it after the last alert_book_adopt(): ends what the configuration no longer has, and adds entries for targets
  * that are new to a firing. -ENOMEM. */
 int alert_book_settle(AlertBook *book, const AlertMoment *moment);
 
-/* Judges messages. -ENOMEM: some were judged; read the book again from the file. */
+/* Begins a turn: notices whether the wall clock was set. */
+void alert_book_clock(AlertBook *book, const AlertMoment *moment);
+/* Judges messages. -ENOMEM: some were judged; judging them again does no harm. */
 int alert_book_judge(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment);
-
-/* Updates the states for the passing of time. *ret_next* is when (wall) there is more to do; USEC_INFINITY: unknown.
- * -ENOMEM as above. */
-int alert_book_pass(AlertBook *book, const AlertMoment *moment, usec_t *ret_next);
-/* Calls *each* for what began to fire or ended since the last call, as a pass found it. */
-typedef void (*AlertBookEach)(void *userdata, const AlertDevice *device, const AlertSlot *slot);
-void alert_book_news(AlertBook *book, AlertBookEach each, void *userdata);
-
 /* All changes are stored: clears their marks, and frees entries that are gone and have been logged. */
 void alert_book_committed(AlertBook *book);
 
-/* As alert_entry_due(), but nothing is due while the device catches up with the past. */
-AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const AlertEntry *entry,
-        const AlertMoment *moment, AlertNext *ret);
+/* ---- alert-pass.c ---- */
 
-/* ---- alert-book-exchange.c ---- */
+/* Updates the states for the passing of time, and lists what is due. *ret_next* is when (wall) there is more to do;
+ * USEC_INFINITY: unknown. -ENOMEM as above. */
+int alert_pass_time(AlertBook *book, const AlertMoment *moment, usec_t *ret_next);
 
-/* The slot fires: adds entries for all targets of its rule that do not have one for this firing. -ENOMEM. */
-int alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot);
+/* ---- alert-entry.c ---- */
 
-/* The first takes the sender's receipts. After they are stored, the second gives the sender what is due. -ENOMEM. */
-void alert_book_receive(AlertBook *book, const AlertExchange *exchange, const AlertMoment *moment);
-int alert_book_give(const AlertBook *book, AlertExchange *exchange, const AlertMoment *moment);
+/* The slot fires: adds entries for all targets of its rule that do not have one for this firing. Without room or memory
+ * some have none, and the next pass tries again. The second: the state is over, and targets are to be told. */
+void alert_entry_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot);
+void alert_entry_end(const AlertDevice *device, AlertSlot *slot, usec_t until, usec_t wall, AlertEnd end);
+
+/* Returns what is due as a notice: the present state, or what was sealed. It points into the book. */
+AlertNotice alert_entry_notice(const AlertBook *book, const AlertItem *item, usec_t wall);
+/* The item is about to be sent under *key*. */
+void alert_entry_seal(const AlertItem *item, const char *key, usec_t wall);
 
 typedef struct AlertFigures {
         size_t firing, pending;
@@ -89,5 +104,8 @@ static inline void alert_figures_done(AlertFigures *figures) {
         bytes_done(&figures->rules);
         bytes_done(&figures->names);
 }
+
+/* ---- alert-report.c ---- */
+
 /* Counts states for a status, into the empty *ret*. -ENOMEM. */
-int alert_book_figures(const AlertBook *book, AlertFigures *ret);
+int alert_report_figures(const AlertBook *book, AlertFigures *ret);

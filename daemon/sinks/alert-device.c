@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "lib/array.h"
-#include "lib/json.h"
 #include "lib/text.h"
 
 int alert_device_new(Slice key, AlertDevice **ret) {
@@ -89,12 +88,14 @@ AlertSlot *alert_device_find(const AlertDevice *device, size_t watch) {
                                    : NULL;
 }
 
-int alert_device_add(AlertDevice *device, size_t watch, AlertSlot **ret) {
+int alert_device_need(AlertDevice *device, size_t watch, AlertSlot **ret) {
         size_t at = device->n_slots;
-        int r = array_reserve(&device->slots, &device->allocated, device->n_slots + 1, sizeof(AlertSlot));
 
-        if (r < 0)
-                return r;
+        *ret = alert_device_find(device, watch);
+        if (*ret)
+                return 0;
+        if (array_reserve(&device->slots, &device->allocated, device->n_slots + 1, sizeof(AlertSlot)) < 0)
+                return -ENOMEM;
         while (at > 0 && device->slots[at - 1].watch > watch) {
                 device->slots[at] = device->slots[at - 1];
                 at--;
@@ -113,16 +114,6 @@ bool alert_device_is_empty(const AlertDevice *device) {
                 if (!device->slots[i].gone)
                         return false;
         return true;
-}
-
-size_t alert_device_shrink(AlertDevice *device) {
-        size_t before = device->n_slots, n = 0;
-
-        for (size_t i = 0; i < before; i++)
-                if (!device->slots[i].gone)
-                        device->slots[n++] = device->slots[i];
-        device->n_slots = n;
-        return before - n;
 }
 
 /* ---- the wall clock was set ---- */
@@ -192,95 +183,4 @@ void alert_device_shift(AlertDevice *device, int64_t boot, int64_t now, int64_t 
         for (AlertEntry *entry = device->entries; entry; entry = entry->next)
                 entry->dirty = true;
         device->dirty = device->dirty || device->n_slots > 0;
-}
-
-/* ---- as JSON: [["KEY",phase,judged,since,heard,offline,said,fired,"value"],...] ---- */
-
-int alert_device_write(const AlertDevice *device, const AlertRules *rules, Bytes *ret) {
-        const char *comma = "";
-
-        bytes_append_text(ret, "[");
-        for (size_t i = 0; i < device->n_slots; i++) {
-                const AlertSlot *slot = &device->slots[i];
-                const AlertState *state = &slot->state;
-
-                if (slot->gone)
-                        continue;
-                bytes_append_format(ret, "%s[\"%s\",%d,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%d,%d,%" PRIu64 ",", comma,
-                        rules->items[slot->watch].key, state->phase, state->judged, state->since, state->heard,
-                        state->offline, slot->said, slot->fired);
-                bytes_append_json_string(ret, slot->value, strlen(slot->value));
-                bytes_append_text(ret, "]");
-                comma = ",";
-        }
-        return bytes_append_text(ret, "]");
-}
-
-static bool next_number(JsonReader *reader, uint64_t max, uint64_t *ret) {
-        char text[24] = "";
-
-        if (json_reader_next(reader) != JSON_NUMBER || !reader->integer || reader->slice.size >= sizeof(text) ||
-                reader->slice.data[0] == '-')
-                return false;
-        memcpy(text, reader->slice.data, reader->slice.size);
-        errno = 0;
-        *ret = strtoull(text, NULL, 10);
-        return errno == 0 && *ret <= max;
-}
-
-static bool next_text(JsonReader *reader, char *buffer, size_t size) {
-        char text[ALERT_VALUE_SIZE * 6]; /* \uXXXX stands for at least one byte */
-        size_t length;
-
-        if (json_reader_next(reader) != JSON_STRING || reader->slice.size >= size * 6 ||
-                json_unescape(reader->slice, text, &length) < 0 || length >= size)
-                return false;
-        *(char *) mempcpy(buffer, text, length) = '\0';
-        return true;
-}
-
-/* Reads one slot, after its opening bracket and up to its closing one. */
-static bool read_slot(JsonReader *reader, char key[static ALERT_RULE_KEY_SIZE], AlertSlot *ret) {
-        uint64_t phase, offline, said;
-        AlertState *state = &ret->state;
-
-        if (!next_text(reader, key, ALERT_RULE_KEY_SIZE) || !next_number(reader, PHASE_FIRING, &phase) ||
-                !next_number(reader, UINT64_MAX, &state->judged) || !next_number(reader, UINT64_MAX, &state->since) ||
-                !next_number(reader, UINT64_MAX, &state->heard) || !next_number(reader, 1, &offline) ||
-                !next_number(reader, 1, &said) || !next_number(reader, UINT64_MAX, &ret->fired) ||
-                !next_text(reader, ret->value, sizeof(ret->value)) || json_reader_next(reader) != JSON_ARRAY_END)
-                return false;
-        state->phase = (AlertPhase) phase;
-        state->offline = offline != 0;
-        ret->said = said != 0;
-        return true;
-}
-
-int alert_device_read(AlertDevice *device, const AlertRules *rules, Slice text) {
-        char key[ALERT_RULE_KEY_SIZE];
-        JsonReader reader;
-        int token;
-
-        json_reader_init(&reader, text.data, text.size, 2);
-        if (json_reader_next(&reader) != JSON_ARRAY)
-                return -EBADMSG;
-        while ((token = json_reader_next(&reader)) == JSON_ARRAY) {
-                AlertSlot found = {}, *slot;
-                int r;
-
-                if (!read_slot(&reader, key, &found))
-                        return -EBADMSG;
-                found.watch = alert_rules_find(rules, (Slice){ key, strlen(key) });
-                if (found.watch == ALERT_NO_RULE) {
-                        device->dirty = true; /* it is dropped, since it would be outdated if the rule came back */
-                        continue;
-                }
-                if (alert_device_find(device, found.watch))
-                        continue;
-                r = alert_device_add(device, found.watch, &slot);
-                if (r < 0)
-                        return r;
-                *slot = found;
-        }
-        return token == JSON_ARRAY_END && json_reader_next(&reader) == JSON_END ? 0 : -EBADMSG;
 }

@@ -1,48 +1,89 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Messages as readings of devices; and devices with the states of their rules and what targets were told. Pure. */
+/* A device: the states of its rules, and what targets were told of them. Pure. */
 
-#include "pubsub/wire.h"
-#include "sinks/alert-entry.h"
-#include "subscribe/payload.h"
+#include "sinks/alert-reading.h"
 
-/* ---- alert-reading.c ---- */
+#define ALERT_VALUE_SIZE 40 /* of a value's text; a longer one is cut */
 
-/* A message as rules see it: its device, its time, and the values that rules look at. Pure. */
-#define ALERT_AHEAD_USEC (5 * USEC_PER_MINUTE) /* a time that is further ahead of the publish time is not believed */
+/* ---- alert-entry.c ---- */
 
-/* One message. */
-typedef struct AlertReading {
-        size_t order;                 /* of arrival */
-        usec_t at;                    /* `request_at`; if that is missing or not believed, the publish time */
-        bool ahead;                   /* `request_at` was not believed */
-        Slice device;                 /* its key: source, id and labels */
-        Slice source, id, name, site; /* texts; empty: unknown */
-        bool named;    /* the name is a Nature Remo device's; other names may differ in messages of one device */
-        Slice *values; /* JSON text by place; data NULL: missing */
-        char *text;    /* owned; all slices point into it */
-} AlertReading;
+/* clang-format off */
+/* What one target was told, and what it is to be told, of one rule's firing for one device:
+ *
+ *      it fires                          FIRING, until accepted; then REPEAT, as often as the rule says
+ *      it is over, the target knew       RESOLVED; REMOVED where no value ended it
+ *      it is over, the target did not    ENDED: it was firing from ... to ...; nothing at all where it was history
+ *                                        already when we came to know of it
+ *
+ * There is one entry for each rule, device and target. The target is told the present state. A sealed entry may have
+ * been sent already, so it is sent again unchanged until there is an answer. */
+/* clang-format on */
+typedef struct AlertEntry AlertEntry;
+struct AlertEntry {
+        AlertEntry *next; /* of the same device */
+        int64_t id;       /* of its row; 0: not stored yet */
+        char rule_key[ALERT_RULE_KEY_SIZE];
+        size_t watch;               /* index of the rule; ALERT_NO_RULE: it is gone */
+        size_t to;                  /* index of the target; AlertConfig.n_targets: it is gone */
+        char *target;               /* owned, like the next texts: they outlive the rule */
+        char *rule, *field, *limit; /* field and limit may be NULL */
+        AlertTest test;
+        usec_t span; /* of `stale`; 0: the device said that it is offline */
+        char value[ALERT_VALUE_SIZE];
+        usec_t since, fired; /* begin by the times of messages; begin of the firing by our clock */
+        usec_t until, ended; /* end, by the same two; 0: it goes on */
+        AlertEnd end;        /* how it ended */
+        bool released;       /* the firing is not history, so it may be told */
+        usec_t told_since;   /* *since* of the firing that the target was told of; 0: none, or its end was told */
+        usec_t told_at;      /* wall time of the last accepted notice */
+        usec_t closed;       /* nothing more is to be told of the firing with this *since* */
+        AlertKind sealed;    /* if sealed: the kind of the notice */
+        usec_t sealed_since, sealed_until;
+        char seal[ALERT_KEY_SIZE]; /* key of the message; "": not sealed */
+        int64_t turn;              /* how often it was given back: it then waits behind others */
+        bool news;                 /* its rule was removed while it fired: that is to be logged */
+        bool gone;                 /* nothing will ever be due: delete it */
+        bool dirty;
+        /* What the sender knows of its message, and does not store: */
+        usec_t doubtful;  /* clock_now() since when a request with its key has no answer; 0: all have one */
+        bool suspect;     /* it was refused, perhaps with others: it is sent alone, or again as it is sealed */
+        uint64_t refused; /* ... alone: one more than the number of messages that the target had accepted; 0: it was not
+                           */
+};
 
-/* The readings of a batch. `AlertReadings r = {};` is empty. */
-typedef struct AlertReadings {
-        AlertReading *items; /* oldest first after sorting */
-        size_t n, allocated;
-        Slice *scratch;
-        usec_t oldest;     /* publish time of the first one; 0: none */
-        size_t unreadable; /* messages that are not JSON objects */
-} AlertReadings;
-void alert_readings_done(AlertReadings *readings);
+/* Whether a notice of it is under way, or may have been sent and has no answer. */
+static inline bool alert_entry_is_sealed(const AlertEntry *entry) {
+        return entry->seal[0] != '\0';
+}
 
-/* Adds a message. One that is not a JSON object is only counted as unreadable. *now* is used for a message without a
- * time. -ENOMEM. */
-int alert_readings_add(
-        AlertReadings *readings, const AlertRules *rules, const WireMessage *message, PayloadFormat format, usec_t now);
-/* Returns what the reading proves about the life of its device, for a rule with `stale`. */
-AlertLife alert_reading_life(const AlertRules *rules, const AlertWatch *watch, const AlertReading *reading);
-/* Sorts by time; readings of the same time keep their order. */
-void alert_readings_sort(AlertReadings *readings);
+AlertEntry *alert_entry_free(AlertEntry *entry);
+CLEANUP_DEFINE(AlertEntry, alert_entry_free)
 
-/* ---- devices ---- */
+/* The firing ended at *until*, by the messages. */
+void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, AlertEnd end, const char *value);
+
+typedef enum AlertDue {
+        ALERT_IS_DUE,
+        ALERT_IS_LATER, /* at AlertNext.at; USEC_INFINITY: unknown */
+        ALERT_IS_DONE,  /* nothing will ever be due: the entry can be deleted */
+} AlertDue;
+typedef struct AlertNext {
+        AlertKind kind;
+        usec_t at; /* wall time when it became or will be due */
+} AlertNext;
+/* Returns whether something is to be told, and what; *repeat* is the rule's. */
+AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret);
+
+typedef enum AlertVerdict {
+        ALERT_ACCEPTED, /* the target has accepted it */
+        ALERT_REFUSED,  /* the target refuses it for good, but accepts others */
+        ALERT_BACK,     /* the target does not have it: it is due again, and no longer sealed */
+} AlertVerdict;
+/* The message that the entry was sealed for was answered, at that wall time. */
+void alert_entry_answer(AlertEntry *entry, AlertVerdict verdict, usec_t wall);
+
+/* ---- alert-device.c ---- */
 
 /* The state of one rule for the device. */
 typedef struct AlertSlot {
@@ -69,6 +110,11 @@ typedef struct AlertDevice {
         bool dirty; /* it has changes that are not in alerts.sqlite */
 } AlertDevice;
 
+/* Returns the silence after which the rule fired; 0: the device said that it is offline. */
+static inline usec_t alert_slot_span(const AlertSlot *slot, const AlertRule *rule) {
+        return slot->state.offline ? 0 : rule->stale;
+}
+
 /* Makes a device without states; copies *key*. -ENOMEM. */
 int alert_device_new(Slice key, AlertDevice **ret);
 AlertDevice *alert_device_free(AlertDevice *device);
@@ -84,18 +130,12 @@ static inline bool alert_device_is_nobody(const AlertDevice *device) {
 int alert_device_describe(AlertDevice *device, const AlertReading *reading);
 /* Whether it has neither a state nor an entry. */
 bool alert_device_is_empty(const AlertDevice *device);
-/* Removes slots that are gone. Returns their number. */
-size_t alert_device_shrink(AlertDevice *device);
 
-/* The first finds the slot of a rule; NULL: there is none, as for ALERT_NO_RULE. The second adds one. -ENOMEM. */
+/* The first finds the slot of a rule; NULL: there is none, as for ALERT_NO_RULE. The second finds or adds it.
+ * -ENOMEM. */
 AlertSlot *alert_device_find(const AlertDevice *device, size_t watch);
-int alert_device_add(AlertDevice *device, size_t watch, AlertSlot **ret);
+int alert_device_need(AlertDevice *device, size_t watch, AlertSlot **ret);
 
 /* The wall clock was set by *by*: times that it gave since the machine started, between *boot* and *now* as it was
  * before, are taken along. Of a sealed entry, which may have been sent, the firing keeps its times. */
 void alert_device_shift(AlertDevice *device, int64_t boot, int64_t now, int64_t by);
-
-/* Write the states as JSON text, and read them; states of removed rules are left out. -ENOMEM; -EBADMSG: the text is
- * not ours. */
-int alert_device_write(const AlertDevice *device, const AlertRules *rules, Bytes *ret);
-int alert_device_read(AlertDevice *device, const AlertRules *rules, Slice text);

@@ -131,7 +131,3 @@ usec_t alert_judge_next(const AlertRule *rule, const AlertState *state) {
                 return state->heard + rule->stale;
         return USEC_INFINITY;
 }
-
-usec_t alert_judge_span(const AlertRule *rule, const AlertState *state) {
-        return state->offline ? 0 : rule->stale;
-}

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Notices: plain values that pass between the thread that has the rules' states and alerts.sqlite, and the sender on
- * the loop; and the texts for them. */
+/* Notices: one thing to tell one target; and the texts for them. */
 
 #include "config-type.h"
 #include "lib/bytes.h"
@@ -36,13 +35,12 @@ typedef enum AlertTest {
 
 #define ALERT_KEY_SIZE 37 /* a UUID and its NUL */
 
-/* One thing to tell one target. Texts are UTF-8 as they came, neither escaped nor cut; NULL: none. Times are wall time;
- * 0: none. */
+/* Texts are UTF-8 as they came, neither escaped nor cut; NULL: none. They are borrowed. Times are wall time; 0: none.
+ */
 typedef struct AlertNotice {
-        int64_t id; /* of the row in alerts.sqlite; receipts refer to it */
         AlertKind kind;
         AlertTest test;
-        const char *target, *rule;
+        const char *rule;
         const char *source, *device, *name,
                 *site; /* all NULL: the rule has found no device, or one that is *unnamed* */
         bool unnamed;  /* its messages have neither name, id nor source */
@@ -50,39 +48,10 @@ typedef struct AlertNotice {
         const char *limit; /* the threshold as text; for ALERT_STALE see *span* */
         usec_t span;       /* for ALERT_STALE; 0: the device said that it is offline */
         usec_t since;
-        usec_t until;             /* when it ended; while it goes on: when that is told */
-        usec_t at;                /* when it became due */
-        AlertEnd end;             /* of ALERT_REMOVED */
-        const char *text;         /* the rule's template; NULL: the default */
-        char key[ALERT_KEY_SIZE]; /* the key of the seal; "": not sealed */
-        char *block;              /* owned by the exchange; the texts point into it; may be NULL */
+        usec_t until;     /* when it ended; while it goes on: when that is told */
+        AlertEnd end;     /* of ALERT_REMOVED */
+        const char *text; /* the rule's template; NULL: the default */
 } AlertNotice;
-
-typedef enum AlertVerdict {
-        ALERT_SEALED,   /* it is about to be sent under that key */
-        ALERT_ACCEPTED, /* the target has accepted it */
-        ALERT_REFUSED,  /* the target refuses it for good, but accepts others */
-        ALERT_BACK,     /* the target does not have it: it is due again, and no longer sealed */
-} AlertVerdict;
-
-typedef struct AlertReceipt {
-        int64_t id;
-        AlertVerdict verdict;
-        usec_t at;                /* clock_now() */
-        char key[ALERT_KEY_SIZE]; /* of ALERT_SEALED */
-} AlertReceipt;
-
-#define ALERT_EXCHANGE_MAX 1000 /* notices, without the sealed ones */
-
-/* A question to the store, and its answer. A sealed notice may have been sent: it does not change until its receipt. */
-typedef struct AlertExchange {
-        AlertReceipt *receipts;
-        size_t n_receipts;
-        AlertNotice *notices; /* what is due now, with the sealed ones, oldest first */
-        size_t n_notices;
-} AlertExchange;
-/* Frees what it holds, but not the struct. In alert-book-exchange.c. */
-void alert_exchange_done(AlertExchange *exchange);
 
 /* ---- alert-text.c ---- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/alert-post.h"
+#include "sinks/alert-target.h"
 
 #include <errno.h>
 #include <stdio.h>

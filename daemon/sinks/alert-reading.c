@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/alert-device.h"
+#include "sinks/alert-reading.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The rules prepared for many messages: the places that they look at, and a key for each, with which its
- * states survive a reload. Pure. */
+ * states survive a reload; and the state of one rule for one device. Pure. */
 
 #include "lib/bytes.h"
 #include "sinks/alert-config.h"
@@ -57,9 +57,6 @@ AlertMove alert_judge_time(const AlertRule *rule, AlertState *state, usec_t now)
 
 /* Returns from when on time alone may change the state; USEC_INFINITY: it cannot. */
 usec_t alert_judge_next(const AlertRule *rule, const AlertState *state);
-
-/* For STALE: returns the silence after which it fires; 0: the device says that it is offline. */
-usec_t alert_judge_span(const AlertRule *rule, const AlertState *state);
 
 /* ---- places ---- */
 

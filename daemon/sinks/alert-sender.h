@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Sends the store's notices to the targets, on the loop, with one request in flight for each target. */
+/* Sends what is due to the targets, on the loop, with one request in flight for each target. */
 
 #include "sinks/alert-book.h"
 #include "sinks/alert-target.h"
@@ -10,30 +10,28 @@ typedef struct AlertSender AlertSender;
 
 typedef struct AlertSenderHost {
         SinkMeans means;
-        const SubscriptionConfig *config; /* whose secrets were read */
-        /* Asks the store, one question at a time. The answer is a call of alert_sender_exchanged(), later or at once;
-         * until then the exchange is borrowed. */
-        void (*exchange)(void *userdata, AlertExchange *exchange);
+        const SubscriptionConfig *config;  /* whose secrets were read */
+        void (*want)(void *userdata);      /* a turn is wanted soon */
         void (*on_change)(void *userdata); /* the status may have changed */
         void *userdata;
 } AlertSenderHost;
 
-/* Makes a sender; it borrows host->config. It asks nothing before alert_sender_wake(). -EBADMSG, with a sentence in
- * *problem*, when a secret is wrong. */
+/* Makes a sender; it borrows host->config. -EBADMSG, with a sentence in *problem*, when a secret is wrong. */
 int alert_sender_new(const AlertSenderHost *host, AlertSender **ret, char problem[static SINK_DETAIL_MAX]);
 /* Drops requests in flight; their notices stay sealed. Returns NULL. */
 AlertSender *alert_sender_free(AlertSender *sender);
 CLEANUP_DEFINE(AlertSender, alert_sender_free)
 
-/* Notices may be due. */
-void alert_sender_wake(AlertSender *sender);
-/* The exchange of host.exchange() has the answer. *r* < 0: nothing was committed. */
-void alert_sender_exchanged(AlertSender *sender, int r);
+/* The book is the sender's between turns. The first is called before a turn: it changes the book by what is about to be
+ * sent, and by answers. The second is called after it, if there is a book: what was stored is sent. Without *stored*
+ * the turn failed. */
+void alert_sender_note(AlertSender *sender, const AlertBook *book, const AlertMoment *moment);
+void alert_sender_noted(AlertSender *sender, const AlertBook *book, bool stored);
 
 /* From now on, due notices are sent at once, without waiting for others, and nothing is tried again. */
 void alert_sender_drain(AlertSender *sender);
 /* Whether the drain has ended: no request runs, and no record of an answer, without which a target might be told twice.
- * host.on_change() is called when this may have changed. */
+ * It holds while no turn is wanted or runs. host.on_change() is called when this may have changed. */
 bool alert_sender_is_drained(const AlertSender *sender);
 typedef struct AlertTargetStatus {
         const char *name, *service;

@@ -9,6 +9,7 @@
 
 #include "events.h"
 #include "lib/err.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/text.h"
@@ -35,12 +36,10 @@ struct AlertStore {
         const SubscriptionConfig *config;
         char *path, *subscription; /* a copy: at the end of the process, a thread that is left behind may still write */
         AlertRules *rules;
-        AlertBook *book;  /* NULL: not read yet */
-        Sql *sql;         /* NULL: not open */
-        AlertClock clock; /* as of the last commit */
-        size_t unsound;   /* rows with impossible values that were left out when the book was read */
-        unsigned warned;  /* see alert_store_warned() */
-        bool anew;        /* the next commit replaces the stored book by all of this one */
+        AlertBook *book; /* NULL: not read yet */
+        Sql *sql;        /* NULL: not open */
+        size_t unsound;  /* rows with impossible values that were left out when the book was read */
+        bool anew;       /* the next commit replaces the stored book by all of this one */
 };
 
 int alert_store_new(const SubscriptionConfig *config, AlertStore **ret) {
@@ -79,15 +78,6 @@ const SubscriptionConfig *alert_store_config(const AlertStore *store) {
         return store->config;
 }
 
-unsigned *alert_store_warned(AlertStore *store) {
-        return &store->warned;
-}
-
-void alert_store_drop(AlertStore *store) {
-        store->anew = false;
-        store->book = alert_book_free(store->book);
-}
-
 /* ---- reading ---- */
 
 static int column_text(SqlStatement *s, int column, char **ret) {
@@ -107,6 +97,70 @@ static void column_copy(SqlStatement *s, int column, char *buffer, size_t size) 
         (void) snprintf(buffer, size, "%.*s", (int) text.size, text.data ?: "");
 }
 
+static bool next_number(JsonReader *reader, uint64_t *ret) {
+        char text[24] = "";
+
+        if (json_reader_next(reader) != JSON_NUMBER || !reader->integer || reader->slice.size >= sizeof(text) ||
+                reader->slice.data[0] == '-')
+                return false;
+        memcpy(text, reader->slice.data, reader->slice.size);
+        errno = 0;
+        *ret = strtoull(text, NULL, 10);
+        return errno == 0;
+}
+
+static bool next_text(JsonReader *reader, char *buffer, size_t size) {
+        char text[ALERT_VALUE_SIZE * 6]; /* \uXXXX stands for at least one byte */
+        size_t length;
+
+        if (json_reader_next(reader) != JSON_STRING || reader->slice.size >= size * 6 ||
+                json_unescape(reader->slice, text, &length) < 0 || length >= size)
+                return false;
+        *(char *) mempcpy(buffer, text, length) = '\0';
+        return true;
+}
+
+/* Reads one state, after its opening bracket. */
+static bool read_state(JsonReader *reader, char key[static ALERT_RULE_KEY_SIZE], AlertSlot *ret) {
+        uint64_t n[7];
+
+        if (!next_text(reader, key, ALERT_RULE_KEY_SIZE))
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(n); i++)
+                if (!next_number(reader, &n[i]))
+                        return false;
+        if (n[0] > PHASE_FIRING || !next_text(reader, ret->value, sizeof(ret->value)))
+                return false;
+        ret->state = (AlertState){ (AlertPhase) n[0], n[1], n[2], n[3], n[4] != 0 };
+        ret->said = n[5] != 0;
+        ret->fired = n[6];
+        return json_reader_next(reader) == JSON_ARRAY_END;
+}
+
+int alert_store_read_states(AlertDevice *device, const AlertRules *rules, Slice text) {
+        char key[ALERT_RULE_KEY_SIZE];
+        JsonReader reader;
+        int token, r = 0;
+
+        json_reader_init(&reader, text.data, text.size, 2);
+        if (json_reader_next(&reader) != JSON_ARRAY)
+                return -EBADMSG;
+        while (r == 0 && (token = json_reader_next(&reader)) == JSON_ARRAY) {
+                AlertSlot found = {}, *slot;
+
+                if (!read_state(&reader, key, &found))
+                        return -EBADMSG;
+                found.watch = alert_rules_find(rules, (Slice){ key, strlen(key) });
+                if (found.watch == ALERT_NO_RULE)
+                        device->dirty = true;
+                else if ((r = alert_device_need(device, found.watch, &slot)) == 0)
+                        *slot = found;
+        }
+        if (r < 0)
+                return r;
+        return token == JSON_ARRAY_END && json_reader_next(&reader) == JSON_END ? 0 : -EBADMSG;
+}
+
 /* Of a device with impossible states no state is kept. */
 static int read_device(AlertStore *store, AlertBook *book, SqlStatement *s) {
         AlertDevice *device;
@@ -118,7 +172,7 @@ static int read_device(AlertStore *store, AlertBook *book, SqlStatement *s) {
                                                           .name = sql_column(s, 3),
                                                           .site = sql_column(s, 4) });
         if (r == 0)
-                r = alert_device_read(device, book->rules, sql_column(s, 5));
+                r = alert_store_read_states(device, book->rules, sql_column(s, 5));
         if (r != -EBADMSG)
                 return r;
         device->n_slots = 0;
@@ -170,7 +224,6 @@ static int read_entry(AlertStore *store, AlertBook *book, SqlStatement *s) {
         column_copy(s, 1, entry->rule_key, sizeof(entry->rule_key));
         column_copy(s, 6, entry->value, sizeof(entry->value));
         read_numbers(s, entry);
-        entry->watch = alert_rules_find(book->rules, (Slice){ entry->rule_key, strlen(entry->rule_key) });
         if (!entry->target || !entry->rule || entry->test >= ALERT_TESTS || entry->sealed >= ALERT_KINDS ||
                 entry->end >= ALERT_ENDS || entry->id <= 0 || text_has_controls(entry->seal, strlen(entry->seal))) {
                 entry->gone = entry->dirty = true;
@@ -331,8 +384,10 @@ static int open_and_read(AlertStore *store, const AlertMoment *moment) {
                           "fires is told again. Check the disk (journalctl -k)",
                         store->path, store->unsound,
                         store->unsound == 1 ? "row has an impossible value" : "rows have impossible values");
-        store->book->clock = store->clock;
-        return alert_book_settle(store->book, moment);
+        r = alert_book_settle(store->book, moment);
+        if (r < 0)
+                store->book = alert_book_free(store->book);
+        return r;
 }
 
 int alert_store_open(AlertStore *store, const AlertMoment *moment) {
@@ -375,14 +430,32 @@ typedef struct Writing {
         SqlStatement *statements[QUERIES];
 } Writing;
 
+int alert_store_write_states(const AlertDevice *device, const AlertRules *rules, Bytes *ret) {
+        const char *comma = "[";
+
+        for (size_t i = 0; i < device->n_slots; i++) {
+                const AlertSlot *slot = &device->slots[i];
+                const AlertState *state = &slot->state;
+
+                if (slot->gone)
+                        continue;
+                bytes_append_format(ret, "%s[\"%s\",%d,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%d,%d,%" PRIu64 ",", comma,
+                        rules->items[slot->watch].key, state->phase, state->judged, state->since, state->heard,
+                        state->offline, slot->said, slot->fired);
+                bytes_append_json_string(ret, slot->value, strlen(slot->value));
+                bytes_append_text(ret, "]");
+                comma = ",";
+        }
+        return bytes_append_text(ret, comma[0] == '[' ? "[]" : "]");
+}
+
 static int write_device(const Writing *w, const AlertDevice *device) {
-        SqlStatement *s = w->statements[PUT_DEVICE];
         _cleanup_bytes_ Bytes states = {};
-        int r = alert_device_write(device, w->store->rules, &states);
+        int r = alert_store_write_states(device, w->store->rules, &states);
 
         if (r < 0)
                 return r;
-        return sql_run_with(s,
+        return sql_run_with(w->statements[PUT_DEVICE],
                 SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key), SQL_TEXT(device->source),
                         SQL_TEXT(device->id), SQL_TEXT(device->name), SQL_TEXT(device->site), SQL_TEXT(states.data)));
 }
@@ -453,37 +526,27 @@ static int write_book(const AlertStore *store) {
         return r != 0 ? r : sql_end(store->sql, write_all(store));
 }
 
-/* The file is damaged: writes the whole book into a new one. */
-static int write_anew(AlertStore *store) {
-        int r = set_aside(store);
-
-        if (r == 0)
-                r = open_file(store);
-        if (r != 0)
-                return r;
-        mark_all(store);
-        return write_book(store);
-}
-
 int alert_store_commit(AlertStore *store) {
         int r = store->anew || has_changes(store->book) ? write_book(store) : 0;
 
-        if (r == -EUCLEAN)
-                r = write_anew(store);
+        if (r == -EUCLEAN) {
+                r = set_aside(store);
+                if (r == 0)
+                        r = open_and_read(store, NULL); /* it has a book, which is written as a whole */
+                if (r == 0)
+                        r = write_book(store);
+        }
         if (r == 0) {
                 store->anew = false;
-                store->clock = store->book->clock;
                 alert_book_committed(store->book);
-                return 0;
-        }
-        alert_store_drop(store);
-        store->sql = sql_close(store->sql);
+        } else if (r == -EIO || r == -EUCLEAN)
+                store->sql = sql_close(store->sql);
         return r == -EUCLEAN ? -EIO : r;
 }
 
 /* ---- the verbs ---- */
 
-int alert_store_each(const SubscriptionConfig *config, AlertBookEach each, void *userdata) {
+int alert_store_look(const SubscriptionConfig *config, AlertStore **ret) {
         _cleanup_(alert_store_freep) AlertStore *store = NULL;
         int r = alert_store_new(config, &store);
 
@@ -493,8 +556,7 @@ int alert_store_each(const SubscriptionConfig *config, AlertBookEach each, void 
                 r = open_file(store);
         if (r == 0)
                 r = read_book(store, &store->book);
-        for (size_t i = 0; r == 0 && i < store->book->n_devices; i++)
-                for (size_t k = 0; k < store->book->devices[i]->n_slots; k++)
-                        each(userdata, store->book->devices[i], &store->book->devices[i]->slots[k]);
+        if (r == 0)
+                *ret = cleanup_steal(store);
         return r == -EUCLEAN ? -EIO : r;
 }

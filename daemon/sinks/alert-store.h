@@ -21,39 +21,38 @@ CLEANUP_DEFINE(AlertStore, alert_store_free)
  * one is begun with what is in memory. -EOPNOTSUPP: the file was made by a later version and is not touched; other
  * errors as sql_open(). */
 int alert_store_open(AlertStore *store, const AlertMoment *moment);
-/* Returns the book of an open store. */
+/* Return the book (NULL: it was not read yet), and the configuration. */
 AlertBook *alert_store_book(AlertStore *store);
-/* The first returns the configuration, the second what was warned of already: bits of the caller. */
 const SubscriptionConfig *alert_store_config(const AlertStore *store);
-unsigned *alert_store_warned(AlertStore *store);
 
-/* Writes the changes of the book, if any, in one transaction, which is durable when this returns. After an error
- * nothing has changed since the last commit, and the store is closed. */
+/* Writes the changes of the book, if any, in one transaction, which is durable when this returns. After an error they
+ * stay marked, for the next commit. */
 int alert_store_commit(AlertStore *store);
-/* Drops a book that may be wrong: it is read again when the store is next opened. */
-void alert_store_drop(AlertStore *store);
 
-/* Calls *each* for every state in the file, also while a daemon runs; the device's entries say what targets were told.
- * -ENOENT: there is no file; other errors as alert_store_open(). */
-int alert_store_each(const SubscriptionConfig *config, AlertBookEach each, void *userdata);
+/* Makes a store and reads its book, to look at, also while a daemon runs. -ENOENT: there is no file; other errors as
+ * alert_store_open(). */
+int alert_store_look(const SubscriptionConfig *config, AlertStore **ret);
+
+/* Write the states of a device as JSON text, and read them:
+ * [["KEY",phase,judged,since,heard,offline,said,fired,"value"],...]. Of removed rules none is read: it would be
+ * outdated if the rule came back. -ENOMEM; -EBADMSG: the text is not ours. */
+int alert_store_write_states(const AlertDevice *device, const AlertRules *rules, Bytes *ret);
+int alert_store_read_states(AlertDevice *device, const AlertRules *rules, Slice text);
 
 /* ---- alert-work.c ---- */
 
-/* A turn of the thread that owns alerts.sqlite: it judges messages, updates states for the passing of time, takes
- * receipts, commits all of that at once, and then collects what is due for the sender. */
+/* A turn of the thread: it judges messages, updates states for the passing of time, lists what is due, and commits all
+ * of that at once, with what changed since the last turn. */
 typedef struct AlertTurn {
         AlertMoment moment;
         const SinkItem *items; /* messages to be judged */
         size_t n_items;
-        bool exchanges;
-        AlertExchange exchange;
-        /* Results. A turn that failed has changed nothing, and sets only *result*. */
+        /* Results. A turn that failed sets only *result*: what it changed is not committed, and will be by the next one
+         * that succeeds. */
         int result;
         usec_t next;          /* wall time of the next turn, even without messages; USEC_INFINITY: not needed */
-        bool due;             /* there are notices for the sender */
-        bool unreadable;      /* one of the messages is not a JSON object */
         AlertFigures figures; /* owned */
 } AlertTurn;
 
-/* Does the turn. Blocks. */
+/* Does the turn. Blocks. The book is the thread's meanwhile, and the loop's between turns. */
 void alert_work_run(AlertStore *store, AlertTurn *turn);

@@ -127,6 +127,12 @@ WebPlace alert_target_at(const AlertTarget *target) {
         return at;
 }
 
+AuthConfig alert_target_auth(const AlertTarget *target) {
+        if (target->type == ALERT_WEBHOOK || !target->token.text)
+                return target->auth;
+        return (AuthConfig){ .type = AUTH_BEARER, .token = target->token };
+}
+
 usec_t alert_target_pace(const AlertTarget *target) {
         return service_of(target)->pace;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Where alerts are sent: the configuration of a target, the content of a request to it, and the meaning of its answer.
- * Pure; alert-post.h sends the requests. */
+ * Pure, but for the last part. */
 
 #include "auth.h"
 #include "sinks/alert-notice.h"
@@ -83,3 +83,25 @@ typedef struct AlertAnswer {
 
 /* Judges an answer, or a failure to get one. */
 void alert_target_judge(const AlertTarget *target, const HttpReply *reply, AlertAnswer *ret);
+
+/* ---- alert-post.c ---- */
+
+/* Sends requests to one target, one at a time, with our credentials. */
+typedef struct AlertPost AlertPost;
+
+/* *subscription*, together with the target's name, identifies its stored tokens. *target*, whose secrets were read, and
+ * what *means* points to are borrowed for the life of the post. A guest uses up no refresh token (AuthCall.guest).
+ * -EBADMSG, with a sentence in *problem*, when a secret is wrong. */
+int alert_post_new(const SinkMeans *means, const char *subscription, const AlertTarget *target, AlertPost **ret,
+        char problem[static SINK_DETAIL_MAX]);
+/* Drops a request under way without a callback. Returns NULL. */
+AlertPost *alert_post_free(AlertPost *post);
+CLEANUP_DEFINE(AlertPost, alert_post_free)
+
+/* Draws a random UUID (RFC 9562, version 4) as the key of a message. */
+void alert_post_draw_key(char key[static ALERT_KEY_SIZE]);
+
+/* Secrets are concealed in *answer*. */
+typedef void (*AlertPostDone)(void *userdata, const AlertAnswer *answer);
+/* Sends one message (NULL: as alert_target_write()) and calls *done* once, perhaps from inside. */
+void alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone done, void *userdata);

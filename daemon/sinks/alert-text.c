@@ -151,10 +151,6 @@ static usec_t difference(usec_t later, usec_t earlier) {
         return later > earlier && earlier > 0 ? later - earlier : 0;
 }
 
-static usec_t notice_end(const AlertNotice *notice) {
-        return notice->until > 0 ? notice->until : notice->at;
-}
-
 static const char *name_of(const Writer *w) {
         const AlertNotice *n = w->notice;
         static const char *const any[] = { [ALERT_ENGLISH] = "any device", [ALERT_JAPANESE] = "対象のデバイス" };
@@ -228,9 +224,9 @@ static int word_write(const Writer *w, Word word) {
         if (word == WORD_MESSAGE)
                 return alert_text_write(n, w->language, w->to);
         if (word == WORD_DURATION)
-                return write_span(difference(notice_end(n), n->since), w->language, w->to);
+                return write_span(difference(n->until, n->since), w->language, w->to);
         if (word == WORD_SILENCE)
-                return write_span(difference(notice_end(n), n->since) + n->span, w->language, w->to);
+                return write_span(difference(n->until, n->since) + n->span, w->language, w->to);
         if (word == WORD_LIMIT && n->test == ALERT_STALE && n->span > 0)
                 return write_span(n->span, w->language, w->to);
         if (word == WORD_NOTHING || word == WORD_AGAIN)
@@ -494,7 +490,7 @@ static int check_body(const char *text, ConfigProblem *ret_problem) {
         r = template_check(text, BODY_WORDS, ret_problem);
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(values); i++) {
                 const AlertNotice sample = {
-                        .rule = "rule", .value = values[i], .limit = values[i], .since = 1, .at = 1
+                        .rule = "rule", .value = values[i], .limit = values[i], .since = 1, .until = 1
                 };
                 _cleanup_bytes_ Bytes body = {};
 

@@ -5,6 +5,7 @@
 
 #include "events.h"
 #include "lib/log.h"
+#include "sinks/alert-reading.h"
 
 #define LINES_MAX 20        /* log lines of one turn */
 #define UNHEARD_AFTER 1000U /* messages without a value for a rule, after which its `field` may be a typing error */
@@ -41,14 +42,14 @@ typedef struct Saying {
         size_t n; /* lines of this turn */
 } Saying;
 
-static void say(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
-        Saying *saying = userdata;
+static void say(Saying *saying, const AlertDevice *device, AlertSlot *slot) {
         const AlertWatch *watch = &alert_store_book(saying->store)->rules->items[slot->watch];
         const char *name = name_of(device);
         char since[CLOCK_RFC3339_SIZE], words[200];
         const LogField fields[] = { { FIELD_SUBSCRIPTION, alert_store_config(saying->store)->subscription },
                 { FIELD_RULE, watch->rule->name }, { FIELD_SOURCE, device->source }, { FIELD_DEVICE, device->id }, {} };
 
+        slot->news = false;
         if (++saying->n > LINES_MAX)
                 return;
         if (slot->said)
@@ -77,11 +78,16 @@ static void say_all(AlertStore *store) {
         const AlertBook *book = alert_store_book(store);
         Saying saying = { store, 0 };
 
-        for (size_t i = 0; i < book->n_devices; i++)
-                for (AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next)
+        for (size_t i = 0; i < book->n_devices; i++) {
+                AlertDevice *device = book->devices[i];
+
+                for (AlertEntry *entry = device->entries; entry; entry = entry->next)
                         if (entry->news)
-                                say_removed(&saying, book->devices[i], entry);
-        alert_book_news(alert_store_book(store), say, &saying);
+                                say_removed(&saying, device, entry);
+                for (size_t k = 0; k < device->n_slots; k++)
+                        if (device->slots[k].news)
+                                say(&saying, device, &device->slots[k]);
+        }
         if (saying.n > LINES_MAX)
                 log_notice("%s: %zu more alerts began or ended at once; `sensorqd alerts` lists them",
                         alert_store_config(store)->subscription, saying.n - LINES_MAX);
@@ -102,11 +108,10 @@ static void warn_ahead(const char *subscription, const Bytes *key) {
 }
 
 /* Whether it is to be warned of: once only, since it may apply to every message. */
-static bool is_first(AlertStore *store, unsigned warning, bool found) {
-        unsigned *warned = alert_store_warned(store);
-        bool first = found && !(*warned & warning);
+static bool is_first(AlertBook *book, unsigned warning, bool found) {
+        bool first = found && !(book->warned & warning);
 
-        *warned |= found ? warning : 0;
+        book->warned |= found ? warning : 0;
         return first;
 }
 
@@ -141,24 +146,24 @@ static void warn_unheard(AlertStore *store) {
 }
 
 static void warn(AlertStore *store, bool unreadable) {
-        const AlertBook *book = alert_store_book(store);
+        AlertBook *book = alert_store_book(store);
         const char *subscription = alert_store_config(store)->subscription;
 
-        if (is_first(store, WARNED_UNREADABLE, unreadable))
+        if (is_first(book, WARNED_UNREADABLE, unreadable))
                 log_warning(
                         "%s: a message is not a JSON object, so no rule can look at it; it is acknowledged. Further "
                         "ones are not told of",
                         subscription);
-        if (is_first(store, WARNED_AHEAD, book->ahead_device.size > 0))
+        if (is_first(book, WARNED_AHEAD, book->ahead_device.size > 0))
                 warn_ahead(subscription, &book->ahead_device);
-        if (is_first(store, WARNED_UNHEARD, book->judged >= UNHEARD_AFTER))
+        if (is_first(book, WARNED_UNHEARD, book->judged >= UNHEARD_AFTER))
                 warn_unheard(store);
-        if (is_first(store, WARNED_LEFT_OUT, book->left_out))
+        if (is_first(book, WARNED_LEFT_OUT, book->left_out))
                 log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
                         "%s: there are more devices than rules can watch (%d states): the rest is not watched. Narrow "
                         "the rules by `where`",
                         subscription, ALERT_SLOTS_MAX);
-        if (is_first(store, WARNED_UNTOLD, book->untold))
+        if (is_first(book, WARNED_UNTOLD, book->full))
                 log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
                         "%s: more alerts fire than targets can be told of (%d); further ones are told when there is "
                         "room, if they still fire. Narrow the rules by `where`, or bring back targets that are down",
@@ -167,7 +172,7 @@ static void warn(AlertStore *store, bool unreadable) {
 
 /* ---- a turn ---- */
 
-static int judge(AlertStore *store, AlertTurn *turn) {
+static int judge(AlertStore *store, const AlertTurn *turn, bool *ret_unreadable) {
         AlertBook *book = alert_store_book(store);
         AlertReadings readings = {};
         int r = 0;
@@ -179,51 +184,29 @@ static int judge(AlertStore *store, AlertTurn *turn) {
                 alert_readings_sort(&readings);
                 r = alert_book_judge(book, &readings, &turn->moment);
         }
-        turn->unreadable = readings.unreadable > 0;
+        *ret_unreadable = readings.unreadable > 0;
         alert_readings_done(&readings);
         return r;
 }
 
-static int change(AlertStore *store, AlertTurn *turn) {
-        AlertBook *book = alert_store_book(store);
-        int r = judge(store, turn);
-
-        if (r < 0)
-                return r;
-        if (turn->exchanges)
-                alert_book_receive(book, &turn->exchange, &turn->moment);
-        return alert_book_pass(book, &turn->moment, &turn->next);
-}
-
 static int take_turn(AlertStore *store, AlertTurn *turn) {
-        int r = alert_store_open(store, &turn->moment);
+        bool unreadable;
+        int r;
 
-        if (r < 0)
-                return r;
-        r = change(store, turn);
-        if (r < 0) {
-                alert_store_drop(store);
-                return r;
-        }
-        r = alert_store_commit(store);
-        if (r < 0)
+        r = alert_store_open(store, &turn->moment);
+        if (r == 0)
+                r = judge(store, turn, &unreadable);
+        if (r == 0)
+                r = alert_pass_time(alert_store_book(store), &turn->moment, &turn->next);
+        if (r == 0)
+                r = alert_store_commit(store);
+        if (r != 0)
                 return r;
         say_all(store);
-        warn(store, turn->unreadable);
-        turn->due = alert_store_book(store)->due > 0;
-        return 0;
-}
-
-/* Fills in the turn's results. It changes nothing, so it can be repeated after an error. */
-static int answer(AlertStore *store, AlertTurn *turn) {
-        const AlertBook *book = alert_store_book(store);
-        int r = turn->exchanges ? alert_book_give(book, &turn->exchange, &turn->moment) : 0;
-
-        return r < 0 ? r : alert_book_figures(book, &turn->figures);
+        warn(store, unreadable);
+        return alert_report_figures(alert_store_book(store), &turn->figures);
 }
 
 void alert_work_run(AlertStore *store, AlertTurn *turn) {
         turn->result = take_turn(store, turn);
-        if (turn->result == 0)
-                turn->result = answer(store, turn);
 }

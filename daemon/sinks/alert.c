@@ -3,28 +3,28 @@
 /* Alerts as a type of sink. A message counts as stored when its effect on the states of the rules is committed, and
  * with it what is to be told. The sender tells the targets, and nothing here waits for it.
  *
- *      loop:    write --+                         +--> the messages are stored
- *               time  --+--> a turn of the thread +--> the sender is woken
- *               sender -+    (alert-work.c)       +--> the sender's question is answered
+ *      loop:    write --+                            +--> the messages are stored
+ *               time  --+--> a turn of the thread ---+
+ *               sender -+    (alert-work.c)          +--> the sender sends what was noted
  *
- * One turn runs at a time; what comes meanwhile waits for the next turn, which handles all of it.
+ * One turn runs at a time; what comes meanwhile waits for the next turn, which handles all of it. The book is the
+ * thread's during a turn, and the loop's between turns: then the sender looks at what is due and notes what it sends.
  *
  * Where things are, in the order in which one reads them:
  *
- *   alert-config, alert-target-config   the section of the configuration: rules and targets
- *   alert-rules, alert-judge            rules prepared for many messages; the state of one rule for one device
- *   alert-reading, alert-device         a message as rules see it; a device with the states of its rules
- *   alert-entry                         what one target was told, and is to be told, of one firing
- *   alert-book                          all devices: messages are judged, time passes
- *   alert-book-exchange                 ... what is due goes to the sender, and its receipts come back
- *   alert-store, alert-work             the book in alerts.sqlite; a turn: judge, pass, receive, commit, give
- *   alert-notice.h, alert-text          what goes to the sender; its texts in two languages
- *   alert-sender, alert-doubt           when which notices are sent to a target; who is at fault for a refusal
- *   alert-target, alert-post            a service's requests and answers; one request with our credentials
- *   alert-report, alert-admin           status.json and STATUS=; the verbs check and alerts
+ *   alert-config                  the section of the configuration: rules and targets
+ *   alert-rules, alert-reading    rules prepared for many messages; a message as rules see it
+ *   alert-judge                   the state of one rule for one device
+ *   alert-device, alert-book      a device with its states; all devices, and how messages are judged
+ *   alert-pass                    time passes: what begins or ends by it, and what is due
+ *   alert-entry                   what one target was told, and is to be told, of one firing
+ *   alert-work, alert-store       a turn: judge, pass, commit, log; the book in alerts.sqlite
+ *   alert-sender                  when which notices are sent to a target, and what an answer means for them
+ *   alert-text                    their texts in two languages
+ *   alert-target, alert-post      a service's requests and answers; one request with our credentials
+ *   alert-report, alert-admin     status.json and STATUS=; the verbs check and alerts
  *
- * The thread has the book and the store, the loop has the sender; only an AlertTurn passes between them. All from
- * alert-rules to alert-book-exchange is pure: times are arguments. */
+ * All from alert-rules to alert-entry is pure: times are arguments. */
 /* clang-format on */
 #include <assert.h>
 #include <errno.h>
@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/backoff.h"
 #include "lib/loop.h"
 #include "lib/text.h"
 #include "lib/worker.h"
@@ -59,9 +60,8 @@ typedef struct Alert {
         SinkAnswer *asked; /* of a probe or a write that a turn will answer; NULL: none */
         SinkWork *write;   /* of a write; NULL: a probe */
         bool answers;      /* the running turn answers *asked* */
-        AlertExchange *exchange;
-        bool late; /* the timer has expired: a turn is due */
-        bool lost; /* the last turn failed */
+        bool late;         /* a turn is due, by the timer or for the sender */
+        Backoff backoff;   /* of turns that fail */
         bool stopping;
         AlertMoment moment;   /* of the last turn, and what was heard since */
         usec_t answered;      /* clock_now() of the last answer to a pull */
@@ -89,11 +89,12 @@ static bool has_missed(const Alert *a, usec_t now) {
 }
 
 static bool is_wanted(const Alert *a) {
-        return a->asked || a->exchange || a->late;
+        return a->asked || a->late;
 }
 
 static void start(Alert *a) {
         AlertMoment *moment = &a->moment;
+        AlertBook *book;
         _asserted_ int r;
 
         if (a->running || !is_wanted(a))
@@ -107,18 +108,16 @@ static void start(Alert *a) {
         else if (moment->missed == 0)
                 moment->missed = moment->now;
         a->turn = (AlertTurn){
-                .moment = *moment,
-                .items = a->write ? a->write->items : NULL,
-                .n_items = a->write ? a->write->n : 0,
-                .exchanges = a->exchange,
+                .moment = *moment, .items = a->write ? a->write->items : NULL, .n_items = a->write ? a->write->n : 0
         };
-        if (a->exchange) {
-                a->turn.exchange = *a->exchange;
-                *a->exchange = (AlertExchange){};
-        }
         a->answers = a->asked;
         a->late = false;
         a->running = true;
+        book = alert_store_book(a->store);
+        if (book) {
+                alert_book_clock(book, moment);
+                alert_sender_note(a->sender, book, moment);
+        }
         r = worker_submit(a->worker, a);
         assert(r == WORKER_STARTED);
 }
@@ -145,21 +144,14 @@ static void answer(Alert *a, int r) {
         sink_host_answer(a->host);
 }
 
-static void end_exchange(Alert *a, int r) {
-        AlertExchange *exchange = a->exchange;
-
-        a->exchange = NULL;
-        *exchange = a->turn.exchange;
-        a->turn.exchange = (AlertExchange){};
-        alert_sender_exchanged(a->sender, r);
-}
-
 static void note_turn(Alert *a) {
         usec_t wall = clock_wall(), in = a->turn.next > wall ? a->turn.next - wall : 0;
 
-        a->lost = a->turn.result < 0;
-        if (a->lost)
+        if (a->turn.result < 0) {
+                loop_arm_in(a->timer, backoff_next(&a->backoff, loop_random()));
                 return alert_figures_done(&a->turn.figures);
+        }
+        backoff_reset(&a->backoff);
         if (!a->stopping)
                 loop_arm_in(a->timer, usec_min(in, TURN_MAX_USEC));
         if (!a->figures.rules.data || strcmp(a->figures.rules.data, a->turn.figures.rules.data) != 0)
@@ -172,36 +164,25 @@ static void note_turn(Alert *a) {
 static void on_done(void *userdata, void *job) {
         Alert *a = userdata;
         int r = a->turn.result;
-        bool due = r == 0 && a->turn.due && !a->turn.exchanges; /* an exchange gives the sender the notices itself */
 
-        a->running = false;
         note_turn(a);
+        if (alert_store_book(a->store))
+                alert_sender_noted(a->sender, alert_store_book(a->store), r == 0);
         if (a->answers)
                 answer(a, r);
         else if (r < 0)
                 sink_host_seen(a->host, SINK_SEEN_LOST); /* sink.c then probes, and the answer tells the fault */
-        if (a->turn.exchanges)
-                end_exchange(a, r);
-        if (due)
-                alert_sender_wake(a->sender);
+        a->running = false; /* not before: until here, what is wanted waits for the next turn */
         start(a);
         if (a->stopping)
                 sink_host_seen(a->host, SINK_SEEN_CHANGE);
 }
 
-static void on_timer(void *userdata) {
+/* A turn is due: for the timer and for the sender. */
+static void on_due(void *userdata) {
         Alert *a = userdata;
 
         a->late = true;
-        start(a);
-}
-
-/* ---- the sender ---- */
-
-static void on_exchange(void *userdata, AlertExchange *exchange) {
-        Alert *a = userdata;
-
-        a->exchange = exchange;
         start(a);
 }
 
@@ -238,7 +219,7 @@ static void note_answer(Alert *a, bool empty) {
         a->answered = now;
         if (empty)
                 a->moment.heard = now;
-        if (!a->lost && !a->stopping)
+        if (a->backoff.attempt == 0 && !a->stopping)
                 loop_arm_in(a->timer, 0);
 }
 
@@ -247,9 +228,8 @@ static void alert_told(void *self, SinkNews news) {
 
         if (news == SINK_NEWS_STOP || news == SINK_NEWS_END) {
                 a->stopping = true;
-                a->moment.caught_up = a->late = news == SINK_NEWS_END;
+                a->moment.caught_up = news == SINK_NEWS_END;
                 loop_off(a->timer);
-                start(a);
                 return alert_sender_drain(a->sender);
         }
         a->moment.deaf = news == SINK_NEWS_DEAF;
@@ -311,7 +291,6 @@ static void *alert_close(void *self) {
         if (abandoned)
                 return a;
         a->store = alert_store_free(a->store);
-        alert_exchange_done(&a->turn.exchange);
         alert_figures_done(&a->turn.figures);
         alert_figures_done(&a->figures);
         bytes_done(&a->report);
@@ -325,7 +304,7 @@ static int make_parts(Alert *a, char problem[static SINK_DETAIL_MAX]) {
         const SinkMeans *means = sink_host_means(a->host);
         int r = alert_sender_new(&(AlertSenderHost){ .means = *means,
                                          .config = a->config,
-                                         .exchange = on_exchange,
+                                         .want = on_due,
                                          .on_change = on_sender_change,
                                          .userdata = a },
                 &a->sender, problem);
@@ -335,7 +314,7 @@ static int make_parts(Alert *a, char problem[static SINK_DETAIL_MAX]) {
         if (r == 0)
                 r = alert_store_new(a->config, &a->store);
         if (r == 0)
-                r = loop_add_timer(means->loop, LOOP_EXACT, on_timer, a, &a->timer);
+                r = loop_add_timer(means->loop, LOOP_EXACT, on_due, a, &a->timer);
         return r < 0 ? r : worker_new(means->loop, "alert", run_on_thread, on_done, a, &a->worker);
 }
 
@@ -353,12 +332,12 @@ static int alert_open(
                 return -ENOMEM;
         a->host = host;
         a->config = config;
+        a->backoff = (Backoff){ .initial = config->backoff.initial, .max = config->backoff.max };
         r = make_parts(a, problem);
         if (r < 0) {
                 (void) alert_close(a);
                 return r;
         }
-        alert_sender_wake(a->sender); /* to what was sealed before, and has no answer */
         *ret_self = a;
         return 0;
 }

@@ -22,7 +22,7 @@ MANY = 7  # functions with more than five parameters
 DEEP = 0  # functions nested deeper than three levels
 UNWRITTEN = {"mongodb"}  # types without a page
 NAMESAKES = {
-    'daemon/sinks/alert-target-config.c: "webhook"',
+    'daemon/sinks/alert-config.c: "webhook"',
     'lib/log.c: "alert"',
 }  # a target of alerts, which is no sink; a level of syslog
 # Headers that one file alone includes: why the two are two. Ten, and not more.

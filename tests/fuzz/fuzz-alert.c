@@ -31,7 +31,7 @@ static void try_services(const AlertNotice *notice, char *text) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         char *text = strndup((const char *) data, size), *name = NULL, *value = NULL;
         size_t at = strlen(text) + 1;
-        AlertNotice notice = { .kind = ALERT_FIRING, .rule = "rule", .since = 1, .at = 2 };
+        AlertNotice notice = { .kind = ALERT_FIRING, .rule = "rule", .since = 1, .until = 2 };
         ConfigProblem problem;
 
         if (at < size)

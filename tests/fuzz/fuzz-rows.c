@@ -263,8 +263,8 @@ static AlertStore *alert_store(void) {
         return store;
 }
 
-/* A turn with a message of a hot device; what is due is answered with *verdict*. */
-static void alert_turn(AlertStore *store, const char *text, AlertReceipt *receipt, AlertVerdict verdict) {
+/* What is due after a turn with a message: it is sealed, or else answered. */
+static void alert_turn(AlertStore *store, const char *text, AlertVerdict verdict) {
         static const char published[] = "2026-11-27T23:40:00Z";
         const WireMessage message = { .data = { text, strlen(text) },
                 .publish_time = { published, strlen(published) } };
@@ -275,52 +275,61 @@ static void alert_turn(AlertStore *store, const char *text, AlertReceipt *receip
                                    .heard = 3 * USEC_PER_HOUR,
                                    .caught_up = true },
                 .items = &item,
-                .n_items = 1,
-                .exchanges = true };
+                .n_items = 1 };
+        const AlertBook *book;
 
-        if (receipt->id != 0) {
-                turn.exchange.receipts = malloc(sizeof(*receipt));
-                turn.exchange.receipts[turn.exchange.n_receipts++] = *receipt;
-        }
         alert_work_run(store, &turn);
         require(turn.result == 0);
         require(json_is_whole((Slice){ turn.figures.rules.data, turn.figures.rules.size }, 4, NULL) &&
                 bytes_is_utf8(turn.figures.rules.data, turn.figures.rules.size));
-        *receipt = (AlertReceipt){ .verdict = verdict, .at = 1, .key = "key" };
-        for (size_t i = 0; i < turn.exchange.n_notices; i++) {
+        book = alert_store_book(store);
+        for (size_t i = 0; i < book->n_due; i++) {
                 _cleanup_bytes_ Bytes words = {};
-                const AlertNotice *notice = &turn.exchange.notices[i];
+                const AlertNotice notice = alert_entry_notice(book, &book->due[i], NOW);
+                AlertEntry *entry = book->due[i].entry;
 
-                require(alert_text_write(notice, ALERT_JAPANESE, &words) == 0 && bytes_is_utf8(words.data, words.size));
-                require(!text_has_controls(notice->key, strlen(notice->key)) && notice->id > 0);
-                receipt->id = notice->id;
+                require(alert_text_write(&notice, ALERT_JAPANESE, &words) == 0);
+                require(bytes_is_utf8(words.data, words.size));
+                require(!text_has_controls(entry->seal, strlen(entry->seal)) && entry->id > 0);
+                if (alert_entry_is_sealed(entry))
+                        alert_entry_answer(entry, verdict, NOW);
+                else
+                        alert_entry_seal(&book->due[i], "key", NOW);
         }
-        alert_exchange_done(&turn.exchange);
         alert_figures_done(&turn.figures);
 }
 
 static void alert_make(void) {
         AlertStore *store = alert_store();
-        AlertReceipt receipt = {};
 
-        alert_turn(store, "{\"id\":\"1\",\"source\":\"x\",\"name\":\"n\",\"t\":29}", &receipt, ALERT_SEALED);
-        alert_turn(store, "{\"id\":\"2\",\"source\":\"x\",\"t\":29}", &receipt, ALERT_ACCEPTED);
+        alert_turn(store, "{\"id\":\"1\",\"source\":\"x\",\"name\":\"n\",\"t\":29}", ALERT_ACCEPTED);
+        alert_turn(store, "{\"id\":\"2\",\"source\":\"x\",\"t\":29}", ALERT_ACCEPTED);
         alert_store_free(store);
 }
 
-static void on_alert(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
-        require(bytes_is_utf8(device->name, strlen(device->name)) && slot->state.phase < PHASES);
+static void alert_look(void) {
+        AlertStore *store;
+
+        if (alert_store_look(alert_config(), &store) < 0)
+                return;
+        for (size_t i = 0; i < alert_store_book(store)->n_devices; i++) {
+                const AlertDevice *device = alert_store_book(store)->devices[i];
+
+                require(bytes_is_utf8(device->name, strlen(device->name)));
+                for (size_t k = 0; k < device->n_slots; k++)
+                        require(device->slots[k].state.phase < PHASES &&
+                                bytes_is_utf8(device->slots[k].value, strlen(device->slots[k].value)));
+        }
+        alert_store_free(store);
 }
 
 static void alert_use(bool typed, bool whole) {
-        AlertReceipt receipt = {};
-
-        (void) alert_store_each(alert_config(), on_alert, NULL);
+        alert_look();
         for (int i = 0; i < 2; i++) { /* what is found, and what was made of it */
                 AlertStore *store = alert_store();
 
                 for (AlertVerdict verdict = 0; verdict <= ALERT_BACK; verdict++)
-                        alert_turn(store, "{\"id\":\"3\",\"source\":\"x\",\"t\":20}", &receipt, verdict);
+                        alert_turn(store, "{\"id\":\"3\",\"source\":\"x\",\"t\":20}", verdict);
                 alert_store_free(store);
         }
 }

@@ -337,34 +337,30 @@ static void note_book(const AlertBook *book) {
         }
 }
 
-/* Those whose answers are on disk now: the entry's memory is kept until then. */
+/* Those whose answers are on disk with the next commit: the entry's memory is kept until then. */
 typedef struct Receipt {
         Told *told;
         AlertVerdict verdict;
 } Receipt;
 
-static Receipt receipts[ALERT_EXCHANGE_MAX * ALERT_TARGETS];
+static Receipt receipts[10000];
 static size_t n_receipts;
+static const AlertBook *the_book; /* as it was opened */
 
-static Told *find_entry(const AlertBook *book, int64_t id) {
-        for (size_t i = 0; i < book->n_devices; i++)
-                for (const AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next)
-                        if (entry->id == id)
-                                return told_of(book->devices[i], entry);
+static Told *find_entry(const AlertEntry *wanted) {
+        for (size_t i = 0; i < the_book->n_devices; i++)
+                for (const AlertEntry *entry = the_book->devices[i]->entries; entry; entry = entry->next)
+                        if (entry == wanted)
+                                return told_of(the_book->devices[i], entry);
         return NULL;
 }
 
-void __real_alert_book_receive(AlertBook *book, const AlertExchange *exchange, const AlertMoment *moment);
-void __wrap_alert_book_receive(AlertBook *book, const AlertExchange *exchange, const AlertMoment *moment);
+void __real_alert_entry_answer(AlertEntry *entry, AlertVerdict verdict, usec_t wall);
+void __wrap_alert_entry_answer(AlertEntry *entry, AlertVerdict verdict, usec_t wall);
 
-void __wrap_alert_book_receive(AlertBook *book, const AlertExchange *exchange, const AlertMoment *moment) {
-        for (size_t i = 0; i < exchange->n_receipts; i++) {
-                Told *told = find_entry(book, exchange->receipts[i].id);
-
-                if (told)
-                        receipts[n_receipts++] = (Receipt){ told, exchange->receipts[i].verdict };
-        }
-        __real_alert_book_receive(book, exchange, moment);
+void __wrap_alert_entry_answer(AlertEntry *entry, AlertVerdict verdict, usec_t wall) {
+        receipts[n_receipts++] = (Receipt){ find_entry(entry), verdict };
+        __real_alert_entry_answer(entry, verdict, wall);
 }
 
 static void note_receipts(void) {
@@ -409,7 +405,8 @@ int __wrap_alert_store_commit(AlertStore *store) {
                 for (size_t i = 0; i < the_turn->n_items; i++)
                         note_message(&the_turn->items[i]);
                 note_receipts();
-                note_book(alert_store_book(store));
+                the_book = alert_store_book(store);
+                note_book(the_book);
                 if (commit_failed)
                         note_luck();
                 check_truth();
@@ -425,7 +422,6 @@ void __wrap_alert_work_run(AlertStore *store, AlertTurn *turn);
 
 void __wrap_alert_work_run(AlertStore *store, AlertTurn *turn) {
         the_turn = turn;
-        n_receipts = 0;
         __real_alert_work_run(store, turn);
         the_turn = NULL;
 }
@@ -490,6 +486,8 @@ int __wrap_alert_store_open(AlertStore *store, const AlertMoment *moment) {
         if (r < 0 || world->alerts->opened == world->life)
                 return r;
         world->alerts->opened = world->life;
+        the_book = alert_store_book(store);
+        n_receipts = 0;
         check_book(alert_store_book(store));
         note_book(alert_store_book(store));
         note_luck();

@@ -5,6 +5,7 @@
 #include "config-fixture.h"
 
 #include "lib/err.h"
+#include "lib/text.h"
 #include "sinks/alert-store.h"
 
 #define MINUTE USEC_PER_MINUTE
@@ -104,15 +105,6 @@ static inline void world_go(World *w, usec_t span) {
         w->moment.heard = w->moment.now;
 }
 
-static inline void world_on_said(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
-        World *w = userdata;
-
-        if (slot->said)
-                w->fired++;
-        else
-                w->ceased++;
-}
-
 /* What a commit does. */
 static inline void world_commit(World *w) {
         for (size_t i = 0; i < w->book->n_devices; i++)
@@ -122,8 +114,16 @@ static inline void world_commit(World *w) {
 }
 
 static inline void world_pass(World *w) {
-        assert_int_equal(alert_book_pass(w->book, &w->moment, &w->next), 0);
-        alert_book_news(w->book, world_on_said, w);
+        alert_book_clock(w->book, &w->moment);
+        assert_int_equal(alert_pass_time(w->book, &w->moment, &w->next), 0);
+        for (size_t i = 0; i < w->book->n_devices; i++)
+                for (size_t k = 0; k < w->book->devices[i]->n_slots; k++) {
+                        AlertSlot *slot = &w->book->devices[i]->slots[k];
+
+                        w->fired += slot->news && slot->said;
+                        w->ceased += slot->news && !slot->said;
+                        slot->news = false;
+                }
         world_commit(w);
 }
 
@@ -134,6 +134,7 @@ static inline void world_judge(World *w, Said *said, size_t n) {
                 assert_int_equal(
                         alert_readings_add(&readings, w->rules, &said[i].message, PAYLOAD_JSON, w->moment.wall), 0);
         alert_readings_sort(&readings);
+        alert_book_clock(w->book, &w->moment);
         assert_int_equal(alert_book_judge(w->book, &readings, &w->moment), 0);
         alert_readings_done(&readings);
         world_pass(w);
@@ -147,36 +148,41 @@ static inline void world_say(World *w, const char *device, const char *members) 
         world_judge(w, &said, 1);
 }
 
-/* What is due for a target, told and answered with *verdict*: "FIRING hot Room x 29", one a line. SEALED: left sealed
- * under the key "k". Freed by the caller. */
-static inline char *world_tell(World *w, const char *target, AlertVerdict verdict) {
+/* The notice of what is due. */
+static inline AlertNotice world_notice(const World *w, size_t index) {
+        assert_true(index < w->book->n_due);
+        return alert_entry_notice(w->book, &w->book->due[index], w->moment.wall);
+}
+
+enum { SEALED = ALERT_BACK + 1 };
+
+/* Seals what is due for a target, unless it is, and answers it with *verdict*, if that is not SEALED. Returns it:
+ * "FIRING hot Room x 29", one a line. Freed by the caller. */
+static inline char *world_tell(World *w, const char *target, int verdict) {
         static const char *const kinds[] = { "FIRING", "REPEAT", "RESOLVED", "ENDED", "REMOVED", "TEST" };
-        AlertExchange x = {}, y = {};
         Bytes text = {};
 
         assert_int_equal(bytes_append_text(&text, ""), 0);
-        assert_int_equal(alert_book_give(w->book, &x, &w->moment), 0);
-        y.receipts = calloc(x.n_notices + 1, sizeof(AlertReceipt));
-        for (size_t i = 0; i < x.n_notices; i++) {
-                const AlertNotice *notice = &x.notices[i];
-
-                if (strcmp(notice->target, target) != 0)
-                        continue;
-                assert_int_equal(
-                        bytes_append_format(&text, "%s%s %s %s %s", text.size > 0 ? "\n" : "", kinds[notice->kind],
-                                notice->rule, notice->name ? notice->name : "-", notice->value ? notice->value : "-"),
-                        0);
-                y.receipts[y.n_receipts++] =
-                        (AlertReceipt){ .id = notice->id, .verdict = verdict, .at = w->moment.now, .key = "k" };
-        }
-        alert_book_receive(w->book, &y, &w->moment);
         world_pass(w);
-        alert_exchange_done(&x);
-        alert_exchange_done(&y);
+        for (size_t i = 0; i < w->book->n_due; i++) {
+                const AlertItem *item = &w->book->due[i];
+                const AlertNotice notice = world_notice(w, i);
+
+                if (strcmp(item->entry->target, target) != 0)
+                        continue;
+                assert_int_equal(bytes_append_format(&text, "%s%s %s %s %s", text.size > 0 ? "\n" : "",
+                                         kinds[notice.kind], notice.rule, notice.name ?: "-", notice.value ?: "-"),
+                        0);
+                if (!alert_entry_is_sealed(item->entry))
+                        alert_entry_seal(item, "k", w->moment.wall);
+                if (verdict != SEALED)
+                        alert_entry_answer(item->entry, (AlertVerdict) verdict, w->moment.wall);
+        }
+        world_pass(w);
         return text.data;
 }
 
-static inline void world_expect(World *w, const char *target, AlertVerdict verdict, const char *expected) {
+static inline void world_expect(World *w, const char *target, int verdict, const char *expected) {
         _cleanup_free_ char *found = world_tell(w, target, verdict);
 
         assert_string_equal(found, expected);
@@ -196,19 +202,27 @@ static inline void world_reload(World *w, const char *rules) {
         assert_int_equal(alert_book_new(other.keys, other.rules, &other.book), 0);
         for (size_t i = 0; i < w->book->n_devices; i++) {
                 AlertDevice *from = w->book->devices[i], *to;
-                Bytes states = {};
 
-                assert_int_equal(alert_device_write(from, w->rules, &states), 0);
                 assert_int_equal(alert_book_device(other.book, from->key, &to), 0);
                 free(to->name);
                 to->name = strdup(from->name);
-                assert_int_equal(alert_device_read(to, other.rules, (Slice){ states.data, states.size }), 0);
-                bytes_done(&states);
+                for (size_t k = 0; k < from->n_slots; k++) {
+                        const AlertSlot *slot = &from->slots[k];
+                        size_t watch = alert_rules_find(other.rules, text_slice(w->rules->items[slot->watch].key));
+                        AlertSlot *copy;
+
+                        if (watch == ALERT_NO_RULE)
+                                continue;
+                        assert_int_equal(alert_device_need(to, watch, &copy), 0);
+                        *copy = (AlertSlot){
+                                .watch = watch, .said = slot->said, .fired = slot->fired, .state = slot->state
+                        };
+                        text_copy(copy->value, sizeof(copy->value), slot->value);
+                }
                 while (from->entries) {
                         AlertEntry *entry = from->entries;
 
                         from->entries = entry->next;
-                        entry->watch = alert_rules_find(other.rules, text_slice(entry->rule_key));
                         alert_book_adopt(other.book, to, entry);
                 }
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sender of alerts between a store that the test plays and an HTTP server that answers as the test says. Waiting
- * takes no time here: timers of the sender fire at once, and how long they would have waited is noted. */
+/* The sender of alerts between a book, whose turns the test plays, and an HTTP server that answers as the test says.
+ * Waiting takes no time here: timers of the sender fire at once, and how long they would have waited is noted. */
 #pragma once
 #include "config-fixture.h"
 
@@ -11,7 +11,6 @@
 #include "http-server.h"
 #include "lib/json.h"
 #include "sinks/alert-config.h"
-#include "sinks/alert-post.h"
 #include "sinks/alert-sender.h"
 
 #define WAIT_USEC (30 * USEC_PER_SEC)
@@ -24,11 +23,10 @@ typedef struct Call {
         char *body;
 } Call;
 
-/* A notice of the store, and what became of it. */
+/* An entry, and what the disk has of it. */
 typedef struct Stored {
-        AlertNotice notice;
-        bool due, refused;
-        unsigned accepted;
+        AlertEntry *entry; /* NULL: it is gone */
+        AlertEntry saved;
 } Stored;
 
 typedef struct World {
@@ -47,17 +45,20 @@ typedef struct World {
         SubscriptionConfig config;
         Stored stored[NOTICES_MAX];
         size_t n_stored;
-        AlertExchange *asked;
-        LoopWatch *answer;
-        bool store_fails, forgets; /* forgets: what is sealed is not due any more */
-        unsigned exchanges;
+        AlertRule rule;
+        AlertRules *rules;
+        AlertBook *book;
+        LoopWatch *turn;
+        bool wanted, store_fails;
+        unsigned turns;
         unsigned starved; /* so many requests find no memory */
         usec_t longest_wait;
         AlertSender *sender;
 } World;
 
 static World world;
-static char name[] = "family", file[] = "secret", token[] = "t0ken-of-line", topic[] = "house", recipient[] = "U123456";
+static char name[] = "family", file[] = "secret", token[] = "t0ken-of-line", topic[] = "house", recipient[] = "U123456",
+            rule_name[] = "hot", message[] = "{name}", subscription[] = "projects/p/subscriptions/s";
 
 /* ---- time ---- */
 
@@ -123,71 +124,79 @@ static int says_yes(const World *w, const Call *call) {
 
 /* ---- the store ---- */
 
-static Stored *find_stored(World *w, int64_t id) {
-        assert_in_range(id, 1, w->n_stored);
-        return &w->stored[id - 1];
+static AlertMoment now(void) {
+        return (AlertMoment){ .wall = clock_wall(), .now = clock_now(), .hearing = 1, .caught_up = true };
 }
 
-static void take_receipt(World *w, const AlertReceipt *receipt) {
-        Stored *stored = find_stored(w, receipt->id);
+static void save(World *w) {
+        for (size_t i = 0; i < w->n_stored; i++) {
+                Stored *stored = &w->stored[i];
 
-        switch (receipt->verdict) {
-        case ALERT_SEALED:
-                assert_true(stored->notice.key[0] == '\0');
-                (void) memcpy(stored->notice.key, receipt->key, sizeof(receipt->key));
-                stored->due &= !w->forgets;
-                break;
-        case ALERT_BACK:
-                stored->notice.key[0] = '\0';
-                break;
-        default:
-                assert_true(stored->due);
-                stored->due = false;
-                stored->refused = receipt->verdict == ALERT_REFUSED;
-                stored->accepted += receipt->verdict == ALERT_ACCEPTED;
+                stored->entry = stored->entry && stored->entry->gone ? NULL : stored->entry;
+                stored->saved = stored->entry ? *stored->entry : (AlertEntry){};
         }
+        alert_book_committed(w->book);
 }
 
-static void on_answer(void *userdata) {
+static void on_turn(void *userdata) {
         World *w = userdata;
-        AlertExchange *x = w->asked;
+        const AlertMoment moment = now();
+        usec_t next;
 
-        w->asked = NULL;
-        w->exchanges++;
+        w->wanted = false;
+        w->turns++;
+        alert_book_clock(w->book, &moment);
+        alert_sender_note(w->sender, w->book, &moment);
+        assert_int_equal(alert_pass_time(w->book, &moment, &next), 0);
+        if (!w->store_fails)
+                save(w);
+        alert_sender_noted(w->sender, w->book, !w->store_fails);
         if (w->store_fails)
-                return alert_sender_exchanged(w->sender, -ENOSPC);
-        for (size_t i = 0; i < x->n_receipts; i++)
-                take_receipt(w, &x->receipts[i]);
-        x->notices = calloc(w->n_stored + 1, sizeof(*x->notices));
-        assert_non_null(x->notices);
-        for (size_t i = 0; i < w->n_stored; i++)
-                if (w->stored[i].due)
-                        x->notices[x->n_notices++] = w->stored[i].notice;
-        alert_sender_exchanged(w->sender, 0);
+                loop_wake(w->turn);
 }
 
-static void on_exchange(void *userdata, AlertExchange *exchange) {
+static void want(void *userdata) {
         World *w = userdata;
 
-        assert_null(w->asked);
-        w->asked = exchange;
-        loop_wake(w->answer);
+        w->wanted = true;
+        loop_wake(w->turn);
 }
 
 /* A notice whose whole text is *text*. */
 static void due(World *w, const char *text) {
         Stored *stored = &w->stored[w->n_stored++];
+        const Slice key = { text, strlen(text) };
+        AlertDevice *device;
+        AlertSlot *slot;
 
         assert_true(w->n_stored <= NOTICES_MAX);
-        *stored = (Stored){ .due = true,
-                .notice = { .id = (int64_t) w->n_stored,
-                        .kind = ALERT_FIRING,
-                        .target = name,
-                        .rule = "hot",
-                        .name = text,
-                        .since = USEC_PER_SEC,
-                        .at = USEC_PER_SEC,
-                        .text = "{name}" } };
+        assert_int_equal(alert_book_device(w->book, key, &device), 0);
+        assert_int_equal(alert_device_describe(device, &(AlertReading){ .name = key }), 0);
+        assert_int_equal(alert_device_need(device, 0, &slot), 0);
+        slot->state = (AlertState){ .phase = PHASE_FIRING, .since = USEC_PER_SEC, .judged = USEC_PER_SEC };
+        slot->fired = w->n_stored;
+        alert_entry_tell(w->book, device, slot);
+        stored->entry = device->entries;
+        if (w->sender)
+                want(w);
+}
+
+static bool is_due(const World *w, size_t index) {
+        const AlertEntry *entry = w->stored[index].entry;
+
+        return entry && entry->told_since != entry->since && entry->closed != entry->since;
+}
+
+static bool is_sealed(const World *w, size_t index) {
+        return alert_entry_is_sealed(w->stored[index].entry);
+}
+
+static bool is_accepted(const World *w, size_t index) {
+        return w->stored[index].entry->told_since > 0;
+}
+
+static bool is_refused(const World *w, size_t index) {
+        return w->stored[index].entry->closed > 0;
 }
 
 /* ---- the sender ---- */
@@ -207,37 +216,44 @@ static void start(World *w, int (*says)(const World *w, const Call *call)) {
         char problem[SINK_DETAIL_MAX];
         const AlertSenderHost host = { .means = { w->loop, w->http, w->secrets, "/nowhere", false },
                 .config = &w->config,
-                .exchange = on_exchange,
+                .want = want,
                 .on_change = on_change,
                 .userdata = w };
 
-        w->keys = (AlertConfig){ .targets = &w->target, .n_targets = 1 };
-        w->config = (SubscriptionConfig){ .subscription = (char[]){ "projects/p/subscriptions/s" },
-                .backoff = { 1 * USEC_PER_SEC, 8 * USEC_PER_SEC },
-                .keys = &w->keys };
+        w->config = (SubscriptionConfig){
+                .subscription = subscription, .backoff = { 1 * USEC_PER_SEC, 8 * USEC_PER_SEC }, .keys = &w->keys
+        };
         w->says = says;
         assert_int_equal(alert_sender_new(&host, &w->sender, problem), 0);
-        alert_sender_wake(w->sender);
+        want(w);
 }
 
-/* As after a kill: the requests are gone, and so is all that only the sender knew. */
-static void restart(World *w) {
-        loop_off(w->answer);
-        w->asked = NULL;
+static void stop(World *w) {
         w->sender = alert_sender_free(w->sender);
+}
+
+/* As after a kill: the requests are gone, and so is all that is not on the disk. */
+static void restart(World *w) {
+        stop(w);
+        for (size_t i = 0; i < w->n_stored; i++)
+                *w->stored[i].entry = w->stored[i].saved;
         start(w, w->says);
+}
+
+static bool is_drained(const World *w) {
+        return !w->wanted && alert_sender_is_drained(w->sender);
 }
 
 static bool all_settled(const World *w) {
         for (size_t i = 0; i < w->n_stored; i++)
-                if (w->stored[i].due)
+                if (is_due(w, i))
                         return false;
         return true;
 }
 
 static void assert_all_accepted_once(const World *w) {
         for (size_t i = 0; i < w->n_stored; i++)
-                assert_int_equal(w->stored[i].accepted, 1);
+                assert_true(is_accepted(w, i));
 }
 
 static AlertTargetStatus status(const World *w) {
@@ -271,7 +287,11 @@ static int set_up(void **state) {
         assert_int_equal(loop_new(&w->loop), 0);
         assert_int_equal(http_new(w->loop, "test", &w->http), 0);
         assert_int_equal(secrets_new(&w->secrets), 0);
-        assert_int_equal(loop_add_defer(w->loop, on_answer, w, &w->answer), 0);
+        assert_int_equal(loop_add_defer(w->loop, on_turn, w, &w->turn), 0);
+        w->rule = (AlertRule){ .name = rule_name, .field = name, .test = ALERT_ABOVE, .message = message };
+        w->keys = (AlertConfig){ .targets = &w->target, .n_targets = 1, .rules = &w->rule, .n_rules = 1 };
+        assert_int_equal(alert_rules_new(&w->keys, &w->rules), 0);
+        assert_int_equal(alert_book_new(&w->keys, w->rules, &w->book), 0);
         as_slack(w);
         *state = w;
         return 0;
@@ -281,7 +301,9 @@ static int tear_down(void **state) {
         World *w = *state;
 
         w->sender = alert_sender_free(w->sender);
-        w->answer = loop_drop(w->answer);
+        w->turn = loop_drop(w->turn);
+        w->book = alert_book_free(w->book);
+        w->rules = alert_rules_free(w->rules);
         w->server = http_server_free(w->server);
         w->secrets = secrets_free(w->secrets);
         w->http = http_free(w->http);

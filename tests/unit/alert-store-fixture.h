@@ -60,9 +60,13 @@ static int teardown(void **state) {
         return 0;
 }
 
-static void turn_done(AlertTurn *turn) {
-        alert_exchange_done(&turn->exchange);
+/* Takes the turn, as the sink does. */
+static int run(AlertStore *store, AlertTurn *turn) {
+        if (alert_store_book(store))
+                alert_book_clock(alert_store_book(store), &turn->moment);
+        alert_work_run(store, turn);
         alert_figures_done(&turn->figures);
+        return turn->result;
 }
 
 static AlertTurn new_turn(const Place *p) {
@@ -74,15 +78,11 @@ static AlertTurn new_turn(const Place *p) {
 static int say_to(const Place *p, AlertStore *store, const char *device, const char *members) {
         AlertTurn turn = new_turn(p);
         Said said;
-        int r;
 
         said_init(&said, device, p->wall, p->wall, members);
         turn.items = &said.item;
         turn.n_items = 1;
-        alert_work_run(store, &turn);
-        r = turn.result;
-        turn_done(&turn);
-        return r;
+        return run(store, &turn);
 }
 
 static int say(Place *p, const char *device, const char *members) {

@@ -2,8 +2,6 @@
 /* All rules, devices and targets together: what is told, when, and how often (P14). */
 #include "alert-fixture.h"
 
-#include "sinks/alert-entry.h"
-
 #define HOT "        - { name: hot, field: t, above: 28, clear: 27, to: [a] }\n"
 
 static void test_life_of_a_firing(void **state) {
@@ -18,7 +16,7 @@ static void test_life_of_a_firing(void **state) {
         world_quiet(&w);
         world_go(&w, MINUTE);
         world_say(&w, "x", "\"newest_events\":{\"te\":{\"val\":29.0}}");
-        assert_int_equal(w.book->due, 2);
+        assert_int_equal(w.book->n_due, 2);
         world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 29.0");
         world_go(&w, MINUTE);
         world_say(&w, "x", "\"newest_events\":{\"te\":{\"val\":29.5}}");
@@ -99,14 +97,14 @@ static void test_target_that_waits_with_much(void **state) {
         char device[8];
 
         world_open(&w, HOT "        - { name: wet, field: h, above: 80, to: [b] }\n");
-        for (unsigned i = 0; i < ALERT_EXCHANGE_MAX + 100; i++) {
+        for (unsigned i = 0; i < 1100; i++) {
                 (void) snprintf(device, sizeof(device), "x%u", i);
                 world_say(&w, device, "\"t\":30");
         }
         world_go(&w, MINUTE);
         world_say(&w, "y", "\"h\":90");
         world_expect(&w, "b", ALERT_ACCEPTED, "FIRING wet Room y 90");
-        free(world_tell(&w, "a", ALERT_SEALED)); /* ... also while it has no answer */
+        free(world_tell(&w, "a", SEALED)); /* ... also while it has no answer */
         world_go(&w, MINUTE);
         world_say(&w, "z", "\"h\":91");
         world_expect(&w, "b", ALERT_ACCEPTED, "FIRING wet Room z 91");
@@ -118,18 +116,17 @@ static void test_sealed(void **state) {
 
         world_open(&w, HOT);
         world_say(&w, "x", "\"t\":30");
-        world_expect(&w, "a", ALERT_SEALED, "FIRING hot Room x 30");
-        assert_int_equal(w.book->due, 0);
+        world_expect(&w, "a", SEALED, "FIRING hot Room x 30");
         world_go(&w, MINUTE);
         world_say(&w, "x", "\"t\":20");
         world_go(&w, MINUTE);
         world_say(&w, "x", "\"t\":33");
         world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30"); /* the first */
-        world_expect(&w, "a", ALERT_SEALED, "FIRING hot Room x 33");   /* the second */
+        world_expect(&w, "a", SEALED, "FIRING hot Room x 33");         /* the second */
         world_go(&w, MINUTE);
         world_say(&w, "x", "\"t\":20");
         world_expect(&w, "a", ALERT_BACK, "FIRING hot Room x 33");
-        world_expect(&w, "a", ALERT_SEALED, "RESOLVED hot Room x 20"); /* it believes in the first one */
+        world_expect(&w, "a", SEALED, "RESOLVED hot Room x 20"); /* it believes in the first one */
         world_go(&w, MINUTE);
         world_say(&w, "x", "\"t\":34");
         world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
@@ -232,24 +229,19 @@ static void test_clock_set_forward(void **state) {
 
 /* The target's answer comes, the clock is set, and then the answer is noted. */
 static void test_clock_set_before_the_record(void **state) {
-        AlertExchange x = {}, y = {};
         World w;
 
         world_open(&w, REPEATED);
         world_say(&w, "x", "\"t\":30");
-        assert_int_equal(alert_book_give(w.book, &x, &w.moment), 0);
-        y.receipts = calloc(1, sizeof(AlertReceipt));
-        y.receipts[y.n_receipts++] = (AlertReceipt){ x.notices[0].id, ALERT_ACCEPTED, w.moment.now, "" };
+        free(world_tell(&w, "a", SEALED));
         world_go(&w, USEC_PER_SEC);
         w.moment.wall += 24 * HOUR;
-        assert_int_equal(alert_book_judge(w.book, &(AlertReadings){}, &w.moment), 0);
-        alert_book_receive(w.book, &y, &w.moment);
+        alert_book_clock(w.book, &w.moment);
+        alert_entry_answer(w.book->due[0].entry, ALERT_ACCEPTED, w.moment.wall - USEC_PER_SEC);
         world_pass(&w);
         world_quiet(&w);
         world_go(&w, 6 * HOUR - USEC_PER_SEC);
         world_expect(&w, "a", ALERT_ACCEPTED, "REPEAT hot Room x 30");
-        alert_exchange_done(&x);
-        alert_exchange_done(&y);
         world_close(&w);
 }
 
@@ -585,7 +577,7 @@ static void test_target_that_is_put_back(void **state) {
 
         /* ... and when it may have been told already */
         world_reload(&w, HOT);
-        world_expect(&w, "b", ALERT_SEALED, "REMOVED hot Room x 30");
+        world_expect(&w, "b", SEALED, "REMOVED hot Room x 30");
         world_reload(&w, both);
         world_expect(&w, "b", ALERT_ACCEPTED, "REMOVED hot Room x 30");
         world_expect(&w, "b", ALERT_ACCEPTED, "FIRING hot Room x 30");

@@ -3,8 +3,6 @@
  * is told the right one later (P14: nothing is told that was not due). */
 #include "alert-fixture.h"
 
-#include "sinks/alert-entry.h"
-
 #define OPEN "        - { name: door, field: door, is: open, for: 10m, to: a }\n"
 
 /* The machine started ten minutes ago, *behind* the right time. */
@@ -159,7 +157,7 @@ static void test_what_is_sealed(void **state) {
 
         open_behind(&w, "        - { name: hot, field: t, above: 28, to: a }\n", HOUR);
         world_say(&w, "x", "\"t\":30");
-        world_expect(&w, "a", ALERT_SEALED, "FIRING hot Room x 30");
+        world_expect(&w, "a", SEALED, "FIRING hot Room x 30");
         since = since_of(&w);
         set_clock(&w, (int64_t) HOUR);
         assert_int_equal(since_of(&w), since);

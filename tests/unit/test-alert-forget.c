@@ -7,16 +7,15 @@
 #define DAYS(n) ((n) *24 * HOUR)
 
 static char *removed_text(const World *w) {
-        AlertExchange x = {};
         Bytes text = {};
 
-        assert_int_equal(alert_book_give(w->book, &x, &w->moment), 0);
-        assert_int_equal(x.n_notices, 2);
-        for (size_t i = 0; i < x.n_notices; i++)
-                assert_true(x.notices[i].kind == ALERT_REMOVED && x.notices[i].end == ALERT_END_DEVICE);
-        for (size_t i = 0; i < x.n_notices; i++)
-                assert_int_equal(alert_text_write(&x.notices[i], ALERT_ENGLISH, &text), 0);
-        alert_exchange_done(&x);
+        assert_int_equal(w->book->n_due, 2);
+        for (size_t i = 0; i < w->book->n_due; i++) {
+                const AlertNotice notice = world_notice(w, i);
+
+                assert_true(notice.kind == ALERT_REMOVED && notice.end == ALERT_END_DEVICE);
+                assert_int_equal(alert_text_write(&notice, ALERT_ENGLISH, &text), 0);
+        }
         return text.data;
 }
 
@@ -174,8 +173,8 @@ static void say_named(World *w, const char *name, const char *members) {
 
 /* The rule is about a name; the device that had it gets another one. */
 static void test_renamed(void **state) {
-        AlertExchange x = {};
         Bytes text = {};
+        AlertNotice notice;
         World w;
 
         world_open(&w, KITCHEN "        - { name: warm, where: { id: x }, field: t, above: 20, to: b }\n");
@@ -190,9 +189,9 @@ static void test_renamed(void **state) {
         say_as(&w, "\"Bath\"", w.moment.wall - HOUR, REMO "\"t\":31"); /* from before, and late */
         world_quiet(&w);
         say_named(&w, "\"Bath\"", REMO "\"t\":32");
-        assert_int_equal(alert_book_give(w.book, &x, &w.moment), 0);
-        assert_int_equal(x.n_notices, 1);
-        assert_int_equal(alert_text_write(&x.notices[0], ALERT_ENGLISH, &text), 0);
+        assert_int_equal(w.book->n_due, 1);
+        notice = world_notice(&w, 0);
+        assert_int_equal(alert_text_write(&notice, ALERT_ENGLISH, &text), 0);
         assert_string_equal(text.data,
                 "hot: over, the device is called Bath now, which this rule is not about; it was above 28, last at 31");
         world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED hot Bath 31");
@@ -205,7 +204,6 @@ static void test_renamed(void **state) {
         world_go(&w, MINUTE);
         say_named(&w, "\"Kitchen\"", REMO "\"t\":33"); /* and back */
         world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Kitchen 33");
-        alert_exchange_done(&x);
         bytes_done(&text);
         world_close(&w);
 }

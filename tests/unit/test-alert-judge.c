@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "lib/err.h"
-#include "sinks/alert-post.h"
 #include "sinks/alert-rules.h"
 
 #define MINUTE USEC_PER_MINUTE
@@ -231,23 +230,6 @@ static void test_random(void **state) {
         }
 }
 
-static void test_doubt(void **state) {
-        AlertDoubt doubt = {};
-        const int64_t ids[] = { 1, 2 };
-
-        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_NONE);
-        assert_int_equal(alert_doubt_refused(&doubt, ids, 2), ALERT_DOUBT_BACK);
-        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_ALONE);
-        assert_int_equal(alert_doubt_refused(&doubt, ids, 1), ALERT_DOUBT_BACK);
-        assert_int_equal(alert_doubt_refused(&doubt, ids, 1), ALERT_DOUBT_BACK);
-        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_HELD);
-        alert_doubt_accepted(&doubt, ids + 1, 1);
-        assert_int_equal(alert_doubt_grade(&doubt, 2), ALERT_DOUBT_NONE);
-        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_ALONE);
-        assert_int_equal(alert_doubt_refused(&doubt, ids, 1), ALERT_DOUBT_FINAL);
-        alert_doubt_done(&doubt);
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_values),
@@ -257,7 +239,6 @@ int main(void) {
                 cmocka_unit_test(test_silence),
                 cmocka_unit_test(test_offline),
                 cmocka_unit_test(test_random),
-                cmocka_unit_test(test_doubt),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What rules see of a message, and what is kept of a device: the parts below the book. */
+/* What rules see of a message. */
 #include "alert-fixture.h"
 
 #include "match.h"
-#include "sinks/alert-device.h"
-#include "sinks/alert-entry.h"
-#include "sinks/alert-rules.h"
 
 static void test_places(void **state) {
         static const char *const places[] = { "a", "/a", "/a/b", "/a/b/0", "/a/b/2/c", "/x~1y/~0", "z", "/", "/a/b/01",
@@ -197,42 +194,6 @@ static void test_order_of_readings(void **state) {
         end(&read);
 }
 
-/* ---- what is kept ---- */
-
-static void test_states_as_text(void **state) {
-        static const char *const wrong[] = { "", "{}", "[", "[[]]", "[[\"0\",3,0,0,0,0,0,0,\"\"]]",
-                "[[\"0\",0,0,0,0,0,0,0]]", "[[\"0\",0,-1,0,0,0,0,0,\"\"]]",
-                "[[\"0\",0,99999999999999999999999,0,0,0,0,0,\"\"]]", "[]x",
-                "[[\"012345678901234567890\",0,0,0,0,0,0,0,\"\"]]" };
-        const AlertSlot slot = { .said = true,
-                .fired = START + 1,
-                .state = { PHASE_FIRING, START + 2, START, 3, true },
-                .value = "\"x\" 居" };
-        _cleanup_bytes_ Bytes text = {}, again = {};
-        Read read = begin();
-        AlertDevice *device, *copy;
-        AlertSlot *added;
-
-        assert_int_equal(alert_device_new(text_slice("home"), &device), 0);
-        assert_int_equal(alert_device_add(device, 0, &added), 0);
-        *added = slot;
-        assert_int_equal(alert_device_write(device, read.rules, &text), 0);
-        assert_int_equal(alert_device_new(text_slice("home"), &copy), 0);
-        assert_int_equal(alert_device_read(copy, read.rules, (Slice){ text.data, text.size }), 0);
-        assert_int_equal(copy->n_slots, 1);
-        assert_string_equal(copy->slots[0].value, slot.value);
-        assert_int_equal(alert_device_write(copy, read.rules, &again), 0);
-        assert_string_equal(text.data, again.data);
-        copy = alert_device_free(copy);
-        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
-                assert_int_equal(alert_device_new(text_slice("home"), &copy), 0);
-                assert_int_equal(alert_device_read(copy, read.rules, text_slice(wrong[i])), -EBADMSG);
-                copy = alert_device_free(copy);
-        }
-        device = alert_device_free(device);
-        end(&read);
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_places),
@@ -242,7 +203,6 @@ int main(void) {
                 cmocka_unit_test(test_attributes_of_any_bytes),
                 cmocka_unit_test(test_long_names),
                 cmocka_unit_test(test_order_of_readings),
-                cmocka_unit_test(test_states_as_text),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

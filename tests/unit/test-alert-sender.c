@@ -90,7 +90,7 @@ static void test_ntfy_and_line_prove_who_they_are(void **state) {
         UNTIL(w, all_settled(w));
         assert_string_equal(w->calls[0].authorization, "Bearer t0ken-of-line");
         assert_string_equal(w->calls[0].path, "/");
-        w->sender = alert_sender_free(w->sender);
+        stop(w);
         as_line(w);
         due(w, "two");
         start(w, says_yes);
@@ -178,7 +178,6 @@ static void test_refused_after_no_answer_the_key_stays(void **state) {
         start(w, says_nothing_then_refuses);
         UNTIL(w, w->n_calls >= 2);
         due(w, "two");
-        alert_sender_wake(w->sender);
         UNTIL(w, all_settled(w));
         assert_all_accepted_once(w);
         for (size_t i = 1; i < w->n_calls; i++)
@@ -197,7 +196,7 @@ static void test_a_web_page_took_nothing(void **state) {
         due(w, "one");
         start(w, says_yes);
         UNTIL(w, w->n_calls >= 2);
-        assert_true(w->stored[0].due);
+        assert_true(is_due(w, 0));
         assert_contains(status(w).trouble.detail, "web page");
         assert_int_equal(status(w).trouble.grade, TROUBLE_LASTING);
         w->words = "ok"; /* of the same type, as Slack and many a web server say it */
@@ -215,7 +214,6 @@ static void test_redirects_and_revoked_addresses_are_outages(void **state) {
         forget_calls(w);
         w->says = says_gone_five_times;
         due(w, "two");
-        alert_sender_wake(w->sender);
         UNTIL(w, all_settled(w));
         assert_int_equal(w->n_calls, 6);
         assert_all_accepted_once(w);
@@ -234,9 +232,9 @@ static void test_one_that_is_refused_is_given_up_alone(void **state) {
         start(w, says_no_to_poison);
         UNTIL(w, all_settled(w));
         text = capture_end(&capture);
-        assert_int_equal(w->stored[0].accepted + w->stored[2].accepted, 2);
-        assert_true(w->stored[1].refused);
-        assert_int_equal(w->stored[1].accepted, 0);
+        assert_true(is_accepted(w, 0) && is_accepted(w, 2));
+        assert_true(is_refused(w, 1));
+        assert_false(is_accepted(w, 1));
         assert_int_equal(count_of(text, EVENT_ALERT_REFUSED), 1);
         assert_contains(text, "It was about: hot, poison (Alert).");
         assert_int_equal(count_of(text, EVENT_ALERT_TARGET_DOWN), 0);
@@ -249,13 +247,12 @@ static void test_alone_it_waits_for_another(void **state) {
         due(w, "poison");
         start(w, says_no_to_poison);
         UNTIL(w, w->n_calls >= 6);
-        assert_true(w->stored[0].due);
+        assert_true(is_due(w, 0));
         assert_int_equal(status(w).trouble.grade, TROUBLE_LASTING);
         due(w, "another");
-        alert_sender_wake(w->sender);
         UNTIL(w, all_settled(w));
-        assert_true(w->stored[0].refused);
-        assert_int_equal(w->stored[1].accepted, 1);
+        assert_true(is_refused(w, 0));
+        assert_true(is_accepted(w, 1));
         assert_int_equal(status(w).trouble.grade, TROUBLE_NONE);
 }
 
@@ -266,7 +263,7 @@ static void test_killed_between_answer_and_record(void **state) {
         as_line(w);
         due(w, "one");
         start(w, says_yes);
-        UNTIL(w, w->stored[0].notice.key[0] != '\0');
+        UNTIL(w, is_sealed(w, 0));
         w->store_fails = true;
         UNTIL(w, w->n_calls == 1 && status(w).sent == 1);
         w->store_fails = false;
@@ -275,11 +272,11 @@ static void test_killed_between_answer_and_record(void **state) {
         assert_int_equal(w->n_calls, 2);
         assert_string_equal(w->calls[0].key, w->calls[1].key);
         assert_string_equal(w->calls[0].body, w->calls[1].body);
-        w->sender = alert_sender_free(w->sender);
+        stop(w);
         as_slack(w);
         due(w, "two");
         start(w, says_yes);
-        UNTIL(w, w->stored[1].notice.key[0] != '\0');
+        UNTIL(w, is_sealed(w, 1));
         w->store_fails = true;
         UNTIL(w, w->n_calls == 3 && status(w).sent == 1);
         w->store_fails = false;
@@ -296,11 +293,11 @@ static void test_a_full_disk_sends_nothing_twice(void **state) {
 
         due(w, "one");
         start(w, says_yes);
-        UNTIL(w, w->stored[0].notice.key[0] != '\0');
+        UNTIL(w, is_sealed(w, 0));
         w->store_fails = true;
         UNTIL(w, status(w).sent == 1);
-        before = w->exchanges;
-        UNTIL(w, w->exchanges >= before + 2);
+        before = w->turns;
+        UNTIL(w, w->turns >= before + 2);
         w->store_fails = false;
         UNTIL(w, all_settled(w));
         assert_int_equal(w->n_calls, 1);
@@ -310,13 +307,13 @@ static void test_a_full_disk_sends_nothing_twice(void **state) {
 static void test_what_is_over_before_it_is_sealed_is_not_sent(void **state) {
         World *w = *state;
 
-        w->forgets = true;
         due(w, "one");
         start(w, says_yes);
-        UNTIL(w, all_settled(w));
-        w->forgets = false;
+        on_turn(w); /* it waits for others */
+        w->stored[0].entry->released = false;
+        alert_entry_cease(w->stored[0].entry, USEC_PER_SEC, USEC_PER_SEC, ALERT_END_OVER, "");
+        UNTIL(w, all_settled(w) && !w->wanted);
         due(w, "two");
-        alert_sender_wake(w->sender);
         UNTIL(w, all_settled(w));
         assert_int_equal(w->n_calls, 1);
         assert_contains(w->calls[0].body, "two");
@@ -327,9 +324,9 @@ static void test_a_drained_sender_owes_nothing(void **state) {
 
         due(w, "one");
         start(w, says_yes);
-        assert_false(alert_sender_is_drained(w->sender));
+        assert_false(is_drained(w));
         alert_sender_drain(w->sender);
-        UNTIL(w, alert_sender_is_drained(w->sender));
+        UNTIL(w, is_drained(w));
         assert_int_equal(w->n_calls, 1);
         assert_all_accepted_once(w);
 }
@@ -340,10 +337,10 @@ static void test_a_drained_sender_does_not_try_again(void **state) {
         due(w, "one");
         start(w, says_forbidden_once);
         alert_sender_drain(w->sender);
-        UNTIL(w, alert_sender_is_drained(w->sender));
+        UNTIL(w, is_drained(w));
         assert_int_equal(w->n_calls, 1);
-        assert_true(w->stored[0].due);
-        assert_true(w->stored[0].notice.key[0] == '\0');
+        assert_true(is_due(w, 0));
+        assert_true(!is_sealed(w, 0));
 }
 
 /* What was refused, and is to be tried again in some minutes, is left to the next one. */
@@ -355,14 +352,13 @@ static void test_a_drained_sender_does_not_wait_for_what_was_refused(void **stat
         start(w, says_nothing_then_refuses);
         UNTIL(w, w->n_calls >= 2);
         due(w, "two");
-        alert_sender_wake(w->sender);
-        UNTIL(w, w->stored[1].accepted);
+        UNTIL(w, is_accepted(w, 1));
         assert_int_equal(status(w).trouble.grade, TROUBLE_NONE);
         w->longest_wait = 0;
         alert_sender_drain(w->sender);
-        UNTIL(w, alert_sender_is_drained(w->sender));
+        UNTIL(w, is_drained(w));
         assert_in_range(w->longest_wait, 0, 2 * USEC_PER_SEC);
-        assert_true(w->stored[0].due && w->stored[0].notice.key[0] != '\0');
+        assert_true(is_due(w, 0) && is_sealed(w, 0));
 }
 
 /* P10: a service that repeats the address. */

@@ -99,6 +99,7 @@ static void house_close(House *h) {
         char command[64];
 
         sink_stop(h->sink, false);
+        virtual_pass(h->loop, 0); /* the last turn */
         h->sink = sink_free(h->sink);
         h->http = http_free(h->http);
         h->loop = loop_free(h->loop);

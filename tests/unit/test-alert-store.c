@@ -31,36 +31,32 @@ int fdatasync(int fd) {
 
 static const char *const kinds[] = { "FIRING", "REPEAT", "RESOLVED", "ENDED", "REMOVED", "TEST" };
 
-/* What is due, one a line, "[KEY]" behind what is sealed; each gets *verdict* (-1: none), and then the text is what was
- * due before. Freed by the caller. */
+enum { NOTHING = -1 };
+
+/* What is due, one a line, "[KEY]" behind what is sealed. It is sealed, and gets *verdict*; SEALED: no answer; NOTHING:
+ * nothing at all. Freed by the caller. */
 static char *tell_to(const Place *p, AlertStore *store, int verdict) {
-        AlertTurn turn = new_turn(p), next;
+        AlertTurn turn = new_turn(p), next = new_turn(p);
+        const AlertBook *book;
         Bytes text = {};
 
-        turn.exchanges = true;
-        alert_work_run(store, &turn);
-        assert_int_equal(turn.result, 0);
+        assert_int_equal(run(store, &turn), 0);
         assert_int_equal(bytes_append_text(&text, ""), 0);
-        next = new_turn(p);
-        next.exchanges = true;
-        next.exchange.receipts = calloc(turn.exchange.n_notices + 1, sizeof(AlertReceipt));
-        for (size_t i = 0; i < turn.exchange.n_notices; i++) {
-                const AlertNotice *n = &turn.exchange.notices[i];
+        book = alert_store_book(store);
+        for (size_t i = 0; i < book->n_due; i++) {
+                const AlertNotice n = alert_entry_notice(book, &book->due[i], p->wall);
+                AlertEntry *entry = book->due[i].entry;
 
-                assert_int_equal(
-                        bytes_append_format(&text, "%s%s %s %s %s%s%s%s", text.size > 0 ? "\n" : "", n->target,
-                                kinds[n->kind], n->rule, n->name, n->key[0] ? " [" : "", n->key, n->key[0] ? "]" : ""),
+                assert_int_equal(bytes_append_format(&text, "%s%s %s %s %s%s%s%s", text.size > 0 ? "\n" : "",
+                                         entry->target, kinds[n.kind], n.rule, n.name, entry->seal[0] ? " [" : "",
+                                         entry->seal, entry->seal[0] ? "]" : ""),
                         0);
-                next.exchange.receipts[next.exchange.n_receipts++] = (AlertReceipt){
-                        .id = n->id, .verdict = (AlertVerdict) verdict, .at = next.moment.now, .key = "KEY"
-                };
+                if (verdict != NOTHING && !alert_entry_is_sealed(entry))
+                        alert_entry_seal(&book->due[i], "KEY", next.moment.wall);
+                if (verdict != NOTHING && verdict != SEALED)
+                        alert_entry_answer(entry, (AlertVerdict) verdict, next.moment.wall);
         }
-        if (verdict >= 0) {
-                alert_work_run(store, &next);
-                assert_int_equal(next.result, 0);
-        }
-        turn_done(&turn);
-        turn_done(&next);
+        assert_int_equal(run(store, &next), 0);
         return text.data;
 }
 
@@ -80,21 +76,21 @@ static void test_restart(void **state) {
 
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         restart(p);
-        expect(p, ALERT_SEALED, "a FIRING hot Room x");
+        expect(p, SEALED, "a FIRING hot Room x");
         restart(p);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x [KEY]");
         restart(p);
-        expect(p, -1, "");
+        expect(p, NOTHING, "");
         assert_int_equal(say(p, "x", "\"t\":30"), 0); /* the same message again */
         p->wall -= MINUTE;
         assert_int_equal(say(p, "x", "\"t\":20"), 0); /* and an older one */
         p->wall += 2 * MINUTE;
-        expect(p, -1, "");
+        expect(p, NOTHING, "");
         assert_int_equal(say(p, "x", "\"t\":20"), 0);
         restart(p);
         expect(p, ALERT_ACCEPTED, "a RESOLVED hot Room x");
         restart(p);
-        expect(p, -1, "");
+        expect(p, NOTHING, "");
         p->wall += MINUTE;
         assert_int_equal(say(p, "x", "\"t\":2"), 0);
         restart(p);
@@ -124,9 +120,9 @@ static void test_rule_that_comes_back(void **state) {
         assert_int_equal(say(p, "x", "\"t\":20"), 0);
         p->wall += HOUR;
         reload(p, both);
-        expect(p, -1, "");
+        expect(p, NOTHING, "");
         p->wall += MINUTE;
-        expect(p, -1, "");
+        expect(p, NOTHING, "");
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
 }
@@ -152,7 +148,7 @@ static void test_forgotten(void **state) {
         p->wall += 31 * 24 * HOUR;
         assert_int_equal(say(p, "y", "\"t\":20"), 0);
         restart(p);
-        expect(p, ALERT_SEALED, "a REMOVED hot Room x");
+        expect(p, SEALED, "a REMOVED hot Room x");
         restart(p);
         assert_int_equal(count(p, "device"), 2);
         expect(p, ALERT_ACCEPTED, "a REMOVED hot Room x [KEY]");
@@ -161,7 +157,7 @@ static void test_forgotten(void **state) {
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
         restart(p);
-        expect(p, -1, "");
+        expect(p, NOTHING, "");
 }
 
 #define SILENT(n) "        - { name: none" #n ", where: { id: n" #n " }, stale: 480h }\n"
@@ -205,11 +201,9 @@ static void test_what_is_no_message_of_ours(void **state) {
                 said.message.data = text_slice(data[i]);
                 turn.items = &said.item;
                 turn.n_items = 1;
-                alert_work_run(p->store, &turn);
-                assert_int_equal(turn.result, 0);
-                turn_done(&turn);
+                assert_int_equal(run(p->store, &turn), 0);
         }
-        expect(p, -1, "");
+        expect(p, NOTHING, "");
 }
 
 static void spoil(const char *path) {
@@ -247,7 +241,7 @@ static void test_odd_rows(void **state) {
         AlertTurn turn;
 
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
-        expect(p, -1, "a FIRING hot Room x");
+        expect(p, NOTHING, "a FIRING hot Room x");
         p->store = alert_store_free(p->store);
         change_file(p, "UPDATE device SET name = CAST(x'52ff' AS TEXT)");
         open_store(p);
@@ -255,7 +249,7 @@ static void test_odd_rows(void **state) {
         alert_work_run(p->store, &turn);
         assert_int_equal(turn.result, 0);
         assert_non_null(strstr(turn.figures.rules.data, "\"name\":\"R?\""));
-        turn_done(&turn);
+        alert_figures_done(&turn.figures);
 
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
@@ -270,15 +264,42 @@ static void test_odd_rows(void **state) {
         open_store(p);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room y");
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
-        expect(p, -1, ""); /* the target was told */
+        expect(p, NOTHING, ""); /* the target was told */
         restart(p);
-        expect(p, -1, "");
+        expect(p, NOTHING, "");
         p->wall += MINUTE;
         assert_int_equal(say(p, "z", "\"t\":20"), 0);
         expect(p, ALERT_ACCEPTED, "a RESOLVED hot Room z");
         assert_int_equal(say(p, "x", "\"t\":20"), 0);
         expect(p, ALERT_ACCEPTED, "a RESOLVED hot Room x");
         assert_int_equal(count_aside(p), 0);
+}
+
+/* What is not ours is lost with the row alone, whatever it is. */
+static void test_wrong_states(void **state) {
+        static const char *const wrong[] = { "", "{}", "[", "[[]]", "[[\"0\",3,0,0,0,0,0,0,\"\"]]",
+                "[[\"0\",0,0,0,0,0,0,0]]", "[[\"0\",0,-1,0,0,0,0,0,\"\"]]",
+                "[[\"0\",0,99999999999999999999999,0,0,0,0,0,\"\"]]", "[]x",
+                "[[\"012345678901234567890\",0,0,0,0,0,0,0,\"\"]]" };
+        Place *p = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                _cleanup_free_ char *change = NULL;
+                Capture capture;
+                const char *log;
+
+                assert_int_equal(say(p, "x", "\"t\":20"), 0);
+                p->store = alert_store_free(p->store);
+                assert_true(asprintf(&change, "UPDATE device SET states = '%s'", wrong[i]) > 0);
+                change_file(p, change);
+                open_store(p);
+                capture = capture_begin();
+                p->wall += MINUTE;
+                assert_int_equal(say(p, "y", "\"t\":20"), 0);
+                log = capture_end(&capture);
+                assert_int_equal(count_of(log, "impossible value"), 1);
+                assert_int_equal(count_aside(p), 0);
+        }
 }
 
 /* A rule is removed together with one of its targets: its end is logged all the same, and once. */
@@ -340,7 +361,7 @@ static void test_damaged(void **state) {
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room y");
         p->wall += MINUTE;
         assert_int_equal(say(p, "x", "\"t\":20"), 0);
-        expect(p, -1, "a RESOLVED hot Room x");
+        expect(p, NOTHING, "a RESOLVED hot Room x");
 }
 
 static void test_newer(void **state) {
@@ -370,7 +391,7 @@ static void test_disk_that_refuses(void **state) {
         assert_true(say(p, "x", "\"t\":30") < 0);
         assert_int_equal(rename(elsewhere, p->directory), 0);
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
-        expect(p, -1, "a FIRING hot Room x");
+        expect(p, NOTHING, "a FIRING hot Room x");
 }
 
 /* The clock is set while nothing can be written: when that is over, it is still known. */
@@ -386,13 +407,11 @@ static void test_clock_set_while_the_disk_fails(void **state) {
         p->set = 5 * HOUR;
         turn = new_turn(p);
         syncs_fail = true;
-        alert_work_run(p->store, &turn);
+        assert_true(run(p->store, &turn) < 0);
         syncs_fail = false;
-        assert_true(turn.result < 0);
-        turn_done(&turn);
-        expect(p, -1, "");
+        expect(p, NOTHING, "");
         p->wall += 10 * MINUTE;
-        expect(p, -1, "");
+        expect(p, NOTHING, "");
         p->wall += 50 * MINUTE;
         expect(p, ALERT_ACCEPTED, "a REPEAT hot Room x\na FIRING silent Room x");
 }
@@ -455,27 +474,24 @@ static void test_two_on_a_slow_disk(void **state) {
         neighbour.store = alert_store_free(neighbour.store);
 }
 
-static void count_states(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
-        size_t *counts = userdata;
-
-        counts[slot->state.phase]++;
-        assert_string_equal(device->name, "Room x");
-        for (const AlertEntry *entry = device->entries; entry; entry = entry->next)
-                counts[3] += entry->watch == slot->watch && entry->told_since > 0;
-}
-
 static void test_list(void **state) {
         Place *p = *state;
         const SubscriptionConfig config = config_of(p, sub_name);
-        size_t counts[4] = {};
+        const AlertDevice *device;
+        AlertStore *look;
 
-        assert_int_equal(alert_store_each(&config, count_states, counts), -ENOENT);
+        assert_int_equal(alert_store_look(&config, &look), -ENOENT);
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
-        assert_int_equal(alert_store_each(&config, count_states, counts), 0); /* beside the one that has it open */
-        assert_int_equal(counts[PHASE_FIRING], 1);
-        assert_int_equal(counts[PHASE_OK], 1);
-        assert_int_equal(counts[3], 1);
+        assert_int_equal(alert_store_look(&config, &look), 0); /* beside the one that has it open */
+        assert_int_equal(alert_store_book(look)->n_devices, 1);
+        device = alert_store_book(look)->devices[0];
+        assert_string_equal(device->name, "Room x");
+        assert_int_equal(device->n_slots, 2);
+        assert_int_equal(device->slots[0].state.phase, PHASE_FIRING);
+        assert_int_equal(device->slots[1].state.phase, PHASE_OK);
+        assert_true(device->entries->told_since > 0 && !device->entries->next);
+        look = alert_store_free(look);
 }
 
 /* ---- kills ---- */
@@ -499,40 +515,32 @@ static const char *temperature(uint64_t i) {
         return i / 10 % 2 == 0 ? "\"t\":30" : "\"t\":20";
 }
 
-/* Seals what is due, tells it, and takes the receipts; as the sender does. */
+/* Seals what is due, tells it, and notes the answer; as the sender does. */
 static void send_due(const Place *p, AlertStore *store, Outside *outside) {
         AlertTurn look = new_turn(p), seal = new_turn(p), record = new_turn(p);
+        const AlertBook *book = alert_store_book(store);
+        char key[ALERT_KEY_SIZE];
 
-        look.exchanges = seal.exchanges = record.exchanges = true;
-        alert_work_run(store, &look);
-        seal.exchange.receipts = calloc(look.exchange.n_notices + 1, sizeof(AlertReceipt));
-        for (size_t i = 0; i < look.exchange.n_notices; i++) {
-                AlertReceipt *receipt = &seal.exchange.receipts[seal.exchange.n_receipts];
-
-                if (look.exchange.notices[i].key[0] != '\0')
-                        continue;
-                *receipt = (AlertReceipt){ .id = look.exchange.notices[i].id, .verdict = ALERT_SEALED };
-                (void) snprintf(receipt->key, sizeof(receipt->key), "%016" PRIx64, loop_random());
-                seal.exchange.n_receipts++;
+        if (run(store, &look) != 0)
+                return;
+        for (size_t i = 0; i < book->n_due; i++) {
+                (void) snprintf(key, sizeof(key), "%016" PRIx64, loop_random());
+                if (!alert_entry_is_sealed(book->due[i].entry))
+                        alert_entry_seal(&book->due[i], key, p->wall);
         }
-        alert_work_run(store, &seal);
-        record.exchange.receipts = calloc(seal.exchange.n_notices + 1, sizeof(AlertReceipt));
-        for (size_t i = 0; seal.result == 0 && i < seal.exchange.n_notices; i++) {
-                const AlertNotice *notice = &seal.exchange.notices[i];
+        if (run(store, &seal) != 0)
+                return;
+        for (size_t i = 0; i < book->n_due; i++) {
+                const AlertNotice notice = alert_entry_notice(book, &book->due[i], p->wall);
 
                 outside->in_doubt = true;
-                memcpy(outside->log[outside->n_log].key, notice->key, ALERT_KEY_SIZE);
-                outside->log[outside->n_log].kind = notice->kind;
-                outside->log[outside->n_log].since = notice->since;
+                memcpy(outside->log[outside->n_log].key, book->due[i].entry->seal, ALERT_KEY_SIZE);
+                outside->log[outside->n_log].kind = notice.kind;
+                outside->log[outside->n_log].since = notice.since;
                 outside->n_log++;
-                record.exchange.receipts[record.exchange.n_receipts++] =
-                        (AlertReceipt){ .id = notice->id, .verdict = ALERT_ACCEPTED, .at = record.moment.now };
+                alert_entry_answer(book->due[i].entry, ALERT_ACCEPTED, p->wall);
         }
-        alert_work_run(store, &record);
-        outside->in_doubt = record.result != 0;
-        turn_done(&look);
-        turn_done(&seal);
-        turn_done(&record);
+        outside->in_doubt = run(store, &record) != 0;
 }
 
 static void live(Place *p, Outside *outside, uint64_t until) {
@@ -652,6 +660,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_said_of_nobody, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_no_message_of_ours, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_odd_rows, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_wrong_states, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_removed_with_its_target, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_newer, setup, teardown),

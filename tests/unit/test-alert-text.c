@@ -14,7 +14,6 @@
 
 static const AlertNotice hot = { .kind = ALERT_FIRING,
         .test = ALERT_ABOVE,
-        .target = "family",
         .rule = "hot",
         .source = "home",
         .device = "d-1",
@@ -24,7 +23,7 @@ static const AlertNotice hot = { .kind = ALERT_FIRING,
         .value = "29.1",
         .limit = "28",
         .since = SINCE,
-        .at = SINCE + 125 * USEC_PER_MINUTE };
+        .until = SINCE + 125 * USEC_PER_MINUTE };
 
 static void assert_text(const AlertNotice *notice, AlertLanguage language, const char *expected) {
         _cleanup_bytes_ Bytes text = {};
@@ -112,7 +111,7 @@ static void test_silence(void **state) {
         notice.test = ALERT_STALE;
         notice.span = 30 * USEC_PER_MINUTE;
         notice.limit = notice.field = NULL;
-        notice.at = SINCE;
+        notice.until = SINCE;
         assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom has sent nothing since 2026-11-28 08:04 (30 min)");
         assert_text(&notice, ALERT_JAPANESE, "hot: Bedroom から 2026-11-28 08:04 以降データが届いていません（30分）");
         notice.kind = ALERT_RESOLVED;
@@ -125,7 +124,7 @@ static void test_silence(void **state) {
                 .rule = "gone",
                 .span = 30 * USEC_PER_MINUTE,
                 .since = SINCE,
-                .at = SINCE };
+                .until = SINCE };
         assert_text(&notice, ALERT_ENGLISH,
                 "gone: no device that it is about has sent anything since 2026-11-28 08:04 (30 min)");
         assert_text(&notice, ALERT_JAPANESE,
@@ -146,7 +145,7 @@ static void test_silence_of_a_field(void **state) {
         notice.test = ALERT_STALE;
         notice.span = 30 * USEC_PER_MINUTE;
         notice.limit = NULL;
-        notice.at = SINCE;
+        notice.until = SINCE;
         assert_text(&notice, ALERT_ENGLISH,
                 "hot: Bedroom has sent nothing new at /newest_events/te/val since 2026-11-28 08:04 (30 min)");
         assert_text(&notice, ALERT_JAPANESE,

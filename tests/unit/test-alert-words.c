@@ -7,15 +7,14 @@
 /* What is due for a target, sealed, as it is sent then. */
 static void expect_text(World *w, const char *target, const char *expected) {
         _cleanup_bytes_ Bytes text = {};
-        AlertExchange x = {};
+        AlertNotice notice;
 
-        free(world_tell(w, target, ALERT_SEALED));
-        assert_int_equal(alert_book_give(w->book, &x, &w->moment), 0);
-        assert_int_equal(x.n_notices, 1);
-        assert_string_equal(x.notices[0].key, "k");
-        assert_int_equal(alert_text_write(&x.notices[0], ALERT_ENGLISH, &text), 0);
+        free(world_tell(w, target, SEALED));
+        assert_int_equal(w->book->n_due, 1);
+        assert_true(alert_entry_is_sealed(w->book->due[0].entry));
+        notice = world_notice(w, 0);
+        assert_int_equal(alert_text_write(&notice, ALERT_ENGLISH, &text), 0);
         assert_string_equal(text.data, expected);
-        alert_exchange_done(&x);
 }
 
 static void test_how_long_it_lasts(void **state) {
@@ -96,7 +95,7 @@ static void test_a_number_that_was_cut(void **state) {
         world_open(&w, HOT);
         world_say(&w, "x", "\"t\":30.00000000000000000000000000000000000e+0");
         world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30.00000000000000000000000000000000000e");
-        assert_int_equal(alert_book_figures(w.book, &figures), 0);
+        assert_int_equal(alert_report_figures(w.book, &figures), 0);
         assert_int_equal(figures.firing, 1);
         assert_non_null(
                 strstr(figures.rules.data, "\"value\":\"30.00000000000000000000000000000000000e\",\"limit\":28}"));

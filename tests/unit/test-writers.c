@@ -95,15 +95,14 @@ static int write_alert(Bytes *to, int type, char *body) {
                                                 .value = "31",
                                                 .limit = "28",
                                                 .since = 1,
-                                                .at = 2 },
+                                                .until = 2 },
                 { .rule = "gone",
                         .kind = ALERT_REPEAT,
                         .test = ALERT_STALE,
                         .device = "d",
                         .field = "te",
                         .since = 1,
-                        .until = 2,
-                        .at = 2 } };
+                        .until = 2 } };
         char text[] = "topic";
         char url[] = "http://127.0.0.1/";
         const AlertTarget target = {
