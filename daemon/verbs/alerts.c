@@ -67,7 +67,7 @@ static void print_line(const SinkAlert *alert) {
         add_clean(&line, " ", alert->rule);
         add_device(&line, alert);
         if (strcmp(alert->state, UNHEARD) == 0) {
-                add_clean(&line, ": no message has had a value at ", alert->field);
+                add_clean(&line, ": no message is known that had a value at ", alert->field);
                 if (bytes_result(&line) == 0)
                         printf("%s\n", line.data);
                 return;
