@@ -6,7 +6,6 @@
 
 #include "lib/gzip.h"
 #include "lib/json.h"
-#include "lib/python.h"
 #include "lib/text.h"
 
 static Slice without_mark_and_nuls(Slice text) {
@@ -37,8 +36,8 @@ static int undo_gzip(Payload *p) {
 }
 
 static int undo_python(Payload *p) {
-        PythonError error = {};
-        int r = python_to_json(p->text, PAYLOAD_DEPTH_MAX, &p->json, &error);
+        PayloadError error = {};
+        int r = payload_from_python(p->text, PAYLOAD_DEPTH_MAX, &p->json, &error);
 
         if (r == 0) {
                 p->text = (Slice){ p->json.data, p->json.size };

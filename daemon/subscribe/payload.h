@@ -13,7 +13,7 @@
 
 typedef enum PayloadFormat {
         PAYLOAD_JSON = 0,
-        PAYLOAD_PYTHON = 1, /* JSON is accepted as well; other text must be as Python's repr() writes (lib/python.h) */
+        PAYLOAD_PYTHON = 1, /* JSON is accepted as well; other text must be as Python's repr() writes it */
 } PayloadFormat;
 
 enum {
@@ -35,3 +35,19 @@ typedef struct Payload {
 /* *data* must outlive *ret*. Returns PAYLOAD_* or -ENOMEM. */
 int payload_open(Slice data, PayloadFormat format, Payload *ret);
 void payload_done(Payload *payload);
+
+/* ---- payload-python.c ---- */
+
+typedef struct PayloadError {
+        size_t place;     /* byte offset in the text */
+        const char *what; /* "expected a value", ... */
+} PayloadError;
+
+/* Appends *text*, one value as Python's repr() writes it, to *json* as JSON: dict, list, tuple (an array), str, int,
+ * float, True, False, None, with any blanks between them. Keys that are numbers, True, False or None become text, as
+ * json.dumps() makes them; numbers keep their digits. Everything else is refused: bytes, sets, nan and inf, and what
+ * Python reads but repr() does not write (r'', 0x1f, 1_000, comments). Equal keys are all kept. -EBADMSG; -EILSEQ for
+ * text that is not UTF-8 or has a lone surrogate, which has no UTF-8 form (both fill in *ret*); -E2BIG beyond
+ * *max_depth* brackets; -ENOMEM. Source: The Python Language Reference, chapter 2 (lexical analysis), and repr() of
+ * CPython. */
+int payload_from_python(Slice text, unsigned max_depth, Bytes *json, PayloadError *ret);

@@ -35,10 +35,8 @@ ALONE = {
     "daemon/subscribe/aside.h": "the side list has leases of its own",
     "daemon/subscribe/pulls.h": "requests under way, without what becomes of their messages",
     "daemon/sources/http-push-body.h": "the splitting of a body is pure, and fuzzed",
-    "lib/certificate.h": "a door",
     "daemon/sinks/webhook.h": "the content of a request is pure, and fuzzed",
     "lib/process.h": "a door",
-    "lib/python.h": "a reader by itself, fuzzed, and compared with Python's own",
 }
 
 

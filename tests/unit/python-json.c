@@ -4,7 +4,7 @@
 #include <endian.h>
 #include <stdio.h>
 
-#include "lib/python.h"
+#include "subscribe/payload.h"
 
 static bool read_text(Bytes *text) {
         uint32_t size;
@@ -23,12 +23,12 @@ int main(void) {
         Bytes text = {}, json = {};
 
         while (read_text(&text)) {
-                PythonError error;
+                PayloadError error;
                 uint32_t size;
                 int r;
 
                 json.size = 0;
-                r = python_to_json((Slice){ text.data, text.size }, 100, &json, &error);
+                r = payload_from_python((Slice){ text.data, text.size }, 100, &json, &error);
                 size = htole32(r < 0 ? UINT32_MAX : (uint32_t) json.size);
                 (void) fwrite(&size, 1, sizeof(size), stdout);
                 if (r == 0)

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "lib/python.h"
+#include "subscribe/payload.h"
 
 static void test_values(void **state) {
         static const struct {
@@ -31,9 +31,9 @@ static void test_values(void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                PythonError error = {};
+                PayloadError error = {};
                 Bytes json = {};
-                int r = python_to_json((Slice){ rows[i].python, strlen(rows[i].python) }, 8, &json, &error);
+                int r = payload_from_python((Slice){ rows[i].python, strlen(rows[i].python) }, 8, &json, &error);
 
                 if (r < 0)
                         fail_msg("%s: %s at %zu", rows[i].python, error.what, error.place);
@@ -95,9 +95,9 @@ static void test_refused(void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                PythonError error = {};
+                PayloadError error = {};
                 Bytes json = {};
-                int r = python_to_json((Slice){ rows[i].python, strlen(rows[i].python) }, 8, &json, &error);
+                int r = payload_from_python((Slice){ rows[i].python, strlen(rows[i].python) }, 8, &json, &error);
 
                 if (r != rows[i].error)
                         fail_msg("%s: %d: %s", rows[i].python, r, json.data ? json.data : "");

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "python.h"
+#include "subscribe/payload.h"
 
 #include <errno.h>
 
-#include "json.h"
+#include "lib/json.h"
 
 typedef struct Parser {
         const char *begin, *cursor, *end;
         Bytes *json;
-        PythonError *error;
+        PayloadError *error;
 } Parser;
 
 static int put_value(Parser *p, bool key, unsigned depth);
 
 static int fail(Parser *p, int error, const char *what) {
-        *p->error = (PythonError){ (size_t) (p->cursor - p->begin), what };
+        *p->error = (PayloadError){ (size_t) (p->cursor - p->begin), what };
         return error;
 }
 
@@ -22,7 +22,7 @@ static int bad(Parser *p, const char *what) {
         return fail(p, -EBADMSG, what);
 }
 
-/* Without memory, python_to_json() fails at its end. */
+/* Without memory, payload_from_python() fails at its end. */
 static void put(Parser *p, const char *text) {
         bytes_append_text(p->json, text);
 }
@@ -200,7 +200,7 @@ static int put_value(Parser *p, bool key, unsigned depth) {
         return r;
 }
 
-int python_to_json(Slice text, unsigned max_depth, Bytes *json, PythonError *ret) {
+int payload_from_python(Slice text, unsigned max_depth, Bytes *json, PayloadError *ret) {
         const char *begin = text.size > 0 ? text.data : "";
         Parser p = { begin, begin, begin + text.size, json, ret };
         int r = bytes_reserve(json, text.size);
