@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "events.h"
-#include "lib/certificate.h"
 #include "lib/log.h"
+#include "lib/pem.h"
 #include "lib/service.h"
 
 #define ENDING_USEC (14 * 24 * USEC_PER_HOUR) /* what renews certificates begins a month before */
@@ -109,7 +109,7 @@ bool web_listen_is_ending(const char *certificate_file, char words[static WEB_LI
         char date[CLOCK_RFC3339_SIZE];
 
         words[0] = '\0';
-        if (!certificate_file || certificate_times(certificate_file, &begin, &end) < 0)
+        if (!certificate_file || pem_certificate_times(certificate_file, &begin, &end) < 0)
                 return false;
         if (begin <= wall && end > wall + ENDING_USEC)
                 return false;

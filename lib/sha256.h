@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* SHA-256 (FIPS 180-4) as hex digits, and functions that use it. Only this module and lib/jws use OpenSSL. */
+/* SHA-256 (FIPS 180-4) as hex digits, and functions that use it. Only this module and lib/pem use OpenSSL. */
 
 #include <stdbool.h>
 #include <stddef.h>

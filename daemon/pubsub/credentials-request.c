@@ -5,8 +5,8 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
-#include "lib/jws.h"
 #include "lib/loop.h"
+#include "lib/pem.h"
 #include "lib/text.h"
 
 #define ASSERTION_LIFETIME_SEC 3600 /* the endpoint's maximum */
@@ -52,7 +52,7 @@ static int append_assertion(const Credentials *c, usec_t wall, Bytes *body) {
         r = append_claims(c, wall, &claims);
         if (r < 0)
                 return r;
-        r = jws_sign(c->key, header.data, claims.data, &assertion);
+        r = pem_key_sign(c->key, header.data, claims.data, &assertion);
         if (r < 0)
                 return r;
         r = secrets_note_passing(c->secrets, assertion);

@@ -35,7 +35,7 @@ Credentials *credentials_free(Credentials *c) {
         free(c->audience);
         (void) secret_free(c->refresh_token);
         (void) secret_free(c->client_secret);
-        (void) jws_key_free(c->key);
+        (void) pem_key_free(c->key);
         free(c->client_id);
         free(c->private_key_id);
         free(c->client_email);
@@ -110,7 +110,7 @@ static void read_key(KeyFile *f, Json *json) {
         if (!pem)
                 return file_fail(f, -EBADMSG, "`private_key` is missing: use the file as it was downloaded");
 
-        r = jws_key_parse(pem, &f->c->key);
+        r = pem_key_parse(pem, &f->c->key);
         if (r == -ENOMEM)
                 file_no_memory(f);
         else if (r == -EBADMSG && strstr(pem, "\\n"))

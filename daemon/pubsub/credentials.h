@@ -10,7 +10,7 @@
 #include "cause.h"
 #include "config.h"
 #include "lib/http.h"
-#include "lib/jws.h"
+#include "lib/pem.h"
 #include "secret.h"
 
 /* the key without pubsub.credentials_file: the name that the scripts used which sensorqd replaces */
@@ -36,7 +36,7 @@ typedef struct Credentials {
         char *quota_project; /* for x-goog-user-project; NULL: none */
         /* service account */
         char *client_email, *private_key_id;
-        JwsKey *key;
+        PemKey *key;
         /* authorized user */
         char *client_id, *client_secret, *refresh_token;
         /* external account: the other provider's token comes from a file or a URL, either as the whole text or as a

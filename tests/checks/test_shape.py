@@ -53,7 +53,7 @@ DOORS = {
     "curl/": ("lib/http", "lib/stream"),
     "microhttpd.h": "lib/listen",
     "yaml.h": "lib/yaml",
-    "openssl/": ("lib/certificate", "lib/jws", "lib/sha256"),
+    "openssl/": ("lib/pem", "lib/sha256"),
     "zlib.h": "lib/gzip",
     "sqlite3.h": "lib/sql",
     "json-c": "lib/json",

@@ -8,7 +8,7 @@
 
 #include "doors.h"
 #include "ledger.h"
-#include "lib/jws.h"
+#include "lib/pem.h"
 #include "lib/service.h"
 #include "lib/worker.h"
 #include "plan.h"
@@ -278,21 +278,21 @@ void __wrap_rejected_set_apart(RejectedKeeper *keeper, SinkWork *work) {
 
 /* ---- signatures: nobody here checks them, and they would take most of the time ---- */
 
-int __wrap_jws_key_parse(const char *pem, JwsKey **ret);
-JwsKey *__wrap_jws_key_free(JwsKey *key);
-int __wrap_jws_sign(JwsKey *key, const char *header, const char *claims, char **ret);
+int __wrap_pem_key_parse(const char *pem, PemKey **ret);
+PemKey *__wrap_pem_key_free(PemKey *key);
+int __wrap_pem_key_sign(PemKey *key, const char *header, const char *claims, char **ret);
 
-int __wrap_jws_key_parse(const char *pem, JwsKey **ret) {
+int __wrap_pem_key_parse(const char *pem, PemKey **ret) {
         *ret = malloc(1);
         return *ret ? 0 : -ENOMEM;
 }
 
-JwsKey *__wrap_jws_key_free(JwsKey *key) {
+PemKey *__wrap_pem_key_free(PemKey *key) {
         free(key);
         return NULL;
 }
 
-int __wrap_jws_sign(JwsKey *key, const char *header, const char *claims, char **ret) {
+int __wrap_pem_key_sign(PemKey *key, const char *header, const char *claims, char **ret) {
         Bytes assertion = {};
 
         if (bytes_append_text(&assertion, "e30.") < 0 ||

@@ -537,7 +537,7 @@ static void use_service_account(TokenFixture *t) {
         t->credentials.kind = CREDENTIALS_SERVICE_ACCOUNT;
         t->credentials.client_email = (char *) "a@p.iam.gserviceaccount.com";
         t->credentials.private_key_id = (char *) "kid";
-        assert_int_equal(jws_key_parse(pem, &t->credentials.key), 0);
+        assert_int_equal(pem_key_parse(pem, &t->credentials.key), 0);
         BIO_free(bio);
         EVP_PKEY_free(key);
 }
@@ -575,7 +575,7 @@ static void test_service_account(void **state) {
                 "the service account was deleted or disabled: restore it, or install the key of another and restart");
         no_token(t, 400, "", GRANT("Robot is disabled."), -EACCES, "deleted or disabled");
         (void) sent_iat(t, &second);
-        t->credentials.key = jws_key_free(t->credentials.key);
+        t->credentials.key = pem_key_free(t->credentials.key);
 }
 
 /* A machine that has lost its clock signs with the endpoint's time, as soon as it has heard it. */
@@ -609,7 +609,7 @@ static void test_clock_is_wrong(void **state) {
         free(second);
         iat = sent_iat(t, &second);
         assert_true(iat > (int64_t) ahead + 3540 && iat <= (int64_t) ahead + 3660); /* its Date was the same again */
-        t->credentials.key = jws_key_free(t->credentials.key);
+        t->credentials.key = pem_key_free(t->credentials.key);
 }
 
 static void test_metadata_server(void **state) {

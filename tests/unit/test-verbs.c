@@ -9,7 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "lib/certificate.h"
+#include "lib/pem.h"
 #include "lib/err.h"
 #include "said.h"
 #include "subscribe/sink-admin.h"
@@ -302,11 +302,11 @@ static void test_a_certificate_that_ends(void **state) {
                 assert_int_equal(web_listen_is_ending(path, words), cases[i].said[0] != '\0');
                 assert_int_equal(strncmp(words, cases[i].said, strlen(cases[i].said)), 0);
         }
-        assert_int_equal(certificate_times(path, &begin, &end), 0);
+        assert_int_equal(pem_certificate_times(path, &begin, &end), 0);
         assert_true(end - begin == 15 * 24 * USEC_PER_HOUR && begin <= clock_wall());
         (void) snprintf(command, sizeof(command), "cd %s && echo no >pem && rm pem.key", directory);
         assert_int_equal(system(command), 0);
-        assert_int_equal(certificate_times(path, &begin, &end), -EBADMSG);
+        assert_int_equal(pem_certificate_times(path, &begin, &end), -EBADMSG);
         assert_false(web_listen_is_ending(path, words) || web_listen_is_ending(NULL, words));
         assert_int_equal(unlink(path), 0);
         assert_int_equal(rmdir(directory), 0);

@@ -14,7 +14,7 @@
 #include <openssl/rsa.h>
 
 #include "lib/bytes.h"
-#include "lib/jws.h"
+#include "lib/pem.h"
 
 #define HEADER "{\"alg\":\"RS256\",\"typ\":\"JWT\"}"
 #define CLAIMS "{\"iss\":\"sensor@example.iam.gserviceaccount.com\",\"iat\":1795501658,\"exp\":1795505258}"
@@ -96,22 +96,22 @@ static void check_signed(const char *compact, const char *header, const char *cl
 }
 
 static void check_good(const char *pem) {
-        _cleanup_(jws_key_freep) JwsKey *key = NULL;
+        _cleanup_(pem_key_freep) PemKey *key = NULL;
         _cleanup_free_ char *compact = NULL, *again = NULL, *empty = NULL;
 
-        assert_int_equal(jws_key_parse(pem, &key), 0);
-        assert_int_equal(jws_sign(key, HEADER, CLAIMS, &compact), 0);
+        assert_int_equal(pem_key_parse(pem, &key), 0);
+        assert_int_equal(pem_key_sign(key, HEADER, CLAIMS, &compact), 0);
         check_signed(compact, HEADER, CLAIMS);
-        assert_int_equal(jws_sign(key, HEADER, CLAIMS, &again), 0);
+        assert_int_equal(pem_key_sign(key, HEADER, CLAIMS, &again), 0);
         assert_string_equal(compact, again); /* RS256 has no randomness */
-        assert_int_equal(jws_sign(key, "{}", "", &empty), 0);
+        assert_int_equal(pem_key_sign(key, "{}", "", &empty), 0);
         check_signed(empty, "{}", "");
 }
 
 static void check_bad(const char *pem) {
-        JwsKey *key = NULL;
+        PemKey *key = NULL;
 
-        assert_int_equal(jws_key_parse(pem, &key), -EBADMSG);
+        assert_int_equal(pem_key_parse(pem, &key), -EBADMSG);
         assert_null(key);
         assert_int_equal(ERR_peek_error(), 0); /* nothing is left for the next TLS connection to trip over */
 }
@@ -209,7 +209,7 @@ static void test_wrong_kind(void **state) {
 }
 
 static void test_nothing_to_free(void **state) {
-        assert_null(jws_key_free(NULL));
+        assert_null(pem_key_free(NULL));
 }
 
 int main(void) {

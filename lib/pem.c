@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "jws.h"
+#include "pem.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <time.h>
 
 #include "bytes.h"
 #include "err.h"
+#include "file.h"
 
 #define KEY_BITS_MIN 2048 /* RFC 7518 section 3.3 */
+#define FILE_MAX (64 * 1024)
 
 CLEANUP_DEFINE(BIO, BIO_free)
 CLEANUP_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
 CLEANUP_DEFINE(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
+CLEANUP_DEFINE(X509, X509_free)
 
 /* Without a callback OpenSSL asks for the password of an encrypted key on the terminal. */
 static int no_password(char *buffer, int size, int writing, void *userdata) {
@@ -21,7 +26,7 @@ static int no_password(char *buffer, int size, int writing, void *userdata) {
 
 /* Checks that the key's numbers belong together: reading alone accepts a damaged key as long as its form is right.
  * Takes about 10 ms. */
-static int key_check(JwsKey *key) {
+static int key_check(PemKey *key) {
         _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
 
         if (!ctx)
@@ -29,7 +34,7 @@ static int key_check(JwsKey *key) {
         return EVP_PKEY_check(ctx) == 1 ? 0 : -EBADMSG;
 }
 
-static int key_read(const char *pem, JwsKey **ret) {
+static int key_read(const char *pem, PemKey **ret) {
         _cleanup_(BIO_freep) BIO *bio = BIO_new_mem_buf(pem, -1);
 
         if (!bio)
@@ -40,8 +45,8 @@ static int key_read(const char *pem, JwsKey **ret) {
         return key_check(*ret);
 }
 
-int jws_key_parse(const char *pem, JwsKey **ret) {
-        _cleanup_(jws_key_freep) JwsKey *key = NULL;
+int pem_key_parse(const char *pem, PemKey **ret) {
+        _cleanup_(pem_key_freep) PemKey *key = NULL;
         int r;
 
         /* OpenSSL would report an error that is left from a bad key as an error of the next TLS connection of this
@@ -56,13 +61,13 @@ int jws_key_parse(const char *pem, JwsKey **ret) {
         return 0;
 }
 
-JwsKey *jws_key_free(JwsKey *key) {
+PemKey *pem_key_free(PemKey *key) {
         EVP_PKEY_free(key);
         return NULL;
 }
 
 /* Appends `.` and the signature of all bytes in *b*. The key was checked before, so only memory can fail. */
-static int append_signature(JwsKey *key, Bytes *b) {
+static int append_signature(PemKey *key, Bytes *b) {
         _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
         _cleanup_free_ unsigned char *signature = NULL;
         size_t size = (size_t) EVP_PKEY_get_size(key);
@@ -76,7 +81,7 @@ static int append_signature(JwsKey *key, Bytes *b) {
         return bytes_append_base64url(b, signature, size);
 }
 
-int jws_sign(JwsKey *key, const char *header, const char *claims, char **ret) {
+int pem_key_sign(PemKey *key, const char *header, const char *claims, char **ret) {
         _cleanup_bytes_ Bytes b = {};
         int r;
 
@@ -94,4 +99,47 @@ int jws_sign(JwsKey *key, const char *header, const char *claims, char **ret) {
 
         *ret = bytes_steal(&b).data;
         return 0;
+}
+
+/* ---- certificates ---- */
+
+/* 0 of a time before 1970, which no certificate has in earnest. */
+static bool time_of(const ASN1_TIME *time, usec_t *ret) {
+        struct tm tm;
+        time_t seconds;
+
+        if (ASN1_TIME_to_tm(time, &tm) != 1)
+                return false;
+        seconds = timegm(&tm);
+        *ret = seconds > 0 ? (usec_t) seconds * USEC_PER_SEC : 0;
+        return true;
+}
+
+static int certificate_read(Slice pem, usec_t *ret_begin, usec_t *ret_end) {
+        _cleanup_(BIO_freep) BIO *bio = BIO_new_mem_buf(pem.data, (int) pem.size);
+        _cleanup_(X509_freep) X509 *certificate = NULL;
+        usec_t begin, end;
+
+        if (!bio)
+                return -ENOMEM;
+        certificate = PEM_read_bio_X509(bio, NULL, no_password, NULL);
+        if (!certificate || !time_of(X509_get0_notBefore(certificate), &begin) ||
+                !time_of(X509_get0_notAfter(certificate), &end))
+                return -EBADMSG;
+        *ret_begin = begin;
+        *ret_end = end;
+        return 0;
+}
+
+int pem_certificate_times(const char *file, usec_t *ret_begin, usec_t *ret_end) {
+        _cleanup_bytes_ Bytes text = {};
+        int r;
+
+        r = file_load(file, FILE_MAX, &text);
+        if (r < 0)
+                return r;
+        (void) ERR_set_mark();
+        r = certificate_read((Slice){ text.data, text.size }, ret_begin, ret_end);
+        (void) ERR_pop_to_mark();
+        return r;
 }
