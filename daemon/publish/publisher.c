@@ -457,6 +457,7 @@ static void publisher_send(Publisher *p) {
                         p, TROUBLE_PASSING, &(ClientReply){ .cause = CAUSE_MEMORY, .detail = strerror(-r) });
         }
         p->requests++;
+        publisher_changed(p);
 }
 
 /* Only suspects are left: either they or the topic may be at fault. */

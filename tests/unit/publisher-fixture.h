@@ -33,6 +33,7 @@ typedef struct Fixture {
         Sql *other; /* who holds the outbox's lock */
         HttpServer *server;
         unsigned changes, missing;
+        PublisherStatus told; /* at the last change */
 
         pthread_mutex_t lock; /* of what follows: the server answers on its own thread */
         int status;           /* 0: accept */
@@ -106,7 +107,11 @@ static bool answer(void *userdata, HttpServerConnection *connection, const HttpS
 }
 
 static void on_change(void *userdata) {
-        ((Fixture *) userdata)->changes++;
+        Fixture *f = userdata;
+
+        f->changes++;
+        if (f->publisher)
+                publisher_status(f->publisher, &f->told);
 }
 
 static void on_missing(void *userdata) {

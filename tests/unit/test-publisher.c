@@ -312,6 +312,23 @@ static void test_retries_by_itself(void **state) {
         assert_int_equal(status_of(f).retry_at, 0);
 }
 
+/* A report during a request, which may take long, does not show a next try that is over. */
+static void test_tells_of_a_try(void **state) {
+        Fixture *f = *state;
+        usec_t since;
+
+        set_status(f, 503, "");
+        put(f, 0, 2, 10);
+        RUN_UNTIL(f, f->told.retry_at > 0);
+        since = clock_now();
+        pthread_mutex_lock(&f->lock); /* the server cannot answer */
+        while (f->told.requests < 2 && clock_now() - since < 5 * USEC_PER_SEC)
+                run_once(f);
+        pthread_mutex_unlock(&f->lock);
+        assert_int_equal(f->told.requests, 2);
+        assert_int_equal(f->told.retry_at, 0);
+}
+
 /* Nothing can be written to the outbox until disk_works(). */
 static void disk_refuses(Fixture *f) {
         char file[100];
@@ -533,6 +550,7 @@ int main(void) {
                 TEST(test_proxy_that_says_no_more_than_no),
                 TEST(test_huge_answer),
                 TEST(test_retries_by_itself),
+                TEST(test_tells_of_a_try),
                 TEST(test_forgetting_fails),
                 TEST(test_goes_on_while_it_cannot_forget),
                 TEST(test_cannot_forget_more_than),
