@@ -50,7 +50,7 @@ static ClientOutcome sort_status(int status, const WireError *error) {
 static bool looks_like_object(const Bytes *body) {
         size_t first = body->data ? strspn(body->data, " \t\r\n") : 0, last = body->size;
 
-        while (last > first && strchr(" \t\r\n", body->data[last - 1]))
+        while (last > first && bytes_is_space(body->data[last - 1]))
                 last--;
         return last - first >= 2 && body->data[first] == '{' && body->data[last - 1] == '}';
 }
