@@ -90,26 +90,27 @@ bool alert_places_find(const AlertPlaces *places, Slice object, Slice *values) {
         JsonReader r;
         Slice value;
 
-        memset(values, 0, places->n * sizeof(Slice));
+        for (size_t i = 0; i < places->n; i++)
+                values[i] = (Slice){};
         json_reader_init(&r, object.data, object.size, JSON_READER_DEPTH);
         if (json_reader_next(&r) != JSON_OBJECT)
                 return false;
         while (json_reader_next(&r) == JSON_KEY) {
-                const AlertPlace *first = places->items, *end = first + places->n;
+                size_t first = 0;
 
-                while (first < end && !json_reader_equal(&r, first->key))
+                while (first < places->n && !json_reader_equal(&r, places->items[first].key))
                         first++;
                 if (json_reader_skip(&r, &value) < 0)
                         return false;
-                for (const AlertPlace *place = first; place < end; place++) {
-                        Slice *found = &values[place - places->items];
+                for (size_t i = first; i < places->n; i++) {
+                        const AlertPlace *place = &places->items[i];
 
-                        if (found->data || strcmp(place->key, first->key) != 0)
+                        if (values[i].data || strcmp(place->key, places->items[first].key) != 0)
                                 continue;
                         if (place->rest[0] == '\0')
-                                *found = value;
+                                values[i] = value;
                         else
-                                (void) pointer_find(value, place->rest, found);
+                                (void) pointer_find(value, place->rest, &values[i]);
                 }
         }
         return r.token == JSON_OBJECT_END && json_reader_next(&r) == JSON_END;

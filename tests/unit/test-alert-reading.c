@@ -50,6 +50,7 @@ static void test_what_is_no_object(void **state) {
                 if (alert_places_find(&p, text_slice(texts[i]), values))
                         fail_msg("taken: %s", texts[i]);
         alert_places_done(&p);
+        assert_true(alert_places_find(&p, text_slice("{\"a\":1}"), NULL)); /* whoever looks at nothing */
 }
 
 typedef struct Read {
