@@ -120,6 +120,10 @@ static void settle_entry(const AlertBook *book, const AlertDevice *device, Alert
 
         if (entry->gone)
                 return;
+        if (alert_entry_is_sealed(entry) && entry->sealed <= ALERT_REPEAT && entry->sealed_until == 0) { /* by 0.2.0 */
+                entry->sealed_until = wall;
+                entry->dirty = true;
+        }
         entry->news = is_news(device, entry);
         if (lost || entry->to == book->config->n_targets)
                 entry->gone = entry->dirty = true;

@@ -92,7 +92,8 @@ static void note_news(AlertDevice *device, AlertSlot *slot) {
         if (fires == slot->said)
                 return;
         slot->said = fires;
-        slot->news = device->dirty = true;
+        slot->news = !slot->news; /* what began and ended while nothing could be stored is no news */
+        device->dirty = true;
 }
 
 /* Whether we listened for so long without a message that the device is to be forgotten. */

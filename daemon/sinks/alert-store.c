@@ -350,7 +350,7 @@ static void mark_all(AlertStore *store) {
 
         store->anew = true;
         for (size_t i = 0; i < book->n_devices; i++) {
-                book->devices[i]->dirty = book->devices[i]->n_slots > 0;
+                book->devices[i]->dirty = true;
                 for (AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next)
                         entry->dirty = true;
         }
