@@ -46,11 +46,13 @@ struct AlertEntry {
         bool gone;                 /* nothing will ever be due: delete it */
         bool dirty;
         /* What the sender knows of its message, and does not store: */
-        usec_t doubtful;  /* clock_now() since when a request with its key has no answer; 0: all have one */
-        bool suspect;     /* it was refused, perhaps with others: it is sent alone, or again as it is sealed */
-        uint64_t refused; /* ... alone: one more than the number of messages that the target had accepted; 0: it was not
-                           */
+        usec_t doubtful; /* clock_now() since when a request with its key has no answer; 0: all have one */
+        bool suspect;    /* it was refused, perhaps with others: it is sent alone, or again as it is sealed */
+        /* ... alone: one more than the number of messages that the target had accepted; 0: it was not */
+        uint64_t refused;
 };
+
+#define ALERT_REFUSED_AGAIN UINT64_MAX /* as AlertEntry.refused: once more, after another message was accepted */
 
 /* Whether a notice of it is under way, or may have been sent and has no answer. */
 static inline bool alert_entry_is_sealed(const AlertEntry *entry) {
@@ -80,8 +82,9 @@ typedef enum AlertVerdict {
         ALERT_REFUSED,  /* the target refuses it for good, but accepts others */
         ALERT_BACK,     /* the target does not have it: it is due again, and no longer sealed */
 } AlertVerdict;
-/* The message that the entry was sealed for was answered, at that wall time. */
+/* The message that the entry was sealed for was answered, at that wall time; or it was never sent. */
 void alert_entry_answer(AlertEntry *entry, AlertVerdict verdict, usec_t wall);
+void alert_entry_unseal(AlertEntry *entry);
 
 /* ---- alert-device.c ---- */
 

@@ -204,9 +204,13 @@ void alert_entry_seal(const AlertItem *item, const char *key, usec_t wall) {
         entry->dirty = true;
 }
 
-void alert_entry_answer(AlertEntry *entry, AlertVerdict verdict, usec_t wall) {
+void alert_entry_unseal(AlertEntry *entry) {
         entry->seal[0] = '\0';
         entry->dirty = true;
+}
+
+void alert_entry_answer(AlertEntry *entry, AlertVerdict verdict, usec_t wall) {
+        alert_entry_unseal(entry);
         if (verdict == ALERT_BACK) {
                 entry->turn++;
                 return;

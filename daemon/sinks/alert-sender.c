@@ -3,8 +3,8 @@
 /* One target, a lane:
  *
  *      idle ---> waiting ---> due ---> sealing ---> sending ---> answered ---> recording
- *       ^           |          |                                    |              |
- *       +-----------+----------+------------------------------------+--------------+
+ *       ^           |          |           |                        |              |
+ *       +-----------+----------+-----------+------------------------+--------------+
  *
  *   waiting    for others that fire at the same time, for the service's pace, or for a target that is down
  *   due        to be sealed before the next turn
@@ -31,7 +31,7 @@
 
 #define WINDOW_USEC USEC_PER_SEC           /* notices that become due within it go out in one message */
 #define LASTING_FACTOR 5                   /* of backoff.max: the pause after a failure that only a person can end */
-#define REFUSED_MAX 3                      /* after so many refusals alone in a row, the target counts as down */
+#define REFUSED_MAX 3                      /* so many messages refused alone in a row: the target counts as down */
 #define KEY_LIFE_USEC (23 * USEC_PER_HOUR) /* LINE remembers a key for a day */
 #define NOTICES_MAX 1000                   /* in a message */
 
@@ -50,7 +50,7 @@ _asserted_ static const bool moves[LANE_STATES][LANE_STATES] = {
         [LANE_IDLE] = { [LANE_WAITING] = true },
         [LANE_WAITING] = { [LANE_IDLE] = true, [LANE_DUE] = true },
         [LANE_DUE] = { [LANE_IDLE] = true, [LANE_SEALING] = true },
-        [LANE_SEALING] = { [LANE_SENDING] = true },
+        [LANE_SEALING] = { [LANE_IDLE] = true, [LANE_SENDING] = true },
         [LANE_SENDING] = { [LANE_ANSWERED] = true },
         [LANE_ANSWERED] = { [LANE_IDLE] = true, [LANE_RECORDING] = true },
         [LANE_RECORDING] = { [LANE_IDLE] = true },
@@ -73,7 +73,7 @@ typedef struct Lane {
         AlertAnswer answer;
         usec_t answered;   /* clock_now() */
         uint64_t accepted; /* messages */
-        unsigned refused;  /* refusals of a single notice, in a row */
+        unsigned refused;  /* messages that were refused alone, in a row */
         Backoff backoff;
         AlertTargetStatus status;
 } Lane;
@@ -107,6 +107,11 @@ static Doubt doubt_of(const Lane *l, const AlertEntry *entry) {
         if (!entry->suspect)
                 return DOUBT_NONE;
         return entry->refused > l->accepted ? DOUBT_HELD : DOUBT_ALONE;
+}
+
+/* Whether the message is at fault, and not the target, if it is refused alone now. */
+static bool is_at_fault(const Lane *l, const AlertEntry *entry) {
+        return entry->refused == ALERT_REFUSED_AGAIN || (entry->refused > 0 && entry->refused <= l->accepted);
 }
 
 typedef struct Pick {
@@ -288,15 +293,16 @@ static void lane_failed(Lane *l, size_t n, const AlertMoment *moment) {
         lane_end(l, n, ALERT_BACK, moment);
 }
 
-/* The message or the target is at fault. If the message may have been accepted before, it stays sealed. */
+/* The message or the target is at fault. If the message may have been accepted before, it stays sealed; and when it is
+ * known to be at fault, it is tried only when nothing else is due, until the target knows its key no more. */
 static void lane_suspect(Lane *l, size_t n, const AlertMoment *moment) {
         AlertEntry *first = l->sender->picked[0]->entry;
-        bool doubtful = lane_is_doubtful(l), alone = n == 1 || doubtful;
+        bool doubtful = lane_is_doubtful(l), alone = n == 1 || doubtful, guilty = alone && is_at_fault(l, first);
         usec_t delay = lasting_delay(l);
 
         l->not_before = l->answered + alert_target_pace(l->target);
-        l->refused += alone;
-        if (!doubtful && n == 1 && first->refused > 0 && doubt_of(l, first) == DOUBT_ALONE) {
+        l->refused += alone && first->refused == 0;
+        if (guilty && !doubtful) {
                 lane_refused(l);
                 return lane_end(l, n, ALERT_REFUSED, moment);
         }
@@ -304,13 +310,13 @@ static void lane_suspect(Lane *l, size_t n, const AlertMoment *moment) {
                 AlertEntry *entry = l->sender->picked[i]->entry;
 
                 entry->suspect = true;
-                entry->refused = alone ? l->accepted + 1 : 0;
+                entry->refused = guilty ? ALERT_REFUSED_AGAIN : alone ? l->accepted + 1 : 0;
                 entry->turn += doubtful; /* another one goes first */
         }
         if (l->refused >= REFUSED_MAX)
                 l->not_before = l->answered + delay;
         l->held_until = l->answered + delay;
-        if (l->refused >= REFUSED_MAX || pick_doubt(l, DOUBT_NONE).n + pick_doubt(l, DOUBT_ALONE).n == 0)
+        if (!guilty && (l->refused >= REFUSED_MAX || pick_doubt(l, DOUBT_NONE).n + pick_doubt(l, DOUBT_ALONE).n == 0))
                 lane_down(l, TROUBLE_LASTING, delay);
         if (doubtful)
                 return lane_move(l, LANE_IDLE);
@@ -398,9 +404,23 @@ void alert_sender_note(AlertSender *sender, const AlertBook *book, const AlertMo
 
                 if (l->state == LANE_ANSWERED)
                         lane_judge(l, moment);
+                else if (l->state == LANE_DUE && sender->lost)
+                        lane_move(l, LANE_IDLE);
                 else if (l->state == LANE_DUE)
                         lane_seal(l, book, moment);
         }
+}
+
+/* The turn failed, so nothing is sent. When the store is back, perhaps after hours, what was to be sealed may be over,
+ * or wait for messages: the first good turn says what is due. */
+static void lane_lost(Lane *l) {
+        size_t n = l->state == LANE_SEALING ? pick_sealed(l, l->key) : 0;
+
+        for (size_t i = 0; i < n; i++)
+                if (l->sender->picked[i]->entry->doubtful == 0) /* otherwise it was sent before */
+                        alert_entry_unseal(l->sender->picked[i]->entry);
+        if (l->state == LANE_SEALING)
+                lane_move(l, LANE_IDLE);
 }
 
 /* Gives each lane its part of what is due. */
@@ -433,8 +453,11 @@ void alert_sender_noted(AlertSender *sender, const AlertBook *book, bool stored)
 
         share_out(sender, book);
         sender->lost = !stored;
-        for (size_t i = 0; stored && i < sender->keys->n_targets; i++)
-                changed |= lane_noted(&sender->lanes[i], book);
+        for (size_t i = 0; i < sender->keys->n_targets; i++)
+                if (stored)
+                        changed |= lane_noted(&sender->lanes[i], book);
+                else
+                        lane_lost(&sender->lanes[i]);
         if (changed)
                 sender->host.on_change(sender->host.userdata);
 }

@@ -44,6 +44,10 @@ static int says_nothing_then_refuses(const World *w, const Call *call) {
         return !strstr(call->body, "one") ? 200 : w->n_calls == 0 ? NO_ANSWER : w->n_calls < 4 ? 403 : 409;
 }
 
+static int says_nothing_then_refuses_for_good(const World *w, const Call *call) {
+        return !strstr(call->body, "one") ? 200 : w->n_calls == 0 ? NO_ANSWER : 403;
+}
+
 /* ---- tests ---- */
 
 static void test_what_fires_together_is_one_message(void **state) {
@@ -188,6 +192,50 @@ static void test_refused_after_no_answer_the_key_stays(void **state) {
         assert_int_equal(status(w).trouble.grade, TROUBLE_NONE);
 }
 
+/* The target is well, and one message is not: how often that one is tried delays no other. */
+static void test_refused_for_good_after_no_answer_nobody_waits(void **state) {
+        World *w = *state;
+        size_t tries = 0;
+
+        as_line(w);
+        due(w, "one");
+        start(w, says_nothing_then_refuses_for_good);
+        UNTIL(w, w->n_calls >= 6);
+        due(w, "two");
+        w->longest_wait = 0;
+        while (!is_accepted(w, 1)) {
+                assert_true(loop_turn(w->loop, 20 * USEC_PER_MSEC) >= 0);
+                assert_true(is_accepted(w, 1) || w->n_calls < 20);
+        }
+        assert_in_range(w->longest_wait, 0, 1 * USEC_PER_SEC);
+        for (size_t i = 0; i < w->n_calls; i++)
+                tries += strstr(w->calls[i].body, "one") != NULL;
+        assert_in_range(tries, 6, 7);
+}
+
+/* ... and that the target takes others is not forgotten at its next try. */
+static void test_refused_after_no_answer_is_told_once(void **state) {
+        static const char *const others[] = { "two", "three", "four", "five" };
+        World *w = *state;
+        Capture capture = capture_begin();
+        char *text;
+
+        as_line(w);
+        due(w, "one");
+        start(w, says_nothing_then_refuses_for_good);
+        UNTIL(w, status(w).trouble.grade == TROUBLE_LASTING);
+        for (size_t i = 0; i < ELEMENTSOF(others); i++) {
+                size_t before = w->n_calls;
+
+                due(w, others[i]);
+                UNTIL(w, is_accepted(w, i + 1) && w->n_calls >= before + 2);
+        }
+        text = capture_end(&capture);
+        assert_int_equal(count_of(text, EVENT_ALERT_TARGET_DOWN), 1);
+        assert_int_equal(count_of(text, EVENT_ALERT_TARGET_UP), 1);
+        assert_true(is_due(w, 0) && is_sealed(w, 0));
+}
+
 static void test_a_web_page_took_nothing(void **state) {
         World *w = *state;
 
@@ -319,6 +367,47 @@ static void test_what_is_over_before_it_is_sealed_is_not_sent(void **state) {
         assert_contains(w->calls[0].body, "two");
 }
 
+/* While the disk was full, the seal was not noted, and messages said that it is over. */
+static void test_what_is_over_before_its_seal_is_stored_is_not_sent(void **state) {
+        World *w = *state;
+        unsigned before;
+
+        due(w, "one");
+        start(w, says_yes);
+        on_turn(w); /* it waits for others */
+        w->store_fails = true;
+        before = w->turns;
+        UNTIL(w, w->turns >= before + 3);
+        w->stored[0].entry->released = false;
+        alert_entry_cease(w->stored[0].entry, USEC_PER_SEC, USEC_PER_SEC, ALERT_END_OVER, "");
+        w->store_fails = false;
+        due(w, "two");
+        UNTIL(w, w->stored[1].entry && is_accepted(w, 1));
+        assert_int_equal(w->n_calls, 1);
+        assert_contains(w->calls[0].body, "two");
+        assert_null(strstr(w->calls[0].body, "one"));
+}
+
+/* Which a message was before that, and has no answer, is sent again as it was. */
+static void test_without_an_answer_the_key_outlives_a_full_disk(void **state) {
+        World *w = *state;
+        unsigned before;
+
+        as_line(w);
+        due(w, "one");
+        start(w, says_nothing_at_first);
+        UNTIL(w, w->n_calls == 1);
+        w->store_fails = true;
+        before = w->turns;
+        UNTIL(w, w->turns >= before + 8);
+        w->store_fails = false;
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 2);
+        assert_string_equal(w->calls[0].key, w->calls[1].key);
+        assert_string_equal(w->calls[0].body, w->calls[1].body);
+        assert_all_accepted_once(w);
+}
+
 static void test_a_drained_sender_owes_nothing(void **state) {
         World *w = *state;
 
@@ -428,6 +517,8 @@ int main(void) {
                 TEST(test_a_gateway_says_nothing_of_the_server),
                 TEST(test_refused_after_no_answer_the_key_stays),
                 TEST(test_without_an_answer_or_key_it_is_sent_again),
+                TEST(test_refused_for_good_after_no_answer_nobody_waits),
+                TEST(test_refused_after_no_answer_is_told_once),
                 TEST(test_a_web_page_took_nothing),
                 TEST(test_redirects_and_revoked_addresses_are_outages),
                 TEST(test_one_that_is_refused_is_given_up_alone),
@@ -435,6 +526,8 @@ int main(void) {
                 TEST(test_killed_between_answer_and_record),
                 TEST(test_a_full_disk_sends_nothing_twice),
                 TEST(test_what_is_over_before_it_is_sealed_is_not_sent),
+                TEST(test_what_is_over_before_its_seal_is_stored_is_not_sent),
+                TEST(test_without_an_answer_the_key_outlives_a_full_disk),
                 TEST(test_a_drained_sender_owes_nothing),
                 TEST(test_a_drained_sender_does_not_try_again),
                 TEST(test_a_drained_sender_does_not_wait_for_what_was_refused),
