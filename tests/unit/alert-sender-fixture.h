@@ -36,7 +36,7 @@ typedef struct World {
         HttpServer *server;
         pthread_mutex_t lock;
         Call calls[CALLS_MAX];
-        size_t n_calls;
+        _Atomic size_t n_calls;
         int (*says)(const struct World *w, const Call *call); /* the status, or NO_ANSWER */
         const char *headers, *words;
         char url[100], hook[160];
