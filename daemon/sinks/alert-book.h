@@ -44,6 +44,7 @@ typedef struct AlertBook {
         size_t n_slots, n_entries;
         AlertItem *due; /* as of the last pass, by target; sealed ones too; valid until the book is changed again */
         size_t n_due, due_allocated;
+        usec_t hearing;      /* AlertMoment.hearing of that pass */
         size_t *known;       /* for each rule: number of its devices */
         size_t judged;       /* messages since the book was read */
         bool left_out;       /* a state had no room */

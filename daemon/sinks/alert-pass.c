@@ -283,6 +283,7 @@ int alert_pass_time(AlertBook *book, const AlertMoment *moment, usec_t *ret_next
         int r;
 
         book->n_due = 0;
+        book->hearing = moment->hearing;
         tell_rest(book);
         pass_lost_rules(&pass);
         for (size_t i = 0; i < book->n_devices; i++)

@@ -399,12 +399,16 @@ static void lane_send(Lane *l, const AlertBook *book) {
 /* ---- turns ---- */
 
 void alert_sender_note(AlertSender *sender, const AlertBook *book, const AlertMoment *moment) {
+        /* after a failed turn, or when the machine slept and a repeat is to wait for messages: the turn says what is
+         * due */
+        bool outdated = sender->lost || book->hearing != moment->hearing;
+
         for (size_t i = 0; i < sender->keys->n_targets; i++) {
                 Lane *l = &sender->lanes[i];
 
                 if (l->state == LANE_ANSWERED)
                         lane_judge(l, moment);
-                else if (l->state == LANE_DUE && sender->lost)
+                else if (l->state == LANE_DUE && outdated)
                         lane_move(l, LANE_IDLE);
                 else if (l->state == LANE_DUE)
                         lane_seal(l, book, moment);

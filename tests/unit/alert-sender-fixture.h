@@ -49,7 +49,7 @@ typedef struct World {
         AlertRules *rules;
         AlertBook *book;
         LoopWatch *turn;
-        bool wanted, store_fails;
+        bool wanted, store_fails, deaf;
         unsigned turns;
         unsigned starved; /* so many requests find no memory */
         usec_t longest_wait;
@@ -125,7 +125,11 @@ static int says_yes(const World *w, const Call *call) {
 /* ---- the store ---- */
 
 static AlertMoment now(void) {
-        return (AlertMoment){ .wall = clock_wall(), .now = clock_now(), .hearing = 1, .caught_up = true };
+        return (AlertMoment){ .wall = clock_wall(),
+                .now = clock_now(),
+                .hearing = !world.deaf,
+                .caught_up = !world.deaf,
+                .missed = world.deaf ? clock_now() : 0 };
 }
 
 static void save(World *w) {

@@ -367,6 +367,30 @@ static void test_what_is_over_before_it_is_sealed_is_not_sent(void **state) {
         assert_contains(w->calls[0].body, "two");
 }
 
+/* The machine slept while a repeat waited for others or for its target: it then waits for what the queue has. */
+static void test_a_repeat_that_waited_over_a_sleep_waits_for_the_queue(void **state) {
+        World *w = *state;
+        unsigned before;
+
+        due(w, "one");
+        start(w, says_yes);
+        UNTIL(w, all_settled(w) && !w->wanted);
+        w->rule.repeat = USEC_PER_HOUR;
+        w->stored[0].entry->told_at -= 2 * USEC_PER_HOUR;
+        on_turn(w); /* it waits for others */
+        assert_int_equal(status(w).waiting, 1);
+        w->deaf = true;
+        before = w->turns;
+        UNTIL(w, w->turns > before);
+        want(w);
+        UNTIL(w, !w->wanted);
+        assert_int_equal(w->n_calls, 1);
+        assert_false(is_sealed(w, 0));
+        w->deaf = false;
+        want(w);
+        UNTIL(w, w->n_calls == 2);
+}
+
 /* While the disk was full, the seal was not noted, and messages said that it is over. */
 static void test_what_is_over_before_its_seal_is_stored_is_not_sent(void **state) {
         World *w = *state;
@@ -526,6 +550,7 @@ int main(void) {
                 TEST(test_killed_between_answer_and_record),
                 TEST(test_a_full_disk_sends_nothing_twice),
                 TEST(test_what_is_over_before_it_is_sealed_is_not_sent),
+                TEST(test_a_repeat_that_waited_over_a_sleep_waits_for_the_queue),
                 TEST(test_what_is_over_before_its_seal_is_stored_is_not_sent),
                 TEST(test_without_an_answer_the_key_outlives_a_full_disk),
                 TEST(test_a_drained_sender_owes_nothing),
