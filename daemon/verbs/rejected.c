@@ -373,20 +373,27 @@ typedef struct Store {
         SinkHost **hosts; /* of each subscription: its sink; NULL: not open */
 } Store;
 
-/* Asks the type one question and waits for the answer. NULL: none came in time. */
-static SinkWork *store_ask(SinkHost *host, Loop *loop, SinkStep step, const WireMessage *message) {
+/* Asks the type one question and waits for the answer. NULL: none came in time. The sink's thread may then still read
+ * the message, so it gets a copy, and keeps that. */
+static SinkWork *store_ask(SinkHost *host, Loop *loop, SinkStep step, WireMessage *message) {
+        const Batch own = { .pull = { .messages = message, .n = 1 }, .suspicions = &(Suspicion){} };
         usec_t end = clock_now() + REPLAY_USEC;
+        Batch *copy = NULL;
         SinkWork *work;
 
-        if (sink_host_prepare(host, message ? 1 : 0, &work) < 0)
+        if (sink_host_prepare(host, message ? 1 : 0, &work) < 0 ||
+                (message && batch_gather(&(BatchPick){ &own, 0 }, 1, &copy) < 0))
                 return NULL;
         if (message)
-                work->items[0] = (SinkItem){ .message = message, .alone = true };
-        sink_host_ask(host, step, NULL);
+                work->items[0] = (SinkItem){ .message = copy->pull.messages, .alone = true };
+        sink_host_ask(host, step, copy);
         while (sink_host_is_busy(host) && clock_now() < end)
                 if (loop_turn(loop, 100 * USEC_PER_MSEC) < 0)
                         break;
-        return sink_host_is_busy(host) ? NULL : work;
+        if (sink_host_is_busy(host))
+                return NULL;
+        (void) batch_free(copy);
+        return work;
 }
 
 static void on_nothing(void *userdata) {}
@@ -394,7 +401,7 @@ static void on_nothing(void *userdata) {}
 static void on_nothing_seen(void *userdata, unsigned seen) {}
 
 /* Writes the message. A sink that did not answer, or is down, is closed: another message needs a fresh one. */
-static int store_write(SinkHost **host, Loop *loop, const WireMessage *message, char text[static SINK_ADMIN_TEXT_MAX]) {
+static int store_write(SinkHost **host, Loop *loop, WireMessage *message, char text[static SINK_ADMIN_TEXT_MAX]) {
         const SinkWork *work = store_ask(*host, loop, SINK_STEP_PROBE, NULL);
         const SinkItem *item;
         bool stored;
