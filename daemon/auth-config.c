@@ -29,10 +29,12 @@ static const ConfigType type_token_url = { "URL", "https://..., or http:// to th
         .text = token_url_check };
 static const ConfigType type_kind = { "none, bearer, basic, header, query, switchbot or oauth2", NULL, CONFIG_INT,
         .words = kinds };
+/* A secret may stand behind the colon ("admin:PASSWORD", "X-Api-Key: VALUE") or the equals sign of these two. */
 static const ConfigType type_field = { "name", "the name of a header or parameter", CONFIG_TEXT,
-        .letters = CONFIG_LETTERS "!$'*+-.^_`|~", .wrong = "holds a character that such a name cannot have" };
+        .letters = CONFIG_LETTERS "!$'*+-.^_`|~", .wrong = "holds a character that such a name cannot have",
+        .private = true };
 static const ConfigType type_user = { "text", "a text without a colon", CONFIG_TEXT, .without = ":",
-        .wrong = "holds a colon, which would end it" };
+        .wrong = "holds a colon, which would end it", .private = true };
 
 #define OF(kind) (1u << (kind))
 

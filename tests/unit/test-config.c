@@ -353,6 +353,9 @@ static void test_no_secret_in_errors(void **state) {
                 "mongodb: {'mongodb://u:hunter2@h': , database: d, collection: c}",
                 "interval: 'u:hunter2@h'",
                 "mongodb: 'mongodb://u:hunter2@h'",
+                "webhook: {url: 'https://h/', auth: {type: basic, username: 'u:hunter2', password_file: p}}",
+                "webhook: {url: 'https://h/', auth: {type: header, header: 'X-Api-Key: hunter2', value_file: v}}",
+                "webhook: {url: 'https://h/', auth: {type: query, parameter: 'key=hunter2', value_file: v}}",
         };
 
         for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
