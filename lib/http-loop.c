@@ -126,14 +126,17 @@ static void on_idle(void *userdata, int fd, uint32_t ready) {
                         break;
 }
 
+/* The watch goes first: what came while the loop was busy is seen before the next request is sent. */
 void http_loop_guard(HttpLoop *curl, CURL *easy) {
-        curl_socket_t fd = http_loop_socket(curl, easy);
+        curl_socket_t fd = CURL_SOCKET_BAD; /* remains if the connection is closed */
         long version = CURL_HTTP_VERSION_NONE;
         Socket *socket;
 
+        (void) curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd);
         (void) curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
-        if (fd != CURL_SOCKET_BAD && version <= CURL_HTTP_VERSION_1_1 && !socket_find(curl, fd))
-                (void) socket_watch(curl, fd, EPOLLIN, on_idle, &socket);
+        if (fd != CURL_SOCKET_BAD && version <= CURL_HTTP_VERSION_1_1 && !socket_find(curl, fd) &&
+                socket_watch(curl, fd, EPOLLIN, on_idle, &socket) == 0)
+                loop_go_first(socket->watch);
 }
 
 static int on_close(void *userdata, curl_socket_t fd) {

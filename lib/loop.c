@@ -214,6 +214,10 @@ int loop_set_events(LoopWatch *io, uint32_t events) {
         return r < 0 ? r : sd_event_source_set_enabled(io->source, SD_EVENT_ON);
 }
 
+void loop_go_first(LoopWatch *io) {
+        loop_insist(sd_event_source_set_priority(io->source, SD_EVENT_PRIORITY_IMPORTANT));
+}
+
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         LoopWatch *watch = userdata;
 

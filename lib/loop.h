@@ -58,6 +58,8 @@ int loop_add_io(Loop *loop, int fd, uint32_t events, void (*ready)(void *userdat
         void *userdata, LoopWatch **ret);
 /* Changes the events. With 0 nothing is reported, not even hang-ups and errors, until other events are set. */
 int loop_set_events(LoopWatch *io, uint32_t events);
+/* Of all that is due, this one is called first. */
+void loop_go_first(LoopWatch *io);
 
 /* Watches a signal; on at once. It must be blocked in every thread before (service_block_signals()). */
 int loop_add_signal(

@@ -239,14 +239,15 @@ static void test_kept_connection_dies(void **state) {
 }
 
 /* What comes on a connection that nobody uses is no answer to the next request on it. */
-static void test_answered_twice(void **state) {
-        Fixture *f = *state;
+static void check_answered_twice(Fixture *f, bool busy) {
         Result first = {}, second = {}, third = {};
 
         get(f, "/twice", &first);
         fixture_run(f, &first);
         assert_string_equal(first.body.data, "/twice");
-        for (int i = 0; i < 20; i++)
+        if (busy)
+                (void) usleep(200000);
+        for (int i = 0; !busy && i < 20; i++)
                 assert_true(loop_turn(f->event, 10 * USEC_PER_MSEC) >= 0);
         get(f, "/second", &second);
         fixture_run(f, &second);
@@ -259,6 +260,15 @@ static void test_answered_twice(void **state) {
         bytes_done(&first.body);
         bytes_done(&second.body);
         bytes_done(&third.body);
+}
+
+static void test_answered_twice(void **state) {
+        check_answered_twice(*state, false);
+}
+
+/* The second answer and the next request find each other in one turn of the loop. */
+static void test_answered_twice_while_busy(void **state) {
+        check_answered_twice(*state, true);
 }
 
 static void test_name_missing(void **state) {
@@ -320,6 +330,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_start_in_callback, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kept_connection_dies, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answered_twice, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_answered_twice_while_busy, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_name_missing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_slow_resolver, set_up, tear_down),
         };
