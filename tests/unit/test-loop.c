@@ -229,6 +229,26 @@ static void test_io(void **state) {
         close(pipe_fds[1]);
 }
 
+/* Before a call that has been due for longer. */
+static void test_io_goes_first(void **state) {
+        Fixture *f = *state;
+        int pipe_fds[2];
+
+        assert_int_equal(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+        assert_int_equal(loop_add_io(f->loop, pipe_fds[0], EPOLLIN, on_io, f, &f->watch), 0);
+        assert_int_equal(loop_add_defer(f->loop, on_call, f, &f->other), 0);
+        loop_go_first(f->watch);
+        loop_wake(f->other);
+        assert_int_equal(write(pipe_fds[1], "x", 1), 1);
+        assert_int_equal(loop_turn(f->loop, 0), 1);
+        assert_int_equal(f->number, pipe_fds[0]);
+        assert_true(loop_is_armed(f->other));
+        f->watch = loop_drop(f->watch);
+        turn(f, 2);
+        close(pipe_fds[0]);
+        close(pipe_fds[1]);
+}
+
 static void on_signal(void *userdata, int signal) {
         Fixture *f = userdata;
 
@@ -347,6 +367,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_defer_that_wakes_itself, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_defers_that_wake_each_other, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_io, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_io_goes_first, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_signal_and_child, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_run_until_exit, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_watchdog, set_up, tear_down),
