@@ -310,7 +310,7 @@ static void say_grant(const Session *session, const char *resource) {
         const Credentials *credentials = session->client ? client_credentials(session->client) : NULL;
         const char *account = credentials && credentials->client_email ? credentials->client_email : "ACCOUNT";
         const char *kind = strchr(account, '@') && !strstr(account, "gserviceaccount.com") ? "user" : "serviceAccount";
-        const char *project = resource + strlen("projects/"); /* the topic may be in another project than the account */
+        const char *project = strchr(resource, '/') + 1; /* the topic may be in another project than the account */
         bool topic = strstr(resource, "/topics/") != NULL;
         int n = (int) strcspn(project, "/");
 
