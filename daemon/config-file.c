@@ -97,6 +97,8 @@ static int read_text(const ConfigReader *reader, Config *config) {
         r = yaml_parse(reader->text, reader->size, &root, &error);
         if (r == 0)
                 r = config_reader_read(reader, root, config);
+        if (r == 0) /* every line was understood, so no slip is the cause of what is wrong now */
+                return config_rules(&(ConfigPlace){ reader, NULL, "", false, root }, config);
         if (r != -EBADMSG)
                 return r;
         slips = config_slips_note(reader);

@@ -87,6 +87,10 @@ int config_place_kind(const ConfigPlace *place, const ConfigRow *rows, unsigned 
  * error, so that all errors of a file are reported at once. -EBADMSG with the errors filled in, or -ENOMEM. */
 int config_reader_read(const ConfigReader *reader, const YamlNode *root, void *base);
 
+/* config.c: checks what spans sections, and fills in what depends on others or on the environment. *top* is the whole
+ * file, whose rows are right; *config* is its Config. -EBADMSG with an error filled in, or -ENOMEM. */
+int config_rules(const ConfigPlace *top, void *config);
+
 /* config-slips.c: finds mistakes that people make when they type YAML, line by line, and notes them in place of the
  * errors that they led to. YAML's parser stops at the first mistake, often some lines below it, and its message needs
  * knowledge of the grammar. Only used for a file that is wrong. It guesses, but it knows the keys of all sections. The

@@ -376,7 +376,7 @@ static int rule_page(const ConfigPlace *place, Config *config) {
                 place, "subscription", "is not a subscription of this file; allowed: one that subscribe names");
 }
 
-static int top_rule(const ConfigPlace *top, void *self, void *around) {
+int config_rules(const ConfigPlace *top, void *self) {
         const ConfigPlace page = { top->reader, top, "page", false, yaml_get(top->node, "page") };
         Config *config = self;
         int r;
@@ -419,7 +419,7 @@ static const ConfigRow top_rows[] = {
 };
 /* clang-format on */
 
-const ConfigSection config_section = { .rows = top_rows, .size = sizeof(Config), .rule = top_rule };
+const ConfigSection config_section = { .rows = top_rows, .size = sizeof(Config) };
 
 /* ---- values ---- */
 

@@ -303,6 +303,27 @@ static void test_every_line(void **state) {
         assert_true(n >= 4 * 14);
 }
 
+/* Where every line was understood, and only the sections do not go together, nothing is guessed about its lines. */
+static void test_no_slip_where_all_is_understood(void **state) {
+        static const char *const rows[][2] = {
+                { PUBSUB "subscribe:\n  - subscription: abc\n    file: { directory: /a }\n  - subscription: abc\n"
+                         "    webhook: { url: 'https://h/', expect: \"one\n      # two\" }\n",
+                        "c.yaml:5:19: subscribe[].subscription: is the subscription of line 3 already; each subscription "
+                        "once" },
+                { PUBSUB "publish:\n  topic: top\n  sources:\n    - name: a\n      type: exec\n      command:\n"
+                         "        - echo\n        - some\n          topic\npage:\n  subscription: abc\n",
+                        "c.yaml:12:17: page.subscription: is not a subscription of this file; allowed: one that subscribe "
+                        "names" },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                _cleanup_free_ char *said =
+                        errors_of(rows[i][0], strlen(rows[i][0]), &(ConfigInput){ "c.yaml", &types_of_config });
+
+                assert_string_equal(said, rows[i][1]);
+        }
+}
+
 /* Whatever a file holds, it is taken or refused with words. */
 static void test_any_damage(void **state) {
         static const char letters[] = " \t\n:-#'\"{}[],*&|>%@`a1\xe3\x80";
@@ -453,6 +474,7 @@ int main(void) {
                 cmocka_unit_test(test_every_line),
                 cmocka_unit_test(test_keys_without_effect),
                 cmocka_unit_test(test_certificates_without_effect),
+                cmocka_unit_test(test_no_slip_where_all_is_understood),
                 cmocka_unit_test(test_any_damage),
                 cmocka_unit_test(test_one_directory_of_an_instance),
         };
