@@ -148,7 +148,7 @@ CURLcode curl_easy_getinfo(CURL *easy, CURLINFO info, ...) {
 }
 
 static void fuzz_reply(char **texts, size_t n) {
-        HttpRequest request = { .timeout = USEC_PER_MINUTE, .started = clock_now() };
+        HttpRequest request = { .headed = true, .timeout = USEC_PER_MINUTE, .started = clock_now() };
         HttpReply reply;
 
         for (size_t i = 0; i < ELEMENTSOF(headers); i++)
