@@ -588,10 +588,8 @@ static int statement_result(SqlStatement *statement, int code) {
 }
 
 static void bound(SqlStatement *statement, int code) {
-        int r = statement_result(statement, code);
-
         if (statement->error == 0)
-                statement->error = r;
+                statement->error = statement_result(statement, code);
 }
 
 void sql_bind_value(SqlStatement *statement, int index, const SqlValue *value) {
