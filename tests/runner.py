@@ -53,24 +53,39 @@ LANE = Lane()
 LOW = ("nice", "-n", "15")
 
 
+def end(process):
+    """Ends a command that still runs, and gives it time to end what it started (meson's tests are in sessions of their
+    own)."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def shell(log, *command, timeout=1500, env=None, cwd=builds.REPO):
     """Runs a command with its output in the step's log; Failed with the end of it when it fails."""
     command = [*LANE.prefix, *command]
     log.write(f"$ {' '.join(map(str, command))}\n")
     log.flush()
     start = log.tell()
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+    )
     try:
-        code = subprocess.run(
-            list(map(str, command)),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=cwd,
-            timeout=timeout,
-            env={**os.environ, **(env or {})},
-        ).returncode
+        code = process.wait(timeout)
     except subprocess.TimeoutExpired:
         code = f"none after {timeout} s"
+    finally:
+        end(process)
     if code != 0:
         log.flush()
         text = Path(log.name).read_bytes()[start:].decode(errors="replace")
@@ -95,7 +110,7 @@ def plain(log, target=None):
     return setup(log, "gcc", "-Db_ndebug=false", "-Dbuildtype=debugoptimized", target=target)
 
 
-def unit(log, directory, *arguments, env=None):
+def unit(log, directory, *arguments, env=None, timeout=1500):
     """The C tests of a build directory; counts each."""
     for old in (directory / "meson-logs").glob("*.junit.xml"):
         old.unlink()
@@ -113,6 +128,7 @@ def unit(log, directory, *arguments, env=None):
             "--timeout-multiplier",
             "3",
             *arguments,
+            timeout=timeout,
             env={"SENSORQD_VENV": os.environ.get("SENSORQD_VENV", ""), **(env or {})},
         )
     finally:
@@ -419,7 +435,7 @@ def step_threads(log, long):
         env={"TSAN_OPTIONS": f"suppressions={TESTS / 'unit' / 'tsan.supp'}"},
     )
     valgrind = f"valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --suppressions={TESTS / 'unit' / 'valgrind.supp'}"
-    unit(log, plain(log), "--wrap", valgrind, "--timeout-multiplier", "20", *at_once)
+    unit(log, plain(log), "--wrap", valgrind, "--timeout-multiplier", "20", *at_once, timeout=6000)
 
 
 def step_arch(log, long):
