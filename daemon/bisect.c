@@ -5,11 +5,12 @@
 #include <string.h>
 
 void bisect_restart(Bisect *b) {
-        b->after = 0;
+        b->after = b->line;
+        b->line = 0;
         b->bad_end = 0;
         b->n_suspects = 0;
         b->judging = b->put_off = false;
-        b->passed_over = false;
+        b->passed_over = b->after > 0;
         b->window = b->probes > 0 ? 1 : BISECT_WINDOW_MAX;
         b->probes = b->probes > 0 ? 1 : 0;
 }
@@ -22,6 +23,7 @@ void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows) {
 void bisect_accepted(Bisect *b, int64_t last) {
         b->probes = 0;
         b->proven = true;
+        b->line = 0;
         if (b->judging) {
                 bisect_judged(b);
                 return;
@@ -47,7 +49,27 @@ void bisect_suspect(Bisect *b, int64_t id) {
         b->bad_end = 0;
 }
 
+/* As many rows in line as are tried there were refused alone; *last* is the newest of them, or a row ahead. */
+static BisectVerdict look_ahead(Bisect *b, int64_t last, int64_t newest, bool far_enough) {
+        b->line = b->line > 0 ? b->line : last;
+        b->passed_over = true;
+        if (last < newest && !far_enough) {
+                b->after = last + (newest - last) / 2;
+                return BISECT_GO_ON;
+        }
+        b->probes = 1; /* not 0, because the topic has not accepted a message yet */
+        if (b->proven) {
+                b->proven = false;
+                return BISECT_GO_ON; /* a new one may be accepted */
+        }
+        b->after = b->line;
+        b->line = 0;
+        return BISECT_REST;
+}
+
 BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) {
+        unsigned in_line = b->proven ? BISECT_SUSPECTS_MAX : BISECT_PROBES_MAX;
+
         assert(n > 0);
         if (b->judging)
                 return BISECT_REJECT;
@@ -57,19 +79,14 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) 
                 return BISECT_GO_ON;
         }
 
-        bisect_suspect(b, last);
+        if (b->line == 0)
+                bisect_suspect(b, last);
+        b->after = last;
         b->window = 1; /* one message as a probe: it is cheap, and shows whether the topic or the message is at fault */
         b->probes++;
-        if (b->probes < (b->proven ? BISECT_SUSPECTS_MAX : BISECT_PROBES_MAX))
+        if (b->probes < in_line)
                 return BISECT_GO_ON;
-        if (!b->proven)
-                return BISECT_REST;
-        b->passed_over = true; /* the topic took others before: some of the rows behind these may be like those */
-        if (last < newest)
-                b->after = last + (newest - last) / 2;
-        else
-                bisect_rested(b); /* none was: a new one may be */
-        return BISECT_GO_ON;
+        return look_ahead(b, last, newest, b->probes >= in_line + BISECT_AHEAD_MAX);
 }
 
 void bisect_put_off(Bisect *b) {
@@ -98,7 +115,7 @@ void bisect_judged(Bisect *b) {
         b->judging = false;
         if (b->passed_over) {
                 b->passed_over = false;
-                b->after = 0;
+                b->after = b->line = 0;
                 b->bad_end = 0;
         }
 }
@@ -107,12 +124,8 @@ bool bisect_at_end(Bisect *b) {
         b->bad_end = 0;
         if (b->n_suspects > 0)
                 return true;
-        b->after = 0;
+        b->after = b->line = 0;
+        b->passed_over = false;
         b->window = BISECT_WINDOW_MAX;
         return false;
-}
-
-void bisect_rested(Bisect *b) {
-        b->probes = 1; /* not 0, because the topic has not accepted a message yet */
-        b->proven = false;
 }

@@ -10,7 +10,10 @@
  *        ^    refused: half of them ... refused alone: a suspect, the next one alone as a probe
  *        |    accepted, with some suspects ----+
  *        |                                     v
- *        +--- all judged -------------- judging: the suspects, one by one */
+ *        +--- all judged -------------- judging: the suspects, one by one
+ *
+ * Where many in line are refused alone, rows further ahead are tried, ever nearer to the newest one: one source's rows
+ * must not hide that the topic takes others. */
 /* clang-format on */
 
 #include <stdbool.h>
@@ -19,10 +22,12 @@
 
 #define BISECT_WINDOW_MAX 1000  /* the service's limit of messages in a request */
 #define BISECT_SUSPECTS_MAX 256 /* as many are remembered; more are skipped */
-#define BISECT_PROBES_MAX 16    /* if so many messages in a row are refused, the topic is at fault */
+#define BISECT_PROBES_MAX 8     /* so many in line are tried while the topic has accepted none; others: SUSPECTS_MAX */
+#define BISECT_AHEAD_MAX 64     /* and so many ahead: more than needed, unless rows come faster than they are tried */
 
 typedef struct Bisect {
         int64_t after;   /* rows up to this id are deleted, suspects or skipped */
+        int64_t line;    /* where it goes on in line after rows ahead were tried; 0: it does not look ahead */
         int64_t bad_end; /* a row between `after` and this id was refused; 0: not known */
         size_t window;
         bool judging; /* the next request is a suspect alone, suspects[0]: there is one */
@@ -34,8 +39,8 @@ typedef struct Bisect {
         size_t n_suspects;
 } Bisect;
 
-/* Also forgets the suspects, so that everything is tried again; by single messages while the topic has not accepted
- * any. */
+/* Also forgets the suspects, so that everything is tried again, first what comes after the last row in line; by single
+ * messages while the topic has not accepted any. */
 void bisect_restart(Bisect *b);
 
 /* Which request comes next: at most *ret_rows rows after id *ret_after. */
@@ -47,11 +52,10 @@ void bisect_accepted(Bisect *b, int64_t last);
 typedef enum BisectVerdict {
         BISECT_GO_ON,  /* send fewer rows, or the next row */
         BISECT_REJECT, /* the row that was judged is at fault: reject it, then call bisect_judged() */
-        BISECT_REST,   /* too many were refused in a row: the topic is at fault; try again slowly */
+        BISECT_REST,   /* all that were tried were refused: the topic is at fault; try again slowly */
 } BisectVerdict;
-/* Call this when the request with *n* rows up to id *last* was refused as invalid. If the topic accepted others before,
- * BISECT_SUSPECTS_MAX in a row are tried, then rows ever nearer to *newest*, the highest id, and then it counts as one
- * that has not accepted any. */
+/* Call this when the request with *n* rows up to id *last* was refused as invalid. *newest*: the highest id. If none
+ * ahead is accepted either, a topic that accepted others before counts as one that has not accepted any. */
 BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest);
 
 /* Call this when row *id*, the first one after `after`, is too large for any request. */
@@ -72,6 +76,3 @@ void bisect_judged(Bisect *b);
 /* Call this when no row is left after `after`. True: suspects wait for a proof that the topic works. False: look from
  * the start again, if `after` was not 0. */
 bool bisect_at_end(Bisect *b);
-
-/* Call this after the rest that BISECT_REST asks for. */
-void bisect_rested(Bisect *b);

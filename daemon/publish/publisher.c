@@ -360,7 +360,6 @@ static void publisher_refused(Publisher *p, const ClientReply *reply) {
                 publisher_reject(p, word, reply->detail);
                 break;
         case BISECT_REST:
-                bisect_rested(&p->bisect);
                 return publisher_failed(p, TROUBLE_LASTING, reply);
         case BISECT_GO_ON:
                 text_copy(p->refusal, sizeof(p->refusal), reply->detail);

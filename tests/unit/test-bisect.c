@@ -13,6 +13,7 @@
 
 /* A queue of ids 1..n and a topic that refuses some of them, driven as publisher.c does it. */
 #define ROWS_MAX 5000
+#define TRIED_BEFORE_A_REST (BISECT_PROBES_MAX + 12) /* ahead: each time half of the rows that are left */
 
 typedef enum Fate { WAITING, SENT, REJECTED } Fate;
 
@@ -81,7 +82,6 @@ static int step(World *w) {
                 bisect_judged(&w->bisect);
                 return STEP_ON;
         case BISECT_REST:
-                bisect_rested(&w->bisect);
                 w->rests++;
                 return STEP_REST;
         default:
@@ -148,7 +148,7 @@ static void test_bad_topic(void **state) {
         w->topic_bad = true;
         for (unsigned i = 0; i < 50; i++)
                 assert_int_equal(run(w), STEP_REST);
-        assert_in_range(w->requests, 50, 50 * BISECT_PROBES_MAX + 20);
+        assert_in_range(w->requests, 50, 50 * TRIED_BEFORE_A_REST + 20);
         for (int64_t id = 1; id <= w->n; id++)
                 assert_int_equal(w->fate[id], WAITING);
         w->topic_bad = false;
@@ -241,7 +241,55 @@ static void test_bad_to_the_end(void **state) {
         bisect_restart(&w->bisect); /* the timer */
         w->requests = 0;
         assert_int_equal(run(w), STEP_REST);
-        assert_in_range(w->requests, 1, BISECT_PROBES_MAX);
+        assert_in_range(w->requests, 1, TRIED_BEFORE_A_REST);
+        free(w);
+}
+
+/* P6: after a restart nothing is known of the topic. What it refuses, however much, does not delay what it takes. */
+static void test_bad_head_after_a_restart(void **state) {
+        static const int64_t heads[] = { 9, 20, 300, 1000, 4990 };
+
+        for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+                World *w = world_new(ROWS_MAX);
+
+                for (int64_t id = 1; id <= heads[i]; id++)
+                        w->bad[id] = true;
+                assert_int_not_equal(run(w), STEP_REST);
+                for (int64_t id = 1; id <= w->n; id++)
+                        assert_true(w->bad[id] || w->fate[id] == SENT);
+                free(w);
+        }
+}
+
+/* P6: good ones far from both ends are found, although the newest row is gone already. */
+static void test_good_in_the_middle(void **state) {
+        for (int first = 0; first <= 1; first++) { /* the topic has accepted none, or one */
+                World *w = world_new(2000);
+
+                for (int64_t id = 2 - first; id <= w->n; id++)
+                        w->bad[id] = id < 600 || id > 602;
+                w->bad[w->n] = false;
+                w->fate[w->n] = SENT;
+                for (int i = 0; i < 200 && w->fate[602] != SENT; i++)
+                        if (run(w) == STEP_HELD)
+                                bisect_restart(&w->bisect); /* the timer */
+                assert_int_equal(w->fate[600], SENT);
+                assert_int_equal(w->fate[602], SENT);
+                free(w);
+        }
+}
+
+/* Rows that come as fast as they are refused do not keep a topic from its rest that takes nothing any more. */
+static void test_rows_come_fast(void **state) {
+        World *w = world_new(100);
+
+        assert_int_equal(run(w), STEP_END);
+        w->topic_bad = true;
+        do {
+                assert_true(w->n + 3 <= ROWS_MAX);
+                w->n += 3;
+        } while (step(w) != STEP_REST);
+        assert_in_range(w->requests, BISECT_SUSPECTS_MAX, BISECT_SUSPECTS_MAX + 2 * BISECT_AHEAD_MAX + 20);
         free(w);
 }
 
@@ -288,6 +336,9 @@ int main(void) {
                 cmocka_unit_test(test_many_bad_in_a_row),
                 cmocka_unit_test(test_bad_source),
                 cmocka_unit_test(test_bad_to_the_end),
+                cmocka_unit_test(test_bad_head_after_a_restart),
+                cmocka_unit_test(test_good_in_the_middle),
+                cmocka_unit_test(test_rows_come_fast),
                 cmocka_unit_test(test_random),
                 cmocka_unit_test(test_too_large),
         };
