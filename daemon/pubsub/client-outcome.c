@@ -48,9 +48,12 @@ static ClientOutcome sort_status(int status, const WireError *error) {
 
 /* Whether the body begins with { and ends with }. Its reader finds other faults. */
 static bool looks_like_object(const Bytes *body) {
-        size_t first = body->data ? strspn(body->data, " \t\r\n") : 0, last = body->size;
+        static const char spaces[] = { ' ', '\t', '\r', '\n' };
+        size_t first = 0, last = body->size;
 
-        while (last > first && bytes_is_space(body->data[last - 1]))
+        while (first < last && memchr(spaces, body->data[first], sizeof(spaces)))
+                first++;
+        while (first < last && memchr(spaces, body->data[last - 1], sizeof(spaces)))
                 last--;
         return last - first >= 2 && body->data[first] == '{' && body->data[last - 1] == '}';
 }
@@ -206,9 +209,39 @@ static Cause say(TextRoom *words, const ClientReply *reply, const char *resource
         return CAUSE_INVALID;
 }
 
-static void sort_answer(
-        const HttpReply *http, const char *resource, const char *verb, ClientReply *ret, TextRoom *words) {
+/* No whole answer came. */
+static void sort_failure(const HttpReply *http, const char *resource, ClientReply *ret, TextRoom *words) {
+        ret->outcome = CLIENT_RETRY;
+        ret->cause = cause_of_http(http);
+        switch (http->outcome) {
+        case HTTP_ANSWERED:
+                break;
+        case HTTP_UNREACHABLE:
+                return text_add(words, "Pub/Sub cannot be reached: %s", http->detail);
+        case HTTP_TLS:
+                return text_add(words,
+                        "no secure connection to Pub/Sub: %s; check `pubsub.ca_file`, a proxy in between, and this "
+                        "machine's clock",
+                        http->detail);
+        case HTTP_TIMEOUT:
+        case HTTP_CUT:
+                ret->outcome = CLIENT_UNSURE;
+                return text_add(words, "no whole answer from Pub/Sub: %s", http->detail);
+        case HTTP_TOO_LARGE:
+                ret->outcome = CLIENT_TOO_LARGE;
+                return text_add(words, "the answer to a request for %s is larger than sensorqd takes", resource);
+        }
+}
+
+void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret,
+        char detail[static CLIENT_DETAIL_MAX]) {
+        TextRoom words = { .text = detail, .size = CLIENT_DETAIL_MAX };
         const Reason *reason;
+
+        *ret = (ClientReply){ .detail = detail, .begun = http->begun };
+        detail[0] = '\0';
+        if (http->outcome != HTTP_ANSWERED)
+                return sort_failure(http, resource, ret, &words);
 
         ret->http_status = http->status;
         if (http->status < 200 || http->status > 299)
@@ -222,41 +255,11 @@ static void sort_answer(
         reason = reason_of(&ret->error);
         if (reason && (ret->outcome == CLIENT_REFUSED || ret->outcome == CLIENT_FAILED) && http->status >= 400 &&
                 http->status != 401)
-                text_add(words, "%s", reason->remedy);
+                text_add(&words, "%s", reason->remedy);
         else
-                ret->cause = say(words, ret, resource, verb);
+                ret->cause = say(&words, ret, resource, verb);
         if (reason)
                 ret->cause = reason->cause;
         if (http->status >= 400)
-                add_answer(words, ret);
-}
-
-void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret,
-        char detail[static CLIENT_DETAIL_MAX]) {
-        TextRoom words = { .text = detail, .size = CLIENT_DETAIL_MAX };
-
-        *ret = (ClientReply){ .detail = detail, .begun = http->begun };
-        if (http->outcome != HTTP_ANSWERED)
-                ret->cause = cause_of_http(http);
-        detail[0] = '\0';
-        switch (http->outcome) {
-        case HTTP_ANSWERED:
-                return sort_answer(http, resource, verb, ret, &words);
-        case HTTP_UNREACHABLE:
-                ret->outcome = CLIENT_RETRY;
-                return text_add(&words, "Pub/Sub cannot be reached: %s", http->detail);
-        case HTTP_TLS:
-                ret->outcome = CLIENT_RETRY;
-                return text_add(&words,
-                        "no secure connection to Pub/Sub: %s; check `pubsub.ca_file`, a proxy in between, and this "
-                        "machine's clock",
-                        http->detail);
-        case HTTP_TIMEOUT:
-        case HTTP_CUT:
-                ret->outcome = CLIENT_UNSURE;
-                return text_add(&words, "no whole answer from Pub/Sub: %s", http->detail);
-        case HTTP_TOO_LARGE:
-                ret->outcome = CLIENT_TOO_LARGE;
-                return text_add(&words, "the answer to a request for %s is larger than sensorqd takes", resource);
-        }
+                add_answer(&words, ret);
 }
