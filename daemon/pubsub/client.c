@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A call sends its request with the token, or waits until there is one. After a 401 the token is dropped, and the same
- * body is sent once more with the next one. */
+/* A call sends its request with the token, or waits until there is one: on_token() goes on. After a 401 the token is
+ * dropped, and the same body is sent once more with the next one. */
 #include "pubsub/client.h"
 
 #include <assert.h>
@@ -20,6 +20,7 @@ struct Client {
         Config *config;           /* its pubsub section is used; a reference is held */
         Credentials *credentials; /* NULL with the emulator */
         Token *token;
+        LoopWatch *ready;   /* runs on_token() */
         char *quota_header; /* NULL: none */
         size_t n_calls;
         TAILQ_HEAD(CallList, ClientCall) waiting; /* for a token */
@@ -28,18 +29,16 @@ struct Client {
 struct ClientCall {
         Client *client;
         ClientSpec spec; /* its body is empty after it was sent, and filled again for the second try */
-        char *url;
+        Bytes url;
         ClientDone done;
         void *userdata;
         bool waits; /* it is in client->waiting */
         bool ended; /* its owner is being told */
         TAILQ_ENTRY(ClientCall) link;
         HttpRequest *request;
-        char *bearer; /* the token that was sent */
+        unsigned token; /* number of the one that was sent; 0: none */
         bool retried, withdrawn;
 };
-
-static int call_begin(ClientCall *call);
 
 static ClientCall *call_free(ClientCall *call) {
         if (!call)
@@ -47,9 +46,8 @@ static ClientCall *call_free(ClientCall *call) {
         call->request = http_cancel(call->request);
         if (call->waits)
                 TAILQ_REMOVE(&call->client->waiting, call, link);
-        call->bearer = secret_free(call->bearer);
         bytes_done(&call->spec.body);
-        free(call->url);
+        bytes_done(&call->url);
         if (!call->ended)
                 call->client->n_calls--;
         free(call);
@@ -65,17 +63,23 @@ static void call_end(ClientCall *call, ClientReply *reply) {
         call_free(call);
 }
 
+static void call_wait(ClientCall *call) {
+        call->waits = true;
+        TAILQ_INSERT_TAIL(&call->client->waiting, call, link);
+        loop_wake(call->client->ready);
+}
+
 /* A 401 may only mean that the token was revoked or has run out early. */
 static bool call_try_again(ClientCall *call, HttpReply *http) {
-        if (call->retried || !call->bearer)
+        if (call->retried || call->token == 0)
                 return false;
-        token_reject(call->client->token, call->bearer);
+        token_reject(call->client->token, call->token);
         if (call->withdrawn)
                 return false;
         call->retried = true;
-        call->bearer = secret_free(call->bearer);
         call->spec.body = bytes_steal(&http->sent);
-        return call_begin(call) >= 0;
+        call_wait(call);
+        return true;
 }
 
 static void on_answer(void *userdata, HttpReply *http) {
@@ -98,118 +102,89 @@ static void on_answer(void *userdata, HttpReply *http) {
         call_end(call, &reply);
 }
 
-/* *token*: NULL where none is needed. */
-static int call_send(ClientCall *call, const char *token) {
+/* 0: it is sent. Positive: there is no token, see token_take(). Negative: the request cannot be made. */
+static int call_send(ClientCall *call) {
         const char *headers[] = { call->client->quota_header, NULL };
         HttpSpec spec = {
                 .method = call->spec.method,
-                .url = call->url,
+                .url = call->url.data,
                 .ca_file = call->client->config->pubsub.ca_file,
-                .bearer = token,
                 .headers = headers,
-                .body = bytes_steal(&call->spec.body),
                 .timeout = call->spec.timeout,
                 .stall = call->spec.stall,
                 .max_reply = call->spec.max_reply,
         };
         int r;
 
-        call->bearer = token ? strdup(token) : NULL;
-        r = token && !call->bearer ? -ENOMEM : http_start(call->client->http, &spec, on_answer, call, &call->request);
+        r = token_take(call->client->token, &spec.bearer, &call->token);
+        if (r != TOKEN_READY)
+                return r;
+        spec.body = bytes_steal(&call->spec.body);
+        r = http_start(call->client->http, &spec, on_answer, call, &call->request);
         call->spec.body = bytes_steal(&spec.body); /* still here if http_start() did not take it */
         return r;
 }
 
-static void call_end_without_token(ClientCall *call, int error, usec_t retry_after) {
+/* *result* as call_send() returns it. */
+static void call_end_unsent(ClientCall *call, int result) {
+        ClientReply reply = { .outcome = CLIENT_RETRY, .cause = CAUSE_MEMORY, .detail = strerror(-result) };
         char detail[CLIENT_DETAIL_MAX];
-        ClientReply reply = { .outcome = error == -EACCES ? CLIENT_REFUSED : CLIENT_RETRY,
-                .no_token = true,
-                .retry_after = retry_after,
-                .detail = detail };
+        usec_t now = clock_now();
         TokenStatus status;
 
-        token_status(call->client->token, &status);
-        reply.cause = status.cause;
-        (void) snprintf(detail, sizeof(detail), "no access token: %s",
-                status.detail && *status.detail ? status.detail : strerror(-error));
+        if (result > 0) {
+                token_status(call->client->token, &status);
+                (void) snprintf(detail, sizeof(detail), "no access token: %s", status.detail);
+                reply = (ClientReply){
+                        .outcome = result == TOKEN_REFUSED ? CLIENT_REFUSED : CLIENT_RETRY,
+                        .no_token = true,
+                        .retry_after = status.retry_at > now ? status.retry_at - now : 0,
+                        .cause = status.cause,
+                        .detail = detail,
+                };
+        }
         call_end(call, &reply);
 }
 
-/* False: an exchange runs, and the call goes on waiting. */
-static bool call_take_token(ClientCall *call) {
-        usec_t retry_after = 0;
-        const char *value;
-        int r = token_take(call->client->token, &value, &retry_after);
-
-        if (r == TOKEN_WAIT)
-                return false;
-        TAILQ_REMOVE(&call->client->waiting, call, link);
-        call->waits = false;
-        if (r < 0)
-                call_end_without_token(call, r, retry_after);
-        else if ((r = call_send(call, value)) < 0)
-                call_end(
-                        call, &(ClientReply){ .outcome = CLIENT_RETRY, .cause = CAUSE_MEMORY, .detail = strerror(-r) });
-        return true;
-}
-
-/* Calls that an owner starts from inside its callback are looked at in the next turn of the loop. */
+/* Sends what waits for a token. Where there is none to be had, one call ends in each turn of the loop: its owner may
+ * free the client, or begin another call. */
 static void on_token(void *userdata) {
         Client *client = userdata;
         ClientCall *call;
-        size_t n = 0;
-
-        TAILQ_FOREACH(call, &client->waiting, link)
-                n++;
-        while (n-- > 0 && (call = TAILQ_FIRST(&client->waiting)))
-                if (!call_take_token(call))
-                        return;
-}
-
-static int call_begin(ClientCall *call) {
-        usec_t retry_after;
-        const char *value;
-
-        if (token_take(call->client->token, &value, &retry_after) == TOKEN_READY)
-                return call_send(call, value);
-        call->waits = true;
-        TAILQ_INSERT_TAIL(&call->client->waiting, call, link);
-        token_wake(call->client->token);
-        return 0;
-}
-
-/* Escapes all but the unreserved characters of RFC 3986: names may contain `%` and `+`. The colon of a domain-scoped
- * project stays, as in official clients. */
-static int build_url(const char *endpoint, const ClientSpec *spec, char **ret) {
-        _cleanup_bytes_ Bytes url = {};
         int r;
 
-        bytes_append_format(&url, "%s/v1/", endpoint);
-        text_append_percent(&url, spec->resource, "/:");
-        r = bytes_append_text(&url, spec->verb ? spec->verb : "");
-        if (r < 0)
-                return r;
-        *ret = bytes_steal(&url).data;
-        return 0;
+        while ((call = TAILQ_FIRST(&client->waiting))) {
+                r = call_send(call);
+                if (r == TOKEN_WAIT)
+                        return;
+                call->waits = false;
+                TAILQ_REMOVE(&client->waiting, call, link);
+                if (r == TOKEN_READY)
+                        continue;
+                loop_wake(client->ready);
+                return call_end_unsent(call, r);
+        }
 }
 
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret) {
-        int r = bytes_result(&spec->body);
-        ClientCall *call;
+        ClientCall *call = calloc(1, sizeof(*call));
+        int r;
 
-        if (r < 0)
-                return r;
-        call = calloc(1, sizeof(*call));
         if (!call)
                 return -ENOMEM;
         *call = (ClientCall){ .client = client, .spec = *spec, .done = done, .userdata = userdata };
         client->n_calls++;
         spec->body = (Bytes){};
-        r = build_url(client->config->pubsub.endpoint, spec, &call->url);
-        if (r == 0 && http_url_check(call->url) == HTTP_URL_MALFORMED)
-                r = -EINVAL;
+
+        bytes_append_format(&call->url, "%s/v1/", client->config->pubsub.endpoint);
+        /* All but the unreserved characters of RFC 3986: names may contain `%` and `+`. The colon of a domain-scoped
+         * project stays, as in official clients. */
+        text_append_percent(&call->url, spec->resource, "/:");
+        r = bytes_append_text(&call->url, spec->verb ?: "");
         if (r == 0)
-                r = call_begin(call);
+                r = call_send(call);
+        if (r > 0)
+                call_wait(call);
         if (r < 0) {
                 spec->body = bytes_steal(&call->spec.body);
                 (void) call_free(call);
@@ -276,7 +251,6 @@ int client_call_wait(
 
 int client_new(const ClientMeans *means, Config *config, Client **ret, CredentialsError *ret_error) {
         _cleanup_(client_unrefp) Client *client = NULL;
-        const char *quota_project;
         int r;
 
         ret_error->text[0] = '\0';
@@ -293,12 +267,13 @@ int client_new(const ClientMeans *means, Config *config, Client **ret, Credentia
                 if (r < 0)
                         return r;
         }
-        r = token_new(means->loop, means->http, client->credentials, config->pubsub.ca_file, &client->token);
+        r = loop_add_defer(means->loop, on_token, client, &client->ready);
+        if (r == 0)
+                r = token_new(means->http, client->credentials, config->pubsub.ca_file, client->ready, &client->token);
         if (r < 0)
                 return r;
-        token_watch(client->token, on_token, client);
-        quota_project = token_quota_project(client->token);
-        if (quota_project && text_format(&client->quota_header, "x-goog-user-project: %s", quota_project) < 0)
+        if (client->credentials && client->credentials->quota_project &&
+                text_format(&client->quota_header, "x-goog-user-project: %s", client->credentials->quota_project) < 0)
                 return -ENOMEM;
         *ret = cleanup_steal(client);
         return 0;
@@ -314,6 +289,7 @@ Client *client_unref(Client *client) {
                 return NULL;
         assert(client->n_calls == 0);
         token_free(client->token);
+        loop_drop(client->ready);
         credentials_free(client->credentials);
         config_unref(client->config);
         free(client->quota_header);

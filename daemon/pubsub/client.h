@@ -43,7 +43,7 @@ typedef struct ClientSpec {
         const char *method;   /* "GET", "PUT", "POST"; static, as verb is */
         const char *resource; /* "projects/P/topics/T", not escaped; borrowed until the call has ended */
         const char *verb;     /* ":publish", or NULL */
-        Bytes body;           /* client_call() takes it on success; a failed Bytes makes it return that error */
+        Bytes body;           /* client_call() takes it on success; a failed Bytes is an error of the request */
         usec_t timeout;       /* as in HttpSpec, and so are the next two */
         usec_t stall;
         size_t max_reply;
@@ -76,8 +76,8 @@ const Credentials *client_credentials(const Client *client);
 Token *client_token(const Client *client);
 
 /* Calls *done* once from the loop, never from inside client_call(), and then frees the call: *done* must forget the
- * handle. client_cancel() before that drops the call. -ENOMEM; -EINVAL when `pubsub.endpoint` and
- * the resource do not form a URL. */
+ * handle. client_cancel() before that drops the call. -ENOMEM, or an error of http_start(); if the call has to wait for
+ * a token, such an error is a CLIENT_RETRY. */
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
 /* NULL is fine; returns NULL. */
 ClientCall *client_cancel(ClientCall *call);

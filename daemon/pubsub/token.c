@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* token_take() returns a usable token at once; in its last five minutes the exchange for the next one already runs.
- * Other callers wait. One deferred call, token_serve(), answers the waits:
+/* What token_take() returns:
  *
- *   there is a usable token        it answers with the token
- *   none, an exchange runs         it keeps the wait
- *   none, the last exchange failed it answers with the error until the backoff has passed
- *   none                           it starts an exchange and keeps the wait */
+ *   there is a usable token        it; in its last five minutes the exchange for the next one already runs
+ *   none, an exchange runs         TOKEN_WAIT
+ *   none, the last exchange failed its failure, until the backoff has passed
+ *   none                           starts an exchange: TOKEN_WAIT */
 #include "pubsub/token.h"
 
 #include <assert.h>
@@ -33,11 +32,10 @@ struct Token {
         Http *http;
         const Credentials *credentials;
         const char *ca_file;
-        LoopWatch *ready; /* defer */
-        void (*on_ready)(void *userdata);
-        void *userdata;
+        LoopWatch *ready; /* the owner's */
 
-        char *value; /* NULL: none */
+        char *value;     /* NULL: none */
+        unsigned number; /* how many there were */
         usec_t refresh_at, expires;
 
         HttpRequest *exchange;
@@ -48,7 +46,7 @@ struct Token {
         Backoff backoff, refused_backoff;
         usec_t retry_at; /* no exchange before that */
 
-        int error; /* of the last exchange; 0: none */
+        int failure; /* TOKEN_LATER or TOKEN_REFUSED: of the last exchange; 0: it did not fail */
         Trouble trouble;
 };
 
@@ -61,7 +59,7 @@ static void token_drop(Token *token) {
 
 /* While the old token is still usable, only a refusal, which needs a person, is logged. */
 static void token_tell_failure(Token *token) {
-        if (token->error != -EACCES && token->value && clock_now() < token->expires) {
+        if (token->failure != TOKEN_REFUSED && token->value && clock_now() < token->expires) {
                 token->trouble.said = TROUBLE_NONE;
                 return;
         }
@@ -72,14 +70,14 @@ static void token_tell_failure(Token *token) {
                 token->trouble.detail);
 }
 
-/* *error* as token_take() returns it. */
-static void token_failed(Token *token, int error, Cause cause, usec_t retry_after, const char *detail) {
-        Backoff *backoff = error == -EACCES ? &token->refused_backoff : &token->backoff;
-        usec_t delay = backoff_next_at_least(backoff, retry_after, loop_random());
+static void token_failed(Token *token, int failure, Cause cause, usec_t retry_after, const char *detail) {
+        bool refused = failure == TOKEN_REFUSED;
+        usec_t delay =
+                backoff_next_at_least(refused ? &token->refused_backoff : &token->backoff, retry_after, loop_random());
 
-        token->error = error;
+        token->failure = failure;
         token->retry_at = clock_now() + delay;
-        if (trouble_fail(&token->trouble, error == -EACCES ? TROUBLE_LASTING : TROUBLE_PASSING, cause, delay, detail))
+        if (trouble_fail(&token->trouble, refused ? TROUBLE_LASTING : TROUBLE_PASSING, cause, delay, detail))
                 token_tell_failure(token);
         loop_wake(token->ready);
 }
@@ -90,7 +88,7 @@ static void token_works(Token *token) {
         if (trouble_mend(&token->trouble, span))
                 log_event(LOG_NOTICE, EVENT_TOKEN_RECOVERED, NULL, "Access token for Pub/Sub obtained again, after %s",
                         span);
-        token->error = 0;
+        token->failure = 0;
         token->retry_at = 0;
         backoff_reset(&token->backoff);
         backoff_reset(&token->refused_backoff);
@@ -103,6 +101,7 @@ static void token_obtained(Token *token, CredentialsAnswer *answer) {
                 early = TOKEN_REFRESH_EARLY_USEC;
         token_drop(token);
         token->value = cleanup_steal(answer->value);
+        token->number++;
         (void) secrets_note_passing(token->credentials->secrets, token->value); /* without memory only this fails */
         token->expires = token->exchange_started +
                          answer->lifetime; /* counted from before the request: never later than the endpoint's */
@@ -126,7 +125,7 @@ static void token_not_sent(Token *token, int error) {
                         "the request for it cannot be made: %s; check the service's memory limit, and `token_uri` in "
                         "the key file",
                         strerror(-error));
-        token_failed(token, file ? -EACCES : -EAGAIN, file ? CAUSE_KEY : CAUSE_MEMORY, 0, detail);
+        token_failed(token, file ? TOKEN_REFUSED : TOKEN_LATER, file ? CAUSE_KEY : CAUSE_MEMORY, 0, detail);
 }
 
 static void token_go_on(Token *token, CredentialsAnswer *answer) {
@@ -159,7 +158,8 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
         if (r == 0)
                 return token_obtained(token, &answer);
         secrets_conceal(token->credentials->secrets, answer.detail);
-        token_failed(token, r, answer.cause, reply->retry_after, answer.detail);
+        token_failed(
+                token, r == -EACCES ? TOKEN_REFUSED : TOKEN_LATER, answer.cause, reply->retry_after, answer.detail);
 }
 
 /* Sends the request of the current step. */
@@ -182,60 +182,31 @@ static void token_send(Token *token) {
                 token_not_sent(token, r);
 }
 
-/* Starts an exchange, unless one runs or the backoff of a failed one is not over. */
-static void token_refresh(Token *token, usec_t now) {
-        if (token->exchange || now < token->retry_at)
-                return;
-        token->step = credentials_first_step(token->credentials);
-        token->held = secret_free(token->held);
-        token_send(token);
-}
-
 /* ---- for the client ---- */
 
-int token_take(Token *token, const char **ret_value, usec_t *ret_retry_after) {
+int token_take(Token *token, const char **ret_value, unsigned *ret_number) {
         usec_t now = clock_now();
 
-        if (token->credentials && now >= token->refresh_at)
-                token_refresh(token, now);
-        if (!token->credentials || (token->value && now < token->expires)) {
-                *ret_value = token->value;
-                return TOKEN_READY;
+        if (token->credentials && now >= token->refresh_at && now >= token->retry_at && !token->exchange) {
+                token->step = credentials_first_step(token->credentials);
+                token->held = secret_free(token->held);
+                token_send(token);
         }
-        if (token->exchange)
-                return TOKEN_WAIT;
-        *ret_retry_after = token->retry_at > now ? token->retry_at - now : 0;
-        return token->error;
+        if (token->credentials && (!token->value || now >= token->expires))
+                return token->exchange ? TOKEN_WAIT : token->failure;
+        *ret_value = token->value;
+        *ret_number = token->number;
+        return TOKEN_READY;
 }
 
-static void on_ready(void *userdata) {
-        Token *token = userdata;
-
-        if (token->on_ready)
-                token->on_ready(token->userdata);
-}
-
-void token_watch(Token *token, void (*ready)(void *userdata), void *userdata) {
-        token->on_ready = ready;
-        token->userdata = userdata;
-}
-
-void token_wake(Token *token) {
-        loop_wake(token->ready);
-}
-
-void token_reject(Token *token, const char *value) {
-        if (token->value && strcmp(token->value, value) == 0)
+void token_reject(Token *token, unsigned number) {
+        if (number == token->number)
                 token_drop(token);
-}
-
-const char *token_quota_project(const Token *token) {
-        return token->credentials ? token->credentials->quota_project : NULL;
 }
 
 void token_status(const Token *token, TokenStatus *ret) {
         *ret = (TokenStatus){
-                .failing = token->error != 0,
+                .failing = token->failure != 0,
                 .failing_since = trouble_since(&token->trouble),
                 .expires = token->value ? token->expires : 0,
                 .retry_at = token->retry_at > clock_now() ? token->retry_at : 0,
@@ -246,24 +217,18 @@ void token_status(const Token *token, TokenStatus *ret) {
 
 /* ---- life ---- */
 
-int token_new(Loop *loop, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
-        _cleanup_(token_freep) Token *token = NULL;
-        int r;
+int token_new(Http *http, const Credentials *credentials, const char *ca_file, LoopWatch *ready, Token **ret) {
+        Token *token = calloc(1, sizeof(*token));
 
-        token = calloc(1, sizeof(*token));
         if (!token)
                 return -ENOMEM;
-
         token->http = http;
         token->credentials = credentials;
         token->ca_file = ca_file;
+        token->ready = ready;
         token->backoff = (Backoff){ .initial = BACKOFF_INITIAL_USEC, .max = BACKOFF_MAX_USEC };
         token->refused_backoff = (Backoff){ .initial = REFUSED_INITIAL_USEC, .max = REFUSED_MAX_USEC };
-        r = loop_add_defer(loop, on_ready, token, &token->ready);
-        if (r < 0)
-                return r;
-
-        *ret = cleanup_steal(token);
+        *ret = token;
         return 0;
 }
 
@@ -272,7 +237,6 @@ Token *token_free(Token *token) {
                 return NULL;
 
         token->exchange = http_cancel(token->exchange);
-        token->ready = loop_drop(token->ready);
         (void) secret_free(token->held);
         (void) secret_free(token->value);
         free(token);

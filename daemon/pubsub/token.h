@@ -21,27 +21,24 @@ typedef struct TokenStatus {
         const char *detail; /* what failed and what to do; "" when nothing fails */
 } TokenStatus;
 
-/* Borrows all arguments. *credentials* NULL: no token is needed (emulator). *ca_file* as in HttpSpec. */
-int token_new(Loop *loop, Http *http, const Credentials *credentials, const char *ca_file, Token **ret);
+/* Borrows all arguments. *credentials* NULL: no token is needed (emulator). *ca_file* as in HttpSpec. *ready* is a
+ * deferred call of the owner's: it is woken when token_take() has something new to say. */
+int token_new(Http *http, const Credentials *credentials, const char *ca_file, LoopWatch *ready, Token **ret);
 Token *token_free(Token *token);
 CLEANUP_DEFINE(Token, token_free)
 
-/* *on_ready* is called from the loop when token_take() has something new to say. One listener: the client. */
-void token_watch(Token *token, void (*on_ready)(void *userdata), void *userdata);
+enum {
+        TOKEN_READY = 0,
+        TOKEN_WAIT = 1,    /* an exchange runs */
+        TOKEN_LATER = 2,   /* there is none now; it is worth another try at TokenStatus.retry_at */
+        TOKEN_REFUSED = 3, /* the same, but a user must act */
+};
+/* TOKEN_READY: *ret_value* is a usable token, valid until the next call here, and *ret_number* names it; NULL and 0: no
+ * token is needed. When the token ends soon, this starts the exchange for the next one. Otherwise one of the above. */
+int token_take(Token *token, const char **ret_value, unsigned *ret_number);
 
-enum { TOKEN_READY = 0, TOKEN_WAIT = 1 };
-/* TOKEN_READY: *ret_value* is a usable token, valid until the next call here; NULL: no token is needed. When the
- * token ends soon, this starts the exchange for the next one. TOKEN_WAIT: an exchange runs; on_ready follows. Otherwise
- * there is no token now: -EACCES when it was refused (a user must act), else -EAGAIN; asking again makes sense after
- * *ret_retry_after* (usec). */
-int token_take(Token *token, const char **ret_value, usec_t *ret_retry_after);
-/* Has on_ready called soon, whatever the state is. */
-void token_wake(Token *token);
-
-/* The API answered 401 to *value*: it is dropped, unless a newer one is here already. */
-void token_reject(Token *token, const char *value);
-/* Returns the project whose quota the requests use (`x-goog-user-project`); NULL: the account's own project. */
-const char *token_quota_project(const Token *token);
+/* The API answered 401 to this token: it is dropped, unless a newer one is here already. */
+void token_reject(Token *token, unsigned number);
 
 /* The state, for reports; the detail is borrowed until the next turn of the loop. */
 void token_status(const Token *token, TokenStatus *ret);

@@ -96,11 +96,11 @@ bool check_token(Session *session) {
         int r, turned = 0;
         TokenStatus status;
         const char *value;
-        usec_t retry_after;
+        unsigned number;
 
         if (!credentials)
                 return true;
-        while ((r = token_take(client_token(session->client), &value, &retry_after)) == TOKEN_WAIT && turned >= 0)
+        while ((r = token_take(client_token(session->client), &value, &number)) == TOKEN_WAIT && turned >= 0)
                 turned = loop_turn(session->loop, USEC_INFINITY);
         token_status(client_token(session->client), &status);
         if (r != TOKEN_READY) {

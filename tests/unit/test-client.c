@@ -8,72 +8,49 @@
 /* ---- a token in place of the real one: it answers from the loop, as the test says ---- */
 
 struct Token {
-        Loop *event;
         const char *values[4];
-        int error;
-        usec_t retry_after;
+        int failure;
+        usec_t retry_at;
         bool at_hand; /* the next value need not be waited for */
+        bool told;    /* that it must be waited for */
         unsigned asked, waited;
-        LoopWatch *ready; /* defer */
-        bool serving;     /* on_ready runs */
-        void (*on_ready)(void *userdata);
-        void *userdata;
-        char rejected[64];
-        unsigned n_rejected;
+        LoopWatch *ready; /* the client's */
+        unsigned rejected, n_rejected;
 };
 
-static const char *quota_project; /* of each token */
-
-static void on_token_ready(void *userdata) {
-        Token *token = userdata;
-
-        token->serving = true;
-        token->on_ready(token->userdata);
-        token->serving = false;
-}
-
-void token_watch(Token *token, void (*on_ready)(void *userdata), void *userdata) {
-        token->on_ready = on_ready;
-        token->userdata = userdata;
-}
-
 /* Every token has to be waited for, but those of a test that says otherwise. */
-int token_take(Token *token, const char **ret_value, usec_t *ret_retry_after) {
-        if (!token->at_hand && !token->serving)
+int token_take(Token *token, const char **ret_value, unsigned *ret_number) {
+        token->told = !token->at_hand && !token->told;
+        if (token->told) {
+                token->waited++;
+                loop_wake(token->ready);
                 return TOKEN_WAIT;
-        *ret_retry_after = token->retry_after;
-        if (token->serving && token->error < 0)
-                return token->error;
+        }
+        if (token->failure)
+                return token->failure;
         *ret_value = token->values[token->asked++];
+        *ret_number = *ret_value ? token->asked : 0;
         return TOKEN_READY;
 }
 
-void token_wake(Token *token) {
-        token->waited++;
-        loop_wake(token->ready);
-}
-
-void token_reject(Token *token, const char *value) {
+void token_reject(Token *token, unsigned number) {
         token->n_rejected++;
-        (void) snprintf(token->rejected, sizeof token->rejected, "%s", value);
+        token->rejected = number;
 }
 
 void token_status(const Token *token, TokenStatus *ret) {
-        *ret = (TokenStatus){ .failing = token->error < 0, .detail = token->error < 0 ? "the key was deleted" : "" };
+        *ret = (TokenStatus){ .failing = token->failure,
+                .retry_at = token->retry_at,
+                .detail = token->failure ? "the key was deleted" : "" };
 }
 
-const char *token_quota_project(const Token *token) {
-        return quota_project;
-}
-
-int token_new(Loop *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
+int token_new(Http *http, const Credentials *credentials, const char *ca_file, LoopWatch *ready, Token **ret) {
         *ret = calloc(1, sizeof **ret);
-        (*ret)->event = event;
-        return loop_add_defer(event, on_token_ready, *ret, &(*ret)->ready);
+        (*ret)->ready = ready;
+        return 0;
 }
 
 Token *token_free(Token *token) {
-        loop_drop(token->ready);
         free(token);
         return NULL;
 }
@@ -174,15 +151,19 @@ static Client *new_client(Secrets *secrets) {
 }
 
 static void test_request(void **state) {
+        static const char key[] = "{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"s\","
+                                  "\"refresh_token\":\"r\",\"quota_project_id\":\"payer\"}";
         Seen seen = {};
         HttpServer *server = http_server_new(look_at_request, &seen);
         ClientSpec spec = make_spec(":publish", "{}");
-        char endpoint[64];
+        char endpoint[64], path[64];
+        int fd = memfd_create("key", MFD_CLOEXEC);
         Client *client;
 
+        assert_int_equal(write(fd, key, strlen(key)), strlen(key));
+        (void) snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         (void) snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", http_server_port(server));
-        fixture.config.pubsub.endpoint = endpoint;
-        quota_project = "payer";
+        fixture.config.pubsub = (PubsubConfig){ .endpoint = endpoint, .credentials_file = path };
         client = new_client(NULL);
         client_token(client)->values[0] = OLD_TOKEN;
         spec.resource = "projects/example.com:p/topics/a%b+c~d";
@@ -194,9 +175,9 @@ static void test_request(void **state) {
         assert_string_equal(seen.project, "payer");
         assert_string_equal(seen.type, "application/json");
         client_unref(client);
-        quota_project = NULL;
-        fixture.config.pubsub.endpoint = fixture.endpoint;
+        fixture.config.pubsub = (PubsubConfig){ .endpoint = fixture.endpoint, .emulator = true };
         http_server_free(server);
+        (void) close(fd);
 }
 
 /* ---- tokens ---- */
@@ -207,7 +188,7 @@ static void test_one_retry_with_a_fresh_token(void **state) {
         fixture_script(&fixture, CALL_ACK, 401, "", "{\"error\":{\"status\":\"UNAUTHENTICATED\"}}");
         finish(":acknowledge", "{\"ackIds\":[\"a\"]}");
         assert_int_equal(call.reply.outcome, CLIENT_OK);
-        assert_string_equal(fixture.token->rejected, OLD_TOKEN);
+        assert_int_equal(fixture.token->rejected, 1);
         assert_int_equal(fixture_asked(&fixture, "ack {\"ackIds\":[\"a\"]}\n"), 2);
 }
 
@@ -270,7 +251,7 @@ static void test_withdrawn(void **state) {
         fixture_until(&fixture, call.done);
         assert_int_equal(call.reply.outcome, CLIENT_RETRY);
         assert_int_equal(fixture_calls(&fixture, CALL_ACK), 1);
-        assert_string_equal(fixture.token->rejected, OLD_TOKEN);
+        assert_int_equal(fixture.token->rejected, 1);
 }
 
 static void test_401_without_token(void **state) {
@@ -282,18 +263,66 @@ static void test_401_without_token(void **state) {
 }
 
 static void test_no_token_to_be_had(void **state) {
-        fixture.token->error = -EACCES;
+        fixture.token->failure = TOKEN_REFUSED;
         finish(":acknowledge", "{}");
         assert_int_equal(call.reply.outcome, CLIENT_REFUSED);
         assert_int_equal(call.reply.http_status, 0);
         assert_string_equal(call.detail, "no access token: the key was deleted");
         assert_true(call.reply.no_token);
-        fixture.token->error = -EAGAIN;
-        fixture.token->retry_after = 9 * USEC_PER_SEC;
+        fixture.token->failure = TOKEN_LATER;
+        fixture.token->retry_at = clock_now() + 9 * USEC_PER_SEC;
         finish(":acknowledge", "{}");
         assert_int_equal(call.reply.outcome, CLIENT_RETRY);
-        assert_int_equal(call.reply.retry_after, 9 * USEC_PER_SEC);
+        assert_in_range(call.reply.retry_after, USEC_PER_SEC, 9 * USEC_PER_SEC);
         assert_int_equal(fixture_calls(&fixture, CALL_ACK), 0);
+}
+
+typedef struct Owner {
+        Client *client;
+        ClientCall *calls[3];
+} Owner;
+
+static void on_owner_done(void *userdata, ClientReply *reply) {
+        Owner *owner = userdata;
+
+        assert_true(reply->no_token);
+        owner->calls[0] = NULL; /* the first ends first */
+        for (size_t i = 0; i < ELEMENTSOF(owner->calls); i++)
+                owner->calls[i] = client_cancel(owner->calls[i]);
+        owner->client = client_unref(owner->client);
+}
+
+/* Its owner may end everything when the first of several calls ends for want of a token. */
+static void test_owner_ends_all(void **state) {
+        Owner owner = { .client = new_client(NULL) };
+
+        client_token(owner.client)->failure = TOKEN_REFUSED;
+        for (size_t i = 0; i < ELEMENTSOF(owner.calls); i++) {
+                ClientSpec spec = make_spec(":pull", "{}");
+
+                client_token(owner.client)->told = false;
+                assert_int_equal(client_call(owner.client, &spec, on_owner_done, &owner, &owner.calls[i]), 0);
+        }
+        fixture_until(&fixture, !owner.client);
+        fixture_settle(&fixture, 30 * USEC_PER_MSEC);
+}
+
+/* Each call ends, none of them from inside client_call(). */
+static void test_many_without_a_token(void **state) {
+        Call calls[5] = {};
+
+        fixture.token->failure = TOKEN_LATER;
+        fixture.token->at_hand = true;
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                ClientSpec spec = make_spec(":pull", "{}");
+
+                assert_int_equal(client_call(fixture.client, &spec, on_done, &calls[i], &calls[i].call), 0);
+                assert_false(calls[i].done);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                fixture_until(&fixture, calls[i].done);
+                assert_int_equal(calls[i].reply.outcome, CLIENT_RETRY);
+        }
 }
 
 /* ---- sorting ---- */
@@ -489,6 +518,7 @@ static void test_bad_endpoint_fails(void **state) {
         char endpoint[] = "http://[";
 
         fixture.config.pubsub.endpoint = endpoint;
+        fixture.token->at_hand = true;
         assert_int_equal(client_call(fixture.client, &spec, on_done, &call, &call.call), -EINVAL);
         fixture.config.pubsub.endpoint = fixture.endpoint;
 }
@@ -536,6 +566,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_withdrawn, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_401_without_token, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_token_to_be_had, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_owner_ends_all, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_many_without_a_token, set_up, tear_down),
                 cmocka_unit_test(test_outcomes),
                 cmocka_unit_test(test_a_page_is_no_answer),
                 cmocka_unit_test(test_outcomes_without_an_answer),

@@ -31,9 +31,11 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 typedef struct TokenFixture {
         Fixture f;
         Credentials credentials;
+        LoopWatch *ready;
         Token *token;
         struct Answer *waiting[24];
         size_t n_waiting;
+        unsigned number; /* of the last token */
         char uri[100];
 
         pthread_mutex_t mutex;          /* over what the server's threads use: */
@@ -99,6 +101,29 @@ static int exchanges(TokenFixture *t) {
         return n;
 }
 
+/* As a client does: those who wait are served in order. */
+static void on_ready(void *userdata) {
+        TokenFixture *t = userdata;
+
+        for (size_t n = t->n_waiting; n > 0; n--) {
+                Answer *a = t->waiting[0];
+                const char *value = NULL;
+                int r = token_take(t->token, &value, &t->number);
+                TokenStatus status;
+
+                if (r == TOKEN_WAIT)
+                        return;
+                memmove(t->waiting, t->waiting + 1, --t->n_waiting * sizeof(t->waiting[0]));
+                token_status(t->token, &status);
+                a->n++;
+                a->error = r;
+                a->retry_after = status.retry_at - usec_min(status.retry_at, clock_now());
+                (void) snprintf(a->value, sizeof(a->value), "%s", value ? value : "(none)");
+                if (a->then)
+                        a->then(a, a->value);
+        }
+}
+
 static int set_up(void **state) {
         TokenFixture *t = calloc(1, sizeof(*t));
 
@@ -121,7 +146,8 @@ static int set_up(void **state) {
         assert_int_equal(secrets_new(&t->credentials.secrets), 0);
         assert_int_equal(secrets_note(t->credentials.secrets, "hush"), 0);
         assert_int_equal(secrets_note(t->credentials.secrets, "1//hush-too"), 0);
-        assert_int_equal(token_new(t->f.event, t->f.http, &t->credentials, NULL, &t->token), 0);
+        assert_int_equal(loop_add_defer(t->f.event, on_ready, t, &t->ready), 0);
+        assert_int_equal(token_new(t->f.http, &t->credentials, NULL, t->ready, &t->token), 0);
         *state = t;
         return 0;
 }
@@ -130,6 +156,7 @@ static int tear_down(void **state) {
         TokenFixture *t = *state;
 
         t->token = token_free(t->token);
+        t->ready = loop_drop(t->ready);
         secrets_free(t->credentials.secrets);
         fixture_tear_down(&t->f);
         bytes_done(&t->body);
@@ -138,34 +165,11 @@ static int tear_down(void **state) {
         return 0;
 }
 
-/* As a client does: those who wait are served in order. */
-static void on_ready(void *userdata) {
-        TokenFixture *t = userdata;
-
-        for (size_t n = t->n_waiting; n > 0; n--) {
-                Answer *a = t->waiting[0];
-                const char *value = NULL;
-                usec_t retry_after = 0;
-                int r = token_take(t->token, &value, &retry_after);
-
-                if (r == TOKEN_WAIT)
-                        return;
-                memmove(t->waiting, t->waiting + 1, --t->n_waiting * sizeof(t->waiting[0]));
-                a->n++;
-                a->error = r;
-                a->retry_after = retry_after;
-                (void) snprintf(a->value, sizeof(a->value), "%s", value ? value : "(none)");
-                if (a->then)
-                        a->then(a, a->value);
-        }
-}
-
 static void start(TokenFixture *t, Answer *a) {
         a->t = t;
         assert_true(t->n_waiting < ELEMENTSOF(t->waiting));
         t->waiting[t->n_waiting++] = a;
-        token_watch(t->token, on_ready, t);
-        token_wake(t->token);
+        loop_wake(t->ready);
 }
 
 static void finish(TokenFixture *t, Answer *a, int n) {
@@ -220,7 +224,7 @@ static void test_none_needed(void **state) {
         Answer a = {};
 
         t->token = token_free(t->token);
-        assert_int_equal(token_new(t->f.event, t->f.http, NULL, NULL, &t->token), 0);
+        assert_int_equal(token_new(t->f.http, NULL, NULL, t->ready, &t->token), 0);
         get(t, &a);
         assert_int_equal(a.error, 0);
         assert_string_equal(a.value, "(none)");
@@ -328,24 +332,24 @@ static void test_early_refresh_fails(void **state) {
         check_token(t, "token-1");
         passed += 2 * USEC_PER_SEC;
         get(t, &a);
-        assert_int_equal(a.error, -EAGAIN);
+        assert_int_equal(a.error, TOKEN_LATER);
 }
 
 static void test_reject(void **state) {
         TokenFixture *t = *state;
 
         check_token(t, "token-1");
-        token_reject(t->token, "token-1");
+        token_reject(t->token, 1);
         assert_int_equal(expiry(t), 0);
         check_token(t, "token-2");
-        token_reject(t->token, "token-1"); /* a late 401 to the old one */
+        token_reject(t->token, 1); /* a late 401 to the old one */
         check_token(t, "token-2");
         assert_int_equal(exchanges(t), 2);
 }
 
 static void reject_and_ask_again(Answer *a, const char *value) {
         a->then = NULL;
-        token_reject(a->t->token, value);
+        token_reject(a->t->token, a->t->number);
         start(a->t, a);
 }
 
@@ -397,7 +401,7 @@ static void check_lifetime(TokenFixture *t, const char *expires_in, usec_t lifet
         set_answer(t, 200, "", answer);
         check_token(t, "token");
         assert_true(expiry(t) <= clock_now() + lifetime && expiry(t) + 5 * USEC_PER_SEC > clock_now() + lifetime);
-        token_reject(t->token, "token");
+        token_reject(t->token, t->number);
 }
 
 static void test_lifetimes(void **state) {
@@ -436,27 +440,27 @@ static void no_token(TokenFixture *t, int status, const char *headers, const cha
 static void test_no_token_in_answer(void **state) {
         TokenFixture *t = *state;
 
-        no_token(t, 200, "", "<html>Welcome to our hotel</html>", -EAGAIN,
+        no_token(t, 200, "", "<html>Welcome to our hotel</html>", TOKEN_LATER,
                 "the answer of the token endpoint holds no access token");
-        no_token(t, 200, "", "", -EAGAIN, "holds no access token");
-        no_token(t, 200, "", "{\"access_token\":7}", -EAGAIN, "holds no access token");
-        no_token(t, 200, "", "{\"access_token\":\"\"}", -EAGAIN, "holds no access token");
-        no_token(t, 200, "", "{\"access_token\":\"a\\r\\nX: hush\"}", -EAGAIN, "holds no access token");
-        no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":0}", -EAGAIN, "has run out already");
-        no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":-5}", -EAGAIN, "has run out already");
-        no_token(t, 302, "Location: http://login.example/\r\n", "", -EAGAIN, "answered HTTP 302");
+        no_token(t, 200, "", "", TOKEN_LATER, "holds no access token");
+        no_token(t, 200, "", "{\"access_token\":7}", TOKEN_LATER, "holds no access token");
+        no_token(t, 200, "", "{\"access_token\":\"\"}", TOKEN_LATER, "holds no access token");
+        no_token(t, 200, "", "{\"access_token\":\"a\\r\\nX: hush\"}", TOKEN_LATER, "holds no access token");
+        no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":0}", TOKEN_LATER, "has run out already");
+        no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":-5}", TOKEN_LATER, "has run out already");
+        no_token(t, 302, "Location: http://login.example/\r\n", "", TOKEN_LATER, "answered HTTP 302");
 }
 
 static void test_transient(void **state) {
         TokenFixture *t = *state;
         Answer a;
 
-        no_token(t, 500, "", "", -EAGAIN, "the token endpoint answered HTTP 500");
-        no_token(t, 503, "", "oops", -EAGAIN, "HTTP 503");
-        no_token(t, 429, "", "{}", -EAGAIN, "HTTP 429");
-        no_token(t, 408, "", "{}", -EAGAIN, "HTTP 408");
-        no_token(t, 400, "", "{\"error\":\"internal_failure\"}", -EAGAIN, "HTTP 400 internal_failure");
-        no_token(t, 400, "", "{\"error\":\"x\",\"error_description\":\"server_error\"}", -EAGAIN, "HTTP 400");
+        no_token(t, 500, "", "", TOKEN_LATER, "the token endpoint answered HTTP 500");
+        no_token(t, 503, "", "oops", TOKEN_LATER, "HTTP 503");
+        no_token(t, 429, "", "{}", TOKEN_LATER, "HTTP 429");
+        no_token(t, 408, "", "{}", TOKEN_LATER, "HTTP 408");
+        no_token(t, 400, "", "{\"error\":\"internal_failure\"}", TOKEN_LATER, "HTTP 400 internal_failure");
+        no_token(t, 400, "", "{\"error\":\"x\",\"error_description\":\"server_error\"}", TOKEN_LATER, "HTTP 400");
 
         set_answer(t, 503, "Retry-After: 1800\r\n", "");
         passed += USEC_PER_HOUR;
@@ -464,7 +468,7 @@ static void test_transient(void **state) {
         assert_true(a.retry_after > 1790 * USEC_PER_SEC);
         passed += 1795 * USEC_PER_SEC;
         get(t, &a);
-        assert_int_equal(a.error, -EAGAIN);
+        assert_int_equal(a.error, TOKEN_LATER);
         assert_true(a.retry_after < 10 * USEC_PER_SEC);
 }
 
@@ -475,7 +479,7 @@ static void test_unreachable(void **state) {
 
         t->f.server = http_server_free(t->f.server);
         get(t, &a);
-        assert_int_equal(a.error, -EAGAIN);
+        assert_int_equal(a.error, TOKEN_LATER);
         assert_true(a.retry_after > 0 && a.retry_after <= USEC_PER_SEC);
         token_status(t->token, &status);
         assert_non_null(strstr(status.detail, "the token endpoint (http://127.0.0.1:"));
@@ -485,27 +489,27 @@ static void test_unreachable(void **state) {
 static void test_refused(void **state) {
         TokenFixture *t = *state;
 
-        no_token(t, 400, "", GRANT("Token has been expired or revoked."), -EACCES,
+        no_token(t, 400, "", GRANT("Token has been expired or revoked."), TOKEN_REFUSED,
                 "the token endpoint refuses /etc/user.json: invalid_grant (Token has been expired or revoked); the login was revoked");
-        no_token(t, 401, "", "{\"error\":\"invalid_client\"}", -EACCES, "invalid_client; the login was");
-        no_token(t, 403, "", "<html>", -EACCES, "HTTP 403");
-        no_token(t, 404, "", "", -EACCES, "HTTP 404");
+        no_token(t, 401, "", "{\"error\":\"invalid_client\"}", TOKEN_REFUSED, "invalid_client; the login was");
+        no_token(t, 403, "", "<html>", TOKEN_REFUSED, "HTTP 403");
+        no_token(t, 404, "", "", TOKEN_REFUSED, "HTTP 404");
         no_token(t, 403, "", "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\",\"message\":\"Nope.\"}}",
-                -EACCES, "PERMISSION_DENIED (Nope)");
+                TOKEN_REFUSED, "PERMISSION_DENIED (Nope)");
 }
 
 /* P10: a remote that repeats what it got does not make us log it. */
 static void test_remote_repeats_secrets(void **state) {
         TokenFixture *t = *state;
 
-        no_token(t, 400, "", GRANT("bad refresh_token 1//hush-too"), -EACCES,
+        no_token(t, 400, "", GRANT("bad refresh_token 1//hush-too"), TOKEN_REFUSED,
                 "invalid_grant (bad refresh_token [secret]); ");
-        no_token(t, 400, "", "{\"error\":\"hush\",\"error_description\":\"x\"}", -EACCES, ": **** (x); ");
+        no_token(t, 400, "", "{\"error\":\"hush\",\"error_description\":\"x\"}", TOKEN_REFUSED, ": **** (x); ");
         set_answer(t, 200, "", "{\"access_token\":\"token-of-before\",\"expires_in\":1}");
         passed += USEC_PER_HOUR;
         check_token(t, "token-of-before");
         passed += USEC_PER_HOUR;
-        no_token(t, 400, "", "{\"error\":\"no\",\"error_description\":\"not token-of-before again\"}", -EACCES,
+        no_token(t, 400, "", "{\"error\":\"no\",\"error_description\":\"not token-of-before again\"}", TOKEN_REFUSED,
                 "no (not [secret] again); ");
 }
 
@@ -513,7 +517,7 @@ static void test_recovers(void **state) {
         TokenFixture *t = *state;
         TokenStatus status;
 
-        no_token(t, 400, "", "{\"error\":\"invalid_grant\"}", -EACCES, "invalid_grant");
+        no_token(t, 400, "", "{\"error\":\"invalid_grant\"}", TOKEN_REFUSED, "invalid_grant");
         set_answer(t, 200, "", "{\"access_token\":\"fine\",\"expires_in\":3600}");
         passed += USEC_PER_HOUR;
         check_token(t, "fine");
@@ -568,12 +572,12 @@ static void test_service_account(void **state) {
         iat = sent_iat(t, &first);
         assert_in_range(iat, before - 60, clock_wall() / USEC_PER_SEC);
 
-        no_token(t, 400, "", GRANT("Invalid JWT Signature."), -EACCES,
+        no_token(t, 400, "", GRANT("Invalid JWT Signature."), TOKEN_REFUSED,
                 "refuses /etc/user.json: invalid_grant (Invalid JWT Signature); the key was deleted or replaced: install one that is "
                 "valid, and restart");
-        no_token(t, 400, "", GRANT("Invalid grant: account not found"), -EACCES,
+        no_token(t, 400, "", GRANT("Invalid grant: account not found"), TOKEN_REFUSED,
                 "the service account was deleted or disabled: restore it, or install the key of another and restart");
-        no_token(t, 400, "", GRANT("Robot is disabled."), -EACCES, "deleted or disabled");
+        no_token(t, 400, "", GRANT("Robot is disabled."), TOKEN_REFUSED, "deleted or disabled");
         (void) sent_iat(t, &second);
         t->credentials.key = pem_key_free(t->credentials.key);
 }
@@ -593,7 +597,7 @@ static void test_clock_is_wrong(void **state) {
         no_token(t, 400, date,
                 "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT: Token must be a short-lived token (60 minutes) and in a "
                 "reasonable timeframe.\"}",
-                -EACCES, "this machine's clock is 3 d");
+                TOKEN_REFUSED, "this machine's clock is 3 d");
         check_detail(t, " slow, so the next try goes by the endpoint's");
         assert_true(sent_iat(t, &first) < (int64_t) ahead - 86400);
 
@@ -617,7 +621,7 @@ static void test_metadata_server(void **state) {
 
         t->credentials.kind = CREDENTIALS_METADATA;
         t->credentials.client_secret = t->credentials.refresh_token = NULL;
-        no_token(t, 404, "", "", -EAGAIN,
+        no_token(t, 404, "", "", TOKEN_LATER,
                 "the metadata server answered HTTP 404; see whether this machine has a service account");
         set_answer(t, 200, "", "{\"access_token\":\"ya29.meta\",\"expires_in\":1800}");
         passed += USEC_PER_HOUR;
@@ -625,7 +629,7 @@ static void test_metadata_server(void **state) {
         assert_string_equal(t->method, "GET");
         assert_string_equal(t->flavor, "Google");
         assert_int_equal(t->body.size, 0);
-        no_token(t, 403, "", "<html>", -EACCES, "give this machine a service account with access to Pub/Sub");
+        no_token(t, 403, "", "<html>", TOKEN_REFUSED, "give this machine a service account with access to Pub/Sub");
 }
 
 /* ---- the log ---- */
@@ -651,7 +655,7 @@ static void test_tells_once(void **state) {
         log_set_level(LOG_INFO);
         check_token(t, "token-1");
         for (int i = 0; i < 5; i++)
-                no_token(t, i % 2 ? 400 : 503, "", "{}", i % 2 ? -EACCES : -EAGAIN, "HTTP");
+                no_token(t, i % 2 ? 400 : 503, "", "{}", i % 2 ? TOKEN_REFUSED : TOKEN_LATER, "HTTP");
         set_answer(t, 200, "", "{\"access_token\":\"fine\",\"expires_in\":3600}");
         passed += USEC_PER_HOUR;
         check_token(t, "fine");
