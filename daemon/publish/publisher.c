@@ -32,15 +32,17 @@ _Static_assert(PUBLISHER_BATCH_ROWS == BISECT_WINDOW_MAX, "both are the service'
 typedef enum PublisherState {
         PUBLISHER_IDLE,    /* there is no row to send */
         PUBLISHER_SENDING, /* a request is running */
-        PUBLISHER_WAITING, /* something failed: waits for the timer */
+        PUBLISHER_WAITING, /* Pub/Sub failed: waits for the timer */
+        PUBLISHER_BLOCKED, /* the disk failed: waits for the timer, or for the disk */
         PUBLISHER_RESTING, /* only suspects are left: waits for a new row or the timer */
         _PUBLISHER_STATE_MAX,
 } PublisherState;
 
 _asserted_ static const bool moves[_PUBLISHER_STATE_MAX][_PUBLISHER_STATE_MAX] = {
-        [PUBLISHER_IDLE] = { [PUBLISHER_SENDING] = true, [PUBLISHER_WAITING] = true, [PUBLISHER_RESTING] = true },
-        [PUBLISHER_SENDING] = { [PUBLISHER_IDLE] = true, [PUBLISHER_WAITING] = true },
+        [PUBLISHER_IDLE] = { [PUBLISHER_SENDING] = true, [PUBLISHER_BLOCKED] = true, [PUBLISHER_RESTING] = true },
+        [PUBLISHER_SENDING] = { [PUBLISHER_IDLE] = true, [PUBLISHER_WAITING] = true, [PUBLISHER_BLOCKED] = true },
         [PUBLISHER_WAITING] = { [PUBLISHER_IDLE] = true },
+        [PUBLISHER_BLOCKED] = { [PUBLISHER_IDLE] = true },
         [PUBLISHER_RESTING] = { [PUBLISHER_IDLE] = true },
 };
 
@@ -161,7 +163,7 @@ static usec_t publisher_note_disk(Publisher *p, const char *what, int error) {
 }
 
 static void publisher_disk_failed(Publisher *p, const char *what, int error) {
-        publisher_move(p, PUBLISHER_WAITING);
+        publisher_move(p, PUBLISHER_BLOCKED);
         publisher_arm(p, publisher_note_disk(p, what, error));
         publisher_changed(p);
 }
@@ -179,12 +181,6 @@ static void publisher_mended(Publisher *p, Trouble *trouble) {
         if (trouble_mend(trouble, span) && !trouble_is_on(&p->trouble) && !trouble_is_on(&p->pause_trouble))
                 log_event(LOG_NOTICE, EVENT_PUBLISH_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }),
                         "Publishing to %s works again after %s.", p->spec.topic, span);
-}
-
-static void publisher_works(Publisher *p) {
-        publisher_mended(p, &p->trouble);
-        backoff_reset(&p->backoff);
-        publisher_disarm(p);
 }
 
 /* ---- the request: rows as a body ---- */
@@ -307,7 +303,9 @@ static void publisher_accepted(Publisher *p) {
         p->published += p->request.n;
         p->last_publish = clock_wall();
         p->refusal[0] = '\0';
-        publisher_works(p);
+        publisher_mended(p, &p->trouble);
+        backoff_reset(&p->backoff);
+        publisher_disarm(p);
         r = array_reserve(&sent->ids, &sent->allocated, sent->n + p->request.n, sizeof(int64_t));
         if (r < 0) {
                 request_done(&p->request);
@@ -527,12 +525,13 @@ static bool publisher_waits_to_forget(Publisher *p) {
 
         if (publisher_forget(p) == 0 || (!from_start && p->sent.n <= PUBLISHER_SENT_MAX - PUBLISHER_BATCH_ROWS))
                 return false;
-        publisher_move(p, PUBLISHER_WAITING);
+        publisher_move(p, PUBLISHER_BLOCKED);
         publisher_arm(p, p->sent.forget_at > now ? p->sent.forget_at - now : 0);
         publisher_changed(p);
         return true;
 }
 
+/* Looks for rows and sends them. */
 static void publisher_go(Publisher *p) {
         int r;
 
@@ -552,14 +551,12 @@ static void publisher_go(Publisher *p) {
 static void publisher_step(void *userdata) {
         Publisher *p = userdata;
 
-        if (p->state == PUBLISHER_SENDING || p->state == PUBLISHER_WAITING)
-                return;
         if (p->state == PUBLISHER_RESTING)
                 publisher_move(p, PUBLISHER_IDLE);
-        if (p->paused)
-                (void) publisher_forget(p);
-        else
+        if (p->state == PUBLISHER_IDLE && !p->paused)
                 publisher_go(p);
+        else if (p->state != PUBLISHER_SENDING && p->sent.n > 0 && publisher_forget(p) == 0)
+                publisher_changed(p);
 }
 
 static void publisher_on_timer(void *userdata) {
@@ -568,7 +565,7 @@ static void publisher_on_timer(void *userdata) {
         if (p->state == PUBLISHER_RESTING && !bisect_take_up(&p->bisect))
                 bisect_restart(&p->bisect);
         publisher_disarm(p);
-        if (p->state == PUBLISHER_WAITING || p->state == PUBLISHER_RESTING)
+        if (p->state != PUBLISHER_IDLE && p->state != PUBLISHER_SENDING)
                 publisher_move(p, PUBLISHER_IDLE);
         loop_wake(p->step);
 }
@@ -584,8 +581,10 @@ void publisher_resume(Publisher *p) {
         if (!trouble_is_on(&p->disk_trouble))
                 return;
         p->sent.forget_at = 0;
-        if (p->state != PUBLISHER_SENDING)
+        if (p->state == PUBLISHER_BLOCKED || (p->state == PUBLISHER_RESTING && p->bisect.put_off))
                 publisher_on_timer(p);
+        else
+                loop_wake(p->step);
 }
 
 /* Logs why it is paused, like a failure. */

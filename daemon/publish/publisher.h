@@ -6,8 +6,8 @@
  *
  *      idle --rows--> sending --ids; refused--> idle (again at once while rows wait)
  *        |               +--failed-----------> waiting (backoff, Retry-After) --timer--> idle
- *        +--the disk refuses to be read------> waiting
- *        +--only suspects are left--> resting --timer, a new row--> idle
+ *        +--the disk refuses-----------------> blocked --timer, the disk works--> idle
+ *        +--only suspects are left-----------> resting --timer, a new row--> idle
  *
  * A 400 halves the batch, down to the message that fails alone: see bisect.h. */
 /* clang-format on */
@@ -56,7 +56,7 @@ CLEANUP_DEFINE(Publisher, publisher_free)
 
 /* Call this when rows may have come. Does not shorten a backoff. */
 void publisher_wake(Publisher *publisher);
-/* Call this when the disk works again: work that waits for it continues now, not after a backoff. */
+/* Call this when the disk works again: what waits for it goes on now, not after a backoff. */
 void publisher_resume(Publisher *publisher);
 #define PUBLISHER_GO_ON NULL
 #define PUBLISHER_SAID_ELSEWHERE ""

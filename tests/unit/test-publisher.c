@@ -424,6 +424,25 @@ static void test_resumes(void **state) {
         publisher_resume(f->publisher); /* nothing waits */
 }
 
+/* Nor sooner, where it is Pub/Sub that is waited for: only what was sent is forgotten. */
+static void test_resumes_only_what_waits_for_the_disk(void **state) {
+        Fixture *f = *state;
+
+        LOCKED(f, f->body_max = 300000; f->over = 403);
+        put(f, 0, 1000, 10);
+        put(f, 1000, 1, 400000);
+        disk_refuses(f);
+        RUN_UNTIL(f, accepted(f) == 1000 && status_of(f).retry_at > clock_now() + 20 * USEC_PER_SEC);
+        assert_int_equal(waiting(f), 1001);
+        disk_works(f);
+        publisher_resume(f->publisher);
+        RUN_UNTIL(f, waiting(f) == 1);
+        assert_true(loop_turn(f->event, 50 * USEC_PER_MSEC) >= 0);
+        assert_int_equal(http_server_calls(f->server), 2);
+        assert_true(status_of(f).retry_at > clock_now() + 10 * USEC_PER_SEC);
+        assert_non_null(strstr(f->told.detail, "firewall")); /* the disk's trouble is over, and that is told */
+}
+
 /* ---- a message that is refused ---- */
 
 static unsigned rejected(Fixture *f) {
@@ -555,6 +574,7 @@ int main(void) {
                 TEST(test_goes_on_while_it_cannot_forget),
                 TEST(test_cannot_forget_more_than),
                 TEST(test_resumes),
+                TEST(test_resumes_only_what_waits_for_the_disk),
                 TEST(test_bad_message),
                 TEST(test_bad_message_waits_for_proof),
                 TEST(test_bad_topic),
