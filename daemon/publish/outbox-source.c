@@ -16,8 +16,6 @@
 static int source_see(Sql *sql, const char *source, const char *seen, bool anew, usec_t now) {
         int r;
 
-        if (!seen)
-                return OUTBOX_SOURCE_NEW;
         if (anew) {
                 r = sql_do(sql, "DELETE " FROM_SEEN " AND key = ?2", SQL_VALUES(SQL_TEXT(source), SQL_TEXT(seen)));
                 if (r < 0)
@@ -91,7 +89,7 @@ static int source_keep(Sql *sql, const char *source, const Unreadable *unreadabl
         size_t size = unreadable->payload.size + strlen(unreadable->topic);
         int r;
 
-        r = source_see(sql, source, unreadable->seen, unreadable->anew, now);
+        r = unreadable->seen ? source_see(sql, source, unreadable->seen, unreadable->anew, now) : OUTBOX_SOURCE_NEW;
         if (r != OUTBOX_SOURCE_NEW)
                 return r < 0 ? r : 0;
         if (size > OUTBOX_UNREADABLE_BYTES) /* it would displace all others */

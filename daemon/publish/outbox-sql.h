@@ -91,7 +91,7 @@ int outbox_counts_reject(OutboxCounts *c, Sql *sql, int64_t id);
  * the last commit, perhaps by days: so no key is forgotten too early. */
 int outbox_source_shift(Sql *sql, int64_t moved, usec_t wall);
 
-/* Notes the key of a reading, if it has one. OUTBOX_SOURCE_REPEAT: the key is known already. */
+/* Notes the `seen` key of a reading. OUTBOX_SOURCE_REPEAT: it is known already. */
 enum { OUTBOX_SOURCE_NEW = 0, OUTBOX_SOURCE_REPEAT = 1 };
 int outbox_source_see(Sql *sql, const Reading *reading, usec_t now);
 

@@ -435,7 +435,7 @@ static int put_readings(Outbox *o, const ReadingList *list, usec_t now, OutboxCo
         for (size_t i = 0; i < list->n; i++) {
                 const Reading *reading = &list->items[i];
 
-                r = outbox_source_see(o->sql, reading, now);
+                r = reading->seen ? outbox_source_see(o->sql, reading, now) : OUTBOX_SOURCE_NEW;
                 if (r == OUTBOX_SOURCE_REPEAT)
                         continue;
                 if (r == OUTBOX_SOURCE_NEW)
@@ -477,7 +477,7 @@ int outbox_put(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
                 if (r == 0)
                         r = put_all(o, list, o->clock_offset ? offset - o->clock_offset : 0, now, &put);
                 r = outbox_end(o, r);
-        } while (outbox_mends(o, r, &tried));
+        } while (r < 0 && outbox_mends(o, r, &tried));
         if (r == 0)
                 o->clock_offset = offset;
         if (r == 0 && ret_repeats)
@@ -495,7 +495,7 @@ int outbox_cursor(Outbox *o, const char *source, Bytes *ret) {
                 r = outbox_ready(o);
                 if (r == 0)
                         r = outbox_source_cursor(o->sql, source, ret);
-        } while (outbox_mends(o, r, &tried));
+        } while (r < 0 && outbox_mends(o, r, &tried));
         return outbox_done(o, REFUSED_READ, r, source, 0);
 }
 
@@ -544,7 +544,7 @@ int outbox_peek(
                 r = outbox_ready(o);
                 if (r == 0)
                         r = peek_rows(o, after, max_rows, each, userdata);
-        } while (outbox_mends(o, r, &tried));
+        } while (r < 0 && outbox_mends(o, r, &tried));
         return outbox_done(o, REFUSED_READ, r, NULL, 0);
 }
 
@@ -570,7 +570,7 @@ static int forget_some(Outbox *o, const int64_t *ids, size_t n) {
                 if (r == 0)
                         r = forget_all(o, ids, n);
                 r = outbox_end(o, r);
-        } while (outbox_mends(o, r, &tried));
+        } while (r < 0 && outbox_mends(o, r, &tried));
         return r;
 }
 
@@ -619,6 +619,6 @@ int outbox_reject(Outbox *o, int64_t id, const char *reason) {
                 if (r == 0)
                         r = reject_one(o, id, reason);
                 r = outbox_end(o, r);
-        } while (outbox_mends(o, r, &tried));
+        } while (r < 0 && outbox_mends(o, r, &tried));
         return outbox_done(o, REFUSED_FORGET, r, NULL, 0);
 }

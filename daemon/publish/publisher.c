@@ -541,7 +541,7 @@ static void publisher_go(Publisher *p) {
 
         if (r < 0)
                 return publisher_disk_failed(p, "read", r);
-        if (p->sent.n == 0)
+        if (trouble_is_on(&p->disk_trouble) && p->sent.n == 0)
                 publisher_disk_works(p);
         if (r == NEXT_FOUND)
                 publisher_send(p);
