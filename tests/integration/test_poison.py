@@ -299,6 +299,28 @@ def test_reading_that_pubsub_refuses(make_stack, own_queue, pubsub, shared_mongo
     assert entry.fields["SENSORQD_REASON"] == "invalid_argument" and unwanted[0] in entry.fields["SENSORQD_KEY"]
 
 
+def test_once_passes_what_is_refused_at_the_head(make_stack, own_queue, pubsub, shared_mongodb, remo):
+    """P6: `once` knows nothing of the topic when it begins. The first thirty of forty devices are refused, each time;
+    the others are published, and those end in the rejected table."""
+    remo.devices = generate(40)
+    own_queue.create()
+    pubsub.pull_hang = 1
+    stack = make_stack(own_queue, shared_mongodb, remo)
+    accept, unwanted = pubsub.api.publish, []
+
+    def picky(name, body):
+        devices = [message["attributes"]["device"] for message in json.loads(body)["messages"]]
+        unwanted[:] = unwanted or devices[:30]
+        if not set(unwanted).isdisjoint(devices):
+            raise pubsub_api.ApiError(400, "One of the messages is not to this service's taste.")
+        return accept(name, body)
+
+    pubsub.api.publish = picky
+    assert stack.daemon.run("once").returncode == 0
+    assert rows(stack, "rejected") == 30 and rows(stack, "readings") == 0
+    assert stack.count() == 10 and not stack.readings(query={"id": {"$in": unwanted}})
+
+
 def test_topic_that_refuses_everything(make_stack, own_queue, pubsub, shared_mongodb, remo):
     """P6, P7: 400 for every message is the topic's fault: no reading is rejected, and few requests are made; all go
     when the topic is right."""
