@@ -24,13 +24,12 @@ typedef struct PullReader {
         size_t scratch_size;
 } PullReader;
 
-static int unescape_here(const JsonReader *json, Slice *ret) {
-        Slice slice = json->slice;
-
-        if (json->escaped && json_unescape(slice, (char *) slice.data, &slice.size) < 0)
-                return READ_ODD;
-        *ret = slice;
-        return READ_OK;
+/* Unescapes a text of the reply where it stands; leaves none if that fails. */
+static int unescape(Slice *text) {
+        if (json_unescape(*text, (char *) text->data, &text->size) == 0)
+                return READ_OK;
+        *text = (Slice){};
+        return READ_ODD;
 }
 
 /* Skips a value of a wrong type. */
@@ -47,9 +46,12 @@ static int read_string(PullReader *p, Slice *ret) {
         *ret = (Slice){};
         if (token < 0)
                 return token;
-        if (token == JSON_STRING)
-                return p->json.foreign ? READ_ODD : unescape_here(&p->json, ret);
-        return token == JSON_NULL ? READ_OK : skip_odd(p);
+        if (token != JSON_STRING)
+                return token == JSON_NULL ? READ_OK : skip_odd(p);
+        if (p->json.foreign)
+                return READ_ODD;
+        *ret = p->json.slice;
+        return p->json.escaped ? unescape(ret) : READ_OK;
 }
 
 /* Reads the rest of the current object: *field* is called on each key and reads its value. */
@@ -141,13 +143,15 @@ static int read_attribute(PullReader *p, WireMessage *message) {
         if (r < 0)
                 return r;
         attribute = &p->pull.attributes[p->pull.n_attributes];
-        odd = unescape_here(&p->json, &attribute->key) != READ_OK;
+        attribute->key = p->json.slice;
+        odd = p->json.escaped && unescape(&attribute->key) != READ_OK;
         token = json_reader_next(&p->json);
         if (token < 0)
                 return token;
         if (token != JSON_STRING)
                 return skip_odd(p);
-        odd |= unescape_here(&p->json, &attribute->value) != READ_OK;
+        attribute->value = p->json.slice;
+        odd |= p->json.escaped && unescape(&attribute->value) != READ_OK;
         if (odd)
                 return READ_ODD;
         p->pull.n_attributes++;
