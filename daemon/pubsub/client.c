@@ -20,16 +20,19 @@ struct Client {
         Config *config;           /* its pubsub section is used; a reference is held */
         Credentials *credentials; /* NULL with the emulator */
         Token *token;
-        LoopWatch *ready;   /* runs on_token() */
-        char *quota_header; /* NULL: none */
+        LoopWatch *ready; /* runs on_token() */
+        char *quota_header;
+        const char *headers[2]; /* that one, if there is one */
         size_t n_calls;
         TAILQ_HEAD(CallList, ClientCall) waiting; /* for a token */
 };
 
 struct ClientCall {
         Client *client;
-        ClientSpec spec; /* its body is empty after it was sent, and filled again for the second try */
+        HttpSpec http; /* its body is empty after it was sent, and filled again for the second try; its bearer is the
+                          token's, for call_send() only */
         Bytes url;
+        const char *resource, *verb; /* for client_sort() */
         ClientDone done;
         void *userdata;
         bool waits; /* it is in client->waiting */
@@ -46,7 +49,7 @@ static ClientCall *call_free(ClientCall *call) {
         call->request = http_cancel(call->request);
         if (call->waits)
                 TAILQ_REMOVE(&call->client->waiting, call, link);
-        bytes_done(&call->spec.body);
+        bytes_done(&call->http.body);
         bytes_done(&call->url);
         if (!call->ended)
                 call->client->n_calls--;
@@ -77,7 +80,7 @@ static bool call_try_again(ClientCall *call, HttpReply *http) {
         if (call->withdrawn)
                 return false;
         call->retried = true;
-        call->spec.body = bytes_steal(&http->sent);
+        call->http.body = bytes_steal(&http->sent);
         call_wait(call);
         return true;
 }
@@ -90,8 +93,7 @@ static void on_answer(void *userdata, HttpReply *http) {
         call->request = NULL;
         if (http->outcome == HTTP_ANSWERED && http->status == 401 && call_try_again(call, http))
                 return;
-        client_sort(http, call->spec.resource,
-                strcmp(call->spec.method, CLIENT_CREATE) == 0 ? CLIENT_CREATE : call->spec.verb, &reply, detail);
+        client_sort(http, call->resource, call->verb, &reply, detail);
         if (call->withdrawn && !call->retried && reply.http_status == 401)
                 reply.outcome = CLIENT_RETRY; /* the owner may call again, with a new token */
         if (reply.outcome != CLIENT_OK) {
@@ -104,25 +106,9 @@ static void on_answer(void *userdata, HttpReply *http) {
 
 /* 0: it is sent. Positive: there is no token, see token_take(). Negative: the request cannot be made. */
 static int call_send(ClientCall *call) {
-        const char *headers[] = { call->client->quota_header, NULL };
-        HttpSpec spec = {
-                .method = call->spec.method,
-                .url = call->url.data,
-                .ca_file = call->client->config->pubsub.ca_file,
-                .headers = headers,
-                .timeout = call->spec.timeout,
-                .stall = call->spec.stall,
-                .max_reply = call->spec.max_reply,
-        };
-        int r;
+        int r = token_take(call->client->token, &call->http.bearer, &call->token);
 
-        r = token_take(call->client->token, &spec.bearer, &call->token);
-        if (r != TOKEN_READY)
-                return r;
-        spec.body = bytes_steal(&call->spec.body);
-        r = http_start(call->client->http, &spec, on_answer, call, &call->request);
-        call->spec.body = bytes_steal(&spec.body); /* still here if http_start() did not take it */
-        return r;
+        return r != TOKEN_READY ? r : http_start(call->client->http, &call->http, on_answer, call, &call->request);
 }
 
 /* *result* as call_send() returns it. */
@@ -172,21 +158,34 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
 
         if (!call)
                 return -ENOMEM;
-        *call = (ClientCall){ .client = client, .spec = *spec, .done = done, .userdata = userdata };
+        *call = (ClientCall){
+                .client = client,
+                .http = { .method = spec->method,
+                        .ca_file = client->config->pubsub.ca_file,
+                        .headers = client->headers,
+                        .body = bytes_steal(&spec->body),
+                        .timeout = spec->timeout,
+                        .stall = spec->stall,
+                        .max_reply = spec->max_reply },
+                .resource = spec->resource,
+                .verb = strcmp(spec->method, CLIENT_CREATE) == 0 ? CLIENT_CREATE : spec->verb,
+                .done = done,
+                .userdata = userdata,
+        };
         client->n_calls++;
-        spec->body = (Bytes){};
 
         bytes_append_format(&call->url, "%s/v1/", client->config->pubsub.endpoint);
         /* All but the unreserved characters of RFC 3986: names may contain `%` and `+`. The colon of a domain-scoped
          * project stays, as in official clients. */
         text_append_percent(&call->url, spec->resource, "/:");
         r = bytes_append_text(&call->url, spec->verb ?: "");
+        call->http.url = call->url.data;
         if (r == 0)
                 r = call_send(call);
         if (r > 0)
                 call_wait(call);
         if (r < 0) {
-                spec->body = bytes_steal(&call->spec.body);
+                spec->body = bytes_steal(&call->http.body);
                 (void) call_free(call);
                 return r;
         }
@@ -275,6 +274,7 @@ int client_new(const ClientMeans *means, Config *config, Client **ret, Credentia
         if (client->credentials && client->credentials->quota_project &&
                 text_format(&client->quota_header, "x-goog-user-project: %s", client->credentials->quota_project) < 0)
                 return -ENOMEM;
+        client->headers[0] = client->quota_header;
         *ret = cleanup_steal(client);
         return 0;
 }
