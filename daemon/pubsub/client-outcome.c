@@ -217,7 +217,8 @@ static void sort_failure(const HttpReply *http, const char *resource, ClientRepl
         case HTTP_ANSWERED:
                 break;
         case HTTP_UNREACHABLE:
-                return text_add(words, "Pub/Sub cannot be reached: %s", http->detail);
+                return text_add(words, "Pub/Sub cannot be reached: %s%s", http->detail,
+                        http->want ? "; look " CAUSE_MEMORY_PLACES : "");
         case HTTP_TLS:
                 return text_add(words,
                         "no secure connection to Pub/Sub: %s; check `pubsub.ca_file`, a proxy in between, and this "

@@ -445,7 +445,20 @@ static void test_outcomes_without_an_answer(void **state) {
                 assert_int_equal(reply.cause, cases[i].cause);
                 assert_int_equal(reply.http_status, 0);
                 assert_string_not_equal(detail, "");
+                assert_null(strstr(detail, "MemoryMax="));
         }
+}
+
+/* Nothing is wrong with the network where this machine has no descriptor left. */
+static void test_want_is_told(void **state) {
+        HttpReply http = { .outcome = HTTP_UNREACHABLE, .want = true, .detail = "too many open files" };
+        char detail[CLIENT_DETAIL_MAX];
+        ClientReply reply;
+
+        client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail);
+        assert_int_equal(reply.outcome, CLIENT_RETRY);
+        assert_int_equal(reply.cause, CAUSE_MEMORY);
+        assert_non_null(strstr(detail, "too many open files; look at this machine's memory"));
 }
 
 static void test_detail_is_cut_and_whole(void **state) {
@@ -571,6 +584,7 @@ int main(void) {
                 cmocka_unit_test(test_outcomes),
                 cmocka_unit_test(test_a_page_is_no_answer),
                 cmocka_unit_test(test_outcomes_without_an_answer),
+                cmocka_unit_test(test_want_is_told),
                 cmocka_unit_test(test_detail_is_cut_and_whole),
                 cmocka_unit_test(test_retry_after_is_the_longer),
                 cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
