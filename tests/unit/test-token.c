@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The token endpoint is a server of the test's; hours pass at once, because the boot-time clock is the test's as well.
- */
+/* The token endpoint is a server of the test's, and so is the boot-time clock: hours pass at once. */
 #include "http-fixture.h"
 
 #include <openssl/evp.h>
@@ -128,8 +127,7 @@ static int set_up(void **state) {
         TokenFixture *t = calloc(1, sizeof(*t));
 
         assert_non_null(t);
-        passed = 0;
-        stepped = 0;
+        passed = stepped = 0;
         log_set_level(LOG_EMERG);
         assert_int_equal(pthread_mutex_init(&t->mutex, NULL), 0);
         set_answer(t, 200, "", "{\"access_token\":\"token-%d\",\"expires_in\":3600,\"token_type\":\"Bearer\"}");
