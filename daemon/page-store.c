@@ -60,7 +60,7 @@ static int store_renew(PageStore *store) {
 
 /* Every call that reads or writes ends with this. */
 static int store_ended(PageStore *store, int r) {
-        return r == -EUCLEAN ? store_renew(store) : r;
+        return r == -EUCLEAN || r == -EBADMSG ? store_renew(store) : r;
 }
 
 /* ---- saving ---- */
@@ -166,20 +166,32 @@ static int store_begin_anew(PageStore *store) {
         return r == 0 ? PAGE_STORE_ASIDE : r;
 }
 
+/* Saves; values in the file that prevent it are deleted. */
+static int save_and_mend(PageStore *store) {
+        int r = save_all(store);
+
+        if (r != -EBADMSG)
+                return r;
+        r = page_tables_mend(store->tables);
+        if (r == 0)
+                r = save_all(store);
+        return r == 0 ? PAGE_STORE_MENDED : r;
+}
+
 int page_store_save(PageStore *store) {
-        int r = store->tables ? 0 : store_begin_anew(store), again;
+        int r = store->tables ? 0 : store_begin_anew(store), saved;
 
         if (r < 0 || (r == 0 && store->n_recent == 0 && !store->past_changed))
                 return r;
-        again = store_ended(store, save_all(store));
-        if (again == PAGE_STORE_ASIDE) {
+        saved = store_ended(store, save_and_mend(store));
+        if (saved == PAGE_STORE_ASIDE) {
                 r = PAGE_STORE_ASIDE;
-                again = save_all(store);
+                saved = save_all(store);
         }
-        if (again != 0)
-                return again == -EUCLEAN ? -EIO : again;
+        if (saved < 0)
+                return saved == -EUCLEAN || saved == -EBADMSG ? -EIO : saved;
         note_saved(store);
-        return r;
+        return r == PAGE_STORE_ASIDE ? r : saved;
 }
 
 /* ---- adding ---- */
@@ -408,7 +420,7 @@ int page_store_open(const char *directory, usec_t since, PageStore **ret) {
                 return PAGE_STORE_NEWER;
         if (r == 0)
                 r = page_tables_load(store->tables, store->series, &store->past);
-        if (r == 0 && store->past.begun == 0)
+        if (r >= 0 && store->past.begun == 0)
                 past_begin(store, since);
         r = store_ended(store, r);
         if (r >= 0)

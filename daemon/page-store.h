@@ -28,8 +28,9 @@ typedef struct PageStore PageStore;
 
 enum {
         PAGE_STORE_OK = 0,
-        PAGE_STORE_ASIDE = 1, /* the file was damaged and set aside; a new one was begun */
-        PAGE_STORE_NEWER = 2, /* a later version made the file; it was not opened */
+        PAGE_STORE_MENDED = PAGE_TABLES_MENDED, /* values that cannot be right were deleted from the file */
+        PAGE_STORE_ASIDE,                       /* the file was damaged and set aside; a new one was begun */
+        PAGE_STORE_NEWER,                       /* a later version made the file; it was not opened */
 };
 /* Opens or creates the file. *since* is the clock_now() that counts as the begin of a new file. Other errors are those
  * of sql_open(), -EBUSY, ... */
@@ -47,8 +48,9 @@ uint64_t page_store_beyond(const PageStore *store);
 /* True if so much is unsaved that a save is due. */
 bool page_store_is_full(const PageStore *store);
 
-/* Saves the values in memory, and makes old values coarser, a piece at a time. PAGE_STORE_OK; PAGE_STORE_ASIDE: the
- * file was damaged, and the values from memory are in a new one; a negative errno: the values stay in memory. */
+/* Saves the values in memory, and makes old values coarser, a piece at a time. PAGE_STORE_OK, PAGE_STORE_MENDED;
+ * PAGE_STORE_ASIDE: the file was damaged, and the values from memory are in a new one; a negative errno: the values
+ * stay in memory. */
 int page_store_save(PageStore *store);
 
 /* Returns how far the values from before the file was begun have been read. */

@@ -45,54 +45,11 @@ static const char schema[] =
         " high = max(coalesce(high, total), coalesce(excluded.high, excluded.total)),"                                 \
         " total = total + excluded.total, n = n + excluded.n"
 #define SUMS "sum(n), min(coalesce(low, total)), sum(total), max(coalesce(high, total))"
-#define READ " n, coalesce(low, total), total, coalesce(high, total) FROM "
-
-typedef enum Query {
-        ADD_MINUTE,
-        ADD_FIVE,
-        ADD_HOUR,
-        FIRST_MINUTE,
-        ROLL_MINUTES,
-        DROP_MINUTES,
-        ROLL_FIVES,
-        DROP_FIVES,
-        DROP_HOURS,
-        READ_MINUTES,
-        FIND_MINUTES,
-        READ_FIVES,
-        READ_HOURS,
-        PUT_SERIES,
-        DROP_SERIES,
-        PUT_PAST,
-        QUERIES
-} Query;
-
-static const char *const queries[QUERIES] = {
-        [ADD_MINUTE] = "INSERT INTO minutes (at, series, n, low, total, high) VALUES (?1, ?2, ?3, ?4, ?5, ?6)" MERGE,
-        [ADD_FIVE] = "INSERT INTO fives (at, series, n, low, total, high) VALUES (?1, ?2, ?3, ?4, ?5, ?6)" MERGE,
-        [ADD_HOUR] = "INSERT INTO hours (at, series, n, low, total, high) VALUES (?1, ?2, ?3, ?4, ?5, ?6)" MERGE,
-        [FIRST_MINUTE] = "SELECT min(at) FROM minutes",
-        [ROLL_MINUTES] = "INSERT INTO fives (series, at, n, low, total, high) SELECT series, at / 5 * 5, " SUMS
-                         " FROM minutes WHERE at < ?1 GROUP BY series, at / 5" MERGE,
-        [DROP_MINUTES] = "DELETE FROM minutes WHERE at < ?1",
-        [ROLL_FIVES] = "INSERT INTO hours (series, at, n, low, total, high) SELECT series, at / 60 * 60, " SUMS
-                       " FROM fives WHERE series = ?1 AND at < ?2 GROUP BY at / 60" MERGE,
-        [DROP_FIVES] = "DELETE FROM fives WHERE series = ?1 AND at < ?2",
-        [DROP_HOURS] = "DELETE FROM hours WHERE series = ?1 AND at < ?2",
-        [READ_MINUTES] = "SELECT series, at," READ "minutes WHERE at >= ?1 AND at < ?2",
-        [FIND_MINUTES] = "WITH RECURSIVE time (minute) AS (SELECT ?1 UNION ALL SELECT minute + 1 FROM time WHERE "
-                         "minute + 1 < ?2) SELECT series, at," READ "time CROSS JOIN minutes ON at = minute AND "
-                         "series = ?3",
-        [READ_FIVES] = "SELECT series, at," READ "fives WHERE at >= ?1 AND at < ?2 AND series = ?3",
-        [READ_HOURS] = "SELECT series, at," READ "hours WHERE at >= ?1 AND at < ?2 AND series = ?3",
-        [PUT_SERIES] = "INSERT OR REPLACE INTO series VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        [DROP_SERIES] = "DELETE FROM series WHERE id = ?1",
-        [PUT_PAST] = "INSERT OR REPLACE INTO past VALUES (1, ?1, ?2, ?3, ?4, ?5)",
-};
+#define READ "SELECT series, at, n, coalesce(low, total), total, coalesce(high, total) FROM "
+#define ADD(table) "INSERT INTO " table " (at, series, n, low, total, high) VALUES (?1, ?2, ?3, ?4, ?5, ?6)" MERGE
 
 struct PageTables {
         Sql *sql;
-        SqlStatement *statements[QUERIES];
         int64_t minutes_from, fives_from; /* older values are in the next table */
         int64_t oldest;                   /* older values are dropped */
         int64_t before[2];                /* minutes_from and fives_from when the transaction began */
@@ -127,9 +84,7 @@ static int file_prepare(PageTables *tables) {
         r = sql_exec(tables->sql, "PRAGMA cache_size = -256");
         if (r == 0)
                 r = sql_begin(tables->sql, false);
-        if (r == 0)
-                r = sql_end(tables->sql, file_make(tables, version));
-        return r == 0 ? sql_prepare_all(tables->sql, queries, QUERIES, tables->statements) : r;
+        return r == 0 ? sql_end(tables->sql, file_make(tables, version)) : r;
 }
 
 int page_tables_open(const char *directory, PageTables **ret) {
@@ -144,8 +99,6 @@ int page_tables_open(const char *directory, PageTables **ret) {
         r = sql_open_alone(path, &tables->sql);
         if (r == 0)
                 r = file_prepare(tables);
-        if (r == -EINVAL)
-                r = -EUCLEAN; /* a table is missing */
         if (r == 0)
                 *ret = cleanup_steal(tables);
         return r;
@@ -154,7 +107,6 @@ int page_tables_open(const char *directory, PageTables **ret) {
 PageTables *page_tables_free(PageTables *tables) {
         if (!tables)
                 return NULL;
-        sql_finalize_all(tables->statements, QUERIES);
         sql_close(tables->sql);
         free(tables);
         return NULL;
@@ -181,15 +133,27 @@ int page_tables_set_aside(const char *directory) {
         return r < 0 ? r : file_rename(directory, "");
 }
 
-/* ---- reading it at the start ---- */
+/* ---- values that cannot be right ---- */
 
-static char *column_text(SqlStatement *statement, int column) {
-        Slice text = sql_column(statement, column);
+/* A damaged file may still be readable, but not everything in it is to be believed. A text or a blob is greater than
+ * any number. */
+#define UNSOUND                                                                                                        \
+        " WHERE (at BETWEEN 0 AND 4294967295 AND series BETWEEN 1 AND 2147483647 AND n BETWEEN 1 AND 4294967295"       \
+        " AND total BETWEEN -1e300 AND 1e300 AND coalesce(low, total) BETWEEN -1e300 AND 1e300"                        \
+        " AND coalesce(high, total) BETWEEN -1e300 AND 1e300) IS NOT 1"
 
-        return strndup(text.data ? text.data : "", text.size);
+int page_tables_mend(PageTables *tables) {
+        static const char *const queries[] = { "DELETE FROM minutes" UNSOUND, "DELETE FROM fives" UNSOUND,
+                "DELETE FROM hours" UNSOUND };
+        int r = page_tables_begin(tables);
+
+        if (r != 0)
+                return r;
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(queries); i++)
+                r = sql_do(tables->sql, queries[i], NULL);
+        return page_tables_end(tables, r);
 }
 
-/* Checks values that SQLite does not: a damaged file may still be readable. */
 static bool time_is_sound(int64_t msec) {
         return msec >= 0 && msec / USEC_PER_MSEC <= TIME_MAX_SEC;
 }
@@ -208,74 +172,119 @@ static bool texts_are_sound(const PageSeriesKey *key, const char *name) {
                json_is_whole((Slice){ key->labels, strlen(key->labels) }, 2, NULL);
 }
 
+/* ---- reading it at the start ---- */
+
+static char *column_text(SqlStatement *statement, int column) {
+        Slice text = sql_column(statement, column);
+
+        return strndup(text.data ? text.data : "", text.size);
+}
+
+enum { ROW_TAKEN = 0, ROW_UNSOUND = 1 };
+
 static int load_row(PageSeriesTable *table, SqlStatement *statement) {
         _cleanup_free_ char *source = column_text(statement, 1), *device = column_text(statement, 2);
         _cleanup_free_ char *labels = column_text(statement, 3), *field = column_text(statement, 4);
         _cleanup_free_ char *name = column_text(statement, 5);
+        const PageSeriesKey key = { source, device, labels, field };
+        int64_t id = sql_column_int(statement, 0), first = sql_column_int(statement, 6),
+                last = sql_column_int(statement, 7);
+        double value = sql_column_double(statement, 8);
         PageSeries *series;
         int r;
 
         if (!source || !device || !labels || !field || !name)
                 return -ENOMEM;
-        if (!texts_are_sound(&(PageSeriesKey){ source, device, labels, field }, name) ||
-                !numbers_are_sound(sql_column_int(statement, 0), sql_column_int(statement, 6),
-                        sql_column_int(statement, 7), sql_column_double(statement, 8)))
-                return -EUCLEAN;
-        r = page_series_find(
-                table, &(PageSeriesKey){ source, device, labels, field }, sql_column_int(statement, 0), &series);
+        if (!texts_are_sound(&key, name) || !numbers_are_sound(id, first, last, value))
+                return ROW_UNSOUND;
+        r = page_series_find(table, &key, id, &series);
         if (r != PAGE_SERIES_ADDED)
-                return r < 0 ? r : -EUCLEAN;
-        r = page_series_note(series, name, sql_column_int(statement, 6), 0, &(PageSigns){});
+                return r < 0 ? r : ROW_UNSOUND;
+        r = page_series_note(series, name, first, 0, &(PageSigns){});
         if (r == 0)
-                r = page_series_note(
-                        series, name, sql_column_int(statement, 7), sql_column_double(statement, 8), &(PageSigns){});
+                r = page_series_note(series, name, last, value, &(PageSigns){});
         series->changed = false;
         return r;
 }
 
-static int load_series(PageTables *tables, PageSeriesTable *table) {
-        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+static int load_series(PageTables *tables, PageSeriesTable *table, bool *mended) {
+        SqlStatement *statement;
         int r;
 
-        r = sql_prepare(tables->sql, "SELECT * FROM series ORDER BY id", &statement);
+        r = sql_use(tables->sql, "SELECT * FROM series ORDER BY id", &statement);
         if (r != 0)
                 return r;
         while ((r = sql_step(statement)) == SQL_ROW) {
                 r = load_row(table, statement);
-                if (r != 0)
+                if (r == ROW_UNSOUND) {
+                        *mended = true;
+                        r = sql_do(tables->sql, "DELETE FROM series WHERE id = ?1",
+                                SQL_VALUES(SQL_INT(sql_column_int(statement, 0))));
+                }
+                if (r < 0)
                         break;
         }
+        sql_reset(statement);
         return r;
 }
 
-static int load_past(PageTables *tables, PagePast *past) {
-        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+/* An impossible row is as none, but for one thing: history is not read, since its values may be there already. */
+static int load_past(PageTables *tables, PagePast *past, bool *mended) {
+        int64_t row[] = { 0, 0, 0, 0 };
+        SqlStatement *statement;
         Slice mark;
         int r;
 
-        r = sql_prepare(tables->sql, "SELECT begun, minutes_from, fives_from, complete, mark FROM past WHERE one = 1",
+        r = sql_use(tables->sql, "SELECT begun, minutes_from, fives_from, complete, mark FROM past WHERE one = 1",
                 &statement);
         if (r != 0)
                 return r;
         r = sql_step(statement);
-        if (r != SQL_ROW)
-                return r;
-        past->begun = sql_column_int(statement, 0);
-        tables->minutes_from = sql_column_int(statement, 1);
-        tables->fives_from = sql_column_int(statement, 2);
-        past->complete = sql_column_int(statement, 3) > 0;
-        if (!time_is_sound(past->begun) || tables->minutes_from < 0 || tables->minutes_from > TIME_MAX_SEC / 60 ||
-                tables->fives_from < 0 || tables->fives_from > tables->minutes_from)
-                return -EUCLEAN;
-        mark = sql_column(statement, 4);
-        bytes_cut(&past->mark, 0);
-        return bytes_append(&past->mark, mark.data, mark.size);
+        for (int i = 0; r == SQL_ROW && i < (int) ELEMENTSOF(row); i++)
+                row[i] = sql_column_int(statement, i);
+        if (r == SQL_ROW &&
+                (!time_is_sound(row[0]) || row[1] < 0 || row[1] > TIME_MAX_SEC / 60 || row[2] < 0 || row[2] > row[1])) {
+                past->complete = *mended = true;
+                r = 0;
+        } else if (r == SQL_ROW) {
+                past->begun = row[0];
+                tables->minutes_from = row[1];
+                tables->fives_from = row[2];
+                past->complete = row[3] > 0;
+                mark = sql_column(statement, 4);
+                bytes_cut(&past->mark, 0);
+                r = bytes_append(&past->mark, mark.data, mark.size);
+        }
+        sql_reset(statement);
+        return r;
+}
+
+/* Deletes values without a series: a new one could get its id. */
+static int drop_orphans(PageTables *tables) {
+        static const char *const queries[] = { "DELETE FROM minutes WHERE series NOT IN (SELECT id FROM series)",
+                "DELETE FROM fives WHERE series NOT IN (SELECT id FROM series)",
+                "DELETE FROM hours WHERE series NOT IN (SELECT id FROM series)" };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(queries); i++)
+                r = sql_do(tables->sql, queries[i], NULL);
+        return r;
 }
 
 int page_tables_load(PageTables *tables, PageSeriesTable *series, PagePast *past) {
-        int r = load_past(tables, past);
+        bool mended = false;
+        int r;
 
-        return r == 0 ? load_series(tables, series) : r;
+        r = page_tables_begin(tables);
+        if (r != 0)
+                return r;
+        r = load_past(tables, past, &mended);
+        if (r == 0)
+                r = load_series(tables, series, &mended);
+        if (r == 0 && mended)
+                r = drop_orphans(tables);
+        r = page_tables_end(tables, r);
+        return r == 0 && mended ? PAGE_TABLES_MENDED : r;
 }
 
 /* ---- saving ---- */
@@ -291,43 +300,36 @@ int page_tables_end(PageTables *tables, int r) {
         if (r == 0)
                 return 0;
         if (r == -EINVAL || r == -EEXIST)
-                r = -EUCLEAN; /* numbers are there that cannot be added up */
+                r = -EBADMSG; /* numbers are there that cannot be added up */
         tables->minutes_from = tables->before[0];
         tables->fives_from = tables->before[1];
         return r;
 }
 
-static int first_minute(PageTables *tables, int64_t *ret) {
-        SqlStatement *statement = tables->statements[FIRST_MINUTE];
-        int r = sql_step(statement);
+#define NO_MINUTE "9223372036854775807" /* INT64_MAX */
 
-        *ret = INT64_MAX;
-        if (r == SQL_ROW && sql_column(statement, 0).data)
-                *ret = sql_column_int(statement, 0);
-        sql_reset(statement);
-        return r == SQL_ROW ? 0 : r;
-}
+static int roll_piece(PageTables *tables, int64_t end) {
+        int r = sql_do(tables->sql,
+                "INSERT INTO fives (series, at, n, low, total, high) SELECT series, at / 5 * 5, " SUMS
+                " FROM minutes WHERE at < ?1 GROUP BY series, at / 5" MERGE,
+                SQL_VALUES(SQL_INT(end)));
 
-static int run_until(SqlStatement *statement, int64_t end) {
-        return sql_run_with(statement, SQL_VALUES(SQL_INT(end)));
+        return r == 0 ? sql_do(tables->sql, "DELETE FROM minutes WHERE at < ?1", SQL_VALUES(SQL_INT(end))) : r;
 }
 
 static int roll_minutes(PageTables *tables, int64_t target) {
         int64_t first, end, before = INT64_MIN;
+        int r;
 
         while (tables->minutes_from < target) {
-                int r = first_minute(tables, &first);
-
+                r = sql_ints(tables->sql, "SELECT coalesce(min(at), " NO_MINUTE ") FROM minutes", NULL, 1, &first);
                 if (r == 0 && first <= before)
-                        r = -EUCLEAN; /* it is not a number, and would be found for ever */
+                        r = -EBADMSG; /* it is not a number, and would be found for ever */
                 if (r != 0)
                         return r;
                 before = first;
                 end = first < target ? floor_to(first, MINUTES_STEP) + MINUTES_STEP : target;
-                if (first < target)
-                        r = run_until(tables->statements[ROLL_MINUTES], end);
-                if (r == 0 && first < target)
-                        r = run_until(tables->statements[DROP_MINUTES], end);
+                r = first < target ? roll_piece(tables, end) : 0;
                 if (r != 0)
                         return r;
                 tables->minutes_from = end;
@@ -335,8 +337,21 @@ static int roll_minutes(PageTables *tables, int64_t target) {
         return 0;
 }
 
-static int run_for(SqlStatement *statement, int64_t series, int64_t end) {
-        return sql_run_with(statement, SQL_VALUES(SQL_INT(series), SQL_INT(end)));
+static int drop_hours(PageTables *tables, int64_t series, int64_t end) {
+        return sql_do(tables->sql, "DELETE FROM hours WHERE series = ?1 AND at < ?2",
+                SQL_VALUES(SQL_INT(series), SQL_INT(end)));
+}
+
+static int roll_series(PageTables *tables, int64_t series, int64_t target) {
+        int r = sql_do(tables->sql,
+                "INSERT INTO hours (series, at, n, low, total, high) SELECT series, at / 60 * 60, " SUMS
+                " FROM fives WHERE series = ?1 AND at < ?2 GROUP BY at / 60" MERGE,
+                SQL_VALUES(SQL_INT(series), SQL_INT(target)));
+
+        if (r == 0)
+                r = sql_do(tables->sql, "DELETE FROM fives WHERE series = ?1 AND at < ?2",
+                        SQL_VALUES(SQL_INT(series), SQL_INT(target)));
+        return r == 0 ? drop_hours(tables, series, tables->oldest) : r;
 }
 
 static int roll_fives(PageTables *tables, int64_t target, const PageSeriesTable *table) {
@@ -345,13 +360,8 @@ static int roll_fives(PageTables *tables, int64_t target, const PageSeriesTable 
 
         if (tables->fives_from >= target)
                 return 0;
-        for (size_t i = 0; r == 0 && (series = page_series_at(table, i)); i++) {
-                r = run_for(tables->statements[ROLL_FIVES], series->id, target);
-                if (r == 0)
-                        r = run_for(tables->statements[DROP_FIVES], series->id, target);
-                if (r == 0)
-                        r = run_for(tables->statements[DROP_HOURS], series->id, tables->oldest);
-        }
+        for (size_t i = 0; r == 0 && (series = page_series_at(table, i)); i++)
+                r = roll_series(tables, series->id, target);
         if (r == 0)
                 tables->fives_from = target;
         return r;
@@ -366,48 +376,45 @@ int page_tables_roll(PageTables *tables, int64_t newest, const PageSeriesTable *
 }
 
 int page_tables_put(PageTables *tables, const PageBucket *bucket) {
-        SqlStatement *statement = tables->statements[ADD_MINUTE];
+        SqlValue low = SQL_TEXT(NULL), high = SQL_TEXT(NULL);
+        const char *add = ADD("minutes");
         int64_t at = bucket->minute;
 
         if (at < tables->oldest)
                 return 0;
         if (at < tables->fives_from) {
-                statement = tables->statements[ADD_HOUR];
+                add = ADD("hours");
                 at = floor_to(at, 60);
         } else if (at < tables->minutes_from) {
-                statement = tables->statements[ADD_FIVE];
+                add = ADD("fives");
                 at = floor_to(at, 5);
         }
-        sql_bind(statement, SQL_VALUES(SQL_INT(at), SQL_INT(bucket->series), SQL_INT(bucket->count)));
-        sql_bind_value(statement, 5, &(const SqlValue) SQL_DOUBLE(bucket->total));
         if (bucket->count > 1) {
-                sql_bind_value(statement, 4, &(const SqlValue) SQL_DOUBLE(bucket->low));
-                sql_bind_value(statement, 6, &(const SqlValue) SQL_DOUBLE(bucket->high));
+                low = (SqlValue) SQL_DOUBLE(bucket->low);
+                high = (SqlValue) SQL_DOUBLE(bucket->high);
         }
-        return sql_run(statement);
+        return sql_do(tables->sql, add,
+                SQL_VALUES(SQL_INT(at), SQL_INT(bucket->series), SQL_INT(bucket->count), low, SQL_DOUBLE(bucket->total),
+                        high));
 }
 
 int page_tables_put_series(PageTables *tables, const PageSeries *series) {
-        SqlStatement *statement = tables->statements[PUT_SERIES];
-
-        return sql_run_with(
-                statement, SQL_VALUES(SQL_INT(series->id), SQL_TEXT(series->key.source), SQL_TEXT(series->key.device),
-                                   SQL_TEXT(series->key.labels), SQL_TEXT(series->key.field), SQL_TEXT(series->name),
-                                   SQL_INT(series->first), SQL_INT(series->last), SQL_DOUBLE(series->value)));
+        return sql_do(tables->sql, "INSERT OR REPLACE INTO series VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                SQL_VALUES(SQL_INT(series->id), SQL_TEXT(series->key.source), SQL_TEXT(series->key.device),
+                        SQL_TEXT(series->key.labels), SQL_TEXT(series->key.field), SQL_TEXT(series->name),
+                        SQL_INT(series->first), SQL_INT(series->last), SQL_DOUBLE(series->value)));
 }
 
 int page_tables_drop_series(PageTables *tables, int64_t series) {
-        int r = run_for(tables->statements[DROP_HOURS], series, INT64_MAX);
+        int r = drop_hours(tables, series, INT64_MAX);
 
-        return r == 0 ? sql_run_with(tables->statements[DROP_SERIES], SQL_VALUES(SQL_INT(series))) : r;
+        return r == 0 ? sql_do(tables->sql, "DELETE FROM series WHERE id = ?1", SQL_VALUES(SQL_INT(series))) : r;
 }
 
 int page_tables_put_past(PageTables *tables, const PagePast *past) {
-        SqlStatement *statement = tables->statements[PUT_PAST];
-
-        return sql_run_with(
-                statement, SQL_VALUES(SQL_INT(page_past_begun(past->begun, past->since)), SQL_INT(tables->minutes_from),
-                                   SQL_INT(tables->fives_from), SQL_BLOB(past->mark), SQL_INT(past->complete)));
+        return sql_do(tables->sql, "INSERT OR REPLACE INTO past VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+                SQL_VALUES(SQL_INT(page_past_begun(past->begun, past->since)), SQL_INT(tables->minutes_from),
+                        SQL_INT(tables->fives_from), SQL_BLOB(past->mark), SQL_INT(past->complete)));
 }
 
 /* ---- reading ---- */
@@ -416,9 +423,14 @@ int64_t page_tables_width(const PageTables *tables, int64_t minute) {
         return minute < tables->fives_from ? PAGE_TABLES_HOUR : minute < tables->minutes_from ? 5 : 1;
 }
 
-static int read_rows(const PageRange *range, SqlStatement *statement, int64_t series) {
+/* *query* has the range as ?1 and ?2, and *series* as ?3 if it asks for one. */
+static int read_rows(const PageTables *tables, const PageRange *range, const char *query, int64_t series) {
+        SqlStatement *statement;
         int r;
 
+        r = sql_use(tables->sql, query, &statement);
+        if (r != 0)
+                return r;
         sql_bind(statement, SQL_VALUES(SQL_INT(range->from), SQL_INT(range->to)));
         if (series > 0)
                 sql_bind_int(statement, 3, series);
@@ -433,6 +445,10 @@ static int read_rows(const PageRange *range, SqlStatement *statement, int64_t se
         return r;
 }
 
+#define FIND_MINUTES                                                                                                   \
+        "WITH RECURSIVE time (minute) AS (SELECT ?1 UNION ALL SELECT minute + 1 FROM time WHERE minute + 1 < "         \
+        "?2) " READ "time CROSS JOIN minutes ON at = minute AND series = ?3"
+
 /* Rows of `minutes` are sorted by time, then series. To read a few series of many, each row is looked up. */
 static int read_minutes(const PageTables *tables, const PageRange *range) {
         PageRange minutes = *range;
@@ -441,11 +457,13 @@ static int read_minutes(const PageTables *tables, const PageRange *range) {
         if (minutes.from < tables->minutes_from)
                 minutes.from = tables->minutes_from;
         if (minutes.n * FIND_COST >= minutes.of || minutes.to - minutes.from > 2 * MINUTES_KEPT)
-                return read_rows(&minutes, tables->statements[READ_MINUTES], 0);
+                return read_rows(tables, &minutes, READ "minutes WHERE at >= ?1 AND at < ?2", 0);
         for (size_t i = 0; r == 0 && i < minutes.n; i++)
-                r = read_rows(&minutes, tables->statements[FIND_MINUTES], minutes.series[i]);
+                r = read_rows(tables, &minutes, FIND_MINUTES, minutes.series[i]);
         return r;
 }
+
+#define OF_SERIES " WHERE at >= ?1 AND at < ?2 AND series = ?3"
 
 int page_tables_read(PageTables *tables, const PageRange *range) {
         int r = 0;
@@ -454,9 +472,9 @@ int page_tables_read(PageTables *tables, const PageRange *range) {
                 r = read_minutes(tables, range);
         for (size_t i = 0; r == 0 && i < range->n; i++) {
                 if (range->from < tables->minutes_from)
-                        r = read_rows(range, tables->statements[READ_FIVES], range->series[i]);
+                        r = read_rows(tables, range, READ "fives" OF_SERIES, range->series[i]);
                 if (r == 0 && range->from < tables->fives_from)
-                        r = read_rows(range, tables->statements[READ_HOURS], range->series[i]);
+                        r = read_rows(tables, range, READ "hours" OF_SERIES, range->series[i]);
         }
         return r;
 }

@@ -41,11 +41,15 @@ CLEANUP_DEFINE(PageTables, page_tables_free)
  * large. */
 int page_tables_set_aside(const char *directory);
 
-/* Loads what was saved. *past* does not change if nothing was saved. */
+enum { PAGE_TABLES_LOADED = 0, PAGE_TABLES_MENDED = 1 };
+/* Loads what was saved; nothing was saved if *past* has no *begun*. MENDED: rows with impossible values were left out,
+ * and deleted. */
 int page_tables_load(PageTables *tables, PageSeriesTable *series, PagePast *past);
+/* Deletes values that cannot be right. Call it when page_tables_end() returned -EBADMSG. */
+int page_tables_mend(PageTables *tables);
 
 /* One transaction: everything between begin and end. page_tables_end() rolls back unless *r* is 0, and returns the
- * result. */
+ * result. -EBADMSG: the file has values that cannot be added up. */
 int page_tables_begin(PageTables *tables);
 int page_tables_end(PageTables *tables, int r);
 

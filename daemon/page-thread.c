@@ -51,6 +51,12 @@ static void log_aside(const PageThread *thread) {
                 thread->directory);
 }
 
+static void log_mended(const PageThread *thread) {
+        log_error("Some values in %s/" PAGE_TABLES_FILE " cannot be right. They were deleted and are in no chart; all "
+                  "others are kept. Check the disk (journalctl -k). Readings are where they always were.",
+                thread->directory);
+}
+
 static void log_failing(PageThread *thread, const char *detail) {
         if (trouble_fail(&thread->trouble, TROUBLE_LASTING, CAUSE_DISK, OPEN_AGAIN_USEC, detail))
                 log_event(trouble_level(&thread->trouble), EVENT_PAGE_FAILING,
@@ -75,6 +81,8 @@ static bool thread_judge(PageThread *thread, int r) {
         }
         if (r == PAGE_STORE_ASIDE)
                 log_aside(thread);
+        if (r == PAGE_STORE_MENDED)
+                log_mended(thread);
         thread->renewed = thread->renewed || r == PAGE_STORE_ASIDE;
         return true;
 }

@@ -269,8 +269,8 @@ static void test_few_among_many(void **state) {
         free(model.items);
 }
 
-static uint32_t count_of(PageStore *store, int64_t from, int64_t to) {
-        PageQuery query = { .series = { 1 }, .n = 1, .from = from, .to = to, .points = 2000 };
+static uint32_t count_of_series(PageStore *store, int64_t series, int64_t from, int64_t to) {
+        PageQuery query = { .series = { series }, .n = 1, .from = from, .to = to, .points = 2000 };
         PageValues values;
         uint32_t n = 0;
 
@@ -279,6 +279,10 @@ static uint32_t count_of(PageStore *store, int64_t from, int64_t to) {
                 n += values.buckets[i].count;
         page_store_values_done(&values);
         return n;
+}
+
+static uint32_t count_of(PageStore *store, int64_t from, int64_t to) {
+        return count_of_series(store, 1, from, to);
 }
 
 static void test_pruning(void **state) {
@@ -362,39 +366,46 @@ static void change_file(const char *directory, const char *statements) {
         "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(replace(sql, ' STRICT,', ''), "           \
         "' STRICT', ''); PRAGMA writable_schema = RESET; "
 
-/* Rows that can be read, with values that cannot be right: the file is set aside, the page gets JSON, and saving
- * neither fails for ever nor goes on for ever. */
+/* Rows that can be read, with values that cannot be right: only these rows go. The page gets JSON, and saving neither
+ * fails for ever nor goes on for ever. */
 static void test_odd_rows(void **state) {
         static const struct {
                 const char *damage;
                 int open, save;
+                uint32_t left; /* values of series 3 */
         } cases[] = {
-                { "UPDATE series SET id = 9223372036854775807", PAGE_STORE_ASIDE, 0 },
-                { "UPDATE series SET id = -1", PAGE_STORE_ASIDE, 0 },
-                { "UPDATE series SET last = 9223372036854775807", PAGE_STORE_ASIDE, 0 },
-                { "UPDATE series SET value = 9e999", PAGE_STORE_ASIDE, 0 },
-                { "UPDATE series SET labels = '{\"a\"}'", PAGE_STORE_ASIDE, 0 },
-                { "UPDATE past SET begun = -9223372036854775807 - 1", PAGE_STORE_ASIDE, 0 },
-                { "UPDATE past SET minutes_from = 9223372036854775807", PAGE_STORE_ASIDE, 0 },
-                { "UPDATE minutes SET n = 9223372036854775807", 0, PAGE_STORE_ASIDE },
-                { ANY_VALUE "UPDATE minutes SET at = x'41' WHERE at = (SELECT min(at) FROM minutes)", 0,
-                        PAGE_STORE_ASIDE },
+                { "UPDATE series SET id = 9223372036854775807 WHERE id = 3", PAGE_STORE_MENDED, 0 },
+                { "UPDATE series SET id = -1 WHERE id = 3", PAGE_STORE_MENDED, 0 },
+                { "UPDATE series SET last = 9223372036854775807 WHERE id = 3", PAGE_STORE_MENDED, 0 },
+                { "UPDATE series SET value = 9e999 WHERE id = 3", PAGE_STORE_MENDED, 0 },
+                { "UPDATE series SET labels = '{\"a\"}' WHERE id = 3", PAGE_STORE_MENDED, 0 },
+                { "UPDATE series SET field = '/newest_events/te/val' WHERE id = 3", PAGE_STORE_MENDED, 0 },
+                { "UPDATE past SET begun = -9223372036854775807 - 1", PAGE_STORE_MENDED, 0, 2 },
+                { "UPDATE past SET minutes_from = 9223372036854775807", PAGE_STORE_MENDED, 0, 2 },
+                { "UPDATE minutes SET n = 9223372036854775807 WHERE series = 3", 0, PAGE_STORE_MENDED },
+                { "UPDATE minutes SET total = iif(at % 5, 9e999, -9e999) WHERE series = 3", 0, PAGE_STORE_MENDED },
+                { ANY_VALUE "UPDATE minutes SET at = x'41' WHERE series = 3 AND at = (SELECT min(at) FROM minutes)", 0,
+                        PAGE_STORE_MENDED, 1 },
         };
+        const int64_t begin = NOW / (5 * MINUTE) * 5 * MINUTE;
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 PageStore *store = open_store(*state, 0);
                 const PageSeries *series;
 
-                for (int k = 0; k < 2; k++)
-                        add(store, &(Value){ 0, NOW + k * MINUTE, 1 });
+                for (unsigned k = 0; k < 2 * SERIES; k++)
+                        add(store, &(Value){ k % SERIES, begin + k / SERIES * MINUTE, 1 });
                 assert_int_equal(page_store_save(store), 0);
                 page_store_free(store);
                 change_file(*state, cases[i].damage);
                 store = open_store(*state, cases[i].open);
-                series = page_series_at(page_store_series(store), 0);
-                assert_true(!series || (isfinite(series->value) && series->id > 0));
+                for (size_t k = 0; (series = page_series_at(page_store_series(store), k)); k++)
+                        assert_true(isfinite(series->value) && series->id == (int64_t) k + 1);
                 add(store, &(Value){ 0, NOW + 10 * DAY, 1 });
                 assert_int_equal(page_store_save(store), cases[i].save);
+                assert_int_equal(count_of(store, begin, begin + HOUR), 2);
+                add(store, &(Value){ 2, NOW + 10 * DAY, 1 }); /* where its row was dropped, its values were, too */
+                assert_int_equal(count_of_series(store, 3, begin, begin + HOUR), cases[i].left);
                 page_store_free(store);
                 assert_int_equal(remove_files(*state), 0);
         }
