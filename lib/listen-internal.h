@@ -14,6 +14,7 @@
 #define LISTEN_SWEEP_USEC (5 * USEC_PER_SEC) /* how often, while a connection is open */
 #define LISTEN_CONNECTIONS_MAX 128u
 #define LISTEN_CONNECTIONS_OF_ADDRESS_MAX 64u
+#define LISTEN_UNTAKEN_MAX ((size_t) 16 * 1024 * 1024) /* of all answers that clients have not taken yet, in bytes */
 
 /* The functions of libmicrohttpd that are used. The library is loaded at the first use: a process that does not listen
  * does not pay for it. */
@@ -80,6 +81,7 @@ struct ListenRequest {
         bool too_large, queued;
         int status;
         struct MHD_Response *answer; /* set from ANSWERED on; NULL: no memory */
+        size_t untaken;              /* bytes of the answer that are held for the client */
         TAILQ_ENTRY(ListenRequest) link;
 };
 
@@ -115,6 +117,7 @@ struct Listen {
         Loop *loop;
         ListenLibrary library;
         bool stopping;
+        size_t untaken; /* bytes of all answers that are held for their clients */
         LIST_HEAD(, ListenServer) servers;
 };
 

@@ -10,12 +10,15 @@
 #include "listen-address.h"
 #include "log.h"
 
+#define ANSWER_SHORT ((size_t) 16 * 1024) /* as much as a connection takes anyway */
+
 /* ---- answers ---- */
 
 static ListenRequest *request_free(ListenRequest *request) {
         ListenServer *server = request->connection->server;
 
         TAILQ_REMOVE(&server->requests, request, link);
+        server->listen->untaken -= request->untaken;
         if (request->answer)
                 server->library->MHD_destroy_response(request->answer);
         bytes_done(&request->body);
@@ -61,11 +64,24 @@ static struct MHD_Response *answer_make(const ListenConnection *connection, cons
         return NULL;
 }
 
+/* Clients that ask and never read must not take up all memory. Short answers are always given: one may say that a
+ * reading was stored. So is a single one of any size. */
+static bool is_held_back(const Listen *listen, const ListenAnswer *answer) {
+        return !answer->constant && answer->body.size > ANSWER_SHORT && listen->untaken > 0 &&
+               answer->body.size + listen->untaken > LISTEN_UNTAKEN_MAX;
+}
+
 void listen_answer(ListenRequest *request, const ListenAnswer *answer) {
         ListenServer *server = request->connection->server;
         bool waited = request->state == LISTEN_REQUEST_WAITING;
 
         assert(request->state != LISTEN_REQUEST_ANSWERED);
+        if (is_held_back(server->listen, answer))
+                return listen_answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+                        (const char *const[]){ "Retry-After", "30", NULL },
+                        "Others have not read their answers yet. Try again later.\n");
+        request->untaken = answer->constant ? 0 : answer->body.size;
+        server->listen->untaken += request->untaken;
         request->status = answer->status;
         request->answer = answer_make(request->connection, answer);
         request->state = LISTEN_REQUEST_ANSWERED;

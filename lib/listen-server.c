@@ -21,6 +21,7 @@
 #define LIBRARY "libmicrohttpd.so.12"
 /* bytes of a request's header, and of the memory that libmicrohttpd keeps for each connection */
 #define HEADER_MAX ((size_t) 16 * 1024)
+#define SENT_MAX (64 * 1024) /* bytes that the kernel keeps for a client that does not read; it takes twice as much */
 #define IDLE_SEC 15u
 #define PRIORITIES "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1" /* at least TLS 1.2, as to remotes (RFC 8996) */
 /* applies three times: until the first line of a request, until its last byte, and until the answer is taken */
@@ -188,8 +189,8 @@ static _printf_(2, 0) void on_log(void *userdata, const char *format, va_list ar
         log_debug("listen: %s", text);
 }
 
-/* Starts libmicrohttpd, which takes *fd*. When it cannot start, it may or may not have closed the socket. The inode
- * shows whether the descriptor is still that socket, or already another file. */
+/* Starts libmicrohttpd, which takes *fd*; its connections inherit the limit. When it cannot start, it may or may not
+ * have closed the socket. The inode shows whether the descriptor is still that socket, or already another file. */
 static int server_start(ListenServer *server, int fd) {
         struct stat before = {}, after = {};
         const ListenPem *pem = &server->pem;
@@ -200,6 +201,7 @@ static int server_start(ListenServer *server, int fd) {
                 { MHD_OPTION_END, 0, NULL } };
         int error;
 
+        (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SENT_MAX }, sizeof(int));
         (void) fstat(fd, &before);
         errno = 0;
         server->mhd = server->library->MHD_start_daemon(flags, 0, NULL, NULL, listen_request_on_access, server,

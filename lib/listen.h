@@ -80,7 +80,8 @@ typedef struct ListenAnswer {
         Slice body;                 /* copied, unless it is *constant* */
         bool constant;              /* the body stays valid as long as any request, so it is not copied */
 } ListenAnswer;
-/* Answers the request and frees it. Without memory the connection is closed. */
+/* Answers the request and frees it. Without memory the connection is closed. A body that is copied is replaced by 503
+ * while too many others were not taken by their clients. */
 void listen_answer(ListenRequest *request, const ListenAnswer *answer);
 /* The same with words for a person; *headers* as in ListenAnswer. */
 static inline void listen_answer_text(

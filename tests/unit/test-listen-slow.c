@@ -210,6 +210,43 @@ static void test_answer(void **state) {
         free(large);
 }
 
+/* Returns the status of the answer to another client, who reads no more than that; *f->fd* is theirs. */
+static int ask(Fixture *f, int n) {
+        char reply[13] = "";
+
+        dial(f);
+        say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        await_requests(f, n);
+        await_bytes(f, reply, 12);
+        return atoi(reply + strlen("HTTP/1.1 "));
+}
+
+/* However many clients never read: what they are sent takes up little memory, others get short answers meanwhile, and
+ * what they were to get is gone with them. */
+static void test_many_who_never_read(void **state) {
+        char *large = calloc(2, LARGE);
+        int fds[20], first, n = 0;
+        Fixture *f = *state;
+
+        first = f->fd;
+        f->body = large;
+        f->body_size = LARGE / 16;
+        for (; n < 20; n++) {
+                assert_int_equal(ask(f, n + 1), n < 16 ? 200 : 503);
+                fds[n] = f->fd;
+        }
+        f->body_size = 16 * 1024;
+        assert_int_equal(ask(f, ++n), 200);
+        close(f->fd);
+        virtual_pass(f->loop, (DEADLINE_SEC + SWEEP_SEC + 1) * USEC_PER_SEC);
+        f->body_size = LARGE * 2; /* a single one may be larger */
+        assert_int_equal(ask(f, ++n), 200);
+        for (int i = 0; i < 20; i++)
+                close(fds[i]);
+        close(first);
+        free(large);
+}
+
 /* The time that we need for an answer is not the client's. */
 static void test_answer_that_we_owe(void **state) {
         Fixture *f = *state;
@@ -343,6 +380,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_header, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_body, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answer, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_many_who_never_read, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answer_that_we_owe, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_next_request, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
