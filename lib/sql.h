@@ -60,20 +60,6 @@ int sql_prepare(Sql *sql, const char *statement, SqlStatement **ret);
 SqlStatement *sql_finalize(SqlStatement *statement);
 CLEANUP_DEFINE(SqlStatement, sql_finalize)
 
-/* The same for *n* statements, up to the first error. Those before it are there to be finalized. */
-static inline int sql_prepare_all(Sql *sql, const char *const *texts, size_t n, SqlStatement **ret) {
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < n; i++)
-                r = sql_prepare(sql, texts[i], &ret[i]);
-        return r;
-}
-
-static inline void sql_finalize_all(SqlStatement **statements, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                statements[i] = sql_finalize(statements[i]);
-}
-
 /* A value for a parameter. */
 typedef struct SqlValue {
         enum { SQL_VALUE_END, SQL_VALUE_INT, SQL_VALUE_DOUBLE, SQL_VALUE_TEXT, SQL_VALUE_BLOB } kind;
@@ -124,12 +110,6 @@ static inline int sql_run(SqlStatement *statement) {
 
         sql_reset(statement);
         return r;
-}
-
-/* The same with these parameters. */
-static inline int sql_run_with(SqlStatement *statement, const SqlValue *values) {
-        sql_bind(statement, values);
-        return sql_run(statement);
 }
 
 /* Read columns; the first is 0. Slices are valid until the next step or reset. SQL's NULL is a slice without data; an

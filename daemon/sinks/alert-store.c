@@ -237,17 +237,16 @@ static int read_entry(AlertStore *store, AlertBook *book, SqlStatement *s) {
 
 static int read_rows(AlertStore *store, AlertBook *book, const char *query,
         int (*read)(AlertStore *store, AlertBook *book, SqlStatement *s)) {
-        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
-        int r = sql_prepare(store->sql, query, &s);
+        SqlStatement *s;
+        int r;
 
+        r = sql_use(store->sql, query, &s);
         if (r != 0)
                 return r;
-        sql_bind_text(s, 1, store->subscription);
-        while ((r = sql_step(s)) == SQL_ROW) {
+        sql_bind(s, SQL_VALUES(SQL_TEXT(store->subscription)));
+        while (r >= 0 && (r = sql_step(s)) == SQL_ROW)
                 r = read(store, book, s);
-                if (r < 0)
-                        return r;
-        }
+        sql_reset(s);
         return r;
 }
 
@@ -266,7 +265,7 @@ static int read_book(AlertStore *store, AlertBook **ret) {
                         store, book, "SELECT " NOTICE_COLUMNS ", id FROM notice WHERE subscription = ?", read_entry);
         if (r == 0)
                 *ret = cleanup_steal(book);
-        return r == -EINVAL ? -EUCLEAN : r; /* a table is missing */
+        return r;
 }
 
 /* ---- opening ---- */
@@ -412,24 +411,6 @@ int alert_store_open(AlertStore *store, const AlertMoment *moment) {
 
 /* ---- writing ---- */
 
-enum { PUT_DEVICE, DROP_DEVICE, PUT_ENTRY, DROP_ENTRY, DROP_DEVICES, DROP_ENTRIES, QUERIES };
-
-static const char *const queries[QUERIES] = {
-        [PUT_DEVICE] = "INSERT OR REPLACE INTO device VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        [DROP_DEVICE] = "DELETE FROM device WHERE subscription = ?1 AND device = ?2",
-        [PUT_ENTRY] = "INSERT OR REPLACE INTO notice (" NOTICE_COLUMNS
-                      ", subscription, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-                      "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
-        [DROP_ENTRY] = "DELETE FROM notice WHERE id = ?1",
-        [DROP_DEVICES] = "DELETE FROM device WHERE subscription = ?1",
-        [DROP_ENTRIES] = "DELETE FROM notice WHERE subscription = ?1",
-};
-
-typedef struct Writing {
-        const AlertStore *store;
-        SqlStatement *statements[QUERIES];
-} Writing;
-
 int alert_store_write_states(const AlertDevice *device, const AlertRules *rules, Bytes *ret) {
         const char *comma = "[";
 
@@ -449,62 +430,61 @@ int alert_store_write_states(const AlertDevice *device, const AlertRules *rules,
         return bytes_append_text(ret, comma[0] == '[' ? "[]" : "]");
 }
 
-static int write_device(const Writing *w, const AlertDevice *device) {
+static int write_device(const AlertStore *store, const AlertDevice *device) {
         _cleanup_bytes_ Bytes states = {};
-        int r = alert_store_write_states(device, w->store->rules, &states);
+        int r = alert_store_write_states(device, store->rules, &states);
 
         if (r < 0)
                 return r;
-        return sql_run_with(w->statements[PUT_DEVICE],
-                SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key), SQL_TEXT(device->source),
+        return sql_do(store->sql, "INSERT OR REPLACE INTO device VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                SQL_VALUES(SQL_TEXT(store->subscription), SQL_BLOB(device->key), SQL_TEXT(device->source),
                         SQL_TEXT(device->id), SQL_TEXT(device->name), SQL_TEXT(device->site), SQL_TEXT(states.data)));
 }
 
 /* In the order of NOTICE_COLUMNS. */
-static int write_entry(const Writing *w, const AlertDevice *device, AlertEntry *e) {
+static int write_entry(const AlertStore *store, const AlertDevice *device, AlertEntry *e) {
         while (e->id == 0)
                 e->id = (int64_t) (loop_random() >> 1);
-        return sql_run_with(w->statements[PUT_ENTRY],
+        return sql_do(store->sql,
+                "INSERT OR REPLACE INTO notice (" NOTICE_COLUMNS
+                ", subscription, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
+                "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
                 SQL_VALUES(SQL_BLOB(device->key), SQL_TEXT(e->rule_key), SQL_TEXT(e->target), SQL_TEXT(e->rule),
                         SQL_TEXT(e->field), SQL_TEXT(e->limit), SQL_TEXT(e->value), SQL_INT(e->test), SQL_INT(e->span),
                         SQL_INT(e->since), SQL_INT(e->fired), SQL_INT(e->until), SQL_INT(e->ended), SQL_INT(e->end),
                         SQL_INT(e->released), SQL_INT(e->told_since), SQL_INT(e->told_at), SQL_INT(e->closed),
                         SQL_INT(e->sealed), SQL_INT(e->sealed_since), SQL_INT(e->sealed_until), SQL_TEXT(e->seal),
-                        SQL_INT(e->turn), SQL_TEXT(w->store->subscription), SQL_INT(e->id)));
+                        SQL_INT(e->turn), SQL_TEXT(store->subscription), SQL_INT(e->id)));
 }
 
-static int drop_all(const Writing *w) {
-        int r = 0;
+static int drop_all(const AlertStore *store) {
+        const SqlValue *subscription = SQL_VALUES(SQL_TEXT(store->subscription));
+        int r = sql_do(store->sql, "DELETE FROM device WHERE subscription = ?1", subscription);
 
-        for (size_t i = DROP_DEVICES; r == 0 && i <= DROP_ENTRIES; i++)
-                r = sql_run_with(w->statements[i], SQL_VALUES(SQL_TEXT(w->store->subscription)));
-        return r;
+        return r == 0 ? sql_do(store->sql, "DELETE FROM notice WHERE subscription = ?1", subscription) : r;
 }
 
-static int write_changes(const Writing *w, AlertDevice *device) {
+static int write_changes(const AlertStore *store, AlertDevice *device) {
         int r = 0;
 
         if (alert_device_is_empty(device))
-                r = sql_run_with(w->statements[DROP_DEVICE],
-                        SQL_VALUES(SQL_TEXT(w->store->subscription), SQL_BLOB(device->key)));
+                r = sql_do(store->sql, "DELETE FROM device WHERE subscription = ?1 AND device = ?2",
+                        SQL_VALUES(SQL_TEXT(store->subscription), SQL_BLOB(device->key)));
         else if (device->dirty)
-                r = write_device(w, device);
+                r = write_device(store, device);
         for (AlertEntry *e = device->entries; r == 0 && e; e = e->next)
-                if (e->dirty)
-                        r = e->gone ? sql_run_with(w->statements[DROP_ENTRY], SQL_VALUES(SQL_INT(e->id)))
-                                    : write_entry(w, device, e);
+                if (e->dirty && e->gone)
+                        r = sql_do(store->sql, "DELETE FROM notice WHERE id = ?1", SQL_VALUES(SQL_INT(e->id)));
+                else if (e->dirty)
+                        r = write_entry(store, device, e);
         return r;
 }
 
 static int write_all(const AlertStore *store) {
-        Writing w = { .store = store };
-        int r = sql_prepare_all(store->sql, queries, QUERIES, w.statements);
+        int r = store->anew ? drop_all(store) : 0;
 
-        if (r == 0 && store->anew)
-                r = drop_all(&w);
         for (size_t i = 0; r == 0 && i < store->book->n_devices; i++)
-                r = write_changes(&w, store->book->devices[i]);
-        sql_finalize_all(w.statements, QUERIES);
+                r = write_changes(store, store->book->devices[i]);
         return r;
 }
 
