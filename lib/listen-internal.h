@@ -103,10 +103,11 @@ struct ListenServer {
         struct MHD_Daemon *mhd;
         LoopWatch *io, *timer, *again, *sweep;
         bool running;
-        bool moved;   /* a connection was taken or has ended */
-        int refused;  /* error of the last accept(2); 0: it took a connection */
-        bool told;    /* the owners of the routes were told of it */
-        bool leaving; /* it does not listen any more: another server has its address, and its open connections end */
+        usec_t rested; /* clock_now() until which it rests */
+        bool moved;    /* a connection was taken or has ended */
+        int refused;   /* error of the last accept(2); 0: it took a connection */
+        bool told;     /* the owners of the routes were told of it */
+        bool leaving;  /* it does not listen any more: another server has its address, and its open connections end */
         LIST_HEAD(, ListenRoute) routes;
         TAILQ_HEAD(, ListenConnection) connections;
         TAILQ_HEAD(, ListenRequest) requests;

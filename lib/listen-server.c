@@ -28,6 +28,8 @@
 #define DEADLINE_USEC (30 * USEC_PER_SEC)
 #define RUNS_MAX 64 /* per turn of the loop */
 #define REFUSED_USEC (100 * USEC_PER_MSEC)
+#define LONG_USEC (5 * USEC_PER_MSEC)
+#define REST_MAX_USEC USEC_PER_SEC
 #define ACCEPT_FAILED "Error accepting connection"
 
 /* ---- the library ---- */
@@ -55,29 +57,42 @@ static int library_load(ListenLibrary *library) {
 
 /* ---- running ---- */
 
-static void server_run(ListenServer *server) {
-        MHD_UNSIGNED_LONG_LONG msec;
+/* Returns how long libmicrohttpd wants to wait; 0: it has more to do. */
+static usec_t server_work(ListenServer *server) {
+        MHD_UNSIGNED_LONG_LONG msec = 0;
 
-        if (server->running)
-                return; /* an owner answered from inside MHD_run(), which goes on below */
-        server->running = true;
-        for (int i = 0; i < RUNS_MAX; i++) {
+        for (int i = 0; i < RUNS_MAX && msec == 0; i++) {
                 (void) server->library->MHD_run(server->mhd);
                 if (server->refused < 0 && !loop_is_armed(server->sweep))
                         loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
-                if (server->library->MHD_get_timeout(server->mhd, &msec) != MHD_YES) {
-                        loop_off(server->timer);
-                        server->running = false;
-                        return;
-                }
-                if (msec > 0) {
-                        loop_arm_in(server->timer, msec * USEC_PER_MSEC);
-                        server->running = false;
-                        return;
-                }
+                if (server->library->MHD_get_timeout(server->mhd, &msec) != MHD_YES)
+                        return USEC_INFINITY;
         }
-        loop_wake(server->again);
+        return msec * USEC_PER_MSEC;
+}
+
+/* Strangers who only begin TLS connections would take nearly all the time of the loop, before anybody knows who they
+ * are. So after a long turn the server rests for as long as that took, and the others have the loop to themselves. */
+static void server_run(ListenServer *server) {
+        usec_t began = clock_now(), wait, took;
+
+        if (server->running)
+                return; /* an owner answered from inside MHD_run(), which goes on in server_work() */
+        server->running = true;
+        wait = server_work(server);
         server->running = false;
+        took = clock_now() - began;
+        server->rested = 0;
+        if (took > LONG_USEC) {
+                server->rested = began + took + usec_min(took, REST_MAX_USEC);
+                (void) loop_set_events(server->io, 0);
+                loop_arm(server->timer, server->rested);
+        } else if (wait == 0)
+                loop_wake(server->again);
+        else if (wait == USEC_INFINITY)
+                loop_off(server->timer);
+        else
+                loop_arm_in(server->timer, wait);
 }
 
 static ListenServer *server_free(ListenServer *server);
@@ -97,6 +112,8 @@ static void on_due(void *userdata) {
 
         if (server_is_unused(server))
                 return server_close(server);
+        if (clock_now() < server->rested)
+                return loop_arm(server->timer, server->rested);
         (void) loop_set_events(server->io, EPOLLIN);
         server_run(server);
         if (server->leaving && TAILQ_EMPTY(&server->connections))

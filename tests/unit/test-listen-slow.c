@@ -34,6 +34,7 @@ typedef struct Fixture {
         ListenRequest *owed; /* where the test answers later */
         const char *body;    /* of the answer; NULL: later */
         size_t body_size;
+        usec_t takes; /* how long we work on a request */
         int requests;
         int refused, over; /* how often on_refused() told one and the other */
         uint16_t port;
@@ -45,6 +46,7 @@ static void on_request(void *userdata, ListenRequest *request) {
 
         f->requests++;
         f->owed = request;
+        virtual_sleep(f->takes);
         if (f->body)
                 listen_answer(request,
                         &(ListenAnswer){
@@ -278,6 +280,24 @@ static void test_the_next_request(void **state) {
         }
 }
 
+/* What takes us long (TLS connections that strangers begin) leaves half of the time to the rest of the daemon. */
+static void test_rest_after_a_long_turn(void **state) {
+        Fixture *f = *state;
+        int first = f->fd;
+
+        f->takes = 200 * USEC_PER_MSEC;
+        say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        await_requests(f, 1);
+        f->takes = 0;
+        dial(f);
+        say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        virtual_pass(f->loop, 199 * USEC_PER_MSEC);
+        assert_int_equal(f->requests, 1);
+        virtual_pass(f->loop, 2 * USEC_PER_MSEC);
+        await_requests(f, 2);
+        close(first);
+}
+
 /* Lets no descriptor be opened, or again. */
 static void allow_descriptors(bool allow) {
         int next = dup(STDERR_FILENO); /* the lowest that is free */
@@ -383,6 +403,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_many_who_never_read, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answer_that_we_owe, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_next_request, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_rest_after_a_long_turn, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_further_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_who_waits_is_served_by_the_next_route, set_up, tear_down),
