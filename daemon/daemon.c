@@ -47,6 +47,7 @@ struct Daemon {
         LoopWatch *knock; /* io: another process has changed the outbox */
         int knock_fd;
         LoopWatch *watch;    /* timer: checks ages */
+        usec_t warned;       /* of web_listen_warn() */
         LoopWatch *patience; /* timer: ends a stop that takes too long */
         ReportStalls *stalls;
         Trouble unwritten;            /* status.json cannot be written */
@@ -149,6 +150,7 @@ static void on_watch(void *userdata) {
         if (d->left.rows > 0)
                 outbox_left(d->config->state_dir, d->config->publishes, &d->left);
         daemon_report_or_log(d);
+        web_listen_warn(d->host.listen, &d->warned);
         stages_wake(d->stages);    /* rows of a process that was killed before its knock, or was not heard */
         loop_wake(d->host.settle); /* a stage that could not be opened is tried again, even if no other stage changes */
         loop_arm_in(d->watch, WATCH_EVERY_USEC);

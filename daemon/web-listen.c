@@ -14,6 +14,7 @@
 #include "lib/service.h"
 
 #define ENDING_USEC (14 * 24 * USEC_PER_HOUR) /* what renews certificates begins a month before */
+#define WARN_AGAIN_USEC (24 * USEC_PER_HOUR)
 #define WANT "memory or descriptors are short; look " CAUSE_MEMORY_PLACES
 
 static const struct {
@@ -104,13 +105,12 @@ int web_listen_try(Loop *loop, const WebListenTry *wanted) {
         return r < 0 ? r : untried ? WEB_LISTEN_UNTRIED : WEB_LISTEN_HELD;
 }
 
-bool web_listen_is_ending(const char *certificate_file, char words[static WEB_LISTEN_WORDS_MAX]) {
-        usec_t begin, end, wall = clock_wall();
+/* Says when, and what to do, to stand behind a sentence; "" and false while there is time. */
+static bool is_ending(usec_t begin, usec_t end, char words[static WEB_LISTEN_WORDS_MAX]) {
         char date[CLOCK_RFC3339_SIZE];
+        usec_t wall = clock_wall();
 
         words[0] = '\0';
-        if (!certificate_file || pem_certificate_times(certificate_file, &begin, &end) < 0)
-                return false;
         if (begin <= wall && end > wall + ENDING_USEC)
                 return false;
         clock_format_rfc3339(begin > wall ? begin : end, date);
@@ -120,6 +120,29 @@ bool web_listen_is_ending(const char *certificate_file, char words[static WEB_LI
                               : "ends on",
                 date, begin > wall ? "is this machine's clock right?" : "renew it, then reload");
         return true;
+}
+
+bool web_listen_is_ending(const char *certificate_file, char words[static WEB_LISTEN_WORDS_MAX]) {
+        usec_t begin, end;
+
+        words[0] = '\0';
+        return certificate_file && pem_certificate_times(certificate_file, &begin, &end) == 0 &&
+               is_ending(begin, end, words);
+}
+
+static void warn_of_end(void *userdata, const char *address, usec_t begin, usec_t end) {
+        char words[WEB_LISTEN_WORDS_MAX];
+        usec_t *warned = userdata;
+
+        if (!is_ending(begin, end, words))
+                return;
+        *warned = clock_now();
+        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, NULL, "%s is served with TLS%s.", address, words);
+}
+
+void web_listen_warn(const Listen *listen, usec_t *warned) {
+        if (*warned == 0 || clock_now() - *warned >= WARN_AGAIN_USEC)
+                listen_certificates(listen, warn_of_end, warned);
 }
 
 static void on_failed(const char *address, int error) {

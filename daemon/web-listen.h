@@ -25,5 +25,8 @@ int web_listen_try(Loop *loop, const WebListenTry *wanted);
  * says which, to stand behind a sentence, and is "" otherwise. */
 bool web_listen_is_ending(const char *certificate_file, char words[static WEB_LISTEN_WORDS_MAX]);
 
+/* For the daemon: logs, once a day at most, which certificates that are served are so. *warned* begins with 0. */
+void web_listen_warn(const Listen *listen, usec_t *warned);
+
 /* At a reload: calls listen_renew(), and logs what cannot be renewed. */
 void web_listen_renew(Listen *listen);

@@ -38,6 +38,7 @@ typedef struct ListenPem {
         char *certificate_file, *key_file; /* NULL: plain http */
         char *certificate, *key;           /* the content of the files, only while it is needed */
         char digest[SHA256_HEX_SIZE];      /* hash of both contents, to notice a change; "": never read */
+        usec_t begin, end;                 /* clock_wall() of the certificate; 0: not known */
 } ListenPem;
 
 /* Copies the names into *ret*, which must be empty. -ENOMEM. */

@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "file.h"
+#include "pem.h"
 #include "text.h"
 
 #define PEM_MAX (64 * 1024)
@@ -50,6 +51,7 @@ int listen_pem_read(ListenPem *pem) {
                 return r;
         }
         (void) sha256_hex(pem->certificate, (size_t) 2 * PEM_MAX, pem->digest);
+        (void) pem_certificate_times(pem->certificate_file, &pem->begin, &pem->end);
         return 0;
 }
 

@@ -390,6 +390,15 @@ void listen_renew(Listen *listen, void (*on_failed)(const char *address, int err
         }
 }
 
+void listen_certificates(const Listen *listen,
+        void (*each)(void *userdata, const char *address, usec_t begin, usec_t end), void *userdata) {
+        const ListenServer *server;
+
+        LIST_FOREACH(server, &listen->servers, link)
+                if (!server->leaving && server->pem.end > 0)
+                        each(userdata, server->address, server->pem.begin, server->pem.end);
+}
+
 void listen_stop(Listen *listen) {
         listen->stopping = true;
 }

@@ -57,6 +57,10 @@ ListenRoute *listen_drop(ListenRoute *route);
  * in use. */
 void listen_renew(Listen *listen, void (*on_failed)(const char *address, int error));
 
+/* Calls *each* for every address with TLS: *begin* and *end* of the certificate that is served, by clock_wall(). */
+void listen_certificates(const Listen *listen,
+        void (*each)(void *userdata, const char *address, usec_t begin, usec_t end), void *userdata);
+
 /* For a stop: from now on only GET and HEAD are served, all else gets 503. A page may be served for longer than the
  * routes that share its address, and their senders would take a refusal by it as final. */
 void listen_stop(Listen *listen);

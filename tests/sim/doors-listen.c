@@ -232,6 +232,9 @@ ListenRoute *listen_drop(ListenRoute *route) {
 
 void listen_renew(Listen *listen, void (*on_failed)(const char *address, int error)) {}
 
+void listen_certificates(const Listen *listen,
+        void (*each)(void *userdata, const char *address, usec_t begin, usec_t end), void *userdata) {}
+
 void listen_stop(Listen *listen) {}
 
 /* ---- what it says ---- */

@@ -9,8 +9,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "lib/pem.h"
+#include "capture.h"
+#include "free-port.h"
 #include "lib/err.h"
+#include "lib/pem.h"
 #include "said.h"
 #include "subscribe/sink-admin.h"
 #include "verbs/check.h"
@@ -312,6 +314,49 @@ static void test_a_certificate_that_ends(void **state) {
         assert_int_equal(rmdir(directory), 0);
 }
 
+/* The daemon says so of what it serves, whatever is in the file by then: once a day, until a reload. */
+static void test_a_certificate_that_is_served(void **state) {
+        char directory[] = "/tmp/test-verbs-XXXXXX", path[64], command[500], address[32];
+        int level = log_level(); /* that of the verbs before */
+        usec_t warned = 0, first;
+        ListenRoute *route;
+        Listen *listen;
+        Capture log;
+        Loop *loop;
+
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(path, sizeof(path), "%s/pem", directory);
+        (void) snprintf(command, sizeof(command),
+                "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=a -days 13 "
+                "-keyout %s -out %s.crt 2>/dev/null; cat %s.crt >>%s",
+                path, path, path, path);
+        assert_int_equal(system(command), 0);
+        (void) snprintf(address, sizeof(address), "127.0.0.1:%u", free_port());
+        assert_int_equal(loop_new(&loop), 0);
+        assert_int_equal(listen_new(loop, &listen), 0);
+        assert_int_equal(
+                listen_route(listen,
+                        &(ListenSpec){ .address = address, .certificate_file = path, .key_file = path, .path = "/" },
+                        &(ListenHandler){}, &route),
+                0);
+        (void) snprintf(command, sizeof(command), "rm -r %s", directory);
+        assert_int_equal(system(command), 0);
+        log = capture_begin();
+        log_set_level(LOG_WARNING);
+        web_listen_warn(listen, &warned);
+        first = warned;
+        web_listen_warn(listen, &warned);
+        assert_int_equal(warned, first);
+        warned -= 24 * USEC_PER_HOUR;
+        web_listen_warn(listen, &warned);
+        assert_true(warned >= first);
+        log_set_level(level);
+        assert_int_equal(count_of(capture_end(&log), "is served with TLS; its certificate ends on 20"), 2);
+        listen_drop(route);
+        listen_free(listen);
+        loop_free(loop);
+}
+
 /* What is set apart there is not gone. The sinks' is listed. */
 static void test_rejected_without_a_disk(void **state) {
         Config *config = fake_config();
@@ -375,6 +420,7 @@ int main(void) {
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_tls_file_of_another),
                 cmocka_unit_test(test_a_certificate_that_ends),
+                cmocka_unit_test(test_a_certificate_that_is_served),
                 cmocka_unit_test(test_rejected_without_a_disk),
                 cmocka_unit_test(test_rejected_act),
                 cmocka_unit_test(test_without_descriptors),
