@@ -45,6 +45,7 @@ function sourcePart(source, outbox, now) {
     const made = part("source", `source ${source.name}`, source.name, state, says);
     if (source.failing) blame(made, { ...source, retry_at: source.next_poll });
     count(made.figures, "nReadings", source.readings, true);
+    count(made.figures, "nLeftOut", source.left_out);
     count(made.figures, "nUnreadable", source.unreadable);
     count(made.figures, "nDropped", source.dropped);
     return made;
@@ -318,7 +319,7 @@ function sinkFailure(made, name, status) {
         case "sinkUnkept":
             return ["unkeptTitle", { name }, "unkeptMore", {}];
         case "targetFails":
-            return ["targetTitle", made.says[1], "targetMore", {}];
+            return [...made.says, "targetMore", {}];
         case "sinkNotPulled":
             return ["notPulledTitle", { name }, ...kept];
         default:

@@ -16,13 +16,13 @@ function pointsOf(span, width) {
     return span > 150 * DAY ? Math.ceil(span / DAY) + 1 : Math.max(200, Math.min(POINTS, Math.round(width / 1.6)));
 }
 
-// An element with those properties, attributes (where a name has a dash, or is role) and children.
+// An element with those properties, attributes (where a name has a dash, or is role) and children, those that there are.
 export function make(tag, properties = {}, ...children) {
     const element = document.createElement(tag);
     for (const [key, value] of Object.entries(properties))
         if (key.includes("-") || key === "role" || key === "lang") element.setAttribute(key, value);
         else element[key] = value;
-    element.append(...children);
+    element.append(...children.filter(Boolean));
     return element;
 }
 
@@ -78,8 +78,8 @@ class Card {
         );
         this.setGroup(group);
         new IntersectionObserver(
-            ([entry]) => {
-                this.visible = entry.isIntersecting;
+            (entries) => {
+                this.visible = entries.at(-1).isIntersecting;
                 this.refresh();
             },
             { rootMargin: "300px" },

@@ -139,7 +139,7 @@ export function deviceElement(device, now) {
         make("h3", {}, make("bdi", { textContent: device.name })),
         make("p", { className: "age" }, ...age),
         make("dl", {}, ...fields.map(([field, one]) => valueElement(one, field, device, now))),
-        ...(beyond ? [make("p", { className: "under", textContent: say("beyond", { n: number(beyond, 0) }) })] : []),
+        beyond && make("p", { className: "under", textContent: say("beyond", { n: number(beyond, 0) }) }),
         make(
             "p",
             { className: "under" },

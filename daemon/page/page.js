@@ -42,60 +42,41 @@ class Rates {
     }
 }
 
+const line = (className, textContent) => make("p", { className, textContent });
+const foreign = (name) => make("bdi", { textContent: plain(name) });
+
 function partElement(part, view) {
     const { now, rates } = view;
-    const title = part.name === null ? say(part.kind) : plain(part.title ?? part.name);
+    const title = part.name === null ? say(part.kind) : (part.title ?? part.name);
     const state = view.unknown ? "unknown" : part.state;
     const perMinute = state === "well" && part.kind !== "outbox" ? rates.of(part.key) : null;
-    const figures = [
-        ...(perMinute === null ? [] : [make("span", { textContent: rate(perMinute) })]),
-        ...part.figures.map(([key, values]) =>
-            make("span", { className: key === "nDropped" ? "loss" : "", textContent: say(key, values) }),
-        ),
-    ];
-    const element = make(
+    const figures = part.figures.map(([key, values]) =>
+        make("span", { className: key === "nDropped" ? "loss" : "", textContent: say(key, values) }),
+    );
+    if (perMinute !== null) figures.unshift(make("span", { textContent: rate(perMinute) }));
+    const since = (key, time) =>
+        time && line("since", say(key, { time: when(time, now), span: span(now - time) }));
+    return make(
         "li",
         { className: `part ${state} to-${view.unknown ? "unknown" : arrowOf(part, view.arrows)}` },
         make(
             "p",
             { className: "name" },
             icon(state),
-            make("strong", {}, make("bdi", { textContent: title })),
+            make("strong", {}, foreign(title)),
             make("span", { className: "state", textContent: say(state) }),
         ),
+        part.subscription && make("p", { className: "under" }, foreign(part.subscription)),
+        line("says", say(...part.says)),
+        since("since", part.since),
+        since("oldest", part.oldest),
+        part.detail && make("p", { className: "detail", lang: "en" }, foreign(part.detail)),
+        part.says[0] === "targetFails" &&
+            make("p", { className: "beyond", "aria-hidden": "true" }, "✕ → ", foreign(part.says[1].name)),
+        part.retry > now && line("since", say("nextTry", { time: when(part.retry, now) })),
+        figures.length && make("p", { className: "figures" }, ...figures),
+        ["source", "sink"].includes(part.kind) && make("span", { className: "branch" }),
     );
-    if (part.subscription)
-        element.append(make("p", { className: "under" }, make("bdi", { textContent: plain(part.subscription) })));
-    element.append(make("p", { className: "says", textContent: say(...part.says) }));
-    for (const [key, time] of [["since", part.since], ["oldest", part.oldest]])
-        if (time)
-            element.append(
-                make("p", {
-                    className: "since",
-                    textContent: say(key, { time: when(time, now), span: span(now - time) }),
-                }),
-            );
-    if (part.detail)
-        element.append(
-            make("p", { className: "detail", lang: "en" }, make("bdi", { textContent: plain(part.detail) })),
-        );
-    if (part.says[0] === "targetFails")
-        element.append(
-            make(
-                "p",
-                { className: "beyond", "aria-hidden": "true" },
-                "✕ → ",
-                make("bdi", { textContent: part.says[1].name }),
-            ),
-        );
-    if (part.retry && part.retry > now)
-        element.append(make("p", { className: "since", textContent: say("nextTry", { time: when(part.retry, now) }) }));
-    if (figures.length)
-        element.append(
-            make("p", { className: "figures" }, ...figures),
-        );
-    if (part.kind === "source" || part.kind === "sink") element.append(make("span", { className: "branch" }));
-    return element;
 }
 
 // A stage of the chain with its parts, and the arrow to it.
@@ -157,7 +138,7 @@ function verdictElement({ state, says, since, todo, gone }, now) {
         icon(state),
         make("p", {}, make("strong", { textContent: say(title, values) }), make("span", { textContent: begun })),
         make("p", { textContent: `${more ? say(more, text) : ""}${counted}` }),
-        ...(todo ? [todoElement(todo)] : []),
+        todo && todoElement(todo),
     );
 }
 

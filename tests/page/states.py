@@ -415,7 +415,7 @@ def subscriber_cut_off():
 def lost():
     """A broker's topic whose messages do not fit `reading`: only the newest are kept."""
     status = well()
-    status["sources"].append(source("broker", speaks=True, readings=900, unreadable=5312, dropped=4312))
+    status["sources"].append(source("broker", speaks=True, readings=900, left_out=70, unreadable=5312, dropped=4312))
     return status
 
 

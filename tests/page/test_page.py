@@ -393,6 +393,7 @@ def test_what_is_lost_is_told_as_loss(view):
     page = view("lost")
     assert words(page.locator(".todo")) == ["What to do: sensorqd rejected list"]
     assert words(page.locator(".loss")) == ["4,312 lost"]
+    expect(page.locator(".sources .figures").last).to_contain_text("70 left out since start")
     assert "Every reading arrives" not in page.inner_text("#verdict")
 
 
