@@ -29,8 +29,8 @@ typedef struct PageStore PageStore;
 enum {
         PAGE_STORE_OK = 0,
         PAGE_STORE_MENDED = PAGE_TABLES_MENDED, /* values that cannot be right were deleted from the file */
-        PAGE_STORE_ASIDE,                       /* the file was damaged and set aside; a new one was begun */
-        PAGE_STORE_NEWER,                       /* a later version made the file; it was not opened */
+        PAGE_STORE_ASIDE, /* the file was damaged and set aside, or removed; a new one was begun */
+        PAGE_STORE_NEWER, /* a later version made the file; it was not opened */
 };
 /* Opens or creates the file. *since* is the clock_now() that counts as the begin of a new file. Other errors are those
  * of sql_open(), -EBUSY, ... */

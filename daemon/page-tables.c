@@ -49,6 +49,7 @@ static const char schema[] =
 #define ADD(table) "INSERT INTO " table " (at, series, n, low, total, high) VALUES (?1, ?2, ?3, ?4, ?5, ?6)" MERGE
 
 struct PageTables {
+        char *path;
         Sql *sql;
         int64_t minutes_from, fives_from; /* older values are in the next table */
         int64_t oldest;                   /* older values are dropped */
@@ -89,14 +90,13 @@ static int file_prepare(PageTables *tables) {
 
 int page_tables_open(const char *directory, PageTables **ret) {
         _cleanup_(page_tables_freep) PageTables *tables = calloc(1, sizeof(*tables));
-        _cleanup_free_ char *path = NULL;
         int r;
 
         if (!tables)
                 return -ENOMEM;
-        if (text_format(&path, "%s/" PAGE_TABLES_FILE, directory) < 0)
+        if (text_format(&tables->path, "%s/" PAGE_TABLES_FILE, directory) < 0)
                 return -ENOMEM;
-        r = sql_open_alone(path, &tables->sql);
+        r = sql_open_alone(tables->path, &tables->sql);
         if (r == 0)
                 r = file_prepare(tables);
         if (r == 0)
@@ -108,6 +108,7 @@ PageTables *page_tables_free(PageTables *tables) {
         if (!tables)
                 return NULL;
         sql_close(tables->sql);
+        free(tables->path);
         free(tables);
         return NULL;
 }
@@ -290,6 +291,8 @@ int page_tables_load(PageTables *tables, PageSeriesTable *series, PagePast *past
 /* ---- saving ---- */
 
 int page_tables_begin(PageTables *tables) {
+        if (access(tables->path, F_OK) < 0 && errno == ENOENT)
+                return -EUCLEAN;
         tables->before[0] = tables->minutes_from;
         tables->before[1] = tables->fives_from;
         return sql_begin(tables->sql, false); /* does not sync each commit */

@@ -49,7 +49,8 @@ int page_tables_load(PageTables *tables, PageSeriesTable *series, PagePast *past
 int page_tables_mend(PageTables *tables);
 
 /* One transaction: everything between begin and end. page_tables_end() rolls back unless *r* is 0, and returns the
- * result. -EBADMSG: the file has values that cannot be added up. */
+ * result. -EBADMSG: the file has values that cannot be added up. -EUCLEAN also if somebody removed the file: what is
+ * saved in it is lost when it is closed. */
 int page_tables_begin(PageTables *tables);
 int page_tables_end(PageTables *tables, int r);
 

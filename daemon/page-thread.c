@@ -47,7 +47,7 @@ static void log_aside(const PageThread *thread) {
         log_event(LOG_ERR, EVENT_PAGE_DAMAGED, LOG_FIELDS({ FIELD_FILE, thread->directory }),
                 "The charts' file %s/" PAGE_TABLES_FILE
                 " turned out to be damaged and was set aside as " PAGE_TABLES_ASIDE
-                ". The charts begin anew; readings are where they always were.",
+                ", or was removed. The charts begin anew; readings are where they always were.",
                 thread->directory);
 }
 

@@ -288,6 +288,34 @@ static void test_kept_again_is_said_when_they_are(void **state) {
         page_thread_free(thread);
 }
 
+/* What comes after somebody removed the file is in another one. */
+static void test_file_is_removed(void **state) {
+        Fixture *f = *state;
+        PageJob take = { .kind = PAGE_JOB_TAKE }, save = { .kind = PAGE_JOB_SAVE };
+        char text[1024], command[256];
+        PageThread *thread;
+        Capture capture;
+        PageStore *store;
+
+        assert_int_equal(page_thread_new(f->directory, &thread), 0);
+        assert_int_equal(
+                page_queue_put(&take.queue, &(SinkPast){ .text = { text, write_message(text, sizeof(text), 0) } }), 0);
+        page_thread_do(thread, &take);
+        page_thread_do(thread, &save);
+        (void) snprintf(command, sizeof(command), "rm %s/page.sqlite*", f->directory);
+        assert_int_equal(system(command), 0);
+        page_thread_do(thread, &take);
+        capture = capture_begin();
+        page_thread_do(thread, &save);
+        assert_non_null(strstr(capture_end(&capture), "or was removed"));
+        assert_true(!save.failed && save.renewed); /* history is read again */
+        page_thread_free(thread);
+        assert_int_equal(page_store_open(f->directory, clock_now(), &store), 0);
+        assert_non_null(page_series_at(page_store_series(store), 0));
+        page_store_free(store);
+        bytes_done(&take.queue);
+}
+
 /* The 65th number: said once, of one device. */
 static void test_numbers_beyond(void **state) {
         static const char more[] = ",\"n64\":64,\"n65\":65}", *const names[] = { "d", "e" };
@@ -470,6 +498,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_no_thread_for_the_charts, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_thread_for_history, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_file_is_removed, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_numbers_beyond, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_history_waits_for_the_disk, set_up, tear_down),
