@@ -604,7 +604,8 @@ void sql_bind_value(SqlStatement *statement, int index, const SqlValue *value) {
                 code = sqlite3_bind_double(statement->stmt, index, value->real);
                 break;
         case SQL_VALUE_TEXT:
-                code = sqlite3_bind_text(statement->stmt, index, bytes->data, -1, SQLITE_STATIC);
+                if (bytes->data) /* else it stays NULL, as sql_reset() left it */
+                        code = sqlite3_bind_text(statement->stmt, index, bytes->data, -1, SQLITE_STATIC);
                 break;
         case SQL_VALUE_BLOB:
                 code = sqlite3_bind_blob64(
