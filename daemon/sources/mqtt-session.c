@@ -23,12 +23,15 @@
 #define RECEIVE_MAX 1000
 #define RECONNECT_MAX_USEC (5 * USEC_PER_MINUTE)
 #define STEADY_USEC USEC_PER_MINUTE /* a connection that lasted this long is replaced without a long wait */
-#define READ_MAX (256 * 1024)       /* bytes read in one turn of the loop, which is one commit */
+/* After another program took the session: that program waits before it takes it again, as we do. */
+#define TAKEN_STEADY_USEC (3 * RECONNECT_MAX_USEC)
+#define READ_MAX (256 * 1024) /* bytes read in one turn of the loop, which is one commit */
 #define STATE_MAX (128 * 1024)
 /* if the broker keeps the session for less, that is logged: the default of RabbitMQ is a day, of Azure Event Grid an
  * hour */
 #define EXPIRY_SHORT_SEC (7 * 24 * 60 * 60)
 #define DETAIL_MAX 400
+#define REASON_TAKEN_OVER 0x8e /* of MQTT 5; mosquitto before 2.0.12, and MQTT 3.1.1, only close the connection */
 
 typedef enum State { STATE_WAITING, STATE_CONNECTING, STATE_GREETING, STATE_SUBSCRIBING, STATE_READY, STATES } State;
 
@@ -50,6 +53,10 @@ struct MqttSession {
         LoopWatch *timer; /* for the next connect, an answer, or the next ping */
         Backoff backoff;
         usec_t ready_at; /* clock_now() when it became ready */
+        /* How long a connection must last to count as well: two programs with one client id take it from each other
+         * for ever, and each connects again and again. 0: it counts at once. */
+        usec_t doubt;
+        unsigned brief; /* connections in a row that lasted less than STEADY_USEC */
         bool held;
         Bytes in;
         size_t skip;      /* bytes still to come of a packet that was read or is too large to be read */
@@ -172,8 +179,11 @@ static void session_lose(MqttSession *s, Cause cause, const char *detail) {
 
         if (s->state == STATE_WAITING)
                 return;
-        if (s->state == STATE_READY && clock_now() - s->ready_at >= STEADY_USEC)
+        if (s->state == STATE_READY && clock_now() - s->ready_at >= STEADY_USEC) {
                 backoff_reset(&s->backoff);
+                s->brief = 0;
+        } else if (s->state == STATE_READY && ++s->brief > 1)
+                s->doubt = usec_max(s->doubt, STEADY_USEC);
         if (detail != s->detail)
                 text_copy(s->detail, sizeof(s->detail), detail);
         session_move(s, STATE_WAITING);
@@ -295,12 +305,20 @@ static void session_watch_silence(MqttSession *s) {
         loop_arm_in(s->timer, (usec_t) s->keep_alive_sec * USEC_PER_SEC / 2);
 }
 
+/* Tells that the session is well, unless the connection has not lasted long enough; then it is told later. */
+static void session_tell_well(MqttSession *s) {
+        if (s->doubt > clock_now() - s->ready_at)
+                return;
+        s->doubt = 0;
+        s->callbacks.on_state(s->callbacks.userdata, CAUSE_NONE, 0, "");
+}
+
 static void session_ready(MqttSession *s) {
         session_move(s, STATE_READY);
         s->ready_at = clock_now();
         state_write(s, true);
         session_watch_silence(s);
-        s->callbacks.on_state(s->callbacks.userdata, CAUSE_NONE, 0, "");
+        session_tell_well(s);
 }
 
 /* Logs once that the broker has lost the session; again only after it has kept one. */
@@ -432,6 +450,20 @@ static void session_confirm(MqttSession *s) {
 
 /* ---- what the broker sends ---- */
 
+static void on_disconnect(MqttSession *s, const MqttPacket *packet) {
+        bool taken = packet->reason == REASON_TAKEN_OVER;
+
+        if (taken) {
+                s->doubt = TAKEN_STEADY_USEC;
+                text_print(s->detail, sizeof(s->detail),
+                        "another program connected with our client_id, %s, and takes our messages; give each its own "
+                        "(a copied machine makes the same one)",
+                        s->spec.client_id);
+        } else
+                session_refused(s, packet, "");
+        session_lose(s, taken || packet->reason == 0x98 ? CAUSE_LOGIN : CAUSE_SERVICE, s->detail);
+}
+
 static void session_take(MqttSession *s, const MqttPacket *packet) {
         switch (packet->type) {
         case MQTT_CONNACK:
@@ -447,9 +479,7 @@ static void session_take(MqttSession *s, const MqttPacket *packet) {
                 s->pongs++;
                 return session_confirm(s);
         case MQTT_DISCONNECT:
-                session_refused(s, packet, "");
-                return session_lose(
-                        s, packet->reason == 0x8e || packet->reason == 0x98 ? CAUSE_LOGIN : CAUSE_SERVICE, s->detail);
+                return on_disconnect(s, packet);
         }
 }
 
@@ -516,6 +546,8 @@ static void session_keep_alive(MqttSession *s) {
         if (!s->held && clock_now() - s->heard > patience)
                 return session_lose(s, CAUSE_SERVICE, "the broker does not answer any more");
         session_watch_silence(s);
+        if (s->doubt > 0)
+                session_tell_well(s);
         session_put_ping(s, &packet);
         session_send(s, &packet);
 }

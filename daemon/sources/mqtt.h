@@ -88,8 +88,9 @@ typedef struct MqttSessionCallbacks {
         void (*on_message)(void *userdata, const MqttPacket *packet, const char *session);
         /* The broker has heard the acknowledgements up to that mark; it knew this when it sent later messages. */
         void (*on_confirmed)(void *userdata, uint64_t mark);
-        /* The state has changed. CAUSE_NONE: subscribed; *detail* is "". Any other: it is tried again after *retry_in*
-         * (microseconds); CAUSE_LOGIN: the broker refuses us or a topic. */
+        /* The state has changed. CAUSE_NONE: subscribed, which is told later if the last connections did not last;
+         * *detail* is "". Any other: it is tried again after *retry_in* (microseconds); CAUSE_LOGIN: the broker refuses
+         * us or a topic, or another program took the session. */
         void (*on_state)(void *userdata, Cause cause, usec_t retry_in, const char *detail);
         void *userdata;
 } MqttSessionCallbacks;
