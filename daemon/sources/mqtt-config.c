@@ -138,6 +138,18 @@ static int mqtt_rule_plain(const ConfigPlace *place) {
         return r;
 }
 
+/* Without {id} the device is the source itself, and its readings do not say which topic they came from. */
+static int mqtt_rule_id(const ConfigPlace *place, const MqttConfig *keys) {
+        for (char **topic = keys->topics; !keys->reading.id && *topic; topic++)
+                if ((strpbrk(*topic, "+#") || strstr(*topic, "{name}")) && !strstr(*topic, "{id"))
+                        return config_place_warn(place, "topics",
+                                "\"%s\" has no {id}, so whatever it brings becomes one device. Write {id} for the "
+                                "level "
+                                "that tells devices apart ({id*} at the end for several levels), or set reading.id",
+                                *topic);
+        return 0;
+}
+
 static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
         MqttConfig *keys = self;
         HttpUrl address;
@@ -158,6 +170,8 @@ static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
                 r = mqtt_rule_plain(place);
         if (r == 0)
                 r = mqtt_rule_client(place, keys, &address);
+        if (r == 0)
+                r = mqtt_rule_id(place, keys);
         return r < 0 ? r : mqtt_rule_topics(place, keys);
 }
 

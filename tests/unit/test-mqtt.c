@@ -235,8 +235,8 @@ static void test_check(void **state) {
 
 /* A second source beside one whose client_id is c. */
 #define TWO(url, id)                                                                                                   \
-        "      url: mqtt://broker\n      client_id: c\n      topics: 'a/#'\n"                                          \
-        "    - name: other\n      type: mqtt\n      url: " url "\n      client_id: " id "\n      topics: 'b/#'\n"
+        "      url: mqtt://broker\n      client_id: c\n      topics: 'a/{id}'\n"                                       \
+        "    - name: other\n      type: mqtt\n      url: " url "\n      client_id: " id "\n      topics: 'b/{id}'\n"
 
 static void test_wrong_configuration(void **state) {
         static const struct {
@@ -308,8 +308,40 @@ static void test_one_client_of_two(void **state) {
         }
 }
 
+/* Nothing in a reading says of which topic it is, and alerts judge by device. */
+static void test_topics_of_one_device(void **state) {
+        static const struct {
+                const char *lines;
+                bool warns;
+        } cases[] = {
+                { "'zigbee2mqtt/#'", true },
+                { "['a/{id}', 'b/+/{field}']", true },
+                { "'{name}/te'", true },
+                { "['a/{id}', 'b/{id*}', 'c/+/{id}']", false },
+                { "'garden/{field}'", false },
+                { "garden", false },
+                { "'zigbee2mqtt/#'\n      reading: { id: /device/ieeeAddr }", false },
+        };
+        char error[1000], lines[500];
+        SourceFixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                (void) snprintf(lines, sizeof(lines), "      type: mqtt\n      url: mqtt://broker\n      topics: %s\n",
+                        cases[i].lines);
+                source_fixture_read(f, lines, error, sizeof(error));
+                assert_string_equal(error, "");
+                if (f->config->warnings.n != (cases[i].warns ? 1 : 0))
+                        fail_msg("%s: %zu warnings", cases[i].lines, f->config->warnings.n);
+                if (cases[i].warns)
+                        assert_non_null(strstr(f->config->warnings.texts[0], "has no {id}"));
+                f->config = config_unref(f->config);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest offline[] = {
+                cmocka_unit_test_setup_teardown(
+                        test_topics_of_one_device, source_fixture_set_up, source_fixture_tear_down),
                 cmocka_unit_test_setup_teardown(
                         test_one_client_of_two, source_fixture_set_up, source_fixture_tear_down),
                 cmocka_unit_test_setup_teardown(
