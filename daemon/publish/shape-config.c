@@ -4,6 +4,7 @@
 
 #include "config-place.h"
 #include "lib/pointer.h"
+#include "lib/text.h"
 #include "match.h"
 #include "publish/shape.h"
 
@@ -82,6 +83,7 @@ static const ConfigRow rows[] = {
 
 static int shape_rule(const ConfigPlace *place, void *self, void *around) {
         const ShapeConfig *config = self;
+        int r = 0;
 
         if (!config->time && config->once_per == SHAPE_MEASUREMENT)
                 return config_place_fail(place, "once_per", "measurement needs time, which says where its time stands");
@@ -89,7 +91,11 @@ static int shape_rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, "time_format", "says how time is written, and there is no time");
         if (config->thousands && !config->numbers)
                 return config_place_fail(place, "thousands", "says how numbers are written, and there are no numbers");
-        return match_warn(place, "where");
+        if (text_is_among("/", (const char *const *) config->items))
+                r = config_place_warn(place, "items",
+                        "/ is the member whose name is empty, which hardly anything has; leave items out for the "
+                        "whole");
+        return r < 0 ? r : match_warn(place, "where");
 }
 
 const ConfigSection shape_section = {

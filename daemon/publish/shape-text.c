@@ -37,7 +37,8 @@ int shape_text_has_form(Slice json) {
         return token == JSON_END;
 }
 
-Slice shape_text_trim(Slice text) {
+/* Leaves out a byte order mark, blanks around the text, and NUL bytes after it. */
+static Slice text_trim(Slice text) {
         if (text.size >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0)
                 text = (Slice){ text.data + 3, text.size - 3 };
         while (text.size > 0 && (bytes_is_space(text.data[text.size - 1]) || text.data[text.size - 1] == '\0'))
@@ -98,9 +99,25 @@ static bool is_plain_text(Slice text) {
         return true;
 }
 
-int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]) {
-        Slice trimmed = shape_text_trim(text);
-        bool nested;
+/* True for a text that a device may print in place of JSON. A line that begins like a part of JSON is none: it comes
+ * from JSON that is written over several lines. */
+static bool is_bare_text(Slice text) {
+        return !strchr("{}[]\"", text.data[0]) && is_plain_text(text);
+}
+
+/* Says why *text* is not JSON, which is wrong at that byte. */
+static void text_describe(Slice text, size_t place, bool bare, char why[static 100]) {
+        if (place == text.size)
+                (void) snprintf(
+                        why, 100, "its JSON breaks off (byte %zu), as if it were written over several lines", place);
+        else if (bare && text.data[0] != '{' && text.data[0] != '[')
+                (void) snprintf(why, 100, "it is neither JSON nor a text");
+        else
+                (void) snprintf(why, 100, "it is not JSON (byte %zu)", place);
+}
+
+int shape_text_read(Slice text, bool bare, Bytes *made, Slice *ret, char why[static 100]) {
+        Slice trimmed = text_trim(text);
         size_t place;
         int r;
 
@@ -111,8 +128,7 @@ int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]) {
         }
         if (json_is_whole(trimmed, SHAPE_DEPTH_MAX, &place))
                 return 0;
-        nested = trimmed.data[0] == '{' || trimmed.data[0] == '[';
-        if (!nested && is_plain_text(trimmed))
+        if (bare && is_bare_text(trimmed))
                 r = bytes_append_json_string(made, trimmed.data, trimmed.size);
         else
                 r = replace_words(trimmed, made);
@@ -124,8 +140,7 @@ int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]) {
         if (json_is_whole(*ret, JSON_READER_DEPTH, NULL))
                 (void) snprintf(why, 100, "it is nested more than %d deep", SHAPE_DEPTH_MAX);
         else
-                (void) snprintf(
-                        why, 100, nested ? "it is not JSON (byte %zu)" : "it is neither JSON nor a text", place);
+                text_describe(trimmed, place, bare, why);
         return 1;
 }
 

@@ -14,14 +14,11 @@ typedef enum ShapeTime {
 #define SHAPE_DEPTH_MAX 80  /* a stored document must not be nested deeper than 90 */
 #define SHAPE_BARE_MAX 1024 /* bytes of a text that is not JSON */
 
-/* Leaves out a byte order mark, blanks around the text, and NUL bytes after it. */
-Slice shape_text_trim(Slice text);
-
 /* Makes one strict JSON value of *text*. JSON is kept as it is. A byte order mark before it and NUL bytes after it are
- * removed (programs in C often send strlen + 1); NaN and Infinity, which JSON does not have, become null. Any other
- * text that does not begin like an object or a list becomes a JSON string (`ON`). *ret* points into *text* or *made*.
- * 0; 1 with *why* when this is not possible; -ENOMEM. */
-int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]);
+ * removed (programs in C often send strlen + 1); NaN and Infinity, which JSON does not have, become null. With *bare*,
+ * any other text that does not begin like a part of JSON becomes a JSON string (`ON`). *ret* points into *text* or
+ * *made*. 0; 1 with *why* when this is not possible; -ENOMEM. */
+int shape_text_read(Slice text, bool bare, Bytes *made, Slice *ret, char why[static 100]);
 
 /* True when each text in *json*, one JSON value, has a UTF-8 form. A lone surrogate has none, and no sink could store
  * it. 1, 0, or -ENOMEM. */

@@ -39,7 +39,8 @@ typedef struct Shape {
         Column columns[COLUMNS_MAX];
         size_t n_columns;
         size_t n_items;
-        int error; /* the first; after it nothing is added to the list, and the rest does not matter */
+        bool found; /* the pointers of `items` led to something, perhaps to an empty list */
+        int error;  /* the first; after it nothing is added to the list, and the rest does not matter */
 } Shape;
 
 /* An item that is becoming a reading. */
@@ -541,6 +542,7 @@ static int shape_list(Shape *s, const PointerMatch *list) {
 }
 
 static int on_item(void *userdata, const PointerMatch *match) {
+        ((Shape *) userdata)->found = true;
         return match->value.data[0] == '[' ? shape_list(userdata, match) : shape_item(userdata, match);
 }
 
@@ -554,29 +556,38 @@ static int shape_items(Shape *s) {
         return r < 0 ? r : 0;
 }
 
-int shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list) {
+/* Like shape_read(). *ret_found is false if `items` leads to nothing in the document. */
+static int shape_document(
+        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, bool *ret_found) {
         Shape s = { .config = config, .origin = origin, .list = list };
         _cleanup_bytes_ Bytes made = {};
         char why[100];
         int r;
 
-        r = shape_text_read(document, &made, &s.document, why);
+        r = shape_text_read(document, true, &made, &s.document, why);
         if (shape_got(&s, r))
                 shape_keep_unread(&s, document, why);
         else if (r == 0)
                 shape_got(&s, shape_items(&s));
         for (size_t i = 0; i < s.n_columns; i++)
                 free(s.columns[i].matches);
+        *ret_found = s.found || r > 0;
         return s.error;
 }
 
-size_t shape_count(const ShapeConfig *config, Slice document) {
-        Shape s = { .config = config, .origin = &(ShapeOrigin){} };
-        _cleanup_bytes_ Bytes made = {};
-        char why[100];
+int shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list) {
+        bool found;
+        int r;
 
-        if (shape_text_read(document, &made, &s.document, why) == 0)
-                (void) shape_items(&s);
+        r = shape_document(config, origin, document, list, &found);
+        list->n_left_out += !found;
+        return r;
+}
+
+size_t shape_count(const ShapeConfig *config, Slice json) {
+        Shape s = { .config = config, .origin = &(ShapeOrigin){}, .document = json };
+
+        (void) shape_items(&s);
         return s.n_items;
 }
 
@@ -592,14 +603,13 @@ static int shape_reread_item(const ShapeConfig *config, const ShapeOrigin *origi
 }
 
 int shape_reread(const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list) {
+        bool found;
         int r;
 
         if (!config->items && raw.size > 0 && raw.data[0] == '[')
                 return shape_reread_item(config, origin, raw, list);
-        r = shape_read(config, origin, raw, list);
-        if (r < 0 || !config->items || list->n + list->n_left_out + list->n_unreadable > 0)
-                return r;
-        return shape_reread_item(config, origin, raw, list);
+        r = shape_document(config, origin, raw, list, &found);
+        return r < 0 || found ? r : shape_reread_item(config, origin, raw, list);
 }
 
 /* ---- labels ---- */

@@ -62,15 +62,16 @@ typedef struct ShapeOrigin {
 } ShapeOrigin;
 
 /* Fills *list*, which is empty, with a reading for each item of the document. An item that cannot become one is added
- * as unreadable; one that `where` excludes, or that has no value, is counted as left out. An item never affects others
- * (P6). 0, or -ENOMEM with a part of them in the list: drop the list. */
+ * as unreadable; one that `where` excludes, or that has no value, is counted as left out, and so is a document in which
+ * `items` leads to nothing. An item never affects others (P6). 0, or -ENOMEM with a part of them in the list: drop the
+ * list. */
 int shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list);
 
-/* Returns how many items shape_read() finds; SHAPE_ITEMS_MAX + 1 if it leaves some out. */
-size_t shape_count(const ShapeConfig *config, Slice document);
+/* Returns how many items shape_read() finds in one JSON value; SHAPE_ITEMS_MAX + 1 if it leaves some out. */
+size_t shape_count(const ShapeConfig *config, Slice json);
 
 /* Like shape_read(), for raw input that was kept, which is a whole document or one item: it counts as an item if
- * `items` finds nothing in it. */
+ * `items` leads to nothing in it. */
 int shape_reread(const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list);
 
 /* Appends the labels of a source's section in the form that readings have. They are sorted by name, because the order

@@ -61,10 +61,8 @@ static void answer_refused(HttpJsonAnswer *answer, const HttpReply *reply) {
 
 /* ---- usable answers ---- */
 
-/* Reads the answer as one JSON value; false when it is not one. A text without quotes is not accepted here, although it
- * may be a sensor's value elsewhere. */
+/* Reads the answer as one JSON value; false when it is not one. */
 static bool answer_read(const HttpReply *reply, HttpJsonAnswer *answer) {
-        Slice body = shape_text_trim((Slice){ reply->body.data ?: "", reply->body.size });
         char why[100];
 
         if (http_reply_is_page(reply)) {
@@ -73,9 +71,9 @@ static bool answer_read(const HttpReply *reply, HttpJsonAnswer *answer) {
                         reply->status);
                 return false;
         }
-        if (shape_text_read(body, &answer->made, &answer->document, why) != 0 ||
-                (answer->document.data[0] == '"' && body.data[0] != '"')) {
-                answer_fail(answer, SOURCE_UNREACHABLE, "answers with something that is not JSON (%d)", reply->status);
+        if (shape_text_read((Slice){ reply->body.data ?: "", reply->body.size }, false, &answer->made,
+                    &answer->document, why) != 0) {
+                answer_fail(answer, SOURCE_UNREACHABLE, "answers %d, but %s", reply->status, why);
                 return false;
         }
         return true;

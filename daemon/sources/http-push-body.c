@@ -4,10 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/json.h"
-
-#define NESTING_MAX 90
-
 /* Takes the next part that is not blank from *rest*; *separator* NUL: there is one part. */
 static bool part_next(Slice *rest, char separator, size_t *number, Slice *ret) {
         while (rest->size > 0) {
@@ -29,18 +25,37 @@ bool http_push_body_next(Slice *rest, bool lines, size_t *number, Slice *ret) {
         return part_next(rest, lines ? '\n' : '\0', number, ret);
 }
 
-bool http_push_body_check(Slice body, bool lines, char *words, size_t size) {
-        size_t number = 0, byte;
+/* The most readings of one list; of several lines together as many as can be remembered by one key. */
+static size_t items_most(size_t items) {
+        return items > SHAPE_ITEMS_MAX ? SHAPE_ITEMS_MAX : READING_SEEN_MAX;
+}
+
+int http_push_body_check(const ShapeConfig *reading, Slice body, bool lines, char *words, size_t size) {
+        size_t number = 0, all = 0;
         Slice rest = body, line;
 
-        while (http_push_body_next(&rest, lines, &number, &line))
-                if (!json_is_whole(line, NESTING_MAX, &byte)) {
-                        (void) snprintf(words, size,
-                                "Line %zu is not JSON, at its byte %zu. Nothing of this body was stored.\n", number,
-                                byte);
-                        return false;
+        while (http_push_body_next(&rest, lines, &number, &line)) {
+                _cleanup_bytes_ Bytes made = {};
+                char why[100] = "out of memory";
+                size_t items;
+                Slice json;
+                int r;
+
+                r = shape_text_read(line, false, &made, &json, why);
+                if (r != 0) {
+                        (void) snprintf(words, size, "Line %zu: %s. Nothing of this body was stored.\n", number, why);
+                        return r < 0 ? 500 : 400;
                 }
-        return true;
+                items = shape_count(reading, json);
+                all += items > 0 ? items : 1; /* a line without a reading takes time too */
+                if (items > items_most(items) || all > items_most(items)) {
+                        (void) snprintf(words, size,
+                                "More than %zu readings at once. Nothing of this body was stored.\n",
+                                items_most(items));
+                        return 413;
+                }
+        }
+        return 0;
 }
 
 /* ---- forms ---- */

@@ -127,6 +127,7 @@ static bool content_type_is(const ListenRequest *request, const char *type) {
 
 /* A page in a browser can POST to this machine without permission, but always sends Origin. */
 static void on_header(void *userdata, ListenRequest *request) {
+        const char *encoding = listen_header(request, "Content-Encoding");
         Push *push = userdata;
 
         if (listen_header(request, "Origin"))
@@ -140,6 +141,9 @@ static void on_header(void *userdata, ListenRequest *request) {
                 !content_type_is(request, TYPE_FORM))
                 return listen_answer_text(
                         request, 415, NULL, "Content-Type is " TYPE_JSON ", " TYPE_LINES " or " TYPE_FORM ".\n");
+        if (encoding && encoding[0] != '\0' && strcasecmp(encoding, "identity") != 0)
+                return listen_answer_text(request, 415, (const char *const[]){ "Accept-Encoding", "identity", NULL },
+                        "A compressed body is not read: send it as it is, without Content-Encoding.\n");
         if (push->held)
                 answer_busy(request);
 }
@@ -152,30 +156,6 @@ static char *body_name(const ListenRequest *request, char name[static SHA256_HEX
         const char *key = listen_header(request, "Idempotency-Key");
 
         return key && key[0] != '\0' && strlen(key) <= KEY_MAX ? sha256_hex(key, strlen(key), name) : NULL;
-}
-
-/* False when the body has an error: *words* and *ret_status* are for the answer, which refuses the whole body. */
-static bool body_check(const Push *push, Slice body, bool lines, char words[static WORDS_MAX], int *ret_status) {
-        size_t number = 0, items = 0;
-        Slice line;
-
-        *ret_status = 400;
-        if (!http_push_body_check(body, lines, words, WORDS_MAX))
-                return false;
-        while (http_push_body_next(&body, lines, &number, &line)) {
-                size_t n = shape_count(&push->keys->reading, line), most = READING_SEEN_MAX;
-
-                items += n > 0 ? n : 1; /* a line without a reading takes time too */
-                if (n > SHAPE_ITEMS_MAX)
-                        most = SHAPE_ITEMS_MAX;
-                if (n <= most && items <= most)
-                        continue;
-                (void) snprintf(
-                        words, WORDS_MAX, "More than %zu readings at once. Nothing of this body was stored.\n", most);
-                *ret_status = 413;
-                return false;
-        }
-        return true;
 }
 
 /* Takes each document of the body. *ret_n* gets the number of readings. */
@@ -233,7 +213,8 @@ static void on_request(void *userdata, ListenRequest *request) {
                 return listen_answer_text(request, 400, NULL, words);
         if (form)
                 body = (Slice){ made.data ?: "", bytes_result(&made) < 0 ? 0 : made.size };
-        if (!body_check(push, body, lines, words, &status))
+        status = http_push_body_check(&push->keys->reading, body, lines, words, sizeof(words));
+        if (status != 0)
                 return listen_answer_text(request, status, NULL, words);
         if (bytes_result(&made) < 0 || body_take(push, request, body, lines, &n) < 0)
                 return listen_answer_text(request, 500, NULL, "Out of memory.\n");

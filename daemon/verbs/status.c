@@ -118,7 +118,8 @@ static void print_unreadable(Json *source) {
 
         if (left_out > 0 && number_of(source, "readings") + number_of(source, "repeats") == 0)
                 printf("              all that came, %" PRIi64
-                       ", was left out by `where` or `fields` of its `reading`, or has no value\n",
+                       ", was left out by `where` or `fields` of its `reading`, has no value, or is not where "
+                       "`items` points\n",
                         left_out);
         if (dropped > 0)
                 printf("              %" PRIi64

@@ -76,9 +76,9 @@ static void test_bad_answers(void **state) {
                         "answers with a web page" },
                 { { "/x", 200, "Content-Type: text/html\r\n", "{\"status\":\"ok\",\"n\":3}" },
                         "says 3 at /n" }, /* of a small device */
-                { { "/x", 200, NULL, "OK" }, "not JSON" },
-                { { "/x", 200, NULL, "" }, "not JSON" },
-                { { "/x", 200, NULL, "{\"a\": " }, "not JSON" },
+                { { "/x", 200, NULL, "OK" }, "it is not JSON (byte 0)" },
+                { { "/x", 200, NULL, "" }, "answers 200, but it is empty" },
+                { { "/x", 200, NULL, "{\"a\": " }, "its JSON breaks off (byte 5)" },
                 { { "/x", 200, NULL, "{\"status\":\"error\",\"n\":1}" }, "says error at /status, and ok wants ok" },
                 { { "/x", 200, NULL, "{\"status\":\"ok\",\"n\":3}" }, "says 3 at /n" },
                 { { "/x", 200, NULL, "{}" }, "says nothing at /status" },

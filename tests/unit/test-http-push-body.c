@@ -8,29 +8,34 @@
 
 #include "sources/http-push-body.h"
 
-static bool check(Slice body, bool lines, const char *words) {
+static void check(Slice body, bool lines, int status, const char *words) {
+        static const ShapeConfig whole;
         char said[200] = "";
-        bool good = http_push_body_check(body, lines, said, sizeof(said));
 
+        assert_int_equal(http_push_body_check(&whole, body, lines, said, sizeof(said)), status);
         assert_non_null(strstr(said, words));
-        return good;
+        assert_true((said[0] == '\0') == (status == 0));
 }
 
 #define SLICE(text) ((Slice){ text, sizeof(text) - 1 })
 
 static void test_check(void **state) {
-        assert_true(check(SLICE("{\"a\":\n1}\n"), false, ""));
-        assert_true(check(SLICE("{\"a\":1}\r\n\n \t\n21.5"), true, ""));
-        assert_true(check(SLICE(""), true, ""));
-        assert_false(check(SLICE("{\"a\":\n1}\n"), true, "Line 1 is not JSON, at its byte 5"));
-        assert_false(check(SLICE("1\n\n}"), true, "Line 3 is not JSON, at its byte 0"));
-        assert_false(check(SLICE("1 2"), false, "Line 1"));
+        check(SLICE("{\"a\":\n1}\n"), false, 0, "");
+        check(SLICE("{\"a\":1}\r\n\n \t\n21.5"), true, 0, "");
+        check(SLICE(""), true, 0, "");
+        check(SLICE("{\"a\":\n1}\n"), true, 400,
+                "Line 1: its JSON breaks off (byte 5), as if it were written over several lines");
+        check(SLICE("1\n\n}"), true, 400, "Line 3: it is not JSON (byte 0)");
+        check(SLICE("1 2"), false, 400, "Line 1");
+        check(SLICE("warm"), false, 400, "Line 1: it is not JSON (byte 0)"); /* a text needs its quotes here */
 }
 
-/* A NUL is no white space. */
-static void test_nul(void **state) {
-        assert_false(check(SLICE("21.5\0"), false, "Line 1 is not JSON"));
-        assert_false(check(SLICE("\0\0"), true, "Line 1 is not JSON"));
+/* As programs write JSON: a mark before it, a NUL behind it, numbers that are none. */
+static void test_nearly_json(void **state) {
+        check(SLICE("\xef\xbb\xbf{\"te\":21.5}\0"), false, 0, "");
+        check(SLICE("{\"te\":NaN,\"hu\":40}\n{\"te\":nan}"), true, 0, "");
+        check(SLICE("{\"te\":none}"), false, 400, "it is not JSON (byte 6)");
+        check(SLICE("\0\0"), true, 400, "Line 1: it is empty");
 }
 
 static void check_form(Slice form, const char *expected) {
@@ -80,7 +85,7 @@ static void test_forms(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_check),
-                cmocka_unit_test(test_nul),
+                cmocka_unit_test(test_nearly_json),
                 cmocka_unit_test(test_forms),
         };
 

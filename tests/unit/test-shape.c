@@ -121,6 +121,16 @@ static void test_bare_values(void **state) {
         reading_list_done(&list);
 }
 
+/* JSON over several lines, of a program or in NDJSON: no line of it is a text that a device has measured. */
+static void test_lines_of_json(void **state) {
+        static const char *const lines[] = { "{", "\"te\": 21.5,", "  \"hu\": 40", "\"list\": [", "],", "}", "}," };
+        const ShapeConfig none = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++)
+                check_unreadable(&none, lines[i], i == 0 ? "over several lines" : "neither JSON nor a text");
+        check(&none, "\"ON\"", "{\"value\":\"ON\"," OWN);
+}
+
 /* As programs write it: strlen() + 1, a byte order mark, numbers that are none. */
 static void test_nearly_json(void **state) {
         const ShapeConfig none = {};
@@ -131,9 +141,10 @@ static void test_nearly_json(void **state) {
         reading_list_done(&list);
         check(&none, "{\"a\":NaN,\"b\":1,\"c\":-Infinity,\"d\":[NaN, 2],\"e\":\"NaN is text\"}",
                 "{\"b\":1,\"d\":[null, 2],\"e\":\"NaN is text\"," OWN);
-        check_unreadable(&none, "{\"a\":1", "not JSON (byte 6)");
+        check_unreadable(&none, "{\"a\":1", "its JSON breaks off (byte 6), as if it were written over several lines");
         check_unreadable(&none, "{'a':1}", "not JSON");
         check_unreadable(&none, "", "empty");
+        check_unreadable(&none, "{\"a\":1,}", "not JSON (byte 7)");
         check_unreadable(&none, "\x01", "neither JSON nor a text");
         check_unreadable(&none, "caf\xe9", "neither JSON nor a text");
         check_unreadable(&none, "{\"a\":\"\\ud800\"}", "cut in the middle of a character");
@@ -288,9 +299,46 @@ static void test_many_items(void **state) {
         assert_int_equal(shape_count(&config, (Slice){ text.data, text.size }), SHAPE_ITEMS_MAX + 1);
         (void) strcpy(strrchr(text.data, ','), "]");
         assert_int_equal(shape_count(&config, (Slice){ text.data, strlen(text.data) }), SHAPE_ITEMS_MAX);
-        assert_int_equal(shape_count(&config, (Slice){ "{", 1 }), 0);
         reading_list_done(&list);
         bytes_done(&text);
+}
+
+/* Mostly `items` is wrong then: what is lost must be seen in the status. An empty list is a good answer. */
+static void test_items_lead_nowhere(void **state) {
+        const ShapeConfig config = { .items = TEXTS(TEXT("/points"), TEXT("/more/*")) };
+
+        check(&config, "{\"data\":[1]}", "");
+        assert_int_equal(left_out, 1);
+        check(&config, "{\"points\":[],\"more\":[]}", "");
+        assert_int_equal(left_out, 0);
+        check(&config, "{\"more\":[7]}", "{\"value\":7," OWN);
+        assert_int_equal(left_out, 0);
+}
+
+static void check_again(const ShapeConfig *config, const char *raw, const char *expected) {
+        ShapeOrigin origin = origin_of();
+        ReadingList list = {};
+
+        assert_int_equal(shape_reread(config, &origin, (Slice){ raw, strlen(raw) }, &list), 0);
+        assert_int_equal(list.n, expected ? 1 : 0);
+        if (expected)
+                assert_string_equal(list.items[0].payload.data, expected);
+        reading_list_done(&list);
+}
+
+/* What was kept is a whole document, or one item of it. */
+static void test_read_again(void **state) {
+        const ShapeConfig none = {},
+                          config = { .items = TEXTS(TEXT("/points")), .where = MAP(PAIR("ok", TEXT("true"))) },
+                          fields = { .fields = MAP(PAIR("v", TEXT("/0"))) };
+
+        check_again(&none, "{\"a\":1}", "{\"a\":1," OWN);
+        check_again(&fields, "[7,8]", "{\"v\":7," OWN); /* an item, not a list of items */
+        check_again(&config, "{\"points\":[{\"ok\":true}]}", "{\"ok\":true," OWN);
+        check_again(&config, "{\"ok\":true}", "{\"ok\":true," OWN);
+        check_again(&config, "{\"ok\":true,\"points\":[{\"ok\":false}]}", NULL); /* the item is left out */
+        check_again(&config, "{\"ok\":true,\"points\":[]}", NULL);
+        check_again(&config, "{", NULL);
 }
 
 /* ---- where, id, name ---- */
@@ -619,6 +667,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_as_it_is),
                 cmocka_unit_test(test_bare_values),
+                cmocka_unit_test(test_lines_of_json),
                 cmocka_unit_test(test_nearly_json),
                 cmocka_unit_test(test_neighbours),
                 cmocka_unit_test(test_many_unreadable),
@@ -627,6 +676,8 @@ int main(void) {
                 cmocka_unit_test(test_parallel_arrays),
                 cmocka_unit_test(test_pairs),
                 cmocka_unit_test(test_many_items),
+                cmocka_unit_test(test_items_lead_nowhere),
+                cmocka_unit_test(test_read_again),
                 cmocka_unit_test(test_where),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_reserved_names),
