@@ -24,6 +24,10 @@ static void unreadable_done(Unreadable *unreadable) {
         *unreadable = (Unreadable){};
 }
 
+bool reading_id_is_good(const char *id, size_t size) {
+        return size > 0 && size <= READING_ID_MAX && !text_has_controls(id, size);
+}
+
 int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payload) {
         Reading reading = {};
         int r;

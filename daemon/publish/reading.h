@@ -5,6 +5,7 @@
 #include "lib/bytes.h"
 #include "lib/clock.h"
 
+#define READING_ID_MAX 256      /* an attribute's value may have 1024 bytes, and the key contains more than the id */
 #define READING_SEEN_MAX 100000 /* how many readings of a source that may come again are remembered */
 
 typedef struct Reading {
@@ -50,6 +51,9 @@ typedef struct ReadingOrigin {
         const char *seen; /* see Reading */
         Slice labels;
 } ReadingOrigin;
+
+/* True if the text can name a device: 1 to READING_ID_MAX bytes without a control character. */
+bool reading_id_is_good(const char *id, size_t size);
 
 /* Appends a reading; takes *payload* (empties it) when it succeeds. The key begins with the time, so that an index over
  * keys grows at its end. */

@@ -18,10 +18,9 @@
 #define TEXT_OF_(number) #number
 #define TEXT_OF(number) TEXT_OF_(number)
 
-#define ID_MAX 256          /* an attribute's value may have 1024 bytes, and the key contains more than the id */
 #define COLUMNS_MAX 100     /* pointers with `*` in one configuration */
 #define UNREADABLE_MAX 1000 /* kept from one document: the outbox keeps as many for a source */
-#define UNTIMED_MAX (ID_MAX + 20)
+#define UNTIMED_MAX (READING_ID_MAX + 20)
 
 /* The values that a pointer with `*` found in the document, in order; *cursor* moves along with the items. */
 typedef struct Column {
@@ -193,23 +192,21 @@ static bool item_word(Shape *s, const Item *item, const char *word, Bytes *text)
         return true;
 }
 
-static bool is_good_id(const Bytes *id) {
-        return id->size > 0 && id->size <= ID_MAX && !text_has_controls(id->data, id->size);
-}
-
 /* Finds the id. Returns the reason if there is none. */
 static const char *item_take_id(Shape *s, Item *item) {
         const ShapeConfig *config = s->config;
         Slice topic = s->origin->id;
 
-        if (config->id && item_word(s, item, config->id, &item->id) && is_good_id(&item->id))
+        if (config->id && item_word(s, item, config->id, &item->id) && reading_id_is_good(item->id.data, item->id.size))
                 return NULL;
         if (config->id && topic.size == 0)
                 return "there is no usable id where `id` points";
         bytes_cut(&item->id, 0);
         shape_got(s, topic.size > 0 ? bytes_append(&item->id, topic.data, topic.size)
                                     : bytes_append_text(&item->id, s->origin->source));
-        return is_good_id(&item->id) ? NULL : "its id is empty, too long, or holds a control character";
+        return reading_id_is_good(item->id.data, item->id.size)
+                       ? NULL
+                       : "its id is empty, too long, or holds a control character";
 }
 
 static void item_take_name(Shape *s, Item *item) {

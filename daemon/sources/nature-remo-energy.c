@@ -187,7 +187,7 @@ static int on_appliance(void *userdata, const PointerMatch *match) {
         r = pointer_find(match->value, "/id", &value) && value.data[0] == '"' ? match_text(value, &text) : 0;
         if (r < 0)
                 return r;
-        if (r == 0 || !nature_remo_id_is_good(text.data, text.size)) {
+        if (r == 0 || !reading_id_is_good(text.data, text.size)) {
                 nature_remo_leave_out(reply, "a smart meter has no usable id");
                 return 0;
         }

@@ -11,7 +11,6 @@
 #include "publish/shape-text.h"
 #include "sources/nature-remo.h"
 
-#define ID_MAX 256 /* an attribute's value may have 1024 bytes, and the idempotency key holds more than the id */
 #define EVENTS_DEPTH_MAX 80     /* levels in newest_events: a stored document must not be nested deeper than 90 */
 #define LIMIT_DEFAULT 30        /* requests in five minutes for an account, when the header is missing */
 #define RESERVE_MIN 5           /* requests that are left for other clients of the account: the app, a home hub */
@@ -146,15 +145,6 @@ static int check_still(const NatureRemoReply *reply, const char *id, Slice name,
 
 /* ---- what devices and meters share ---- */
 
-bool nature_remo_id_is_good(const char *id, size_t size) {
-        if (size == 0 || size > ID_MAX)
-                return false;
-        for (size_t i = 0; i < size; i++)
-                if ((unsigned char) id[i] < ' ')
-                        return false;
-        return true;
-}
-
 int nature_remo_append_labels(Bytes *payload, Slice labels) {
         Slice name, value;
 
@@ -216,7 +206,7 @@ static int device_add(NatureRemoReply *reply, const Device *device) {
         r = match_text(device->raw[DEVICE_ID], &id);
         if (r < 0)
                 return r;
-        if (r == 0 || !nature_remo_id_is_good(id.data, id.size)) {
+        if (r == 0 || !reading_id_is_good(id.data, id.size)) {
                 nature_remo_leave_out(reply, "device %zu has no usable id", reply->n);
                 return 0;
         }
