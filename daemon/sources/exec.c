@@ -358,10 +358,12 @@ static void exec_on_hold(void *self, bool hold) {
 
 /* ---- starting ---- */
 
-static const char *exec_why_not(int error) {
+static const char *exec_why_not(const char *program, int error) {
         switch (error) {
         case -ENOENT:
-                return "there is no such program, or its interpreter is missing: check `command`";
+                return strchr(program, ' ')
+                               ? "there is no such program: each argument is an entry of its own in `command`"
+                               : "there is no such program, or its interpreter is missing: check `command`";
         case -EACCES:
                 return "this user may not execute it: check its mode, and that no mount or sandbox forbids it";
         case -ENOEXEC:
@@ -371,6 +373,13 @@ static const char *exec_why_not(int error) {
         default:
                 return strerror(-error);
         }
+}
+
+static void exec_describe_no_start(Exec *exec, int error) {
+        const char *program = exec->keys->command[0];
+
+        text_print(
+                exec->detail, sizeof(exec->detail), "%s cannot be started: %s", program, exec_why_not(program, error));
 }
 
 static int exec_start(Exec *exec) {
@@ -390,8 +399,7 @@ static int exec_start(Exec *exec) {
         r = process_start(
                 exec->context.means.loop, &spec, &(ProcessCallbacks){ on_readable, on_end, exec }, &exec->process);
         if (r < 0) {
-                text_print(exec->detail, sizeof(exec->detail), "%s cannot be started: %s", exec->keys->command[0],
-                        exec_why_not(r));
+                exec_describe_no_start(exec, r);
                 return r;
         }
         exec_move(exec, EXEC_RUNNING);
@@ -552,8 +560,7 @@ static int exec_check(void *self) {
                 return exec_poll(exec);
         r = process_find(exec->keys->command[0], (const char *const *) exec->environment);
         if (r < 0)
-                text_print(exec->detail, sizeof(exec->detail), "%s cannot be started: %s", exec->keys->command[0],
-                        exec_why_not(r));
+                exec_describe_no_start(exec, r);
         else
                 text_print(exec->detail, sizeof(exec->detail), "%s is there%s", exec->keys->command[0],
                         exec->keys->mode == EXEC_STREAM ? "; a stream is not run by check"

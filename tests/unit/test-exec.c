@@ -203,6 +203,15 @@ static void test_cannot_start(void **state) {
                 strstr(source_fixture_status(f).detail, "/nowhere/mhz19 cannot be started: there is no such program"));
 }
 
+/* A shell would split it. */
+static void test_arguments_in_one_entry(void **state) {
+        SourceFixture *f = *state;
+
+        source_fixture_start(f, HEAD "      command: [/bin/sh -c 'echo 1']\n");
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).polls == 1);
+        assert_non_null(strstr(source_fixture_status(f).detail, "each argument is an entry of its own in `command`"));
+}
+
 /* What the machine is short of passes: the next interval, not the wait for somebody who mends it. */
 static void test_no_descriptors(void **state) {
         SourceFixture *f = *state;
@@ -596,6 +605,7 @@ int main(void) {
                 TEST(test_grandchild),
                 TEST(test_talkative_grandchild),
                 TEST(test_cannot_start),
+                TEST(test_arguments_in_one_entry),
                 TEST(test_no_descriptors),
                 TEST(test_not_readable),
                 TEST(test_long_line_and_flood),
