@@ -182,8 +182,12 @@ bool pointer_find(Slice json, const char *pointer, Slice *ret) {
         return pointer_each(json, pointer, take_first, ret) == 1;
 }
 
-bool pointer_star_equal(const PointerStar *a, const PointerStar *b) {
+int pointer_star_compare(const PointerStar *a, const PointerStar *b) {
+        size_t size = a->key.size < b->key.size ? a->key.size : b->key.size;
+        int r;
+
         if (!a->key.data || !b->key.data)
-                return !a->key.data && !b->key.data && a->index == b->index;
-        return slice_same(a->key, b->key);
+                return a->key.data ? 1 : b->key.data ? -1 : (a->index > b->index) - (a->index < b->index);
+        r = memcmp(a->key.data, b->key.data, size);
+        return r != 0 ? r : (a->key.size > b->key.size) - (a->key.size < b->key.size);
 }

@@ -41,5 +41,5 @@ int pointer_each(
 /* Finds the first value. */
 bool pointer_find(Slice json, const char *pointer, Slice *ret);
 
-/* True when both stand for the same key, or for the same index. */
-bool pointer_star_equal(const PointerStar *a, const PointerStar *b);
+/* Returns 0 if both stand for the same key, or for the same index; else which one comes first, as memcmp(3) does. */
+int pointer_star_compare(const PointerStar *a, const PointerStar *b);

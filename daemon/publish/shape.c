@@ -22,12 +22,13 @@
 #define UNREADABLE_MAX 1000 /* kept from one document: the outbox keeps as many for a source */
 #define UNTIMED_MAX (READING_ID_MAX + 20)
 
-/* The values that a pointer with `*` found in the document, in order; *cursor* moves along with the items. */
+/* The values that a pointer with `*` found in the document, sorted by what its `*` stood for: another order than that
+ * of the items must not cost more, because a remote chooses it. */
 typedef struct Column {
         const char *pointer;
         unsigned n_stars;
         PointerMatch *matches;
-        size_t n, allocated, cursor;
+        size_t n, allocated;
 } Column;
 
 typedef struct Shape {
@@ -114,8 +115,25 @@ static int column_add(void *userdata, const PointerMatch *match) {
         return 0;
 }
 
+/* Compares the first *n* of what `*` stood for. */
+static int stars_compare(const PointerMatch *a, const PointerMatch *b, unsigned n) {
+        int r = 0;
+
+        for (unsigned i = 0; r == 0 && i < n; i++)
+                r = pointer_star_compare(&a->stars[i], &b->stars[i]);
+        return r;
+}
+
+/* For qsort(3). Of two equal keys the first one counts. */
+static int match_compare(const void *left, const void *right) {
+        const PointerMatch *a = left, *b = right;
+        int r = stars_compare(a, b, a->n_stars);
+
+        return r != 0 ? r : (a->value.data > b->value.data) - (a->value.data < b->value.data);
+}
+
 /* Returns the column of a pointer with `*`, which is filled at the first call; NULL: there are too many. */
-static Column *shape_column(Shape *s, const char *pointer) {
+static const Column *shape_column(Shape *s, const char *pointer) {
         Column *column;
         int r;
 
@@ -129,33 +147,36 @@ static Column *shape_column(Shape *s, const char *pointer) {
         s->n_columns++;
         r = pointer_each(s->document, pointer, column_add, column);
         shape_got(s, r == -ENOMEM ? r : 0);
-        return r < 0 ? NULL : column;
+        if (r < 0)
+                return NULL;
+        if (column->n > 0)
+                qsort(column->matches, column->n, sizeof(PointerMatch), match_compare);
+        return column;
 }
 
-static bool column_stands_beside(const Column *column, size_t index, const PointerMatch *match) {
-        for (unsigned i = 0; i < column->n_stars; i++)
-                if (i >= match->n_stars || !pointer_star_equal(&column->matches[index].stars[i], &match->stars[i]))
-                        return false;
-        return true;
-}
+/* Finds the column's value for this item. */
+static bool column_find(const Column *column, const PointerMatch *match, Slice *ret) {
+        size_t low = 0, high = column->n;
 
-/* Finds the column's value for this item: usually the one after the last match. */
-static bool column_find(Column *column, const PointerMatch *match, Slice *ret) {
-        for (size_t i = 0; i < column->n; i++) {
-                size_t index = (column->cursor + i) % column->n;
+        if (match->n_stars < column->n_stars)
+                return false;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
 
-                if (column_stands_beside(column, index, match)) {
-                        column->cursor = index;
-                        *ret = column->matches[index].value;
-                        return true;
-                }
+                if (stars_compare(&column->matches[middle], match, column->n_stars) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
         }
-        return false;
+        if (low == column->n || stars_compare(&column->matches[low], match, column->n_stars) != 0)
+                return false;
+        *ret = column->matches[low].value;
+        return true;
 }
 
 /* Finds the value of a configured pointer for this item. */
 static bool item_find(Shape *s, const Item *item, const char *pointer, Slice *ret) {
-        Column *column;
+        const Column *column;
 
         if (pointer_count_stars(pointer) == 0)
                 return pointer_find(item->object, pointer, ret);

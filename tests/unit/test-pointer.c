@@ -110,8 +110,22 @@ static void test_match(void **state) {
         assert_false(match_value(texts, (Slice){ "{}", 2 }));
 }
 
+static void test_star_order(void **state) {
+        /* by index, then by key */
+        const PointerStar stars[] = { { .index = 0 }, { .index = 2 }, { .index = 10 }, { .key = { "", 0 } },
+                { .key = { "a", 1 } }, { .key = { "ab", 2 } }, { .key = { "b", 1 } } };
+
+        for (size_t i = 0; i < ELEMENTSOF(stars); i++)
+                for (size_t j = 0; j < ELEMENTSOF(stars); j++) {
+                        int r = pointer_star_compare(&stars[i], &stars[j]);
+
+                        assert_int_equal((r > 0) - (r < 0), (i > j) - (i < j));
+                }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_star_order),
                 cmocka_unit_test(test_rfc),
                 cmocka_unit_test(test_not_there),
                 cmocka_unit_test(test_stars),

@@ -267,6 +267,16 @@ static void test_parallel_arrays(void **state) {
                 "\",\"measured_at\":\"2023-11-14T22:15:20.000Z\"}");
 }
 
+/* Many programs write the members of an object in any order, and not the same ones in each. */
+static void test_parallel_objects(void **state) {
+        const ShapeConfig config = { .items = TEXTS(TEXT("/te/*")),
+                .fields = MAP(PAIR("te", TEXT("/value")), PAIR("hu", TEXT("/hu/*"))) };
+
+        check(&config,
+                "{\"te\":{\"b\":1,\"ab\":2,\"a\":3},\"hu\":{\"\":40,\"abc\":9,\"a\":30,\"b\":10,\"ba\":9,\"b\":11}}",
+                "{\"te\":1,\"hu\":10," OWN "\n{\"te\":2," OWN "\n{\"te\":3,\"hu\":30," OWN);
+}
+
 static void test_pairs(void **state) {
         const ShapeConfig config = {
                 .items = TEXTS(TEXT("/points")),
@@ -674,6 +684,7 @@ int main(void) {
                 cmocka_unit_test(test_cut_character),
                 cmocka_unit_test(test_items),
                 cmocka_unit_test(test_parallel_arrays),
+                cmocka_unit_test(test_parallel_objects),
                 cmocka_unit_test(test_pairs),
                 cmocka_unit_test(test_many_items),
                 cmocka_unit_test(test_items_lead_nowhere),
