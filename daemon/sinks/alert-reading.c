@@ -69,7 +69,8 @@ static size_t measure(const WireMessage *message, const Slice *values, size_t n)
         size_t size = n * sizeof(Slice);
 
         for (size_t i = 0; i < n; i++)
-                size += 3 * values[i].size + 1; /* some are copied as texts as well, and source and id once more */
+                if (values[i].size <= VALUE_SIZE_MAX)
+                        size += 3 * values[i].size; /* some are copied as texts as well, and source and id once more */
         for (size_t i = 0; i < message->n_attributes; i++)
                 size += 2 * (message->attributes[i].key.size + message->attributes[i].value.size + 2);
         return size + 4;

@@ -13,6 +13,8 @@
 #include "match.h"
 
 #define CREATED_AT "created_at"
+#define NOWHERE SIZE_MAX
+#define KEY_MAX 1024 /* of a place, see alert-config.c */
 
 /* ---- the identity of a rule ---- */
 
@@ -56,64 +58,150 @@ static void make_limit(AlertWatch *watch) {
 
 /* ---- places ---- */
 
-int alert_places_add(AlertPlaces *places, const char *place, size_t *ret) {
-        char token[POINTER_TOKEN_SIZE];
-        const char *key = place, *rest = "";
+static size_t chain_of(size_t within, Slice key) {
+        size_t hash = within;
+
+        for (size_t i = 0; i < key.size; i++)
+                hash = hash * 31 + (unsigned char) key.data[i];
+        return hash % ALERT_CHAINS;
+}
+
+/* Returns the index of the place, or NOWHERE. */
+static size_t find_place(const AlertPlaces *places, size_t within, Slice key) {
+        size_t link = places->chains[chain_of(within, key)];
+
+        while (link > 0 && (places->items[link - 1].within != within || !slice_equal(key, places->items[link - 1].key)))
+                link = places->items[link - 1].next;
+        return link > 0 ? link - 1 : NOWHERE;
+}
+
+/* How many elements of an array must be looked at for the one with that index; 0: the key is not an index. */
+static size_t elements_for(const char *key) {
+        char again[24];
+        unsigned long index = strtoul(key, NULL, 10);
+
+        (void) snprintf(again, sizeof(again), "%lu", index);
+        return index < SIZE_MAX && strcmp(again, key) == 0 ? index + 1 : 0;
+}
+
+static int add_place(AlertPlaces *places, size_t within, const char *key, size_t *ret) {
+        size_t *chain = &places->chains[chain_of(within, slice_of(key))], elements = elements_for(key);
+        AlertPlace place = { .within = within, .next = *chain };
         int r;
 
-        if (place[0] == '/') {
-                key = token;
-                rest = pointer_step(place, token);
-        }
-        if (!rest)
-                return -EINVAL;
-        for (*ret = 0; *ret < places->n; ++*ret)
-                if (strcmp(places->items[*ret].key, key) == 0 && strcmp(places->items[*ret].rest, rest) == 0)
-                        return 0;
+        *ret = find_place(places, within, slice_of(key));
+        if (*ret != NOWHERE)
+                return 0;
         r = array_reserve(&places->items, &places->allocated, places->n + 1, sizeof(AlertPlace));
         if (r < 0)
                 return r;
-        places->items[places->n++] = (AlertPlace){ strdup(key), strdup(rest) };
-        return places->items[*ret].key && places->items[*ret].rest ? 0 : -ENOMEM;
+        place.key = strdup(key);
+        if (!place.key)
+                return -ENOMEM;
+        if (within != NOWHERE) {
+                places->items[within].inner = true;
+                if (elements > places->items[within].elements)
+                        places->items[within].elements = elements;
+        }
+        places->items[places->n] = place;
+        *ret = places->n++;
+        *chain = places->n;
+        return 0;
+}
+
+int alert_places_add(AlertPlaces *places, const char *place, size_t *ret) {
+        char token[POINTER_TOKEN_SIZE];
+        int r;
+
+        if (place[0] != '/')
+                return add_place(places, NOWHERE, place, ret);
+        for (*ret = NOWHERE; *place != '\0';) {
+                place = pointer_step(place, token);
+                r = place ? add_place(places, *ret, token, ret) : -EINVAL;
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 void alert_places_done(AlertPlaces *places) {
-        for (size_t i = 0; i < places->n; i++) {
+        for (size_t i = 0; i < places->n; i++)
                 free(places->items[i].key);
-                free(places->items[i].rest);
-        }
         free(places->items);
         *places = (AlertPlaces){};
 }
 
+typedef struct Walk {
+        const AlertPlaces *places;
+        JsonReader reader;
+        Slice *values;
+} Walk;
+
+static int walk_object(Walk *w, size_t within);
+static int walk_array(Walk *w, size_t within);
+
+/* Reads a value whose first token was just read, to its end; *place* may be NOWHERE. Returns a negative error, or not.
+ */
+static int walk_value(Walk *w, size_t place) {
+        const char *begin = w->reader.cursor - 1;
+        bool wanted = place != NOWHERE && !w->values[place].data, is_array = w->reader.token == JSON_ARRAY;
+        int r;
+
+        if (!wanted || !w->places->items[place].inner || (!is_array && w->reader.token != JSON_OBJECT))
+                return json_reader_skip(&w->reader, wanted ? &w->values[place] : NULL);
+        r = is_array ? walk_array(w, place) : walk_object(w, place);
+        w->values[place] = (Slice){ begin, (size_t) (w->reader.cursor - begin) };
+        return r;
+}
+
+/* Returns the place of the key that was just read. */
+static size_t place_of_key(const Walk *w, size_t within) {
+        Slice key = w->reader.slice;
+        char text[KEY_MAX * 6]; /* \uXXXX stands for at least one byte */
+
+        if (w->reader.escaped && (key.size > sizeof(text) || json_unescape(key, text, &key.size) < 0))
+                return NOWHERE;
+        return find_place(w->places, within, (Slice){ w->reader.escaped ? text : key.data, key.size });
+}
+
+static int walk_object(Walk *w, size_t within) {
+        int r;
+
+        while ((r = json_reader_next(&w->reader)) == JSON_KEY) {
+                size_t place = place_of_key(w, within);
+
+                r = json_reader_next(&w->reader);
+                if (r >= 0)
+                        r = walk_value(w, place);
+                if (r < 0)
+                        break;
+        }
+        return r;
+}
+
+static int walk_array(Walk *w, size_t within) {
+        size_t elements = w->places->items[within].elements;
+        char key[24];
+        int r;
+
+        for (size_t i = 0; (r = json_reader_next(&w->reader)) >= 0 && r != JSON_ARRAY_END; i++) {
+                size_t size = i < elements ? (size_t) snprintf(key, sizeof(key), "%zu", i) : 0;
+
+                r = walk_value(w, size > 0 ? find_place(w->places, within, (Slice){ key, size }) : NOWHERE);
+                if (r < 0)
+                        break;
+        }
+        return r;
+}
+
 bool alert_places_find(const AlertPlaces *places, Slice object, Slice *values) {
-        JsonReader r;
-        Slice value;
+        Walk w = { .places = places, .values = values };
 
         for (size_t i = 0; i < places->n; i++)
                 values[i] = (Slice){};
-        json_reader_init(&r, object.data, object.size, JSON_READER_DEPTH);
-        if (json_reader_next(&r) != JSON_OBJECT)
-                return false;
-        while (json_reader_next(&r) == JSON_KEY) {
-                size_t first = 0;
-
-                while (first < places->n && !json_reader_equal(&r, places->items[first].key))
-                        first++;
-                if (json_reader_skip(&r, &value) < 0)
-                        return false;
-                for (size_t i = first; i < places->n; i++) {
-                        const AlertPlace *place = &places->items[i];
-
-                        if (values[i].data || strcmp(place->key, places->items[first].key) != 0)
-                                continue;
-                        if (place->rest[0] == '\0')
-                                values[i] = value;
-                        else
-                                (void) pointer_find(value, place->rest, &values[i]);
-                }
-        }
-        return r.token == JSON_OBJECT_END && json_reader_next(&r) == JSON_END;
+        json_reader_init(&w.reader, object.data, object.size, JSON_READER_DEPTH);
+        return json_reader_next(&w.reader) == JSON_OBJECT && walk_object(&w, NOWHERE) >= 0 &&
+               json_reader_next(&w.reader) == JSON_END;
 }
 
 /* ---- the places that a rule looks at ---- */

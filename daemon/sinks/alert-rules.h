@@ -60,15 +60,20 @@ usec_t alert_judge_next(const AlertRule *rule, const AlertState *state);
 
 /* ---- places ---- */
 
-/* Places of a JSON object, found together: rules look at the same few members of every message. `AlertPlaces p = {};`
- * is empty. */
+/* Places of a JSON object, found in one walk: rules look at the same few members of every message. They are a tree, in
+ * which the places between the object and a place of a rule are places, too. `AlertPlaces p = {};` is empty. */
+#define ALERT_CHAINS 512
 typedef struct AlertPlace {
-        char *key;  /* a member of the object, ... */
-        char *rest; /* ... and a JSON pointer into its value */
+        char *key;       /* name of a member, or index of an element */
+        size_t within;   /* index of the place that it is a part of; SIZE_MAX: of the object */
+        size_t next;     /* in its chain, as below */
+        bool inner;      /* it has parts */
+        size_t elements; /* how many elements of an array may be parts */
 } AlertPlace;
 typedef struct AlertPlaces {
         AlertPlace *items;
         size_t n, allocated;
+        size_t chains[ALERT_CHAINS]; /* by hashes of *within* and key: index of the first one, plus 1; 0: none */
 } AlertPlaces;
 void alert_places_done(AlertPlaces *places);
 

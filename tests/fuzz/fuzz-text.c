@@ -56,12 +56,15 @@ static void fuzz_secrets(char **texts, size_t n) {
 /* Alerts and `where` find the same value at the same place. */
 static void fuzz_places(char **texts, size_t n) {
         _cleanup_(alert_places_done) AlertPlaces places = {};
-        Slice object = { texts[0], strlen(texts[0]) }, values[TEXTS_MAX] = {};
+        Slice object = { texts[0], strlen(texts[0]) };
+        _cleanup_free_ Slice *values = NULL;
         size_t at[TEXTS_MAX];
         int r;
 
         for (size_t i = 1; i < n; i++)
                 require((r = alert_places_add(&places, texts[i], &at[i])) == 0 || r == -EINVAL);
+        values = calloc(places.n + 1, sizeof(Slice));
+        require(values);
         if (!json_is_whole(object, 64, NULL) || !alert_places_find(&places, object, values))
                 return;
         for (size_t i = 1; i < n; i++) {

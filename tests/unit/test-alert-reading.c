@@ -2,6 +2,8 @@
 /* What rules see of a message. */
 #include "alert-fixture.h"
 
+#include <malloc.h>
+
 #include "match.h"
 
 static void test_places(void **state) {
@@ -10,18 +12,20 @@ static void test_places(void **state) {
         static const char *const documents[] = {
                 "{\"a\":{\"b\":[1,[2],{\"c\":\"x\"}]},\"z\":null,\"x/y\":{\"~\":true},\"\":7}",
                 "{\"z\":1,\"z\":2,\"a\":[],\"deep\":{\"er\":{\"er\":1}}}",
+                "{\"a\":{},\"a\":{\"b\":[3]},\"deep\":1,\"deep\":{\"er\":2}}",
+                "{\"a\":{\"b\":{\"\\u0030\":1,\"2\":{\"\\u0063\":2,\"c\":3}}},\"\\u0000\":4,\"x\\/y\":{\"~\":5}}",
                 "{\"\\u0061\":{\"b\":{\"0\":-1.5e3}},\"deep\":5}",
                 "{}",
                 " { \"a\" : { \"b\" : [ ] } , \"deep\" : \"\\\"}\" } ",
         };
         size_t numbers[ELEMENTSOF(places)];
-        Slice values[ELEMENTSOF(places)];
+        Slice values[2 * ELEMENTSOF(places)];
         AlertPlaces p = {};
 
         for (size_t i = 0; i < ELEMENTSOF(places); i++)
                 assert_int_equal(alert_places_add(&p, places[i], &numbers[i]), 0);
         assert_int_equal(numbers[0], numbers[1]); /* a member is a pointer of one step */
-        assert_int_equal(p.n, ELEMENTSOF(places) - 1);
+        assert_int_equal(p.n, 12);                /* with /a/b/2 and /x~1y */
         for (size_t d = 0; d < ELEMENTSOF(documents); d++) {
                 Slice object = text_slice(documents[d]);
 
@@ -41,7 +45,7 @@ static void test_places(void **state) {
 static void test_what_is_no_object(void **state) {
         static const char *const texts[] = { "", "1", "[]", "{", "{\"a\":}", "{\"a\":1}}", "{\"a\":1} x", "{\"a\":tru}",
                 "{a:1}", "{\"b\":[1,}", "{\"a\":{\"b\":[1,2}}" };
-        Slice values[2];
+        Slice values[3];
         size_t number;
         AlertPlaces p = {};
 
@@ -51,6 +55,40 @@ static void test_what_is_no_object(void **state) {
                         fail_msg("taken: %s", texts[i]);
         alert_places_done(&p);
         assert_true(alert_places_find(&p, text_slice("{\"a\":1}"), NULL)); /* whoever looks at nothing */
+}
+
+/* A large value takes no memory, however many rules look into it. */
+static void test_a_large_value(void **state) {
+        enum { DEPTH = 30, SIZE = 100000 };
+        _cleanup_free_ char *filler = calloc(1, SIZE + 1);
+        Bytes rules = {}, field = {}, text = {};
+        WireMessage message = {};
+        AlertReadings readings = {};
+        AlertRules *prepared;
+        Config *config;
+
+        for (unsigned i = 0; i < DEPTH; i++) {
+                assert_int_equal(bytes_append_text(&field, "/a"), 0);
+                assert_int_equal(bytes_append_text(&text, "{\"a\":"), 0);
+                assert_int_equal(
+                        bytes_append_format(&rules, "        - { name: r%u, field: %s, above: 1 }\n", i, field.data),
+                        0);
+        }
+        memset(filler, 'x', SIZE);
+        assert_int_equal(
+                bytes_append_format(&text, "\"%s\"%.*s", filler, DEPTH, "}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}"), 0);
+        config = alert_parse(rules.data);
+        assert_int_equal(alert_rules_new(config->subscriptions[0].keys, &prepared), 0);
+        message.data = (Slice){ text.data, text.size };
+        assert_int_equal(alert_readings_add(&readings, prepared, &message, PAYLOAD_JSON, START), 0);
+        assert_int_equal(readings.n, 1);
+        assert_true(malloc_usable_size(readings.items[0].text) < SIZE);
+        alert_readings_done(&readings);
+        (void) alert_rules_free(prepared);
+        config_unref(config);
+        bytes_done(&rules);
+        bytes_done(&field);
+        bytes_done(&text);
 }
 
 typedef struct Read {
@@ -199,6 +237,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_places),
                 cmocka_unit_test(test_what_is_no_object),
+                cmocka_unit_test(test_a_large_value),
                 cmocka_unit_test(test_times),
                 cmocka_unit_test(test_devices),
                 cmocka_unit_test(test_attributes_of_any_bytes),
