@@ -106,7 +106,7 @@ void alert_book_clock(AlertBook *book, const AlertMoment *moment) {
 
 /* Whether this firing of a removed rule is to be logged as over: once, however many targets were to be told. */
 static bool is_news(const AlertDevice *device, const AlertEntry *entry) {
-        if (entry->watch != ALERT_NO_RULE || entry->ended > 0 || !entry->released)
+        if (entry->watch != ALERT_NO_RULE || entry->ended > 0)
                 return false;
         for (const AlertEntry *other = device->entries; other; other = other->next)
                 if (other->news && strcmp(other->rule_key, entry->rule_key) == 0)

@@ -13,8 +13,7 @@
  *
  *      it fires                          FIRING, until accepted; then REPEAT, as often as the rule says
  *      it is over, the target knew       RESOLVED; REMOVED where no value ended it
- *      it is over, the target did not    ENDED: it was firing from ... to ...; nothing at all where it was history
- *                                        already when we came to know of it
+ *      it is over, the target did not    ENDED: it was firing from ... to ...; of several only the last
  *
  * There is one entry for each rule, device and target. The target is told the present state. A sealed entry may have
  * been sent already, so it is sent again unchanged until there is an answer. */
@@ -34,7 +33,6 @@ struct AlertEntry {
         usec_t since, fired; /* begin by the times of messages; begin of the firing by our clock */
         usec_t until, ended; /* end, by the same two; 0: it goes on */
         AlertEnd end;        /* how it ended */
-        bool released;       /* the firing is not history, so it may be told */
         usec_t told_since;   /* *since* of the firing that the target was told of; 0: none, or its end was told */
         usec_t told_at;      /* wall time of the last accepted notice */
         usec_t closed;       /* nothing more is to be told of the firing with this *since* */

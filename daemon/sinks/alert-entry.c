@@ -60,7 +60,6 @@ static void fire(AlertEntry *entry, const AlertSlot *slot, const AlertRule *rule
         entry->fired = slot->fired;
         entry->until = entry->ended = 0;
         entry->end = ALERT_END_OVER;
-        entry->released = false;
         entry->dirty = true;
         if (alert_entry_is_sealed(entry))
                 return;
@@ -108,7 +107,7 @@ static AlertDue repeat_due(const AlertEntry *entry, usec_t repeat, usec_t now, A
 }
 
 static AlertDue firing_due(const AlertEntry *entry, AlertNext *ret) {
-        if (entry->released && entry->closed != entry->since)
+        if (entry->closed != entry->since)
                 return ALERT_IS_DUE;
         ret->at = USEC_INFINITY;
         return ALERT_IS_LATER;
@@ -117,7 +116,7 @@ static AlertDue firing_due(const AlertEntry *entry, AlertNext *ret) {
 static AlertDue ended_due(const AlertEntry *entry, AlertNext *ret) {
         if (entry->told_since > 0)
                 ret->kind = entry->end == ALERT_END_OVER ? ALERT_RESOLVED : ALERT_REMOVED;
-        else if (entry->released && entry->closed != entry->since)
+        else if (entry->closed != entry->since)
                 ret->kind = ALERT_ENDED;
         else
                 return ALERT_IS_DONE;

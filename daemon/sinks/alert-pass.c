@@ -129,9 +129,10 @@ static void pass_slot(Pass *pass, AlertDevice *device, AlertSlot *slot) {
 
         if (held > 0)
                 return wake_in(pass, held);
-        pass_time(pass, device, slot);
         if (is_forgotten(pass, device, slot))
                 forget(pass, device, slot);
+        else
+                pass_time(pass, device, slot);
         note_news(device, slot);
 }
 
@@ -220,8 +221,6 @@ static void pass_entry(Pass *pass, AlertDevice *device, AlertEntry *entry) {
         AlertBook *book = pass->book;
         AlertItem item = { device, entry };
 
-        if (!entry->released && entry->ended == 0 && (!slot || held_until(slot, pass->moment) == 0))
-                entry->released = entry->dirty = true;
         if (entry->told_at > pass->moment->wall) { /* the clock was set back, which must not delay a repeat for long */
                 entry->told_at = pass->moment->wall;
                 entry->dirty = true;

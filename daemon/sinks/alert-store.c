@@ -195,7 +195,7 @@ static void read_numbers(SqlStatement *s, AlertEntry *e) {
         for (size_t i = 0; i < ELEMENTSOF(times); i++)
                 *times[i] = (usec_t) sql_column_int(s, column++);
         e->end = (AlertEnd) sql_column_int(s, column++);
-        e->released = sql_column_int(s, column++) != 0;
+        column++; /* released, of 0.2.0 */
         e->told_since = (usec_t) sql_column_int(s, column++);
         e->told_at = (usec_t) sql_column_int(s, column++);
         e->closed = (usec_t) sql_column_int(s, column++);
@@ -452,9 +452,9 @@ static int write_entry(const AlertStore *store, const AlertDevice *device, Alert
                 SQL_VALUES(SQL_BLOB(device->key), SQL_TEXT(e->rule_key), SQL_TEXT(e->target), SQL_TEXT(e->rule),
                         SQL_TEXT(e->field), SQL_TEXT(e->limit), SQL_TEXT(e->value), SQL_INT(e->test), SQL_INT(e->span),
                         SQL_INT(e->since), SQL_INT(e->fired), SQL_INT(e->until), SQL_INT(e->ended), SQL_INT(e->end),
-                        SQL_INT(e->released), SQL_INT(e->told_since), SQL_INT(e->told_at), SQL_INT(e->closed),
-                        SQL_INT(e->sealed), SQL_INT(e->sealed_since), SQL_INT(e->sealed_until), SQL_TEXT(e->seal),
-                        SQL_INT(e->turn), SQL_TEXT(store->subscription), SQL_INT(e->id)));
+                        SQL_INT(1), SQL_INT(e->told_since), SQL_INT(e->told_at), SQL_INT(e->closed), SQL_INT(e->sealed),
+                        SQL_INT(e->sealed_since), SQL_INT(e->sealed_until), SQL_TEXT(e->seal), SQL_INT(e->turn),
+                        SQL_TEXT(store->subscription), SQL_INT(e->id)));
 }
 
 static int drop_all(const AlertStore *store) {

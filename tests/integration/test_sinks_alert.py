@@ -183,6 +183,21 @@ def test_who_is_meant(feed, target):
     assert feed.daemon.stop() == 0
 
 
+@pytest.mark.parametrize("way", ["run", "once"])
+def test_what_came_and_went_meanwhile(feed, target, way):
+    """An hour of heat, and a short one, while nobody listened: each is told once, from when to when (P14)."""
+    for name, age in (("x", 3600), ("y", 20)):
+        say(feed, name, 40, age)
+        say(feed, name, 20, age // 2)
+    if way == "once":
+        assert feed.daemon.run("once").returncode == 0
+    feed.daemon.start()
+    wait_until(lambda: target.states("x") == target.states("y") == ["ended"], "both, as over")
+    say(feed, "x", 30)
+    wait_until(lambda: target.states("x") == ["ended", "firing"], "the next one")
+    assert feed.daemon.stop() == 0 and target.states("y") == ["ended"]
+
+
 def test_once_tells_what_is_due(feed, target):
     """At the end of `once` nothing is on its way: what would be held back, since it may be over in a moment, is how
     things stand."""

@@ -358,7 +358,7 @@ static void test_what_is_over_before_it_is_sealed_is_not_sent(void **state) {
         due(w, "one");
         start(w, says_yes);
         on_turn(w); /* it waits for others */
-        w->stored[0].entry->released = false;
+        w->stored[0].entry->closed = w->stored[0].entry->since;
         alert_entry_cease(w->stored[0].entry, USEC_PER_SEC, USEC_PER_SEC, ALERT_END_OVER, "");
         UNTIL(w, all_settled(w) && !w->wanted);
         due(w, "two");
@@ -402,7 +402,7 @@ static void test_what_is_over_before_its_seal_is_stored_is_not_sent(void **state
         w->store_fails = true;
         before = w->turns;
         UNTIL(w, w->turns >= before + 3);
-        w->stored[0].entry->released = false;
+        w->stored[0].entry->closed = w->stored[0].entry->since;
         alert_entry_cease(w->stored[0].entry, USEC_PER_SEC, USEC_PER_SEC, ALERT_END_OVER, "");
         w->store_fails = false;
         due(w, "two");
