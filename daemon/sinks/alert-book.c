@@ -106,7 +106,7 @@ void alert_book_clock(AlertBook *book, const AlertMoment *moment) {
 
 /* Whether this firing of a removed rule is to be logged as over: once, however many targets were to be told. */
 static bool is_news(const AlertDevice *device, const AlertEntry *entry) {
-        if (entry->watch != ALERT_NO_RULE || entry->ended > 0)
+        if (entry->watch != ALERT_NO_RULE || entry->until > 0)
                 return false;
         for (const AlertEntry *other = device->entries; other; other = other->next)
                 if (other->news && strcmp(other->rule_key, entry->rule_key) == 0)
@@ -116,7 +116,7 @@ static bool is_news(const AlertDevice *device, const AlertEntry *entry) {
 
 static void settle_entry(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, usec_t wall) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
-        bool lost = !slot && entry->watch != ALERT_NO_RULE && entry->ended == 0; /* its state could not be read */
+        bool lost = !slot && entry->watch != ALERT_NO_RULE && entry->until == 0; /* its state could not be read */
 
         if (entry->gone)
                 return;
@@ -128,7 +128,7 @@ static void settle_entry(const AlertBook *book, const AlertDevice *device, Alert
         if (lost || entry->to == book->config->n_targets)
                 entry->gone = entry->dirty = true;
         else if (!slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target))
-                alert_entry_cease(entry, wall, wall, ALERT_END_RULE, entry->value);
+                alert_entry_cease(entry, wall, ALERT_END_RULE, entry->value);
 }
 
 /* After a reload, a target that is new to a rule is told of what fires already. This includes a target that the rule
@@ -153,13 +153,12 @@ static void settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, c
 static int recover(AlertDevice *device, const AlertEntry *entry) {
         AlertSlot *slot;
 
-        if (entry->gone || entry->ended > 0 || entry->watch == ALERT_NO_RULE || entry->told_since != entry->since ||
+        if (entry->gone || entry->until > 0 || entry->watch == ALERT_NO_RULE || entry->told_since != entry->since ||
                 alert_device_find(device, entry->watch))
                 return 0;
         if (alert_device_need(device, entry->watch, &slot) < 0)
                 return -ENOMEM;
         slot->state = (AlertState){ .phase = PHASE_FIRING, .since = entry->since, .judged = entry->since };
-        slot->fired = entry->fired;
         slot->said = device->dirty = true;
         text_copy(slot->value, sizeof(slot->value), entry->value);
         return 0;
@@ -257,11 +256,10 @@ static void judge_slot(
         set_value(slot, value);
         note_pace(slot, moment);
         device->dirty = true;
-        if (move == ALERT_FIRED) {
-                slot->fired = moment->wall;
+        if (move == ALERT_FIRED)
                 alert_entry_tell(book, device, slot);
-        } else if (move == ALERT_CEASED)
-                alert_entry_end(device, slot, reading->at, moment->wall, ALERT_END_OVER);
+        else if (move == ALERT_CEASED)
+                alert_entry_end(device, slot, reading->at, ALERT_END_OVER);
 }
 
 /* The device got another name, to which the rule does not apply. If the rule has no other device, it counts as having
@@ -269,7 +267,7 @@ static void judge_slot(
 static void leave(
         AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertReading *reading, const AlertMoment *moment) {
         if (slot->state.phase == PHASE_FIRING)
-                alert_entry_end(device, slot, reading->at, moment->wall, ALERT_END_NAME);
+                alert_entry_end(device, slot, reading->at, ALERT_END_NAME);
         slot->state = (AlertState){ .judged = reading->at };
         slot->left = device->dirty = true;
         note_pace(slot, moment);

@@ -89,7 +89,7 @@ int alert_pass_time(AlertBook *book, const AlertMoment *moment, usec_t *ret_next
 /* The slot fires: adds entries for all targets of its rule that do not have one for this firing. Without room or memory
  * some have none, and the next pass tries again. The second: the state is over, and targets are to be told. */
 void alert_entry_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot);
-void alert_entry_end(const AlertDevice *device, AlertSlot *slot, usec_t until, usec_t wall, AlertEnd end);
+void alert_entry_end(const AlertDevice *device, const AlertSlot *slot, usec_t until, AlertEnd end);
 
 /* Returns what is due as a notice: the present state, or what was sealed. It points into the book. */
 AlertNotice alert_entry_notice(const AlertBook *book, const AlertItem *item, usec_t wall);

@@ -141,14 +141,12 @@ static void shift_firing(AlertDevice *device, AlertSlot *slot, const ClockStep *
                         return;
         if (!shift(&slot->state.since, step))
                 return;
-        (void) shift(&slot->fired, step);
         for (AlertEntry *entry = device->entries; entry; entry = entry->next) {
                 if (entry->watch != slot->watch || entry->since != since)
                         continue;
                 entry->told_since = entry->told_since == since ? slot->state.since : entry->told_since;
                 entry->closed = entry->closed == since ? slot->state.since : entry->closed;
                 entry->since = slot->state.since;
-                (void) shift(&entry->fired, step);
         }
 }
 

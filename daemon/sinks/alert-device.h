@@ -30,8 +30,7 @@ struct AlertEntry {
         AlertTest test;
         usec_t span; /* of `stale`; 0: the device said that it is offline */
         char value[ALERT_VALUE_SIZE];
-        usec_t since, fired; /* begin by the times of messages; begin of the firing by our clock */
-        usec_t until, ended; /* end, by the same two; 0: it goes on */
+        usec_t since, until; /* by the times of messages; until: 0 while it goes on */
         AlertEnd end;        /* how it ended */
         usec_t told_since;   /* *since* of the firing that the target was told of; 0: none, or its end was told */
         usec_t told_at;      /* wall time of the last accepted notice */
@@ -61,7 +60,7 @@ AlertEntry *alert_entry_free(AlertEntry *entry);
 CLEANUP_DEFINE(AlertEntry, alert_entry_free)
 
 /* The firing ended at *until*, by the messages. */
-void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, AlertEnd end, const char *value);
+void alert_entry_cease(AlertEntry *entry, usec_t until, AlertEnd end, const char *value);
 
 typedef enum AlertDue {
         ALERT_IS_DUE,
@@ -70,7 +69,7 @@ typedef enum AlertDue {
 } AlertDue;
 typedef struct AlertNext {
         AlertKind kind;
-        usec_t at; /* wall time when it became or will be due */
+        usec_t at; /* when it became due, by the times of messages; or the wall time when it will be */
 } AlertNext;
 /* Returns whether something is to be told, and what; *repeat* is the rule's. */
 AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret);
@@ -93,7 +92,6 @@ typedef struct AlertSlot {
         bool news;    /* *said* has changed, and that is to be logged */
         bool gone;    /* it is forgotten, and removed with the next messages */
         bool left;    /* the device got another name, to which the rule does not apply */
-        usec_t fired; /* wall time by our clock; 0: it does not fire */
         AlertState state;
         usec_t seen;                  /* wall time of the last message to which the rule applied */
         usec_t moved;                 /* clock_now() of the last message that counted, ... */

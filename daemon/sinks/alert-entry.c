@@ -57,8 +57,7 @@ static AlertEntry *need_entry(AlertBook *book, AlertDevice *device, size_t watch
 /* A sealed entry keeps its value and span: a request with them may be on its way to the target. */
 static void fire(AlertEntry *entry, const AlertSlot *slot, const AlertRule *rule) {
         entry->since = slot->state.since;
-        entry->fired = slot->fired;
-        entry->until = entry->ended = 0;
+        entry->until = 0;
         entry->end = ALERT_END_OVER;
         entry->dirty = true;
         if (alert_entry_is_sealed(entry))
@@ -76,27 +75,25 @@ void alert_entry_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slo
                 if (!alert_config_tells(rule, book->config->targets[to].name))
                         continue;
                 entry = need_entry(book, device, slot->watch, to);
-                if (entry && (entry->since == 0 || entry->ended > 0))
+                if (entry && (entry->since == 0 || entry->until > 0))
                         fire(entry, slot, rule);
         }
 }
 
-void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, AlertEnd end, const char *value) {
+void alert_entry_cease(AlertEntry *entry, usec_t until, AlertEnd end, const char *value) {
         if (!alert_entry_is_sealed(entry))
                 text_copy(entry->value, sizeof(entry->value), value);
-        if (entry->ended > 0)
+        if (entry->until > 0)
                 return;
         entry->until = until;
-        entry->ended = now;
         entry->end = end;
         entry->dirty = true;
 }
 
-void alert_entry_end(const AlertDevice *device, AlertSlot *slot, usec_t until, usec_t wall, AlertEnd end) {
-        slot->fired = 0;
+void alert_entry_end(const AlertDevice *device, const AlertSlot *slot, usec_t until, AlertEnd end) {
         for (AlertEntry *entry = device->entries; entry; entry = entry->next)
                 if (entry->watch == slot->watch && !entry->gone)
-                        alert_entry_cease(entry, until, wall, end, slot->value);
+                        alert_entry_cease(entry, until, end, slot->value);
 }
 
 /* ---- what is due ---- */
@@ -127,7 +124,7 @@ static AlertDue ended_due(const AlertEntry *entry, AlertNext *ret) {
 static usec_t sealed_at(const AlertEntry *entry, usec_t repeat) {
         if (entry->sealed == ALERT_REPEAT)
                 return entry->told_at + repeat;
-        return entry->sealed == ALERT_FIRING || entry->ended == 0 ? entry->fired : entry->ended;
+        return entry->sealed == ALERT_FIRING ? entry->sealed_since : entry->sealed_until;
 }
 
 AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
@@ -136,8 +133,8 @@ AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, Ale
                 ret->at = sealed_at(entry, repeat);
                 return ALERT_IS_DUE;
         }
-        ret->at = entry->ended > 0 ? entry->ended : entry->fired;
-        if (entry->ended > 0)
+        ret->at = entry->until > 0 ? entry->until : entry->since;
+        if (entry->until > 0)
                 return ended_due(entry, ret);
         ret->kind = entry->told_since == entry->since ? ALERT_REPEAT : ALERT_FIRING;
         return ret->kind == ALERT_REPEAT ? repeat_due(entry, repeat, now, ret) : firing_due(entry, ret);
@@ -218,7 +215,7 @@ void alert_entry_answer(AlertEntry *entry, AlertVerdict verdict, usec_t wall) {
         entry->refused = 0;
         if (entry->sealed > ALERT_REPEAT) { /* its end */
                 entry->told_since = 0;
-                if (entry->ended > 0) /* otherwise it fires again, perhaps with the same *since* */
+                if (entry->until > 0) /* otherwise it fires again, perhaps with the same *since* */
                         entry->closed = entry->sealed_since;
                 return;
         }

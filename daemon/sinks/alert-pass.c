@@ -76,10 +76,8 @@ static void pass_time(Pass *pass, AlertDevice *device, AlertSlot *slot) {
                         wake_in(pass, gate);
                 return;
         }
-        if (at <= wall && alert_judge_time(rule, &slot->state, wall) == ALERT_FIRED) {
-                slot->fired = wall;
+        if (at <= wall && alert_judge_time(rule, &slot->state, wall) == ALERT_FIRED)
                 alert_entry_tell(pass->book, device, slot);
-        }
         device->dirty = device->dirty || slot->state.phase != before;
         at = alert_judge_next(rule, &slot->state);
         if (at > wall)
@@ -114,7 +112,7 @@ static void forget(Pass *pass, AlertDevice *device, AlertSlot *slot) {
         usec_t wall = pass->moment->wall;
 
         if (slot->state.phase == PHASE_FIRING)
-                alert_entry_end(device, slot, wall, wall, ALERT_END_DEVICE);
+                alert_entry_end(device, slot, wall, ALERT_END_DEVICE);
         slot->state = (AlertState){};
         slot->gone = device->dirty = true;
         if (!stale || slot->left)
@@ -154,7 +152,7 @@ static void pass_lost_rule(Pass *pass, AlertSlot *slot) {
 
         if (pass->book->known[slot->watch] > 0) {
                 if (slot->state.phase == PHASE_FIRING)
-                        alert_entry_end(nobody, slot, wall, wall, ALERT_END_OVER);
+                        alert_entry_end(nobody, slot, wall, ALERT_END_OVER);
                 nobody->dirty = nobody->dirty || !is_ok || slot->value[0] != '\0';
                 slot->state = (AlertState){};
                 slot->value[0] = '\0';
@@ -207,10 +205,10 @@ static AlertDue due_of(const Pass *pass, const AlertDevice *device, const AlertE
 static bool waits_for_end(const Pass *pass, const AlertDevice *device, const AlertEntry *entry) {
         AlertNext next;
 
-        if (entry->ended > 0 || alert_entry_is_sealed(entry))
+        if (entry->until > 0 || alert_entry_is_sealed(entry))
                 return false;
         for (const AlertEntry *other = device->entries; other; other = other->next)
-                if (other != entry && !other->gone && other->ended > 0 && other->to == entry->to &&
+                if (other != entry && !other->gone && other->until > 0 && other->to == entry->to &&
                         strcmp(other->rule, entry->rule) == 0 && due_of(pass, device, other, &next) == ALERT_IS_DUE)
                         return true;
         return false;
@@ -225,7 +223,7 @@ static void pass_entry(Pass *pass, AlertDevice *device, AlertEntry *entry) {
                 entry->told_at = pass->moment->wall;
                 entry->dirty = true;
         }
-        if (slot && entry->ended == 0 && !alert_entry_is_sealed(entry))
+        if (slot && entry->until == 0 && !alert_entry_is_sealed(entry))
                 entry->span = alert_slot_span(slot, book->rules->items[slot->watch].rule);
         switch (due_of(pass, device, entry, &item.next)) {
         case ALERT_IS_DONE:

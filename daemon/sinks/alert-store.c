@@ -133,7 +133,6 @@ static bool read_state(JsonReader *reader, char key[static ALERT_RULE_KEY_SIZE],
                 return false;
         ret->state = (AlertState){ (AlertPhase) n[0], n[1], n[2], n[3], n[4] != 0 };
         ret->said = n[5] != 0;
-        ret->fired = n[6];
         return json_reader_next(reader) == JSON_ARRAY_END;
 }
 
@@ -182,20 +181,19 @@ static int read_device(AlertStore *store, AlertBook *book, SqlStatement *s) {
 }
 
 #define NOTICE_COLUMNS                                                                                                 \
-        "device, rule_key, target, rule, field, \"limit\", value, test, span, since, fired, until, ended, removed, "   \
-        "released, told_since, told_at, closed, sealed, sealed_since, sealed_until, seal, turn"
+        "device, rule_key, target, rule, field, \"limit\", value, test, span, since, until, removed, told_since, "     \
+        "told_at, closed, sealed, sealed_since, sealed_until, seal, turn, id"
 
 /* Reads the numbers of an entry, in the order of the columns, from `test` on. */
 #define NOTICE_NUMBERS_FIRST 7
 static void read_numbers(SqlStatement *s, AlertEntry *e) {
-        usec_t *times[] = { &e->span, &e->since, &e->fired, &e->until, &e->ended };
         int column = NOTICE_NUMBERS_FIRST;
 
         e->test = (AlertTest) sql_column_int(s, column++);
-        for (size_t i = 0; i < ELEMENTSOF(times); i++)
-                *times[i] = (usec_t) sql_column_int(s, column++);
+        e->span = (usec_t) sql_column_int(s, column++);
+        e->since = (usec_t) sql_column_int(s, column++);
+        e->until = (usec_t) sql_column_int(s, column++);
         e->end = (AlertEnd) sql_column_int(s, column++);
-        column++; /* released, of 0.2.0 */
         e->told_since = (usec_t) sql_column_int(s, column++);
         e->told_at = (usec_t) sql_column_int(s, column++);
         e->closed = (usec_t) sql_column_int(s, column++);
@@ -261,8 +259,7 @@ static int read_book(AlertStore *store, AlertBook **ret) {
                         "SELECT device, source, id, name, site, states FROM device WHERE subscription = ?",
                         read_device);
         if (r == 0)
-                r = read_rows(
-                        store, book, "SELECT " NOTICE_COLUMNS ", id FROM notice WHERE subscription = ?", read_entry);
+                r = read_rows(store, book, "SELECT " NOTICE_COLUMNS " FROM notice WHERE subscription = ?", read_entry);
         if (r == 0)
                 *ret = cleanup_steal(book);
         return r;
@@ -411,6 +408,7 @@ int alert_store_open(AlertStore *store, const AlertMoment *moment) {
 
 /* ---- writing ---- */
 
+/* The second `since` is for 0.2.0. */
 int alert_store_write_states(const AlertDevice *device, const AlertRules *rules, Bytes *ret) {
         const char *comma = "[";
 
@@ -422,7 +420,7 @@ int alert_store_write_states(const AlertDevice *device, const AlertRules *rules,
                         continue;
                 bytes_append_format(ret, "%s[\"%s\",%d,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%d,%d,%" PRIu64 ",", comma,
                         rules->items[slot->watch].key, state->phase, state->judged, state->since, state->heard,
-                        state->offline, slot->said, slot->fired);
+                        state->offline, slot->said, state->since);
                 bytes_append_json_string(ret, slot->value, strlen(slot->value));
                 bytes_append_text(ret, "]");
                 comma = ",";
@@ -447,14 +445,14 @@ static int write_entry(const AlertStore *store, const AlertDevice *device, Alert
                 e->id = (int64_t) (loop_random() >> 1);
         return sql_do(store->sql,
                 "INSERT OR REPLACE INTO notice (" NOTICE_COLUMNS
-                ", subscription, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-                "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+                ", subscription, fired, ended, released) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+                "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?10, ?11, 1)", /* these three: for 0.2.0 */
                 SQL_VALUES(SQL_BLOB(device->key), SQL_TEXT(e->rule_key), SQL_TEXT(e->target), SQL_TEXT(e->rule),
                         SQL_TEXT(e->field), SQL_TEXT(e->limit), SQL_TEXT(e->value), SQL_INT(e->test), SQL_INT(e->span),
-                        SQL_INT(e->since), SQL_INT(e->fired), SQL_INT(e->until), SQL_INT(e->ended), SQL_INT(e->end),
-                        SQL_INT(1), SQL_INT(e->told_since), SQL_INT(e->told_at), SQL_INT(e->closed), SQL_INT(e->sealed),
-                        SQL_INT(e->sealed_since), SQL_INT(e->sealed_until), SQL_TEXT(e->seal), SQL_INT(e->turn),
-                        SQL_TEXT(store->subscription), SQL_INT(e->id)));
+                        SQL_INT(e->since), SQL_INT(e->until), SQL_INT(e->end), SQL_INT(e->told_since),
+                        SQL_INT(e->told_at), SQL_INT(e->closed), SQL_INT(e->sealed), SQL_INT(e->sealed_since),
+                        SQL_INT(e->sealed_until), SQL_TEXT(e->seal), SQL_INT(e->turn), SQL_INT(e->id),
+                        SQL_TEXT(store->subscription)));
 }
 
 static int drop_all(const AlertStore *store) {

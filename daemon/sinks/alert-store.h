@@ -34,7 +34,7 @@ int alert_store_commit(AlertStore *store);
 int alert_store_look(const SubscriptionConfig *config, AlertStore **ret);
 
 /* Write the states of a device as JSON text, and read them:
- * [["KEY",phase,judged,since,heard,offline,said,fired,"value"],...]. Of removed rules none is read: it would be
+ * [["KEY",phase,judged,since,heard,offline,said,since,"value"],...]. Of removed rules none is read: it would be
  * outdated if the rule came back. -ENOMEM; -EBADMSG: the text is not ours. */
 int alert_store_write_states(const AlertDevice *device, const AlertRules *rules, Bytes *ret);
 int alert_store_read_states(AlertDevice *device, const AlertRules *rules, Slice text);

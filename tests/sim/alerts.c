@@ -305,7 +305,7 @@ static void note_entries(const AlertDevice *device) {
                 Told *told = told_of(device, entry);
 
                 told->sealed += entry->seal[0] != '\0' && !entry->gone;
-                told->due += entry->ended > 0 && !entry->gone;
+                told->due += entry->until > 0 && !entry->gone;
                 told->known = told->known || (entry->told_since > 0 && !entry->gone);
                 told->older =
                         told->older || (entry->told_since > 0 && entry->told_since != entry->since && !entry->gone);

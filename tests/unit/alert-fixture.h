@@ -214,9 +214,7 @@ static inline void world_reload(World *w, const char *rules) {
                         if (watch == ALERT_NO_RULE)
                                 continue;
                         assert_int_equal(alert_device_need(to, watch, &copy), 0);
-                        *copy = (AlertSlot){
-                                .watch = watch, .said = slot->said, .fired = slot->fired, .state = slot->state
-                        };
+                        *copy = (AlertSlot){ .watch = watch, .said = slot->said, .state = slot->state };
                         text_copy(copy->value, sizeof(copy->value), slot->value);
                 }
                 while (from->entries) {

@@ -177,8 +177,7 @@ static void due(World *w, const char *text) {
         assert_int_equal(alert_book_device(w->book, key, &device), 0);
         assert_int_equal(alert_device_describe(device, &(AlertReading){ .name = key }), 0);
         assert_int_equal(alert_device_need(device, 0, &slot), 0);
-        slot->state = (AlertState){ .phase = PHASE_FIRING, .since = USEC_PER_SEC, .judged = USEC_PER_SEC };
-        slot->fired = w->n_stored;
+        slot->state = (AlertState){ .phase = PHASE_FIRING, .since = w->n_stored, .judged = USEC_PER_SEC };
         alert_entry_tell(w->book, device, slot);
         stored->entry = device->entries;
         if (w->sender)

@@ -359,7 +359,7 @@ static void test_what_is_over_before_it_is_sealed_is_not_sent(void **state) {
         start(w, says_yes);
         on_turn(w); /* it waits for others */
         w->stored[0].entry->closed = w->stored[0].entry->since;
-        alert_entry_cease(w->stored[0].entry, USEC_PER_SEC, USEC_PER_SEC, ALERT_END_OVER, "");
+        alert_entry_cease(w->stored[0].entry, USEC_PER_SEC, ALERT_END_OVER, "");
         UNTIL(w, all_settled(w) && !w->wanted);
         due(w, "two");
         UNTIL(w, all_settled(w));
@@ -403,7 +403,7 @@ static void test_what_is_over_before_its_seal_is_stored_is_not_sent(void **state
         before = w->turns;
         UNTIL(w, w->turns >= before + 3);
         w->stored[0].entry->closed = w->stored[0].entry->since;
-        alert_entry_cease(w->stored[0].entry, USEC_PER_SEC, USEC_PER_SEC, ALERT_END_OVER, "");
+        alert_entry_cease(w->stored[0].entry, USEC_PER_SEC, ALERT_END_OVER, "");
         w->store_fails = false;
         due(w, "two");
         UNTIL(w, w->stored[1].entry && is_accepted(w, 1));

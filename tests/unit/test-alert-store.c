@@ -468,7 +468,7 @@ static void test_clock_set_while_the_disk_fails(void **state) {
         p->wall += 10 * MINUTE;
         expect(p, NOTHING, "");
         p->wall += 50 * MINUTE;
-        expect(p, ALERT_ACCEPTED, "a REPEAT hot Room x\na FIRING silent Room x");
+        expect(p, ALERT_ACCEPTED, "a FIRING silent Room x\na REPEAT hot Room x");
 }
 
 static void test_two_subscriptions(void **state) {
