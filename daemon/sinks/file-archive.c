@@ -16,6 +16,7 @@
 #include "lib/file.h"
 #include "lib/gzip.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
 #define DAY_USEC (24 * USEC_PER_HOUR)
 #define NAME_SIZE 64
@@ -43,6 +44,7 @@ struct FileArchive {
         size_t closed;  /* files that writes closed and that are not compressed yet */
         bool untidy;    /* it was logged that compressing or removing fails */
         bool full;      /* a write found the disk full, even if statvfs() shows room */
+        char *unread;   /* path of the file that could not be read; NULL: none */
         usec_t told;    /* the latest publish time seen; 0: none yet */
         usec_t told_at; /* clock_now() when it was seen */
 };
@@ -229,11 +231,9 @@ static int repair(const FileArchive *a, const char *name, const FileLines *lines
                                           : 0;
 }
 
-static int load_file(const FileArchive *a, const File *file, FileLines *lines) {
-        char name[NAME_SIZE];
+static int read_file(const FileArchive *a, const char *name, const File *file, FileLines *lines) {
         int fd, r;
 
-        (void) name_of(file, !file->plain, name);
         fd = openat(a->lock_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         if (fd < 0)
                 return err_errno();
@@ -253,6 +253,15 @@ static int load_file(const FileArchive *a, const File *file, FileLines *lines) {
                         "%s/%s has lines that are not documents of sensorqd, or is damaged: they are left as they are, "
                         "and their messages would be stored again",
                         a->spec.directory, name);
+        return r;
+}
+
+static int load_file(FileArchive *a, const File *file, FileLines *lines) {
+        char name[NAME_SIZE];
+        int r = read_file(a, name_of(file, !file->plain, name), file, lines);
+
+        if (r < 0)
+                (void) text_format(&a->unread, "%s/%s", a->spec.directory, name);
         return r;
 }
 
@@ -469,6 +478,7 @@ static int make_room(FileArchive *a, FileKeys *keys) {
 int file_archive_lock(FileArchive *a, FileKeys *keys, usec_t told) {
         int r;
 
+        free(cleanup_steal(a->unread));
         note_time(a, told);
         r = open_directory(a);
         if (r == 0)
@@ -480,14 +490,12 @@ int file_archive_lock(FileArchive *a, FileKeys *keys, usec_t told) {
         if (r == 0 && is_changed(a) && !only_others_changed(a))
                 r = load(a, keys);
         if (r != 0)
-                file_archive_unlock(a);
+                file_archive_unlock(a, false);
         return r;
 }
 
-void file_archive_unlock(FileArchive *a) {
-        if (a->lock_fd >= 0)
-                (void) close(a->lock_fd); /* this releases the lock as well */
-        a->lock_fd = -1;
+const char *file_archive_place(const FileArchive *a) {
+        return a->unread ?: a->spec.directory;
 }
 
 /* ---- writing ---- */
@@ -605,7 +613,7 @@ static int pack_one(FileArchive *a) {
 }
 
 /* Compresses as many files as the writes closed, but at least one: what was closed earlier has its turn, too. */
-void file_archive_tidy(FileArchive *a) {
+static void tidy_up(FileArchive *a) {
         int r = drop_old(a);
 
         do {
@@ -615,6 +623,14 @@ void file_archive_tidy(FileArchive *a) {
                         a->closed--;
         } while (r == 0 && a->closed > 0);
         end_tidying(a, r);
+}
+
+void file_archive_unlock(FileArchive *a, bool tidy) {
+        if (tidy)
+                tidy_up(a);
+        if (a->lock_fd >= 0)
+                (void) close(a->lock_fd); /* this releases the lock as well */
+        a->lock_fd = -1;
 }
 
 /* ---- life ---- */
@@ -634,7 +650,8 @@ FileArchive *file_archive_free(FileArchive *a) {
         if (!a)
                 return NULL;
         forget(a);
-        file_archive_unlock(a);
+        file_archive_unlock(a, false);
+        free(a->unread);
         free(a->files);
         free(a);
         return NULL;

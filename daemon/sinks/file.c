@@ -180,9 +180,8 @@ static void file_probe(void *self, SinkAnswer *answer) {
         int r = file_archive_lock(f->archive, f->keys, 0);
 
         if (r < 0)
-                return sink_disk_answer(answer, r, f->directory);
-        file_archive_tidy(f->archive);
-        file_archive_unlock(f->archive);
+                return sink_disk_answer(answer, r, file_archive_place(f->archive));
+        file_archive_unlock(f->archive, true);
 }
 
 /* Makes the lines in the first *size* bytes durable, and sets the verdicts of the items before *until*. At most one
@@ -304,12 +303,10 @@ static void file_write(void *self, SinkWork *work) {
         r = w.verdicts ? file_archive_lock(f->archive, f->keys, published) : -ENOMEM;
         if (r == 0) {
                 r = write_all(&w);
-                if (r == 0)
-                        file_archive_tidy(f->archive);
-                file_archive_unlock(f->archive);
+                file_archive_unlock(f->archive, r == 0);
         }
         if (r < 0)
-                sink_disk_answer(&work->answer, r, f->directory);
+                sink_disk_answer(&work->answer, r, file_archive_place(f->archive));
         free(w.verdicts);
         bson_destroy(&w.document);
         bytes_done(&w.text);

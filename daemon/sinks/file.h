@@ -91,11 +91,16 @@ CLEANUP_DEFINE(FileArchive, file_archive_free)
 
 /* Takes the lock, and waits some seconds for it. Reads the keys of the last lines if they are unknown, and removes
  * lines that a power cut left incomplete, which is logged. When the disk is full, old files are removed as by
- * file_archive_tidy(). *told* is the latest publish time (0: none). How long files are kept depends on it and on the
+ * file_archive_unlock(). *told* is the latest publish time (0: none). How long files are kept depends on it and on the
  * times of the lines. -EAGAIN: another process has the lock. -ENOSPC, -EROFS, -EACCES: a write would fail. Errors of
  * open(2), mkdir(2). Call file_archive_unlock() only after 0. */
 int file_archive_lock(FileArchive *archive, FileKeys *keys, usec_t told);
-void file_archive_unlock(FileArchive *archive);
+/* With *tidy*, it first compresses one closed file, or all that were closed since the lock, and removes files that are
+ * older than `keep`, both by the latest publish time (and the time since) and by our clock. A failure is logged once.
+ */
+void file_archive_unlock(FileArchive *archive, bool tidy);
+/* Returns the place that the last failure was about: the directory, or a file in it that could not be read. */
+const char *file_archive_place(const FileArchive *archive);
 
 /* Returns how many bytes still fit into the file for lines of that time. A new file accepts a line of any size. */
 uint64_t file_archive_room(const FileArchive *archive, usec_t at);
@@ -103,6 +108,3 @@ uint64_t file_archive_room(const FileArchive *archive, usec_t at);
  * file_archive_lock() finds what was. Errors as open(2),
  * write(2), fsync(2). */
 int file_archive_append(FileArchive *archive, Slice lines, usec_t at);
-/* Compresses one closed file, and removes files that are older than `keep`, both by the latest publish time (and the
- * time since) and by our clock. A failure is logged once. */
-void file_archive_tidy(FileArchive *archive);
