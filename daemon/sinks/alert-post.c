@@ -9,7 +9,7 @@
 #include "lib/text.h"
 
 #define TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define REPLY_MAX (64 * 1024)
+#define REPLY_MAX (1024 * 1024)
 
 struct AlertPost {
         SinkMeans means;

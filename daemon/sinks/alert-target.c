@@ -22,7 +22,8 @@
 #define DISCORD_WEBHOOKS "/webhooks/"
 #define DISCORD_VERSION "/v10"   /* if the address has no version; from 8 on, Retry-After is in seconds */
 #define NTFY_DAY_USED_UP "42908" /* its error code for that, in the JSON of its answer */
-#define LINE_ROOM 8              /* for a line feed, and for a value that becomes longer before it is sealed */
+#define TOO_LARGE_PAUSE_USEC USEC_PER_HOUR
+#define LINE_ROOM 8 /* for a line feed, and for a value that becomes longer before it is sealed */
 #define ELLIPSIS "\xe2\x80\xa6"
 #define NO_CALL "\xe2\x80\x8b" /* U+200B after an @ or between ] and (: nobody is called, nothing becomes a link */
 
@@ -417,6 +418,11 @@ void alert_target_judge(const AlertTarget *target, const HttpReply *reply, Alert
         case HTTP_TLS:
                 ret->class = ALERT_LATER;
                 ret->remedy = reply->want ? "look " CAUSE_MEMORY_PLACES : NULL;
+                break;
+        case HTTP_TOO_LARGE: /* it would answer so each time, and may take the message each time */
+                ret->class = ALERT_UNKNOWN;
+                ret->retry_after = TOO_LARGE_PAUSE_USEC;
+                ret->remedy = "correct its URL: it answers with more than a service for messages does";
                 break;
         default:
                 ret->class = ALERT_UNKNOWN;

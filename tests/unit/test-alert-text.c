@@ -468,6 +468,18 @@ static void test_what_is_used_up(void **state) {
         }
 }
 
+/* Whoever answers with a megabyte took the message perhaps, and is not told it once a minute. */
+static void test_an_answer_that_is_too_large(void **state) {
+        const HttpReply reply = { .outcome = HTTP_TOO_LARGE, .detail = "the reply is larger than allowed" };
+        AlertAnswer answer;
+
+        alert_target_judge(&hook, &reply, &answer);
+        assert_int_equal(answer.class, ALERT_UNKNOWN);
+        assert_int_equal(answer.retry_after, USEC_PER_HOUR);
+        assert_int_equal(answer.cause, CAUSE_NONSENSE);
+        assert_non_null(strstr(answer.remedy, "correct its URL"));
+}
+
 /* timedatectl set-timezone, while the daemon runs. */
 static void test_the_zone_of_now(void **state) {
         AlertNotice notice = with_text("{since}");
@@ -487,6 +499,7 @@ static int set_zone(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_words),
+                cmocka_unit_test(test_an_answer_that_is_too_large),
                 cmocka_unit_test(test_the_zone_of_now),
                 cmocka_unit_test(test_other_braces_stand_for_themselves),
                 cmocka_unit_test(test_a_name_stays_on_its_line),
