@@ -96,7 +96,7 @@ bool web_place_stream(const WebPlace *place, HttpUrl *url, StreamSpec *ret) {
 
 /* ---- rules ---- */
 
-int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers) {
+static int headers_rule(const ConfigPlace *place, const ConfigMap *headers) {
         static const char *const own[] = { "Idempotency-Key", "Content-Type", "Content-Length", "Content-Encoding",
                 "Transfer-Encoding", "Host", "Expect" };
 
@@ -118,6 +118,24 @@ int web_place_tls_rule(const ConfigPlace *place, char *const *urls, const AuthCo
         r = used ? 0 : config_place_unused(place, "tls", why);
         used |= auth->token_url && has_tls(auth->token_url);
         return r < 0 || used ? r : config_place_unused(place, "ca_file", why);
+}
+
+int web_place_one_rule(const ConfigPlace *place, const WebPlace *at) {
+        if (!at->url != !at->url_file.file)
+                return 0;
+        return config_place_fail(place, at->url ? "url_file" : NULL,
+                at->url ? "stands beside url; one of them" : "needs one of url and url_file");
+}
+
+int web_place_rule(const ConfigPlace *place, const WebPlace *at, const AuthConfig *auth, const ConfigMap *headers) {
+        bool plain = at->url && !at->allow_plain && http_url_check(at->url) == HTTP_URL_PLAIN;
+        int r;
+
+        if (plain && auth->type != AUTH_NONE)
+                return config_place_fail(place, "url",
+                        "would send a secret unencrypted to another machine; needs https://, or allow_plain: true");
+        r = web_place_tls_rule(place, (char *const[]){ at->url, NULL }, auth);
+        return r < 0 ? r : headers_rule(place, headers);
 }
 
 /* ---- a connection ---- */

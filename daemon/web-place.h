@@ -37,8 +37,10 @@ enum { WEB_PLACE_OPEN = 0, WEB_PLACE_CLOSED = 1 };
 /* Connects, runs the loop until the result is there, and sends nothing. *words* says what happened, and what to do. */
 int web_place_try(const WebPlace *place, Loop *loop, char words[static WEB_PLACE_WORDS_MAX]);
 
-/* Refuses headers that sensorqd sets itself. */
-int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers);
+/* The rules of a section with such a place. The first refuses both and none of url and url_file. The second refuses to
+ * send a secret of *auth* without TLS, and headers that sensorqd sets itself, and warns as web_place_tls_rule(). */
+int web_place_one_rule(const ConfigPlace *place, const WebPlace *at);
+int web_place_rule(const ConfigPlace *place, const WebPlace *at, const AuthConfig *auth, const ConfigMap *headers);
 
 /* Warns if `tls` or `ca_file` is set and no request uses it: none of *urls* (NULL at the end) is https, and for
  * `ca_file` neither is the token endpoint of *auth*. Without any URL it is not known, and there is no warning. 0 or

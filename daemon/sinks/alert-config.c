@@ -121,32 +121,18 @@ static bool has_path(const char *url) {
         return path && strcmp(path, "/") != 0;
 }
 
-static int url_rule(const ConfigPlace *place, const AlertTarget *target) {
-        bool secret = target->token.file || target->auth.type != AUTH_NONE;
-
-        if (target->type == ALERT_WEBHOOK && !target->at.url == !target->at.url_file.file)
-                return config_place_fail(place, target->at.url ? "url_file" : NULL,
-                        target->at.url ? "stands beside url; one of them" : "needs one of url and url_file");
-        if (!target->at.url)
-                return 0;
-        if (target->type != ALERT_WEBHOOK && has_path(target->at.url))
-                return config_place_fail(place, "url", "has a path; allowed: the server alone, https://HOST");
-        if (secret && !target->at.allow_plain && http_url_check(target->at.url) == HTTP_URL_PLAIN)
-                return config_place_fail(place, "url",
-                        "would send a secret unencrypted to another machine; needs https://, or allow_plain: true");
-        return 0;
-}
-
 static int target_rule(const ConfigPlace *place, void *self, void *around) {
         const AlertTarget *target = self;
-        int r;
+        const AuthConfig auth = alert_target_auth(target);
+        int r = config_place_kind(place, target_rows, target->type, services[target->type]);
 
-        r = config_place_kind(place, target_rows, target->type, services[target->type]);
-        if (r >= 0)
-                r = url_rule(place, target);
-        if (r >= 0)
-                r = web_place_tls_rule(place, (char *const[]){ target->at.url, NULL }, &target->auth);
-        return r < 0 ? r : web_place_headers_rule(place, &target->headers);
+        if (r < 0)
+                return r;
+        if (target->type == ALERT_WEBHOOK)
+                r = web_place_one_rule(place, &target->at);
+        else if (target->at.url && has_path(target->at.url))
+                r = config_place_fail(place, "url", "has a path; allowed: the server alone, https://HOST");
+        return r < 0 ? r : web_place_rule(place, &target->at, &auth, &target->headers);
 }
 
 const ConfigSection alert_target_section = { .rows = target_rows, .size = sizeof(AlertTarget), .rule = target_rule };

@@ -197,7 +197,7 @@ static const char *words_of(const AlertAnswer *answer) {
         if (answer->status > 0)
                 return answer->class == ALERT_LATER ? "takes nothing just now" : "refuses messages";
         if (answer->class == ALERT_UNKNOWN)
-                return "does not answer";
+                return answer->cause == CAUSE_NONSENSE ? "answers with too much" : "does not answer";
         return answer->cause == CAUSE_NETWORK || answer->cause == CAUSE_TLS ? "cannot be reached" : "cannot be asked";
 }
 

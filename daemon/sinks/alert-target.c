@@ -129,7 +129,7 @@ WebPlace alert_target_at(const AlertTarget *target) {
 }
 
 AuthConfig alert_target_auth(const AlertTarget *target) {
-        if (target->type == ALERT_WEBHOOK || !target->token.text)
+        if (target->type == ALERT_WEBHOOK || !target->token.file)
                 return target->auth;
         return (AuthConfig){ .type = AUTH_BEARER, .token = target->token };
 }

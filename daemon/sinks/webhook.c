@@ -36,18 +36,9 @@
 
 static int webhook_rule(const ConfigPlace *place, void *self, void *around) {
         const WebhookConfig *keys = self;
-        int r;
+        int r = web_place_one_rule(place, &keys->at);
 
-        if (!keys->at.url == !keys->at.url_file.file)
-                return config_place_fail(place, keys->at.url ? "url_file" : NULL,
-                        keys->at.url ? "stands beside url; one of them" : "needs one of url and url_file");
-        if (keys->auth.type != AUTH_NONE && keys->at.url && !keys->at.allow_plain &&
-                http_url_check(keys->at.url) == HTTP_URL_PLAIN)
-                return config_place_fail(place, "url",
-                        "would send the secret of auth unencrypted to another machine; needs https://, or allow_plain: "
-                        "true");
-        r = web_place_tls_rule(place, (char *const[]){ keys->at.url, NULL }, &keys->auth);
-        return r < 0 ? r : web_place_headers_rule(place, &keys->headers);
+        return r < 0 ? r : web_place_rule(place, &keys->at, &keys->auth, &keys->headers);
 }
 
 #define FIELD(field) offsetof(WebhookConfig, field)
