@@ -238,8 +238,9 @@ static void lane_refused(Lane *l) {
         log_event(LOG_ERR, EVENT_ALERT_REFUSED,
                 LOG_FIELDS({ FIELD_TARGET, l->target->name },
                         { FIELD_SUBSCRIPTION, l->sender->host.config->subscription }, { FIELD_ERROR, answer->detail }),
-                "Alert target %s (%s) refuses one message for good and takes others: %s. It was about: %s. To do: %s",
-                l->target->name, l->status.service, answer->detail, l->what, answer->remedy);
+                "Alert target %s (%s) refuses one message for good and takes others: %s. It was about: %s, and is not "
+                "sent again. To do: correct the rule's message or resolved, or the target's body",
+                l->target->name, l->status.service, answer->detail, l->what);
 }
 
 /* ---- answers of the target ---- */

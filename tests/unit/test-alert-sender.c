@@ -284,7 +284,7 @@ static void test_one_that_is_refused_is_given_up_alone(void **state) {
         assert_true(is_refused(w, 1));
         assert_false(is_accepted(w, 1));
         assert_int_equal(count_of(text, EVENT_ALERT_REFUSED), 1);
-        assert_contains(text, "It was about: hot, poison (Alert).");
+        assert_contains(text, "It was about: hot, poison (Alert), and is not sent again. To do: correct the rule's");
         assert_int_equal(count_of(text, EVENT_ALERT_TARGET_DOWN), 0);
         assert_int_equal(status(w).refused, 1);
 }
