@@ -94,6 +94,30 @@ bool web_place_stream(const WebPlace *place, HttpUrl *url, StreamSpec *ret) {
         return true;
 }
 
+/* ---- answers ---- */
+
+static bool is_wanted(const HttpReply *reply, const char *expect) {
+        if (!expect)
+                return !http_reply_is_page(reply);
+        return memmem(reply->body.data ?: "", reply->body.size, expect, strlen(expect)) != NULL;
+}
+
+WebClass web_place_class(const HttpReply *reply, const char *expect) {
+        int status = reply->status;
+
+        if (reply->outcome == HTTP_UNREACHABLE || reply->outcome == HTTP_TLS)
+                return WEB_LATER;
+        if (reply->outcome != HTTP_ANSWERED)
+                return WEB_UNKNOWN;
+        if (status >= 200 && status < 300)
+                return is_wanted(reply, expect) ? WEB_TAKEN : WEB_PERSON;
+        if (status == 408 || status == 425 || status == 429)
+                return WEB_LATER;
+        if (status >= 500) /* a gateway may have answered after the server behind it accepted the request */
+                return WEB_UNKNOWN;
+        return status < 400 || status == 401 || status == 407 ? WEB_PERSON : WEB_REFUSED;
+}
+
 /* ---- rules ---- */
 
 static int headers_rule(const ConfigPlace *place, const ConfigMap *headers) {

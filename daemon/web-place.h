@@ -37,6 +37,17 @@ enum { WEB_PLACE_OPEN = 0, WEB_PLACE_CLOSED = 1 };
 /* Connects, runs the loop until the result is there, and sends nothing. *words* says what happened, and what to do. */
 int web_place_try(const WebPlace *place, Loop *loop, char words[static WEB_PLACE_WORDS_MAX]);
 
+typedef enum WebClass {
+        WEB_TAKEN,
+        WEB_LATER,   /* not accepted; waiting helps */
+        WEB_UNKNOWN, /* perhaps accepted; waiting helps */
+        WEB_PERSON,  /* not accepted, because of the address or our credentials: a person must act */
+        WEB_REFUSED, /* not accepted; what was sent or the server may be at fault */
+} WebClass;
+/* Returns what an answer to a POST, or the lack of one, means. A 2xx counts where it has *expect* in it; NULL: where it
+ * is not a web page, which a captive portal, a proxy or a login gives to any request. */
+WebClass web_place_class(const HttpReply *reply, const char *expect);
+
 /* The rules of a section with such a place. The first refuses both and none of url and url_file. The second refuses to
  * send a secret of *auth* without TLS, and headers that sensorqd sets itself, and warns as web_place_tls_rule(). */
 int web_place_one_rule(const ConfigPlace *place, const WebPlace *at);

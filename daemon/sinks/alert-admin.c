@@ -198,13 +198,13 @@ static int admin_test(
                 r = try_post(post, &(AlertMessage){ &notice, 1, (AlertLanguage) keys->language, key }, means, &answer);
         if (r < 0)
                 return r;
-        if (answer.class == ALERT_TAKEN)
+        if (answer.class == WEB_TAKEN)
                 (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has taken a test message", alert_target_service(target));
         else
                 (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has not taken it: %.400s. %s",
                         alert_target_service(target), answer.detail,
                         answer.remedy ?: "Look at the network and the service");
-        return answer.class == ALERT_TAKEN ? SINK_ADMIN_OK : SINK_ADMIN_FAILED;
+        return answer.class == WEB_TAKEN ? SINK_ADMIN_OK : SINK_ADMIN_FAILED;
 }
 
 const SinkAdmin alert_config_admin = {

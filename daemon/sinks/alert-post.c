@@ -29,7 +29,7 @@ static void post_end(AlertPost *p, AlertAnswer *answer) {
         done(p->userdata, answer);
 }
 
-static void post_fail(AlertPost *p, AlertClass class, Cause cause, const char *detail, const char *remedy) {
+static void post_fail(AlertPost *p, WebClass class, Cause cause, const char *detail, const char *remedy) {
         AlertAnswer answer = { .class = class, .cause = cause };
 
         answer.remedy = cause == CAUSE_MEMORY ? "look " CAUSE_MEMORY_PLACES : remedy;
@@ -40,8 +40,8 @@ static void post_fail(AlertPost *p, AlertClass class, Cause cause, const char *d
 /* There was no request: this machine is at fault, not the target. */
 static void post_fail_here(AlertPost *p, int error, const char *detail) {
         if (error == -EINVAL)
-                return post_fail(p, ALERT_PERSON, CAUSE_SETTINGS, detail, "correct its url, headers and secrets");
-        post_fail(p, ALERT_LATER, cause_of_disk(error), detail,
+                return post_fail(p, WEB_PERSON, CAUSE_SETTINGS, detail, "correct its url, headers and secrets");
+        post_fail(p, WEB_LATER, cause_of_disk(error), detail,
                 error == -ENOKEY ? "try again when the daemon has fetched one" : "free disk space on this machine");
 }
 
@@ -52,7 +52,7 @@ static void on_reply(void *userdata, AuthReply *reply) {
         if (reply->outcome == AUTH_FAILED)
                 return post_fail_here(p, reply->error, reply->detail);
         if (reply->outcome != AUTH_ANSWERED)
-                return post_fail(p, reply->outcome == AUTH_REFUSED ? ALERT_PERSON : ALERT_LATER, reply->cause,
+                return post_fail(p, reply->outcome == AUTH_REFUSED ? WEB_PERSON : WEB_LATER, reply->cause,
                         reply->detail, "see what the token endpoint says");
         alert_target_judge(p->target, reply->http, &answer);
         post_end(p, &answer);

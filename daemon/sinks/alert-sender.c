@@ -195,8 +195,8 @@ static const char *words_of(const AlertAnswer *answer) {
         if (answer->status >= 500)
                 return "fails";
         if (answer->status > 0)
-                return answer->class == ALERT_LATER ? "takes nothing just now" : "refuses messages";
-        if (answer->class == ALERT_UNKNOWN)
+                return answer->class == WEB_LATER ? "takes nothing just now" : "refuses messages";
+        if (answer->class == WEB_UNKNOWN)
                 return answer->cause == CAUSE_NONSENSE ? "answers with too much" : "does not answer";
         return answer->cause == CAUSE_NETWORK || answer->cause == CAUSE_TLS ? "cannot be reached" : "cannot be asked";
 }
@@ -281,13 +281,13 @@ static bool lane_is_doubtful(const Lane *l) {
 
 /* The message was not accepted, for a reason that is not its own. */
 static void lane_failed(Lane *l, size_t n, const AlertMoment *moment) {
-        bool person = l->answer.class == ALERT_PERSON;
+        bool person = l->answer.class == WEB_PERSON;
         usec_t delay =
                 person ? lasting_delay(l) : backoff_next_at_least(&l->backoff, l->answer.retry_after, loop_random());
 
         l->not_before = l->answered + delay;
         lane_down(l, person ? TROUBLE_LASTING : TROUBLE_PASSING, delay);
-        for (size_t i = 0; l->answer.class == ALERT_UNKNOWN && i < n; i++)
+        for (size_t i = 0; l->answer.class == WEB_UNKNOWN && i < n; i++)
                 l->sender->picked[i]->entry->doubtful = l->sender->picked[i]->entry->doubtful ?: l->answered;
         if (lane_is_doubtful(l))
                 return lane_move(l, LANE_IDLE);
@@ -331,10 +331,10 @@ static void lane_judge(Lane *l, const AlertMoment *moment) {
         if (n == 0)
                 return; /* the last turn failed before it listed what is due */
         switch (l->answer.class) {
-        case ALERT_TAKEN:
+        case WEB_TAKEN:
                 lane_taken(l, n, moment);
                 break;
-        case ALERT_SUSPECT:
+        case WEB_REFUSED:
                 lane_suspect(l, n, moment);
                 break;
         default:

@@ -378,53 +378,34 @@ static const char *used_up(const AlertTarget *target, const HttpReply *reply) {
         return NULL;
 }
 
-static AlertClass judge_status(const AlertTarget *target, int status) {
-        if (status >= 200 && status < 300)
-                return ALERT_TAKEN;
-        if (status == 409 && target->type == ALERT_LINE)
-                return ALERT_TAKEN;
-        if (status == 408 || status == 425 || status == 429)
-                return ALERT_LATER;
-        if (status >= 500)
-                return ALERT_UNKNOWN; /* a gateway may have answered after the server behind it accepted the message */
-        return status < 400 || status == 401 || status == 407 ? ALERT_PERSON : ALERT_SUSPECT;
-}
-
-static void judge_answer(const AlertTarget *target, const HttpReply *reply, AlertAnswer *ret) {
-        const char *remedy = used_up(target, reply);
-
-        ret->class = judge_status(target, reply->status);
-        if (ret->class == ALERT_TAKEN && http_reply_is_page(reply)) {
-                ret->class = ALERT_PERSON;
-                ret->remedy = "correct its URL: a web page answers, perhaps the login of a proxy";
-        } else if (remedy) {
-                ret->class = ALERT_PERSON;
-                ret->cause = CAUSE_QUOTA;
-                ret->remedy = remedy;
-        } else if (reply->status >= 300 && reply->status < 400)
-                ret->remedy = "redirects are not followed; correct its URL";
-        else if (ret->class == ALERT_PERSON || ret->class == ALERT_SUSPECT)
-                ret->remedy = service_of(target)->remedy;
+/* Returns what to do; NULL: there is no advice. */
+static const char *remedy_for(const AlertTarget *target, const HttpReply *reply, WebClass class) {
+        if (reply->want)
+                return "look " CAUSE_MEMORY_PLACES;
+        if (reply->outcome == HTTP_TOO_LARGE)
+                return "correct its URL: it answers with more than a service for messages does";
+        if (reply->status / 100 == 3)
+                return "redirects are not followed; correct its URL";
+        if (reply->status / 100 == 2)
+                return "correct its URL: a web page answers, perhaps the login of a proxy";
+        return class == WEB_PERSON || class == WEB_REFUSED ? service_of(target)->remedy : NULL;
 }
 
 void alert_target_judge(const AlertTarget *target, const HttpReply *reply, AlertAnswer *ret) {
-        *ret = (AlertAnswer){ .status = reply->status, .retry_after = reply->retry_after };
-        ret->cause = cause_of_http(reply);
+        const char *quota = used_up(target, reply);
+
+        *ret = (AlertAnswer){ .class = web_place_class(reply, NULL),
+                .status = reply->status,
+                .retry_after = reply->retry_after,
+                .cause = quota ? CAUSE_QUOTA : cause_of_http(reply) };
         http_reply_words(reply, ret->detail, sizeof(ret->detail));
-        switch (reply->outcome) {
-        case HTTP_ANSWERED:
-                return judge_answer(target, reply, ret);
-        case HTTP_UNREACHABLE:
-        case HTTP_TLS:
-                ret->class = ALERT_LATER;
-                ret->remedy = reply->want ? "look " CAUSE_MEMORY_PLACES : NULL;
-                break;
-        case HTTP_TOO_LARGE: /* it would answer so each time, and may take the message each time */
-                ret->class = ALERT_UNKNOWN;
+        if (quota)
+                ret->class = WEB_PERSON;
+        else if (reply->status == 409 && target->type == ALERT_LINE && !http_reply_is_page(reply))
+                ret->class = WEB_TAKEN;
+        else if (reply->outcome ==
+                 HTTP_TOO_LARGE) /* it would answer so each time, and may take the message each time */
                 ret->retry_after = TOO_LARGE_PAUSE_USEC;
-                ret->remedy = "correct its URL: it answers with more than a service for messages does";
-                break;
-        default:
-                ret->class = ALERT_UNKNOWN;
-        }
+        if (ret->class != WEB_TAKEN)
+                ret->remedy = quota ?: remedy_for(target, reply, ret->class);
 }

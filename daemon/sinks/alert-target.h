@@ -64,16 +64,8 @@ int alert_target_write(const AlertTarget *target, const AlertMessage *message, A
 
 /* ---- answers ---- */
 
-typedef enum AlertClass {
-        ALERT_TAKEN,
-        ALERT_LATER,   /* not accepted; waiting helps */
-        ALERT_UNKNOWN, /* perhaps accepted; waiting helps */
-        ALERT_PERSON,  /* not accepted, because of the address or our credentials: a person must act */
-        ALERT_SUSPECT, /* not accepted; the message or the target may be at fault */
-} AlertClass;
-
 typedef struct AlertAnswer {
-        AlertClass class;
+        WebClass class;
         int status;                   /* HTTP; 0: no answer */
         usec_t retry_after;           /* the service wants no request before this time has passed; 0: it does not say */
         char detail[SINK_DETAIL_MAX]; /* what the service said; printable; secrets are not concealed yet */

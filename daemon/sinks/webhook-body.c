@@ -76,24 +76,6 @@ int webhook_body_build(const DocumentRules *rules, SinkWork *work, size_t most, 
         return bytes_append(&ret->text, "]", 1);
 }
 
-static bool says_stored(const HttpReply *reply, const char *expect) {
-        if (!expect)
-                return !http_reply_is_page(reply);
-        return memmem(reply->body.data ?: "", reply->body.size, expect, strlen(expect)) != NULL;
-}
-
-WebhookClass webhook_body_class(const HttpReply *reply, const char *expect) {
-        int status = reply->status;
-
-        if (status >= 200 && status < 300)
-                return says_stored(reply, expect) ? WEBHOOK_TAKEN : WEBHOOK_PERSON;
-        if (status == 408 || status == 425 || status == 429 || status >= 500 || status < 200)
-                return WEBHOOK_LATER;
-        if (status < 400 || status == 401 || status == 407)
-                return WEBHOOK_PERSON;
-        return WEBHOOK_REFUSED;
-}
-
 bool webhook_body_is_at_fault(int status) {
         return status == 400 || status == 413 || status == 422;
 }

@@ -126,7 +126,7 @@ static void fail_to_reach(SinkAnswer *answer, Cause cause, const char *detail) {
         text_copy(answer->detail, sizeof(answer->detail), detail);
 }
 
-static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *reply) {
+static void fail_as(SinkAnswer *answer, WebClass class, const HttpReply *reply) {
         if (reply->outcome == HTTP_UNREACHABLE || reply->outcome == HTTP_TLS)
                 return fail_to_reach(answer, cause_of_http(reply), reply->detail);
         if (reply->outcome == HTTP_TOO_LARGE)
@@ -137,7 +137,7 @@ static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *rep
                         reply->outcome == HTTP_TIMEOUT
                                 ? "look at the server; where it needs longer, a smaller batch or a longer timeout"
                                 : "look at the server and its log; where it asks for a certificate, tls names ours");
-        else if (class == WEBHOOK_LATER)
+        else if (class != WEB_PERSON)
                 fail(answer, SINK_FAULT_PASSING, reply->status == 429 ? "throttled" : "server_error",
                         "takes nothing just now", "nothing yet; if it stays so, look at the server");
         else if (reply->status / 100 == 2)
@@ -310,25 +310,23 @@ static bool webhook_refused(Webhook *w, const HttpReply *reply) {
 
 /* A server that remembers keys answers 409 while it still works on an earlier copy of the request. That is not a
  * refusal: halves of it would have keys that the server does not know. */
-static WebhookClass webhook_class(const Webhook *w, const HttpReply *reply) {
-        if (reply->outcome != HTTP_ANSWERED)
-                return WEBHOOK_LATER;
+static WebClass webhook_class(const Webhook *w, const HttpReply *reply) {
         if (reply->status == 409 && w->body.unanswered > 0 && clock_now() - w->body.unanswered < CONFLICT_MAX_USEC)
-                return WEBHOOK_LATER;
-        return webhook_body_class(reply, w->keys->expect);
+                return WEB_LATER;
+        return web_place_class(reply, w->keys->expect);
 }
 
 static void webhook_answered(Webhook *w, AuthReply *reply) {
-        WebhookClass class = webhook_class(w, reply->http);
+        WebClass class = webhook_class(w, reply->http);
 
-        if (class == WEBHOOK_LATER || class == WEBHOOK_PERSON) {
+        if (class != WEB_TAKEN && class != WEB_REFUSED) {
                 w->body.text = bytes_steal(&reply->body);
-                if (class == WEBHOOK_LATER && (reply->http->outcome != HTTP_ANSWERED || reply->http->status != 409))
+                if (class != WEB_PERSON && reply->http->status != 409)
                         w->body.unanswered = clock_now();
                 fail_as(&w->work->answer, class, reply->http);
                 return webhook_end(w);
         }
-        if (class == WEBHOOK_TAKEN)
+        if (class == WEB_TAKEN)
                 webhook_taken(w);
         else if (!webhook_refused(w, reply->http)) {
                 webhook_body_done(&w->body);

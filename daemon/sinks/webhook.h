@@ -43,14 +43,5 @@ enum { WEBHOOK_BODY_LATER = 2 };
  * another turn of the loop, where those are passed over. -ENOMEM. */
 int webhook_body_build(const DocumentRules *rules, SinkWork *work, size_t most, WebhookSpan *span, WebhookBody *ret);
 
-typedef enum WebhookClass {
-        WEBHOOK_TAKEN,
-        WEBHOOK_LATER,   /* waiting helps */
-        WEBHOOK_PERSON,  /* the address or our credentials are at fault, not a message */
-        WEBHOOK_REFUSED, /* some or all documents are refused */
-} WebhookClass;
-/* Returns what an answer means for the request. The documents are stored where a 2xx has *expect* in it; NULL: where it
- * is not a web page, which a captive portal, a proxy or a login gives to any request. */
-WebhookClass webhook_body_class(const HttpReply *reply, const char *expect);
 /* Whether a refusal with that status is about the content of the request. */
 bool webhook_body_is_at_fault(int status);

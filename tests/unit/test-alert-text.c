@@ -438,18 +438,17 @@ static void test_what_is_used_up(void **state) {
         static const struct {
                 const AlertTarget *target;
                 const char *body;
-                AlertClass class;
+                WebClass class;
                 const char *remedy;
         } rows[] = {
-                { &line, "{\"message\":\"You have reached your monthly limit.\"}", ALERT_PERSON,
+                { &line, "{\"message\":\"You have reached your monthly limit.\"}", WEB_PERSON,
                         "of this month are used up" },
-                { &line, "{\"message\":\"The API rate limit has been exceeded. Try again later.\"}", ALERT_LATER,
-                        NULL },
+                { &line, "{\"message\":\"The API rate limit has been exceeded. Try again later.\"}", WEB_LATER, NULL },
                 { &ntfy, "{\"code\":42908,\"http\":429,\"error\":\"limit reached: daily message quota reached\"}",
-                        ALERT_PERSON, "of this day are used up" },
-                { &ntfy, "{\"code\":42901,\"http\":429,\"error\":\"limit reached: too many requests\"}", ALERT_LATER,
+                        WEB_PERSON, "of this day are used up" },
+                { &ntfy, "{\"code\":42901,\"http\":429,\"error\":\"limit reached: too many requests\"}", WEB_LATER,
                         NULL },
-                { &slack, "42908", ALERT_LATER, NULL },
+                { &slack, "42908", WEB_LATER, NULL },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -474,7 +473,7 @@ static void test_an_answer_that_is_too_large(void **state) {
         AlertAnswer answer;
 
         alert_target_judge(&hook, &reply, &answer);
-        assert_int_equal(answer.class, ALERT_UNKNOWN);
+        assert_int_equal(answer.class, WEB_UNKNOWN);
         assert_int_equal(answer.retry_after, USEC_PER_HOUR);
         assert_int_equal(answer.cause, CAUSE_NONSENSE);
         assert_non_null(strstr(answer.remedy, "correct its URL"));

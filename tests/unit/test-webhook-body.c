@@ -63,30 +63,31 @@ static void test_answers(void **state) {
         static const struct {
                 int status;
                 const char *body, *expect;
-                WebhookClass class;
+                WebClass class;
         } cases[] = {
-                { 200, "", NULL, WEBHOOK_TAKEN },
-                { 204, "", NULL, WEBHOOK_TAKEN },
-                { 200, "ok", NULL, WEBHOOK_TAKEN },
-                { 200, "{\"status\":\"success\"}", NULL, WEBHOOK_TAKEN },
-                { 200, "<h1>Thank you</h1>", NULL, WEBHOOK_TAKEN },
-                { 200, "<!DOCTYPE html><title>Hotel Wi-Fi login</title>", NULL, WEBHOOK_PERSON },
-                { 202, "\n<html><body>Sign in</body></html>", NULL, WEBHOOK_PERSON },
-                { 200, "<!DOCTYPE html><body>It is stored.</body>", "stored", WEBHOOK_TAKEN },
-                { 200, "{\"stored\": 2}", "stored", WEBHOOK_TAKEN },
-                { 200, "TypeError: sheet is null", "stored", WEBHOOK_PERSON },
-                { 204, "", "stored", WEBHOOK_PERSON },
-                { 302, "stored", "stored", WEBHOOK_PERSON },
-                { 401, "<html>", NULL, WEBHOOK_PERSON },
-                { 422, "<html>stored", "stored", WEBHOOK_REFUSED },
-                { 503, "<html>", NULL, WEBHOOK_LATER },
+                { 200, "", NULL, WEB_TAKEN },
+                { 204, "", NULL, WEB_TAKEN },
+                { 200, "ok", NULL, WEB_TAKEN },
+                { 200, "{\"status\":\"success\"}", NULL, WEB_TAKEN },
+                { 200, "<h1>Thank you</h1>", NULL, WEB_TAKEN },
+                { 200, "<!DOCTYPE html><title>Hotel Wi-Fi login</title>", NULL, WEB_PERSON },
+                { 202, "\n<html><body>Sign in</body></html>", NULL, WEB_PERSON },
+                { 200, "<!DOCTYPE html><body>It is stored.</body>", "stored", WEB_TAKEN },
+                { 200, "{\"stored\": 2}", "stored", WEB_TAKEN },
+                { 200, "TypeError: sheet is null", "stored", WEB_PERSON },
+                { 204, "", "stored", WEB_PERSON },
+                { 302, "stored", "stored", WEB_PERSON },
+                { 401, "<html>", NULL, WEB_PERSON },
+                { 422, "<html>stored", "stored", WEB_REFUSED },
+                { 503, "<html>", NULL, WEB_UNKNOWN },
+                { 429, "<html>", NULL, WEB_LATER },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 char *body = (char *) cases[i].body;
                 const HttpReply reply = { .status = cases[i].status, .body = { body, strlen(body) } };
 
-                assert_int_equal(webhook_body_class(&reply, cases[i].expect), cases[i].class);
+                assert_int_equal(web_place_class(&reply, cases[i].expect), cases[i].class);
         }
 }
 
