@@ -12,13 +12,16 @@
 #include "verbs/verbs.h"
 
 #define TIME_SIZE 32
-#define UNHEARD "unheard"
+
+/* In the order of the list: what fires comes first. */
+static const char *const states[] = { "firing", "pending", "unheard", "ok" };
+#define UNHEARD 2
 
 typedef struct Alerts {
         Config *config;
         bool json;
-        const char *state; /* only alerts in this state are shown; NULL: all */
         const char *subscription;
+        Bytes lists[ELEMENTSOF(states)];
         size_t sinks, found, failed;
 } Alerts;
 
@@ -59,55 +62,51 @@ static void add_device(Bytes *line, const SinkAlert *alert) {
                 bytes_append_text(line, ")");
 }
 
-static void print_line(const SinkAlert *alert) {
+static void add_line(Bytes *line, const SinkAlert *alert, bool unheard) {
         char since[TIME_SIZE], sent[TIME_SIZE];
-        _cleanup_bytes_ Bytes line = {};
 
-        bytes_append_format(&line, "%-8s", alert->state);
-        add_clean(&line, " ", alert->rule);
-        add_device(&line, alert);
-        if (strcmp(alert->state, UNHEARD) == 0) {
-                add_clean(&line, ": no message is known that had a value at ", alert->field);
-                if (bytes_result(&line) == 0)
-                        printf("%s\n", line.data);
+        bytes_append_format(line, "%-8s", alert->state);
+        add_clean(line, " ", alert->rule);
+        add_device(line, alert);
+        if (unheard) {
+                add_clean(line, ": no message is known that had a value at ", alert->field);
+                bytes_append_text(line, "\n");
                 return;
         }
-        bytes_append_text(&line, ":");
+        bytes_append_text(line, ":");
         if (alert->since > 0)
-                bytes_append_format(&line, " since %s,", time_text(alert->since, since));
-        add_clean(&line, " value ", alert->value && *alert->value ? alert->value : "unknown");
-        if (bytes_result(&line) == 0)
-                printf("%s, last sent %s\n", line.data, time_text(alert->last_sent, sent));
+                bytes_append_format(line, " since %s,", time_text(alert->since, since));
+        add_clean(line, " value ", alert->value && *alert->value ? alert->value : "unknown");
+        bytes_append_format(line, ", last sent %s\n", time_text(alert->last_sent, sent));
 }
 
-static void print_object(const Alerts *a, const SinkAlert *alert) {
+static void add_object(Bytes *json, const char *subscription, const SinkAlert *alert) {
         char since[CLOCK_RFC3339_SIZE], sent[CLOCK_RFC3339_SIZE];
         const struct {
                 const char *key, *text;
-        } members[] = { { "subscription", a->subscription }, { "rule", alert->rule }, { "state", alert->state },
+        } members[] = { { "subscription", subscription }, { "rule", alert->rule }, { "state", alert->state },
                 { "source", alert->source }, { "id", alert->id }, { "name", alert->name }, { "field", alert->field },
                 { "value", alert->value },
                 { "since", alert->since > 0 ? clock_format_rfc3339(alert->since, since) : NULL },
                 { "last_sent", alert->last_sent > 0 ? clock_format_rfc3339(alert->last_sent, sent) : NULL } };
-        _cleanup_bytes_ Bytes json = {};
 
-        bytes_append_text(&json, "{");
+        bytes_append_text(json, json->size > 0 ? ",\n{" : "{");
         for (size_t i = 0; i < ELEMENTSOF(members); i++)
                 bytes_append_json_member(
-                        &json, members[i].key, members[i].text && *members[i].text ? members[i].text : NULL);
-        if (bytes_result(&json) == 0)
-                printf("%s%s}", a->found == 0 ? "" : ",\n", json.data);
+                        json, members[i].key, members[i].text && *members[i].text ? members[i].text : NULL);
+        bytes_append_text(json, "}");
 }
 
 static void each_alert(void *userdata, const SinkAlert *alert) {
         Alerts *a = userdata;
+        size_t i = 0;
 
-        if (a->state && strcmp(alert->state, a->state) != 0)
-                return;
+        while (strcmp(alert->state, states[i]) != 0)
+                i++;
         if (a->json)
-                print_object(a, alert);
+                add_object(&a->lists[i], a->subscription, alert);
         else
-                print_line(alert);
+                add_line(&a->lists[i], alert, i == UNHEARD);
         a->found++;
 }
 
@@ -127,20 +126,32 @@ static void list_subscription(Alerts *a, const SubscriptionConfig *subscription)
         }
 }
 
-/* Lists alerts that fire first. */
-static int alerts_list(Alerts *a) {
-        static const char *const states[] = { "firing", "pending", UNHEARD, "ok" };
+/* Prints the lists. -ENOMEM. */
+static int print_lists(Alerts *a) {
+        const char *comma = "";
+        int r = 0;
 
-        if (a->json)
-                printf("[");
-        for (size_t k = 0; k < ELEMENTSOF(states) && a->failed == 0; k++) {
-                a->state = states[k];
-                for (size_t i = 0; i < a->config->n_subscriptions; i++)
-                        list_subscription(a, &a->config->subscriptions[i]);
+        printf("%s", a->json ? "[" : "");
+        for (size_t i = 0; i < ELEMENTSOF(states); i++) {
+                if (a->lists[i].size > 0)
+                        printf("%s%s", comma, a->lists[i].data);
+                if (a->lists[i].size > 0 && a->json)
+                        comma = ",\n";
+                r = r < 0 ? r : bytes_result(&a->lists[i]);
+                bytes_done(&a->lists[i]);
         }
-        if (a->json)
-                printf("]\n");
-        else if (a->found == 0 && a->failed == 0)
+        printf("%s", a->json ? "]\n" : "");
+        return r;
+}
+
+static int alerts_list(Alerts *a) {
+        for (size_t i = 0; i < a->config->n_subscriptions; i++)
+                list_subscription(a, &a->config->subscriptions[i]);
+        if (print_lists(a) < 0) {
+                fprintf(stderr, "sensorqd: %s\n", strerror(ENOMEM));
+                return EX_OSERR;
+        }
+        if (!a->json && a->found == 0 && a->failed == 0)
                 fprintf(stderr, "sensorqd: %s\n",
                         a->sinks > 0
                                 ? "no rule has judged anything yet"
