@@ -70,6 +70,10 @@ AlertStore *alert_store_free(AlertStore *store) {
         return NULL;
 }
 
+const char *alert_store_path(const AlertStore *store) {
+        return store->path;
+}
+
 AlertBook *alert_store_book(AlertStore *store) {
         return store->book;
 }

@@ -21,7 +21,8 @@ CLEANUP_DEFINE(AlertStore, alert_store_free)
  * one is begun with what is in memory. -EOPNOTSUPP: the file was made by a later version and is not touched; other
  * errors as sql_open(). */
 int alert_store_open(AlertStore *store, const AlertMoment *moment);
-/* Return the book (NULL: it was not read yet), and the configuration. */
+/* Return the path of the file, the book (NULL: it was not read yet), and the configuration. */
+const char *alert_store_path(const AlertStore *store);
 AlertBook *alert_store_book(AlertStore *store);
 const SubscriptionConfig *alert_store_config(const AlertStore *store);
 

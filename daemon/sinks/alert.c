@@ -34,7 +34,6 @@
 
 #include "lib/backoff.h"
 #include "lib/loop.h"
-#include "lib/text.h"
 #include "lib/worker.h"
 #include "sinks/alert-config.h"
 #include "sinks/alert-sender.h"
@@ -50,7 +49,6 @@ typedef struct Alert {
         SinkHost *host;
         const SubscriptionConfig
                 *config; /* the host of a type that does not block ends before the configuration does */
-        char *path;      /* of alerts.sqlite */
         AlertStore *store;
         Worker *worker;
         AlertSender *sender;
@@ -72,7 +70,7 @@ typedef struct Alert {
 /* ---- turns ---- */
 
 static void answer_fault(const Alert *a, SinkAnswer *answer, int r) {
-        sink_disk_answer(answer, r, a->path);
+        sink_disk_answer(answer, r, alert_store_path(a->store));
         if (r != -EOPNOTSUPP)
                 return;
         answer->fault = SINK_FAULT_LASTING;
@@ -275,7 +273,7 @@ static int alert_usable(const SubscriptionConfig *config, char problem[static SI
 }
 
 static const char *alert_place(const void *self) {
-        return ((const Alert *) self)->path;
+        return alert_store_path(((const Alert *) self)->store);
 }
 
 static void *alert_close(void *self) {
@@ -295,7 +293,6 @@ static void *alert_close(void *self) {
         alert_figures_done(&a->figures);
         bytes_done(&a->report);
         bytes_done(&a->words);
-        free(a->path);
         free(a);
         return NULL;
 }
@@ -309,8 +306,6 @@ static int make_parts(Alert *a, char problem[static SINK_DETAIL_MAX]) {
                                          .userdata = a },
                 &a->sender, problem);
 
-        if (r == 0)
-                r = text_format(&a->path, "%s/" ALERT_STORE_FILE, a->config->state_dir) < 0 ? -ENOMEM : 0;
         if (r == 0)
                 r = alert_store_new(a->config, &a->store);
         if (r == 0)
