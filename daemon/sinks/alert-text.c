@@ -257,7 +257,7 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
                         "{rule}: over, {name} sends {again} after {silence}" },
                 [ALERT_ENDED] = { "{rule}: {name} was above {limit} from {since} to {until} ({duration})" LATE,
                         "{rule}: {name} was below {limit} from {since} to {until} ({duration})" LATE,
-                        "{rule}: {name} said so from {since} to {until} ({duration})" LATE,
+                        "{rule}: {name} said {limit} from {since} to {until} ({duration})" LATE,
                         "{rule}: {name} sent {nothing} from {heard} to {until} ({silence})" LATE },
                 [ALERT_REMOVED] = { "{rule}: over, for this rule was removed; {name} was above {limit}, "
                                     "last at {value}",
@@ -281,7 +281,7 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
                         "{rule}: 解消しました。{name} から再び{again}が届いています（途絶 {silence}）" },
                 [ALERT_ENDED] = { "{rule}: {name} は {since} から {until} まで上限 {limit} を超えていました（{duration}）。当時は送信できませんでした",
                         "{rule}: {name} は {since} から {until} まで下限 {limit} を下回っていました（{duration}）。当時は送信できませんでした",
-                        "{rule}: {name} は {since} から {until} まで該当していました（{duration}）。当時は送信できませんでした",
+                        "{rule}: {name} は {since} から {until} まで {limit} でした（{duration}）。当時は送信できませんでした",
                         "{rule}: {name} は {heard} から {until} まで{nothing}が途絶えていました（{silence}）。当時は送信できませんでした" },
                 [ALERT_REMOVED] = { "{rule}: ルールが削除されたため終了します。{name} は {value} でした（上限 {limit}）",
                         "{rule}: ルールが削除されたため終了します。{name} は {value} でした（下限 {limit}）",

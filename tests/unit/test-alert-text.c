@@ -103,6 +103,14 @@ static void test_default_texts(void **state) {
         assert_text(&notice, ALERT_ENGLISH,
                 "hot: Bedroom was above 28 from 2026-11-28 08:34 to 2026-11-28 08:44 (10 min); this could not be sent "
                 "then");
+        notice.test = ALERT_IS;
+        notice.limit = "open";
+        notice.value = "shut"; /* by then */
+        assert_text(&notice, ALERT_ENGLISH,
+                "hot: Bedroom said open from 2026-11-28 08:34 to 2026-11-28 08:44 (10 min); this could not be sent "
+                "then");
+        assert_text(&notice, ALERT_JAPANESE,
+                "hot: Bedroom は 2026-11-28 08:34 から 2026-11-28 08:44 まで open でした（10分）。当時は送信できませんでした");
 }
 
 static void test_silence(void **state) {
