@@ -39,6 +39,11 @@ void text_copy(char *buffer, size_t size, const char *text);
  * its end. If it does not fit, it is cut between words (between characters if a word is long) and ends in "...". */
 void text_copy_words(char *buffer, size_t size, const char *text);
 
+/* Returns NULL for an empty text. */
+static inline const char *text_or_null(const char *text) {
+        return text && text[0] ? text : NULL;
+}
+
 /* Like asprintf(3), but *ret is NULL when it fails, and so can be released all the same. -ENOMEM. */
 int text_format(char **ret, const char *format, ...) _printf_(2, 3);
 

@@ -150,10 +150,6 @@ static const char *template_of(const AlertBook *book, const AlertItem *item) {
                                                  : book->rules->items[watch].rule->message;
 }
 
-static const char *text_or_null(const char *text) {
-        return text && text[0] != '\0' ? text : NULL;
-}
-
 AlertNotice alert_entry_notice(const AlertBook *book, const AlertItem *item, usec_t wall) {
         const AlertDevice *device = item->device;
         const AlertEntry *entry = item->entry;

@@ -9,10 +9,6 @@
 
 /* ---- what fires ---- */
 
-static const char *text_or_null(const char *text) {
-        return text && text[0] ? text : NULL;
-}
-
 /* Appends a member with a number, or with a text in quotes: a number that was cut need not be one. */
 static int append_value(Bytes *json, const char *name, const char *value, bool number) {
         return number && value && json_is_whole((Slice){ value, strlen(value) }, 1, NULL)

@@ -92,8 +92,7 @@ static void add_object(Bytes *json, const char *subscription, const SinkAlert *a
 
         bytes_append_text(json, json->size > 0 ? ",\n{" : "{");
         for (size_t i = 0; i < ELEMENTSOF(members); i++)
-                bytes_append_json_member(
-                        json, members[i].key, members[i].text && *members[i].text ? members[i].text : NULL);
+                bytes_append_json_member(json, members[i].key, text_or_null(members[i].text));
         bytes_append_text(json, "}");
 }
 
