@@ -98,28 +98,6 @@ void alert_entry_end(const AlertDevice *device, const AlertSlot *slot, usec_t un
 
 /* ---- what is due ---- */
 
-static AlertDue repeat_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
-        ret->at = repeat == 0 ? USEC_INFINITY : entry->told_at + repeat;
-        return now >= ret->at ? ALERT_IS_DUE : ALERT_IS_LATER;
-}
-
-static AlertDue firing_due(const AlertEntry *entry, AlertNext *ret) {
-        if (entry->closed != entry->since)
-                return ALERT_IS_DUE;
-        ret->at = USEC_INFINITY;
-        return ALERT_IS_LATER;
-}
-
-static AlertDue ended_due(const AlertEntry *entry, AlertNext *ret) {
-        if (entry->told_since > 0)
-                ret->kind = entry->end == ALERT_END_OVER ? ALERT_RESOLVED : ALERT_REMOVED;
-        else if (entry->closed != entry->since)
-                ret->kind = ALERT_ENDED;
-        else
-                return ALERT_IS_DONE;
-        return ALERT_IS_DUE;
-}
-
 /* Returns when the sealed notice became due. */
 static usec_t sealed_at(const AlertEntry *entry, usec_t repeat) {
         if (entry->sealed == ALERT_REPEAT)
@@ -127,17 +105,27 @@ static usec_t sealed_at(const AlertEntry *entry, usec_t repeat) {
         return entry->sealed == ALERT_FIRING ? entry->sealed_since : entry->sealed_until;
 }
 
+static AlertDue firing_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
+        if (entry->told_since == entry->since) {
+                *ret = (AlertNext){ ALERT_REPEAT, repeat > 0 ? entry->told_at + repeat : USEC_INFINITY };
+                return now >= ret->at ? ALERT_IS_DUE : ALERT_IS_LATER;
+        }
+        *ret = (AlertNext){ ALERT_FIRING, entry->closed != entry->since ? entry->since : USEC_INFINITY };
+        return entry->closed != entry->since ? ALERT_IS_DUE : ALERT_IS_LATER;
+}
+
 AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
         if (alert_entry_is_sealed(entry)) {
-                ret->kind = entry->sealed;
-                ret->at = sealed_at(entry, repeat);
+                *ret = (AlertNext){ entry->sealed, sealed_at(entry, repeat) };
                 return ALERT_IS_DUE;
         }
-        ret->at = entry->until > 0 ? entry->until : entry->since;
-        if (entry->until > 0)
-                return ended_due(entry, ret);
-        ret->kind = entry->told_since == entry->since ? ALERT_REPEAT : ALERT_FIRING;
-        return ret->kind == ALERT_REPEAT ? repeat_due(entry, repeat, now, ret) : firing_due(entry, ret);
+        if (entry->until == 0)
+                return firing_due(entry, repeat, now, ret);
+        ret->at = entry->until;
+        ret->kind = entry->told_since == 0         ? ALERT_ENDED
+                    : entry->end == ALERT_END_OVER ? ALERT_RESOLVED
+                                                   : ALERT_REMOVED;
+        return ret->kind == ALERT_ENDED && entry->closed == entry->since ? ALERT_IS_DONE : ALERT_IS_DUE;
 }
 
 /* Returns the rule's own text for this kind of notice, or NULL. */
