@@ -123,25 +123,57 @@ static int user_check(Slice user, ConfigProblem *ret_problem) {
         return 0;
 }
 
-/* mongodb+srv:// takes a name only. Where no @HOST is behind USER:PASSWORD, the driver (2.1) quotes both as a host. */
-static int hosts_check(Slice hosts, bool srv, ConfigProblem *ret_problem) {
-        bool letter = false, inside = false;
-        unsigned port = 0; /* bytes of it, with its colon */
+static bool port_valid(Slice port) {
+        unsigned value = 0;
 
-        for (size_t i = 0; i < hosts.size; i++) {
-                char c = hosts.data[i];
+        for (size_t i = 0; i < port.size; i++) {
+                if (!bytes_is_digit(port.data[i]) || value > UINT16_MAX)
+                        return false;
+                value = value * 10 + (unsigned) (port.data[i] - '0');
+        }
+        return value > 0 && value <= UINT16_MAX;
+}
 
-                if (!isalnum((unsigned char) c) && !strchr("-._%[]:,", c))
+/* Where no @HOST is behind USER:PASSWORD, the driver (2.1) quotes both as a host. */
+static int host_check(Slice host, bool srv, ConfigProblem *ret_problem) {
+        const char *from = host.data[0] == '[' ? memchr(host.data, ']', host.size) : host.data;
+        const char *colon = from ? memchr(from, ':', host.size - (size_t) (from - host.data)) : NULL;
+        const size_t size = colon ? (size_t) (colon - host.data) : host.size;
+        bool letter = false;
+
+        for (size_t i = 0; i < size; i++) {
+                char c = host.data[i];
+
+                if (!isalnum((unsigned char) c) && !strchr("-._%[]:", c))
                         return config_problem_set(ret_problem, "has a host with a character that cannot be in one");
-                if (port > 0 && c != ',' && (!isdigit((unsigned char) c) || ++port > 6))
-                        return config_problem_set(ret_problem, "has a port that is not one of 1..65535");
-                inside = c == '[' || (inside && c != ']');
-                port = inside || c == ',' ? 0 : c == ':' ? 1 : port;
                 letter |= isalpha((unsigned char) c) != 0;
         }
-        if (srv && (!letter || memchr(hosts.data, '%', hosts.size)))
+        if (colon && !port_valid((Slice){ colon + 1, host.size - size - 1 }))
+                return config_problem_set(ret_problem, "has a port that is not one of 1..65535");
+        if (size == 0)
+                return config_problem_set(ret_problem, "lacks the name of a host");
+        if (srv && (!letter || memchr(host.data, '%', size)))
                 return config_problem_set(ret_problem, "has a host that is not a name, which mongodb+srv:// needs");
+        if (srv && colon)
+                return config_problem_set(
+                        ret_problem, "has a port, but with mongodb+srv:// DNS names hosts and ports: remove it");
         return 0;
+}
+
+static int hosts_check(Slice hosts, bool srv, ConfigProblem *ret_problem) {
+        const char *end = hosts.data + hosts.size, *comma;
+        int r;
+
+        while ((comma = memchr(hosts.data, ',', hosts.size))) {
+                r = host_check((Slice){ hosts.data, (size_t) (comma - hosts.data) }, srv, ret_problem);
+                if (r < 0)
+                        return r;
+                if (srv)
+                        return config_problem_set(
+                                ret_problem, "has more than one host, but mongodb+srv:// takes one name");
+                hosts = (Slice){ comma + 1, (size_t) (end - comma - 1) };
+        }
+        return host_check(hosts, srv, ret_problem);
 }
 
 static int option_unknown(Slice name, ConfigProblem *ret_problem) {
