@@ -163,7 +163,7 @@ static void on_answer(void *userdata) {
         loop_off(host->stuck);
         if (host->callbacks.means.secrets)
                 conceal(host->callbacks.means.secrets, &host->work);
-        host->callbacks.on_answer(host->callbacks.userdata);
+        host->callbacks.on_answer(host->callbacks.userdata, host->step, &host->work);
 }
 
 static void on_done(void *userdata, void *job) {
@@ -247,12 +247,6 @@ void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch) {
 
 bool sink_host_is_busy(const SinkHost *host) {
         return host->busy;
-}
-
-SinkWork *sink_host_work(SinkHost *host, SinkStep *ret_step) {
-        if (ret_step)
-                *ret_step = host->step;
-        return &host->work;
 }
 
 const char *sink_host_place(const SinkHost *host) {

@@ -10,7 +10,9 @@
 typedef enum SinkStep { SINK_STEP_PROBE, SINK_STEP_WRITE, SINK_STEP_APART } SinkStep;
 
 typedef struct SinkHostCallbacks {
-        void (*on_answer)(void *userdata);              /* the last question was answered */
+        /* The last question was answered; secrets in *work* are concealed. It is valid until the next question is
+         * prepared. */
+        void (*on_answer)(void *userdata, SinkStep step, SinkWork *work);
         void (*on_seen)(void *userdata, unsigned seen); /* SINK_SEEN_* */
         void *userdata;
         SinkMeans means; /* borrowed, for the type; the host uses the same loop */
@@ -29,9 +31,6 @@ int sink_host_prepare(SinkHost *host, size_t n, SinkWork **ret);
  * answer. */
 void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch);
 bool sink_host_is_busy(const SinkHost *host);
-/* Returns the last question's work, secrets concealed; *ret_step* may be NULL. Valid until the next question is
- * prepared. */
-SinkWork *sink_host_work(SinkHost *host, SinkStep *ret_step);
 const char *sink_host_place(const SinkHost *host);
 /* Calls SinkType.figures(); zeros when the type does not have it. */
 void sink_host_figures(const SinkHost *host, SinkFigures *ret);

@@ -174,13 +174,13 @@ static void sink_give_up(Sink *s, Batch *batch) {
 
 /* ---- asking ---- */
 
-static void sink_ask(Sink *s, SinkStep step) {
+static void sink_ask(Sink *s, SinkStep step, Batch *batch) {
         s->seen = false;
         if (!s->scout) {
                 s->retry_at = 0;
                 loop_off(s->retry);
         }
-        sink_host_ask(s->host, step, step == SINK_STEP_PROBE ? NULL : sink_current(s));
+        sink_host_ask(s->host, step, batch);
 }
 
 static void sink_probe(Sink *s) {
@@ -189,7 +189,7 @@ static void sink_probe(Sink *s) {
         sink_move(s, STATE_PROBING);
         blame_probing(&s->blame);
         if (sink_host_prepare(s->host, 0, &work) >= 0)
-                return sink_ask(s, SINK_STEP_PROBE);
+                return sink_ask(s, SINK_STEP_PROBE, NULL);
         sink_move(s, STATE_DOWN);
         sink_wake_at(s, clock_now() + s->backoff.max);
 }
@@ -226,7 +226,7 @@ static void sink_try(Sink *s) {
                                 .alone = batch->aside && !batch->suspicions[i].later };
         s->turn += one;
         s->before = s->blame.accepted;
-        sink_ask(s, SINK_STEP_WRITE);
+        sink_ask(s, SINK_STEP_WRITE, batch);
 }
 
 static void on_retry(void *userdata) {
@@ -293,7 +293,7 @@ static void sink_expire(Sink *s) {
         if (n == 0)
                 return sink_leave(s);
         sink_move(s, STATE_EXPIRING);
-        sink_ask(s, SINK_STEP_APART);
+        sink_ask(s, SINK_STEP_APART, batch);
 }
 
 /* ---- ends of a write ---- */
@@ -343,13 +343,15 @@ static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
 
 static void sink_end_write(Sink *s, const SinkAnswer *answer) {
         const bool progress = s->blame.accepted > s->before, down = is_down(answer);
-        const bool refused_before = blame_is_refusing(&s->blame), outage = batch_meets_outage(s->batch);
+        const bool refused_before = blame_is_refusing(&s->blame);
+        const size_t pending = batch_count(s->batch, FATE_PENDING);
+        const bool outage = pending > 0 && batch_meets_outage(s->batch);
 
         if (s->scout)
                 return sink_end_scout(s, answer, progress);
         if ((progress && !down) || (answer->fault == SINK_FAULT_NONE && !refused_before && !outage))
                 sink_note_up(s);
-        if (!down && batch_count(s->batch, FATE_PENDING) == 0) {
+        if (!down && pending == 0) {
                 Batch *batch = cleanup_steal(s->batch);
 
                 s->lapsed = false;
@@ -374,16 +376,12 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
 
 /* ---- answers ---- */
 
-static Suspicion *sink_suspicion(const Sink *s, const SinkItem *item) {
-        const Batch *batch = sink_current(s);
-
-        return &batch->suspicions[item->message - batch->pull.messages];
+/* Returns which message of the batch it is. */
+static size_t index_of(const Batch *batch, const SinkItem *item) {
+        return (size_t) (item->message - batch->pull.messages);
 }
 
-static void sink_set_fate(Sink *s, const SinkItem *item, Fate fate) {
-        Batch *batch = sink_current(s);
-        const size_t index = (size_t) (item->message - batch->pull.messages);
-
+static void sink_set_fate(Sink *s, Batch *batch, size_t index, Fate fate) {
         batch_set_fate(batch, index, fate);
         s->status.stored += fate == FATE_STORED;
         s->status.duplicates += fate == FATE_DUPLICATE;
@@ -393,31 +391,37 @@ static void sink_set_fate(Sink *s, const SinkItem *item, Fate fate) {
                 return;
         s->status.last_stored = clock_wall();
         if (s->callbacks.tap.on_stored)
-                s->callbacks.tap.on_stored(s->callbacks.tap.userdata, s->subscription, item->message);
+                s->callbacks.tap.on_stored(s->callbacks.tap.userdata, s->subscription, &batch->pull.messages[index]);
 }
 
-static void sink_note_accepted(Sink *s, const SinkWork *work) {
+/* Returns how many messages were accepted. */
+static size_t sink_note_accepted(Sink *s, Batch *batch, const SinkWork *work) {
         usec_t now = clock_now();
+        size_t n = 0;
 
         for (size_t i = 0; i < work->n; i++) {
                 const SinkItem *item = &work->items[i];
-                Suspicion *suspicion = sink_suspicion(s, item);
+                const size_t index = index_of(batch, item);
+                Suspicion *suspicion = &batch->suspicions[index];
 
                 suspicion->unsure |= item->unsure;
                 if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
                         continue;
-                sink_said_apart(&s->said, "", suspicion->unkept, false);
-                sink_set_fate(s, item, item->verdict == SINK_STORED ? FATE_STORED : FATE_DUPLICATE);
+                if (suspicion->unkept)
+                        sink_said_apart(&s->said, "", true, false);
+                sink_set_fate(s, batch, index, item->verdict == SINK_STORED ? FATE_STORED : FATE_DUPLICATE);
                 blame_accepted(&s->blame, suspicion, now);
+                n++;
         }
         if (work->answer.accepted && s->blame.accepted == s->before)
                 s->blame.accepted++;
+        return n;
 }
 
 /* Judges a message that was REFUSED, or is LATER, which does not count against it; *few* as in BlameRefusal. Returns
  * true when it is to be set apart. */
-static bool sink_judge(Sink *s, const SinkItem *item, bool few) {
-        const SinkWork *work = sink_host_work(s->host, NULL);
+static bool sink_judge(Sink *s, Batch *batch, const SinkWork *work, const SinkItem *item, bool few) {
+        const size_t index = index_of(batch, item);
         const bool later = item->verdict == SINK_LATER;
         const BlameRefusal refusal = { .code = item->code,
                 .about_document = item->about_document,
@@ -426,12 +430,12 @@ static bool sink_judge(Sink *s, const SinkItem *item, bool few) {
                 .few = few,
                 .before = s->before };
         BlameState state =
-                (later ? blame_put_off : blame_refused)(&s->blame, sink_suspicion(s, item), &refusal, clock_now());
+                (later ? blame_put_off : blame_refused)(&s->blame, &batch->suspicions[index], &refusal, clock_now());
 
         if (later || state == BLAME_OUTAGE)
                 text_copy(s->refusal, sizeof(s->refusal), later ? work->answer.detail : item->detail);
         if (state == BLAME_SUSPECT)
-                sink_set_fate(s, item, FATE_SUSPECT);
+                sink_set_fate(s, batch, index, FATE_SUSPECT);
         return state == BLAME_REJECTED;
 }
 
@@ -444,7 +448,7 @@ static size_t count_verdicts(const SinkWork *work, SinkVerdict verdict) {
 }
 
 /* Moves those items of *work* that are to be set apart to its front. Returns how many. */
-static size_t sink_judge_all(Sink *s, SinkWork *work) {
+static size_t sink_judge_all(Sink *s, Batch *batch, SinkWork *work) {
         bool few = count_verdicts(work, SINK_LATER) <= work->n / 2;
         size_t n = 0;
 
@@ -458,7 +462,7 @@ static size_t sink_judge_all(Sink *s, SinkWork *work) {
 
                 if (item.verdict != SINK_BAD && item.verdict != SINK_REFUSED && item.verdict != SINK_LATER)
                         continue;
-                if (item.verdict != SINK_BAD && !sink_judge(s, &item, few))
+                if (item.verdict != SINK_BAD && !sink_judge(s, batch, work, &item, few))
                         continue;
                 work->items[i] = work->items[n];
                 item.verdict = SINK_PENDING;
@@ -481,46 +485,46 @@ static void sink_probed(Sink *s, const SinkAnswer *answer) {
         sink_changed(s);
 }
 
-static void sink_written(Sink *s, SinkWork *work) {
-        size_t n;
+static void sink_written(Sink *s, Batch *batch, SinkWork *work) {
+        size_t n = 0;
 
         s->status.writes++;
-        sink_note_accepted(s, work);
-        n = sink_judge_all(s, work);
-        if (n == 0 || sink_current(s)->orphan) {
+        if (sink_note_accepted(s, batch, work) < work->n)
+                n = sink_judge_all(s, batch, work);
+        if (n == 0 || batch->orphan) {
                 for (size_t i = 0; i < n; i++) /* Pub/Sub delivers it again */
-                        batch_set_fate(
-                                s->batch, (size_t) (work->items[i].message - s->batch->pull.messages), FATE_UNKEPT);
+                        batch_set_fate(batch, index_of(batch, &work->items[i]), FATE_UNKEPT);
                 return sink_end_write(s, &work->answer);
         }
         for (size_t i = n; i < work->n; i++)
                 free(cleanup_steal(work->items[i].detail));
         work->n = n;
-        sink_ask(s, SINK_STEP_APART);
+        sink_ask(s, SINK_STEP_APART, batch);
 }
 
-static void sink_settle_apart(Sink *s, const SinkWork *work) {
+static void sink_settle_apart(Sink *s, Batch *batch, const SinkWork *work) {
         bool done = false, refused = false;
 
         for (size_t i = 0; i < work->n; i++) {
                 const SinkItem *item = &work->items[i];
+                const size_t index = index_of(batch, item);
 
                 if (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE) {
                         done = true;
-                        sink_set_fate(s, item, FATE_REJECTED);
+                        sink_set_fate(s, batch, index, FATE_REJECTED);
                 } else if (item->verdict == SINK_BAD || item->verdict == SINK_REFUSED) {
                         refused = true;
-                        blame_unkept(sink_suspicion(s, item), clock_now());
-                        sink_set_fate(s, item, FATE_UNKEPT);
+                        blame_unkept(&batch->suspicions[index], clock_now());
+                        sink_set_fate(s, batch, index, FATE_UNKEPT);
                 }
         }
         sink_said_apart(&s->said, work->answer.detail, done, refused);
 }
 
-static void sink_set_apart(Sink *s, const SinkWork *work) {
+static void sink_set_apart(Sink *s, Batch *batch, const SinkWork *work) {
         const SinkAnswer answer = work->answer;
 
-        sink_settle_apart(s, work);
+        sink_settle_apart(s, batch, work);
         if (s->state != STATE_EXPIRING)
                 return sink_end_write(s, &answer);
         sink_move(s, STATE_RETRYING);
@@ -528,11 +532,11 @@ static void sink_set_apart(Sink *s, const SinkWork *work) {
 }
 
 /* An answer after the stop: settled messages count, and all batches are given back. */
-static void sink_answered_late(Sink *s, SinkStep step, const SinkWork *work) {
+static void sink_answered_late(Sink *s, SinkStep step, Batch *batch, const SinkWork *work) {
         if (step == SINK_STEP_WRITE)
-                sink_note_accepted(s, work);
+                (void) sink_note_accepted(s, batch, work);
         else if (step == SINK_STEP_APART)
-                sink_settle_apart(s, work);
+                sink_settle_apart(s, batch, work);
         if (s->scout)
                 sink_give_up(s, cleanup_steal(s->scout));
         if (s->batch)
@@ -540,17 +544,16 @@ static void sink_answered_late(Sink *s, SinkStep step, const SinkWork *work) {
         sink_changed(s);
 }
 
-static void on_answer(void *userdata) {
+static void on_answer(void *userdata, SinkStep step, SinkWork *work) {
         Sink *s = userdata;
-        SinkStep step;
-        SinkWork *work = sink_host_work(s->host, &step);
+        Batch *batch = sink_current(s);
 
         if (s->state == STATE_STOPPED)
-                sink_answered_late(s, step, work);
+                sink_answered_late(s, step, batch, work);
         else if (step == SINK_STEP_WRITE)
-                sink_written(s, work);
+                sink_written(s, batch, work);
         else if (step == SINK_STEP_APART)
-                sink_set_apart(s, work);
+                sink_set_apart(s, batch, work);
         else
                 sink_probed(s, &work->answer);
 }

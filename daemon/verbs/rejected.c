@@ -396,7 +396,7 @@ static SinkWork *store_ask(SinkHost *host, Loop *loop, SinkStep step, WireMessag
         return work;
 }
 
-static void on_nothing(void *userdata) {}
+static void on_nothing(void *userdata, SinkStep step, SinkWork *work) {}
 
 static void on_nothing_seen(void *userdata, unsigned seen) {}
 

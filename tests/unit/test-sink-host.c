@@ -69,7 +69,7 @@ static const SinkType fake_type = {
         .close = fake_close,
 };
 
-static void on_answer(void *userdata) {
+static void on_answer(void *userdata, SinkStep step, SinkWork *work) {
         ((World *) userdata)->answered = true;
 }
 
