@@ -49,8 +49,9 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
 void sink_said_up(SinkSaid *said) {
         char span[CLOCK_SPAN_SIZE];
 
-        if (trouble_is_on(&said->down)) /* while it was down, nothing was set apart or tried */
-                said->unkept_at = clock_now();
+        if (!trouble_is_on(&said->down))
+                return;
+        said->unkept_at = clock_now(); /* while it was down, nothing was set apart or tried */
         if (trouble_mend(&said->down, span))
                 log_event(LOG_NOTICE, EVENT_SINK_UP,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place }),
@@ -81,6 +82,8 @@ void sink_said_apart(SinkSaid *said, const char *words, bool done, bool refused)
 }
 
 void sink_said_heard(SinkSaid *said, bool ready) {
+        if (!trouble_is_on(&said->apart))
+                return;
         if (!ready) /* no message comes, or none is tried */
                 said->unkept_at = clock_now();
         else if (clock_now() >= said->unkept_at + SINK_UNKEPT_OVER_USEC)
