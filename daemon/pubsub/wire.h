@@ -81,7 +81,7 @@ bool wire_get_duration(const char *text, usec_t *ret);
 /* Never fails: a body that is not an error body leaves the fields empty. */
 void wire_get_error(const char *body, size_t size, WireError *ret);
 
-typedef enum WireAckOutcome { WIRE_ACK_DONE, WIRE_ACK_RETRY, WIRE_ACK_LOST } WireAckOutcome;
+typedef enum WireAckOutcome { WIRE_ACK_RETRY = 0, WIRE_ACK_DONE, WIRE_ACK_LOST } WireAckOutcome;
 /* Per-id results of an exactly-once subscription in an error body: calls *each* for every id named in an
  * EXACTLY_ONCE_ACKID_FAILURE ErrorInfo (WIRE_ACK_RETRY for TRANSIENT_*, WIRE_ACK_LOST for PERMANENT_*); returns their
  * number. Ids not named were acknowledged when the number is > 0. */

@@ -141,14 +141,13 @@ int ack_start(const AckSpec *spec, Ack **ret) {
         if (!ack)
                 return -ENOMEM;
         ack->ids = calloc(n, sizeof(*ack->ids));
-        ack->outcomes = calloc(n, sizeof(*ack->outcomes));
+        ack->outcomes = calloc(n, sizeof(*ack->outcomes)); /* all WIRE_ACK_RETRY */
         if (!ack->ids || !ack->outcomes)
                 return -ENOMEM;
         memcpy(ack->ids, spec->ids, n * sizeof(*ack->ids));
         ack->spec = *spec;
         ack->spec.ids = ack->ids;
         ack->n = n;
-        set_outcomes(ack, (Range){ 0, n }, WIRE_ACK_RETRY);
         push(ack, 0, n);
         r = send_next(ack);
         if (r < 0)

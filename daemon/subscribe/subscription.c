@@ -20,12 +20,6 @@
 #define DEADLINE_SHORT_SEC 20 /* below this, a slow uplink makes renewals late */
 #define RETENTION_SHORT_USEC (24 * USEC_PER_HOUR)
 
-static void copy_text(char *out, size_t size, Json *json, const char *key) {
-        const char *text = json_get_string(json, key);
-
-        (void) snprintf(out, size, "%s", text ? text : "");
-}
-
 static usec_t get_duration(Json *json, const char *key, usec_t fallback) {
         const char *text = json_get_string(json, key);
         usec_t duration;
@@ -69,14 +63,14 @@ int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret)
                 return r == -ENOMEM ? r : -EBADMSG;
         if (!json_get_string(json, "name") && !json_get_string(json, "topic"))
                 return -EBADMSG;
-        copy_text(s.topic, sizeof(s.topic), json, "topic");
-        copy_text(s.filter, sizeof(s.filter), json, "filter");
+        text_copy(s.topic, sizeof(s.topic), json_get_string(json, "topic") ?: "");
+        text_copy(s.filter, sizeof(s.filter), json_get_string(json, "filter") ?: "");
         s.deadline_sec = get_deadline(json);
         s.retention = get_duration(json, "messageRetentionDuration", SUBSCRIPTION_RETENTION_DEFAULT_USEC);
         expiration = json_get(json, "expirationPolicy");
         s.expiration = expiration ? get_duration(expiration, "ttl", 0) : SUBSCRIPTION_EXPIRATION_DEFAULT_USEC;
         dead_letter = json_get(json, "deadLetterPolicy");
-        copy_text(s.dead_letter, sizeof(s.dead_letter), dead_letter, "deadLetterTopic");
+        text_copy(s.dead_letter, sizeof(s.dead_letter), json_get_string(dead_letter, "deadLetterTopic") ?: "");
         if (!json_get_int(dead_letter, "maxDeliveryAttempts", &s.dead_letter_attempts) || s.dead_letter_attempts <= 0)
                 s.dead_letter_attempts = 5;
         state = json_get_string(json, "state");
