@@ -77,11 +77,9 @@ static Slice *list_ids(const Aside *aside) {
 static void renew_more(Aside *aside) {
         const HeldHost *host = aside->host;
         _cleanup_free_ Slice *ids = list_ids(aside);
-        const LeaseSpec spec = { .subscription = host->subscription,
-                .deadline = &host->deadline,
-                .ids = ids,
-                .n = aside->n,
-                .end = LEASE_ENDLESS_USEC };
+        const LeaseSpec spec = {
+                .subscription = host->subscription, .ids = ids, .n = aside->n, .end = LEASE_ENDLESS_USEC
+        };
         int r = -ENOMEM;
 
         if (ids && aside->lease)

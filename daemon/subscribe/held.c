@@ -291,7 +291,6 @@ static int held_lease(Held *held, HeldState state, usec_t granted) {
         const WirePull *pull = &held->batch->pull;
         const bool counted = held->batch->scout && pull->n > 0 && pull->messages[0].delivery_attempt > 0;
         const LeaseSpec spec = { .subscription = host->subscription,
-                .deadline = &host->deadline,
                 .ids = held->ids,
                 .n = collect_ids(held->batch, state == HELD_ACKING, held->ids),
                 .end = counted ? LEASE_ENDLESS_USEC : held->batch->received + host->max_hold,

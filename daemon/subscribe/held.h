@@ -32,7 +32,6 @@ typedef struct HeldHost {
         Loop *loop;
         Subscription *subscription;
         Sink *sink;
-        usec_t deadline; /* of the subscription; it may change */
         usec_t max_hold;
         bool stopping;
         void (*on_change)(void *userdata);           /* something below has changed; may only take a note */

@@ -55,7 +55,7 @@ static void lease_move(Lease *lease, LeaseState state) {
 static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
         usec_t floor = usec_max(retry_after, LEASE_RETRY_MIN_USEC);
 
-        lease->backoff.max = usec_max(*lease->spec.deadline / 4, LEASE_RETRY_MIN_USEC);
+        lease->backoff.max = usec_max(subscription_deadline(lease->spec.subscription) / 4, LEASE_RETRY_MIN_USEC);
         lease->times.retry_at = now + backoff_next_at_least(&lease->backoff, floor, loop_random());
 }
 
@@ -100,11 +100,11 @@ static void lease_renew(Lease *lease, usec_t now) {
         lease->narrowed = false;
         lease->added = 0;
         lease->asked = now; /* the service counts from a later moment, so this is on the safe side */
-        lease->asked_span = *lease->spec.deadline;
+        lease->asked_span = subscription_deadline(lease->spec.subscription);
         r = ack_start(&(AckSpec){ .subscription = lease->spec.subscription,
                               .ids = lease->ids,
                               .n = lease->n,
-                              .deadline_sec = (int) (*lease->spec.deadline / USEC_PER_SEC),
+                              .deadline_sec = (int) (lease->asked_span / USEC_PER_SEC),
                               .done = on_renewed,
                               .userdata = lease },
                 &lease->renewal);
@@ -118,7 +118,7 @@ static void lease_renew(Lease *lease, usec_t now) {
 static void lease_advance(Lease *lease) {
         usec_t now = clock_now(), at = 0;
 
-        switch (lease_step(*lease->spec.deadline, &lease->times, now, &at)) {
+        switch (lease_step(subscription_deadline(lease->spec.subscription), &lease->times, now, &at)) {
         case LEASE_REST:
                 return loop_arm(lease->timer, at);
         case LEASE_RENEW:
@@ -142,14 +142,15 @@ static void on_timer(void *userdata) {
 
 int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
         _cleanup_(lease_freep) Lease *lease = NULL;
-        usec_t first = clock_now(); /* at once, but from the loop */
+        const usec_t now = clock_now(), deadline = subscription_deadline(spec->subscription);
+        usec_t first = now; /* at once, but from the loop */
         int r;
 
         lease = calloc(1, sizeof(Lease));
         if (!lease)
                 return -ENOMEM;
         lease->spec = *spec;
-        lease->times = (LeaseTimes){ .end = spec->end, .granted = spec->granted, .span = *spec->deadline };
+        lease->times = (LeaseTimes){ .end = spec->end, .granted = spec->granted, .span = deadline };
         lease->backoff = (Backoff){ .initial = LEASE_RETRY_MIN_USEC, .max = LEASE_RETRY_MIN_USEC };
         lease->ids = calloc(spec->n + 1, sizeof(Slice));
         if (!lease->ids)
@@ -159,7 +160,7 @@ int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
         r = loop_add_timer(loop, LOOP_EXACT, on_timer, lease, &lease->timer);
         if (r < 0)
                 return r;
-        (void) lease_step(*lease->spec.deadline, &lease->times, clock_now(), &first);
+        (void) lease_step(deadline, &lease->times, now, &first);
         loop_arm(lease->timer, first);
         *ret = cleanup_steal(lease);
         return 0;
@@ -176,6 +177,7 @@ Lease *lease_free(Lease *lease) {
 }
 
 int lease_set(Lease *lease, const Slice *ids, size_t n) {
+        const usec_t deadline = subscription_deadline(lease->spec.subscription);
         int r;
 
         r = array_reserve(&lease->ids, &lease->n_allocated, n, sizeof(Slice));
@@ -183,13 +185,13 @@ int lease_set(Lease *lease, const Slice *ids, size_t n) {
                 return r;
         lease_narrow(lease, ids, n);
         if (lease->added == 0)
-                lease->added = clock_now() + *lease->spec.deadline / 8;
+                lease->added = clock_now() + deadline / 8;
         if (lease->state != RESTING)
                 return 0;
-        if (renewal_of(*lease->spec.deadline, &lease->times) > lease->added)
+        if (renewal_of(deadline, &lease->times) > lease->added)
                 lease->times.retry_at = lease->added;
         /* this may be in the past: nothing was renewed while all ids were lost */
-        loop_arm(lease->timer, renewal_of(*lease->spec.deadline, &lease->times));
+        loop_arm(lease->timer, renewal_of(deadline, &lease->times));
         return 0;
 }
 

@@ -34,8 +34,7 @@ LeaseStep lease_step(usec_t deadline, const LeaseTimes *times, usec_t now, usec_
 typedef struct Lease Lease;
 
 typedef struct LeaseSpec {
-        Subscription *subscription; /* borrowed; it is told whether renewals succeed */
-        const usec_t *deadline;     /* of the subscription; borrowed, and may change */
+        Subscription *subscription; /* borrowed; it knows the deadline, and is told whether renewals succeed */
         const Slice *ids;           /* copied; their text is borrowed */
         size_t n;
         usec_t end;     /* clock_now() at which max_hold is over */

@@ -347,12 +347,8 @@ static void on_done(void *userdata, Held *held) {
 }
 
 static void on_subscription_change(void *userdata) {
-        Subscriber *s = userdata;
-        SubscriptionStatus status;
+        const Subscriber *s = userdata;
 
-        subscription_status(s->host.subscription, &status);
-        s->host.deadline =
-                (status.settings ? status.settings->deadline_sec : SUBSCRIBER_DEADLINE_UNKNOWN_SEC) * USEC_PER_SEC;
         s->on_change(s->userdata, true);
 }
 
@@ -445,7 +441,6 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
 static void init_host(Subscriber *s, Loop *loop) {
         s->host = (HeldHost){
                 .loop = loop,
-                .deadline = SUBSCRIBER_DEADLINE_UNKNOWN_SEC * USEC_PER_SEC,
                 .max_hold = s->config->max_hold,
                 .on_change = subscriber_changed,
                 .on_done = on_done,

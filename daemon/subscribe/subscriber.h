@@ -21,8 +21,6 @@
 
 typedef struct Subscriber Subscriber;
 
-#define SUBSCRIBER_DEADLINE_UNKNOWN_SEC 10 /* the service's default, when the subscription may not be read */
-
 typedef struct SubscriberStatus {
         const char *subscription;
         bool failing;               /* pulls or acknowledgements fail */

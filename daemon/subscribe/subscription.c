@@ -340,6 +340,10 @@ const char *subscription_name(const Subscription *s) {
         return s->name;
 }
 
+usec_t subscription_deadline(const Subscription *s) {
+        return (s->known ? s->settings.deadline_sec : DEADLINE_DEFAULT_SEC) * USEC_PER_SEC;
+}
+
 static void read_settings(void *userdata) {
         Subscription *s = userdata;
         ClientSpec spec = { .method = "GET", .timeout = CLIENT_TIMEOUT_USEC, .max_reply = CLIENT_REPLY_MAX };

@@ -78,6 +78,8 @@ CLEANUP_DEFINE(Subscription, subscription_free)
 int subscription_call(Subscription *subscription, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
 /* Its full name, borrowed. */
 const char *subscription_name(const Subscription *subscription);
+/* Returns its ack deadline; where it may not be read, the service's default of 10 s. It may change. */
+usec_t subscription_deadline(const Subscription *subscription);
 
 /* Stops reading the settings; failures are not logged from now on. */
 void subscription_rest(Subscription *subscription);

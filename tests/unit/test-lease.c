@@ -30,6 +30,13 @@ void __wrap_ack_report(const AckResult *result, Subscription *of, SubscriptionCa
         last_outcome = result->reply->outcome;
 }
 
+/* In place of subscription_deadline(). */
+usec_t __wrap_subscription_deadline(const Subscription *of);
+
+usec_t __wrap_subscription_deadline(const Subscription *of) {
+        return deadline;
+}
+
 static int set_up(void **state) {
         fixture_set_up(&fixture);
         subscription = fixture_subscription(&fixture);
@@ -53,7 +60,6 @@ static void start(size_t n) {
 
         assert_int_equal(lease_new(fixture.event,
                                  &(LeaseSpec){ .subscription = subscription,
-                                         .deadline = &deadline,
                                          .ids = ids,
                                          .n = n,
                                          .end = clock_now() + max_hold,
@@ -255,11 +261,10 @@ static void test_aside_leaves_during_a_renewal(void **state) {
         _cleanup_(batch_freep) Batch *batch = two_suspects(), *tried = NULL;
         HttpServer *server = http_server_new(refuse_late, NULL);
         char *endpoint = fixture.config.pubsub.endpoint, other[64];
-        HeldHost host = {
-                .loop = fixture.event, .subscription = subscription, .deadline = 60 * USEC_PER_SEC, .max_hold = max_hold
-        };
+        HeldHost host = { .loop = fixture.event, .subscription = subscription, .max_hold = max_hold };
         Aside *aside;
 
+        deadline = 60 * USEC_PER_SEC;
         (void) snprintf(other, sizeof other, "http://127.0.0.1:%u", http_server_port(server));
         fixture.config.pubsub.endpoint = other;
         assert_int_equal(aside_new(&host, &aside), 0);
