@@ -186,27 +186,21 @@ static void pull_too_large(Pull *pull, const ClientReply *reply) {
                 name, what, p->plan.max_messages);
 }
 
-static void note_skipped(Pulls *p, size_t skipped) {
-        if (skipped > 0) {
-                p->status.skipped = true;
-                if (!p->said_skipped)
-                        log_warning("%s: %zu elements of a reply were not understood (no ack id or message id, or "
-                                    "attributes that are not text): they are left to Pub/Sub, unacknowledged",
-                                p->options.config->subscription, skipped);
-        }
-        p->said_skipped = skipped > 0;
-}
-
-static void count(Pulls *p, const Batch *batch) {
-        size_t n = batch->pull.n;
+static void count(Pulls *p, const Batch *batch, usec_t wall) {
+        const size_t n = batch->pull.n, skipped = batch->pull.skipped;
 
         p->status.pulls++;
         p->status.empties += n == 0;
         p->status.received += n;
-        p->status.last = clock_wall();
+        p->status.last = wall;
         if (n > 0)
                 p->reply_bytes = batch->body.allocated;
-        note_skipped(p, batch->pull.skipped);
+        p->status.skipped |= skipped > 0;
+        if (skipped > 0 && !p->said_skipped)
+                log_warning("%s: %zu elements of a reply were not understood (no ack id or message id, or "
+                            "attributes that are not text): they are left to Pub/Sub, unacknowledged",
+                        p->options.config->subscription, skipped);
+        p->said_skipped = skipped > 0;
 }
 
 static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
@@ -224,7 +218,7 @@ static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
                                        "of it is taken or acknowledged");
         n = batch->pull.n;
         batch->scout = pull->scout;
-        count(p, batch);
+        count(p, batch, wall);
         if (n > 0) {
                 pull_plan_saw(&p->plan, wall - usec_min(batch->oldest_publish, wall), now);
                 r = p->options.on_batch(p->options.userdata, batch);

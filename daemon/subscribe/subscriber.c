@@ -22,16 +22,17 @@
 
 struct Subscriber {
         const SubscriptionConfig *config;
-        bool once, begun, closing;
+        bool once, begun;
         LoopWatch *timer; /* of the next subscriber_advance() */
         void (*on_change)(void *userdata, bool subscription);
         void *userdata;
 
         Pulls *pulls;
-        bool takes;       /* sink_takes_batches(), as last seen */
-        usec_t paused_at; /* clock_now() since when the sink takes no batches; 0: it does */
-        usec_t scout_at;  /* clock_now() before which no scout is pulled */
-        size_t turn;      /* index of the held scout that is tried next */
+        const PullsStatus *pulled; /* their results */
+        bool takes;                /* sink_takes_batches(), as last seen */
+        usec_t paused_at;          /* clock_now() since when the sink takes no batches; 0: it does */
+        usec_t scout_at;           /* clock_now() before which no scout is pulled */
+        size_t turn;               /* index of the held scout that is tried next */
 
         HeldHost host;
         Held *held[HELD_MAX]; /* oldest first */
@@ -47,8 +48,7 @@ struct Subscriber {
 static void subscriber_changed(void *userdata) {
         Subscriber *s = userdata;
 
-        if (!s->closing)
-                s->on_change(s->userdata, false);
+        s->on_change(s->userdata, false);
 }
 
 /* Notes when the sink goes away and comes back. */
@@ -86,7 +86,7 @@ static Held *find_ready(const Subscriber *s) {
 static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         Batch *batch;
 
-        if (!s->takes || aside_is_empty(s->aside) || (flow && s->aside_last) || sink_is_busy(s->host.sink))
+        if (!s->takes || (flow && s->aside_last) || sink_is_busy(s->host.sink))
                 return false;
         batch = aside_try(s->aside, now);
         if (!batch)
@@ -105,7 +105,9 @@ static bool try_aside(Subscriber *s, usec_t now, bool flow) {
 static bool hand_over(Subscriber *s, usec_t now) {
         Held *held = find_ready(s);
 
-        if (try_aside(s, now, held != NULL) || !held || !(s->takes || sink_wants_scout(s->host.sink)))
+        if (!aside_is_empty(s->aside) && try_aside(s, now, held != NULL))
+                return false;
+        if (!held || !(s->takes || sink_wants_scout(s->host.sink)))
                 return false;
         s->aside_refused = held_write(held) != SINK_WRITE_STARTED;
         if (!s->aside_refused)
@@ -166,7 +168,7 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
 }
 
 static usec_t next_due(const Subscriber *s, usec_t now) {
-        const PullsStatus *pulls = pulls_status(s->pulls);
+        const PullsStatus *pulls = s->pulled;
         usec_t next = USEC_INFINITY;
 
         if (s->takes && !aside_is_empty(s->aside))
@@ -232,7 +234,7 @@ static int on_batch(void *userdata, Batch *batch) {
 
 static void on_pull_answer(void *userdata) {
         Subscriber *s = userdata;
-        const PullsStatus *pulls = pulls_status(s->pulls);
+        const PullsStatus *pulls = s->pulled;
         const bool idle = pulls->plan->empties > 0; /* the last answer had no messages */
 
         sink_heard(s->host.sink, pulls->failures > 0 ? SINK_NEWS_DEAF : idle ? SINK_NEWS_EMPTY : SINK_NEWS_ANSWERED);
@@ -296,14 +298,6 @@ static void on_settled(void *userdata, Batch *batch) {
         Subscriber *s = userdata;
         Held *held = batch->held;
 
-        if (s->closing) { /* nobody waits for it any more */
-                batch_free(batch);
-                return;
-        }
-        if (!s->host.stopping) {
-                see_sink(s, clock_now());
-                (void) hand_over(s, clock_now()); /* first, so that the sink need not wait */
-        }
         if (batch->aside)
                 settle_aside(s, batch);
         else {
@@ -370,16 +364,12 @@ static Held *find_held(const Subscriber *s, HeldState state) {
 
 static void subscriber_wind_up(Subscriber *s) {
         usec_t until = s->host.released_at > 0 ? s->host.released_at + LINGER_USEC : 0;
-        const PullsStatus *pulls;
         Held *held;
 
-        if (s->closing)
-                return;
         while ((held = find_held(s, HELD_WAITING)) || (held = find_held(s, HELD_SUSPECT)))
                 held_release(held);
         aside_release(s->aside, on_aside_released, s);
-        pulls = pulls_status(s->pulls);
-        if (s->n_held > 0 || !aside_is_empty(s->aside) || pulls->in_flight == 0)
+        if (s->n_held > 0 || !aside_is_empty(s->aside) || s->pulled->in_flight == 0)
                 wake_at(s, USEC_INFINITY);
         else if (clock_now() < until)
                 wake_at(s, until);
@@ -403,9 +393,7 @@ void subscriber_stop(Subscriber *s) {
 }
 
 bool subscriber_is_stopped(const Subscriber *s) {
-        const PullsStatus *pulls = pulls_status(s->pulls);
-
-        return s->host.stopping && s->n_held == 0 && aside_is_empty(s->aside) && pulls->in_flight == 0 &&
+        return s->host.stopping && s->n_held == 0 && aside_is_empty(s->aside) && s->pulled->in_flight == 0 &&
                !sink_is_busy(s->host.sink);
 }
 
@@ -419,19 +407,19 @@ void subscriber_begin(Subscriber *s) {
         subscriber_advance(s);
 }
 
-static bool cannot_go_on(const Subscriber *s, const PullsStatus *pulls) {
+static bool cannot_go_on(const Subscriber *s) {
         if (!s->takes)
                 return s->begun && clock_now() >= s->paused_at + ONCE_PATIENCE_USEC;
-        return pulls->failures >= ONCE_FAILURES || (pulls->failures > 0 && pulls->unmendable);
+        return s->pulled->failures >= ONCE_FAILURES || (s->pulled->failures > 0 && s->pulled->unmendable);
 }
 
 bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
-        const PullsStatus *pulls = pulls_status(s->pulls);
+        const PullsStatus *pulls = s->pulled;
 
         *ret_complete = false;
         if (s->host.stopping || !s->begun || !pull_plan_is_over(pulls->plan) || pulls->in_flight > 0 ||
                 s->n_held > sum_held(s).batches[HELD_SUSPECT])
-                return s->host.stopping || (cannot_go_on(s, pulls) && (!s->takes || s->n_held == 0));
+                return s->host.stopping || (cannot_go_on(s) && (!s->takes || s->n_held == 0));
         *ret_complete = !s->host.left && !pulls->skipped && s->n_held == 0 && aside_is_empty(s->aside);
         return true; /* even if the sink has failed since */
 }
@@ -471,6 +459,7 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
                 &s->pulls);
         if (r < 0)
                 return r;
+        s->pulled = pulls_status(s->pulls);
         return sink_new(options->sink_type, options->config,
                 &(SinkCallbacks){ .on_settled = on_settled,
                         .on_change = on_sink_change,
@@ -503,7 +492,6 @@ int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber 
 Subscriber *subscriber_free(Subscriber *s) {
         if (!s)
                 return NULL;
-        s->host.stopping = s->closing = true;
         s->pulls = pulls_free(s->pulls);
         while (s->n_held > 0)
                 held_free(s->held[--s->n_held]);
@@ -542,7 +530,7 @@ void subscriber_subscription(const Subscriber *s, SubscriptionStatus *ret) {
 
 void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
         SubscriptionStatus subscription;
-        const PullsStatus *pulls = pulls_status(s->pulls);
+        const PullsStatus *pulls = s->pulled;
 
         subscription_status(s->host.subscription, &subscription);
         *ret = (SubscriberStatus){
