@@ -259,15 +259,14 @@ static int replay_document(
         fault = mongodb_write(client, &work, false);
         free(message.attributes);
         if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(fault, work.answer.detail, text);
-        if (item.verdict != SINK_STORED && item.verdict != SINK_DUPLICATE) {
+                r = mongodb_admin_failed(fault, work.answer.detail, text);
+        else if (item.verdict != SINK_STORED && item.verdict != SINK_DUPLICATE) {
                 (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "still cannot be stored: %s (%s)",
                         item.detail ? item.detail : "out of memory", item.reason ? item.reason : "memory");
-                free(item.detail);
-                return SINK_ADMIN_FAILED;
-        }
+                r = SINK_ADMIN_FAILED;
+        } else
+                r = mongodb_rejected_drop(client, id, text);
         free(item.detail);
-        r = mongodb_rejected_drop(client, id, text);
         if (r == SINK_ADMIN_OK)
                 text_copy(text, SINK_ADMIN_TEXT_MAX, item.verdict == SINK_STORED ? "stored" : "was stored already");
         return r;

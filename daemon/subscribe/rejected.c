@@ -135,7 +135,7 @@ static int put_name(const Keeping *k, const WireMessage *message, unsigned attem
                 bytes_append_format(ret, "@%" PRIu64, k->at);
         r = bytes_result(ret);
         if (r == 0)
-                ret->size = text_clean(ret->data, ret->size);
+                bytes_cut(ret, text_clean(ret->data, ret->size));
         return r;
 }
 

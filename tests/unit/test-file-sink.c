@@ -550,12 +550,12 @@ static void test_apart_full(void **state) {
         assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
 }
 
-/* A size that cannot be right does not fill it. */
-static void test_apart_of_odd_size(void **state) {
+/* A size that cannot be right does not fill it. An id is printable and nothing else: `rejected replay` is given it. */
+static void test_apart_of_odd_size_and_id(void **state) {
         World *w = *state;
         char own[] = SUBSCRIPTION;
         RejectedKeeper keeper = { .state_dir = w->directory, .said = { .subscription = own, .place = "x" } };
-        WireMessage messages[] = { { .message_id = slice("1") }, { .message_id = slice("2") } };
+        WireMessage messages[] = { { .message_id = slice("1") }, { .message_id = slice("a\xe2\x80\xa8long id") } };
         SinkItem items[] = { { .message = &messages[0], .reason = "not_json" },
                 { .message = &messages[1], .reason = "not_json" } };
         SinkWork work = { .items = items, .n = 1 };
@@ -569,6 +569,9 @@ static void test_apart_of_odd_size(void **state) {
         rejected_set_apart(&keeper, &work);
         assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
         assert_int_equal(items[1].verdict, SINK_STORED);
+        assert_int_equal(rejected_guest_open(w->directory, &guest), 0);
+        assert_int_equal(rejected_guest_drop(guest, SUBSCRIPTION ":a long id"), 0);
+        sql_close(guest);
 }
 
 extern const SinkType sink_type_file;
@@ -683,7 +686,7 @@ int main(void) {
                 cmocka_unit_test(test_forgets_oldest),
                 TEST(test_apart),
                 TEST(test_apart_full),
-                TEST(test_apart_of_odd_size),
+                TEST(test_apart_of_odd_size_and_id),
                 cmocka_unit_test(test_exclusive),
                 TEST(test_apart_together),
                 TEST(test_apart_flood),
