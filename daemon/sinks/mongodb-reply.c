@@ -214,11 +214,6 @@ static void judge_unlisted(const bson_t *reply, MongodbJudgement *judgements, si
                         judgements[i].verdict = SINK_STORED;
 }
 
-static void forget(MongodbJudgement *judgements, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                judgements[i] = (MongodbJudgement){};
-}
-
 /* When the server's label says that trying again helps, that overrides the codes. */
 static void trust_label(const bson_t *reply, MongodbJudgement *judgements, size_t n, MongodbFault *fault) {
         if (!has_label(reply))
@@ -236,7 +231,7 @@ MongodbFault mongodb_reply_judge(
         ssize_t n_listed;
         bson_iter_t list;
 
-        forget(judgements, n);
+        memset(judgements, 0, n * sizeof(*judgements)); /* all SINK_PENDING */
         if (is_cut_short(ok, error))
                 return mongodb_reply_fault(reply, error);
         if (mongodb_reply_list(reply, "writeConcernErrors", &list))
@@ -244,13 +239,14 @@ MongodbFault mongodb_reply_judge(
 
         n_listed = judge_list(reply, judgements, n, &fault);
         if (n_listed < 0) {
-                forget(judgements, n);
+                memset(judgements, 0, n * sizeof(*judgements));
                 return MONGODB_FAULT_BUSY; /* the answer contradicts itself: try again */
         }
         if (n_listed == 0 && !ok && error->code != 0)
                 return mongodb_reply_fault(reply, error);
         judge_unlisted(reply, judgements, n, (size_t) n_listed);
-        trust_label(reply, judgements, n, &fault);
+        if (n_listed > 0)
+                trust_label(reply, judgements, n, &fault);
         return fault;
 }
 
