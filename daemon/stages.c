@@ -286,13 +286,6 @@ Stage *stages_next(const Stages *stages, StageKind kind, size_t *i) {
         return NULL;
 }
 
-static Publisher *stages_publisher(const Stages *stages) {
-        size_t i = 0;
-        const Stage *stage = stages_next(stages, STAGE_PUBLISHER, &i);
-
-        return stage ? stage->self : NULL;
-}
-
 /* Returns the stage that *old* already has for that section, or NULL. */
 static Stage *stages_find(const Stages *old, const Stages *stages, StageKind kind, const void *section) {
         for (size_t i = 0; old && i < old->n; i++) {
@@ -400,6 +393,7 @@ int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char
         r = stages_add_all(stages, old, error);
         if (r != 0)
                 return r;
+        stages->publisher = config->publishes ? stages->items[0]->self : NULL;
         if (!old)
                 host->stages = stages;
         *ret = cleanup_steal(stages);
@@ -559,12 +553,12 @@ static const char *stages_why_paused(const Stages *stages) {
 }
 
 /* Looks at the outbox anew. If it fails, the sources hold their peers, and the publisher goes on as it was. */
-static void stages_resume(const Stages *stages, Publisher *publisher) {
+static void stages_resume(const Stages *stages) {
         for (size_t i = 0; i < stages->n; i++)
                 if (stages->items[i]->kind == STAGE_SOURCE && stages->items[i]->self)
                         source_resume(stages->items[i]->self);
-        if (publisher && !outbox_is_failing(stages->host->outbox))
-                publisher_resume(publisher);
+        if (stages->publisher && !outbox_is_failing(stages->host->outbox))
+                publisher_resume(stages->publisher);
 }
 
 static void stages_refresh_subscriptions(const Stages *stages) {
@@ -576,7 +570,6 @@ static void stages_refresh_subscriptions(const Stages *stages) {
 
 void stages_settle(Stages *stages) {
         StagesHost *host = stages->host;
-        Publisher *publisher = stages_publisher(stages);
 
         if (stages->unsettled > 0) {
                 stages_reap(stages);
@@ -584,21 +577,19 @@ void stages_settle(Stages *stages) {
         }
         if (host->resume) {
                 host->resume = host->short_of_room = false;
-                stages_resume(stages, publisher);
+                stages_resume(stages);
         }
         if (stages->missed_topic) {
                 stages->missed_topic = false;
                 stages_refresh_subscriptions(stages);
         }
-        if (publisher)
-                publisher_pause(publisher, stages_why_paused(stages));
+        if (stages->publisher)
+                publisher_pause(stages->publisher, stages_why_paused(stages));
 }
 
 void stages_wake(Stages *stages) {
-        Publisher *publisher = stages_publisher(stages);
-
-        if (publisher)
-                publisher_wake(publisher);
+        if (stages->publisher)
+                publisher_wake(stages->publisher);
 }
 
 /* ---- figures ---- */
@@ -653,8 +644,8 @@ int stages_figures(const Stages *stages, Figures *figures) {
                 else if (stage->kind == STAGE_SUBSCRIBER)
                         stage_subscriber_status(stage, &figures->subscribers[figures->n_subscribers++]);
         }
-        if (stages_publisher(stages))
-                publisher_status(stages_publisher(stages), &figures->publisher);
+        if (stages->publisher)
+                publisher_status(stages->publisher, &figures->publisher);
         token_status(client_token(stages->client), &figures->token);
         figures->publishes = stages->config->publishes;
         if (outbox) {

@@ -115,8 +115,9 @@ struct Stages {
         Stage **items; /* in the order of the configuration, then the retired ones. One that another set owns is
                           borrowed */
         size_t n, allocated;
-        size_t unsettled;  /* how many are waiting or retired */
-        bool missed_topic; /* the publisher got a 404 for its topic */
+        Publisher *publisher; /* that of the first stage; NULL: this configuration does not publish */
+        size_t unsettled;     /* how many are waiting or retired */
+        bool missed_topic;    /* the publisher got a 404 for its topic */
 };
 
 /* Returns the next working stage of that kind, from index *i on, or NULL. */
