@@ -147,10 +147,18 @@ static size_t on_body(char *data, size_t unit, size_t size, void *userdata) {
         return bytes_append(&request->received, data, size) < 0 ? 0 : size;
 }
 
+/* True for `HTTP/1.1 200 OK`. A trailer, which is not followed by an empty line, may have a name that begins alike. */
+static bool is_status_line(Slice line) {
+        const char *blank = memchr(line.data, ' ', line.size), *colon = memchr(line.data, ':', line.size);
+
+        return line.size >= strlen("HTTP/") && memcmp(line.data, "HTTP/", strlen("HTTP/")) == 0 && blank &&
+               (!colon || blank < colon);
+}
+
 static size_t on_header(char *data, size_t unit, size_t size, void *userdata) {
         HttpRequest *request = userdata;
 
-        if (size >= strlen("HTTP/") && memcmp(data, "HTTP/", strlen("HTTP/")) == 0)
+        if (is_status_line((Slice){ data, size }))
                 request->headed = false;
         else if (data[0] == '\r' || data[0] == '\n')
                 request->headed = true;

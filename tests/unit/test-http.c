@@ -25,6 +25,8 @@ static const struct {
                 "HTTP/1.1 200 OK\r\nDate: Mon, 02 Jan 2090 06:00:00 GMT\r\nAge: 3600\r\nContent-Length: 0\r\n\r\n" },
         { "/empty", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" },
         { "/chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n" },
+        { "/trailers",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n0\r\nX-Sum: 1\r\nHTTP/Sum: 1\r\n\r\n" },
         { "/until-close", "HTTP/1.1 200 OK\r\n\r\nall of it", CLOSE },
         { "/redirect", "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 5\r\n\r\nmoved" },
         { "/503-seconds", "HTTP/1.1 503 Busy\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n" },
@@ -250,6 +252,7 @@ static void test_bodies(void **state) {
                 digits[i] = (char) ('0' + i % 10);
         check_reply(*state, "/empty", 200, "");
         check_reply(*state, "/chunked", 200, "hello, world");
+        check_reply(*state, "/trailers", 200, "all"); /* one of them begins as a status line does */
         check_reply(*state, "/trickle", 200, digits);
         check_reply(*state, "/until-close", 200, "all of it");
         check_reply(*state, "/redirect", 302, "moved");
