@@ -332,7 +332,7 @@ static int daemon_add_timers(Daemon *d) {
         return loop_add_timer(loop, LOOP_EXACT, on_patience, d, &d->patience);
 }
 
-static const char *why_not_locked(int error) {
+static const char *why_not_locked(const char *state_dir, int error) {
         if (err_is_want(error))
                 return "Look " CAUSE_MEMORY_PLACES;
         if (error == -ENOLCK)
@@ -342,6 +342,8 @@ static const char *why_not_locked(int error) {
                        "read-only, mount it for writing, and see `journalctl -k` whether it is broken";
         if (error == -ENOSPC)
                 return "Free space there";
+        if (error == -EACCES && access(state_dir, W_OK | X_OK) == 0)
+                return "Give the files there to the user that runs sensorqd (chown); `sensorqd check` names them";
         return "Create state_dir, and let the user that runs sensorqd write there";
 }
 
@@ -359,7 +361,7 @@ static int daemon_lock(Daemon *d) {
         if (r < 0)
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
                         "Not started: the lock in state_dir %s cannot be taken: %s. %s.", d->config->state_dir,
-                        strerror(-r), why_not_locked(r));
+                        strerror(-r), why_not_locked(d->config->state_dir, r));
         return r < 0 ? DAEMON_PLACE : DAEMON_OK;
 }
 
@@ -508,7 +510,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         d->started = clock_now();
         d->host.once = mode == DAEMON_ONCE;
         d->state_dir = strdup(config->state_dir);
-        d->config_path = realpath(config->path, NULL);
+        d->config_path = realpath(config->path, NULL) ?: strdup(config->path); /* it was there a moment ago */
         if (!d->state_dir || !d->config_path)
                 return -ENOMEM;
         d->host.state_dir = d->state_dir;
