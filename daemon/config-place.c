@@ -109,6 +109,13 @@ int config_place_unused(const ConfigPlace *place, const char *key, const char *w
         return yaml_get(place->node, key) ? config_place_warn(place, key, "has no effect: %s", why) : 0;
 }
 
+int config_place_path(const ConfigPlace *place, const char *key, const char *path) {
+        if (!strchr("~$", path[0]) || !strchr(path, '/'))
+                return 0;
+        return config_place_warn(
+                place, key, "begins with %c, which only a shell replaces: write the whole path", path[0]);
+}
+
 static int tls_rule(const ConfigPlace *place, void *self, void *around) {
         const ConfigTls *tls = self;
 

@@ -57,6 +57,9 @@ int config_place_tell(const ConfigPlace *place, ConfigErrors *errors, const char
 /* Warns if *key* is set although nothing reads it: "has no effect: WHY". 0 or -ENOMEM. */
 int config_place_unused(const ConfigPlace *place, const char *key, const char *why);
 
+/* Warns if the value of *key*, a path, begins with what only a shell replaces: `~/`, `$HOME/`. 0 or -ENOMEM. */
+int config_place_path(const ConfigPlace *place, const char *key, const char *path);
+
 extern const ConfigSection config_tls_section;
 
 /* Takes a certificate and its key from *tls*, or from the keys of the same names beside it, which version 0.2.0 had.

@@ -11,6 +11,7 @@
 #include "lib/text.h"
 
 #define VALUE_SHOWN_MAX 60
+#define KEY_SHOWN_MAX 40
 #define NAME_ENTRY_MAX 255
 #define TEXT_ENTRY_MAX 1024
 #define KEYS_MAX 64
@@ -178,6 +179,8 @@ static int read_text(const Value *value, uint64_t max, char **place) {
         int r;
 
         r = check_text(value, max);
+        if (r == 0 && type->file)
+                r = config_place_path(value->place, value->row->key, text);
         if (r < 0)
                 return r;
 
@@ -485,7 +488,7 @@ static void list_keys(const Section *s, const char *keys[static KEYS_MAX + 1]) {
 
 /* A key that does not look like a key may be part of a secret. */
 static bool key_is_harmless(const char *key) {
-        return key[0] != '\0' && strlen(key) <= 40 && key[strspn(key, CONFIG_LETTERS "_-")] == '\0';
+        return key[0] != '\0' && strlen(key) <= KEY_SHOWN_MAX && key[strspn(key, CONFIG_LETTERS "_-")] == '\0';
 }
 
 /* "project:my-project" in curly brackets is one word in YAML. */
@@ -549,16 +552,17 @@ static int check_keys(Section *s) {
 static int fail_type(const Section *s, const YamlNode *node) {
         const char *what = s->section->variants->what, *names[KEYS_MAX + 1], *nearest;
         _cleanup_bytes_ Bytes words = {};
+        char quoted[KEY_SHOWN_MAX + 4] = "";
 
         list_types(s, NULL, names);
         if (config_words(&words, names, ", ") < 0)
                 return -ENOMEM;
         if (!node)
                 return config_place_fail(s->place, "type", "is missing; allowed: %s", words.data);
-        if (node->type != YAML_SCALAR || !key_is_harmless(node->text))
-                return config_place_fail(s->place, "type", "is not a type of %s; allowed: %s", what, words.data);
-        nearest = config_table_nearest(node->text, names);
-        return config_place_fail(s->place, "type", "\"%s\" is not a type of %s%s%s; allowed: %s", node->text, what,
+        nearest = node->type == YAML_SCALAR ? config_table_nearest(node->text, names) : NULL;
+        if (node->type == YAML_SCALAR && key_is_harmless(node->text))
+                (void) snprintf(quoted, sizeof(quoted), "\"%s\" ", node->text);
+        return config_place_fail(s->place, "type", "%sis not a type of %s%s%s; allowed: %s", quoted, what,
                 nearest ? ", did you mean " : "", nearest ?: "", words.data);
 }
 

@@ -233,7 +233,7 @@ static int value_file(void *userdata, const ConfigRow *row, void *place) {
         for (size_t i = 0; r == 0 && i < secrets.n; i++)
                 if (secrets.items[i].file)
                         r = files->each(files->userdata, row, secrets.items[i].file, &secrets.items[i]);
-        if ((row->type == &config_type_path || row->type == &config_type_secret_name) && *(char **) place)
+        if (row->type->file && row->type->storage == CONFIG_TEXT && *(char **) place)
                 r = files->each(files->userdata, row, *(char **) place, NULL);
         return r;
 }

@@ -385,16 +385,17 @@ const ConfigType config_type_bool = { "true or false", NULL, CONFIG_BOOL,
         .words = (const char *const[]){ "false", "true", NULL }, .plain = true };
 const ConfigType config_type_directory = { "directory", "an absolute path", CONFIG_TEXT, .text = directory_check };
 const ConfigType config_type_secret = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
-        .private = true };
+        .private = true, .file = true };
 const ConfigType config_type_token = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
-        .inside = token_check, .private = true };
+        .inside = token_check, .private = true, .file = true };
 const ConfigType config_type_tokens = { "secret file, or a list", "a secret file, or a list of them", CONFIG_SECRETS,
-        .inside = token_check };
+        .inside = token_check, .file = true };
 const ConfigType config_type_value = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
-        .inside = value_check, .private = true };
+        .inside = value_check, .private = true, .file = true };
 const ConfigType config_type_secret_name = { "secret file", "a file name", CONFIG_TEXT, .text = file_check,
-        .private = true };
-const ConfigType config_type_path = { "file", "a file name", CONFIG_TEXT, .text = file_check, .beside = true };
+        .private = true, .file = true };
+const ConfigType config_type_path = { "file", "a file name", CONFIG_TEXT, .text = file_check, .beside = true,
+        .file = true };
 const ConfigType config_type_url = { "URL", "https://HOST, or http:// to this machine only", CONFIG_TEXT,
         .text = url_check, .tidy = url_tidy };
 const ConfigType config_type_web_url = { "URL", "https://HOST/... or http://HOST/...", CONFIG_TEXT,

@@ -95,6 +95,7 @@ typedef struct ConfigType {
         bool empty;   /* "" is allowed */
         bool plain;   /* a quoted scalar is a text, and so an error here */
         bool private; /* the value is never quoted in an error */
+        bool file;    /* the value is the name of a file */
         bool beside;  /* a relative file name belongs to the directory of the configuration, and is stored with it */
 } ConfigType;
 

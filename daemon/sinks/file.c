@@ -137,8 +137,10 @@ static int find_same(const ConfigPlace *place, const char *text, const YamlNode 
 static int rule(const ConfigPlace *place, void *self, void *around) {
         FileConfig *file = self;
         const YamlNode *same = NULL;
-        int r = find_same(place, file->directory, &same);
+        int r = config_place_path(place, "directory", file->directory);
 
+        if (r == 0)
+                r = find_same(place, file->directory, &same);
         if (r < 0)
                 return r;
         if (climbs(file->directory))

@@ -421,13 +421,17 @@ static void test_certificates_without_effect(void **state) {
                 "subscribe[].webhook.ca_file: has no effect: http:// has");
         see_warnings("webhook: {url: 'https://a/', ca_file: /ca}", 0, NULL);
         see_warnings("webhook: {url_file: a, ca_file: /ca}", 0, NULL);
+        see_warnings("webhook: {url: 'https://a/', ca_file: ~/ca}", 1, "ca_file: begins with ~, which only a shell");
+        see_warnings("webhook: {url_file: $HOME/url}", 1, "url_file: begins with $, which only a shell replaces");
+        see_warnings("webhook: {url_file: ~url}", 0, NULL);
+        see_warnings("file: {directory: ~/archive}", 1, "directory: begins with ~, which only a shell replaces");
         see_warnings(
                 "alert: {targets: [{name: a, type: ntfy, topic: t, url: 'http://a', ca_file: /ca}, {name: b, type: ntfy, topic: t, ca_file: /ca},"
                 " {name: c, type: webhook, url: 'http://a/', ca_file: /ca}], rules: [{name: r, field: f, above: 1}]}",
                 2, "subscribe[].alert.targets[].ca_file: has no effect: http:// has");
 }
 
-/* sensorqd@attic has been here. */
+/* sensorqd@attic has been here; sensorqd.service has the configuration of a package. */
 char *__wrap_realpath(const char *path, char *resolved);
 int __wrap_access(const char *path, int mode);
 
