@@ -45,7 +45,7 @@ bool config_unit(const char *path, char unit[static CONFIG_UNIT_SIZE]) {
 
 /* For a process outside of the unit: the directory of an instance is taken if it exists. systemd.exec(5): several
  * directories in the variable are separated by colons; the first is ours. */
-char *config_state_dir(const char *path) {
+char *config_state_dir(const char *path, bool beside) {
         const char *given = getenv("STATE_DIRECTORY"), *name;
         char unit[CONFIG_UNIT_SIZE];
         _cleanup_free_ char *own = NULL;
@@ -55,7 +55,9 @@ char *config_state_dir(const char *path) {
         name = config_unit(path, unit) ? strchr(unit, '@') : NULL;
         if (name && text_format(&own, CONFIG_STATE_DIR_DEFAULT "-%s", name + 1) < 0)
                 return NULL;
-        return own && access(own, F_OK) == 0 ? cleanup_steal(own) : strdup(CONFIG_STATE_DIR_DEFAULT);
+        if (own && (access(own, F_OK) == 0 || (beside && access(CONFIG_FILE_DEFAULT, F_OK) == 0)))
+                return cleanup_steal(own);
+        return strdup(CONFIG_STATE_DIR_DEFAULT);
 }
 
 /* ---- the text ---- */

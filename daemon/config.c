@@ -295,9 +295,10 @@ static int rule_listen(const ConfigPlace *top, const ConfigPlace *page, const Co
 /* ---- what depends on the environment ---- */
 
 static int rule_state_dir(const ConfigPlace *top, Config *config) {
-        if (config->state_dir)
+        config->state_dir_given = config->state_dir != NULL;
+        if (config->state_dir_given)
                 return 0;
-        config->state_dir = config_state_dir(config->path);
+        config->state_dir = config_state_dir(config->path, false);
         if (!config->state_dir)
                 return -ENOMEM;
         if (config->state_dir[0] != '/')

@@ -74,7 +74,8 @@ typedef struct Config {
         char *directory;       /* directory of the file: the last place where relative secret files are looked for */
         ConfigErrors warnings; /* what is allowed but deserves EVENT_CONFIG_WARNING */
         char *state_dir;
-        int log_level; /* syslog level */
+        bool state_dir_given; /* by the file; else it is the default */
+        int log_level;        /* syslog level */
         PubsubConfig pubsub;
         bool publishes;                   /* there is a publish section */
         char *topic;                      /* full name: projects/P/topics/T */
@@ -112,8 +113,10 @@ bool config_unit(const char *path, char unit[static CONFIG_UNIT_SIZE]);
 /* Returns the length of the instance's name in the name of a configuration file: all before ".yaml", dots included. */
 size_t config_name_size(const char *file);
 /* Returns the state_dir of a file that does not set it: $STATE_DIRECTORY, else the state directory of the unit that
- * runs the file. NULL: no memory. */
-char *config_state_dir(const char *path);
+ * runs the file. An instance that has never run has none: it gets that of sensorqd.service; but with *beside*, which
+ * is for verbs that look at what a unit does, the one that its unit will make, if /etc/sensorqd/sensorqd.yaml is there,
+ * to which the other one belongs. NULL: no memory. */
+char *config_state_dir(const char *path, bool beside);
 
 /* ---- values: config.c ---- */
 

@@ -94,7 +94,7 @@ static char *state_dir_of(const ConfigPlace *top) {
 
         if (state && state->type == YAML_SCALAR)
                 return strdup(state->text);
-        return config_state_dir(top->reader->path);
+        return config_state_dir(top->reader->path, false);
 }
 
 static Slice without_slashes(const char *path) {

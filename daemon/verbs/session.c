@@ -20,6 +20,22 @@ static int no_session(int r) {
         return EX_OSERR;
 }
 
+/* An instance that has never run has no directory yet, and that of sensorqd.service is not its own. */
+static int see_as_unit(Config *config) {
+        char *state_dir;
+
+        if (config->state_dir_given)
+                return 0;
+        state_dir = config_state_dir(config->path, true);
+        if (!state_dir)
+                return -ENOMEM;
+        free(config->state_dir);
+        config->state_dir = state_dir;
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                config->subscriptions[i].state_dir = state_dir;
+        return 0;
+}
+
 int session_open_local(Config *config, Session **ret) {
         _cleanup_(session_closep) Session *session = NULL;
         int r;
@@ -30,7 +46,9 @@ int session_open_local(Config *config, Session **ret) {
                 return no_session(-ENOMEM);
         session->config = config_ref(config);
         (void) signal(SIGPIPE, SIG_IGN);
-        r = loop_new(&session->loop);
+        r = see_as_unit(config);
+        if (r >= 0)
+                r = loop_new(&session->loop);
         if (r >= 0)
                 r = http_new(session->loop, "sensorqd/" SENSORQD_VERSION, &session->http);
         if (r >= 0)

@@ -26,7 +26,8 @@ typedef struct SessionNamed {
 } SessionNamed;
 
 /* Returns 0 or an exit code. Credentials that cannot be read are printed as FAIL and leave *client* NULL; checks that
- * do not need them go on. The log lines of the stages are switched off: the verb prints everything. */
+ * do not need them go on. The log lines of the stages are switched off: the verb prints everything. The configuration
+ * gets the state_dir of the unit that runs it, also before the unit makes it: see config_state_dir(). */
 int session_open(Config *config, Session **ret);
 /* The same without Pub/Sub: *client* stays NULL and no credentials are read. */
 int session_open_local(Config *config, Session **ret);

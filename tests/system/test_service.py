@@ -392,7 +392,6 @@ def test_verbs_of_an_instance_leave_others_alone(running, house):
     """What one instance has set apart is neither listed nor dropped by the verbs of another one, whose file names no
     state_dir either."""
     running.configure(house.config(publishes=False), {}, name="second")
-    running.systemctl("start", "sensorqd@second")
     house.wait_count(5)
     running.run(
         "sqlite3",
@@ -404,6 +403,12 @@ def test_verbs_of_an_instance_leave_others_alone(running, house):
     apart = running.run("sensorqd", "rejected", "list").stdout
     assert "source:home:" in apart
     second = "sensorqd", "-c", "/etc/sensorqd/second.yaml", "rejected"
+    assert "/var/lib/sensorqd-second  state_dir: the unit makes it" in running.run(*second[:3], "check").stdout
+    assert "source:home:" not in running.run(*second, "list").stdout
+    running.run(*second, "drop", "--all", check=False)
+    assert running.run("sensorqd", "rejected", "list").stdout == apart
+
+    running.systemctl("start", "sensorqd@second")
     assert "source:home:" not in running.run(*second, "list").stdout
     running.run(*second, "drop", "--all", check=False)
     assert running.run("sensorqd", "rejected", "list").stdout == apart

@@ -440,7 +440,7 @@ char *__wrap_realpath(const char *path, char *resolved) {
 }
 
 int __wrap_access(const char *path, int mode) {
-        return strcmp(path, CONFIG_STATE_DIR_DEFAULT "-attic") == 0 ? 0 : -1;
+        return strcmp(path, CONFIG_STATE_DIR_DEFAULT "-attic") == 0 || strcmp(path, CONFIG_FILE_DEFAULT) == 0 ? 0 : -1;
 }
 
 /* Where a relative directory is goes by the unit that runs the file, also for who asks without it. */
@@ -458,6 +458,27 @@ static void test_one_directory_of_an_instance(void **state) {
         config = parse_as("/etc/sensorqd/attic.yaml", other, strlen(other), &types_of_config);
         assert_int_equal(config->warnings.n, 0);
         config_unref(config);
+}
+
+/* Which directory verbs look at: not that of sensorqd.service for an instance that has never run. */
+static void test_a_directory_that_is_not_made_yet(void **state) {
+        static const struct {
+                const char *path, *run, *beside;
+        } cases[] = {
+                { "/etc/sensorqd/cellar.yaml", CONFIG_STATE_DIR_DEFAULT, CONFIG_STATE_DIR_DEFAULT "-cellar" },
+                { "/etc/sensorqd/attic.yaml", CONFIG_STATE_DIR_DEFAULT "-attic", CONFIG_STATE_DIR_DEFAULT "-attic" },
+                { "/etc/sensorqd/sensorqd.yaml", CONFIG_STATE_DIR_DEFAULT, CONFIG_STATE_DIR_DEFAULT },
+                { "/srv/cellar.yaml", CONFIG_STATE_DIR_DEFAULT, CONFIG_STATE_DIR_DEFAULT },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char *run = config_state_dir(cases[i].path, false), *beside = config_state_dir(cases[i].path, true);
+
+                assert_string_equal(run, cases[i].run);
+                assert_string_equal(beside, cases[i].beside);
+                free(run);
+                free(beside);
+        }
 }
 
 int main(void) {
@@ -481,6 +502,7 @@ int main(void) {
                 cmocka_unit_test(test_no_slip_where_all_is_understood),
                 cmocka_unit_test(test_any_damage),
                 cmocka_unit_test(test_one_directory_of_an_instance),
+                cmocka_unit_test(test_a_directory_that_is_not_made_yet),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
