@@ -148,41 +148,11 @@ static int stage_open_publisher(Stage *stage) {
 
 /* ---- a subscription ---- */
 
-/* True if two full names begin with the same projects/P/. */
-static bool is_same_project(const char *a, const char *b) {
-        size_t size = strcspn(a, "/") + 1;
-
-        return strncmp(a, b, size + strcspn(a + size, "/") + 1) == 0;
-}
-
-/* True if a subscription belongs to publish.topic. One that we may not read counts as such. One that is missing and was
- * never seen counts if `setup` would create it on the topic: if it is in the topic's project. */
-static bool status_is_on_topic(const SubscriptionStatus *status, const char *subscription, const char *topic) {
-        if (status->topic[0] != '\0')
-                return strcmp(status->topic, topic) == 0;
-        return !status->missing || is_same_project(subscription, topic);
-}
-
-static Standing stage_standing(const Stage *stage) {
-        const SubscriptionConfig *section = stage->section;
-        const char *topic = stage->stages->config->topic;
-        SubscriptionStatus status;
-
-        if (!stage->self)
-                return STANDING_UNKNOWN;
-        subscriber_subscription(stage->self, &status);
-        if (!status.checked)
-                return STANDING_UNKNOWN;
-        if (!topic || !status_is_on_topic(&status, section->subscription, topic))
-                return STANDING_ELSEWHERE;
-        return status.missing ? STANDING_MISSING : STANDING_KEEPS;
-}
-
 static void on_subscriber(void *userdata, bool subscription) {
         Stage *stage = userdata;
         StagesHost *host = stage->stages->host;
 
-        if (subscription && stage_standing(stage) != stage->standing)
+        if (subscription)
                 loop_wake(host->settle);
         host_changed(host);
 }
@@ -535,15 +505,51 @@ void stages_take_over(Stages *stages, Stages *old) {
 
 /* ---- how a stage affects others ---- */
 
+/* True if two full names begin with the same projects/P/. */
+static bool is_same_project(const char *a, const char *b) {
+        size_t size = strcspn(a, "/") + 1;
+
+        return strncmp(a, b, size + strcspn(a + size, "/") + 1) == 0;
+}
+
+/* True if a subscription belongs to publish.topic. One that we may not read counts as such. One that is missing and was
+ * never seen counts if `setup` would create it on the topic: if it is in the topic's project. */
+static bool status_is_on_topic(const SubscriptionStatus *status, const char *subscription, const char *topic) {
+        if (status->topic[0] != '\0')
+                return strcmp(status->topic, topic) == 0;
+        return !status->missing || is_same_project(subscription, topic);
+}
+
+/* What a subscription means for publishing. */
+typedef enum Standing {
+        STANDING_UNKNOWN,   /* not checked yet */
+        STANDING_ELSEWHERE, /* it belongs to another topic */
+        STANDING_MISSING,
+        STANDING_KEEPS, /* it gets what is published to publish.topic */
+} Standing;
+
+static Standing stage_standing(const Stage *stage) {
+        const SubscriptionConfig *section = stage->section;
+        SubscriptionStatus status;
+
+        subscriber_subscription(stage->self, &status);
+        if (!status.checked)
+                return STANDING_UNKNOWN;
+        if (!status_is_on_topic(&status, section->subscription, stage->stages->config->topic))
+                return STANDING_ELSEWHERE;
+        return status.missing ? STANDING_MISSING : STANDING_KEEPS;
+}
+
 /* Returns why readings published now would be lost, for publisher_pause(). */
 static const char *stages_why_paused(const Stages *stages) {
         bool some = stages->config->topic_has_other_subscribers, unknown = stages->host->stopping;
-        Stage *stage;
+        const Stage *stage;
 
         for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));) {
-                stage->standing = stage_standing(stage);
-                unknown = unknown || stage->standing == STANDING_UNKNOWN || stage->standing == STANDING_MISSING;
-                some = some || stage->standing == STANDING_KEEPS;
+                Standing standing = stage_standing(stage);
+
+                unknown = unknown || standing == STANDING_UNKNOWN || standing == STANDING_MISSING;
+                some = some || standing == STANDING_KEEPS;
         }
         if (unknown || (!some && stages->unsettled > 0)) /* missing, or waiting for its predecessor: there soon */
                 return PUBLISHER_SAID_ELSEWHERE;

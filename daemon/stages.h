@@ -82,14 +82,6 @@ int stages_end_once(const StagesHost *host, bool *ret_complete);
 
 typedef enum StageKind { STAGE_SOURCE, STAGE_PUBLISHER, STAGE_SUBSCRIBER } StageKind;
 
-/* What a subscription means for publishing. */
-typedef enum Standing {
-        STANDING_UNKNOWN,   /* not checked yet */
-        STANDING_ELSEWHERE, /* it belongs to another topic */
-        STANDING_MISSING,
-        STANDING_KEEPS, /* it gets what is published to publish.topic */
-} Standing;
-
 /* clang-format off */
 /* A part of the work:
  *
@@ -104,8 +96,7 @@ typedef struct Stage {
         char exclusive[SINK_EXCLUSIVE_MAX]; /* name of something that only one stage can have; "": nothing */
         void *self;                         /* Source, Publisher or Subscriber; NULL: waiting */
         bool retired;
-        Trouble unopened;  /* of a stage that waited and cannot be opened */
-        Standing standing; /* of a subscription, when it was last reported */
+        Trouble unopened; /* of a stage that waited and cannot be opened */
 } Stage;
 
 struct Stages {
