@@ -11,6 +11,7 @@
 
 /* with LoadCredential=sensorqd:DIRECTORY, systemd puts this before the name of each file */
 #define DIRECTORY_ID "sensorqd_"
+#define TOKEN_SIZE_MIN 32 /* OpenWeather's and ntfy's; those of others are longer */
 
 /* Returns 0 and *ret_path if the file is there. -ENOENT; if that cannot be found out, -EACCES or an error for which
  * err_passes() is true. */
@@ -231,6 +232,14 @@ typedef struct ReadAll {
         SecretProblem *problem;
 } ReadAll;
 
+/* A secret that was written in place of the name of its file is not repeated: a long name with a digit may be one. */
+static const char *name_shown(const char *name) {
+        bool doubtful = strlen(name) >= TOKEN_SIZE_MIN && !strchr(name, '/') && strpbrk(name, "0123456789");
+
+        return doubtful ? "(not named here: if it is the secret itself, write that into a file, and name the file)"
+                        : name;
+}
+
 static int read_one(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret) {
         const ReadAll *all = userdata;
         _cleanup_free_ char *path = NULL, *origin = NULL;
@@ -251,8 +260,8 @@ static int read_one(void *userdata, const ConfigRow *row, const char *file, Conf
         if (r < 0 && secret_find(all->config, file, &path) == 0)
                 origin = secret_origin(all->config, file, path);
         if (r < 0)
-                (void) snprintf(
-                        all->problem->text, sizeof(all->problem->text), "secret file %.200s %s", origin ?: file, words);
+                (void) snprintf(all->problem->text, sizeof(all->problem->text), "secret file %.200s %s",
+                        origin ?: name_shown(file), words);
         return r;
 }
 

@@ -154,6 +154,27 @@ static void test_origin(void **state) {
         assert_non_null(strstr(problem.text, expected));
 }
 
+/* P10: a token in place of the name of its file is not repeated. */
+static void test_a_secret_for_a_name(void **state) {
+        static const ConfigRow rows[] = { { "token_file", &config_type_token, 0, 1, 100, .doc = "" }, {} };
+        static const ConfigSection section = { .rows = rows, .size = sizeof(ConfigSecret) };
+        static const char *const names[][2] = {
+                { "ory_at_4Zc8yQ1pWm2Xn7Lk3Vb9TsRgHd.5eF6jK", "secret file (not named here: " },
+                { "0123456789abcdef0123456789abcdef", "secret file (not named here: " },
+                { "home-assistant-long-lived-access.token", "secret file home-assistant-long-lived-access.token is" },
+                { "/etc/0123456789abcdef0123456789abcdef", "secret file /etc/0123456789abcdef0123456789abcdef does" },
+        };
+        Fixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                ConfigSecret secret = { .file = (char *) names[i][0] };
+                SecretProblem problem = {};
+
+                assert_int_equal(secret_read_all(&f->config, NULL, &section, &secret, &problem), -ENOENT);
+                assert_non_null(strstr(problem.text, names[i][1]));
+        }
+}
+
 /* Root may search any directory, so this is only told apart for other users. */
 static void test_unsearchable_directory(void **state) {
         Fixture *f = *state;
@@ -539,6 +560,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_disk_that_does_not_tell, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_origin, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_secret_for_a_name, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unsearchable_directory, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_content, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_size, setup, teardown),
