@@ -20,7 +20,7 @@ void config_errors_done(ConfigErrors *errors) {
 void config_errors_sum_up(const ConfigErrors *errors, char *buffer, size_t size) {
         size_t more = errors->n + errors->left_out;
 
-        (void) snprintf(buffer, size, "%s", errors->n > 0 ? errors->texts[0] : "out of memory");
+        (void) snprintf(buffer, size, "%s", errors->n > 0 ? errors->texts[0] : "");
         if (more > 1)
                 (void) snprintf(buffer + strlen(buffer), size - strlen(buffer),
                         "; and %zu more error%s, see: sensorqd check", more - 1, more > 2 ? "s" : "");

@@ -24,7 +24,7 @@ void config_errors_done(ConfigErrors *errors);
 /* Drops the errors of the lines from *from* to *to*. */
 void config_errors_drop(ConfigErrors *errors, unsigned from, unsigned to);
 
-/* Writes the first error, and how many more there are. */
+/* Writes the first error, and how many more there are; "": none. */
 void config_errors_sum_up(const ConfigErrors *errors, char *buffer, size_t size);
 
 typedef struct ConfigReader {

@@ -225,6 +225,7 @@ static int daemon_prepare_reload(
         r = config_load(&(ConfigInput){ d->config->path, &types_of_config }, &config, &errors);
         if (r < 0) {
                 config_errors_sum_up(&errors, error, STAGES_ERROR_MAX);
+                daemon_put_words(error, r);
                 return r;
         }
         if (strcmp(config->state_dir, d->config->state_dir) != 0 || (config->publishes && !d->host.outbox)) {
