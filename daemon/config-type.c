@@ -414,6 +414,7 @@ const ConfigType config_type_name = { "name", "1 to 63 of a-z, 0-9, -", CONFIG_T
 const ConfigType config_type_attribute = { "attribute", "the name of a message attribute", CONFIG_TEXT,
         .text = attribute_check };
 const ConfigType config_type_text = { "text", "a text on one line", CONFIG_TEXT };
+const ConfigType config_type_state_directory = { "text", "a text on one line", CONFIG_TEXT, .file = true };
 const ConfigType config_type_texts = { "list of texts", "a list of texts", CONFIG_TEXTS, .empty = true };
 const ConfigType config_type_names = { "list of names", "a list of names, [] for none", CONFIG_TEXTS };
 const ConfigType config_type_map = { "map of texts", "NAME: TEXT lines, indented", CONFIG_MAP };

@@ -95,7 +95,7 @@ typedef struct ConfigType {
         bool empty;   /* "" is allowed */
         bool plain;   /* a quoted scalar is a text, and so an error here */
         bool private; /* the value is never quoted in an error */
-        bool file;    /* the value is the name of a file */
+        bool file;    /* the value is the name of a file or directory */
         bool beside;  /* a relative file name belongs to the directory of the configuration, and is stored with it */
 } ConfigType;
 
@@ -117,9 +117,10 @@ extern const ConfigType config_type_address;
 extern const ConfigType config_type_labels;
 /* Files. config_type_secret, _token, _tokens and _value: secret files whose text is read (ConfigSecret, ConfigSecrets);
  * _token and _value check that the text can be part of a header. _secret_name: a secret file that is read elsewhere.
- * _path: a file that is not a secret, relative to the configuration. */
+ * _path: a file that is not a secret, relative to the configuration. _state_directory: a directory that the service
+ * writes to; a relative one is below state_dir. */
 extern const ConfigType config_type_secret, config_type_token, config_type_tokens, config_type_value,
-        config_type_secret_name, config_type_path;
+        config_type_secret_name, config_type_path, config_type_state_directory;
 extern const ConfigType config_type_section, config_type_list, config_type_variant;
 
 /* The section `tls` of everything that connects or listens: who we are. */
@@ -201,8 +202,9 @@ void config_table_done(const ConfigSection *section, void *base);
 /* True if two structs have the same content. Secrets are compared by the names of their files. */
 bool config_table_equal(const ConfigSection *section, const void *a, const void *b);
 
-/* Calls *each* for every file that the struct names, in the order of the rows, until one call returns other than 0;
- * returns that, or 0. *secret* is where a secret's text is kept; NULL: the file is not read as a secret here. */
+/* Calls *each* for every file and directory that the struct names, in the order of the rows, until one call returns
+ * other than 0; returns that, or 0. *secret* is where a secret's text is kept; NULL: the file is not read as a secret
+ * here. */
 typedef int (*ConfigEachFile)(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret);
 int config_table_each_file(const ConfigSection *section, const void *base, ConfigEachFile each, void *userdata);
 

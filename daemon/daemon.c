@@ -343,6 +343,8 @@ static const char *why_not_locked(const char *state_dir, int error) {
                        "read-only, mount it for writing, and see `journalctl -k` whether it is broken";
         if (error == -ENOSPC)
                 return "Free space there";
+        if (error == -EACCES && secret_home_is_hidden(state_dir))
+                return "ProtectHome= of its unit hides home directories: name another directory";
         if (error == -EACCES && access(state_dir, W_OK | X_OK) == 0)
                 return "Give the files there to the user that runs sensorqd (chown); `sensorqd check` names them";
         return "Create state_dir, and let the user that runs sensorqd write there";

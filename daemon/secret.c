@@ -119,10 +119,10 @@ static bool is_unit_without_credentials(void) {
 }
 
 /* ProtectHome=yes shuts /home itself, which a system does not; home.conf, a drop-in, opens it again. */
-static bool is_in_a_hidden_home(const char *path) {
+bool secret_home_is_hidden(const char *path) {
         bool is_home = strncmp(path, "/home/", strlen("/home/")) == 0 || strncmp(path, "/root/", strlen("/root/")) == 0;
 
-        return is_home && access("/home", X_OK) < 0 && errno == EACCES;
+        return is_home && is_unit() && access("/home", X_OK) < 0 && errno == EACCES;
 }
 
 const char *secret_explain(const Config *config, const char *name, int error, char words[static SECRET_WORDS_MAX]) {
@@ -134,7 +134,7 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
                 (void) snprintf(words, SECRET_WORDS_MAX,
                         "was not handed over: the unit has no LoadCredential=, or a drop-in empties it, as LXC "
                         "containers have one: see `systemctl cat`, and OPERATIONS.md for what helps");
-        else if (error == -EACCES && is_in_a_hidden_home(name) && is_unit())
+        else if (error == -EACCES && secret_home_is_hidden(name))
                 (void) snprintf(words, SECRET_WORDS_MAX,
                         "may not be read by the service, from which ProtectHome= of its unit hides home directories, "
                         "whatever the file's mode is: put it into %.160s/credentials, and name it without a path",

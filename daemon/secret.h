@@ -51,3 +51,6 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
 /* Reads a whole credentials file without its byte order mark, NUL-terminated; free it with secret_free(). Errors of
  * secret_read(); -EBADMSG only when it is not a regular file. */
 int secret_read_file(const char *path, char **ret, size_t *ret_size);
+
+/* True in a service from which ProtectHome= of its unit hides home directories, if *path* is in one. */
+bool secret_home_is_hidden(const char *path);

@@ -32,7 +32,7 @@ static const ConfigType type_compress = { "gzip or none", NULL, CONFIG_INT,
 
 /* clang-format off */
 static const ConfigRow rows[] = {
-        { "directory", &config_type_text, FIELD(directory), 1, PATH_SIZE_MAX, .flags = CONFIG_REQUIRED,
+        { "directory", &config_type_state_directory, FIELD(directory), 1, PATH_SIZE_MAX, .flags = CONFIG_REQUIRED,
                 .doc = "The directory of the files; a relative path is below state_dir. It is made, directories above it are not." },
         { "max_size", &config_type_size, FIELD(max_size), SIZE_MIN, SIZE_MAX_BYTES, "64MiB",
                 .doc = "Size at which another file of the same day is begun." },
@@ -137,10 +137,8 @@ static int find_same(const ConfigPlace *place, const char *text, const YamlNode 
 static int rule(const ConfigPlace *place, void *self, void *around) {
         FileConfig *file = self;
         const YamlNode *same = NULL;
-        int r = config_place_path(place, "directory", file->directory);
+        int r = find_same(place, file->directory, &same);
 
-        if (r == 0)
-                r = find_same(place, file->directory, &same);
         if (r < 0)
                 return r;
         if (climbs(file->directory))

@@ -56,8 +56,7 @@ typedef void (*SinkAlertEach)(void *userdata, const SinkAlert *alert);
 /* With SINK_ADMIN_OK and SINK_ADMIN_FAILED, *text* says in one line what happened and what to do. Functions may also
  * return -ENOMEM. */
 struct SinkAdmin {
-        /* Writes the place that messages are stored in, for printed lines: "home.readings". What begins with "/" is a
-         * directory that the service writes to. */
+        /* Writes the place that messages are stored in, for printed lines: "home.readings". */
         void (*place)(const SubscriptionConfig *config, char text[static SINK_ADMIN_TEXT_MAX]);
         /* config->keys has its secrets. Need not connect. -EBADMSG: the configuration is wrong; *text* says how. NULL,
          * as close then: check() gets the configuration itself. */

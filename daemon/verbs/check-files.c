@@ -14,8 +14,6 @@
 
 #include "lib/text.h"
 #include "secret.h"
-#include "subscribe/sink-admin.h"
-#include "types.h"
 #include "verbs/check.h"
 
 #define GROUPS_MAX 64
@@ -139,6 +137,7 @@ bool check_unit_makes(const Config *config) {
 typedef struct Files {
         Session *session;
         bool service; /* a unit runs this configuration, as *user* */
+        bool state;   /* see check_state() */
         ServiceUser user;
 } Files;
 
@@ -251,38 +250,6 @@ static void check_secret(const Files *f, const char *name) {
                         hidden, config->directory);
 }
 
-static int check_named(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret) {
-        const Files *f = userdata;
-        size_t size = secret && secret->text ? strlen(secret->text) : 0;
-
-        if (row->type == &config_type_path)
-                check_file(f, file);
-        else
-                check_secret(f, file);
-        if (size > 1 && strchr("\"'", secret->text[0]) && secret->text[0] == secret->text[size - 1])
-                session_warn(
-                        f->session, file, "begins and ends with a quote: where they were pasted along, take them away");
-        return 0;
-}
-
-/* Warns of files that the service may not write, for example after root restored them. systemd gives files to the user
- * only when the directory itself does not belong to that user. */
-static void check_state(const Files *f, const char *state_dir) {
-        static const char *const names[] = { "lock", "outbox.sqlite", "outbox.sqlite-wal", "alerts.sqlite",
-                "rejected.sqlite", "page.sqlite", NULL };
-
-        for (size_t i = 0; names[i] && check_unit_may(&f->user, state_dir, W_OK | X_OK); i++) {
-                _cleanup_free_ char *path = NULL;
-
-                if (text_format(&path, "%s/%s", state_dir, names[i]) < 0)
-                        return;
-                if (check_unit_may(&f->user, path, R_OK | W_OK))
-                        continue;
-                return session_warn(f->session, path,
-                        "the service runs as %s, who may not write to it: give it to that user (chown)", f->user.name);
-        }
-}
-
 /* A directory of files that is not made yet is made by the service, which must be able to write to the one above. */
 static char *present(const char *place) {
         char *directory = strdup(place), *slash = directory ? strrchr(directory, '/') : NULL;
@@ -292,34 +259,79 @@ static char *present(const char *place) {
         return directory;
 }
 
-/* Warns of a directory, outside of state_dir, that the service may not write to. */
-static void check_place(const Files *f, const SubscriptionConfig *section) {
-        const char *state_dir = f->session->config->state_dir, *hidden;
-        const SinkAdmin *admin = types_sink(section->sink)->admin;
-        char place[SINK_ADMIN_TEXT_MAX] = "";
-        _cleanup_free_ char *directory = NULL;
-        size_t n = strlen(state_dir);
+/* Returns false, after a warning, if the service may not write to a directory. */
+static bool check_directory(const Files *f, const char *place) {
+        _cleanup_free_ char *directory = present(place);
+        const char *hidden = directory ? check_unit_hides(&f->user, directory) : NULL;
 
-        if (admin)
-                admin->place(section, place);
-        if (place[0] != '/' || (strncmp(place, state_dir, n) == 0 && strchr("/", place[n])))
-                return;
-        directory = present(place);
-        if (!directory)
-                return;
-        hidden = check_unit_hides(&f->user, directory);
         if (hidden)
                 session_warn(f->session, place,
                         "the service does not see it, because %s of its unit hides it: name another directory", hidden);
-        else if (check_unit_protects(&f->user, directory))
+        else if (directory && check_unit_protects(&f->user, directory))
                 session_warn(f->session, place,
-                        "the unit lets the service write to its state_dir only: name %s in ReadWritePaths= of a "
+                        "the unit lets the service write to its StateDirectory= only: name %s in ReadWritePaths= of a "
                         "drop-in, and give it to %s",
                         directory, f->user.name);
-        else if (!check_unit_may(&f->user, directory, W_OK | X_OK))
+        else if (directory && !check_unit_may(&f->user, directory, W_OK | X_OK))
                 session_warn(f->session, place,
                         "the service runs as %s, who may not write to %s: give it to that user (chown)", f->user.name,
                         directory);
+        else
+                return true;
+        return false;
+}
+
+/* Warns of a state_dir, or of files in it, that the service may not write to, for example after root restored them.
+ * Returns whether what else is in it needs a look: systemd gives all of its StateDirectory= to the user when the
+ * directory itself does not belong to that user. */
+static bool check_state(const Files *f) {
+        static const char *const names[] = { "lock", "outbox.sqlite", "outbox.sqlite-wal", "alerts.sqlite",
+                "rejected.sqlite", "page.sqlite", NULL };
+        const Config *config = f->session->config;
+        const char *state_dir = config->state_dir;
+
+        if (!check_unit_makes(config) && (access(state_dir, F_OK) < 0 || !check_directory(f, state_dir)))
+                return false;
+        if (!check_unit_may(&f->user, state_dir, W_OK | X_OK))
+                return false;
+        for (size_t i = 0; names[i]; i++) {
+                _cleanup_free_ char *path = NULL;
+
+                if (text_format(&path, "%s/%s", state_dir, names[i]) < 0 || check_unit_may(&f->user, path, R_OK | W_OK))
+                        continue;
+                session_warn(f->session, path,
+                        "the service runs as %s, who may not write to it: give it to that user (chown)", f->user.name);
+                break;
+        }
+        return true;
+}
+
+static void check_place(const Files *f, const char *place) {
+        const char *state_dir = f->session->config->state_dir;
+        _cleanup_free_ char *path = NULL;
+        size_t n = strlen(state_dir);
+
+        if (!f->service || (place[0] != '/' && text_format(&path, "%s/%s", state_dir, place) < 0))
+                return;
+        place = path ?: place;
+        if (f->state || strncmp(place, state_dir, n) != 0 || !strchr("/", place[n]))
+                (void) check_directory(f, place);
+}
+
+static int check_named(void *userdata, const ConfigRow *row, const char *file, ConfigSecret *secret) {
+        const Files *f = userdata;
+        size_t size = secret && secret->text ? strlen(secret->text) : 0;
+
+        if (row->type == &config_type_path)
+                check_file(f, file);
+        else if (row->type == &config_type_state_directory)
+                check_place(f, file);
+        else
+                check_secret(f, file);
+        if (size > 1 && strchr("\"'", secret->text[0]) && secret->text[0] == secret->text[size - 1])
+                session_warn(
+                        f->session, file, "begins and ends with a quote: where they were pasted along, take them away");
+        return 0;
 }
 
 int check_files(Session *session) {
@@ -331,9 +343,7 @@ int check_files(Session *session) {
         if (f.service) {
                 check_unit_user(config->path, &f.user);
                 check_file(&f, config->path);
-                check_state(&f, config->state_dir);
-                for (size_t i = 0; i < config->n_subscriptions; i++)
-                        check_place(&f, &config->subscriptions[i]);
+                f.state = check_state(&f);
                 if (check_key(session) && !config->pubsub.credentials_file)
                         check_secret(&f, CREDENTIALS_FILE_DEFAULT);
         }

@@ -159,6 +159,24 @@ def test_a_key_that_the_service_does_not_find(machine, house):
     done = machine.run("sensorqd", "check", check=False)
     assert not re.search("ProtectHome=|ReadWritePaths=|the service runs as", done.stdout), done.stdout
 
+    file = "/etc/sensorqd/sensorqd.yaml"
+    machine.write(file, machine.read(file).replace("/srv/archive", "archive"))
+    machine.run("install", "-d", "-o", "root", "/var/lib/sensorqd/archive")  # as root restored it
+    done = machine.run("sensorqd", "check", check=False)
+    assert re.search(r"^warn +/var/lib/sensorqd/archive  the service runs as sensorqd, who may not", done.stdout, re.M)
+    machine.write(file, machine.read(file) + "\nstate_dir: /srv/state\n")
+    machine.run("install", "-d", "-o", "sensorqd", "/srv/state")
+    done = machine.run("sensorqd", "check", check=False)
+    assert re.findall(r"^warn +(\S+)  the unit lets the service write", done.stdout, re.M) == ["/srv/state"]
+    machine.write(file, machine.read(file).replace("/srv/state", "/home/state"))
+    machine.run("install", "-d", "-o", "sensorqd", "/home/state")
+    machine.drop_in("[Service]\n")
+    done = machine.run("sensorqd", "check", check=False)
+    assert re.search(rf"^warn +/home/state  {words}", done.stdout, re.M), done.stdout
+    machine.systemctl("start", "sensorqd", check=False)
+    said = machine.run("journalctl", "-u", "sensorqd", "-o", "cat", "-n", "8").stdout
+    assert "/home/state cannot be taken: Permission denied. ProtectHome= of its unit hides home" in said
+
 
 def test_the_user_of_the_page_is_enough(machine, house):
     """What MongoDB's administrator is told to make can log in, set up and store."""
