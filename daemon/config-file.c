@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cause.h"
 #include "lib/bytes.h"
+#include "lib/err.h"
 #include "lib/file.h"
 #include "lib/text.h"
 #include "lib/yaml.h"
@@ -168,7 +170,8 @@ static int fail_open(const ConfigReader *reader, int error) {
                         (void) config_reader_fail(reader, 0, 0, "%s", known[i].words);
                         return error;
                 }
-        (void) config_reader_fail(reader, 0, 0, "cannot be read: %s", strerror(-error));
+        (void) config_reader_fail(reader, 0, 0, "cannot be read: %s%s", strerror(-error),
+                err_is_want(error) ? "; look " CAUSE_MEMORY_PLACES : "");
         return error;
 }
 
