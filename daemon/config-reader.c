@@ -63,6 +63,14 @@ static bool is_comment(const Value *value) {
         return memmem(line, (size_t) ((newline ?: end) - line), ": #", 3);
 }
 
+static bool has_defaults(const ConfigSection *section) {
+        const ConfigRow *row = section->rows;
+
+        while (row->key && !(row->flags & CONFIG_REQUIRED))
+                row++;
+        return !row->key;
+}
+
 /* Says "is a list; allowed: ...". */
 static int fail_kind(const Value *value) {
         static const char *const kinds[] = {
@@ -75,6 +83,8 @@ static int fail_kind(const Value *value) {
 
         if (empty && is_comment(value))
                 hint = "; a value that begins with # must be in quotes";
+        else if (empty && type->storage == CONFIG_SECTION && has_defaults(value->row->section))
+                hint = "; write {} for its defaults";
         else if (!empty && text && value->node->type != YAML_SCALAR)
                 hint = "; if it is text, put it in single quotes";
         return fail(value, "is %s; allowed: %s%s", empty ? "empty" : kinds[value->node->type],
