@@ -20,6 +20,7 @@
 #include "free-port.h"
 #include "lib/clock.h"
 #include "lib/listen.h"
+#include "real-calls.h"
 #include "virtual-loop.h"
 
 #define DEADLINE_SEC 30
@@ -313,6 +314,8 @@ static void allow_descriptors(bool allow) {
 static void test_no_descriptor(void **state) {
         Fixture *f = *state;
 
+        if (is_in_valgrind())
+                skip();
         allow_descriptors(false);
         virtual_pass(f->loop, (SWEEP_SEC + 1) * USEC_PER_SEC);
         assert_int_equal(f->refused, 1);
@@ -333,6 +336,8 @@ static void test_no_further_descriptor(void **state) {
         Fixture *f = *state;
         int first = f->fd;
 
+        if (is_in_valgrind())
+                skip();
         say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
         await_requests(f, 1);
         dial(f);
