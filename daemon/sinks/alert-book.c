@@ -104,9 +104,15 @@ void alert_book_clock(AlertBook *book, const AlertMoment *moment) {
 
 /* ---- after reading the file ---- */
 
+/* Whether it fires in a backlog that is not read to its end, and nobody was told: nobody knows whether it still does.
+ */
+static bool is_history(const AlertEntry *entry) {
+        return entry->until == 0 && entry->told_since == 0 && !entry->was_due && !alert_entry_is_sealed(entry);
+}
+
 /* Whether this firing of a removed rule is to be logged as over: once, however many targets were to be told. */
 static bool is_news(const AlertDevice *device, const AlertEntry *entry) {
-        if (entry->watch != ALERT_NO_RULE || entry->until > 0)
+        if (entry->watch != ALERT_NO_RULE || entry->until > 0 || is_history(entry))
                 return false;
         for (const AlertEntry *other = device->entries; other; other = other->next)
                 if (other->news && strcmp(other->rule_key, entry->rule_key) == 0)
@@ -117,6 +123,7 @@ static bool is_news(const AlertDevice *device, const AlertEntry *entry) {
 static void settle_entry(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, usec_t wall) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
         bool lost = !slot && entry->watch != ALERT_NO_RULE && entry->until == 0; /* its state could not be read */
+        bool ends = !slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target);
 
         if (entry->gone)
                 return;
@@ -125,9 +132,9 @@ static void settle_entry(const AlertBook *book, const AlertDevice *device, Alert
                 entry->dirty = true;
         }
         entry->news = is_news(device, entry);
-        if (lost || entry->to == book->config->n_targets)
+        if (lost || entry->to == book->config->n_targets || (ends && is_history(entry)))
                 entry->gone = entry->dirty = true;
-        else if (!slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target))
+        else if (ends)
                 alert_entry_cease(entry, wall, ALERT_END_RULE, entry->value);
 }
 

@@ -32,6 +32,7 @@ struct AlertEntry {
         char value[ALERT_VALUE_SIZE];
         usec_t since, until; /* by the times of messages; until: 0 while it goes on */
         AlertEnd end;        /* how it ended */
+        bool was_due;        /* that it fires was to be told; otherwise it may be history */
         usec_t told_since;   /* *since* of the firing that the target was told of; 0: none, or its end was told */
         usec_t told_at;      /* wall time of the last accepted notice */
         usec_t closed;       /* nothing more is to be told of the firing with this *since* */

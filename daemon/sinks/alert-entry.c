@@ -59,6 +59,7 @@ static void fire(AlertEntry *entry, const AlertSlot *slot, const AlertRule *rule
         entry->since = slot->state.since;
         entry->until = 0;
         entry->end = ALERT_END_OVER;
+        entry->was_due = false;
         entry->dirty = true;
         if (alert_entry_is_sealed(entry))
                 return;

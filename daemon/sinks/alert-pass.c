@@ -232,6 +232,8 @@ static void pass_entry(Pass *pass, AlertDevice *device, AlertEntry *entry) {
         case ALERT_IS_LATER:
                 return wake_at(pass, item.next.at);
         case ALERT_IS_DUE:
+                if (!entry->was_due && !alert_entry_is_sealed(entry))
+                        entry->was_due = entry->dirty = true;
                 if (!waits_for_end(pass, device, entry))
                         book->due[book->n_due++] = item;
         }

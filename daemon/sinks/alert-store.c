@@ -185,8 +185,8 @@ static int read_device(AlertStore *store, AlertBook *book, SqlStatement *s) {
 }
 
 #define NOTICE_COLUMNS                                                                                                 \
-        "device, rule_key, target, rule, field, \"limit\", value, test, span, since, until, removed, told_since, "     \
-        "told_at, closed, sealed, sealed_since, sealed_until, seal, turn, id"
+        "device, rule_key, target, rule, field, \"limit\", value, test, span, since, until, removed, released, "       \
+        "told_since, told_at, closed, sealed, sealed_since, sealed_until, seal, turn, id"
 
 /* Reads the numbers of an entry, in the order of the columns, from `test` on. */
 #define NOTICE_NUMBERS_FIRST 7
@@ -198,6 +198,7 @@ static void read_numbers(SqlStatement *s, AlertEntry *e) {
         e->since = (usec_t) sql_column_int(s, column++);
         e->until = (usec_t) sql_column_int(s, column++);
         e->end = (AlertEnd) sql_column_int(s, column++);
+        e->was_due = sql_column_int(s, column++) != 0;
         e->told_since = (usec_t) sql_column_int(s, column++);
         e->told_at = (usec_t) sql_column_int(s, column++);
         e->closed = (usec_t) sql_column_int(s, column++);
@@ -449,14 +450,15 @@ static int write_entry(const AlertStore *store, const AlertDevice *device, Alert
                 e->id = (int64_t) (loop_random() >> 1);
         return sql_do(store->sql,
                 "INSERT OR REPLACE INTO notice (" NOTICE_COLUMNS
-                ", subscription, fired, ended, released) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
-                "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?10, ?11, 1)", /* these three: for 0.2.0 */
+                ", subscription, fired, ended) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
+                "?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?10, ?11)", /* fired, ended: for 0.2.0 */
                 SQL_VALUES(SQL_BLOB(device->key), SQL_TEXT(e->rule_key), SQL_TEXT(e->target), SQL_TEXT(e->rule),
                         SQL_TEXT(e->field), SQL_TEXT(e->limit), SQL_TEXT(e->value), SQL_INT(e->test), SQL_INT(e->span),
-                        SQL_INT(e->since), SQL_INT(e->until), SQL_INT(e->end), SQL_INT(e->told_since),
-                        SQL_INT(e->told_at), SQL_INT(e->closed), SQL_INT(e->sealed), SQL_INT(e->sealed_since),
-                        SQL_INT(e->sealed_until), SQL_TEXT(e->seal), SQL_INT(e->turn), SQL_INT(e->id),
-                        SQL_TEXT(store->subscription)));
+                        SQL_INT(e->since), SQL_INT(e->until), SQL_INT(e->end),
+                        SQL_INT(e->was_due || e->until > 0), /* 0.2.0 tells of no end of what was not due */
+                        SQL_INT(e->told_since), SQL_INT(e->told_at), SQL_INT(e->closed), SQL_INT(e->sealed),
+                        SQL_INT(e->sealed_since), SQL_INT(e->sealed_until), SQL_TEXT(e->seal), SQL_INT(e->turn),
+                        SQL_INT(e->id), SQL_TEXT(store->subscription)));
 }
 
 static int drop_all(const AlertStore *store) {

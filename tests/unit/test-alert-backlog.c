@@ -137,6 +137,40 @@ static void test_backlog_that_ends_long_ago(void **state) {
         world_close(&w);
 }
 
+/* A reload while the past is read. Nobody knows when the firing of the old rule ended: it may have been days ago. */
+static void test_backlog_whose_rule_is_changed(void **state) {
+        World w;
+        Said said;
+
+        world_open(&w, HOT);
+        world_go(&w, 48 * HOUR);
+        said_init(&said, "x", START, START, "\"t\":30");
+        world_judge(&w, &said, 1);
+        world_quiet(&w);
+        world_reload(&w, "        - { name: hot, field: t, above: 29, to: a }\n");
+        world_quiet(&w);
+        assert_int_equal(w.book->n_entries, 0);
+        said_init(&said, "x", START + MINUTE, START, "\"t\":20");
+        world_judge(&w, &said, 1);
+        world_go(&w, MINUTE);
+        world_quiet(&w);
+        world_close(&w);
+}
+
+/* The same with a firing that was due, while its target was down. */
+static void test_outage_in_which_the_rule_is_changed(void **state) {
+        World w;
+
+        world_open(&w, HOT);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_BACK, "FIRING hot Room x 30");
+        world_go(&w, HOUR);
+        world_reload(&w, "        - { name: hot, field: t, above: 35, to: a }\n");
+        world_expect(&w, "a", ALERT_ACCEPTED, "ENDED hot Room x 30");
+        world_quiet(&w);
+        world_close(&w);
+}
+
 /* `once`: the queue is empty, and nothing more is on its way. */
 static void test_end_of_the_queue(void **state) {
         Said said;
@@ -184,6 +218,8 @@ int main(void) {
                 cmocka_unit_test(test_backlog_in_which_it_ended),
                 cmocka_unit_test(test_backlog_that_takes_long),
                 cmocka_unit_test(test_backlog_that_ends_long_ago),
+                cmocka_unit_test(test_backlog_whose_rule_is_changed),
+                cmocka_unit_test(test_outage_in_which_the_rule_is_changed),
                 cmocka_unit_test(test_end_of_the_queue),
                 cmocka_unit_test(test_times_that_are_always_old),
         };

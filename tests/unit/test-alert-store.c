@@ -320,6 +320,27 @@ static void test_sealed_by_0_2_0(void **state) {
         open_store(p);
 }
 
+/* Whether a firing was due is in the file, also in that of 0.2.0: the end of one that was not is told to nobody. */
+static void test_changed_rule_of_what_was_due(void **state) {
+        static const char other[] = "        - { name: hot, field: t, above: 35, to: a }\n",
+                          hot[] = "        - { name: hot, field: t, above: 28, clear: 27, to: a }\n";
+        Place *p = *state;
+
+        for (unsigned due = 0; due < 2; due++) {
+                reload(p, hot);
+                p->wall += MINUTE;
+                assert_int_equal(say(p, "x", "\"t\":30"), 0);
+                expect(p, NOTHING, "a FIRING hot Room x");
+                p->store = alert_store_free(p->store);
+                if (!due)
+                        change_file(p, "UPDATE notice SET released = 0");
+                open_store(p);
+                p->wall += MINUTE;
+                reload(p, other);
+                expect(p, ALERT_ACCEPTED, due ? "a ENDED hot Room x" : "");
+        }
+}
+
 /* A device of which no rule has a state is known by name as long as it is to be told of. */
 static void test_name_outlives_a_lost_file(void **state) {
         Place *p = *state;
@@ -559,6 +580,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_odd_rows, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_wrong_states, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_sealed_by_0_2_0, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_changed_rule_of_what_was_due, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_name_outlives_a_lost_file, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_removed_with_its_target, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
