@@ -8,12 +8,15 @@
 
 /* ---- alert-entry.c ---- */
 
+#define ALERT_PAST_USEC (24 * USEC_PER_HOUR) /* what is over for longer before it could be told is of the past */
+
 /* clang-format off */
 /* What one target was told, and what it is to be told, of one rule's firing for one device:
  *
  *      it fires                          FIRING, until accepted; then REPEAT, as often as the rule says
  *      it is over, the target knew       RESOLVED; REMOVED where no value ended it
- *      it is over, the target did not    ENDED: it was firing from ... to ...; of several only the last
+ *      it is over, the target did not    ENDED: it was firing from ... to ...; of several only the last, and nothing if
+ *                                        it was never due and is over for more than a day
  *
  * There is one entry for each rule, device and target. The target is told the present state. A sealed entry may have
  * been sent already, so it is sent again unchanged until there is an answer. */
@@ -32,7 +35,7 @@ struct AlertEntry {
         char value[ALERT_VALUE_SIZE];
         usec_t since, until; /* by the times of messages; until: 0 while it goes on */
         AlertEnd end;        /* how it ended */
-        bool was_due;        /* that it fires was to be told; otherwise it may be history */
+        bool was_due;        /* it was to be told; otherwise it may be history */
         usec_t told_since;   /* *since* of the firing that the target was told of; 0: none, or its end was told */
         usec_t told_at;      /* wall time of the last accepted notice */
         usec_t closed;       /* nothing more is to be told of the firing with this *since* */

@@ -115,6 +115,11 @@ static AlertDue firing_due(const AlertEntry *entry, usec_t repeat, usec_t now, A
         return entry->closed != entry->since ? ALERT_IS_DUE : ALERT_IS_LATER;
 }
 
+/* Nothing is told of the past when it is read at last (P14). What was due once is told, however late. */
+static bool is_past(const AlertEntry *entry, usec_t now) {
+        return !entry->was_due && now > entry->until + ALERT_PAST_USEC;
+}
+
 AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
         if (alert_entry_is_sealed(entry)) {
                 *ret = (AlertNext){ entry->sealed, sealed_at(entry, repeat) };
@@ -126,7 +131,9 @@ AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, Ale
         ret->kind = entry->told_since == 0         ? ALERT_ENDED
                     : entry->end == ALERT_END_OVER ? ALERT_RESOLVED
                                                    : ALERT_REMOVED;
-        return ret->kind == ALERT_ENDED && entry->closed == entry->since ? ALERT_IS_DONE : ALERT_IS_DUE;
+        if (ret->kind == ALERT_ENDED && (entry->closed == entry->since || is_past(entry, now)))
+                return ALERT_IS_DONE;
+        return ALERT_IS_DUE;
 }
 
 /* Returns the rule's own text for this kind of notice, or NULL. */

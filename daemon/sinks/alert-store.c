@@ -454,8 +454,7 @@ static int write_entry(const AlertStore *store, const AlertDevice *device, Alert
                 "?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?10, ?11)", /* fired, ended: for 0.2.0 */
                 SQL_VALUES(SQL_BLOB(device->key), SQL_TEXT(e->rule_key), SQL_TEXT(e->target), SQL_TEXT(e->rule),
                         SQL_TEXT(e->field), SQL_TEXT(e->limit), SQL_TEXT(e->value), SQL_INT(e->test), SQL_INT(e->span),
-                        SQL_INT(e->since), SQL_INT(e->until), SQL_INT(e->end),
-                        SQL_INT(e->was_due || e->until > 0), /* 0.2.0 tells of no end of what was not due */
+                        SQL_INT(e->since), SQL_INT(e->until), SQL_INT(e->end), SQL_INT(e->was_due),
                         SQL_INT(e->told_since), SQL_INT(e->told_at), SQL_INT(e->closed), SQL_INT(e->sealed),
                         SQL_INT(e->sealed_since), SQL_INT(e->sealed_until), SQL_TEXT(e->seal), SQL_INT(e->turn),
                         SQL_INT(e->id), SQL_TEXT(store->subscription)));

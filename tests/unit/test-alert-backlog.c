@@ -98,6 +98,31 @@ static void test_backlog_in_which_it_ended(void **state) {
         world_close(&w);
 }
 
+/* P14: the present state, not the history. What was due once, before it was read late that it is over, is told. */
+static void test_backlog_of_days(void **state) {
+        for (unsigned due = 0; due < 2; due++) {
+                World w;
+                Said said;
+
+                world_open(&w, HOT);
+                said_init(&said, "x", START, START, "\"t\":30");
+                if (due) {
+                        world_judge(&w, &said, 1);
+                        world_expect(&w, "a", ALERT_BACK, "FIRING hot Room x 30");
+                }
+                world_go(&w, 48 * HOUR);
+                if (!due)
+                        world_judge(&w, &said, 1);
+                said_init(&said, "x", START + HOUR, START + HOUR, "\"t\":20");
+                world_judge(&w, &said, 1);
+                world_go(&w, MINUTE);
+                world_expect(&w, "a", ALERT_ACCEPTED, due ? "ENDED hot Room x 20" : "");
+                world_quiet(&w);
+                assert_int_equal(w.book->n_entries, 0);
+                world_close(&w);
+        }
+}
+
 /* A large queue, or a slow line: what is past is read for longer than a device with a wrong clock is waited for. */
 static void test_backlog_that_takes_long(void **state) {
         enum { N = 4000 };
@@ -216,6 +241,7 @@ int main(void) {
                 cmocka_unit_test(test_backlog),
                 cmocka_unit_test(test_backlog_after_it_was_told),
                 cmocka_unit_test(test_backlog_in_which_it_ended),
+                cmocka_unit_test(test_backlog_of_days),
                 cmocka_unit_test(test_backlog_that_takes_long),
                 cmocka_unit_test(test_backlog_that_ends_long_ago),
                 cmocka_unit_test(test_backlog_whose_rule_is_changed),
