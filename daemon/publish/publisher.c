@@ -168,9 +168,12 @@ static void publisher_disk_failed(Publisher *p, const char *what, int error) {
         publisher_changed(p);
 }
 
+/* Ends the disk's trouble, unless published rows or a verdict still wait for it. */
 static void publisher_disk_works(Publisher *p) {
         char span[CLOCK_SPAN_SIZE];
 
+        if (!trouble_is_on(&p->disk_trouble) || p->sent.n > 0 || p->bisect.put_off)
+                return;
         (void) trouble_mend(&p->disk_trouble, span); /* the outbox logs this too */
         backoff_reset(&p->disk_backoff);
 }
@@ -338,8 +341,7 @@ static void publisher_reject(Publisher *p, const char *word, const char *detail)
                 p->request.first_key, detail);
         p->rejected++;
         bisect_judged(&p->bisect);
-        if (p->sent.n == 0)
-                publisher_disk_works(p);
+        publisher_disk_works(p);
 }
 
 static void publisher_failed(Publisher *p, TroubleGrade grade, const ClientReply *reply) {
@@ -541,8 +543,7 @@ static void publisher_go(Publisher *p) {
 
         if (r < 0)
                 return publisher_disk_failed(p, "read", r);
-        if (trouble_is_on(&p->disk_trouble) && p->sent.n == 0)
-                publisher_disk_works(p);
+        publisher_disk_works(p);
         if (r == NEXT_FOUND)
                 publisher_send(p);
 }

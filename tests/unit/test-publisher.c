@@ -481,6 +481,31 @@ static void test_bad_message_waits_for_proof(void **state) {
         assert_false(status_of(f).failing);
 }
 
+/* A disk that takes all but the verdict: that is the trouble as long as the verdict waits, so that `once` ends. */
+static void test_verdict_waits_for_the_disk(void **state) {
+        Fixture *f = *state;
+        char file[100];
+
+        (void) snprintf(file, sizeof(file), "%s/" OUTBOX_FILE, f->directory);
+        assert_int_equal(sql_open(file, &f->other), 0);
+        assert_int_equal(sql_exec(f->other,
+                                 "CREATE TRIGGER full BEFORE INSERT ON rejected BEGIN SELECT RAISE(FAIL, 'full'); END"),
+                0);
+        (void) strcpy(f->bad, "d1");
+        put(f, 0, 3, 10);
+        RUN_UNTIL(f, accepted(f) == 2 && status_of(f).retry_at > 0);
+        assert_int_equal(waiting(f), 1);
+        assert_true(status_of(f).failing);
+        assert_non_null(strstr(status_of(f).detail, "outbox"));
+        assert_true(publisher_is_idle(f->publisher));
+
+        assert_int_equal(sql_exec(f->other, "DROP TRIGGER full"), 0);
+        f->other = sql_close(f->other);
+        publisher_resume(f->publisher);
+        RUN_UNTIL(f, rejected(f) == 1);
+        assert_false(status_of(f).failing);
+}
+
 static void test_bad_topic(void **state) {
         Fixture *f = *state;
 
@@ -577,6 +602,7 @@ int main(void) {
                 TEST(test_resumes_only_what_waits_for_the_disk),
                 TEST(test_bad_message),
                 TEST(test_bad_message_waits_for_proof),
+                TEST(test_verdict_waits_for_the_disk),
                 TEST(test_bad_topic),
                 TEST(test_too_large_for_the_service),
                 TEST(test_too_large_row),
