@@ -13,6 +13,7 @@ void bisect_restart(Bisect *b) {
         b->passed_over = b->after > 0;
         b->window = b->probes > 0 ? 1 : BISECT_WINDOW_MAX;
         b->probes = b->probes > 0 ? 1 : 0;
+        b->in_line = b->in_line / 2 > BISECT_PROBES_MAX ? b->in_line / 2 : BISECT_PROBES_MAX;
 }
 
 void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows) {
@@ -22,7 +23,7 @@ void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows) {
 
 void bisect_accepted(Bisect *b, int64_t last) {
         b->probes = 0;
-        b->proven = true;
+        b->in_line = BISECT_SUSPECTS_MAX;
         b->line = 0;
         if (b->judging) {
                 bisect_judged(b);
@@ -58,8 +59,8 @@ static BisectVerdict look_ahead(Bisect *b, int64_t last, int64_t newest, bool fa
                 return BISECT_GO_ON;
         }
         b->probes = 1; /* not 0, because the topic has not accepted a message yet */
-        if (b->proven) {
-                b->proven = false;
+        if (b->in_line > BISECT_PROBES_MAX) {
+                b->in_line = BISECT_PROBES_MAX;
                 return BISECT_GO_ON; /* a new one may be accepted */
         }
         b->after = b->line;
@@ -68,8 +69,6 @@ static BisectVerdict look_ahead(Bisect *b, int64_t last, int64_t newest, bool fa
 }
 
 BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) {
-        unsigned in_line = b->proven ? BISECT_SUSPECTS_MAX : BISECT_PROBES_MAX;
-
         assert(n > 0);
         if (b->judging)
                 return BISECT_REJECT;
@@ -84,9 +83,9 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) 
         b->after = last;
         b->window = 1; /* one message as a probe: it is cheap, and shows whether the topic or the message is at fault */
         b->probes++;
-        if (b->probes < in_line)
+        if (b->probes < b->in_line)
                 return BISECT_GO_ON;
-        return look_ahead(b, last, newest, b->probes >= in_line + BISECT_AHEAD_MAX);
+        return look_ahead(b, last, newest, b->probes >= b->in_line + BISECT_AHEAD_MAX);
 }
 
 void bisect_put_off(Bisect *b) {

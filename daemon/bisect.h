@@ -22,8 +22,8 @@
 
 #define BISECT_WINDOW_MAX 1000  /* the service's limit of messages in a request */
 #define BISECT_SUSPECTS_MAX 256 /* as many are remembered; more are skipped */
-#define BISECT_PROBES_MAX 8     /* so many in line are tried while the topic has accepted none; others: SUSPECTS_MAX */
-#define BISECT_AHEAD_MAX 64     /* and so many ahead: more than needed, unless rows come faster than they are tried */
+#define BISECT_PROBES_MAX 8 /* so many in line are tried while the topic has accepted none, SUSPECTS_MAX if it has */
+#define BISECT_AHEAD_MAX 64 /* and so many ahead: more than needed, unless rows come faster than they are tried */
 
 typedef struct Bisect {
         int64_t after;   /* rows up to this id are deleted, suspects or skipped */
@@ -32,9 +32,9 @@ typedef struct Bisect {
         size_t window;
         bool judging; /* the next request is a suspect alone, suspects[0]: there is one */
         bool put_off;
-        bool passed_over;                      /* some rows were skipped, and are tried again later */
-        bool proven;                           /* the topic has accepted a message since the last rest */
-        unsigned probes;                       /* messages refused alone since the topic last accepted one */
+        bool passed_over; /* some rows were skipped, and are tried again later */
+        unsigned probes;  /* messages refused alone since the topic last accepted one */
+        unsigned in_line; /* so many of them before it looks ahead: fewer after each rest without an accepted one */
         int64_t suspects[BISECT_SUSPECTS_MAX]; /* ids */
         size_t n_suspects;
 } Bisect;

@@ -157,6 +157,26 @@ static void test_bad_topic(void **state) {
         free(w);
 }
 
+/* A topic that turned bad gets fewer requests for each rest, down to few, also where not as many rows wait as would be
+ * tried at first. */
+static void test_bad_topic_is_left_in_peace(void **state) {
+        World *w = world_new(1);
+
+        assert_int_equal(run(w), STEP_END);
+        w->topic_bad = true;
+        w->n = 200;
+        for (unsigned i = 0; i < 20; i++) {
+                w->requests = 0;
+                if (run(w) == STEP_HELD)
+                        bisect_restart(&w->bisect); /* the timer */
+        }
+        assert_in_range(w->requests, 1, TRIED_BEFORE_A_REST);
+        w->topic_bad = false;
+        assert_int_equal(run(w), STEP_END);
+        check(w);
+        free(w);
+}
+
 /* A topic that is bad to the end of the queue, and then good. */
 static void test_bad_topic_short_queue(void **state) {
         World *w = world_new(5);
@@ -331,6 +351,7 @@ int main(void) {
                 cmocka_unit_test(test_one_bad),
                 cmocka_unit_test(test_bad_at_the_end),
                 cmocka_unit_test(test_bad_topic),
+                cmocka_unit_test(test_bad_topic_is_left_in_peace),
                 cmocka_unit_test(test_bad_topic_short_queue),
                 cmocka_unit_test(test_verdicts_wait_for_the_disk),
                 cmocka_unit_test(test_many_bad_in_a_row),
