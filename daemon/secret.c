@@ -232,9 +232,10 @@ typedef struct ReadAll {
         SecretProblem *problem;
 } ReadAll;
 
-/* A secret that was written in place of the name of its file is not repeated: a long name with a digit may be one. */
+/* A secret that was written in place of the name of its file is not repeated: a long name with a digit may be one, also
+ * with slashes, as base64 has them, but for a whole path. */
 static const char *name_shown(const char *name) {
-        bool doubtful = strlen(name) >= TOKEN_SIZE_MIN && !strchr(name, '/') && strpbrk(name, "0123456789");
+        bool doubtful = strlen(name) >= TOKEN_SIZE_MIN && name[0] != '/' && strpbrk(name, "0123456789");
 
         return doubtful ? "(not named here: if it is the secret itself, write that into a file, and name the file)"
                         : name;

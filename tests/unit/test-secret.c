@@ -161,6 +161,7 @@ static void test_a_secret_for_a_name(void **state) {
         static const char *const names[][2] = {
                 { "ory_at_4Zc8yQ1pWm2Xn7Lk3Vb9TsRgHd.5eF6jK", "secret file (not named here: " },
                 { "0123456789abcdef0123456789abcdef", "secret file (not named here: " },
+                { "kJ3/9fQz+81kslLLq0cVf3h2S8dk2J3hsk29sl+Fq3s=", "secret file (not named here: " },
                 { "home-assistant-long-lived-access.token", "secret file home-assistant-long-lived-access.token is" },
                 { "/etc/0123456789abcdef0123456789abcdef", "secret file /etc/0123456789abcdef0123456789abcdef does" },
         };
