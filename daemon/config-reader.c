@@ -83,7 +83,7 @@ static int fail_kind(const Value *value) {
 
         if (empty && is_comment(value))
                 hint = "; a value that begins with # must be in quotes";
-        else if (empty && type->storage == CONFIG_SECTION && has_defaults(value->row->section))
+        else if (empty && value->row->flags & (CONFIG_IMPLIED | CONFIG_POINTER) && has_defaults(value->row->section))
                 hint = "; write {} for its defaults";
         else if (!empty && text && value->node->type != YAML_SCALAR)
                 hint = "; if it is text, put it in single quotes";

@@ -292,6 +292,7 @@ static void test_names(void **state) {
                 "c.yaml:2:49: publish.sources[].type: \"nature_rem\" is not a type of source, did you mean nature_remo; allowed: nature_remo");
         refuse(PUBSUB SUBSCRIBE "page:\n",
                 "page: is empty; allowed: a section: KEY: VALUE lines, indented; write {} for its defaults");
+        refuse(PUBSUB "subscribe: [{subscription: sub, webhook: }]\nodd: 1\n", "VALUE lines, indented\n"); /* no {} */
         refuse(PUBSUB "publish: {topic: top, sources: [{name: a, type: Nature Remo, token_file: t}]}",
                 "publish.sources[].type: is not a type of source, did you mean nature_remo; allowed: nature_remo");
         refuse(PUBSUB "publish: {topic: top, sources: [" SOURCE ", " SOURCE "]}",
