@@ -536,6 +536,11 @@ static void rejected_everywhere(Rejected *r, const char *id) {
                 return;
         if (id)
                 tell(r, id, false, "no rejected reading of that name; see: sensorqd rejected list");
+        else if (r->session->failed == 0 && access(config->state_dir, F_OK) < 0 && errno == ENOENT)
+                fprintf(stderr,
+                        "sensorqd: there are no rejected readings; state_dir %s is not there yet. Where another "
+                        "service, or a person, runs this file, set state_dir in it\n",
+                        config->state_dir);
         else if (r->session->failed == 0)
                 fprintf(stderr, "sensorqd: there are no rejected readings\n");
 }

@@ -13,6 +13,7 @@
 #include "lib/text.h"
 #include "secret.h"
 #include "types.h"
+#include "verbs/verbs.h"
 
 /* Without it no part can be told of. */
 static int no_session(int r) {
@@ -20,11 +21,13 @@ static int no_session(int r) {
         return EX_OSERR;
 }
 
-/* An instance that has never run has no directory yet, and that of sensorqd.service is not its own. */
+/* An instance that has never run has no directory yet, and that of sensorqd.service is not its own; unless a daemon
+ * that was started in another way, by hand or by a drop-in of that service, runs its file there. */
 static int see_as_unit(Config *config) {
         char *state_dir;
 
-        if (config->state_dir_given)
+        if (config->state_dir_given || verb_status_is_in(config->state_dir, config->path) ||
+                verb_status_is_in("/run/sensorqd", config->path))
                 return 0;
         state_dir = config_state_dir(config->path, true);
         if (!state_dir)

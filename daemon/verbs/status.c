@@ -54,6 +54,13 @@ static int read_status(const char *directory, const char *config_path, char **re
         return 0;
 }
 
+bool verb_status_is_in(const char *directory, const char *config_path) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_(json_freep) Json *json = NULL;
+
+        return read_status(directory, config_path, &path, &json) == 0;
+}
+
 static int find_status(const char *config_path, const char *state_dir, char **ret_path, Json **ret) {
         _cleanup_free_ char *runtime = NULL;
         const char *directories[3] = { NULL, getenv("RUNTIME_DIRECTORY"), state_dir };

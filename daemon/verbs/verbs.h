@@ -23,6 +23,9 @@ typedef enum VerbStatus { VERB_STATUS_WORDS, VERB_STATUS_JSON, VERB_STATUS_CHECK
  * when something is wrong. *config* is NULL when the file cannot be used; its state_dir is then not searched. */
 int verb_status(const char *config_path, const Config *config, VerbStatus how);
 
+/* True if a daemon that runs this configuration keeps its status.json in *directory*. */
+bool verb_status_is_in(const char *directory, const char *config_path);
+
 /* Whether the arguments after the verb are list | show ID | replay ID...|--all | drop ID...|--all. */
 bool verb_rejected_understands(int argc, char **argv, bool all);
 /* Does that for the rejected readings of the outbox and of all sinks. 0; 64 for arguments that it does not understand;

@@ -12,6 +12,7 @@
 #include "capture.h"
 #include "free-port.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/pem.h"
 #include "said.h"
 #include "subscribe/sink-admin.h"
@@ -183,6 +184,26 @@ char *__wrap_realpath(const char *path, char *resolved) {
         return strcmp(path, ".") == 0 ? strdup("/etc/sensorqd") : __real_realpath(path, resolved);
 }
 
+/* What a machine has; whatever else is asked for is looked for on this one. */
+static const char *status_directory = "";
+
+int __real_access(const char *path, int mode);
+int __wrap_access(const char *path, int mode);
+int __real_file_load_own(const char *path, size_t most, Bytes *ret);
+int __wrap_file_load_own(const char *path, size_t most, Bytes *ret);
+
+int __wrap_access(const char *path, int mode) {
+        return strcmp(path, CONFIG_FILE_DEFAULT) == 0 ? 0 : __real_access(path, mode);
+}
+
+int __wrap_file_load_own(const char *path, size_t most, Bytes *ret) {
+        size_t size = strlen(status_directory);
+
+        if (size == 0 || strncmp(path, status_directory, size) != 0 || strcmp(path + size, "/status.json") != 0)
+                return -ENOENT;
+        return bytes_append_text(ret, "{\"config\": \"/etc/sensorqd/attic.yaml\"}");
+}
+
 /* As another user, with the groups of the unit. */
 static void test_unit(void **state) {
         char unit[CONFIG_UNIT_SIZE];
@@ -247,6 +268,40 @@ static void test_sandbox(void **state) {
         assert_false(check_unit_protects(&allowed, "/srv/archive"));
         assert_true(check_unit_protects(&allowed, "/srv-two/archive"));
         assert_false(check_unit_protects(&wide, "/srv/archive"));
+}
+
+#define SHELF "subscribe: [{subscription: sub-a, shelf: {label: one}}]\n"
+
+/* Where verbs look: an instance that has never run has a directory of its own, but a daemon that was started by hand,
+ * or by a drop-in of sensorqd.service, runs the file where it does. */
+static void test_directory_of_a_daemon(void **state) {
+        static const struct {
+                const char *file, *status_directory, *state_dir;
+        } cases[] = {
+                { "attic", "", CONFIG_STATE_DIR_DEFAULT "-attic" },
+                { "attic", CONFIG_STATE_DIR_DEFAULT, CONFIG_STATE_DIR_DEFAULT },
+                { "attic", "/run/sensorqd", CONFIG_STATE_DIR_DEFAULT },
+                { "cellar", CONFIG_STATE_DIR_DEFAULT, CONFIG_STATE_DIR_DEFAULT "-cellar" },
+        };
+        Said said;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const char *text = PUBSUB SHELF;
+                _cleanup_(config_unrefp) Config *config = NULL;
+                _cleanup_(session_closep) Session *session = NULL;
+                char path[64];
+
+                (void) snprintf(path, sizeof(path), "/etc/sensorqd/%s.yaml", cases[i].file);
+                config = parse_as(path, text, strlen(text), &types_of_config);
+                status_directory = cases[i].status_directory;
+                assert_int_equal(session_open_local(config, &session), 0);
+                status_directory = "";
+                assert_string_equal(config->state_dir, cases[i].state_dir);
+                if (i > 0)
+                        continue;
+                said_rejected(config, "list", NULL, &said);
+                assert_contains(said.err, "no rejected readings; state_dir /var/lib/sensorqd-attic is not there yet");
+        }
 }
 
 static void test_rejected_list(void **state) {
@@ -417,6 +472,7 @@ int main(void) {
                 cmocka_unit_test(test_unit),
                 cmocka_unit_test(test_may),
                 cmocka_unit_test(test_sandbox),
+                cmocka_unit_test(test_directory_of_a_daemon),
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_tls_file_of_another),
                 cmocka_unit_test(test_a_certificate_that_ends),
