@@ -129,7 +129,7 @@ bool check_unit_makes(const Config *config) {
         name = strchr(unit, '@');
         (void) snprintf(own, sizeof(own), CONFIG_STATE_DIR_DEFAULT "-%s", name ? name + 1 : "");
         return strcmp(config->state_dir, name ? own : CONFIG_STATE_DIR_DEFAULT) == 0 ||
-               strcmp(config->state_dir, CONFIG_STATE_DIR_DEFAULT) == 0;
+               (!config->state_dir_given && strcmp(config->state_dir, CONFIG_STATE_DIR_DEFAULT) == 0);
 }
 
 /* ---- secrets that others may read ---- */
@@ -341,7 +341,9 @@ int check_files(Session *session) {
 
         f.service = config_unit(config->path, unit);
         if (f.service) {
-                check_unit_user(config->path, &f.user);
+                if (access("/run/systemd/system", F_OK) ==
+                        0) /* else it runs as whoever starts it: in a container, root */
+                        check_unit_user(config->path, &f.user);
                 check_file(&f, config->path);
                 f.state = check_state(&f);
                 if (check_key(session) && !config->pubsub.credentials_file)

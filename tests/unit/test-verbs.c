@@ -4,6 +4,7 @@
 #include "config-fixture.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -185,15 +186,24 @@ char *__wrap_realpath(const char *path, char *resolved) {
 }
 
 /* What a machine has; whatever else is asked for is looked for on this one. */
+static bool booted;
 static const char *status_directory = "";
 
 int __real_access(const char *path, int mode);
 int __wrap_access(const char *path, int mode);
+struct passwd *__real_getpwnam(const char *name);
+struct passwd *__wrap_getpwnam(const char *name);
 int __real_file_load_own(const char *path, size_t most, Bytes *ret);
 int __wrap_file_load_own(const char *path, size_t most, Bytes *ret);
 
 int __wrap_access(const char *path, int mode) {
+        if (strcmp(path, "/run/systemd/system") == 0)
+                return booted ? 0 : -1;
         return strcmp(path, CONFIG_FILE_DEFAULT) == 0 ? 0 : __real_access(path, mode);
+}
+
+struct passwd *__wrap_getpwnam(const char *name) {
+        return __real_getpwnam(strcmp(name, "sensorqd") == 0 ? "nobody" : name);
 }
 
 int __wrap_file_load_own(const char *path, size_t most, Bytes *ret) {
@@ -302,6 +312,44 @@ static void test_directory_of_a_daemon(void **state) {
                 said_rejected(config, "list", NULL, &said);
                 assert_contains(said.err, "no rejected readings; state_dir /var/lib/sensorqd-attic is not there yet");
         }
+}
+
+/* The directory of sensorqd.service, named in the file of an instance, is not made by the instance's unit. */
+static void test_directory_of_another_unit(void **state) {
+        const char *text = PUBSUB SHELF "state_dir: " CONFIG_STATE_DIR_DEFAULT "\n";
+        _cleanup_(config_unrefp) Config *one =
+                parse_as("/etc/sensorqd/sensorqd.yaml", text, strlen(text), &types_of_config);
+        _cleanup_(config_unrefp) Config *other =
+                parse_as("/etc/sensorqd/attic.yaml", text, strlen(text), &types_of_config);
+
+        assert_true(check_unit_makes(one));
+        assert_false(check_unit_makes(other));
+}
+
+static int check_these_files(Config *config, int argc, char **argv) {
+        _cleanup_(session_closep) Session *session = NULL;
+
+        assert_int_equal(session_open_local(config, &session), 0);
+        return check_files(session);
+}
+
+/* Where there is no systemd, as in a container, there is no service that runs as the package's user. */
+static void test_files_without_systemd(void **state) {
+        char directory[] = "/tmp/test-verbs-XXXXXX", text[200];
+        _cleanup_(config_unrefp) Config *config = NULL;
+        Said said;
+
+        if (geteuid() != 0)
+                skip(); /* only root can be another */
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(text, sizeof(text), PUBSUB SHELF "state_dir: %s\n", directory);
+        config = parse_as("/etc/sensorqd/sensorqd.yaml", text, strlen(text), &types_of_config);
+        for (int i = 0; i < 2; i++) {
+                booted = i > 0;
+                said_run(config, check_these_files, 0, NULL, &said);
+                assert_int_equal(strstr(said.out, "the service runs as sensorqd, who may not write") != NULL, booted);
+        }
+        assert_int_equal(rmdir(directory), 0);
 }
 
 static void test_rejected_list(void **state) {
@@ -473,6 +521,8 @@ int main(void) {
                 cmocka_unit_test(test_may),
                 cmocka_unit_test(test_sandbox),
                 cmocka_unit_test(test_directory_of_a_daemon),
+                cmocka_unit_test(test_directory_of_another_unit),
+                cmocka_unit_test(test_files_without_systemd),
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_tls_file_of_another),
                 cmocka_unit_test(test_a_certificate_that_ends),
