@@ -25,9 +25,9 @@ size_t config_name_size(const char *file) {
 
 /* Whether *directory* is that of the default configuration, also as a relative path or through a link. */
 static bool is_where_units_look(const char *directory) {
-        _cleanup_free_ char *real = realpath(directory, NULL);
+        _cleanup_free_ char *real = realpath(directory, NULL), *units = realpath(CONFIG_DIRECTORY_DEFAULT, NULL);
 
-        return strcmp(real ?: directory, CONFIG_DIRECTORY_DEFAULT) == 0 ||
+        return strcmp(real ?: directory, units ?: CONFIG_DIRECTORY_DEFAULT) == 0 ||
                strcmp(directory, CONFIG_DIRECTORY_DEFAULT) == 0;
 }
 

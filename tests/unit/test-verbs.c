@@ -177,12 +177,16 @@ static void test_check_and_setup(void **state) {
         assert_null(strstr(said.out, "shelf"));
 }
 
-/* Whoever runs it stands in /etc/sensorqd. */
+/* Whoever runs it stands in /etc/sensorqd, which may be a link. */
+static const char *units_directory = "/etc/sensorqd";
+
 char *__real_realpath(const char *path, char *resolved);
 char *__wrap_realpath(const char *path, char *resolved);
 
 char *__wrap_realpath(const char *path, char *resolved) {
-        return strcmp(path, ".") == 0 ? strdup("/etc/sensorqd") : __real_realpath(path, resolved);
+        bool is_there = strcmp(path, ".") == 0 || strcmp(path, "/etc/sensorqd") == 0;
+
+        return is_there ? strdup(units_directory) : __real_realpath(path, resolved);
 }
 
 /* What a machine has; whatever else is asked for is looked for on this one. */
@@ -230,6 +234,12 @@ static void test_unit(void **state) {
         assert_true(config_unit("./sensorqd.yaml", unit));
         assert_string_equal(unit, "sensorqd");
         assert_false(config_unit("x/attic.yaml", unit));
+        units_directory = "/usr";
+        assert_true(config_unit("attic.yaml", unit));
+        assert_true(config_unit("/etc/sensorqd/attic.yaml", unit));
+        assert_true(config_unit("/usr/attic.yaml", unit));
+        assert_false(config_unit("/etc/attic.yaml", unit));
+        units_directory = "/etc/sensorqd";
         assert_false(config_unit("/etc/sensorqd/attic.conf", unit));
         assert_false(config_unit("/etc/sensorqd/x/attic.yaml", unit));
         assert_false(config_unit("/home/attic.yaml", unit));
