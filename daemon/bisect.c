@@ -24,7 +24,6 @@ void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows) {
 void bisect_accepted(Bisect *b, int64_t last) {
         b->probes = 0;
         b->in_line = BISECT_SUSPECTS_MAX;
-        b->line = 0;
         if (b->judging) {
                 bisect_judged(b);
                 return;
@@ -91,6 +90,9 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) 
 void bisect_put_off(Bisect *b) {
         b->judging = false;
         b->put_off = true;
+        if (b->line > 0)
+                b->after = b->line; /* what was skipped does not wait for the disk: at worst one row ahead goes twice */
+        b->line = 0;
 }
 
 bool bisect_take_up(Bisect *b) {

@@ -27,7 +27,7 @@
 
 typedef struct Bisect {
         int64_t after;   /* rows up to this id are deleted, suspects or skipped */
-        int64_t line;    /* where it goes on in line after rows ahead were tried; 0: it does not look ahead */
+        int64_t line;    /* where it goes on in line after rows ahead were tried; 0: none were */
         int64_t bad_end; /* a row between `after` and this id was refused; 0: not known */
         size_t window;
         bool judging; /* the next request is a suspect alone, suspects[0]: there is one */
@@ -61,8 +61,9 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest);
 /* Call this when row *id*, the first one after `after`, is too large for any request. */
 void bisect_suspect(Bisect *b, int64_t id);
 
-/* bisect_put_off(): the verdict on b->suspects[0] cannot be stored now; other rows go first. It is judged again after
- * the next accepted request, or when bisect_take_up() is called, which returns true if such a verdict waits. */
+/* bisect_put_off(): the verdict on b->suspects[0] cannot be stored now; other rows go first, those that were skipped
+ * too. It is judged again after the next accepted request, or when bisect_take_up() is called, which returns true if
+ * such a verdict waits. */
 void bisect_put_off(Bisect *b);
 bool bisect_take_up(Bisect *b);
 

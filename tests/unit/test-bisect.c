@@ -210,6 +210,33 @@ static void test_verdicts_wait_for_the_disk(void **state) {
         free(w);
 }
 
+/* Nor does what was skipped, in order to see whether the topic takes others, wait for the disk. */
+static void test_skipped_do_not_wait_for_the_disk(void **state) {
+        static const int64_t heads[] = { 5, 20, 300, 700 };
+
+        for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+                World *w = world_new(1000);
+
+                w->disk_full = true;
+                for (int64_t id = 1; id <= heads[i]; id++)
+                        w->bad[id] = true;
+                assert_int_equal(run(w), STEP_HELD);
+                for (int64_t id = 1; id <= w->n; id++)
+                        assert_int_equal(w->fate[id], w->bad[id] ? WAITING : SENT);
+                w->disk_full = false;
+                for (int round = 0; round < 20 && w->fate[heads[i]] != REJECTED; round++) {
+                        if (!bisect_take_up(&w->bisect))
+                                bisect_restart(&w->bisect); /* the timer */
+                        if (w->n < ROWS_MAX)
+                                w->n++;
+                        run(w);
+                }
+                assert_int_equal(run(w), STEP_END);
+                check(w);
+                free(w);
+        }
+}
+
 /* More bad ones in a row than are remembered: those behind them go, and none of them is lost. */
 static void test_many_bad_in_a_row(void **state) {
         World *w = world_new(2000);
@@ -354,6 +381,7 @@ int main(void) {
                 cmocka_unit_test(test_bad_topic_is_left_in_peace),
                 cmocka_unit_test(test_bad_topic_short_queue),
                 cmocka_unit_test(test_verdicts_wait_for_the_disk),
+                cmocka_unit_test(test_skipped_do_not_wait_for_the_disk),
                 cmocka_unit_test(test_many_bad_in_a_row),
                 cmocka_unit_test(test_bad_source),
                 cmocka_unit_test(test_bad_to_the_end),
