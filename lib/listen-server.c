@@ -72,7 +72,19 @@ static usec_t server_work(ListenServer *server) {
 }
 
 /* Strangers who only begin TLS connections would take nearly all the time of the loop, before anybody knows who they
- * are. So after a long turn the server rests for as long as that took, and the others have the loop to themselves. */
+ * are. So after a long turn the server rests for as long as that took, and the others have the loop to themselves. The
+ * turn of another server is no rest. */
+static void server_rest(ListenServer *server, usec_t began, usec_t took) {
+        ListenServer *other;
+
+        LIST_FOREACH(other, &server->listen->servers, link)
+                if (other->rested > began)
+                        other->rested += took;
+        server->rested = began + took + usec_min(took, REST_MAX_USEC);
+        (void) loop_set_events(server->io, 0);
+        loop_arm(server->timer, server->rested);
+}
+
 static void server_run(ListenServer *server) {
         usec_t began = clock_now(), wait, took;
 
@@ -83,11 +95,9 @@ static void server_run(ListenServer *server) {
         server->running = false;
         took = clock_now() - began;
         server->rested = 0;
-        if (took > LONG_USEC) {
-                server->rested = began + took + usec_min(took, REST_MAX_USEC);
-                (void) loop_set_events(server->io, 0);
-                loop_arm(server->timer, server->rested);
-        } else if (wait == 0)
+        if (took > LONG_USEC)
+                server_rest(server, began, took);
+        else if (wait == 0)
                 loop_wake(server->again);
         else if (wait == USEC_INFINITY)
                 loop_off(server->timer);

@@ -299,6 +299,43 @@ static void test_rest_after_a_long_turn(void **state) {
         close(first);
 }
 
+/* Two addresses leave time to the rest of the daemon, too: the turn of one is no rest for the other. */
+static void test_rest_of_two_addresses(void **state) {
+        Fixture *f = *state;
+        uint16_t port = f->port;
+        ListenRoute *route;
+        char listened[64];
+        int fds[2];
+
+        fds[0] = f->fd;
+        f->port = free_port();
+        (void) snprintf(listened, sizeof(listened), "127.0.0.1:%u", f->port);
+        assert_int_equal(listen_route(f->listen,
+                                 &(ListenSpec){ .address = listened, .path = "/", .below = true, .max_body = 10000 },
+                                 &(ListenHandler){ NULL, on_request, on_refused, f }, &route),
+                0);
+        dial(f);
+        fds[1] = f->fd;
+        f->takes = 200 * USEC_PER_MSEC;
+        for (int i = 0; i < 2; i++) {
+                f->fd = fds[i];
+                say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                await_requests(f, i + 1);
+        }
+        f->takes = 0;
+        f->port = port;
+        dial(f);
+        say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        virtual_pass(f->loop, 199 * USEC_PER_MSEC);
+        assert_int_equal(f->requests, 2);
+        virtual_pass(f->loop, 2 * USEC_PER_MSEC);
+        await_requests(f, 3);
+        close(fds[0]);
+        close(fds[1]);
+        virtual_pass(f->loop, 0);
+        listen_drop(route);
+}
+
 /* Lets no descriptor be opened, or again. */
 static void allow_descriptors(bool allow) {
         int next = dup(STDERR_FILENO); /* the lowest that is free */
@@ -409,6 +446,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_answer_that_we_owe, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_next_request, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_rest_after_a_long_turn, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_rest_of_two_addresses, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_further_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_who_waits_is_served_by_the_next_route, set_up, tear_down),
