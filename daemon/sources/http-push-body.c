@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool is_blank(char c) {
+        return bytes_is_space(c) || c == '\0'; /* programs in C often send strlen + 1 */
+}
+
 /* Takes the next part that is not blank from *rest*; *separator* NUL: there is one part. */
 static bool part_next(Slice *rest, char separator, size_t *number, Slice *ret) {
         while (rest->size > 0) {
@@ -13,7 +17,7 @@ static bool part_next(Slice *rest, char separator, size_t *number, Slice *ret) {
                 *ret = (Slice){ rest->data, size };
                 *rest = (Slice){ rest->data + used, rest->size - used };
                 (*number)++;
-                while (ret->size > 0 && bytes_is_space(ret->data[ret->size - 1]))
+                while (ret->size > 0 && is_blank(ret->data[ret->size - 1]))
                         ret->size--;
                 if (ret->size > 0)
                         return true;

@@ -9,7 +9,7 @@
 
 static bool is_blank(const char *begin, const char *end) {
         for (; begin < end; begin++)
-                if (*begin == '\0' || !strchr(" \t\r\n", *begin))
+                if (!strchr(" \t\r\n", *begin)) /* or NUL */
                         return false;
         return true;
 }

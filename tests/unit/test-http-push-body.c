@@ -35,7 +35,9 @@ static void test_nearly_json(void **state) {
         check(SLICE("\xef\xbb\xbf{\"te\":21.5}\0"), false, 0, "");
         check(SLICE("{\"te\":NaN,\"hu\":40}\n{\"te\":nan}"), true, 0, "");
         check(SLICE("{\"te\":none}"), false, 400, "it is not JSON (byte 6)");
-        check(SLICE("\0\0"), true, 400, "Line 1: it is empty");
+        check(SLICE("{\"te\":1}\n{\"te\":2}\n\0"), true, 0, "");
+        check(SLICE("\0\0"), true, 0, "");
+        check(SLICE("\xef\xbb\xbf"), true, 400, "Line 1: it is empty");
 }
 
 static void check_form(Slice form, const char *expected) {
@@ -68,6 +70,7 @@ static void test_forms(void **state) {
         check_form(SLICE("&a=&&=b&a=2&"), "{\"a\":\"\",\"\":\"b\",\"a\":\"2\"}");
         check_form(SLICE(""), "");
         check_form(SLICE("\n"), "");
+        check_form(SLICE("a=1&b=2\0"), "{\"a\":\"1\",\"b\":\"2\"}");
         check_form(SLICE("&"), "");
         check_no_form("a=1&b", "Field 2 is not NAME=VALUE");
         check_no_form("a=%4", "Field 1 ");
