@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/err.h"
@@ -129,8 +130,15 @@ static int file_rename(const char *directory, const char *suffix) {
 }
 
 int page_tables_set_aside(const char *directory) {
-        int r = file_rename(directory, "-wal");
+        _cleanup_free_ char *path = NULL;
+        struct stat status;
+        int r;
 
+        if (text_format(&path, "%s/" PAGE_TABLES_FILE, directory) < 0)
+                return -ENOMEM;
+        if (lstat(path, &status) < 0 && errno == ENOENT)
+                return 0; /* somebody removed it: one that was set aside earlier stays */
+        r = file_rename(directory, "-wal");
         return r < 0 ? r : file_rename(directory, "");
 }
 

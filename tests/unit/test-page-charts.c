@@ -302,7 +302,8 @@ static void test_file_is_removed(void **state) {
                 page_queue_put(&take.queue, &(SinkPast){ .text = { text, write_message(text, sizeof(text), 0) } }), 0);
         page_thread_do(thread, &take);
         page_thread_do(thread, &save);
-        (void) snprintf(command, sizeof(command), "rm %s/page.sqlite*", f->directory);
+        (void) snprintf(
+                command, sizeof(command), "cd %s && rm page.sqlite* && touch page.sqlite.damaged", f->directory);
         assert_int_equal(system(command), 0);
         page_thread_do(thread, &take);
         capture = capture_begin();
@@ -313,6 +314,8 @@ static void test_file_is_removed(void **state) {
         assert_int_equal(page_store_open(f->directory, clock_now(), &store), 0);
         assert_non_null(page_series_at(page_store_series(store), 0));
         page_store_free(store);
+        (void) snprintf(command, sizeof(command), "rm %s/page.sqlite.damaged", f->directory); /* of an earlier damage */
+        assert_int_equal(system(command), 0);
         bytes_done(&take.queue);
 }
 
