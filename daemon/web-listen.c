@@ -105,13 +105,14 @@ int web_listen_try(Loop *loop, const WebListenTry *wanted) {
         return r < 0 ? r : untried ? WEB_LISTEN_UNTRIED : WEB_LISTEN_HELD;
 }
 
-/* Says when, and what to do, to stand behind a sentence; "" and false while there is time. */
+/* Says when, and what to do, to stand behind a sentence; "" and false while there is time. Certificates for a few days
+ * or hours are renewed when a third of their time is left. */
 static bool is_ending(usec_t begin, usec_t end, char words[static WEB_LISTEN_WORDS_MAX]) {
+        usec_t wall = clock_wall(), lead = usec_min(ENDING_USEC, end > begin ? (end - begin) / 4 : 0);
         char date[CLOCK_RFC3339_SIZE];
-        usec_t wall = clock_wall();
 
         words[0] = '\0';
-        if (begin <= wall && end > wall + ENDING_USEC)
+        if (begin <= wall && end > wall + lead)
                 return false;
         clock_format_rfc3339(begin > wall ? begin : end, date);
         (void) snprintf(words, WEB_LISTEN_WORDS_MAX, "; its certificate %s %.10s: %s",

@@ -21,8 +21,9 @@ enum { WEB_LISTEN_FREE = 0, WEB_LISTEN_HELD = 1, WEB_LISTEN_UNTRIED = 2 };
 int web_listen_try(Loop *loop, const WebListenTry *wanted);
 
 #define WEB_LISTEN_WORDS_MAX 128
-/* For `check`: true when the certificate (NULL: none) is not valid yet, has ended, or ends within two weeks; *words*
- * says which, to stand behind a sentence, and is "" otherwise. */
+/* For `check`: true when the certificate (NULL: none) is not valid yet, has ended, or ends within two weeks
+ * (one for less than eight weeks: in the last quarter of its time); *words* says which, to stand behind a sentence, and
+ * is "" otherwise. */
 bool web_listen_is_ending(const char *certificate_file, char words[static WEB_LISTEN_WORDS_MAX]);
 
 /* For the daemon: logs, once a day at most, which certificates that are served are so. *warned* begins with 0. */
