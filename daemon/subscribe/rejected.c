@@ -155,6 +155,10 @@ static int find_name(Keeping *k, const WireMessage *message, const Bytes *name) 
         return r;
 }
 
+static int64_t bytes_max(const Keeping *k) {
+        return (int64_t) (k->keeper->bytes_max ? k->keeper->bytes_max : REJECTED_BYTES_MAX);
+}
+
 static int insert(Keeping *k, const SinkItem *item, const Bytes *name) {
         const WireMessage *message = item->message;
         _cleanup_bytes_ Bytes attributes = {};
@@ -167,7 +171,7 @@ static int insert(Keeping *k, const SinkItem *item, const Bytes *name) {
                 return r;
         size = (int64_t) (message->data.size + attributes.size);
         if (k->rows + 1 > (int64_t) (k->keeper->rows_max ? k->keeper->rows_max : REJECTED_ROWS_MAX) ||
-                k->bytes + size > (int64_t) (k->keeper->bytes_max ? k->keeper->bytes_max : REJECTED_BYTES_MAX))
+                k->bytes + size > bytes_max(k))
                 return -EDQUOT;
         sql_reset(s);
         sql_bind(s, SQL_VALUES(SQL_TEXT(name->data), SQL_TEXT(k->keeper->said.subscription), SQL_TEXT(item->reason),
@@ -197,7 +201,18 @@ static int keep_one(Keeping *k, const SinkItem *item) {
         return r == 2 ? -EEXIST : r < 0 ? r : insert(k, item, &name);
 }
 
-/* A size over SQLite's limit of a row is damage, and must not make the file full. */
+/* A damaged size must not make the file full: where there is more than was ever let in, the rows themselves are
+ * measured, which takes longer. */
+static int measure(Keeping *k) {
+        int r = sql_query_int(
+                k->sql, "SELECT coalesce(sum(size), 0) FROM rejected WHERE size BETWEEN 0 AND 1000000000", &k->bytes);
+
+        if (r == 0 && k->bytes > bytes_max(k))
+                r = sql_query_int(
+                        k->sql, "SELECT coalesce(sum(length(data) + length(attributes)), 0) FROM rejected", &k->bytes);
+        return r;
+}
+
 static int prepare(Keeping *k) {
         int64_t version;
         int r;
@@ -208,8 +223,7 @@ static int prepare(Keeping *k) {
         if (r == 0)
                 r = sql_query_int(k->sql, "SELECT count(*) FROM rejected", &k->rows);
         if (r == 0)
-                r = sql_query_int(k->sql,
-                        "SELECT coalesce(sum(size), 0) FROM rejected WHERE size BETWEEN 0 AND 1000000000", &k->bytes);
+                r = measure(k);
         if (r == 0)
                 r = sql_prepare(k->sql, "SELECT publish_time, data FROM rejected WHERE id = ?", &k->find);
         if (r == 0)

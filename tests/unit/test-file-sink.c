@@ -560,10 +560,13 @@ static void test_apart_of_odd_size_and_id(void **state) {
                 { .message = &messages[1], .reason = "not_json" } };
         SinkWork work = { .items = items, .n = 1 };
         Sql *guest;
+        int r;
 
         rejected_set_apart(&keeper, &work);
         assert_int_equal(rejected_guest_open(w->directory, &guest), 0);
-        assert_int_equal(sql_exec(guest, "UPDATE rejected SET size = 9223372036854775807"), 0);
+        r = sql_exec(guest, "UPDATE rejected SET size = 9223372036854775807; CREATE TABLE t AS SELECT * FROM rejected;"
+                            "UPDATE t SET row = 2, id = '', size = 70000000; INSERT INTO rejected SELECT * FROM t");
+        assert_int_equal(r, 0);
         guest = sql_close(guest);
         work = (SinkWork){ .items = items + 1, .n = 1 };
         rejected_set_apart(&keeper, &work);
