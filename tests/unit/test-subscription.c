@@ -145,13 +145,19 @@ ClientCall *__wrap_client_cancel(ClientCall *call) {
         return NULL;
 }
 
-static void answer_look(void) {
-        static char body[] = HEAD "}";
-        ClientReply reply = { .outcome = CLIENT_OK, .body = { .data = body, .size = strlen(body) }, .detail = "" };
+static void answer_look_with(ClientReply reply) {
         ClientDone done = look.done;
 
+        assert_non_null(done);
         look.done = NULL;
         done(look.userdata, &reply);
+}
+
+static void answer_look(void) {
+        static char body[] = HEAD "}";
+
+        answer_look_with(
+                (ClientReply){ .outcome = CLIENT_OK, .body = { .data = body, .size = strlen(body) }, .detail = "" });
 }
 
 /* The subscription is deleted after a look at it was answered, and before that answer arrives: it must not count as
@@ -184,6 +190,35 @@ static void test_gone_during_a_look(void **state) {
         loop_free(loop);
 }
 
+/* Leases count on 10 s while the deadline is unknown, also when it was known before: never on 0, which would give the
+ * messages back, and never on what may have been shortened since. */
+static void test_deadline(void **state) {
+        const ClientReply forbidden = { .outcome = CLIENT_REFUSED, .http_status = 403, .detail = "may not be read" },
+                          gone = { .outcome = CLIENT_NOT_FOUND, .http_status = 404, .detail = "no such subscription" };
+        unsigned changes = 0;
+        Subscription *s;
+        Loop *loop;
+
+        assert_int_equal(loop_new(&loop), 0);
+        assert_int_equal(
+                subscription_new(loop, NULL, &(SubscriptionOptions){ "s", on_change, &changes, false }, &s), 0);
+        assert_int_equal(subscription_deadline(s), 10 * USEC_PER_SEC);
+        subscription_refresh(s);
+        answer_look();
+        assert_int_equal(subscription_deadline(s), 60 * USEC_PER_SEC);
+        subscription_refresh(s);
+        assert_int_equal(subscription_deadline(s), 60 * USEC_PER_SEC); /* until the answer comes */
+        answer_look_with(forbidden);
+        assert_int_equal(subscription_deadline(s), 10 * USEC_PER_SEC);
+        subscription_refresh(s);
+        answer_look();
+        subscription_refresh(s);
+        answer_look_with(gone);
+        assert_int_equal(subscription_deadline(s), 10 * USEC_PER_SEC);
+        assert_null(subscription_free(s));
+        loop_free(loop);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_good),
@@ -192,6 +227,7 @@ int main(void) {
                 cmocka_unit_test(test_not_a_subscription),
                 cmocka_unit_test(test_found_by_a_pull),
                 cmocka_unit_test(test_gone_during_a_look),
+                cmocka_unit_test(test_deadline),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
