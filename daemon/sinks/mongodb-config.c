@@ -99,7 +99,7 @@ static const char *option_find(const char *const *names, Slice name) {
         return NULL;
 }
 
-/* Whether the percent-encoding of a user, a password or a socket's path is valid. */
+/* Whether the percent-encoding of a user, a password or a host is valid. */
 static bool percent_valid(Slice text) {
         for (size_t i = 0; i < text.size; i++)
                 if (text.data[i] == '%' && (i + 2 >= text.size || !isxdigit((unsigned char) text.data[i + 1]) ||
@@ -148,6 +148,9 @@ static int host_check(Slice host, bool srv, ConfigProblem *ret_problem) {
                         return config_problem_set(ret_problem, "has a host with a character that cannot be in one");
                 letter |= isalpha((unsigned char) c) != 0;
         }
+        if (!percent_valid((Slice){ host.data, size })) /* such as fe80::1%eth0 */
+                return config_problem_set(
+                        ret_problem, "has a host with a %% that does not begin a percent-encoded byte: write %%25");
         if (colon && !port_valid((Slice){ colon + 1, host.size - size - 1 }))
                 return config_problem_set(ret_problem, "has a port that is not one of 1..65535");
         if (size == 0)
