@@ -16,8 +16,8 @@
 #define RESERVE_MIN 5           /* requests that are left for other clients of the account: the app, a home hub */
 #define RESET_MAX USEC_PER_HOUR /* a later reset cannot be right: the window is five minutes */
 
-/* The fields of a device that are published as the API wrote them: values are copied as text, so that numbers do not
- * change. */
+/* The fields of a device that are published as the API wrote them, in the order of the message: values are copied as
+ * text, so that numbers do not change. */
 typedef enum Field {
         DEVICE_NAME,
         DEVICE_NEWEST_EVENTS,
@@ -111,12 +111,12 @@ static int on_created(void *userdata, const PointerMatch *match) {
         int64_t msec;
         usec_t at;
 
-        if (!key.data || slice_equal(key, "mo")) /* nobody has moved there, which is not a fault */
-                return 0;
         if (match_text(match->value, &text) <= 0 || !clock_parse_rfc3339(text.data, text.size, &msec) || msec <= 0)
                 return 0;
         at = (usec_t) msec * USEC_PER_MSEC;
         if (at >= still->now || still->now - at < NATURE_REMO_STILL_USEC)
+                return 0;
+        if (!key.data || slice_equal(key, "mo")) /* nobody has moved there, which is not a fault */
                 return 0;
         still->since = still->since == 0 || at < still->since ? at : still->since;
         if (n + key.size + 3 < sizeof(still->keys))
@@ -168,26 +168,21 @@ int nature_remo_add(NatureRemoReply *reply, const char *id, Bytes *payload) {
 
 /* ---- one device ---- */
 
-static void append_field(Bytes *payload, const Device *device, Field field) {
-        Slice raw = device->raw[field];
-
-        if (raw.size == 0)
-                return;
-        bytes_append_format(payload, "%s\"%s\":", payload->size > 1 ? "," : "", fields[field].name);
-        bytes_append(payload, raw.data, raw.size);
-}
-
 /* Writes the message; its first four fields are in the order of the old scripts. */
 static int device_format(const NatureRemoReply *reply, const Device *device, Bytes *payload) {
         bytes_append_text(payload, "{");
-        append_field(payload, device, DEVICE_NAME);
-        append_field(payload, device, DEVICE_NEWEST_EVENTS);
-        append_field(payload, device, DEVICE_UPDATED_AT);
-        bytes_append_format(payload, ",\"request_at\":\"%s\"", reply->at);
-        append_field(payload, device, DEVICE_ID);
-        bytes_append_format(payload, ",\"source\":\"%s\"", reply->source);
-        for (Field field = DEVICE_ONLINE; field < _DEVICE_FIELD_MAX; field++)
-                append_field(payload, device, field);
+        for (Field field = 0; field < _DEVICE_FIELD_MAX; field++) {
+                const Slice raw = device->raw[field];
+
+                if (raw.size > 0) {
+                        bytes_append_format(payload, "%s\"%s\":", payload->size > 1 ? "," : "", fields[field].name);
+                        bytes_append(payload, raw.data, raw.size);
+                }
+                if (field == DEVICE_UPDATED_AT)
+                        bytes_append_format(payload, ",\"request_at\":\"%s\"", reply->at);
+                if (field == DEVICE_ID)
+                        bytes_append_format(payload, ",\"source\":\"%s\"", reply->source);
+        }
         nature_remo_append_labels(payload, reply->labels);
         return bytes_append_text(payload, "}");
 }
