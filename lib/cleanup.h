@@ -17,7 +17,8 @@
 /* Defines `NAMEp`, the form of destructor NAME that _cleanup_ takes. */
 #define CLEANUP_DEFINE(type, name)                                                                                     \
         static inline void name##p(type **object) {                                                                    \
-                (void) name(*object);                                                                                  \
+                if (*object)                                                                                           \
+                        (void) name(*object);                                                                          \
         }
 
 static inline void cleanup_freep(void *pointer) {
