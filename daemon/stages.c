@@ -148,12 +148,10 @@ static int stage_open_publisher(Stage *stage) {
 
 /* ---- a subscription ---- */
 
-static void on_subscriber(void *userdata, bool subscription) {
-        Stage *stage = userdata;
-        StagesHost *host = stage->stages->host;
+static void host_on_subscription(void *userdata) {
+        StagesHost *host = userdata;
 
-        if (subscription)
-                loop_wake(host->settle);
+        loop_wake(host->settle);
         host_changed(host);
 }
 
@@ -169,14 +167,15 @@ static int stage_prepare_subscriber(Stage *stage, char error[static STAGES_ERROR
 
 static int stage_open_subscriber(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         const SubscriptionConfig *section = stage->section;
-        const StagesHost *host = stage->stages->host;
+        StagesHost *host = stage->stages->host;
         const SubscriberOptions options = { .config = section,
                 .means = { host->loop, host->http, host->secrets, stage->config->state_dir },
                 .once = host->once,
                 .sink_type = types_sink(section->sink),
                 .tap = host->tap,
-                .on_change = on_subscriber,
-                .userdata = stage };
+                .on_change = host_changed,
+                .on_subscription = host_on_subscription,
+                .userdata = host };
         Subscriber *subscriber = NULL;
         int r = subscriber_new(stage->client, &options, &subscriber);
 

@@ -24,8 +24,8 @@ struct Subscriber {
         const SubscriptionConfig *config;
         bool once, begun;
         LoopWatch *timer; /* of the next subscriber_advance() */
-        void (*on_change)(void *userdata, bool subscription);
-        void *userdata;
+        void (*on_change)(void *userdata);
+        void *userdata; /* of on_change() */
 
         Pulls *pulls;
         const PullsStatus *pulled; /* their results */
@@ -43,13 +43,6 @@ struct Subscriber {
 };
 
 /* ---- what can be done now ---- */
-
-/* Announces a change of status. */
-static void subscriber_changed(void *userdata) {
-        Subscriber *s = userdata;
-
-        s->on_change(s->userdata, false);
-}
 
 /* Notes when the sink goes away and comes back. */
 static void see_sink(Subscriber *s, usec_t now) {
@@ -207,7 +200,7 @@ static void subscriber_advance(void *userdata) {
         busy = hand_over(s, now);
         subscriber_pull(s, now);
         wake_at(s, busy ? usec_min(now + BUSY_RETRY_USEC, next_due(s, now)) : next_due(s, now));
-        subscriber_changed(s);
+        s->on_change(s->userdata);
 }
 
 /* ---- batches ---- */
@@ -340,10 +333,10 @@ static void on_done(void *userdata, Held *held) {
         subscriber_advance(s);
 }
 
-static void on_subscription_change(void *userdata) {
+static void on_held_change(void *userdata) {
         const Subscriber *s = userdata;
 
-        s->on_change(s->userdata, true);
+        s->on_change(s->userdata);
 }
 
 /* ---- stop ---- */
@@ -375,7 +368,7 @@ static void subscriber_wind_up(Subscriber *s) {
                 wake_at(s, until);
         else
                 pulls_drop(s->pulls);
-        subscriber_changed(s);
+        s->on_change(s->userdata);
 }
 
 void subscriber_stop(Subscriber *s) {
@@ -430,7 +423,7 @@ static void init_host(Subscriber *s, Loop *loop) {
         s->host = (HeldHost){
                 .loop = loop,
                 .max_hold = s->config->max_hold,
-                .on_change = subscriber_changed,
+                .on_change = on_held_change,
                 .on_done = on_done,
                 .userdata = s,
         };
@@ -443,7 +436,8 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
         if (r < 0)
                 return r;
         r = subscription_new(s->host.loop, client,
-                &(SubscriptionOptions){ s->config->subscription, on_subscription_change, s, options->once },
+                &(SubscriptionOptions){
+                        s->config->subscription, options->on_subscription, options->userdata, options->once },
                 &s->host.subscription);
         if (r < 0)
                 return r;

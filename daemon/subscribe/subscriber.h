@@ -51,9 +51,9 @@ typedef struct SubscriberOptions {
                     * until three answers in a row are empty: then subscriber_is_drained() */
         const SinkType *sink_type; /* of config->sink */
         SinkTap tap;               /* as SinkCallbacks */
-        /* The status changed; *subscription*: perhaps that of the subscription at the service, too. It may only take
-         * a note. */
-        void (*on_change)(void *userdata, bool subscription);
+        /* The status changed; on_subscription(): perhaps that of the subscription at the service, too. They may only
+         * take a note. */
+        void (*on_change)(void *userdata), (*on_subscription)(void *userdata);
         void *userdata;
 } SubscriberOptions;
 

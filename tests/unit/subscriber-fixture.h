@@ -191,7 +191,7 @@ static const SinkType fake_type = {
         .close = fake_close,
 };
 
-static inline void world_on_change(void *userdata, bool subscription) {
+static inline void world_on_change(void *userdata) {
         world.changes++;
 }
 
@@ -218,7 +218,8 @@ static inline void world_start(bool once) {
                 .means.loop = world.service.event,
                 .once = once,
                 .sink_type = &fake_type,
-                .on_change = world_on_change };
+                .on_change = world_on_change,
+                .on_subscription = world_on_change };
 
         assert_int_equal(subscriber_new(world.service.client, &options, &world.subscriber), 0);
 }
