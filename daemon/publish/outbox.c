@@ -593,6 +593,10 @@ int outbox_forget(Outbox *o, const int64_t *ids, size_t n) {
         return n == 0 ? 0 : outbox_done(o, REFUSED_FORGET, r, NULL, 0);
 }
 
+bool outbox_is_empty(const Outbox *o) {
+        return o->counts.waiting.rows == 0;
+}
+
 #define COPIED "size, put_at, key, source, type, device, payload, labels"
 
 static int reject_one(Outbox *o, int64_t id, const char *reason) {

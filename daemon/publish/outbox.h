@@ -80,6 +80,8 @@ int outbox_peek(Outbox *outbox, int64_t after, size_t max_rows, bool (*each)(voi
  * again. A kill does not bring deleted rows back. A power cut may, until the next put, whose sync includes this
  * deletion; then they are published again with the same keys. */
 int outbox_forget(Outbox *outbox, const int64_t *ids, size_t n);
+/* Whether no row waits, as the last put or forget found it; for right after it. */
+bool outbox_is_empty(const Outbox *outbox);
 
 /* Moves one row to the rejected table with the reason; durable on return. */
 int outbox_reject(Outbox *outbox, int64_t id, const char *reason);

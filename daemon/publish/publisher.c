@@ -288,11 +288,12 @@ static int publisher_forget(Publisher *p) {
         return 0;
 }
 
-/* Nothing more is to be done for the request. */
-static void publisher_settled(Publisher *p) {
+/* Nothing more is to be done for the request; *more*: rows may be left. */
+static void publisher_settled(Publisher *p, bool more) {
         request_done(&p->request);
         publisher_move(p, PUBLISHER_IDLE);
-        loop_wake(p->step);
+        if (more)
+                loop_wake(p->step);
         publisher_changed(p);
 }
 
@@ -317,8 +318,8 @@ static void publisher_accepted(Publisher *p) {
         memcpy(sent->ids + sent->n, p->request.ids, p->request.n * sizeof(int64_t));
         sent->n += p->request.n;
         bisect_accepted(&p->bisect, p->request.ids[p->request.n - 1]);
-        (void) publisher_forget(p);
-        publisher_settled(p);
+        r = publisher_forget(p);
+        publisher_settled(p, r < 0 || p->bisect.after > 0 || !outbox_is_empty(p->spec.outbox));
 }
 
 /* If the disk cannot store the rejection, other rows go first. */
@@ -365,7 +366,7 @@ static void publisher_refused(Publisher *p, const ClientReply *reply) {
                 text_copy(p->refusal, sizeof(p->refusal), reply->detail);
                 break;
         }
-        publisher_settled(p);
+        publisher_settled(p, true);
 }
 
 /* Pub/Sub answered 413. */
@@ -381,7 +382,7 @@ static void publisher_too_large(Publisher *p, const ClientReply *reply) {
                         "A publish request to %s is called too large (%s). Requests become smaller until they are "
                         "taken; a larger one is tried once an hour.",
                         p->spec.topic, reply->detail);
-        publisher_settled(p);
+        publisher_settled(p, true);
 }
 
 /* True when a smaller request may succeed: this one timed out or was cut, or a proxy answered with its own page. */
@@ -608,7 +609,7 @@ void publisher_pause(Publisher *p, const char *why) {
                 publisher_mended(p, &p->pause_trouble);
         if (why && client_withdraw(p->call)) {
                 p->call = client_cancel(p->call);
-                publisher_settled(p);
+                publisher_settled(p, true);
         }
         publisher_wake(p);
         publisher_changed(p);
