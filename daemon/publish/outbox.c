@@ -121,12 +121,13 @@ static bool outbox_works_for_all(const Outbox *o, uint64_t bytes) {
                (o->forget_refused_at == 0 || now - o->forget_refused_at >= OUTBOX_TRIAL_USEC);
 }
 
-/* Something works although there is trouble; without that, nothing was refused. *bytes*: the size of what was put. */
+/* Something works although there is trouble; without that, nothing was refused. Whatever works, the file is open.
+ * *bytes*: the size of what was put. */
 static void outbox_works(Outbox *o, unsigned what, uint64_t bytes) {
         unsigned refused = o->refused;
         char span[CLOCK_SPAN_SIZE];
 
-        o->refused &= ~what;
+        o->refused &= ~(what | REFUSED_OPEN);
         if (what == REFUSED_FORGET)
                 o->forget_refused_at = 0;
         if (o->refused == 0 && outbox_works_for_all(o, bytes)) {
@@ -274,11 +275,8 @@ static int outbox_ready(Outbox *o) {
         OutboxSalvage salvage = {};
         int r;
 
-        if (o->sql && !(sql_standing(o->sql) & SQL_MOVED)) {
-                if (trouble_is_on(&o->trouble))
-                        outbox_works(o, REFUSED_OPEN, 0); /* and says that all is over where a lesser failure is */
+        if (o->sql && !(sql_standing(o->sql) & SQL_MOVED))
                 return 0;
-        }
         if (clock_now() < o->reopen_at)
                 return o->open_error;
         r = outbox_reopen(o, &salvage);
@@ -386,11 +384,22 @@ static int outbox_done(Outbox *o, Refused what, int r, const char *source, uint6
 
 /* ---- room and status ---- */
 
+/* Makes the counts current if that can be done, else the last known ones are used; no repair here. */
+static int outbox_look(Outbox *o) {
+        int r;
+
+        r = outbox_ready(o);
+        if (r < 0)
+                return r;
+        if (trouble_is_on(&o->trouble))
+                outbox_works(o, REFUSED_OPEN, 0); /* and says that all is over where a lesser failure is */
+        return outbox_refresh(o);
+}
+
 bool outbox_has_room(Outbox *o, uint64_t rows, uint64_t bytes) {
         uint64_t held_rows, held_bytes;
 
-        if (outbox_ready(o) == 0)
-                (void) outbox_refresh(o); /* else the last known counts are used; no repair here */
+        (void) outbox_look(o);
         if (!outbox_may_put(o))
                 return false;
         held_rows = o->counts.waiting.rows + o->counts.rejected.rows;
@@ -405,7 +414,7 @@ void outbox_status(Outbox *o, OutboxStatus *ret) {
         int64_t oldest;
         bool failing;
 
-        if (outbox_ready(o) == 0 && outbox_refresh(o) == 0 &&
+        if (outbox_look(o) == 0 &&
                 sql_ints(o->sql, "SELECT coalesce((SELECT put_at FROM readings ORDER BY id LIMIT 1), 0)", NULL, 1,
                         &oldest) == 0)
                 o->oldest = (usec_t) oldest;
