@@ -91,11 +91,6 @@ static void publisher_move(Publisher *p, PublisherState state) {
         p->state = state;
 }
 
-static void publisher_changed(Publisher *p) {
-        if (p->spec.on_change)
-                p->spec.on_change(p->spec.userdata);
-}
-
 static OutboxStatus publisher_outbox(const Publisher *p) {
         OutboxStatus outbox;
 
@@ -149,7 +144,7 @@ static void publisher_wait(Publisher *p, TroubleGrade grade, const ClientReply *
         else if (trouble_fail(&p->trouble, grade, reply->cause, delay, reply->detail))
                 publisher_log_failing(p, reply->http_status, delay);
         publisher_arm(p, delay);
-        publisher_changed(p);
+        p->spec.on_change(p->spec.userdata);
 }
 
 /* Notes a failure that the outbox has logged. Returns the time until the next try. */
@@ -165,7 +160,7 @@ static usec_t publisher_note_disk(Publisher *p, const char *what, int error) {
 static void publisher_disk_failed(Publisher *p, const char *what, int error) {
         publisher_move(p, PUBLISHER_BLOCKED);
         publisher_arm(p, publisher_note_disk(p, what, error));
-        publisher_changed(p);
+        p->spec.on_change(p->spec.userdata);
 }
 
 /* Ends the disk's trouble, unless published rows or a verdict still wait for it. */
@@ -294,7 +289,7 @@ static void publisher_settled(Publisher *p, bool more) {
         publisher_move(p, PUBLISHER_IDLE);
         if (more)
                 loop_wake(p->step);
-        publisher_changed(p);
+        p->spec.on_change(p->spec.userdata);
 }
 
 /* Pub/Sub returned an id for every message. */
@@ -457,7 +452,7 @@ static void publisher_send(Publisher *p) {
                         p, TROUBLE_PASSING, &(ClientReply){ .cause = CAUSE_MEMORY, .detail = strerror(-r) });
         }
         p->requests++;
-        publisher_changed(p);
+        p->spec.on_change(p->spec.userdata);
 }
 
 /* Only suspects are left: either they or the topic may be at fault. */
@@ -530,7 +525,7 @@ static bool publisher_waits_to_forget(Publisher *p) {
                 return false;
         publisher_move(p, PUBLISHER_BLOCKED);
         publisher_arm(p, p->sent.forget_at > now ? p->sent.forget_at - now : 0);
-        publisher_changed(p);
+        p->spec.on_change(p->spec.userdata);
         return true;
 }
 
@@ -558,7 +553,7 @@ static void publisher_step(void *userdata) {
         if (p->state == PUBLISHER_IDLE && !p->paused)
                 publisher_go(p);
         else if (p->state != PUBLISHER_SENDING && p->sent.n > 0 && publisher_forget(p) == 0)
-                publisher_changed(p);
+                p->spec.on_change(p->spec.userdata);
 }
 
 static void publisher_on_timer(void *userdata) {
@@ -612,7 +607,7 @@ void publisher_pause(Publisher *p, const char *why) {
                 publisher_settled(p, true);
         }
         publisher_wake(p);
-        publisher_changed(p);
+        p->spec.on_change(p->spec.userdata);
 }
 
 static const Trouble *publisher_worst(const Publisher *p) {
