@@ -14,7 +14,7 @@
 
 #define BODY_MAX 256
 #define QUIET_TURNS 4
-#define TURNS_MAX 500
+#define TURNS_MAX 2000 /* of 10 ms: longer than a connection may be silent */
 
 static void on_header(void *userdata, ListenRequest *request) {
         const PageLoginTry try = { listen_header(request, "Authorization"), listen_peer(request), 1 };
@@ -67,7 +67,9 @@ static uint16_t listener(Loop **ret_loop) {
         return port;
 }
 
-/* The client ends when nothing more is answered; then the listener closes the connection, and does not wait. */
+/* The client ends when nothing more is answered; then the listener closes the connection. libmicrohttpd does not see an
+ * end that it finds together with the last bytes (the listener rested), and waits until the connection was silent for
+ * long. */
 static void converse(Loop *loop, int fd, Slice text) {
         char answer[4096];
         ssize_t n = -1;
