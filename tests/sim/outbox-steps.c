@@ -132,14 +132,15 @@ static void step_reject(World *w) {
 static void step_room(World *w) {
         uint64_t waiting, bytes, rejected, rejected_bytes, rows = draw_below(&w->draw, 100),
                                                            more = draw_below(&w->draw, 100000);
-        bool right;
+        bool right, found;
 
         waiting = book_count(&w->book, BOOK_WAITING, &bytes);
         rejected = book_count(&w->book, BOOK_REJECTED, &rejected_bytes);
         bytes += rejected_bytes;
         right = waiting == 0 ? rejected < w->caps.max_rows && bytes < w->caps.max_bytes
                              : waiting + rejected + rows <= w->caps.max_rows && bytes + more <= w->caps.max_bytes;
-        if (!w->failing && !outbox_is_failing(w->outbox) && outbox_has_room(w->outbox, rows, more) != right)
+        found = outbox_has_room(w->outbox, rows, more); /* may open the file anew, and fail */
+        if (!w->failing && !outbox_is_failing(w->outbox) && found != right)
                 world_wrong(w, "there is room, or there is none, and it says otherwise");
         w->seen->no_room += !right;
 }
