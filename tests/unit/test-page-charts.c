@@ -87,11 +87,13 @@ static size_t write_message(char *text, size_t size, unsigned minute) {
 
 static int history_next(void *self, SinkPiece *piece) {
         char text[1024];
-        unsigned before = __atomic_fetch_add(&asked, 1, __ATOMIC_SEQ_CST);
+        unsigned before = __atomic_load_n(&asked, __ATOMIC_SEQ_CST);
 
+        if (history_is_there)
+                asked_before[before] = piece->before;
+        __atomic_fetch_add(&asked, 1, __ATOMIC_SEQ_CST);
         if (!history_is_there)
                 return SINK_HISTORY_AWAY;
-        asked_before[before] = piece->before;
         for (unsigned i = 0; i < PIECE_MESSAGES; i++) {
                 size_t size = write_message(text, sizeof(text), before * PIECE_MESSAGES + i);
 
