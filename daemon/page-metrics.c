@@ -6,7 +6,6 @@
 
 #include "lib/json.h"
 #include "page-render.h"
-#include "report-figures.h"
 
 /* ---- the format ---- */
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
-#include "report-figures.h"
+#include "report.h"
 
 /* ---- the table ---- */
 
