@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "lib/text.h"
-#include "secrets.h"
+#include "secret.h"
 
 #define WORD_MAX 48
 

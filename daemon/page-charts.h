@@ -7,7 +7,7 @@
 #include "config.h"
 #include "lib/listen.h"
 #include "page-thread.h"
-#include "secrets.h"
+#include "secret.h"
 
 typedef struct PageCharts PageCharts;
 

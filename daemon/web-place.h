@@ -6,7 +6,7 @@
 #include "auth.h"
 #include "config-place.h"
 #include "lib/stream.h"
-#include "secrets.h"
+#include "secret.h"
 
 typedef struct WebPlace {
         char *url; /* either this or url_file */

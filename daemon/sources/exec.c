@@ -25,7 +25,7 @@
 #include "lib/text.h"
 #include "publish/shape.h"
 #include "publish/source.h"
-#include "secrets.h"
+#include "secret.h"
 
 #define CHUNK (64 * 1024) /* bytes of one read, which is one commit */
 /* the most that a pipe holds: fs.pipe-max-size, 16 of the largest pages */

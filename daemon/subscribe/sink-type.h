@@ -7,7 +7,7 @@
 #include "config.h"
 #include "lib/http.h"
 #include "pubsub/wire.h"
-#include "secrets.h"
+#include "secret.h"
 
 #define SINK_DETAIL_MAX 512
 #define SINK_EXCLUSIVE_MAX 512

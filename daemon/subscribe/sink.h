@@ -10,7 +10,7 @@
  * renew the leases, so the sink changes nothing but the fates. */
 
 #include "lib/loop.h"
-#include "secrets.h"
+#include "secret.h"
 #include "subscribe/batch.h"
 #include "subscribe/sink-type.h"
 

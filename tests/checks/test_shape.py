@@ -150,7 +150,8 @@ def test_main_is_short():
 def test_headers_are_small():
     for path in SOURCES:
         if path.suffix == ".h":
-            prototypes = re.findall(r"^(?!static|typedef|#|\s)[^\n(]*\w\([^;{}]*\)[^;{}]*;", path.read_text(), re.M)
+            text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
+            prototypes = re.findall(r"^(?!static|typedef|#|\s|[A-Z_]+\()[^\n(]*\w\([^;{}]*\)[^;{}]*;", text, re.M)
             allowed = 22 if path.name in ("loop.h", "sql.h") else 14  # the door to a whole library
             assert len(prototypes) <= allowed, f"{relative(path)}: {len(prototypes)} prototypes"
 

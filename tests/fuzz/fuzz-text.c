@@ -12,7 +12,7 @@
 #include "lib/listen-address.h"
 #include "lib/text.h"
 #include "match.h"
-#include "secrets.h"
+#include "secret.h"
 #include "sinks/alert-rules.h"
 #include "sources/mqtt.h"
 #include "web-place.h"

@@ -198,11 +198,22 @@ static void test_unsearchable_directory(void **state) {
         assert_null(found);
 }
 
+static int read_secret(const Fixture *f, Secrets *secrets, const char *name, char **ret) {
+        static const ConfigRow rows[] = { { "secret_file", &config_type_secret, 0, 1, 100, .doc = "" }, {} };
+        static const ConfigSection section = { .rows = rows, .size = sizeof(ConfigSecret) };
+        ConfigSecret secret = { .file = (char *) name };
+        SecretProblem problem;
+        int r = secret_read_all(&f->config, secrets, &section, &secret, &problem);
+
+        *ret = secret.text;
+        return r;
+}
+
 static void assert_read(Fixture *f, const void *data, size_t size, const char *text) {
         char *secret = NULL;
 
         put(f->credentials, "s", data, size);
-        assert_int_equal(secret_read(&f->config, NULL, "s", &secret), 0);
+        assert_int_equal(read_secret(f, NULL, "s", &secret), 0);
         assert_string_equal(secret, text);
         assert_null(secret_free(secret));
 }
@@ -211,7 +222,7 @@ static void assert_refused(Fixture *f, const void *data, size_t size, int error)
         char *secret = NULL;
 
         put(f->credentials, "s", data, size);
-        assert_int_equal(secret_read(&f->config, NULL, "s", &secret), error);
+        assert_int_equal(read_secret(f, NULL, "s", &secret), error);
         assert_null(secret);
 }
 
@@ -248,7 +259,7 @@ static void test_size(void **state) {
         assert_non_null(data);
         memset(data, 'x', SECRET_SIZE_MAX + 1);
         put(f->credentials, "s", data, SECRET_SIZE_MAX);
-        assert_int_equal(secret_read(&f->config, NULL, "s", &secret), 0);
+        assert_int_equal(read_secret(f, NULL, "s", &secret), 0);
         assert_int_equal(strlen(secret), SECRET_SIZE_MAX);
         secret = secret_free(secret);
         assert_refused(f, data, SECRET_SIZE_MAX + 1, -EFBIG);
@@ -260,11 +271,11 @@ static void test_kinds(void **state) {
         char path[128], *secret = NULL;
         size_t size;
 
-        assert_int_equal(secret_read(&f->config, NULL, f->config_directory, &secret), -EISDIR);
-        assert_int_equal(secret_read(&f->config, NULL, "/dev/null", &secret), -EBADMSG);
+        assert_int_equal(read_secret(f, NULL, f->config_directory, &secret), -EISDIR);
+        assert_int_equal(read_secret(f, NULL, "/dev/null", &secret), -EBADMSG);
         (void) snprintf(path, sizeof(path), "%s/fifo", f->credentials);
         assert_int_equal(mkfifo(path, 0600), 0);
-        assert_int_equal(secret_read(&f->config, NULL, "fifo", &secret), -EBADMSG);
+        assert_int_equal(read_secret(f, NULL, "fifo", &secret), -EBADMSG);
         assert_int_equal(secret_read_file(path, &secret, &size), -EBADMSG);
         assert_int_equal(secret_read_file("/nowhere/x", &secret, &size), -ENOENT);
 
@@ -455,7 +466,7 @@ static void test_read_notes(void **state) {
 
         assert_int_equal(secrets_new(&secrets), 0);
         put(f->credentials, "s", "token-of-the-sensor\n", 20);
-        assert_int_equal(secret_read(&f->config, secrets, "s", &secret), 0);
+        assert_int_equal(read_secret(f, secrets, "s", &secret), 0);
         assert_concealed(secrets, "401 token-of-the-sensor", "401 [secret]");
         assert_null(secret_free(secret));
         assert_null(secrets_free(secrets));
