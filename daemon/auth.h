@@ -5,11 +5,11 @@
  * first, and a refresh token that may change with each fetch (RFC 6749 section 6). A new refresh token makes the old
  * one worthless, so it is saved in state_dir before the access token that came with it is used. */
 
-#include "cause.h"
 #include "config-type.h"
 #include "lib/bytes.h"
 #include "lib/http.h"
 #include "secret.h"
+#include "trouble.h"
 
 typedef enum AuthKind {
         AUTH_NONE,

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cause.h"
 #include "lib/bytes.h"
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/text.h"
 #include "lib/yaml.h"
+#include "trouble.h"
 
 /* ---- the unit that runs a file ---- */
 

@@ -2,8 +2,8 @@
 #pragma once
 /* Listening with the settings of a configuration section, and words and causes for its errors. */
 
-#include "cause.h"
 #include "lib/listen.h"
+#include "trouble.h"
 
 /* Return words for an error of listen_route() or web_listen_try(), with what to do, and its cause. */
 const char *web_listen_words(int error);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is said of each kind of failure and remedy of status.json (daemon/cause.c), in English and Japanese.
+// What is said of each kind of failure and remedy of status.json (daemon/trouble.c), in English and Japanese.
 
 export const english = {
     is_unreachable: "{name} cannot be reached",

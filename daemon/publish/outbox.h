@@ -12,10 +12,10 @@
  * rejected` replays or drops them. In addition, for each source: `seen`, the keys of readings that may come again; its
  * cursor; and `unreadable`, input that could not become a reading, with its own limit. */
 
-#include "cause.h"
 #include "config.h"
 #include "publish/outbox-file.h"
 #include "publish/reading.h"
+#include "trouble.h"
 
 typedef struct Outbox Outbox;
 

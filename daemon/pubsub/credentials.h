@@ -7,11 +7,11 @@
  * gcloud's own file, the metadata server. Source: google-auth's _default.py, service_account.py, identity_pool.py,
  * impersonated_credentials.py; AIP-4110, AIP-4117. */
 
-#include "cause.h"
 #include "config.h"
 #include "lib/http.h"
 #include "lib/pem.h"
 #include "secret.h"
+#include "trouble.h"
 
 /* the key without pubsub.credentials_file: the name that the scripts used which sensorqd replaces */
 #define CREDENTIALS_FILE_DEFAULT "pubsub-credential.json"

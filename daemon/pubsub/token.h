@@ -3,9 +3,9 @@
 /* The OAuth access token: fetched, cached, and refreshed early, while the old one is still usable. One refresh runs at
  * a time, whatever the number of waiters. */
 
-#include "cause.h"
 #include "lib/http.h"
 #include "pubsub/credentials.h"
+#include "trouble.h"
 
 typedef struct Token Token;
 

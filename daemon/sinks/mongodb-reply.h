@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "cause.h"
 #include "subscribe/sink-type.h"
+#include "trouble.h"
 
 /* A fault of the remote that concerns all messages. */
 typedef enum MongodbFault {

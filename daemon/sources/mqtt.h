@@ -3,11 +3,11 @@
 /* The parts of the source: its keys, the topic patterns of the configuration, and a session with the broker.
  * mqtt-packet.h has the packets. */
 
-#include "cause.h"
 #include "lib/http.h"
 #include "lib/stream.h"
 #include "publish/shape.h"
 #include "sources/mqtt-packet.h"
+#include "trouble.h"
 
 /* ---- mqtt-config.c ---- */
 

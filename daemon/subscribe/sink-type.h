@@ -3,11 +3,11 @@
 /* What a type of sink (MongoDB, ...) implements. A type knows its remote, but nothing of batches, leases and retries.
  * It gets messages and returns a verdict on each; sink.h does the rest. */
 
-#include "cause.h"
 #include "config.h"
 #include "lib/http.h"
 #include "pubsub/wire.h"
 #include "secret.h"
+#include "trouble.h"
 
 #define SINK_DETAIL_MAX 512
 #define SINK_EXCLUSIVE_MAX 512

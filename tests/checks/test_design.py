@@ -183,12 +183,15 @@ def prototypes(header):
 
 
 def test_names_carry_their_file():
-    """subscriber-pull.h declares subscriber_pull_...() or subscriber_...(); secret.h may declare secrets_...()."""
+    """subscriber-pull.h declares subscriber_pull_...() or subscriber_...(); secret.h may declare secrets_...(), and
+    trouble.h cause_...(), because it defines the type Cause."""
     found = []
     for header in HEADERS:
         words = header.stem.split("-")
+        types = re.findall(r"^(?:\}|typedef .*?) (\w+);", blank(header.read_text()), re.M)
         allowed = ["_".join(words[:n]) for n in range(1, len(words) + 1)]
         allowed += [allowed[0] + "s", allowed[0].removesuffix("s")]
+        allowed += [re.sub(r"\B([A-Z])", r"_\1", name).lower() for name in types]
         found += [
             f"{relative(header)}: {name}"
             for name, _, _ in prototypes(header)

@@ -40,9 +40,9 @@ def test_first_view_is_small():
 
 
 def test_words_for_programs_are_documented_and_in_both_languages():
-    """Each kind and remedy of status.json: daemon/cause.c, sensorqd(8), and what the page says of it."""
+    """Each kind and remedy of status.json: daemon/trouble.c, sensorqd(8), and what the page says of it."""
     rows = re.findall(
-        r'\[CAUSE_\w+\] = \{ "([a-z-]+)", (?:"([a-z-]+)"|NULL) \}', (REPO / "daemon" / "cause.c").read_text()
+        r'\[CAUSE_\w+\] = \{ "([a-z-]+)", (?:"([a-z-]+)"|NULL) \}', (REPO / "daemon" / "trouble.c").read_text()
     )
     assert len(rows) > 30
     manual = (REPO / "docs" / "sensorqd.8.scd").read_text()
@@ -54,7 +54,7 @@ def test_words_for_programs_are_documented_and_in_both_languages():
     wanted = kinds | {f"do_{remedy}".replace("-", "_") for _, remedy in rows if remedy}
     assert [key for key in wanted for part in (english, japanese) if f"\n    {key}:" not in part] == []
     limits = re.findall(
-        r"\w+=", re.search("#define CAUSE_MEMORY_PLACES (.*)", (REPO / "daemon" / "cause.h").read_text())[1]
+        r"\w+=", re.search("#define CAUSE_MEMORY_PLACES (.*)", (REPO / "daemon" / "trouble.h").read_text())[1]
     )
     said = [re.search("do_memory: (.*)", part)[1] for part in (english, japanese)]
     assert len(limits) == 3 and [limit for limit in limits for words in said if limit not in words] == []

@@ -19,7 +19,6 @@ LAYERS = [
         "daemon/events",
         "daemon/config",
         "daemon/secret",
-        "daemon/cause",
         "daemon/trouble",
         "daemon/auth",
         "daemon/bisect",

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "cause.h"
+#include "trouble.h"
 #include "lib/http.h"
 #include "web-listen.h"
 
