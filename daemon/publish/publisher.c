@@ -12,7 +12,6 @@
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/log.h"
-#include "lib/pace.h"
 #include "lib/text.h"
 #include "trouble.h"
 

@@ -9,8 +9,8 @@
 #include <mongoc/mongoc.h>
 
 #include "config.h"
+#include "lib/backoff.h"
 #include "lib/cleanup.h"
-#include "lib/pace.h"
 #include "lib/text.h"
 #include "sinks/document.h"
 #include "sinks/mongodb-config.h"

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "lib/pace.h"
+#include "lib/backoff.h"
 
 #define KB ((size_t) 1000)
 #define FAST (USEC_PER_SEC / 10)
