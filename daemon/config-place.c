@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/text.h"
 
 void config_errors_done(ConfigErrors *errors) {

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 
 typedef struct ConfigRow ConfigRow;
 typedef struct ConfigSection ConfigSection;

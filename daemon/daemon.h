@@ -4,7 +4,7 @@
  * see the flow. */
 
 #include "config.h"
-#include "lib/cleanup.h"
+#include "lib/err.h"
 
 typedef struct Daemon Daemon;
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 
 #define PAGE_SERIES_MAX 2000
 

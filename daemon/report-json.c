@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "report.h"
 
 /* ---- the table ---- */

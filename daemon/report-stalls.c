@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "events.h"
-#include "lib/cleanup.h"
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/log.h"

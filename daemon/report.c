@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/file.h"
 #include "lib/text.h"
 

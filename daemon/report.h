@@ -4,7 +4,7 @@
  * `sensorqd status` and monitoring. Figures never control anything. The formatting is pure: all times are arguments. */
 
 #include "lib/bytes.h"
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "publish/outbox-left.h"
 #include "publish/outbox.h"
 #include "publish/publisher.h"

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "err.h"
 
 typedef struct Bytes {
         char *data;  /* ends with a NUL once anything was appended; NULL before that */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "err.h"
 #include "file.h"
 #include "pem.h"
 #include "text.h"

@@ -6,7 +6,7 @@
 
 #include <syslog.h>
 
-#include "cleanup.h"
+#include "err.h"
 
 typedef struct LogField {
         const char *name;  /* journal field name: [A-Z0-9_]+, not starting with _ */

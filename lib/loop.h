@@ -11,8 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "cleanup.h"
 #include "clock.h"
+#include "err.h"
 
 typedef struct sd_event Loop;
 typedef struct LoopWatch LoopWatch;

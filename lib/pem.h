@@ -2,8 +2,8 @@
 #pragma once
 /* What is in PEM files: private keys, which sign, and certificates. Only this module and lib/sha256 use OpenSSL. */
 
-#include "cleanup.h"
 #include "clock.h"
+#include "err.h"
 
 typedef struct evp_pkey_st PemKey;
 

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "cleanup.h"
+#include "err.h"
 
 /* Blocks SIGTERM, SIGINT, SIGHUP, SIGPIPE and SIGCHLD for this thread and those that it starts; call it before any
  * thread starts. */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "cleanup.h"
+#include "err.h"
 
 #define YAML_SIZE_MAX (1024 * 1024)
 #define YAML_DEPTH_MAX 32

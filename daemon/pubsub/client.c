@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/text.h"
 
 struct Client {

@@ -10,7 +10,7 @@
 
 #include "config.h"
 #include "lib/backoff.h"
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/text.h"
 #include "sinks/document.h"
 #include "sinks/mongodb-config.h"

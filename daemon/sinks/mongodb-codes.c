@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "sinks/mongodb-reply.h"
 
 #define CODE_ATLAS 8000

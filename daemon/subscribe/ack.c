@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 
 /* the rest of the list, and one half for each halving of a request of at most WIRE_ACK_IDS_MAX ids */
 #define RANGES_MAX 32

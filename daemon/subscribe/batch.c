@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 
 #define FATES (FATE_MOVED + 1)
 

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 
 _asserted_ static const bool moves[BLAME_STATES][BLAME_STATES] = {
         [BLAME_CLEAR] = { [BLAME_CLEAR] = true,

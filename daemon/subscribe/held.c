@@ -7,7 +7,7 @@
 
 #include "events.h"
 #include "lib/backoff.h"
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 

@@ -8,7 +8,7 @@
 
 #include "lib/array.h"
 #include "lib/backoff.h"
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/loop.h"
 
 typedef enum LeaseState { RESTING, RENEWING, LAPSED } LeaseState;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "subscribe/aside.h"
 #include "subscribe/held.h"
 #include "subscribe/pulls.h"

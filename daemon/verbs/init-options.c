@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "verbs/init-draft.h"
 #include "verbs/init.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 
 /* clang-format off */
 static const InitWords texts[] = {

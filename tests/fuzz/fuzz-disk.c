@@ -9,7 +9,7 @@
 
 #include "fuzz.h"
 #include "auth.h"
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/file.h"
 #include "lib/gzip.h"
 #include "lib/json.h"

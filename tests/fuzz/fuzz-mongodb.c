@@ -9,7 +9,7 @@
 
 #include "fuzz.h"
 #include "lib/bytes.h"
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "page-numbers.h"
 #include "sinks/document.h"
 #include "sinks/mongodb-write.h"

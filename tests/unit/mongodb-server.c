@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "free-port.h"
-#include "lib/cleanup.h"
+#include "lib/err.h"
 
 #define PROGRAM "secantusd-py"
 #define START_TRIES 300 /* of 100 ms */

@@ -19,7 +19,7 @@
 #include <mongoc/mongoc.h>
 
 #include "lib/bytes.h"
-#include "lib/cleanup.h"
+#include "lib/err.h"
 
 #define OP_REPLY 1
 #define OP_QUERY 2004

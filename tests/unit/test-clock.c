@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/clock.h"
 
 static void test_clocks(void **state) {

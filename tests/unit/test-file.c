@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/file.h"
 
 static char directory[] = "/tmp/sensorqd-file-XXXXXX";
