@@ -36,7 +36,7 @@ typedef struct Payload {
 int payload_open(Slice data, PayloadFormat format, Payload *ret);
 void payload_done(Payload *payload);
 
-/* ---- payload-python.c ---- */
+/* ---- Python text ---- */
 
 typedef struct PayloadError {
         size_t place;     /* byte offset in the text */

@@ -1,4 +1,4 @@
-"""daemon/subscribe/payload-python.c against Python itself: what repr() writes of 10 000 values comes out as json says,
+"""daemon/subscribe/payload.c against Python itself: what repr() writes of 10 000 values comes out as json says,
 and of as many damaged texts nothing is read that ast.literal_eval() does not read, or differently; and what it reads is
 refused only where repr() does not write it so."""
 
