@@ -85,7 +85,7 @@ ClientCall *client_cancel(ClientCall *call);
  * Returns false when *call* is NULL or an answer is still to come; a 401 then gives CLIENT_RETRY and no second try. */
 bool client_withdraw(ClientCall *call);
 
-/* Pure, for client.c and its test: fills in *ret* from an answer, and writes into *detail* what happened to *resource*
+/* Pure, and here for its test: fills in *ret* from an answer, and writes into *detail* what happened to *resource*
  * and what the reader can do. *verb* as in ClientSpec, or CLIENT_CREATE. */
 void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret,
         char detail[static CLIENT_DETAIL_MAX]);
