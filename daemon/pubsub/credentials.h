@@ -71,24 +71,19 @@ int credentials_load(const Config *config, Secrets *secrets, Credentials **ret, 
 Credentials *credentials_free(Credentials *credentials);
 CLEANUP_DEFINE(Credentials, credentials_free)
 
+/* ---- an exchange of them for an access token: credentials-exchange.c ---- */
+
 /* The step that an exchange begins with. */
 CredentialsStep credentials_first_step(const Credentials *credentials);
 /* The step after *step*; CREDENTIALS_DONE: its answer is the access token. */
 CredentialsStep credentials_next_step(const Credentials *credentials, CredentialsStep step);
 
-/* Returns where a step's request goes. */
-const char *credentials_url(const Credentials *credentials, CredentialsStep step);
 /* Fills in method, URL, headers and body of a step's request. *wall* is the time now; *held* is the answer of the step
  * before, NULL for the first step. An assertion is made anew each time: the endpoint refuses old ones. Secrets in the
  * body are noted. *spec* owns its body and borrows the rest from *credentials* and *held*. -ENOMEM, or the errno of a
  * token's file. */
 int credentials_request(
         const Credentials *credentials, CredentialsStep step, const char *held, usec_t wall, HttpSpec *spec);
-
-/* Returns the other provider's token in *text* (an answer, or the content of its file), malloc'ed; NULL: none. */
-char *credentials_subject(const Credentials *credentials, const char *text, size_t size);
-
-/* ---- answers: credentials-answer.c ---- */
 
 /* What the reply to such a request means. Pure. Sources: RFC 6749 sections 5.1 and 5.2, google-auth's _client.py. */
 #define CREDENTIALS_DETAIL_MAX 400
