@@ -40,7 +40,7 @@ int outbox_sql_insert(Sql *sql, const Reading *reading, usec_t at);
  * last told. */
 void outbox_sql_ping(void *userdata);
 
-/* ---- outbox-counts.c ---- */
+/* ---- counts ---- */
 
 /* How much the outbox holds. The counts are in memory and in the table `counts`, which is changed in the same
  * transaction as the rows. So a file with a million rows opens without reading each, and changes by a second process
@@ -75,7 +75,7 @@ int outbox_counts_forget(OutboxCounts *c, Sql *sql, int64_t first, int64_t last)
 enum { OUTBOX_COUNTS_DONE = 0, OUTBOX_COUNTS_NO_ROW = 1 };
 int outbox_counts_reject(OutboxCounts *c, Sql *sql, int64_t id);
 
-/* ---- outbox-source.c ---- */
+/* ---- for each source ---- */
 
 /* Data that the outbox keeps for each source beside its readings: keys of readings that may come again, its cursor, and
  * input that could not become a reading. Works on the file and within the transaction of outbox.c. */
