@@ -167,6 +167,13 @@ static bool is_there(int directory, const char *name) {
         return faccessat(directory, name, F_OK, 0) == 0;
 }
 
+/* Like sql_open(); but if a full disk has no room for shared memory, it opens without that. */
+static int open_or_alone(const char *path, Sql **ret) {
+        int r = sql_open(path, ret);
+
+        return r == -ENOSPC ? sql_open_alone(path, ret) : r;
+}
+
 /* *own* is the database that is already open and is copied first; NULL: none. */
 static int salvage_copy(int directory, const char *path, int64_t last_id, Sql *own, OutboxSalvage *ret) {
         _cleanup_(sql_closep) Sql *from = NULL, *to = NULL;
@@ -177,7 +184,7 @@ static int salvage_copy(int directory, const char *path, int64_t last_id, Sql *o
         if (text_format(&new, "%s.new", path) < 0)
                 return -ENOMEM;
         if (!own || is_there(directory, OUTBOX_FILE))
-                r = outbox_sql_open(path, &from);
+                r = open_or_alone(path, &from);
         if (r < 0 && r != -EUCLEAN) /* -EUCLEAN: not even the header can be read, so nothing can be copied */
                 return r;
         r = salvage_has_room(directory, own ?: from, &ret->needed);
@@ -278,7 +285,7 @@ static int file_connect(const char *path, Sql **ret, int64_t *ret_version) {
         _cleanup_(sql_closep) Sql *sql = NULL;
         int r;
 
-        r = outbox_sql_open(path, &sql);
+        r = open_or_alone(path, &sql);
         if (r < 0)
                 return r;
         r = sql_query_int(sql, "PRAGMA user_version", ret_version);

@@ -87,12 +87,6 @@ int outbox_sql_recount(Sql *sql, int64_t version) {
         return in_transaction(sql, version < OUTBOX_SCHEMA ? RECOUNT : RECOUNT ALL_COUNTED);
 }
 
-int outbox_sql_open(const char *path, Sql **ret) {
-        int r = sql_open(path, ret);
-
-        return r == -ENOSPC ? sql_open_alone(path, ret) : r;
-}
-
 void outbox_sql_ping(void *userdata) {
         usec_t *told = userdata, now = clock_now();
 
@@ -191,16 +185,26 @@ int outbox_counts_forget(OutboxCounts *c, Sql *sql, int64_t first, int64_t last)
         return r < 0 ? r : forget_range(c, sql, c->upto + 1, last);
 }
 
-int outbox_counts_reject(OutboxCounts *c, Sql *sql, int64_t id) {
+#define COPIED "size, put_at, key, source, type, device, payload, labels"
+
+int outbox_counts_reject(OutboxCounts *c, Sql *sql, int64_t id, const char *reason, usec_t now) {
         OutboxCount size = {};
         int r;
 
         r = counts_measure(sql, id, id, &size);
         if (r < 0 || size.rows == 0)
-                return r < 0 ? r : OUTBOX_COUNTS_NO_ROW;
+                return r;
         c->rejected.rows += size.rows;
         c->rejected.bytes += size.bytes;
-        return counts_add(sql, "rejected", (int64_t) size.rows, (int64_t) size.bytes);
+        r = counts_add(sql, "rejected", (int64_t) size.rows, (int64_t) size.bytes);
+        /* the id may be used: by the same reading, which waits again because an older copy of the file was put back */
+        if (r == 0)
+                r = sql_do(sql,
+                        "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT CASE WHEN id IN (SELECT id "
+                        "FROM rejected) THEN (SELECT max(id) + 1 FROM rejected) ELSE id END, ?2, ?3, " COPIED
+                        " FROM readings WHERE id = ?1",
+                        SQL_VALUES(SQL_INT(id), SQL_INT(now), SQL_TEXT(reason)));
+        return r < 0 ? r : outbox_counts_forget(c, sql, id, id);
 }
 
 /* ---- keys of readings that may come again ---- */

@@ -30,9 +30,6 @@ int outbox_sql_make(Sql *sql, int64_t version);
 /* Counts all rows again; the tables are those of *version*. */
 int outbox_sql_recount(Sql *sql, int64_t version);
 
-/* Like sql_open(); but if a full disk has no room for shared memory, it opens without that. */
-int outbox_sql_open(const char *path, Sql **ret);
-
 /* Inserts the reading as a waiting row. SQL_DONE, or an error. */
 int outbox_sql_insert(Sql *sql, const Reading *reading, usec_t at);
 
@@ -71,9 +68,8 @@ int outbox_counts_put(OutboxCounts *c, Sql *sql, const OutboxCount *put, int64_t
 /* Deletes the waiting rows with ids from *first* to *last*. */
 int outbox_counts_forget(OutboxCounts *c, Sql *sql, int64_t first, int64_t last);
 
-/* Call this before a row moves from the waiting to the rejected ones. OUTBOX_COUNTS_NO_ROW: it does not exist. */
-enum { OUTBOX_COUNTS_DONE = 0, OUTBOX_COUNTS_NO_ROW = 1 };
-int outbox_counts_reject(OutboxCounts *c, Sql *sql, int64_t id);
+/* Moves a row from the waiting to the rejected ones, if it exists; *now* is the wall time. */
+int outbox_counts_reject(OutboxCounts *c, Sql *sql, int64_t id, const char *reason, usec_t now);
 
 /* ---- for each source ---- */
 

@@ -606,23 +606,6 @@ bool outbox_is_empty(const Outbox *o) {
         return o->counts.waiting.rows == 0;
 }
 
-#define COPIED "size, put_at, key, source, type, device, payload, labels"
-
-static int reject_one(Outbox *o, int64_t id, const char *reason) {
-        int r;
-
-        r = outbox_counts_reject(&o->counts, o->sql, id);
-        if (r != OUTBOX_COUNTS_DONE)
-                return r < 0 ? r : 0;
-        /* the id may be used: by the same reading, which waits again because an older copy of the file was put back */
-        r = sql_do(o->sql,
-                "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT CASE WHEN id IN (SELECT id FROM "
-                "rejected) THEN (SELECT max(id) + 1 FROM rejected) ELSE id END, ?2, ?3, " COPIED
-                " FROM readings WHERE id = ?1",
-                SQL_VALUES(SQL_INT(id), SQL_INT(clock_wall()), SQL_TEXT(reason)));
-        return r < 0 ? r : outbox_counts_forget(&o->counts, o->sql, id, id);
-}
-
 int outbox_reject(Outbox *o, int64_t id, const char *reason) {
         unsigned tried = 0;
         int r;
@@ -630,7 +613,7 @@ int outbox_reject(Outbox *o, int64_t id, const char *reason) {
         do {
                 r = outbox_begin(o, true);
                 if (r == 0)
-                        r = reject_one(o, id, reason);
+                        r = outbox_counts_reject(&o->counts, o->sql, id, reason, clock_wall());
                 r = outbox_end(o, r);
         } while (r < 0 && outbox_mends(o, r, &tried));
         return outbox_done(o, REFUSED_FORGET, r, NULL, 0);
