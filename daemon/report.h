@@ -5,7 +5,7 @@
 
 #include "lib/bytes.h"
 #include "lib/err.h"
-#include "publish/outbox-left.h"
+#include "publish/outbox-guest.h"
 #include "publish/outbox.h"
 #include "publish/publisher.h"
 #include "publish/source.h"

@@ -12,7 +12,7 @@
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/text.h"
-#include "publish/outbox-left.h"
+#include "publish/outbox-guest.h"
 #include "secret.h"
 #include "subscribe/subscription.h"
 #include "types.h"

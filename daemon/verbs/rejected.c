@@ -13,7 +13,7 @@
 #include "lib/err.h"
 #include "lib/service.h"
 #include "lib/text.h"
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-guest.h"
 #include "publish/outbox-sql.h"
 #include "subscribe/rejected.h"
 #include "subscribe/sink-host.h"

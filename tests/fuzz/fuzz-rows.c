@@ -20,7 +20,7 @@
 #include "lib/text.h"
 #include "page-render.h"
 #include "page-store.h"
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-guest.h"
 #include "../outbox-rows.h"
 #include "sinks/alert-store.h"
 #include "subscribe/rejected.h"

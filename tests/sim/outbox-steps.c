@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-guest.h"
 
 /* Enters the answer. True when it failed. */
 static bool has_failed(World *w, int r, BookChange *change, bool durable) {

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 
 #include "outbox-fixture.h"
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-guest.h"
 #include "publish/outbox-sql.h"
 
 static void expect_counts(OutboxFixture *f) {

@@ -15,7 +15,7 @@
 #include "events.h"
 #include "lib/log.h"
 #include "outbox-fixture.h"
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-guest.h"
 
 /* What the outbox takes for now is so much later (the linker's --wrap). */
 static usec_t later;

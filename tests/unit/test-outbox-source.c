@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "outbox-fixture.h"
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-guest.h"
 #include "publish/outbox-sql.h"
 
 static usec_t set_by; /* the wall clock */

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 
 #include "outbox-fixture.h"
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-guest.h"
 #include "publish/outbox-sql.h"
 
 #define SCHEMA_1_ROW                                                                                                   \

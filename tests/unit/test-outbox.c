@@ -22,7 +22,7 @@
 #include "lib/err.h"
 #include "lib/sql.h"
 #include "outbox-fixture.h"
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-guest.h"
 
 static int reopen(OutboxFixture *f, OutboxSalvage *ret_salvage) {
         f->outbox = outbox_close(f->outbox);

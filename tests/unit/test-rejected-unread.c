@@ -7,7 +7,7 @@
 
 #include "lib/err.h"
 #include "outbox-fixture.h"
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-guest.h"
 #include "said.h"
 #include "types.h"
 

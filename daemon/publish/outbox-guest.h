@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Access to an outbox from a second process, for the verb `sensorqd rejected`: the readings that wait, those that
- * Pub/Sub refused permanently, and input of sources that could not become a reading. The daemon may be using the file:
- * each change is one transaction, and the daemon sees it before it next uses its counters. This never creates,
- * upgrades, checks or repairs the file. */
+/* Access to an outbox that another process may own, for the verb `sensorqd rejected` and to find readings that nobody
+ * publishes: the readings that wait, those that Pub/Sub refused permanently, and input of sources that could not become
+ * a reading. The daemon may be using the file: each change is one transaction, and the daemon sees it before it next
+ * uses its counters. This never creates, upgrades, checks or repairs the file. */
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
@@ -56,3 +56,20 @@ int outbox_unread_forget_dropped(OutboxGuest *guest);
 /* Deletes one row permanently, and queues the *readings* made from it (NULL: none) in the same transaction. -ENOENT:
  * there is no such row, and nothing is queued. Durable on return. */
 int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *readings);
+
+/* ---- readings that nobody publishes, because they were queued before the configuration changed ---- */
+
+typedef struct OutboxLeft {
+        uint64_t rows; /* 0: there are none */
+        char directory[256];
+} OutboxLeft;
+
+/* Looks for such readings: in *state_dir* if the configuration has no publish section any more; in the directory that
+ * the service manager gives ($STATE_DIRECTORY) or would give; and in the directories that outbox_left_note() has noted
+ * there. A directory that another process has locked is in use, so it does not count. */
+void outbox_left(const char *state_dir, bool publishes, OutboxLeft *ret);
+
+/* Notes in $STATE_DIRECTORY that readings are queued in *state_dir* from now on. Removes notes of directories that are
+ * in use or have no readings; a note stays if its directory cannot be read, because its disk may come back. Does
+ * nothing when the service manager gives no directory. Errors of file_replace(). */
+int outbox_left_note(const char *state_dir);
