@@ -8,7 +8,7 @@
 #include "lib/text.h"
 #include "sinks/alert-config.h"
 #include "sinks/alert-store.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 
 #define HOST_SIZE 65
 

@@ -14,7 +14,7 @@
 #include "lib/sha256.h"
 #include "lib/text.h"
 #include "sinks/document.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 #include "subscribe/sink-words.h"
 
 #define PATH_SIZE_MAX 1024

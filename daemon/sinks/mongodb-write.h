@@ -4,7 +4,7 @@
  * `rejected`. All functions block. */
 
 #include "sinks/mongodb-client.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 
 /* Tries once to store every message of *work*. Writing a message twice leaves one document. Fills in the items'
  * verdicts, and `accepted` and `detail` of the answer:

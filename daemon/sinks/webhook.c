@@ -22,7 +22,7 @@
 #include "config-place.h"
 #include "lib/text.h"
 #include "sinks/webhook.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 
 #define REPLY_MAX (8 * 1024 * 1024) /* the server may repeat the request in its answer */
 #define REFUSED_MAX 10 /* refusals alone in a row: then the write ends, and blame.h decides who is at fault */

@@ -6,7 +6,7 @@
  * The functions block. */
 
 #include "lib/sql.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 #include "subscribe/sink-words.h"
 
 #define REJECTED_FILE "rejected.sqlite"

@@ -10,7 +10,6 @@
 #include "events.h"
 #include "lib/log.h"
 #include "lib/text.h"
-#include "subscribe/sink-admin.h"
 
 /* ---- logging ---- */
 

@@ -5,7 +5,7 @@
 
 #include "lib/bytes.h"
 #include "pubsub/client.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 
 #define SESSION_TIMEOUT_USEC (30 * USEC_PER_SEC) /* of a request: a person waits for it */
 

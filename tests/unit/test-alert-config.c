@@ -6,7 +6,7 @@
 
 #include "lib/err.h"
 #include "sinks/alert-config.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 
 static const ConfigSection *sink_at(size_t index) {
         return index == 0 ? &alert_config_section : NULL;

@@ -3,7 +3,7 @@
 #include "alert-store-fixture.h"
 
 #include "sinks/alert-config.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 
 #define MESSAGES 1000
 

@@ -9,7 +9,7 @@
 
 #include "capture.h"
 #include "subscribe/rejected.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 
 static void append_to_last(const World *w, const char *text, size_t size) {
         Found found = look(w);

@@ -7,7 +7,7 @@
 #include "mongodb-server.h"
 
 #include "sinks/mongodb-write.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"
 

@@ -20,7 +20,7 @@
 #include "lib/file.h"
 #include "lib/pem.h"
 #include "said.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 #include "verbs/check.h"
 #include "verbs/verbs.h"
 #include "web-listen.h"
