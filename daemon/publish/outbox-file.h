@@ -19,13 +19,6 @@
 
 #define OUTBOX_FILE "outbox.sqlite"
 
-/* The check at start reads every row and finds it again by its id. For 64 MiB or 130 000 readings it takes a quarter of
- * a second from memory and about 2 s from an SD card; for a normal queue 2 ms. So only files up to a certain size are
- * checked; after a clean end, when nothing was being written, that size is smaller. In a larger file, damage is found
- * when the damaged page is read, and repaired in the same way. */
-#define OUTBOX_FILE_CHECK_MAX (64 * 1024 * 1024)
-#define OUTBOX_FILE_CHECK_CLEAN_MAX (8 * 1024 * 1024)
-
 enum {
         OUTBOX_OK = 0,
         OUTBOX_SALVAGED = 2, /* the file was damaged and set aside; the rows that can be read are in a new one */
