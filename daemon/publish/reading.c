@@ -120,15 +120,6 @@ int reading_list_name_by(ReadingList *list, const char *seen, bool anew) {
         return 0;
 }
 
-void reading_list_truncate(ReadingList *list, size_t n) {
-        while (list->n > n) {
-                Reading *last = &list->items[--list->n];
-
-                list->bytes -= last->size;
-                reading_done(last);
-        }
-}
-
 int reading_list_move(ReadingList *to, ReadingList *from) {
         int r;
 
@@ -163,7 +154,8 @@ int reading_list_move(ReadingList *to, ReadingList *from) {
 }
 
 void reading_list_done(ReadingList *list) {
-        reading_list_truncate(list, 0);
+        while (list->n > 0)
+                reading_done(&list->items[--list->n]);
         while (list->n_unreadable > 0)
                 unreadable_done(&list->unreadable[--list->n_unreadable]);
         free(list->items);

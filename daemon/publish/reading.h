@@ -76,9 +76,6 @@ int reading_list_name(ReadingList *list);
  * made of it. *anew*: see Reading. -ENOMEM. */
 int reading_list_name_by(ReadingList *list, const char *seen, bool anew);
 
-/* Drops the readings from index *n* on. */
-void reading_list_truncate(ReadingList *list, size_t n);
-
 /* Appends everything of *from* to *to*; *from* is empty afterwards. -ENOMEM: nothing was moved. */
 int reading_list_move(ReadingList *to, ReadingList *from);
 

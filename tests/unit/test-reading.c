@@ -49,9 +49,6 @@ static void test_bytes(void **state) {
         assert_int_equal(list.bytes, one);
         add(&list, "{}", "d2", 2);
         assert_int_equal(list.bytes, 2 * one);
-        reading_list_truncate(&list, 1);
-        assert_int_equal(list.bytes, one);
-        assert_string_equal(list.items[0].device, "d1");
         reading_list_done(&list);
 }
 
