@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,99 @@
 #define LIMIT_DEFAULT 30        /* requests in five minutes for an account, when the header is missing */
 #define RESERVE_MIN 5           /* requests that are left for other clients of the account: the app, a home hub */
 #define RESET_MAX USEC_PER_HOUR /* a later reset cannot be right: the window is five minutes */
+
+/* ---- what devices and meters share ---- */
+
+/* Whether the body is a JSON list of *what*, or null; if not, nothing of it may be remembered. */
+static bool reply_begin(NatureRemoReply *reply, Slice body, const char *what) {
+        JsonReader reader;
+        size_t byte;
+        int first;
+
+        (void) clock_format_rfc3339(reply->request_at, reply->at);
+        json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
+        first = json_reader_next(&reader);
+        if (json_is_whole(body, JSON_READER_DEPTH, &byte) && (first == JSON_ARRAY || first == JSON_NULL))
+                return true;
+        (void) snprintf(
+                reply->error, sizeof(reply->error), "the reply is not a JSON list of %s (byte %zu)", what, byte);
+        return false;
+}
+
+/* Counts what cannot be read. */
+static _printf_(2, 3) void reply_leave_out(NatureRemoReply *reply, const char *format, ...) {
+        va_list arguments;
+
+        if (reply->n_bad++ > 0)
+                return;
+        va_start(arguments, format);
+        (void) vsnprintf(reply->error, sizeof(reply->error), format, arguments);
+        va_end(arguments);
+}
+
+static int append_labels(Bytes *payload, Slice labels) {
+        Slice name, value;
+
+        while (reading_labels_next(&labels, &name, &value))
+                bytes_append_json_member(payload, name.data, value.data);
+        return bytes_result(payload);
+}
+
+static int reply_add(NatureRemoReply *reply, const char *id, Bytes *payload) {
+        return reading_list_add(&reply->readings,
+                &(ReadingOrigin){
+                        .source = reply->source,
+                        .type = NATURE_REMO_TYPE,
+                        .device = id,
+                        .at = reply->at,
+                        .unique = reply->random(),
+                        .labels = reply->labels,
+                },
+                payload);
+}
+
+/* ---- what is remembered: the API returns the newest value of each sensor again and again ---- */
+
+/* Returns the device of that id, and adds it if it is new. NULL: no memory, or too many devices. */
+static NatureRemoDevice *memory_find(NatureRemoMemory *memory, const char *id) {
+        NatureRemoDevice device = {};
+
+        for (size_t i = 0; i < memory->n; i++)
+                if (strcmp(memory->devices[i].id, id) == 0)
+                        return &memory->devices[i];
+        if (memory->n == NATURE_REMO_DEVICES_MAX ||
+                array_reserve(&memory->devices, &memory->allocated, memory->n + 1, sizeof(NatureRemoDevice)) < 0)
+                return NULL;
+        device.id = strdup(id);
+        if (!device.id)
+                return NULL;
+        memory->devices[memory->n] = device;
+        return &memory->devices[memory->n++];
+}
+
+void nature_remo_memory_done(NatureRemoMemory *memory) {
+        for (size_t i = 0; i < memory->n; i++)
+                free(memory->devices[i].id);
+        free(memory->devices);
+        *memory = (NatureRemoMemory){};
+}
+
+/* Whether a device with this hash of its *values* is to be published now, which is remembered. */
+static bool reply_wants(const NatureRemoReply *reply, const char *id, uint64_t values) {
+        NatureRemoDevice *device = reply->memory ? memory_find(reply->memory, id) : NULL;
+        usec_t at = reply->request_at;
+
+        if (!device)
+                return true;
+        if (device->put_at > 0 && device->values == values && at >= device->put_at &&
+                at - device->put_at < reply->silence)
+                return false;
+        device->values = values;
+        device->put_at = at;
+        return true;
+}
+
+/* ---- devices: GET /1/devices ---- */
 
 /* The fields of a device that are published as the API wrote them, in the order of the message: values are copied as
  * text, so that numbers do not change. */
@@ -46,58 +140,7 @@ typedef struct Device {
         bool odd_events;              /* newest_events is neither an object nor null, or nested too deep */
 } Device;
 
-void nature_remo_leave_out(NatureRemoReply *reply, const char *format, ...) {
-        va_list arguments;
-
-        if (reply->n_bad++ > 0)
-                return;
-        va_start(arguments, format);
-        (void) vsnprintf(reply->error, sizeof(reply->error), format, arguments);
-        va_end(arguments);
-}
-
-/* ---- what is remembered: the API returns the newest value of each sensor again and again ---- */
-
-/* Returns the device of that id, and adds it if it is new. NULL: no memory, or too many devices. */
-static NatureRemoDevice *memory_find(NatureRemoMemory *memory, const char *id) {
-        NatureRemoDevice device = {};
-
-        for (size_t i = 0; i < memory->n; i++)
-                if (strcmp(memory->devices[i].id, id) == 0)
-                        return &memory->devices[i];
-        if (memory->n == NATURE_REMO_DEVICES_MAX ||
-                array_reserve(&memory->devices, &memory->allocated, memory->n + 1, sizeof(NatureRemoDevice)) < 0)
-                return NULL;
-        device.id = strdup(id);
-        if (!device.id)
-                return NULL;
-        memory->devices[memory->n] = device;
-        return &memory->devices[memory->n++];
-}
-
-void nature_remo_memory_done(NatureRemoMemory *memory) {
-        for (size_t i = 0; i < memory->n; i++)
-                free(memory->devices[i].id);
-        free(memory->devices);
-        *memory = (NatureRemoMemory){};
-}
-
-bool nature_remo_is_wanted(const NatureRemoReply *reply, const char *id, uint64_t values) {
-        NatureRemoDevice *device = reply->memory ? memory_find(reply->memory, id) : NULL;
-        usec_t at = reply->request_at;
-
-        if (!device)
-                return true;
-        if (device->put_at > 0 && device->values == values && at >= device->put_at &&
-                at - device->put_at < reply->silence)
-                return false;
-        device->values = values;
-        device->put_at = at;
-        return true;
-}
-
-/* ---- sensors that stand still ---- */
-
+/* Sensors that stand still. */
 typedef struct Still {
         usec_t now, since; /* since: the oldest time */
         char keys[100];
@@ -143,31 +186,6 @@ static int check_still(const NatureRemoReply *reply, const char *id, Slice name,
         return 0;
 }
 
-/* ---- what devices and meters share ---- */
-
-int nature_remo_append_labels(Bytes *payload, Slice labels) {
-        Slice name, value;
-
-        while (reading_labels_next(&labels, &name, &value))
-                bytes_append_json_member(payload, name.data, value.data);
-        return bytes_result(payload);
-}
-
-int nature_remo_add(NatureRemoReply *reply, const char *id, Bytes *payload) {
-        return reading_list_add(&reply->readings,
-                &(ReadingOrigin){
-                        .source = reply->source,
-                        .type = NATURE_REMO_TYPE,
-                        .device = id,
-                        .at = reply->at,
-                        .unique = reply->random(),
-                        .labels = reply->labels,
-                },
-                payload);
-}
-
-/* ---- one device ---- */
-
 /* Writes the message; its first four fields are in the order of the old scripts. */
 static int device_format(const NatureRemoReply *reply, const Device *device, Bytes *payload) {
         bytes_append_text(payload, "{");
@@ -183,7 +201,7 @@ static int device_format(const NatureRemoReply *reply, const Device *device, Byt
                 if (field == DEVICE_ID)
                         bytes_append_format(payload, ",\"source\":\"%s\"", reply->source);
         }
-        nature_remo_append_labels(payload, reply->labels);
+        append_labels(payload, reply->labels);
         return bytes_append_text(payload, "}");
 }
 
@@ -202,22 +220,20 @@ static int device_add(NatureRemoReply *reply, const Device *device) {
         if (r < 0)
                 return r;
         if (r == 0 || !reading_id_is_good(id.data, id.size)) {
-                nature_remo_leave_out(reply, "device %zu has no usable id", reply->n);
+                reply_leave_out(reply, "device %zu has no usable id", reply->n);
                 return 0;
         }
         if (device->odd_events) {
-                nature_remo_leave_out(
+                reply_leave_out(
                         reply, "device %zu: newest_events is neither an object nor null, or nested too deep", reply->n);
                 return 0;
         }
         r = check_still(reply, id.data, device->raw[DEVICE_NAME], device->raw[DEVICE_NEWEST_EVENTS]);
-        if (r < 0 || !nature_remo_is_wanted(reply, id.data, device_hash(device)))
+        if (r < 0 || !reply_wants(reply, id.data, device_hash(device)))
                 return r;
         r = device_format(reply, device, &payload);
-        return r < 0 ? r : nature_remo_add(reply, id.data, &payload);
+        return r < 0 ? r : reply_add(reply, id.data, &payload);
 }
-
-/* ---- the list ---- */
 
 /* Keeps the value of a field if it has the type that the API promises, and can be stored: a text with a lone surrogate
  * cannot. Another value is left out; only id and newest_events can make the whole device unusable. -ENOMEM. */
@@ -257,45 +273,220 @@ static int read_element(NatureRemoReply *reply, JsonReader *reader, int token) {
 
         reply->n++;
         if (token != JSON_OBJECT) {
-                nature_remo_leave_out(reply, "element %zu of the list is not an object", reply->n);
+                reply_leave_out(reply, "element %zu of the list is not an object", reply->n);
                 return json_reader_skip(reader, NULL);
         }
         r = read_device(reader, &device);
         if (r < 0)
                 return r;
         if (reply->n > NATURE_REMO_DEVICES_MAX) {
-                nature_remo_leave_out(reply, "more than %d devices: the rest is left out", NATURE_REMO_DEVICES_MAX);
+                reply_leave_out(reply, "more than %d devices: the rest is left out", NATURE_REMO_DEVICES_MAX);
                 return 0;
         }
         return device_add(reply, &device);
-}
-
-bool nature_remo_begin(NatureRemoReply *reply, Slice body, const char *what) {
-        JsonReader reader;
-        size_t byte;
-        int first;
-
-        (void) clock_format_rfc3339(reply->request_at, reply->at);
-        json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
-        first = json_reader_next(&reader);
-        if (json_is_whole(body, JSON_READER_DEPTH, &byte) && (first == JSON_ARRAY || first == JSON_NULL))
-                return true;
-        (void) snprintf(
-                reply->error, sizeof(reply->error), "the reply is not a JSON list of %s (byte %zu)", what, byte);
-        return false;
 }
 
 int nature_remo_parse(NatureRemoReply *reply, Slice body) {
         JsonReader reader;
         int token, r = 0;
 
-        if (!nature_remo_begin(reply, body, "devices"))
+        if (!reply_begin(reply, body, "devices"))
                 return -EBADMSG;
         json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
         if (json_reader_next(&reader) == JSON_ARRAY)
                 while (r >= 0 && (token = json_reader_next(&reader)) != JSON_ARRAY_END)
                         r = read_element(reply, &reader, token);
         return r < 0 ? r : 0;
+}
+
+/* ---- smart meters: GET /1/appliances (Remo E, E lite) ---- */
+
+/* A meter's data is ECHONET Lite (Appendix, "Low-voltage smart electric energy meter"): one property for each value,
+ * and the value as text. */
+
+/* The properties of a meter that are used, with their EPC. */
+typedef enum Property {
+        METER_COEFFICIENT, /* 211: factor of both energies; 1 when it is missing */
+        METER_UNIT,        /* 225: a code, see unit_exponent() */
+        METER_BOUGHT,      /* 224: cumulative, normal direction */
+        METER_SOLD,        /* 227: cumulative, reverse direction */
+        METER_POWER,       /* 231: W, negative while selling */
+        _METER_PROPERTY_MAX,
+} Property;
+
+static const struct {
+        int64_t epc, min, max; /* a value outside of these limits means "no data" or an overflow */
+} properties[] = {
+        [METER_COEFFICIENT] = { 211, 0, 999999 },
+        [METER_UNIT] = { 225, 0, 13 },
+        [METER_BOUGHT] = { 224, 0, 99999999 },
+        [METER_SOLD] = { 227, 0, 99999999 },
+        [METER_POWER] = { 231, -2147483647, 2147483645 },
+};
+
+typedef struct Meter {
+        bool known[_METER_PROPERTY_MAX];
+        int64_t value[_METER_PROPERTY_MAX];
+        int64_t power_msec; /* when METER_POWER was measured; 0: not known */
+} Meter;
+
+/* Reads a text or a number as text. 1; 0: it is neither; -ENOMEM. */
+static int read_text(Slice json, const char *pointer, Bytes *text) {
+        Slice value;
+
+        bytes_cut(text, 0);
+        return pointer_find(json, pointer, &value) ? match_text(value, text) : 0;
+}
+
+/* Reads an integer, written as a number or as text. 1; 0: there is none; -ENOMEM. */
+static int read_integer(Slice json, const char *pointer, int64_t *ret) {
+        _cleanup_bytes_ Bytes text = {};
+        char *end;
+        int r;
+
+        r = read_text(json, pointer, &text);
+        if (r <= 0 || text.size == 0 || text.size > 20)
+                return r < 0 ? r : 0;
+        errno = 0;
+        *ret = strtoll(text.data, &end, 10);
+        return errno == 0 && *end == '\0';
+}
+
+static int read_time(Slice json, int64_t *ret) {
+        _cleanup_bytes_ Bytes text = {};
+        int r;
+
+        r = read_text(json, "/updated_at", &text);
+        if (r <= 0 || !clock_parse_rfc3339(text.data, text.size, ret) || *ret < 0)
+                *ret = 0;
+        return r < 0 ? r : 0;
+}
+
+static int on_property(void *userdata, const PointerMatch *match) {
+        Meter *meter = userdata;
+        int64_t epc, value;
+        int r;
+
+        r = read_integer(match->value, "/epc", &epc);
+        if (r > 0)
+                r = read_integer(match->value, "/val", &value);
+        if (r <= 0)
+                return r;
+        for (Property p = 0; p < _METER_PROPERTY_MAX; p++) {
+                if (properties[p].epc != epc || value < properties[p].min || value > properties[p].max)
+                        continue;
+                meter->known[p] = true;
+                meter->value[p] = value;
+                if (p == METER_POWER)
+                        r = read_time(match->value, &meter->power_msec);
+        }
+        return r < 0 ? r : 0;
+}
+
+/* *ret* gets the exponent of ten for a unit's code. False for an unknown code. */
+static bool unit_exponent(int64_t code, int *ret) {
+        if (code >= 0 && code <= 4)
+                *ret = (int) -code;
+        else if (code >= 10 && code <= 13)
+                *ret = (int) (code - 9);
+        else
+                return false;
+        return true;
+}
+
+/* Appends count * coefficient * unit in kWh, exactly: a double would change 12345.6. */
+static int append_energy(Bytes *payload, const Meter *meter, Property property, const char *name) {
+        uint64_t whole, scale = 1;
+        int exponent;
+
+        if (!meter->known[property] || !meter->known[METER_UNIT] || !unit_exponent(meter->value[METER_UNIT], &exponent))
+                return 0;
+        whole = (uint64_t) meter->value[property] *
+                (uint64_t) (meter->known[METER_COEFFICIENT] ? meter->value[METER_COEFFICIENT] : 1);
+        for (int i = 0; i < (exponent < 0 ? -exponent : exponent); i++)
+                scale *= 10;
+        if (exponent >= 0) /* at most 10^8 * 10^6 * 10^4 */
+                return bytes_append_format(payload, ",\"%s\":%" PRIu64, name, whole * scale);
+        return bytes_append_format(
+                payload, ",\"%s\":%" PRIu64 ".%0*" PRIu64, name, whole / scale, -exponent, whole % scale);
+}
+
+static int append_values(Bytes *payload, const Meter *meter) {
+        char at[CLOCK_RFC3339_SIZE];
+
+        if (meter->known[METER_POWER] && meter->power_msec > 0)
+                bytes_append_format(payload, ",\"measured_at\":\"%s\"",
+                        clock_format_rfc3339((usec_t) meter->power_msec * USEC_PER_MSEC, at));
+        if (meter->known[METER_POWER])
+                bytes_append_format(payload, ",\"power_w\":%" PRId64, meter->value[METER_POWER]);
+        append_energy(payload, meter, METER_BOUGHT, "energy_kwh");
+        append_energy(payload, meter, METER_SOLD, "energy_sold_kwh");
+        return bytes_result(payload);
+}
+
+static void append_text(Bytes *payload, const char *name, Slice appliance, const char *pointer) {
+        _cleanup_bytes_ Bytes text = {};
+        Slice value;
+        int r;
+
+        r = pointer_find(appliance, pointer, &value) && value.data[0] == '"' ? match_text(value, &text) : 0;
+        if (bytes_fail(payload, r) < 0 || r == 0)
+                return;
+        bytes_append_format(payload, ",\"%s\":", name);
+        bytes_append_json_string(payload, text.data, text.size);
+}
+
+static int meter_format(
+        const NatureRemoReply *reply, Slice appliance, const Meter *meter, const char *id, Bytes *payload) {
+        bytes_append_text(payload, "{\"id\":");
+        bytes_append_json_string(payload, id, strlen(id));
+        append_text(payload, "name", appliance, "/nickname");
+        bytes_append_format(payload, ",\"source\":\"%s\",\"request_at\":\"%s\"", reply->source, reply->at);
+        append_values(payload, meter);
+        append_labels(payload, reply->labels);
+        return bytes_append_text(payload, "}");
+}
+
+static int meter_add(NatureRemoReply *reply, Slice appliance, const Meter *meter, const char *id) {
+        _cleanup_bytes_ Bytes payload = {}, values = {};
+        int r;
+
+        r = append_values(&values, meter);
+        if (r < 0)
+                return r;
+        if (values.size == 0)
+                return 0; /* now and then the properties are missing in one poll */
+        if (!reply_wants(reply, id, bytes_hash(BYTES_HASH, values.data, values.size)))
+                return 0;
+        r = meter_format(reply, appliance, meter, id, &payload);
+        return r < 0 ? r : reply_add(reply, id, &payload);
+}
+
+static int on_appliance(void *userdata, const PointerMatch *match) {
+        NatureRemoReply *reply = userdata;
+        _cleanup_bytes_ Bytes text = {};
+        Meter meter = {};
+        Slice value;
+        int r;
+
+        r = read_text(match->value, "/type", &text);
+        if (r <= 0 || strcmp(text.data, "EL_SMART_METER") != 0)
+                return r < 0 ? r : 0;
+        r = pointer_find(match->value, "/id", &value) && value.data[0] == '"' ? match_text(value, &text) : 0;
+        if (r < 0)
+                return r;
+        if (r == 0 || !reading_id_is_good(text.data, text.size)) {
+                reply_leave_out(reply, "a smart meter has no usable id");
+                return 0;
+        }
+        r = pointer_each(match->value, "/smart_meter/echonetlite_properties/*", on_property, &meter);
+        return r < 0 ? r : meter_add(reply, match->value, &meter, text.data);
+}
+
+int nature_remo_parse_meters(NatureRemoReply *reply, Slice body) {
+        if (!reply_begin(reply, body, "appliances"))
+                return -EBADMSG;
+        return pointer_each(body, "/*", on_appliance, reply);
 }
 
 /* ---- rate limit ---- */

@@ -66,15 +66,6 @@ int nature_remo_parse(NatureRemoReply *reply, Slice body);
  * `energy_kwh`, `energy_sold_kwh`, `measured_at`, each if the meter has it. */
 int nature_remo_parse_meters(NatureRemoReply *reply, Slice body);
 
-/* For both parsers: _begin: whether the body is a JSON list of *what*, or null; if not, nothing of it may be
- * remembered; _leave_out: counts what cannot be read; _is_wanted: whether a device with this hash of its *values* is to
- * be published now, which is remembered; _append_labels: labels as members; _add: adds the reading. */
-bool nature_remo_begin(NatureRemoReply *reply, Slice body, const char *what);
-void nature_remo_leave_out(NatureRemoReply *reply, const char *format, ...) _printf_(2, 3);
-bool nature_remo_is_wanted(const NatureRemoReply *reply, const char *id, uint64_t values);
-int nature_remo_append_labels(Bytes *payload, Slice labels);
-int nature_remo_add(NatureRemoReply *reply, const char *id, Bytes *payload);
-
 void nature_remo_memory_done(NatureRemoMemory *memory);
 
 /* Returns the clock_now() before which no poll should be made, so that a *reserve* of requests is left for the user's
