@@ -82,7 +82,7 @@ const char *mqtt_reason(MqttVersion version, MqttType type, uint8_t reason);
 /* True if the broker refuses our version of the protocol, so that an older one should be tried. */
 bool mqtt_refuses_version(MqttVersion version, const MqttPacket *connack);
 
-/* ---- mqtt-number.c ---- */
+/* ---- numbers ---- */
 
 /* Decides whether a message that a broker sends again (DUP) can be distinguished from another message with the same
  * payload. Pure.

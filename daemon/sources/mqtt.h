@@ -1,35 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The parts of the source: its keys, the topic patterns of the configuration, and a session with the broker.
- * mqtt-packet.h has the packets. */
+/* The parts of the source: the topic patterns of the configuration, and a session with the broker. mqtt-packet.h has
+ * the packets. */
 
 #include "lib/http.h"
 #include "lib/stream.h"
-#include "publish/shape.h"
 #include "sources/mqtt-packet.h"
 #include "trouble.h"
-
-/* ---- mqtt-config.c ---- */
-
-typedef enum MqttRetained { MQTT_RETAINED_IGNORE, MQTT_RETAINED_STORE } MqttRetained;
-
-typedef struct MqttConfig {
-        char *url;
-        char *username; /* NULL: none */
-        ConfigSecret password;
-        char *client_id; /* NULL: made from this machine and the source's name */
-        char **topics;   /* NULL at the end */
-        int retained;    /* MqttRetained */
-        ConfigTls tls;   /* moves to the two behind ca_file */
-        char *ca_file, *certificate_file, *key_file;
-        bool allow_plain;
-        ShapeConfig reading;
-} MqttConfig;
-
-extern const ConfigSection mqtt_section;
-
-/* Reads a URL that begins with mqtt:// or mqtts://. False: after that there is no valid host with or without a port. */
-bool mqtt_address_read(const char *url, HttpUrl *ret);
 
 /* ---- mqtt-topic.c ---- */
 
