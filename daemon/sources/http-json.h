@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The pure part of the type http_json: its keys, what a request asks for, and where the next page is. Times are full
+/* The pure part of the type http_json: its keys, what a request asks for, and what an answer says. Times are full
  * seconds of wall time, because some APIs know no fractions. */
 
 #include "auth.h"

@@ -26,7 +26,12 @@ NAMESAKES = {
     'lib/log.c: "alert"',
 }  # a target of alerts, which is no sink; a level of syslog
 # Headers of a type's pure part, which is fuzzed through them: one file has it, and the type alone uses it.
-PURE = {"daemon/sources/http-push-body.h", "daemon/sources/nature-remo.h", "daemon/sinks/webhook.h"}
+PURE = {
+    "daemon/sources/http-json.h",
+    "daemon/sources/http-push-body.h",
+    "daemon/sources/nature-remo.h",
+    "daemon/sinks/webhook.h",
+}
 # Other headers that one file alone includes: why the two are two. Eight, and not more.
 ALONE = {
     "daemon/bisect.h": "halving is pure, and tested against every pattern of refusals",
