@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The meaning of MongoDB's answers; pure. The driver reports the result of a bulk in three places (its error,
- * writeErrors, writeConcernErrors), and none alone is enough. Codes and words are in mongodb-codes.c. */
+ * writeErrors, writeConcernErrors), and none alone is enough. */
 
 #include <mongoc/mongoc.h>
 #include <stdbool.h>

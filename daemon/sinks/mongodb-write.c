@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sinks/mongodb-reply.h"
+
 #define BULK_DOCUMENTS 1000
 #define BUFFER_KEPT_MAX (1024 * 1024)
 /* when so many are refused alone and no command was carried out, the documents are not at fault */
