@@ -18,17 +18,3 @@
  * *apart*: writes to the rejected collection, with item->reason and item->detail. Messages that this collection
  * refuses, even when a person can end that, are SINK_BAD; the answer's detail says why. */
 MongodbFault mongodb_write(MongodbClient *client, SinkWork *work, bool apart);
-
-/* ---- mongodb-rejected.c ---- */
-
-/* Functions of SinkAdmin for the rejected collection, for the table in mongodb-admin.c; *self* is a MongodbClient. */
-
-/* Lists rows of this subscription, in the order of insertion. */
-int mongodb_rejected_each(void *self, const SinkRejectedQuery *query, char text[static SINK_ADMIN_TEXT_MAX]);
-/* Stores a message as the daemon would now, with its own message id and publish time. */
-int mongodb_rejected_replay(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]);
-/* Drops a row, only of this subscription. */
-int mongodb_rejected_drop(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]);
-
-/* Writes "what went wrong: what to do". Returns SINK_ADMIN_FAILED. */
-int mongodb_admin_failed(MongodbFault fault, const char *detail, char text[static SINK_ADMIN_TEXT_MAX]);
