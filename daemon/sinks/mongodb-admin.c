@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MongoDB for the verbs check, setup and rejected. */
-#include "sinks/mongodb-write.h"
+#include "sinks/mongodb.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -581,7 +581,7 @@ static int admin_replay(void *self, const char *id, char text[static SINK_ADMIN_
         return r;
 }
 
-const SinkAdmin sink_admin_mongodb = {
+const SinkAdmin mongodb_admin = {
         .place = admin_place,
         .open = admin_open,
         .close = admin_close,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/mongodb-client.h"
+#include "sinks/mongodb.h"
 
 #include <errno.h>
 #include <pthread.h>

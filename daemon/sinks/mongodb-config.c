@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/mongodb-config.h"
+#include "sinks/mongodb.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -16,7 +16,7 @@
  *
  * A fault of the remote ends the pass. Settled messages stay settled; the others are sent again under the same _id. */
 /* clang-format on */
-#include "sinks/mongodb-write.h"
+#include "sinks/mongodb.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@
 #include "lib/err.h"
 #include "page-numbers.h"
 #include "sinks/document.h"
-#include "sinks/mongodb-write.h"
+#include "sinks/mongodb.h"
 #include "types.h"
 
 #define DOCUMENTS_MAX 8

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "config-fixture.h"
-#include "sinks/mongodb-config.h"
+#include "sinks/mongodb.h"
 
 #define TEXT_SIZE 600
 #define REFUSED "subscribe[].mongodb.uri: the value is refused by MongoDB's driver: "

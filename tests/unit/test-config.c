@@ -10,7 +10,7 @@
 #include "config-fixture.h"
 #include "lib/http.h"
 #include "sources/nature-remo.h"
-#include "sinks/mongodb-config.h"
+#include "sinks/mongodb.h"
 #include "subscribe/payload.h"
 
 static void refuse_with(const char *variable, const char *value, const char *part) {

@@ -7,13 +7,12 @@
 #include "mongodb-server.h"
 
 #include "sinks/mongodb-write.h"
+#include "sinks/mongodb.h"
 #include "subscribe/sink-type.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"
 
-extern const SinkAdmin sink_admin_mongodb;
-
-static const SinkAdmin *const admin = &sink_admin_mongodb;
+static const SinkAdmin *const admin = &mongodb_admin;
 
 typedef struct World {
         MongodbServer server;

@@ -4,8 +4,7 @@
 
 #include <pthread.h>
 
-#include "sinks/mongodb-config.h"
-#include "sinks/mongodb-write.h"
+#include "sinks/mongodb.h"
 
 static size_t left = SIZE_MAX; /* threads that this process may still have */
 

@@ -3,8 +3,7 @@
  */
 #include "scripted-mongodb.h"
 
-#include "sinks/mongodb-config.h"
-#include "sinks/mongodb-write.h"
+#include "sinks/mongodb.h"
 #include "side-by-side.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"

@@ -12,7 +12,7 @@
 
 #include "lib/bytes.h"
 #include "sinks/mongodb-reply.h"
-#include "sinks/mongodb-client.h"
+#include "sinks/mongodb.h"
 
 #define N 4
 

@@ -15,7 +15,7 @@
 #include "lib/loop.h"
 #include "lib/service.h"
 #include "mongodb-server.h"
-#include "sinks/mongodb-config.h"
+#include "sinks/mongodb.h"
 #include "types.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The driver's client for one subscription. It always uses a pool, even for one thread: single clients of libmongoc
- * before 1.24.3 can deadlock for ever (CDRIVER-4666).
- *
- * All calls but those marked otherwise block, and must be made on one thread. The client keeps copies of what it needs
- * of the config, because a thread that is stuck in the driver outlives the config. */
+/* The parts of the sink: its section of the configuration, the driver's client for one subscription, writing, and the
+ * tables of the type. mongodb-reply.h has the meaning of the server's answers. */
 
 #include <mongoc/mongoc.h>
 
@@ -13,9 +10,37 @@
 #include "lib/err.h"
 #include "lib/text.h"
 #include "sinks/document.h"
-#include "sinks/mongodb-config.h"
 #include "sinks/mongodb-reply.h"
+#include "subscribe/sink-admin.h"
 #include "subscribe/sink.h"
+
+/* ---- mongodb-config.c ---- */
+
+/* The section `mongodb` of a subscription. Its connection string is checked here, with line and column: what MongoDB's
+ * driver refuses, and what it takes although it is wrong (mongoc_uri_t(3)): it ignores options that it does not know,
+ * and repeated ones are undefined. */
+typedef struct MongodbConfig {
+        char *uri; /* has no options that sensorqd sets itself */
+        ConfigSecret password;
+        char *database;
+        char *collection;
+        char *rejected_collection; /* default: COLLECTION_rejected */
+        char **date_fields;        /* NULL at the end; never NULL itself */
+        BackoffConfig backoff;     /* its place in 0.1.0; copied to the subscription */
+} MongodbConfig;
+
+extern const ConfigSection mongodb_config_section;
+
+/* From now on, what the driver logs goes to our log, at level debug. */
+void mongodb_config_hear_driver(void);
+
+/* ---- mongodb-client.c ---- */
+
+/* The driver's client for one subscription. It always uses a pool, even for one thread: single clients of libmongoc
+ * before 1.24.3 can deadlock for ever (CDRIVER-4666).
+ *
+ * All calls but those marked otherwise block, and must be made on one thread. The client keeps copies of what it needs
+ * of the config, because a thread that is stuck in the driver outlives the config. */
 
 #define MONGODB_DETAIL_SIZE SINK_DETAIL_MAX
 #define MONGODB_FIND_MSEC 10000 /* time limit of a find on the server; less than socketTimeoutMS */
@@ -74,3 +99,22 @@ MongodbFault mongodb_client_write_command(
 
 /* Destroys the cursor of a find. Returns the fault that ended it, or MONGODB_FAULT_NONE. */
 MongodbFault mongodb_client_end_find(mongoc_cursor_t *cursor, char detail[static MONGODB_DETAIL_SIZE]);
+
+/* ---- mongodb-write.c ---- */
+
+/* Tries once to store every message of *work*. Writing a message twice leaves one document. Fills in the items'
+ * verdicts, and `accepted` and `detail` of the answer:
+ *
+ * SINK_STORED, SINK_DUPLICATE    durable with majority and journal; DUPLICATE: it was so before
+ * SINK_BAD                       no document can be made of it, or another payload has its _id
+ * SINK_REFUSED                   refused by the server; `alone` is set when it was alone in its command
+ * SINK_LATER                     refused with a passing code, while the server answered for the others
+ * SINK_PENDING                   not settled because of the fault that is returned
+ *
+ * *apart*: writes to the rejected collection, with item->reason and item->detail. Messages that this collection
+ * refuses, even when a person can end that, are SINK_BAD; the answer's detail says why. */
+MongodbFault mongodb_write(MongodbClient *client, SinkWork *work, bool apart);
+
+/* ---- mongodb-admin.c ---- */
+
+extern const SinkAdmin mongodb_admin;
