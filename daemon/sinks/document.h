@@ -58,13 +58,6 @@ int document_id(const DocumentInput *input, Bytes *scratch, Slice *ret);
  * or a reason (> 0) with *detail*, printable, or -ENOMEM. */
 int document_build(const DocumentInput *input, bson_t *document, char detail[static DOCUMENT_DETAIL_SIZE]);
 
-/* The document for the rejected collection: _id = SUBSCRIPTION:MESSAGE_ID (or with its time), reason, detail, data (raw
- * bytes), pubsub, rejected_at. Always possible: when an attribute is not UTF-8, or its name cannot be a field
- * unchanged, the attributes become a list of {name, value}. -ENOMEM. */
-int document_build_rejected(const DocumentInput *input, const char *reason, const char *detail, bson_t *document);
-/* Makes its `_id` in *scratch*. -ENOMEM. */
-int document_rejected_id(const DocumentInput *input, Bytes *scratch, Slice *ret);
-
 /* Whether a name is stored unchanged. Otherwise an empty name, a leading `$`, each `.` and each NUL become `_`. */
 bool document_key_is_plain(Slice name);
 /* Appends the name as it is stored to *ret*, but with *width* `_` in place of each single one. */
@@ -107,7 +100,14 @@ static inline int64_t document_number(const bson_t *document, const char *path, 
                                                                                        : fallback;
 }
 
-/* ---- document-compare.c ---- */
+/* ---- document-stored.c ---- */
+
+/* The document for the rejected collection: _id = SUBSCRIPTION:MESSAGE_ID (or with its time), reason, detail, data (raw
+ * bytes), pubsub, rejected_at. Always possible: when an attribute is not UTF-8, or its name cannot be a field
+ * unchanged, the attributes become a list of {name, value}. -ENOMEM. */
+int document_build_rejected(const DocumentInput *input, const char *reason, const char *detail, bson_t *document);
+/* Makes its `_id` in *scratch*. -ENOMEM. */
+int document_rejected_id(const DocumentInput *input, Bytes *scratch, Slice *ret);
 
 /* Whether two documents have the same payload: the same `pubsub.sha256`, even if fields were changed since. When one
  * has no hash (0.1.0 wrote none), all fields but `stored_at` and `pubsub` must be equal. */
