@@ -5,6 +5,7 @@
 #include "lib/array.h"
 #include "lib/text.h"
 #include "sinks/alert-book.h"
+#include "sinks/alert-rules.h"
 
 /* A pull that hung while the machine slept is found dead in less than this. */
 #define MISSED_MAX_USEC (3 * USEC_PER_MINUTE)

@@ -6,58 +6,6 @@
 #include "lib/bytes.h"
 #include "sinks/alert-config.h"
 
-/* ---- alert-judge.c ---- */
-
-/* The state of one rule for one device. Pure: times are arguments, in wall time. A message counts only if it is newer
- * than the last one that counted: a repeated or older message changes nothing. */
-
-typedef enum AlertPhase { PHASE_OK, PHASE_PENDING, PHASE_FIRING } AlertPhase;
-#define PHASES (PHASE_FIRING + 1)
-
-/* Zeros: no message yet. */
-typedef struct AlertState {
-        AlertPhase phase;
-        usec_t judged; /* time of the newest message that counted */
-        usec_t since;  /* PENDING, FIRING: since when it holds */
-        usec_t heard;  /* STALE: the last sign of life */
-        bool offline;  /* STALE: the device says that it is offline */
-} AlertState;
-
-/* What a value means for a rule. */
-typedef enum AlertTruth {
-        ALERT_SAYS_NOTHING, /* it is missing, or not of the kind that the rule tests */
-        ALERT_HOLDS,
-        ALERT_BETWEEN, /* between the threshold and `clear` */
-        ALERT_OVER,
-} AlertTruth;
-/* Judges a value, which is JSON text; data NULL: missing. */
-AlertTruth alert_judge_value(const AlertRule *rule, Slice value);
-
-typedef enum AlertMove {
-        ALERT_OLD,   /* nothing changed */
-        ALERT_STAYS, /* it counted, and neither began to fire nor ended */
-        ALERT_FIRED,
-        ALERT_CEASED,
-} AlertMove;
-
-/* For ABOVE, BELOW, IS: a message of time *at* came. */
-AlertMove alert_judge_message(const AlertRule *rule, AlertState *state, usec_t at, AlertTruth truth);
-
-typedef struct AlertLife {
-        usec_t at, heard;
-        bool offline, online; /* the message says so */
-} AlertLife;
-/* For STALE: a message of time *at* came. It proves life at *heard* (0: it does not), or says that the device is
- * *offline*. If *heard* is so old that the silence still lasts at *now*, the silence does not end; but an offline state
- * does. A firing for silence stays one, even when the device then says that it is offline. */
-AlertMove alert_judge_life(const AlertRule *rule, AlertState *state, const AlertLife *life, usec_t now);
-
-/* Time has passed until *now* without a message. */
-AlertMove alert_judge_time(const AlertRule *rule, AlertState *state, usec_t now);
-
-/* Returns from when on time alone may change the state; USEC_INFINITY: it cannot. */
-usec_t alert_judge_next(const AlertRule *rule, const AlertState *state);
-
 /* ---- places ---- */
 
 /* Places of a JSON object, found in one walk: rules look at the same few members of every message. They are a tree, in
@@ -119,3 +67,55 @@ size_t alert_rules_find(const AlertRules *rules, Slice key);
 bool alert_rules_match(const AlertWatch *watch, const Slice *values);
 /* Whether they can hold for a device with the name in *values*; true also without a name. */
 bool alert_rules_match_name(const AlertRules *rules, const AlertWatch *watch, const Slice *values);
+
+/* ---- states ---- */
+
+/* The state of one rule for one device. Pure: times are arguments, in wall time. A message counts only if it is newer
+ * than the last one that counted: a repeated or older message changes nothing. */
+
+typedef enum AlertPhase { PHASE_OK, PHASE_PENDING, PHASE_FIRING } AlertPhase;
+#define PHASES (PHASE_FIRING + 1)
+
+/* Zeros: no message yet. */
+typedef struct AlertState {
+        AlertPhase phase;
+        usec_t judged; /* time of the newest message that counted */
+        usec_t since;  /* PENDING, FIRING: since when it holds */
+        usec_t heard;  /* STALE: the last sign of life */
+        bool offline;  /* STALE: the device says that it is offline */
+} AlertState;
+
+/* What a value means for a rule. */
+typedef enum AlertTruth {
+        ALERT_SAYS_NOTHING, /* it is missing, or not of the kind that the rule tests */
+        ALERT_HOLDS,
+        ALERT_BETWEEN, /* between the threshold and `clear` */
+        ALERT_OVER,
+} AlertTruth;
+/* Judges a value, which is JSON text; data NULL: missing. */
+AlertTruth alert_judge_value(const AlertRule *rule, Slice value);
+
+typedef enum AlertMove {
+        ALERT_OLD,   /* nothing changed */
+        ALERT_STAYS, /* it counted, and neither began to fire nor ended */
+        ALERT_FIRED,
+        ALERT_CEASED,
+} AlertMove;
+
+/* For ABOVE, BELOW, IS: a message of time *at* came. */
+AlertMove alert_judge_message(const AlertRule *rule, AlertState *state, usec_t at, AlertTruth truth);
+
+typedef struct AlertLife {
+        usec_t at, heard;
+        bool offline, online; /* the message says so */
+} AlertLife;
+/* For STALE: a message of time *at* came. It proves life at *heard* (0: it does not), or says that the device is
+ * *offline*. If *heard* is so old that the silence still lasts at *now*, the silence does not end; but an offline state
+ * does. A firing for silence stays one, even when the device then says that it is offline. */
+AlertMove alert_judge_life(const AlertRule *rule, AlertState *state, const AlertLife *life, usec_t now);
+
+/* Time has passed until *now* without a message. */
+AlertMove alert_judge_time(const AlertRule *rule, AlertState *state, usec_t now);
+
+/* Returns from when on time alone may change the state; USEC_INFINITY: it cannot. */
+usec_t alert_judge_next(const AlertRule *rule, const AlertState *state);

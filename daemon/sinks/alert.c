@@ -13,8 +13,8 @@
  * Where things are, in the order in which one reads them:
  *
  *   alert-config                  the section of the configuration: rules and targets
- *   alert-rules, alert-reading    rules prepared for many messages; a message as rules see it
- *   alert-judge                   the state of one rule for one device
+ *   alert-rules                   rules prepared for many messages, and the state of one rule for one device
+ *   alert-reading                 a message as rules see it
  *   alert-device, alert-book      a device with its states; all devices, and how messages are judged
  *   alert-pass                    time passes: what begins or ends by it, and what is due
  *   alert-entry                   what one target was told, and is to be told, of one firing
