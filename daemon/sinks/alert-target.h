@@ -76,7 +76,7 @@ typedef struct AlertAnswer {
 /* Judges an answer, or a failure to get one. */
 void alert_target_judge(const AlertTarget *target, const HttpReply *reply, AlertAnswer *ret);
 
-/* ---- alert-post.c ---- */
+/* ---- one request with our credentials ---- */
 
 /* Sends requests to one target, one at a time, with our credentials. */
 typedef struct AlertPost AlertPost;

@@ -21,7 +21,7 @@
  *   alert-work, alert-store       a turn: judge, pass, commit, log; the book in alerts.sqlite
  *   alert-sender                  when which notices are sent to a target, and what an answer means for them
  *   alert-text                    their texts in two languages
- *   alert-target, alert-post      a service's requests and answers; one request with our credentials
+ *   alert-target                  a service's requests and answers; one request with our credentials
  *   alert-report, alert-admin     status.json and STATUS=; the verbs check and alerts
  *
  * All from alert-rules to alert-entry is pure: times are arguments. */
