@@ -37,7 +37,7 @@ typedef struct AlertConfig {
 } AlertConfig;
 
 extern const ConfigSection alert_config_section;
-extern const SinkAdmin alert_config_admin; /* alert-admin.c */
+extern const SinkAdmin alert_config_admin; /* alert-report.c */
 
 /* Whether the rule sends to that target. */
 bool alert_config_tells(const AlertRule *rule, const char *target);

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* How the alerts stand: for status.json and STATUS=, and for the verbs check, alerts and alerts test. */
 #include "sinks/alert-sender.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "lib/json.h"
 #include "lib/text.h"
+#include "sinks/alert-config.h"
+#include "sinks/alert-store.h"
+#include "subscribe/sink-admin.h"
 
 #define FIRING_MAX 200 /* listed in a status */
 #define NAMED_MAX 2    /* in STATUS= */
+#define HOST_SIZE 65
 
 /* ---- what fires ---- */
 
@@ -130,3 +140,206 @@ int alert_report_write(const AlertFigures *figures, const AlertSender *sender, B
         r = write_words(figures, sender, words);
         return r < 0 ? r : write_json(figures, sender, json);
 }
+
+/* ---- the verb check ---- */
+
+typedef struct Trial {
+        bool done;
+        AlertAnswer answer;
+} Trial;
+
+static void on_posted(void *userdata, const AlertAnswer *answer) {
+        Trial *trial = userdata;
+
+        trial->done = true;
+        trial->answer = *answer;
+}
+
+/* Sends the message, and waits for the answer. */
+static int try_post(AlertPost *post, const AlertMessage *message, const SinkMeans *means, AlertAnswer *ret) {
+        Trial trial = {};
+        int r = 0;
+
+        alert_post_send(post, message, on_posted, &trial);
+        while (r >= 0 && !trial.done)
+                r = loop_turn(means->loop, USEC_INFINITY);
+        *ret = trial.answer;
+        return r < 0 ? r : 0;
+}
+
+/* Asks LINE without sending a message
+ * (https://developers.line.biz/en/reference/messaging-api/#get-bot-info). Returns SINK_GRADE_OK when it accepts the
+ * token. */
+static SinkGrade check_token(const SubscriptionConfig *config, const AlertTarget *target, const SinkMeans *means,
+        char words[static WEB_PLACE_WORDS_MAX]) {
+        _cleanup_(alert_post_freep) AlertPost *post = NULL;
+        AlertAnswer answer = {};
+        int r = alert_post_new(means, config->subscription, target, &post, answer.detail);
+
+        if (r >= 0)
+                r = try_post(post, NULL, means, &answer);
+        text_copy(words, WEB_PLACE_WORDS_MAX, answer.status == 200 ? "takes the token" : answer.detail);
+        if (r < 0)
+                text_copy(words, WEB_PLACE_WORDS_MAX, strerror(-r));
+        if (answer.status == 401 || answer.status == 403)
+                (void) snprintf(words, WEB_PLACE_WORDS_MAX,
+                        "%.200s; issue a channel access token, and put it into token_file", answer.detail);
+        if (answer.status == 0 || answer.status == 401 || answer.status == 403)
+                return SINK_GRADE_FAIL;
+        return answer.status == 200 ? SINK_GRADE_OK : SINK_GRADE_WARN;
+}
+
+static void admin_place(const SubscriptionConfig *config, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const char *slash = strrchr(config->subscription, '/');
+
+        text_copy(text, SINK_ADMIN_TEXT_MAX, slash ? slash + 1 : config->subscription);
+}
+
+static SinkGrade check_target(const SubscriptionConfig *config, const AlertTarget *target, const SinkMeans *means,
+        char words[static WEB_PLACE_WORDS_MAX]) {
+        const WebPlace at = alert_target_at(target);
+
+        if (web_place_check(&at, words) < 0 || web_place_try(&at, means->loop, words) != WEB_PLACE_OPEN)
+                return SINK_GRADE_FAIL;
+        return target->type == ALERT_LINE ? check_token(config, target, means, words) : SINK_GRADE_OK;
+}
+
+static void admin_check(void *self, const SinkTeller *teller) {
+        const SubscriptionConfig *config = self;
+        const AlertConfig *keys = config->keys;
+        char words[WEB_PLACE_WORDS_MAX];
+
+        for (size_t i = 0; i < keys->n_targets; i++) {
+                const AlertTarget *target = &keys->targets[i];
+                SinkGrade grade = check_target(config, target, teller->means, words);
+
+                sink_admin_tell(teller, grade, "target %.63s (%s): %.500s%s", target->name,
+                        alert_target_service(target), words,
+                        grade == SINK_GRADE_OK ? "; nothing was sent (sensorqd alerts test)" : "");
+        }
+}
+
+/* ---- the verb alerts ---- */
+
+static usec_t last_sent(const AlertDevice *device, size_t watch) {
+        usec_t last = 0;
+
+        for (const AlertEntry *entry = device->entries; entry; entry = entry->next)
+                if (entry->watch == watch && entry->told_at > last)
+                        last = entry->told_at;
+        return last;
+}
+
+static void list_state(
+        const AlertDevice *device, const AlertSlot *slot, const AlertRule *rule, SinkAlertEach each, void *userdata) {
+        static const char *const states[PHASES] = {
+                [PHASE_OK] = "ok", [PHASE_PENDING] = "pending", [PHASE_FIRING] = "firing"
+        };
+        const SinkAlert alert = { .rule = rule->name,
+                .field = rule->field,
+                .state = states[slot->state.phase],
+                .source = device->source,
+                .id = device->id,
+                .name = device->name,
+                .value = slot->value,
+                .since = slot->state.phase == PHASE_OK ? 0 : slot->state.since,
+                .last_sent = last_sent(device, slot->watch) };
+
+        each(userdata, &alert);
+}
+
+/* Lists all states. A rule without any device has a state of its own, which is left out while it is ok. A rule for
+ * values that has never had one is silent, whatever happens. */
+static void list(const AlertBook *book, SinkAlertEach each, void *userdata) {
+        const AlertConfig *keys = book->config;
+        bool heard[ALERT_RULES_MAX] = {}; /* a message had a value for it */
+
+        for (size_t i = 0; i < book->n_devices; i++) {
+                const AlertDevice *device = book->devices[i];
+
+                for (size_t k = 0; k < device->n_slots; k++) {
+                        const AlertSlot *slot = &device->slots[k];
+
+                        heard[slot->watch] |= slot->state.judged > 0;
+                        if (!alert_device_is_nobody(device) || slot->state.phase != PHASE_OK)
+                                list_state(device, slot, &keys->rules[slot->watch], each, userdata);
+                }
+        }
+        for (size_t i = 0; i < keys->n_rules; i++) {
+                const AlertRule *rule = &keys->rules[i];
+
+                if (rule->test != ALERT_STALE && !heard[i])
+                        each(userdata, &(SinkAlert){ .rule = rule->name, .state = "unheard", .field = rule->field });
+        }
+}
+
+static int admin_each(
+        const SubscriptionConfig *config, SinkAlertEach each, void *userdata, char text[static SINK_ADMIN_TEXT_MAX]) {
+        _cleanup_(alert_store_freep) AlertStore *store = NULL;
+        int r = alert_store_look(config, &store);
+
+        if (r == 0)
+                list(alert_store_book(store), each, userdata);
+        if (r == -ENOENT)
+                return SINK_ADMIN_ABSENT;
+        if (r < 0)
+                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s/" ALERT_STORE_FILE ": %s", config->state_dir,
+                        r == -EOPNOTSUPP ? "was made by a later sensorqd"
+                        : r == -EACCES   ? "may not be read by this user: run this as root (sudo)"
+                                         : strerror(-r));
+        return r < 0 ? SINK_ADMIN_FAILED : SINK_ADMIN_OK;
+}
+
+/* ---- alerts test ---- */
+
+static int admin_find(const SubscriptionConfig *config, const char *name, const ConfigSection **ret_section,
+        void **ret_target, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const AlertConfig *keys = config->keys;
+        TextRoom names = { text, SINK_ADMIN_TEXT_MAX };
+
+        text[0] = '\0';
+        for (size_t i = 0; i < keys->n_targets; i++) {
+                if (strcmp(keys->targets[i].name, name) == 0) {
+                        text[0] = '\0';
+                        *ret_section = &alert_target_section;
+                        *ret_target = &keys->targets[i];
+                        return SINK_ADMIN_OK;
+                }
+                text_add(&names, "%s%s", i > 0 ? ", " : "", keys->targets[i].name);
+        }
+        return SINK_ADMIN_ABSENT;
+}
+
+static int admin_test(
+        const SubscriptionConfig *config, const SinkMeans *means, void *chosen, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const AlertConfig *keys = config->keys;
+        const AlertTarget *target = chosen;
+        _cleanup_(alert_post_freep) AlertPost *post = NULL;
+        char host[HOST_SIZE] = "", key[ALERT_KEY_SIZE];
+        const AlertNotice notice = { .kind = ALERT_TEST, .rule = "test", .name = host, .since = clock_wall() };
+        AlertAnswer answer;
+        int r;
+
+        (void) gethostname(host, sizeof(host) - 1);
+        alert_post_draw_key(key);
+        r = alert_post_new(means, config->subscription, target, &post, text);
+        if (r >= 0)
+                r = try_post(post, &(AlertMessage){ &notice, 1, (AlertLanguage) keys->language, key }, means, &answer);
+        if (r < 0)
+                return r;
+        if (answer.class == WEB_TAKEN)
+                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has taken a test message", alert_target_service(target));
+        else
+                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has not taken it: %.400s. %s",
+                        alert_target_service(target), answer.detail,
+                        answer.remedy ?: "Look at the network and the service");
+        return answer.class == WEB_TAKEN ? SINK_ADMIN_OK : SINK_ADMIN_FAILED;
+}
+
+const SinkAdmin alert_config_admin = {
+        .place = admin_place,
+        .check = admin_check,
+        .each_alert = admin_each,
+        .find_target = admin_find,
+        .test_alert = admin_test,
+};

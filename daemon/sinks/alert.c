@@ -22,7 +22,7 @@
  *   alert-sender                  when which notices are sent to a target, and what an answer means for them
  *   alert-text                    their texts in two languages
  *   alert-target                  a service's requests and answers; one request with our credentials
- *   alert-report, alert-admin     status.json and STATUS=; the verbs check and alerts
+ *   alert-report                  how they stand: status.json, STATUS=, the verbs check and alerts
  *
  * All from alert-rules to alert-entry is pure: times are arguments. */
 /* clang-format on */
