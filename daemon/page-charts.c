@@ -10,7 +10,7 @@
 #include "lib/log.h"
 #include "lib/worker.h"
 #include "page-answer.h"
-#include "page-metrics.h"
+#include "page-render.h"
 #include "page-store.h"
 #include "page-thread.h"
 #include "secret.h"

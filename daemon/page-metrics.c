@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page-metrics.h"
+#include "page-render.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "lib/json.h"
 #include "page-render.h"
+#include "page-series.h"
 
 /* ---- the format ---- */
 

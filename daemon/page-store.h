@@ -19,7 +19,6 @@
 /* clang-format on */
 
 #include "page-numbers.h"
-#include "page-query.h"
 #include "page-tables.h"
 
 #define PAGE_STORE_SAVE_USEC (5 * USEC_PER_MINUTE) /* the most that a kill or power cut can lose */
@@ -62,6 +61,19 @@ bool page_store_past_goes_on(PageStore *store);
 
 /* Every series. */
 const PageSeriesTable *page_store_series(const PageStore *store);
+
+/* What to draw. */
+#define PAGE_QUERY_SERIES_MAX 200
+#define PAGE_QUERY_POINTS_MAX 2000 /* for one series; the default is PAGE_QUERY_POINTS */
+#define PAGE_QUERY_POINTS 600
+#define PAGE_QUERY_VALUES_MAX 60000 /* for all series together */
+
+typedef struct PageQuery {
+        int64_t series[PAGE_QUERY_SERIES_MAX]; /* ids; none occurs twice */
+        size_t n;
+        int64_t from, to; /* ms since 1970; from < to */
+        unsigned points;  /* the most points for each series */
+} PageQuery;
 
 /* The values to draw: for each series of a query *n* buckets, one after the other. A bucket without values has count
  * 0. */

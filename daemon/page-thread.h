@@ -7,8 +7,7 @@
 #include "config.h"
 #include "lib/bytes.h"
 #include "lib/loop.h"
-#include "page-query.h"
-#include "page-tables.h"
+#include "page-store.h"
 #include "subscribe/sink-type.h"
 
 #define PAGE_THREAD_NO_CHARTS "there are no charts now; the journal says why"
@@ -52,7 +51,7 @@ PageThread *page_thread_free(PageThread *thread);
 /* Runs on the thread and does the job. */
 void page_thread_do(PageThread *thread, PageJob *job);
 
-/* ---- page-queue.c ---- */
+/* ---- the queue ---- */
 
 /* Stored messages on their way to the charts' thread, one after another in one buffer. They are copied once, and read
  * there. */

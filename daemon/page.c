@@ -13,8 +13,7 @@
 #include "lib/log.h"
 #include "page-answer.h"
 #include "page-charts.h"
-#include "page-files.h"
-#include "page-metrics.h"
+#include "page-render.h"
 #include "types.h"
 #include "web-listen.h"
 

@@ -10,7 +10,7 @@
 #include "fuzz.h"
 #include "lib/listen.h"
 #include "page-answer.h"
-#include "page-query.h"
+#include "page-render.h"
 
 #define BODY_MAX 256
 #define QUIET_TURNS 4

@@ -8,7 +8,7 @@
 #include "fuzz.h"
 #include "page-answer.h"
 #include "page-numbers.h"
-#include "page-query.h"
+#include "page-render.h"
 
 /* The next text up to a line break; NULL when nothing is left. */
 static char *next_text(char **cursor) {

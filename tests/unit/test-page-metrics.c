@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "page-metrics.h"
+#include "page-render.h"
 
 #define NOW INT64_C(1795824000000)
 

@@ -10,9 +10,8 @@
 
 #include "lib/json.h"
 #include "page-numbers.h"
-#include "page-query.h"
-#include "page-thread.h"
 #include "page-render.h"
+#include "page-thread.h"
 
 #define PUBLISHED INT64_C(1795840000000)
 #define ATTRIBUTE(k, v)                                                                                                \

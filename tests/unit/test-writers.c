@@ -11,9 +11,8 @@
 #include <cmocka.h>
 
 #include "auth.h"
-#include "page-metrics.h"
-#include "page-thread.h"
 #include "page-render.h"
+#include "page-thread.h"
 #include "publish/reading.h"
 #include "pubsub/wire.h"
 #include "report.h"
