@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Answers to a browser: each has the headers that protect a page. And page-login.c, which decides who gets an
- * answer. */
+/* Who gets an answer, and answers to a browser: each has the headers that protect a page. */
 
 #include <netinet/in.h>
 
 #include "lib/clock.h"
 #include "lib/listen.h"
-#include "page-files.h"
 
 /* Answers with a sentence for a person, and a line end; *name* and *value* are one more header (NULL: none). */
 void page_answer_text(ListenRequest *request, int status, const char *name, const char *value, const char *text);
@@ -16,6 +14,16 @@ typedef enum PageCoding { PAGE_CODING_PLAIN, PAGE_CODING_GZIP } PageCoding;
 /* Says whether the client accepts gzip. */
 PageCoding page_answer_coding(const ListenRequest *request);
 
+/* The files of the page, compiled in, compressed: daemon/page/embed.py generates page-files.c. */
+typedef struct PageFile {
+        const char *path; /* "/page.css"; "/" for page.html */
+        const char *type; /* Content-Type */
+        const char *tag;  /* ETag with its quotes: a hash of the content */
+        Slice gzip;
+} PageFile;
+
+extern const PageFile page_files[]; /* ends with a row whose path is NULL */
+
 /* Answers with a file of the page, or with 304 if the client already has it. */
 void page_answer_file(ListenRequest *request, const PageFile *file);
 /* Answers with content that was made for this request; *body* is copied. */
@@ -23,7 +31,7 @@ void page_answer_made(ListenRequest *request, const char *type, Slice body, Page
 /* Answers {"error": "..."}; *words* must not need escaping. */
 void page_answer_error(ListenRequest *request, int status, const char *words);
 
-/* ---- page-login.c ---- */
+/* ---- who may see the page ---- */
 
 /* Decides who may see the page: HTTP's Basic scheme (RFC 7617), any user name with the one password. It slows down
  * guessing: an address may be wrong a few times, then only once in a while; in between its requests are not checked. A

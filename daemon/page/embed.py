@@ -22,7 +22,7 @@ def array(name, data):
 
 
 def main(output, *paths):
-    text, rows = '#include "page-files.h"\n\n', []
+    text, rows = '#include "page-answer.h"\n\n', []
     for number, path in enumerate(map(Path, paths)):
         plain = path.read_bytes()
         packed = gzip.compress(plain, 9, mtime=0)

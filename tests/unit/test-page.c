@@ -9,7 +9,7 @@
 #include "free-port.h"
 #include "lib/gzip.h"
 #include "lib/listen-internal.h"
-#include "page-files.h"
+#include "page-answer.h"
 #include "page.h"
 
 typedef struct Fixture {
