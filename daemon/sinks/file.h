@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The file sink: its section of the configuration, the keys of the last lines (file-keys.c), reading of lines
- * (file-lines.c), and the directory of its files (file-archive.c). */
+/* The file sink: its section of the configuration, the keys of the last lines and how they are read (file-keys.c), and
+ * the directory of its files (file-archive.c). */
 
 #include "config.h"
 #include "lib/bytes.h"
@@ -42,8 +42,6 @@ void file_keys_add(FileKeys *keys, const FileKey *key);
 void file_keys_undo(FileKeys *keys, size_t n);
 /* Returns the key with that id, or NULL. Valid until the next change. */
 const FileKey *file_keys_find(const FileKeys *keys, uint64_t id);
-
-/* ---- file-lines.c ---- */
 
 /* Where the lines of a file with holes are copied to. */
 typedef struct FileCopies {
