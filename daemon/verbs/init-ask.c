@@ -18,6 +18,16 @@
 
 #define TOPIC_DEFAULT "sensor-data"
 
+/* Returns the text after "NAME=" in *list*, or NULL. */
+static const char *find_option(const InitList *list, const char *name) {
+        size_t size = strlen(name);
+
+        for (size_t i = 0; i < list->n; i++)
+                if (strncmp(list->items[i], name, size) == 0 && list->items[i][size] == '=')
+                        return list->items[i] + size + 1;
+        return NULL;
+}
+
 /* Nobody can be asked, so an option ("--secret ", NAME) is needed. */
 static int missing(const char *option, const char *name) {
         fprintf(stderr, "sensorqd init: %s%s is needed where nobody can be asked. See sensorqd init --help.\n", option,
@@ -210,7 +220,7 @@ static int type_secret(const Init *init, InitPart *part, size_t index) {
 
 static int answer_secret(const Init *init, InitPart *part, size_t index) {
         const InitQuestion *question = &part->recipe->questions[index];
-        const char *path = init_options_find(&init->options.secrets, question->key);
+        const char *path = find_option(&init->options.secrets, question->key);
         _cleanup_(secret_freep) char *text = NULL;
         bool taken;
         int r;
@@ -279,7 +289,7 @@ static int answer_text(const Init *init, InitPart *part, size_t index) {
         int r;
 
         (void) snprintf(name, sizeof(name), "%s.%s", part->recipe->name, question->key);
-        given = init_options_find(&init->options.sets, name);
+        given = find_option(&init->options.sets, name);
         if (given || !init->asks || question->kind == INIT_OPTION)
                 return init_draft_set(&part->answers[index], given ?: part->answers[index]);
         r = ask_text(init_words(&question->words), part->answers[index], &answer);

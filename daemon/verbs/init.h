@@ -23,15 +23,6 @@ typedef struct InitOptions {
         bool yes, dry_run, unchecked, enable, list, help;
 } InitOptions;
 
-/* Parses the options; argv[0] is the verb. 0; 64 with a line on standard error; -1 for --help. */
-int init_options_parse(int argc, char **argv, InitOptions *ret);
-
-/* Returns the text after "NAME=" in *list*, or NULL. */
-const char *init_options_find(const InitList *list, const char *name);
-
-/* Prints the recipes for --source, --sink and --page, and the keys for --set and --secret. */
-void init_options_list(void);
-
 typedef struct Init {
         InitOptions options;
         InitDraft *draft;

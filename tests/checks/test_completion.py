@@ -21,7 +21,7 @@ FILES = {
 }
 MAIN = (REPO / "daemon" / "main.c").read_text()
 VERBS = re.findall(r'"(\w+)"', re.search(r"verbs\[\] = \{(.*?)\}", MAIN, re.S)[1])
-INIT = (REPO / "daemon" / "verbs" / "init-options.c").read_text()
+INIT = (REPO / "daemon" / "verbs" / "init.c").read_text()
 OPTIONS = re.findall(r'\{ "([a-z-]+)", (?:no|required)_argument', MAIN + INIT)
 
 

@@ -20,7 +20,7 @@ def test_the_transcript_is_in_the_programs_words():
 
 
 def test_options_of_the_page_exist():
-    options = set(re.findall(r'\{ "([a-z-]+)", ', (REPO / "daemon" / "verbs" / "init-options.c").read_text()))
+    options = set(re.findall(r'\{ "([a-z-]+)", ', (REPO / "daemon" / "verbs" / "init.c").read_text()))
     line = re.search(r"^sudo sensorqd init --yes .*$", PAGE, re.M)[0]
     assert set(re.findall(r"--([a-z-]+)", line)) <= options
 
