@@ -9,6 +9,7 @@
 #include "lib/gzip.h"
 #include "lib/sha256.h"
 #include "lib/text.h"
+#include "web-listen.h"
 
 #define POLICY                                                                                                         \
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "          \
@@ -17,8 +18,6 @@
 #define HEADERS_MAX 24
 #define FILE_MAX ((size_t) 1024 * 1024)
 
-#define BASIC "Basic "
-#define LOGIN_MAX 1024 /* user, colon and password */
 #define FULL_USEC ((usec_t) PAGE_LOGIN_BURST * PAGE_LOGIN_REFILL_USEC)
 
 /* Name, value, name, value, ...; NULL at the end. */
@@ -133,26 +132,11 @@ static PageLoginPeer *peer_find(PageLogin *login, const char *name) {
         return best;
 }
 
-static bool password_is_right(const char *password, const char *encoded) {
-        char login[LOGIN_MAX];
-        const char *colon;
-        bool right = false;
-        size_t size;
-
-        if (strlen(encoded) < sizeof(login) && bytes_decode_base64(encoded, strlen(encoded), login, &size) == 0) {
-                login[size] = '\0';
-                colon = memchr(login, ':', size);
-                right = colon && strlen(colon) == size - (size_t) (colon - login) &&
-                        sha256_equal_texts(colon + 1, password);
-        }
-        explicit_bzero(login, sizeof(login));
-        return right;
-}
-
 int page_login_check(PageLogin *login, const char *password, const PageLoginTry *try, unsigned *ret_wait_sec) {
-        char name[INET6_ADDRSTRLEN];
+        char name[INET6_ADDRSTRLEN], given[WEB_LISTEN_PASSWORD_MAX];
         PageLoginPeer *known;
         usec_t now = try->now, clear;
+        bool right;
 
         if (!try->authorization)
                 return PAGE_LOGIN_NONE;
@@ -163,8 +147,9 @@ int page_login_check(PageLogin *login, const char *password, const PageLoginTry 
                 *ret_wait_sec = (unsigned) ((clear + PAGE_LOGIN_REFILL_USEC - now - FULL_USEC) / USEC_PER_SEC) + 1;
                 return PAGE_LOGIN_WAIT;
         }
-        if (strncasecmp(try->authorization, BASIC, strlen(BASIC)) == 0 &&
-                password_is_right(password, try->authorization + strlen(BASIC)))
+        right = web_listen_password(try->authorization, given) && sha256_equal_texts(given, password);
+        explicit_bzero(given, sizeof(given));
+        if (right)
                 return PAGE_LOGIN_OK;
         memcpy(known->address, name, sizeof(name));
         known->clear = clear + PAGE_LOGIN_REFILL_USEC;

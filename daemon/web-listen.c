@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include "events.h"
+#include "lib/bytes.h"
 #include "lib/log.h"
 #include "lib/pem.h"
 #include "lib/service.h"
 
 #define ENDING_USEC (14 * 24 * USEC_PER_HOUR) /* what renews certificates begins a month before */
 #define WARN_AGAIN_USEC (24 * USEC_PER_HOUR)
+#define BASIC "Basic "
 #define WANT "memory or descriptors are short; look " CAUSE_MEMORY_PLACES
 
 static const struct {
@@ -153,4 +155,21 @@ static void on_failed(const char *address, int error) {
 
 void web_listen_renew(Listen *listen) {
         listen_renew(listen, on_failed);
+}
+
+bool web_listen_password(const char *authorization, char ret[static WEB_LISTEN_PASSWORD_MAX]) {
+        const char *encoded, *colon;
+        size_t size;
+
+        if (strncasecmp(authorization, BASIC, strlen(BASIC)) != 0)
+                return false;
+        encoded = authorization + strlen(BASIC);
+        if (strlen(encoded) >= WEB_LISTEN_PASSWORD_MAX || bytes_decode_base64(encoded, strlen(encoded), ret, &size) < 0)
+                return false;
+        ret[size] = '\0';
+        colon = memchr(ret, ':', size);
+        if (!colon || strlen(ret) != size)
+                return false;
+        memmove(ret, colon + 1, strlen(colon + 1) + 1);
+        return true;
 }

@@ -29,5 +29,10 @@ bool web_listen_is_ending(const char *certificate_file, char words[static WEB_LI
 /* For the daemon: logs, once a day at most, which certificates that are served are so. *warned* begins with 0. */
 void web_listen_warn(const Listen *listen, usec_t *warned);
 
+#define WEB_LISTEN_PASSWORD_MAX 1024 /* user and colon included */
+/* Reads the password in the value of a header Authorization: `Basic base64(USER:PASSWORD)` (RFC 7617). False: there is
+ * none. The caller wipes *ret* in both cases. */
+bool web_listen_password(const char *authorization, char ret[static WEB_LISTEN_PASSWORD_MAX]);
+
 /* At a reload: calls listen_renew(), and logs what cannot be renewed. */
 void web_listen_renew(Listen *listen);

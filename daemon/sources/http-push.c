@@ -91,21 +91,10 @@ static bool token_is_known(const Push *push, const char *token) {
         return known;
 }
 
-/* Checks the password in `Basic base64(USER:PASSWORD)`. */
-static bool basic_is_known(const Push *push, const char *encoded) {
-        char login[1024];
-        const char *colon;
-        size_t size;
-
-        if (strlen(encoded) >= sizeof(login) || bytes_decode_base64(encoded, strlen(encoded), login, &size) < 0)
-                return false;
-        login[size] = '\0';
-        colon = memchr(login, ':', size);
-        return colon && token_is_known(push, colon + 1);
-}
-
 static bool request_is_known(const Push *push, const ListenRequest *request) {
         const char *authorization = listen_header(request, "Authorization"), *token = listen_query(request, "token");
+        char password[WEB_LISTEN_PASSWORD_MAX];
+        bool known;
 
         if (push->keys->tokens.n == 0)
                 return true;
@@ -113,8 +102,9 @@ static bool request_is_known(const Push *push, const ListenRequest *request) {
                 return token && token_is_known(push, token);
         if (strncasecmp(authorization, "Bearer ", strlen("Bearer ")) == 0)
                 return token_is_known(push, authorization + strlen("Bearer "));
-        return strncasecmp(authorization, "Basic ", strlen("Basic ")) == 0 &&
-               basic_is_known(push, authorization + strlen("Basic "));
+        known = web_listen_password(authorization, password) && token_is_known(push, password);
+        explicit_bzero(password, sizeof(password));
+        return known;
 }
 
 static bool content_type_is(const ListenRequest *request, const char *type) {

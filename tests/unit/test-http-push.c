@@ -224,6 +224,8 @@ static void test_tokens(void **state) {
         assert_int_equal(post(f, port, JSON "Authorization: Basic dTpvbGQtdG9rZW4tMg==\r\n", "{\"a\": 1}", reply), 200);
         assert_int_equal(post(f, port, JSON "Authorization: Basic dTp3cm9uZw==\r\n", "{\"a\": 1}", reply), 401);
         assert_int_equal(post(f, port, JSON "Authorization: Basic %%%\r\n", "{\"a\": 1}", reply), 401);
+        /* a NUL behind the token */
+        assert_int_equal(post(f, port, JSON "Authorization: Basic dTpvbGQtdG9rZW4tMgBh\r\n", "{\"a\": 1}", reply), 401);
         assert_int_equal(f->n, 3);
 }
 
