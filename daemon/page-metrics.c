@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "lib/json.h"
-#include "page-render.h"
 #include "page-series.h"
 
 /* ---- the format ---- */

@@ -11,7 +11,7 @@
 #include "lib/text.h"
 #include "sinks/alert-config.h"
 #include "sinks/alert-store.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 
 #define FIRING_MAX 200 /* listed in a status */
 #define NAMED_MAX 2    /* in STATUS= */

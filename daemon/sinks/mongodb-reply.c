@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/text.h"
 #include "sinks/document.h"
 

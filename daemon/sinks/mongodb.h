@@ -11,7 +11,7 @@
 #include "lib/text.h"
 #include "sinks/document.h"
 #include "sinks/mongodb-reply.h"
-#include "subscribe/sink-admin.h"
+#include "subscribe/sink-type.h"
 #include "subscribe/sink.h"
 
 /* ---- mongodb-config.c ---- */

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "config.h"
-#include "lib/cleanup.h"
+#include "lib/err.h"
 #include "lib/listen-address.h"
 #include "lib/text.h"
 #include "types.h"

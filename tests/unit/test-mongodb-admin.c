@@ -6,7 +6,6 @@
 
 #include "mongodb-server.h"
 
-#include "sinks/mongodb-write.h"
 #include "sinks/mongodb.h"
 #include "subscribe/sink-type.h"
 
