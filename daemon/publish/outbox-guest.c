@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/file.h"
@@ -259,6 +260,16 @@ static const char *given_directory(void) {
         return given && given[0] == '/' && !strchr(given, ':') ? given : NULL;
 }
 
+/* A directory may have several names: with a slash at its end, or a link to where the disk has room. */
+static bool is_same_directory(const char *a, const char *b) {
+        struct stat first, second;
+
+        if (strcmp(a, b) == 0)
+                return true;
+        return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+               first.st_ino == second.st_ino;
+}
+
 static bool directory_is_in_use(const char *directory) {
         _cleanup_free_ char *path = NULL;
         _cleanup_close_ int fd = -1;
@@ -282,7 +293,7 @@ static int64_t rows_in(const char *directory) {
 
 /* The same for a directory that is neither in use nor *state_dir*, else 0. */
 static int64_t rows_left_in(const char *directory, const char *state_dir) {
-        return strcmp(directory, state_dir) == 0 || directory_is_in_use(directory) ? 0 : rows_in(directory);
+        return is_same_directory(directory, state_dir) || directory_is_in_use(directory) ? 0 : rows_in(directory);
 }
 
 /* Returns the directory that the service manager gives or, outside of a unit, would give. For an instance
@@ -333,7 +344,7 @@ int outbox_left_note(const char *state_dir) {
         if (!given)
                 return 0;
         notes_read(given, notes);
-        if (strcmp(given, state_dir) != 0)
+        if (!is_same_directory(given, state_dir))
                 bytes_append_format(&kept, "%s\n", state_dir);
         for (char *line = strtok_r(notes, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
                 if (rows_left_in(line, state_dir) != 0 && kept.size + strlen(line) < NOTES_MAX)

@@ -195,6 +195,33 @@ static void test_pages_of_a_poll(void **state) {
         expect_counts(f);
 }
 
+/* A17: its own readings are not those that nobody publishes, by whatever name it has their directory. */
+static void test_a_directory_of_several_names(void **state) {
+        static const char *const ways[] = { "", "/", "/.", "/link" };
+        OutboxFixture *f = *state;
+        char name[80], notes[80];
+        OutboxLeft left;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, 3), 0);
+        f->outbox = outbox_close(f->outbox);
+        (void) snprintf(name, sizeof(name), "%s/link", f->directory);
+        assert_int_equal(symlink(f->directory, name), 0);
+        (void) snprintf(notes, sizeof(notes), "%s/outboxes", f->directory);
+        assert_int_equal(setenv("STATE_DIRECTORY", f->directory, 1), 0);
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                (void) snprintf(name, sizeof(name), "%s%s", f->directory, ways[i]);
+                outbox_left(name, true, &left);
+                assert_int_equal(left.rows, 0);
+                assert_int_equal(outbox_left_note(name), 0);
+                assert_int_equal(access(notes, F_OK), -1);
+        }
+        outbox_left("/tmp", true, &left);
+        assert_int_equal(left.rows, 3);
+        assert_string_equal(left.directory, f->directory);
+        assert_int_equal(unsetenv("STATE_DIRECTORY"), 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
@@ -204,6 +231,7 @@ int main(void) {
                 TEST(test_counted_too_far),
                 TEST(test_odd_numbers),
                 TEST(test_pages_of_a_poll),
+                TEST(test_a_directory_of_several_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
