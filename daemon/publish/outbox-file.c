@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "publish/outbox-file.h"
-
+/* clang-format off */
+/* Opens the outbox's file: makes, upgrades, checks and repairs it.
+ *
+ * A damaged file is set aside and never deleted; the rows that can still be read go into a new one.
+ *
+ *      outbox.sqlite (damaged) --rows--> outbox.sqlite.new --complete, synced, renamed--> outbox.sqlite.salvaged
+ *
+ * After that rename the new file is the valid one: outbox.sqlite and its -wal and -shm are renamed to outbox.sqlite.damaged-YYYYMMDDTHHMMSSZ, and
+ * the new file takes their place. After a kill before the rename, the next start begins again; after a kill later,
+ * the next start continues. */
+/* clang-format on */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,9 +20,11 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/err.h"
 #include "lib/service.h"
 #include "lib/text.h"
 #include "publish/outbox-sql.h"
+#include "publish/outbox.h"
 
 #define FILE_NEW OUTBOX_FILE ".new"
 #define FILE_SALVAGED OUTBOX_FILE ".salvaged"

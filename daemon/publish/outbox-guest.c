@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/err.h"
 #include "lib/file.h"
 #include "lib/text.h"
 #include "publish/outbox-sql.h"

@@ -7,8 +7,7 @@
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
-#include "publish/outbox-file.h"
-#include "publish/reading.h"
+#include "publish/outbox.h"
 
 typedef struct OutboxGuest OutboxGuest;
 

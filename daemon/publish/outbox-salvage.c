@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "publish/outbox-file.h"
+#include "publish/outbox-sql.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "lib/clock.h"
-#include "publish/outbox-sql.h"
+#include "lib/err.h"
 
 /* how many ids are tried one by one between damaged places; takes about 10 s */
 #define SALVAGE_PROBES_MAX 4000000

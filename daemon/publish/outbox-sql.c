@@ -338,21 +338,3 @@ int outbox_source_put(Sql *sql, const ReadingList *list, usec_t now) {
         return sql_do(sql, "INSERT OR REPLACE INTO cursors (source, value) VALUES (?1, ?2)",
                 SQL_VALUES(SQL_TEXT(list->source), SQL_TEXT(list->cursor)));
 }
-
-int outbox_source_cursor(Sql *sql, const char *source, Bytes *ret) {
-        SqlStatement *s;
-        Slice value;
-        int r;
-
-        r = sql_use(sql, "SELECT value FROM cursors WHERE source = ?1", &s);
-        if (r < 0)
-                return r;
-        sql_bind_text(s, 1, source);
-        r = sql_step(s);
-        if (r == SQL_ROW) {
-                value = sql_column(s, 0);
-                r = bytes_append(ret, value.data, value.size);
-        }
-        sql_reset(s);
-        return r;
-}

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The outbox's tables, the counts of their rows, what is kept for each source, and common SQL of outbox*.c. */
+/* What outbox*.c share: the file, its tables, the counts of their rows, and what is kept for each source. */
 
 #include <stdint.h>
 
-#include "lib/err.h"
 #include "lib/sql.h"
 #include "publish/reading.h"
 
@@ -94,5 +93,27 @@ int outbox_source_see(Sql *sql, const Reading *reading, usec_t now);
 /* Stores everything in the list except its readings. Forgets keys that are too many or too old. */
 int outbox_source_put(Sql *sql, const ReadingList *list, usec_t now);
 
-/* Appends the cursor of *source*; nothing if there is none. */
-int outbox_source_cursor(Sql *sql, const char *source, Bytes *ret);
+/* ---- the file: outbox-file.c, outbox-salvage.c ---- */
+
+typedef struct OutboxSalvage OutboxSalvage; /* of outbox.h, as the outcomes are */
+
+/* Opens or creates DIRECTORY/outbox.sqlite. A check or salvage may take long; the service manager is told meanwhile.
+ * *damaged*: damage is known, so the file is salvaged in any case. *last_id* is the highest id known to be used, 0 at
+ * the start; new rows get higher ids. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled in), OUTBOX_NEWER (nothing was
+ * opened), or an errno. An existing outbox opens also on a full disk, at least for reading. */
+int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql **ret, OutboxSalvage *ret_salvage);
+
+/* Makes a new file while the old one is open as *old*, but was removed or replaced by another file. The new file gets
+ * all rows of *old* with the same ids, and those of the other file, which is set aside (*ret_salvage; "" when there was
+ * none). The caller keeps *old*, which stays open. OUTBOX_OK, OUTBOX_NEWER, or an errno. */
+int outbox_file_renew(const char *directory, int64_t last_id, Sql *old, Sql **ret, OutboxSalvage *ret_salvage);
+
+/* Copies the rows that can still be read from a damaged outbox into a new one: from the front, from the back, and id by
+ * id between damaged places. Each row is copied once, even if damage shows it twice.
+ *
+ * Makes the tables in *to*, which is empty or was filled by an earlier call, and copies the rows of *from* (NULL:
+ * nothing can be read). If *to* already has an id, the row gets another one. On return, all rows are in the file
+ * itself, not in its log, and synced. *last_id* is the highest id known to be used, 0 at the start; new rows get higher
+ * ids. The service manager is told meanwhile. Errors are those of *to*, with -EUCLEAN if it is damaged; -ENOMEM and
+ * -EBUSY may come from *from*. */
+int outbox_salvage(Sql *from, Sql *to, int64_t last_id, uint64_t *ret_rows);

@@ -496,6 +496,24 @@ int outbox_put(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
 
 /* ---- cursor, peek ---- */
 
+static int read_cursor(Sql *sql, const char *source, Bytes *ret) {
+        SqlStatement *s;
+        Slice value;
+        int r;
+
+        r = sql_use(sql, "SELECT value FROM cursors WHERE source = ?1", &s);
+        if (r < 0)
+                return r;
+        sql_bind_text(s, 1, source);
+        r = sql_step(s);
+        if (r == SQL_ROW) {
+                value = sql_column(s, 0);
+                r = bytes_append(ret, value.data, value.size);
+        }
+        sql_reset(s);
+        return r;
+}
+
 int outbox_cursor(Outbox *o, const char *source, Bytes *ret) {
         unsigned tried = 0;
         int r;
@@ -503,7 +521,7 @@ int outbox_cursor(Outbox *o, const char *source, Bytes *ret) {
         do {
                 r = outbox_ready(o);
                 if (r == 0)
-                        r = outbox_source_cursor(o->sql, source, ret);
+                        r = read_cursor(o->sql, source, ret);
         } while (r < 0 && outbox_mends(o, r, &tried));
         return outbox_done(o, REFUSED_READ, r, source, 0);
 }

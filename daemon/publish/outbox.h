@@ -13,9 +13,22 @@
  * cursor; and `unreadable`, input that could not become a reading, with its own limit. */
 
 #include "config.h"
-#include "publish/outbox-file.h"
 #include "publish/reading.h"
 #include "trouble.h"
+
+#define OUTBOX_FILE "outbox.sqlite"
+
+enum {
+        OUTBOX_OK = 0,
+        OUTBOX_SALVAGED = 2, /* the file was damaged and set aside; the rows that can be read are in a new one */
+        OUTBOX_NEWER = 3,    /* made by a later version; not changed */
+};
+
+typedef struct OutboxSalvage {
+        char aside[256]; /* name of the file that was set aside */
+        uint64_t rows;   /* rows that were copied */
+        uint64_t needed; /* bytes needed on the disk; set when it fails with -ENOSPC */
+} OutboxSalvage;
 
 typedef struct Outbox Outbox;
 

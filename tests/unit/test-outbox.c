@@ -23,6 +23,7 @@
 #include "lib/sql.h"
 #include "outbox-fixture.h"
 #include "publish/outbox-guest.h"
+#include "publish/outbox-sql.h"
 
 static int reopen(OutboxFixture *f, OutboxSalvage *ret_salvage) {
         f->outbox = outbox_close(f->outbox);

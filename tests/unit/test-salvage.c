@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "outbox-fixture.h"
+#include "publish/outbox-sql.h"
 #include "real-calls.h"
 
 /* ---- a disk as slow as the test wants: its calls cost time that nobody waits for ---- */
