@@ -10,7 +10,8 @@
 #include "listen-address.h"
 #include "log.h"
 
-#define ANSWER_SHORT ((size_t) 16 * 1024) /* as much as a connection takes anyway */
+#define ANSWER_SHORT ((size_t) 16 * 1024)            /* as much as a connection takes anyway */
+#define THROWN_AWAY_MAX (UINT64_C(16) * 1024 * 1024) /* bytes of a body whose request is refused */
 
 /* ---- answers ---- */
 
@@ -198,6 +199,17 @@ static void request_hand_over(ListenRequest *request) {
         request->connection->server->library->MHD_suspend_connection(request->mhd);
 }
 
+/* True if the client sends a body now, which must be read although the request is refused. Otherwise the connection
+ * would be closed while bytes come, and the kernel would reset it: the client would read an error in place of our
+ * answer (RFC 9112, 9.6). A client that waits for 100 (Continue) sends none. */
+static bool request_brings_body(const ListenRequest *request) {
+        const char *length = listen_header(request, "Content-Length");
+        uint64_t size = length ? strtoull(length, NULL, 10) : 0;
+
+        return !listen_header(request, "Expect") && size <= THROWN_AWAY_MAX &&
+               (size > 0 || listen_header(request, "Transfer-Encoding"));
+}
+
 static ListenConnection *connection_of(const ListenServer *server, struct MHD_Connection *mhd) {
         const union MHD_ConnectionInfo *info =
                 server->library->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -245,7 +257,9 @@ enum MHD_Result listen_request_on_access(void *userdata, struct MHD_Connection *
                 if (!request)
                         return MHD_NO;
                 request_look_at_header(request);
-                return request->state == LISTEN_REQUEST_ANSWERED ? request_queue(request) : MHD_YES;
+                return request->state != LISTEN_REQUEST_ANSWERED || request_brings_body(request)
+                               ? MHD_YES
+                               : request_queue(request);
         }
         if (*size > 0) {
                 request_take(request, data, *size);

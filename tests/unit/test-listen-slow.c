@@ -250,6 +250,23 @@ static void test_many_who_never_read(void **state) {
         free(large);
 }
 
+/* Many devices send the header first: whoever is refused reads why, not that the connection was reset. */
+static void test_refused_while_the_body_comes(void **state) {
+        char piece[10001], reply[13] = "";
+        Fixture *f = *state;
+
+        memset(piece, 'x', 10000);
+        piece[10000] = '\0';
+        say(f, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n");
+        for (int i = 0; i < 5; i++) {
+                assert_int_equal(usleep(10000), 0);
+                virtual_pass(f->loop, USEC_PER_SEC);
+                say(f, piece);
+        }
+        await_bytes(f, reply, 12);
+        assert_string_equal(reply, "HTTP/1.1 413");
+}
+
 /* The time that we need for an answer is not the client's. */
 static void test_answer_that_we_owe(void **state) {
         Fixture *f = *state;
@@ -443,6 +460,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_body, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answer, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_many_who_never_read, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_refused_while_the_body_comes, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answer_that_we_owe, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_next_request, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_rest_after_a_long_turn, set_up, tear_down),

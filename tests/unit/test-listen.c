@@ -184,6 +184,7 @@ static const char *ask(Fixture *f, const char *text, Bytes *reply) {
 }
 
 #define HOST "Host: localhost\r\nConnection: close\r\n"
+#define WAITS "Expect: 100-continue\r\n"
 
 static void assert_status(const char *reply, int status) {
         int found = 0;
@@ -254,7 +255,7 @@ static void test_refused_before_the_body(void **state) {
         Fixture *f = *state;
 
         f->refuse = "who are you?\n";
-        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\n", &reply), 401);
+        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST WAITS "Content-Length: 100\r\n\r\n", &reply), 401);
         assert_int_equal(f->requests, 0);
 }
 
@@ -319,7 +320,7 @@ static void test_too_large(void **state) {
         _cleanup_bytes_ Bytes reply = {};
         Fixture *f = *state;
 
-        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 201\r\n\r\n", &reply), 413);
+        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST WAITS "Content-Length: 201\r\n\r\n", &reply), 413);
         assert_status(
                 ask(f,
                         "POST /readings HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
@@ -410,7 +411,7 @@ static void test_stop(void **state) {
                 0);
         listen_stop(f->listen);
         f->route = listen_drop(f->route);
-        assert_status(ask(f, "POST /readings HTTP/1.1\r\nHost: pi.example\r\nContent-Length: 1\r\n\r\nx", &reply), 503);
+        assert_status(ask(f, "POST /readings HTTP/1.0\r\nHost: pi.example\r\nContent-Length: 1\r\n\r\nx", &reply), 503);
         assert_non_null(strstr(reply.data, "\r\nRetry-After: "));
         assert_int_equal(f->requests, 0);
         assert_status(ask(f, "GET /status HTTP/1.1\r\n" HOST "\r\n", &reply), 200);
