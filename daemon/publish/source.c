@@ -15,6 +15,10 @@
 
 /* time between tries while only a user can solve the problem; never less than the interval */
 #define SOURCE_REFUSED_USEC (5 * USEC_PER_MINUTE)
+/* A poll that failed and brought nothing is repeated sooner than the next slot, which may be a day away: often all is
+ * well in a minute, as after a boot without network. */
+#define SOURCE_RETRY_USEC USEC_PER_MINUTE
+#define SOURCE_RETRY_MAX_USEC USEC_PER_HOUR
 /* if a remote demands a longer pause, it is asked again anyway */
 #define SOURCE_LIMIT_MAX_USEC USEC_PER_HOUR
 #define SOURCE_GATE_MAX_USEC (10 * USEC_PER_SEC)  /* time between checks whether the outbox has room again */
@@ -39,17 +43,19 @@ struct Source {
         LoopWatch *due; /* timer: the next poll */
         usec_t slot;    /* the next poll by the interval alone: slots keep their distance, however long a poll takes */
         usec_t next_poll;  /* clock_now() */
+        uint64_t before;   /* readings and repeats before this poll */
         bool recalled;     /* what the disk keeps about the source has been read */
         usec_t not_before; /* clock_now() before which the remote wants no poll; 0: none */
 
         ReadingList readings;
-        bool waiting;         /* readings wait: for the end of this turn of the loop, or for a disk that refused them */
-        LoopWatch *commit;    /* defer */
-        LoopWatch *again;     /* timer: stores refused readings again, or checks for room */
-        bool postponed;       /* a poll that was due waits for room */
-        Backoff gate, store;  /* gate: while there is no room; store: while the disk refuses */
-        usec_t refused_since; /* clock_now(); 0: the disk has not refused them */
-        bool held;            /* the type was told to hold its peer */
+        bool waiting;      /* readings wait: for the end of this turn of the loop, or for a disk that refused them */
+        LoopWatch *commit; /* defer */
+        LoopWatch *again;  /* timer: stores refused readings again, or checks for room */
+        bool postponed;    /* a poll that was due waits for room */
+        /* gate: while there is no room; store: while the disk refuses; retry: while polls fail */
+        Backoff gate, store, retry;
+        usec_t refused_since;                 /* clock_now(); 0: the disk has not refused them */
+        bool held;                            /* the type was told to hold its peer */
         uint64_t largest_rows, largest_bytes; /* of the largest commit so far */
 
         Trouble trouble;
@@ -470,10 +476,15 @@ void source_resume(Source *s) {
 /* ---- polls ---- */
 
 void source_polled(Source *s, const SourcePoll *poll) {
+        bool nothing = s->status.readings + s->status.repeats + s->readings.n == s->before;
         usec_t now = clock_now(), next;
 
-        s->slot = source_next_slot(s->slot, s->config->interval, now);
-        next = source_next_poll(poll, s->slot, s->config->interval, now);
+        s->slot = next = source_next_slot(s->slot, s->config->interval, now);
+        if (poll->outcome == SOURCE_UNREACHABLE && nothing)
+                next = usec_min(next, now + backoff_next_at_least(&s->retry, SOURCE_RETRY_USEC, loop_random()));
+        else if (s->retry.attempt > 0)
+                backoff_reset(&s->retry);
+        next = source_next_poll(poll, next, s->config->interval, now);
         s->status.limited = poll->outcome == SOURCE_LIMITED || poll->not_before > s->slot;
         source_set_polling(s, false);
         if (poll->outcome == SOURCE_POLLED) {
@@ -490,6 +501,7 @@ static void source_poll(Source *s) {
         int r;
 
         s->status.polls++;
+        s->before = s->status.readings + s->status.repeats;
         source_set_polling(s, true);
         r = poll(s->self);
         if (r < 0)
@@ -605,6 +617,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
                 (SourceStatus){ .name = config->name, .speaks = source_type_speaks(type, config), .answer = s->answer };
         s->gate = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_GATE_MAX_USEC };
         s->store = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_STORE_MAX_USEC };
+        s->retry = (Backoff){ .initial = SOURCE_RETRY_USEC, .max = SOURCE_RETRY_MAX_USEC };
         /* sources that start together poll at different times from the second poll on */
         s->slot = now + config->interval - loop_random() % (config->interval / 10 + 1);
         r = shape_labels(&config->labels, &s->labels);

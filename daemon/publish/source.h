@@ -215,6 +215,6 @@ void source_tell(Source *source, const SourcePoll *poll, usec_t retry_in);
 
 /* Returns the first slot after *now* in the row of slots that contains *slot*. */
 usec_t source_next_slot(usec_t slot, usec_t interval, usec_t now);
-/* Returns when to poll next, after a poll that ended as *poll* says: at the slot, unless the remote or a refusal
- * requires a longer wait. */
+/* Returns when to poll next, after a poll that ended as *poll* says: at *slot*, unless the remote or a refusal requires
+ * a longer wait. */
 usec_t source_next_poll(const SourcePoll *poll, usec_t slot, usec_t interval, usec_t now);

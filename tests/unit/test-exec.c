@@ -87,6 +87,19 @@ static void test_status_and_last_words(void **state) {
                 source_fixture_status(f).detail, "the program ended with status 3; it said: no sensor there");
 }
 
+/* An hour is long after a run that failed; but of one that printed a line there would be two. */
+static void test_repeated_unless_it_printed(void **state) {
+        SourceFixture *f = *state;
+
+        source_fixture_start(f, "      type: exec\n      interval: 1h\n      command: [sh, -c, 'exit 1']\n");
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failures == 1);
+        assert_true(source_fixture_status(f).next_poll <= clock_now() + USEC_PER_MINUTE);
+        source_fixture_stop(f);
+        source_fixture_start(f, "      type: exec\n      interval: 1h\n      command: [sh, -c, 'echo 1; exit 1']\n");
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failures == 1);
+        assert_true(source_fixture_status(f).next_poll > clock_now() + 50 * USEC_PER_MINUTE);
+}
+
 static void run_again(SourceFixture *f) {
         assert_int_equal(source_poll_now(f->source), 0);
         SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));
@@ -597,6 +610,7 @@ int main(void) {
                 TEST(test_reading_section),
                 TEST(test_environment),
                 TEST(test_status_and_last_words),
+                TEST(test_repeated_unless_it_printed),
                 TEST(test_only_complaints),
                 TEST(test_check_warns_of_only_complaints),
                 TEST(test_last_words_of_many),

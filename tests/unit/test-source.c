@@ -427,6 +427,11 @@ static void test_unreachable(void **state) {
         assert_true(status_of(f).detail[0] != '\0');
         assert_in_range(status_of(f).next_poll, clock_now() + 8 * USEC_PER_SEC, clock_now() + 10 * USEC_PER_SEC);
         assert_false(status_of(f).limited);
+        f->source = source_free(f->source);
+        f->config.interval = 24 * USEC_PER_HOUR; /* no reading of a day is lost to a minute without network */
+        start(f, false);
+        RUN_UNTIL(f, status_of(f).failures >= 1);
+        assert_in_range(status_of(f).next_poll, clock_now() + 58 * USEC_PER_SEC, clock_now() + USEC_PER_MINUTE);
 }
 
 /* A reserve is left for the account's other clients although the poll went well. */
