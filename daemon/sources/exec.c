@@ -34,11 +34,11 @@
 /* in one run of mode interval: a program that prints more does not end by itself */
 #define RUN_MAX_BYTES (16 * 1024 * 1024)
 #define KILL_AFTER_USEC (5 * USEC_PER_SEC) /* time from SIGTERM to SIGKILL */
-#define RESTART_MAX_USEC (5 * USEC_PER_MINUTE)
-#define STEADY_USEC USEC_PER_MINUTE /* a stream that ran for this time is restarted with the shortest wait */
-#define QUIET_USEC USEC_PER_MINUTE  /* after this time without a line, a hint is logged */
-#define OOM_SCORE 500               /* higher than ours: the kernel kills the program, not us */
-#define MUTE_RUNS 3                 /* in a row are told of a program that has printed before: a sensor may miss one */
+#define RESTART_MAX_USEC USEC_PER_MINUTE   /* what is not measured meanwhile is lost */
+#define STEADY_USEC USEC_PER_MINUTE        /* a stream that ran for this time is restarted with the shortest wait */
+#define QUIET_USEC USEC_PER_MINUTE         /* after this time without a line, a hint is logged */
+#define OOM_SCORE 500                      /* higher than ours: the kernel kills the program, not us */
+#define MUTE_RUNS 3 /* in a row are told of a program that has printed before: a sensor may miss one */
 #define DETAIL_MAX 400
 #define SAID_MAX 300 /* bytes of standard error in it: the end, where the reason usually is */
 

@@ -21,10 +21,12 @@
 #define ANSWER_TIMEOUT_USEC (30 * USEC_PER_SEC) /* for CONNACK and SUBACK */
 #define KEEP_ALIVE_SEC 60
 #define RECEIVE_MAX 1000
-#define RECONNECT_MAX_USEC (5 * USEC_PER_MINUTE)
-#define STEADY_USEC USEC_PER_MINUTE /* a connection that lasted this long is replaced without a long wait */
+/* Until it is connected again, all is lost that the broker does not keep, which is nearly all that sensors send. */
+#define RECONNECT_MAX_USEC (30 * USEC_PER_SEC)
+#define REFUSED_MAX_USEC (5 * USEC_PER_MINUTE) /* the same while only a person can change something */
+#define STEADY_USEC USEC_PER_MINUTE            /* a connection that lasted this long is replaced without a long wait */
 /* After another program took the session: that program waits before it takes it again, as we do. */
-#define TAKEN_STEADY_USEC (3 * RECONNECT_MAX_USEC)
+#define TAKEN_STEADY_USEC (3 * REFUSED_MAX_USEC)
 #define READ_MAX (256 * 1024) /* bytes read in one turn of the loop, which is one commit */
 #define STATE_MAX (128 * 1024)
 /* if the broker keeps the session for less, that is logged: the default of RabbitMQ is a day, of Azure Event Grid an
@@ -190,6 +192,7 @@ static void session_lose(MqttSession *s, Cause cause, const char *detail) {
         s->stream = stream_free(s->stream);
         bytes_cut(&s->in, 0);
         s->skip = 0;
+        s->backoff.max = cause == CAUSE_LOGIN || s->doubt > 0 ? REFUSED_MAX_USEC : RECONNECT_MAX_USEC;
         delay = backoff_next(&s->backoff, loop_random());
         loop_arm_in(s->timer, delay);
         s->callbacks.on_state(s->callbacks.userdata, cause, delay, s->detail);
@@ -618,7 +621,7 @@ int mqtt_session_new(
         s->spec.stream.timeout = CONNECT_TIMEOUT_USEC;
         s->callbacks = *callbacks;
         s->version = MQTT_5;
-        s->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = RECONNECT_MAX_USEC };
+        s->backoff.initial = USEC_PER_SEC;
         r = loop_add_timer(loop, LOOP_EXACT, on_timer, s, &s->timer);
         if (r < 0)
                 return r;

@@ -35,6 +35,7 @@ typedef struct Fixture {
         bool ready, lost;
         Cause cause;
         unsigned states, confirmed;
+        usec_t longest; /* wait before a next try */
         char detail[400];
 } Fixture;
 
@@ -67,6 +68,7 @@ static void on_state(void *userdata, Cause cause, usec_t retry_in, const char *d
         f->cause = cause;
         f->ready = cause == CAUSE_NONE;
         f->lost = !f->ready;
+        f->longest = usec_max(f->longest, retry_in);
         (void) snprintf(f->detail, sizeof(f->detail), "%s", detail);
         assert_true(f->ready == (retry_in == 0));
 }

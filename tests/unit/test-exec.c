@@ -12,12 +12,18 @@ static usec_t minute = USEC_PER_MINUTE; /* as it is for timers */
 static unsigned minutes;                /* that were begun */
 static LoopWatch *of_minutes;           /* the timer of the last one */
 
+static bool hurried; /* no wait is long */
+static usec_t longest;
+
 void __real_loop_arm_in(LoopWatch *timer, usec_t delay);
 void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay);
 
 void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay) {
         minutes += delay == USEC_PER_MINUTE;
         of_minutes = delay == USEC_PER_MINUTE ? timer : of_minutes;
+        longest = usec_max(longest, delay);
+        if (hurried)
+                return __real_loop_arm_in(timer, usec_min(delay, 5 * USEC_PER_MSEC));
         __real_loop_arm_in(timer, delay == USEC_PER_MINUTE ? minute : delay);
 }
 
@@ -519,6 +525,19 @@ static void test_stream_restarts(void **state) {
         SOURCE_FIXTURE_UNTIL(f, f->n >= 2);
 }
 
+/* A sensor that is plugged in again is not heard until then. */
+static void test_stream_waits_a_minute_at_most(void **state) {
+        SourceFixture *f = *state;
+
+        hurried = true;
+        longest = 0;
+        run(f, "exit 1", "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failures >= 14);
+        hurried = false;
+        source_fixture_stop(f);
+        assert_in_range(longest, USEC_PER_SEC, USEC_PER_MINUTE);
+}
+
 static void test_stream_is_held(void **state) {
         SourceFixture *f = *state;
 
@@ -637,6 +656,7 @@ int main(void) {
                 TEST(test_stream_without_a_line),
                 TEST(test_held_stream_gets_no_hint),
                 TEST(test_stream_restarts),
+                TEST(test_stream_waits_a_minute_at_most),
                 TEST(test_stream_is_held),
                 TEST(test_without_memory),
                 TEST(test_run_without_memory),
