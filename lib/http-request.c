@@ -182,6 +182,10 @@ static bool request_set_options(HttpRequest *request, const HttpSpec *spec) {
         failed |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_created);
         failed |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
 
+        /* The web server of a small device serves few clients at a time, often one: a connection that is kept until the
+         * next poll shuts out all others. */
+        if (http_url_check(spec->url) == HTTP_URL_PLAIN)
+                failed |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
         if (spec_has_body(spec)) {
                 failed |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
                 failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) spec->body.size);

@@ -224,6 +224,25 @@ static void test_start_in_callback(void **state) {
         assert_int_equal(http_server_accepted(chain.f->server), 1);
 }
 
+/* The web server of a small device at home (the address is that of this machine, but not its loopback) is free for
+ * others between our polls. */
+static void test_small_server_is_let_go(void **state) {
+        Fixture *f = *state;
+
+        for (unsigned i = 1; i < 3; i++) {
+                Result result = {};
+                char url[300];
+                HttpSpec spec = fixture_spec(f, "/", url);
+
+                (void) snprintf(url, sizeof(url), "http://0.0.0.0:%u/", http_server_port(f->server));
+                fixture_start(f, &spec, &result);
+                fixture_run(f, &result);
+                assert_int_equal(result.outcome, HTTP_ANSWERED);
+                assert_int_equal(http_server_accepted(f->server), i);
+                bytes_done(&result.body);
+        }
+}
+
 /* The server closes a connection that looked kept alive: the next request goes out again on a fresh one. */
 static void test_kept_connection_dies(void **state) {
         Fixture *f = *state;
@@ -328,6 +347,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_cancel_of_those_that_ended_too, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cancel_itself, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_start_in_callback, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_small_server_is_let_go, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kept_connection_dies, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answered_twice, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answered_twice_while_busy, set_up, tear_down),
