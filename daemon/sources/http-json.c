@@ -198,11 +198,17 @@ static void json_take_document(HttpJson *json, const AuthReply *reply, Slice doc
                 json_find_next(json, document);
 }
 
+/* A device at home may have a wrong clock, or tell local time, for ever; ours is set soon. But of a history, the device
+ * knows by its clock what was asked for. */
+static bool json_knows_time(const HttpJson *json, const HttpReply *reply) {
+        return reply->date > 0 && (json->keys->since || http_url_check(json->next.data) != HTTP_URL_PLAIN);
+}
+
 /* Our clock counts as right only if all answers of a window agree; otherwise it is wrong or unknown. */
 static void json_compare_clocks(HttpJson *json, const HttpReply *reply) {
         int64_t off, limit = (int64_t) CLOCK_OFF_USEC;
 
-        if (reply->date == 0)
+        if (!json_knows_time(json, reply))
                 return;
         json->dated = true;
         if ((int64_t) (reply->date / USEC_PER_SEC) < json->told)

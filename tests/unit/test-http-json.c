@@ -55,6 +55,26 @@ static void test_urls(void **state) {
         fails_with(w, "/a answers HTTP 500");
 }
 
+/* A device at home may say local time, or have lost its clock: our time counts, which a network corrects. */
+static void test_clock_of_a_device(void **state) {
+        static const char *const hosts[] = { "127.0.0.1", "0.0.0.0" }; /* the other one is not the loopback */
+        World *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(hosts); i++) {
+                char lines[200];
+
+                w->routes[0] = (Route){ "/x", 200, "Date: Thu, 28 Nov 2024 00:00:00 GMT\r\n", "1" };
+                (void) snprintf(lines, sizeof(lines), HEAD "      url: 'http://%s:%u/x?at={now}'\n", hosts[i],
+                        http_server_port(w->server));
+                run_once(w, lines);
+                is_well(w);
+                assert_int_equal(source_fixture_status(w->f).clock_wrong, i == 0);
+                assert_int_equal(has(source_fixture_payloads(w->f), "\"request_at\":\"2024-11-2"), i == 0);
+                source_fixture_stop(w->f);
+                bytes_cut(&w->f->payloads, 0);
+        }
+}
+
 static void failing_answer(World *w, const Route *route, const char *words) {
         w->routes[0] = *route;
         run_once(w, HEAD "      url: '@/x?secret=hidden'\n      ok: { /status: ok, /n: [1, 2] }\n");
@@ -510,6 +530,7 @@ int main(void) {
                 TEST(test_simple),
                 TEST(test_post_with_times),
                 TEST(test_urls),
+                TEST(test_clock_of_a_device),
                 TEST(test_bad_answers),
                 TEST(test_ok),
                 TEST(test_limits),
