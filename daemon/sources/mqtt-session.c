@@ -27,6 +27,8 @@
 #define STEADY_USEC USEC_PER_MINUTE            /* a connection that lasted this long is replaced without a long wait */
 /* After another program took the session: that program waits before it takes it again, as we do. */
 #define TAKEN_STEADY_USEC (3 * REFUSED_MAX_USEC)
+/* What the broker kept for new subscribers comes within this time after we have subscribed. */
+#define RETAINED_USEC USEC_PER_MINUTE
 #define READ_MAX (256 * 1024) /* bytes read in one turn of the loop, which is one commit */
 #define STATE_MAX (128 * 1024)
 /* if the broker keeps the session for less, that is logged: the default of RabbitMQ is a day, of Azure Event Grid an
@@ -71,6 +73,7 @@ struct MqttSession {
         uint16_t packet_id;
         unsigned keep_alive_sec;
         usec_t heard;  /* clock_now() of the last byte */
+        usec_t kept;   /* clock_now() until which a message marked as retained is one that the broker kept */
         char *id;      /* our name for the broker's session */
         Bytes filters; /* of that session, one in each line; empty: not known */
         bool said_qos, said_expiry, said_gone;
@@ -319,6 +322,7 @@ static void session_tell_well(MqttSession *s) {
 static void session_ready(MqttSession *s) {
         session_move(s, STATE_READY);
         s->ready_at = clock_now();
+        s->kept = s->ready_at + RETAINED_USEC;
         state_write(s, true);
         session_watch_silence(s);
         session_tell_well(s);
@@ -467,14 +471,22 @@ static void on_disconnect(MqttSession *s, const MqttPacket *packet) {
         session_lose(s, taken || packet->reason == 0x98 ? CAUSE_LOGIN : CAUSE_SERVICE, s->detail);
 }
 
-static void session_take(MqttSession *s, const MqttPacket *packet) {
+/* With an existing session a message may come before the SUBACK. Some brokers leave the mark of a retained message on
+ * what is published now (EMQX 2.3.5, Mochi before 2.2.16), against 3.3.1.3. */
+static void on_publish(MqttSession *s, MqttPacket *packet) {
+        if (s->state != STATE_SUBSCRIBING && s->state != STATE_READY)
+                return;
+        if (s->state == STATE_READY && packet->retain && clock_now() >= s->kept)
+                packet->retain = false;
+        s->callbacks.on_message(s->callbacks.userdata, packet, s->id);
+}
+
+static void session_take(MqttSession *s, MqttPacket *packet) {
         switch (packet->type) {
         case MQTT_CONNACK:
                 return on_connack(s, packet);
-        case MQTT_PUBLISH: /* with an existing session it may come before the SUBACK */
-                if (s->state == STATE_SUBSCRIBING || s->state == STATE_READY)
-                        s->callbacks.on_message(s->callbacks.userdata, packet, s->id);
-                return;
+        case MQTT_PUBLISH:
+                return on_publish(s, packet);
         case MQTT_SUBACK:
         case MQTT_UNSUBACK:
                 return on_suback(s, packet);
@@ -602,6 +614,8 @@ void mqtt_session_reset(MqttSession *s) {
 }
 
 void mqtt_session_hold(MqttSession *s, bool hold) {
+        if (!hold && s->heard < s->kept) /* what was not read may still be what the broker kept */
+                s->kept = clock_now() + RETAINED_USEC;
         s->held = hold;
         s->heard = clock_now(); /* what the broker sent while held was not read */
         if (s->stream)

@@ -245,6 +245,36 @@ static void test_closed_again_and_again(void **state) {
         assert_true(s->f.ready);
 }
 
+static void say(Script *s, const char *packet, size_t size, size_t n) {
+        assert_int_equal(send(s->fd, packet, size, 0), size);
+        while (s->f.n < n)
+                script_turn(s);
+}
+
+/* Some brokers mark what is published now as retained, too. What they kept comes when we subscribe, or when we read
+ * on. */
+static void test_marked_as_retained(void **state) {
+#define MARKED "\x31\x05\x00\x01\x61\x00\x31"
+        Script *s = *state;
+
+        ANSWER(s, 0, READY MARKED);
+        start(&s->f);
+        while (s->f.n < 1)
+                script_turn(s);
+        assert_true(s->f.messages[0].retain);
+        say(s, MARKED, sizeof(MARKED) - 1, 2);
+        assert_true(s->f.messages[1].retain);
+        mqtt_session_hold(s->f.session, true);
+        ahead = 61 * USEC_PER_SEC;
+        mqtt_session_hold(s->f.session, false);
+        say(s, MARKED, sizeof(MARKED) - 1, 3);
+        assert_true(s->f.messages[2].retain);
+        ahead = 122 * USEC_PER_SEC;
+        say(s, MARKED, sizeof(MARKED) - 1, 4);
+        assert_false(s->f.messages[3].retain);
+        assert_false(s->f.lost);
+}
+
 /* What sensors send with QoS 0 is lost until we are back; a login that is refused is another matter. */
 static void test_away_for_long(void **state) {
         Script *s = *state;
@@ -415,6 +445,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_taken_again_and_again, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_closed_again_and_again, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_away_for_long, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_marked_as_retained, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_held_before_the_answer, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_nonsense, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_packet_too_large, script_set_up, script_tear_down),
