@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/json.h"
+#include "lib/text.h"
 
 /* An earlier time comes from a clock that was never set: it has counted from 1970 since the device was switched on. */
 #define CLOCK_SET_MSEC INT64_C(31536000000) /* 1971 */
@@ -72,6 +73,15 @@ static const char *string_end(const char *p, const char *end) {
         return p < end ? p + 1 : end;
 }
 
+/* Bytes that are not UTF-8 become `?`: a device that writes its unit in Latin-1 has values all the same. */
+static void append_clean(Bytes *made, Slice piece) {
+        size_t begun = made->size;
+        bool foreign = !bytes_is_utf8(piece.data, piece.size);
+
+        if (bytes_append(made, piece.data, piece.size) == 0 && foreign)
+                bytes_cut(made, begun + text_clean(made->data + begun, piece.size));
+}
+
 /* Copies *text*, with null for words like NaN or Infinity. */
 static int replace_words(Slice text, Bytes *made) {
         const char *p = text.data, *end = text.data + text.size;
@@ -84,7 +94,7 @@ static int replace_words(Slice text, Bytes *made) {
                 if (word > 0)
                         bytes_append_text(made, "null");
                 else
-                        bytes_append(made, p, size);
+                        append_clean(made, (Slice){ p, size });
                 p += size;
         }
         return bytes_result(made);

@@ -583,6 +583,9 @@ static int shape_document(
         int r;
 
         r = shape_text_read(document, true, &made, &s.document, why);
+        if (r == 0 && made.size > 0 && origin->note && !bytes_is_utf8(document.data, document.size))
+                origin->note(
+                        origin->userdata, "encoding", "", "what came is not UTF-8; it is read with ? for what is none");
         if (shape_got(&s, r))
                 shape_keep_unread(&s, document, why);
         else if (r == 0)

@@ -177,11 +177,11 @@ static void json_keep_tag(HttpJson *json, const HttpReply *reply) {
 }
 
 static void json_take_document(HttpJson *json, const AuthReply *reply, Slice document) {
-        int n = source_take(
-                json->context.source, &(SourceDocument){ .text = document,
-                                              .arrived = json_wall(json) - (clock_now() - reply->sent_at),
-                                              .history = json->keys->since != NULL,
-                                              .repeats = json->keys->reading.once_per == SHAPE_MEASUREMENT });
+        int n = source_take(json->context.source,
+                &(SourceDocument){ .text = bytes_slice(&reply->http->body), /* what is odd is told */
+                        .arrived = json_wall(json) - (clock_now() - reply->sent_at),
+                        .history = json->keys->since != NULL,
+                        .repeats = json->keys->reading.once_per == SHAPE_MEASUREMENT });
 
         if (n < 0)
                 return json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-n));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The type http_json against a server that follows a script. */
+#include "capture.h"
 #include "http-json-fixture.h"
 
 #include <sys/stat.h>
@@ -73,6 +74,20 @@ static void test_clock_of_a_device(void **state) {
                 source_fixture_stop(w->f);
                 bytes_cut(&w->f->payloads, 0);
         }
+}
+
+/* The unit in Latin-1 does not cost the values. */
+static void test_not_utf8(void **state) {
+        World *w = *state;
+        Capture capture = capture_begin();
+
+        w->routes[0] = (Route){ "/x", 200, NULL,
+                "{\"te\": 21.5, \"unit\": \"\xb0"
+                "C\"}" };
+        run_once(w, HEAD "      url: '@/x'\n");
+        assert_true(has(source_fixture_payloads(w->f), "{\"te\":21.5,\"unit\":\"?C\","));
+        assert_true(has(capture_end(&capture), "what came is not UTF-8; it is read with ? for what is none"));
+        assert_int_equal(w->f->n_unreadable, 0);
 }
 
 static void failing_answer(World *w, const Route *route, const char *words) {
@@ -531,6 +546,7 @@ int main(void) {
                 TEST(test_post_with_times),
                 TEST(test_urls),
                 TEST(test_clock_of_a_device),
+                TEST(test_not_utf8),
                 TEST(test_bad_answers),
                 TEST(test_ok),
                 TEST(test_limits),

@@ -33,6 +33,9 @@ static void test_check(void **state) {
 /* As programs write JSON: a mark before it, a NUL behind it, numbers that are none. */
 static void test_nearly_json(void **state) {
         check(SLICE("\xef\xbb\xbf{\"te\":21.5}\0"), false, 0, "");
+        check(SLICE("{\"te\":21.5,\"unit\":\"\xb0"
+                    "C\"}"),
+                false, 0, "");
         check(SLICE("{\"te\":NaN,\"hu\":40}\n{\"te\":nan}"), true, 0, "");
         check(SLICE("{\"te\":none}"), false, 400, "it is not JSON (byte 6)");
         check(SLICE("{\"te\":1}\n{\"te\":2}\n\0"), true, 0, "");

@@ -139,6 +139,8 @@ static void test_nearly_json(void **state) {
 
         assert_string_equal(shape_with(&none, &origin, "\xef\xbb\xbf{\"a\":1}\0\0", 12, &list), "{\"a\":1," OWN);
         reading_list_done(&list);
+        check(&none, "{\"te\":21.5,\"unit\":\"\xb0\",\"\x83\":[\"\xff\"]}",
+                "{\"te\":21.5,\"unit\":\"?\",\"?\":[\"?\"]," OWN);
         check(&none, "{\"a\":NaN,\"b\":1,\"c\":-Infinity,\"d\":[NaN, 2],\"e\":\"NaN is text\"}",
                 "{\"b\":1,\"d\":[null, 2],\"e\":\"NaN is text\"," OWN);
         check_unreadable(&none, "{\"a\":1", "its JSON breaks off (byte 6), as if it were written over several lines");
