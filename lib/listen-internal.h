@@ -61,6 +61,7 @@ typedef struct ListenConnection {
         int fd;
         usec_t since; /* clock_now() from which on we wait for the client */
         bool owed;    /* the client waits for our answer */
+        bool idle;    /* it has an answer, and has not begun the next request */
         char peer[INET6_ADDRSTRLEN];
         TAILQ_ENTRY(ListenConnection) link;
 } ListenConnection;

@@ -241,8 +241,10 @@ static ListenRequest *request_new(
 void *listen_request_on_line(void *userdata, const char *uri, struct MHD_Connection *mhd) {
         ListenConnection *connection = connection_of(userdata, mhd);
 
-        if (connection)
+        if (connection) {
                 connection->since = clock_now();
+                connection->idle = false;
+        }
         return NULL; /* no request object exists yet */
 }
 
@@ -280,6 +282,7 @@ void listen_request_on_completed(
         if (!request)
                 return;
         request->connection->since = clock_now();
+        request->connection->idle = true;
         *context = request_free(request);
 }
 

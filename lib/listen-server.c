@@ -22,7 +22,9 @@
 /* bytes of a request's header, and of the memory that libmicrohttpd keeps for each connection */
 #define HEADER_MAX ((size_t) 16 * 1024)
 #define SENT_MAX (64 * 1024) /* bytes that the kernel keeps for a client that does not read; it takes twice as much */
-#define IDLE_SEC 15u
+/* Between two requests. Not an interval at which things are sent: a request that meets the end of its connection is
+ * lost, and most clients do not send a POST again. */
+#define IDLE_SEC 75u
 #define PRIORITIES "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1" /* at least TLS 1.2, as to remotes (RFC 8996) */
 /* applies three times: until the first line of a request, until its last byte, and until the answer is taken */
 #define DEADLINE_USEC (30 * USEC_PER_SEC)
@@ -157,6 +159,11 @@ static void server_tell_refused(ListenServer *server) {
                         route->handler.on_refused(route->handler.userdata, server->refused);
 }
 
+static bool connection_is_late(const ListenConnection *connection, usec_t now) {
+        return !connection->owed &&
+               now > connection->since + (connection->idle ? IDLE_SEC * USEC_PER_SEC : DEADLINE_USEC);
+}
+
 /* Closes connections whose client does not send or receive its data in time. libmicrohttpd's own limit works only for
  * complete silence. */
 static void on_sweep(void *userdata) {
@@ -165,7 +172,7 @@ static void on_sweep(void *userdata) {
         ListenConnection *connection;
 
         TAILQ_FOREACH(connection, &server->connections, link)
-                if (!connection->owed && now > connection->since + DEADLINE_USEC)
+                if (connection_is_late(connection, now))
                         (void) shutdown(connection->fd, SHUT_RDWR);
         server_tell_refused(server);
         if (!TAILQ_EMPTY(&server->connections) || server->told)

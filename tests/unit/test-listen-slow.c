@@ -25,7 +25,7 @@
 
 #define DEADLINE_SEC 30
 #define SWEEP_SEC 5 /* how late it may be noticed */
-#define IDLE_SEC 14 /* of a connection between two requests */
+#define IDLE_SEC 74 /* of a connection between two requests */
 #define LARGE (16 * 1024 * 1024)
 
 typedef struct Fixture {
