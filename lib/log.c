@@ -3,6 +3,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,6 +21,9 @@
 #define FIELDS_MAX 24  /* fields of one entry; further ones are left out */
 /* bytes of one entry; it is on the stack, so that logging never fails for want of memory */
 #define ENTRY_MAX (16 * 1024)
+/* How long a line may wait for a reader: a terminal that was stopped, or a container's log that nobody takes, must not
+ * stop the daemon. The line is lost. */
+#define PATIENCE_MSEC 100
 
 static atomic_int level_max = LOG_INFO;
 
@@ -89,6 +93,12 @@ static void entry_add_field(TextRoom *e, const char **separator, const char *nam
         *separator = " ";
 }
 
+static bool stderr_has_room(void) {
+        struct pollfd wait = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+        return poll(&wait, 1, PATIENCE_MSEC) != 0;
+}
+
 /* Uses one write(2), so that lines of several threads and processes do not mix. */
 static void log_to_stderr(int level, const char *message_id, const LogField *fields, const char *text) {
         const char *separator = " [";
@@ -105,7 +115,7 @@ static void log_to_stderr(int level, const char *message_id, const LogField *fie
                         text_add(&e, "]");
         }
         line[e.used++] = '\n'; /* in place of the NUL */
-        if (write(STDERR_FILENO, line, e.used) < 0)
+        if (!stderr_has_room() || write(STDERR_FILENO, line, e.used) < 0)
                 return; /* nothing else can be done */
 }
 

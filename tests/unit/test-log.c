@@ -196,6 +196,26 @@ static void test_errno_kept(void **state) {
         assert_string_equal(after_time(capture_end()), "info: write: No space left on device\n");
 }
 
+/* Whoever does not read what we say does not stop us. (Without an end of the wait, the alarm ends this.) */
+static void test_nobody_reads(void **state) {
+        int fds[2], kept = dup(STDERR_FILENO);
+        char line[512] = "";
+
+        assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+        while (write(fds[1], line, sizeof(line)) > 0)
+                ;
+        assert_int_equal(fcntl(fds[1], F_SETFL, 0), 0);
+        (void) fflush(stderr);
+        assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+        (void) alarm(10);
+        log_error("lost");
+        (void) alarm(0);
+        assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+        (void) close(kept);
+        (void) close(fds[0]);
+        (void) close(fds[1]);
+}
+
 static void test_not_the_journal(void **state) {
         static const char *const streams[] = { "", "1:1", "1", "x:y", "1:1:1", "18446744073709551615:1" };
 
@@ -329,6 +349,7 @@ int main(void) {
                 cmocka_unit_test_setup(test_capped, setup),
                 cmocka_unit_test_setup(test_many_fields, setup),
                 cmocka_unit_test_setup(test_errno_kept, setup),
+                cmocka_unit_test_setup(test_nobody_reads, setup),
                 cmocka_unit_test_setup(test_not_the_journal, setup),
                 cmocka_unit_test_setup(test_journal, setup),
         };
