@@ -35,7 +35,8 @@ typedef struct Watch {
         WatchKind kind;
         char *name;
         uint64_t progress; /* its value at the last check */
-        usec_t since;  /* clock_now() of the last progress, or of the last check at which no progress was expected */
+        usec_t since;  /* clock_now() of the last progress, or of the last check at which no progress was expected; of
+                          WATCH_RETENTION, at which messages were as old as was reported */
         unsigned told; /* how much was reported; 0: nothing */
 } Watch;
 
@@ -320,7 +321,13 @@ static void check_retention(Check *check, const SubscriberStatus *subscriber) {
                 return;
         if (level > watch->told)
                 log_retention(subscriber, level, oldest);
-        watch->told = level;
+        if (level >= watch->told)
+                watch->since = check->figures->now;
+
+        /* Old messages come one after the other, from a backlog or because the clock is ahead, and in between there are
+         * none: that is one warning. A new outage needs half of the retention to become one. */
+        if (level > watch->told || check->figures->now - watch->since >= retention / 4)
+                watch->told = level;
 }
 
 /* ---- outbox ---- */

@@ -197,9 +197,32 @@ static void test_warn_retention(void **state) {
         be_well(f);
         f->input.now = NOW + 10 * DAY;
         look(f, NULL, NULL);
+        pass_time(f, 2 * DAY);
+        look(f, NULL, NULL);
         f->subscribers[0].oldest_unsettled = f->input.wall - 4 * DAY; /* held, and old already */
         f->subscribers[0].held = 1;
         look(f, EVENT_RETENTION_NEAR, "SENSORQD_SUBSCRIPTION=");
+}
+
+/* A backlog that is drained batch by batch, or messages that look old because the clock is days ahead. */
+static void test_warn_retention_once(void **state) {
+        Fixture *f = *state;
+
+        for (unsigned i = 0; i < 100; i++) {
+                f->subscribers[0].oldest_unsettled = f->input.wall - 4 * DAY;
+                f->subscribers[0].held = 1;
+                look(f, i == 0 ? EVENT_RETENTION_NEAR : NULL, i == 0 ? "warning: " : NULL);
+                be_well(f);
+                pass_time(f, USEC_PER_HOUR);
+                look(f, NULL, NULL);
+        }
+        f->subscribers[0].paused = true; /* an outage that begins at once is told of, when it is as old */
+        f->subscribers[0].paused_since = f->input.wall;
+        f->subscribers[0].sink.ready = false;
+        pass_time(f, 2 * DAY);
+        look(f, NULL, NULL);
+        pass_time(f, 2 * DAY);
+        look(f, EVENT_RETENTION_NEAR, "warning: ");
 }
 
 /* The machine was off for longer than messages are kept. */
@@ -318,6 +341,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_sleep_is_no_standstill, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_full_of_rejected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_retention_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_over, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_unknown, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_over_restarts, setup, teardown),
