@@ -156,13 +156,14 @@ static void on_watch(void *userdata) {
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
 
-/* Called once for each configuration that is put to work: warns of readings left in an outbox that nobody publishes. */
+/* Warns of readings left in an outbox that nobody publishes, once for each configuration that is put to work. */
 static void daemon_log_left(Daemon *d) {
+        bool said = d->left.rows > 0;
         char rows[24];
 
         outbox_left(d->config->state_dir, d->config->publishes, &d->left);
         (void) snprintf(rows, sizeof(rows), "%" PRIu64, d->left.rows);
-        if (d->left.rows > 0)
+        if (d->left.rows > 0 && !said)
                 log_event(LOG_WARNING, EVENT_OUTBOX_LEFT,
                         LOG_FIELDS({ FIELD_FILE, d->left.directory }, { FIELD_ROWS, rows }),
                         "%s readings wait in the outbox in %s, and this configuration does not publish from there. Put "
@@ -267,6 +268,7 @@ static void daemon_reload(Daemon *d) {
                 "Configuration reloaded: %zu source%s, %zu subscription%s.", config->n_sources,
                 config->n_sources == 1 ? "" : "s", config->n_subscriptions, config->n_subscriptions == 1 ? "" : "s");
         daemon_log_warnings(d);
+        d->left = (OutboxLeft){};
         daemon_log_left(d);
 }
 
@@ -294,6 +296,8 @@ static void on_settle(void *userdata) {
         Daemon *d = userdata;
 
         stages_settle(d->stages);
+        if (d->host.outbox && !d->config->publishes) /* what a poll gave that a reload let end */
+                daemon_log_left(d);
         if (!d->host.stopping || !stages_are_stopped(d->stages))
                 return;
         page_stop(d->page);

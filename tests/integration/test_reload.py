@@ -92,6 +92,9 @@ def test_reload_lets_a_poll_end(stack, change):
     wait_until(lambda: any(entry["poll"] == 2 for entry in stack.remo.served()), "the end of the reply")
     assert all(entry["complete"] for entry in stack.remo.served())
     if change == "no publish section":
+        left = stack.daemon.log.wait("OUTBOX_LEFT")
+        assert left.fields["SENSORQD_OUTBOX_ROWS"] == "3" and "put the publish section" in left.text.lower()
+        wait_until(lambda: "3 readings left" in stack.daemon.notify.status, "a status of it")
         stack.daemon.config["publish"] = publish
         publish["sources"] = [{**publish["sources"][0], "name": "office", "url": "http://127.0.0.1:9"}]
         reload(stack)
