@@ -46,6 +46,7 @@ struct Daemon {
         LoopWatch *sigterm, *sigint, *sighup;
         LoopWatch *knock; /* io: another process has changed the outbox */
         int knock_fd;
+        bool unready;        /* READY=1 is still to be told */
         LoopWatch *watch;    /* timer: checks ages */
         usec_t warned;       /* of web_listen_warn() */
         LoopWatch *patience; /* timer: ends a stop that takes too long */
@@ -126,6 +127,12 @@ static int daemon_report(Daemon *d) {
         return report_write(status_directory(d), json.data, json.size);
 }
 
+static void daemon_tell_ready(Daemon *d) {
+        d->unready = !service_ready();
+        if (d->unready)
+                loop_arm_in(d->host.report, STAGES_REPORT_USEC);
+}
+
 /* Nothing depends on the report: a full disk or lack of memory must not stop the readings. But this is logged, because
  * a reader of an old report would think that the daemon is dead. */
 static void daemon_report_or_log(void *userdata) {
@@ -133,6 +140,8 @@ static void daemon_report_or_log(void *userdata) {
         Daemon *d = userdata;
         int r;
 
+        if (d->unready)
+                daemon_tell_ready(d);
         r = daemon_report(d);
         if (r == 0 && trouble_mend(&d->unwritten, span))
                 log_notice("%s/status.json is written again, after %s.", status_directory(d), span);
@@ -280,7 +289,7 @@ static void on_hangup(void *userdata, int signal) {
         service_reloading();
         daemon_reload(d);
         daemon_report_or_log(d);
-        service_ready();
+        daemon_tell_ready(d);
         loop_wake(d->host.settle);
 }
 
@@ -578,7 +587,7 @@ int daemon_run(Daemon *d) {
                 page_use(d->page, d->config);
         /* before READY=1, so that the page and `sensorqd status` work as soon as `systemctl start` returns */
         daemon_report_or_log(d);
-        service_ready();
+        daemon_tell_ready(d);
         if (d->mode == DAEMON_ONCE) {
                 if (d->config->page)
                         log_info("`once` serves no page.");

@@ -33,8 +33,8 @@ int service_block_signals(void) {
         return -pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-void service_ready(void) {
-        (void) sd_notify(false, "READY=1");
+bool service_ready(void) {
+        return !err_is_want(sd_notify(false, "READY=1"));
 }
 
 /* Service managers from version 253 on use this time to recognise the reload (sd_notify(3)). */
@@ -60,8 +60,8 @@ void service_status(const char *text, char *last, size_t size) {
         if (strcmp(line, last) == 0)
                 return;
 
-        (void) sd_notifyf(false, "STATUS=%s", line);
-        memcpy(last, line, strlen(line) + 1);
+        if (!err_is_want(sd_notifyf(false, "STATUS=%s", line)))
+                memcpy(last, line, strlen(line) + 1);
 }
 
 /* Uses flock(2): the kernel releases the lock with the last descriptor, also after kill -9. The file stays, because

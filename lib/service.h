@@ -11,14 +11,15 @@
  * thread starts. */
 int service_block_signals(void);
 
-/* Tell the service manager; they do nothing without one. */
-void service_ready(void);
+/* Tell the service manager; they do nothing without one. service_ready() is false if it could not be told, for want of
+ * a descriptor or memory: who does not repeat it is taken for one that does not get ready. */
+bool service_ready(void);
 void service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC; service_ready() ends the reload */
 void service_stopping(void);
 /* Call this in a long step that blocks the loop: start timeout and watchdog are extended by a minute from now. */
 void service_working(void);
 /* Sends one line of UTF-8 as the status, only when it differs from *last* (caller's buffer of *size* bytes,
- * updated). */
+ * updated). What could not be sent for such a want is sent by the next call. */
 void service_status(const char *text, char *last, size_t size);
 
 enum { SERVICE_LOCKED = 0, SERVICE_LOCK_HELD = 1 };

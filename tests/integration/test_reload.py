@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import signal
 import subprocess
 import threading
 import time
@@ -105,6 +107,20 @@ def test_reload_lets_a_poll_end(stack, change):
     elif change == "none":  # one that did not change is not asked anew beside it
         order = [entry["poll"] for entry in stack.remo.served()]
         assert order == sorted(order)
+
+
+def test_reload_without_descriptors(stack):
+    """A service manager that is not told READY=1 waits for it: it is told as soon as there is a descriptor for that."""
+    stack.daemon.start()
+    stack.wait_count(3)
+    pid, told = stack.daemon.process.pid, len(stack.daemon.notify.messages)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, 8192))
+    stack.daemon.signal(signal.SIGHUP)
+    stack.daemon.log.wait("RELOAD_REFUSED")
+    assert "READY=1" not in stack.daemon.notify.messages[told:]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (8192, 8192))
+    stack.daemon.notify.wait("^READY=1", since=told)
+    stack.daemon.notify.wait("^STATUS=reload refused", since=told)
 
 
 def test_changed_token_of_a_source(stack):

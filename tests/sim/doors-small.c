@@ -103,7 +103,9 @@ int service_block_signals(void) {
         return 0;
 }
 
-void service_ready(void) {}
+bool service_ready(void) {
+        return true;
+}
 
 void service_reloading(void) {}
 

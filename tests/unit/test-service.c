@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -89,7 +90,7 @@ static uint64_t monotonic(void) {
 }
 
 static void test_ready_and_stopping(void **state) {
-        service_ready();
+        assert_true(service_ready());
         assert_string_equal(received(*state), "READY=1");
         service_stopping();
         assert_string_equal(received(*state), "STOPPING=1");
@@ -117,6 +118,24 @@ static void test_status(void **state) {
         assert_string_equal(last, "13 queued");
 }
 
+/* Without a descriptor nothing can be told: it is told later. */
+static void test_no_descriptor(void **state) {
+        struct rlimit before, none;
+        char last[32] = "";
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ 0, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_false(service_ready());
+        service_status("12 queued", last, sizeof(last));
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_string_equal(received(*state), "");
+        assert_true(service_ready());
+        assert_string_equal(received(*state), "READY=1");
+        service_status("12 queued", last, sizeof(last));
+        assert_string_equal(received(*state), "STATUS=12 queued");
+}
+
 /* What a remote says cannot claim that we are ready, and no character is cut in half. */
 static void test_status_is_one_line(void **state) {
         char last[12] = "";
@@ -137,7 +156,7 @@ static void test_no_manager(void **state) {
         char last[32] = "";
 
         assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
-        service_ready();
+        assert_true(service_ready());
         service_reloading();
         service_status("x", last, sizeof(last));
         service_stopping();
@@ -396,6 +415,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_ready_and_stopping, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_reloading, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_status, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_status_is_one_line, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_manager, set_up, tear_down),
                 cmocka_unit_test(test_signals),
