@@ -206,6 +206,9 @@ static void test_refused(void **state) {
         check_error("a: { b: c d: e }\n", 1, 12, "a comma or } is missing before this");
         check_error("a: { b: :1 }\n", 1, 9, "a value is missing here");
         check_error("a: { b: @x }\n", 1, 9, "must be in quotes");
+        check_error("a:\n    - b: 1\n  - c: 2\n", 3, 3, "this line is indented in another way");
+        check_error("a:\n  b: \"c\" d\n", 2, 10, "has something behind a quoted text");
+        check_error("a:\n  - b\n  c: 1\n", 3, 3, "indented like the `- ` of a list above it");
         check_error("a:\n\t- 1\n", 2, 1, "");
         check_error("a: @x\n", 1, 4, "");
         check_error("a: %x\n", 1, 4, "");
