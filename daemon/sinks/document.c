@@ -109,7 +109,10 @@ static bool fail_to_read(Builder *b, int error) {
                 return fail(b, DOCUMENT_TOO_DEEP, "more than %d levels at byte %zu", DOCUMENT_DEPTH_MAX, place(b));
         if (!bytes_is_utf8(data.data, data.size))
                 return fail(b, DOCUMENT_NOT_UTF8, "the data is not UTF-8");
-        return fail(b, DOCUMENT_NOT_JSON, "not JSON at byte %zu of %zu", place(b), data.size);
+        return fail(b, DOCUMENT_NOT_JSON, "not JSON at byte %zu of %zu%s", place(b), data.size,
+                data.size > 1 && data.data[0] == '{' && data.data[1] == '\''
+                        ? ", but a Python dict: `payload: python` reads it"
+                        : "");
 }
 
 /* Neither of two values may vanish. The name is shown in whole characters. */

@@ -159,6 +159,25 @@ static void test_rejections(void **state) {
                 assert_rejected("{\"a\":[1.5e3,\"x\"]}", i, DOCUMENT_NOT_JSON);
 }
 
+/* Who moves over from the scripts, or forgot the key, is told of it. */
+static void test_python_without_the_key(void **state) {
+        static const struct {
+                const char *data;
+                bool told;
+        } rows[] = { { "{'name': 'study'}", true }, { "{\"name\": 'study'}", false }, { "{", false }, { "'", false } };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                WireMessage message = message_of(rows[i].data, strlen(rows[i].data));
+                char detail[DOCUMENT_DETAIL_SIZE];
+                bson_t document;
+
+                bson_init(&document);
+                assert_int_equal(build(&message, &document, detail), DOCUMENT_NOT_JSON);
+                assert_int_equal(strstr(detail, "`payload: python` reads it") != NULL, rows[i].told);
+                bson_destroy(&document);
+        }
+}
+
 static char *repeat(const char *before, const char *unit, size_t n, const char *after, size_t *ret_size) {
         size_t size = strlen(unit);
         char *text = malloc(strlen(before) + n * size + strlen(after) + 1), *p = text;
@@ -354,6 +373,7 @@ int main(void) {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_dates),
                 cmocka_unit_test(test_rejections),
+                cmocka_unit_test(test_python_without_the_key),
                 cmocka_unit_test(test_depth),
                 cmocka_unit_test(test_size),
                 cmocka_unit_test(test_buffer),
