@@ -63,7 +63,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        url = urllib.parse.urlsplit(self.path)
+        if not self.path.startswith(self.server.below + "/"):
+            return self.send(404, "text/plain", b"not found\n")
+        url = urllib.parse.urlsplit(self.path.removeprefix(self.server.below))
         query = dict(urllib.parse.parse_qsl(url.query))
         answers = self.server.answers
         made = {"/api/status": answers.status, "/api/series": answers.series_list, "/api/values": answers.values}.get(
@@ -113,6 +115,7 @@ class Canned:
         self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.server.mute, self.server.sent = False, 0
+        self.server.below = ""  # the path that a reverse proxy would take away
         self.use(state)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()

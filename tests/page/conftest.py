@@ -49,7 +49,7 @@ def canned_server():
 @pytest.fixture
 def canned(canned_server):
     yield canned_server
-    canned_server.server.mute = False
+    canned_server.server.mute, canned_server.server.below = False, ""
 
 
 class Viewer:

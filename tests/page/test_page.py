@@ -506,6 +506,15 @@ def test_names_are_only_text(view):
     assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067") & set(page.inner_text("body"))
 
 
+def test_below_a_path(viewer, canned):
+    """As behind the reverse proxy of docs/page.md: nothing is asked for beside that path."""
+    canned.use("well")
+    canned.server.below = "/sensors"
+    page = viewer.open(canned.url + "sensors/")
+    wait_drawn(page)
+    assert "All is well" in page.inner_text("#verdict")
+
+
 def test_first_view_is_small(view, canned):
     canned.server.sent = 0
     page = view("well")
