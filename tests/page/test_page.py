@@ -506,6 +506,19 @@ def test_names_are_only_text(view):
     assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067") & set(page.inner_text("body"))
 
 
+@pytest.mark.parametrize("state", ["well", "mongodb-down"])
+def test_phone_begins_with_what_matters(view, state):
+    """While all is well, values and charts; else the chain, which shows what fails. On a wide screen the chain."""
+    page = view(state, **PHONE)
+    top = {
+        name: page.locator(f"#{name}").bounding_box()["y"] for name in ("verdict", "chain", "devices", "charts-section")
+    }
+    order = ["verdict", "devices", "charts-section", "chain"] if state == "well" else ["verdict", "chain", "devices"]
+    assert sorted(order, key=top.get) == order
+    wide = view(state)
+    assert wide.locator("#chain").bounding_box()["y"] < wide.locator("#devices").bounding_box()["y"]
+
+
 def test_below_a_path(viewer, canned):
     """As behind the reverse proxy of docs/page.md: nothing is asked for beside that path."""
     canned.use("well")
