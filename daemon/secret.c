@@ -158,10 +158,15 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
                         config ? config->directory : "/etc/sensorqd");
         else if (error == -ENOENT && (name[0] == '/' || !config))
                 (void) snprintf(words, SECRET_WORDS_MAX, "does not exist");
-        else if (error == -ENOENT)
+        else if (error == -ENOENT && getenv("CREDENTIALS_DIRECTORY"))
                 (void) snprintf(words, SECRET_WORDS_MAX,
                         "is neither among the unit's credentials nor in %.160s/credentials: put it there, and restart "
                         "the service",
+                        config->directory);
+        else if (error == -ENOENT) /* a verb, or no systemd */
+                (void) snprintf(words, SECRET_WORDS_MAX,
+                        "is not in %.160s/credentials: put it there, and restart the service. If a drop-in hands it to "
+                        "the unit, only the service sees it: OPERATIONS.md (First start) shows how to run a verb then",
                         config->directory);
         return words;
 }
