@@ -115,6 +115,7 @@ MESSAGES = {  # of the broker
     "zigbee2mqtt/kitchen": {"temperature": 21.5, "battery": 90, "last_seen": "2023-11-14T22:13:20+00:00"},
     "tele/plug/SENSOR": {"Time": "2023-11-14T22:13:20", "DS18B20": {"Temperature": 20.6}},
     "co2/sensor/ppm/state": 612,
+    "home/living/co2": 812,
     "shellies/shellyht-1/sensor/temperature": 19.5,
     "shellyplusht-1/events/rpc": {
         "src": "shellyplusht-1",
@@ -204,6 +205,7 @@ EXPECTED = {
     "esphome": {"id": "co2", "ppm": 612},
     "shellies": {"id": "shellyht-1", "temperature": 19.5},
     "shelly": {"id": "shellyplusht-1", "te": 19.8, "hu": 58.9, "measured_at": "2023-11-14T22:13:20.620Z"},
+    "own": {"id": "living", "co2": 812},
     "lorawan": {
         "id": "70b3d5e75e000001",
         "name": "shed",
@@ -290,7 +292,7 @@ def test_every_recipe_gives_readings(make_feed, wire_mongo, tmp_path):
             f"  topic_has_other_subscribers: true\n  sources:\n{sources}"
         )
         feed.daemon.start()
-        for name in ("zigbee", "tasmota", "esphome", "shellies", "shelly", "lorawan", "radio"):
+        for name in ("zigbee", "tasmota", "esphome", "shellies", "shelly", "own", "lorawan", "radio"):
             wait_until(
                 lambda: mosquitto.keeps_for(feed.daemon.state, name),
                 f"a session of {name} (log: {feed.daemon.log.lines[-20:]})",
