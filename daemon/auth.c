@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/crypto.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/service.h"
-#include "lib/sha256.h"
 #include "lib/text.h"
 
 #define EXCHANGE_TIMEOUT_USEC (30 * USEC_PER_SEC)
@@ -99,7 +99,7 @@ int auth_switchbot_sign(const char *token, const char *secret, uint64_t msec, co
         r = bytes_append_format(&text, "%s%" PRIu64 "%s", token, msec, nonce);
         if (r < 0)
                 return r;
-        sha256_hmac(secret, text.data, text.size, hash);
+        crypto_hmac_sha256(secret, text.data, text.size, hash);
         return bytes_append_base64(ret, hash, sizeof(hash));
 }
 
@@ -146,7 +146,7 @@ static int set_token(Auth *auth, char **place, const char *text) {
 static char *seed_hash(const Auth *auth, char hash[static SHA256_HEX_SIZE]) {
         const char *seed = auth->spec.keys.refresh_token.text ?: "";
 
-        return sha256_hex(seed, strlen(seed), hash);
+        return crypto_sha256_hex(seed, strlen(seed), hash);
 }
 
 static void append_member(Bytes *text, const char *name, const char *value) {

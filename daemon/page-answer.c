@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "lib/bytes.h"
+#include "lib/crypto.h"
 #include "lib/gzip.h"
-#include "lib/sha256.h"
 #include "lib/text.h"
 #include "web-listen.h"
 
@@ -147,7 +147,7 @@ int page_login_check(PageLogin *login, const char *password, const PageLoginTry 
                 *ret_wait_sec = (unsigned) ((clear + PAGE_LOGIN_REFILL_USEC - now - FULL_USEC) / USEC_PER_SEC) + 1;
                 return PAGE_LOGIN_WAIT;
         }
-        right = web_listen_password(try->authorization, given) && sha256_equal_texts(given, password);
+        right = web_listen_password(try->authorization, given) && crypto_equal_texts(given, password);
         explicit_bzero(given, sizeof(given));
         if (right)
                 return PAGE_LOGIN_OK;

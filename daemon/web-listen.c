@@ -10,8 +10,8 @@
 
 #include "events.h"
 #include "lib/bytes.h"
+#include "lib/crypto.h"
 #include "lib/log.h"
-#include "lib/pem.h"
 #include "lib/service.h"
 
 #define ENDING_USEC (14 * 24 * USEC_PER_HOUR) /* what renews certificates begins a month before */
@@ -129,7 +129,7 @@ bool web_listen_is_ending(const char *certificate_file, char words[static WEB_LI
         usec_t begin, end;
 
         words[0] = '\0';
-        return certificate_file && pem_certificate_times(certificate_file, &begin, &end) == 0 &&
+        return certificate_file && crypto_certificate_times(certificate_file, &begin, &end) == 0 &&
                is_ending(begin, end, words);
 }
 

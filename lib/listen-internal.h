@@ -8,8 +8,8 @@
 #include <microhttpd.h>
 #include <sys/queue.h>
 
+#include "crypto.h"
 #include "listen.h"
-#include "sha256.h"
 
 #define LISTEN_SWEEP_USEC (5 * USEC_PER_SEC) /* how often, while a connection is open */
 #define LISTEN_CONNECTIONS_MAX 128u

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto.h"
 #include "err.h"
 #include "file.h"
-#include "pem.h"
 #include "text.h"
 
 #define PEM_MAX (64 * 1024)
@@ -50,8 +50,8 @@ int listen_pem_read(ListenPem *pem) {
                 listen_pem_forget(pem);
                 return r;
         }
-        (void) sha256_hex(pem->certificate, (size_t) 2 * PEM_MAX, pem->digest);
-        (void) pem_certificate_times(pem->certificate_file, &pem->begin, &pem->end);
+        (void) crypto_sha256_hex(pem->certificate, (size_t) 2 * PEM_MAX, pem->digest);
+        (void) crypto_certificate_times(pem->certificate_file, &pem->begin, &pem->end);
         return 0;
 }
 

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 
 #include "lib/array.h"
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/pointer.h"
-#include "lib/sha256.h"
 #include "lib/text.h"
 #include "publish/shape-text.h"
 
@@ -407,7 +407,7 @@ static uint64_t item_hash(Shape *s, const Item *item) {
         for (size_t i = 0; i < ELEMENTSOF(parts); i++)
                 bytes_append(&all, parts[i].data, parts[i].size);
         shape_got(s, bytes_result(&all));
-        (void) sha256_hex(all.data, all.size, hex);
+        (void) crypto_sha256_hex(all.data, all.size, hex);
         hex[16] = '\0';
         return strtoull(hex, NULL, 16);
 }

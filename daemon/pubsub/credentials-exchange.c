@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/loop.h"
-#include "lib/pem.h"
 #include "lib/text.h"
 #include "pubsub/wire.h"
 

@@ -8,8 +8,8 @@
  * impersonated_credentials.py; AIP-4110, AIP-4117. */
 
 #include "config.h"
+#include "lib/crypto.h"
 #include "lib/http.h"
-#include "lib/pem.h"
 #include "secret.h"
 #include "trouble.h"
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 #include "lib/array.h"
+#include "lib/crypto.h"
 #include "lib/json.h"
 #include "lib/pointer.h"
-#include "lib/sha256.h"
 #include "lib/text.h"
 #include "match.h"
 
@@ -46,7 +46,7 @@ static int make_key(AlertWatch *watch) {
 
         if (r < 0)
                 return r;
-        (void) snprintf(watch->key, sizeof(watch->key), "%.16s", sha256_hex(text.data, text.size, hash));
+        (void) snprintf(watch->key, sizeof(watch->key), "%.16s", crypto_sha256_hex(text.data, text.size, hash));
         return 0;
 }
 

@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/sha256.h"
+#include "lib/crypto.h"
 #include "lib/text.h"
 
 #define DISCORD_SLACK "/slack" /* end of the address that accepts Slack's requests */
@@ -506,8 +506,8 @@ AlertPost *alert_post_free(AlertPost *post) {
 static int add_auth(AlertPost *p, const char *subscription) {
         char hash[SHA256_HEX_SIZE], name[160];
 
-        (void) snprintf(name, sizeof(name), "alert-%.16s-%.63s", sha256_hex(subscription, strlen(subscription), hash),
-                p->target->name);
+        (void) snprintf(name, sizeof(name), "alert-%.16s-%.63s",
+                crypto_sha256_hex(subscription, strlen(subscription), hash), p->target->name);
         return auth_new(&(AuthSpec){ .keys = alert_target_auth(p->target),
                                 .http = p->means.http,
                                 .secrets = p->means.secrets,

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/crypto.h"
 #include "lib/json.h"
-#include "lib/sha256.h"
 #include "lib/text.h"
 #include "subscribe/payload.h"
 
@@ -506,7 +506,7 @@ static bool put_hash(Builder *b) {
                         return fail_here(b, -ENOMEM);
                 data = bytes_slice(&attributes);
         }
-        (void) sha256_hex(data.data, data.size, hash);
+        (void) crypto_sha256_hex(data.data, data.size, hash);
         return put_field(b, BSON_TYPE_UTF8, NAME("sha256"), slice_of(hash));
 }
 

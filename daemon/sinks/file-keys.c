@@ -7,10 +7,10 @@
 
 #include "lib/array.h"
 #include "lib/clock.h"
+#include "lib/crypto.h"
 #include "lib/file.h"
 #include "lib/gzip.h"
 #include "lib/json.h"
-#include "lib/sha256.h"
 
 #define SPARE 2000 /* lines that file_keys_undo() can take back */
 #define PIECE 65536
@@ -41,7 +41,7 @@ FileKey file_key(Slice id, const char *payload_hash, Slice publish_time) {
         int64_t msec = 0;
 
         (void) clock_parse_rfc3339(publish_time.data, publish_time.size, &msec);
-        return (FileKey){ .id = hash_of(sha256_hex(id.data, id.size, hex)),
+        return (FileKey){ .id = hash_of(crypto_sha256_hex(id.data, id.size, hex)),
                 .payload = strlen(payload_hash) >= 16 ? hash_of(payload_hash) : 0,
                 .published = msec };
 }

@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "lib/sha256.h"
+#include "lib/crypto.h"
 #include "lib/text.h"
 #include "sinks/document.h"
 #include "subscribe/sink-type.h"
@@ -338,7 +338,7 @@ static void file_exclusive(
         _cleanup_free_ char *directory = directory_of(((const FileConfig *) config->keys)->directory, state_dir);
 
         if (snprintf(name, SINK_EXCLUSIVE_MAX, "the directory %s", directory ?: "") >= SINK_EXCLUSIVE_MAX)
-                (void) sha256_hex(directory, strlen(directory), name + SINK_EXCLUSIVE_MAX - SHA256_HEX_SIZE);
+                (void) crypto_sha256_hex(directory, strlen(directory), name + SINK_EXCLUSIVE_MAX - SHA256_HEX_SIZE);
 }
 
 static int open_archive(FileSink *f, const FileConfig *keys) {

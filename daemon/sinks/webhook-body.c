@@ -72,7 +72,7 @@ int webhook_body_build(const DocumentRules *rules, SinkWork *work, size_t most, 
 
         if (r != 0 || ret->n == 0)
                 return r;
-        (void) sha256_hex(ret->ids.data, ret->ids.size, ret->key);
+        (void) crypto_sha256_hex(ret->ids.data, ret->ids.size, ret->key);
         return bytes_append(&ret->text, "]", 1);
 }
 

@@ -451,7 +451,7 @@ static int webhook_make_auth(Webhook *w) {
         char hash[SHA256_HEX_SIZE], name[64];
 
         (void) snprintf(name, sizeof(name), "webhook-%.16s",
-                sha256_hex(w->rules.subscription, strlen(w->rules.subscription), hash));
+                crypto_sha256_hex(w->rules.subscription, strlen(w->rules.subscription), hash));
         return auth_new(&(AuthSpec){ .keys = w->keys->auth,
                                 .http = means->http,
                                 .secrets = means->secrets,

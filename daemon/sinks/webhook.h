@@ -4,7 +4,7 @@
  * webhook.c. */
 
 #include "auth.h"
-#include "lib/sha256.h"
+#include "lib/crypto.h"
 #include "sinks/document.h"
 #include "subscribe/sink-type.h"
 #include "web-place.h"

@@ -4,9 +4,9 @@
 #include <strings.h>
 
 #include "config-place.h"
+#include "lib/crypto.h"
 #include "lib/http.h"
 #include "lib/pointer.h"
-#include "lib/sha256.h"
 #include "lib/text.h"
 #include "match.h"
 #include "sources/http-json.h"
@@ -182,7 +182,7 @@ int http_json_note_page(Bytes *asked, const char *url) {
         char hash[SHA256_HEX_SIZE];
         int r;
 
-        (void) sha256_hex(url, strlen(url), hash);
+        (void) crypto_sha256_hex(url, strlen(url), hash);
         for (size_t i = 0; i < asked->size; i += PAGE_HASH)
                 if (memcmp(asked->data + i, hash, PAGE_HASH) == 0)
                         return HTTP_JSON_BACK;

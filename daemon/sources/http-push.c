@@ -9,9 +9,9 @@
 #include "config-place.h"
 #include "lib/array.h"
 #include "lib/backoff.h"
+#include "lib/crypto.h"
 #include "lib/json.h"
 #include "lib/listen-address.h"
-#include "lib/sha256.h"
 #include "lib/text.h"
 #include "publish/shape.h"
 #include "publish/source.h"
@@ -87,7 +87,7 @@ static bool token_is_known(const Push *push, const char *token) {
         bool known = false;
 
         for (size_t i = 0; i < push->keys->tokens.n; i++)
-                known |= sha256_equal_texts(push->keys->tokens.items[i].text, token);
+                known |= crypto_equal_texts(push->keys->tokens.items[i].text, token);
         return known;
 }
 
@@ -145,7 +145,7 @@ static void on_header(void *userdata, ListenRequest *request) {
 static char *body_name(const ListenRequest *request, char name[static SHA256_HEX_SIZE]) {
         const char *key = listen_header(request, "Idempotency-Key");
 
-        return key && key[0] != '\0' && strlen(key) <= KEY_MAX ? sha256_hex(key, strlen(key), name) : NULL;
+        return key && key[0] != '\0' && strlen(key) <= KEY_MAX ? crypto_sha256_hex(key, strlen(key), name) : NULL;
 }
 
 /* Takes each document of the body. *ret_n* gets the number of readings. */

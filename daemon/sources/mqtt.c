@@ -12,9 +12,9 @@
 #include "config-place.h"
 #include "events.h"
 #include "lib/array.h"
+#include "lib/crypto.h"
 #include "lib/http.h"
 #include "lib/log.h"
-#include "lib/sha256.h"
 #include "lib/text.h"
 #include "publish/shape.h"
 #include "publish/source.h"
@@ -341,7 +341,7 @@ static int mqtt_name_message(const MqttPacket *packet, uint64_t number, char see
         r = bytes_append(&text, packet->payload.data, packet->payload.size);
         if (r < 0)
                 return r;
-        (void) snprintf(seen, 64, "%" PRIu64 ":%.16s", number, sha256_hex(text.data, text.size, hash));
+        (void) snprintf(seen, 64, "%" PRIu64 ":%.16s", number, crypto_sha256_hex(text.data, text.size, hash));
         return 0;
 }
 
@@ -489,8 +489,8 @@ static void mqtt_make_client_id(Mqtt *mqtt) {
         }
         (void) snprintf(
                 text, sizeof(text), "%s %s %s", machine, mqtt->context.means.state_dir, mqtt->context.config->name);
-        (void) snprintf(
-                mqtt->client_id, sizeof(mqtt->client_id), "sensorqd-%.16s", sha256_hex(text, strlen(text), hash));
+        (void) snprintf(mqtt->client_id, sizeof(mqtt->client_id), "sensorqd-%.16s",
+                crypto_sha256_hex(text, strlen(text), hash));
 }
 
 /* Two clients with the same id would disconnect each other. */

@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/file.h"
-#include "lib/sha256.h"
 #include "lib/text.h"
 #include "lib/yaml.h"
 
@@ -36,7 +36,7 @@ static int is_example(const char *path) {
                 return r;
         if (slice_equal(bytes_slice(&text), init_example))
                 return 1;
-        (void) sha256_hex(text.data, text.size, hash);
+        (void) crypto_sha256_hex(text.data, text.size, hash);
         for (size_t i = 0; i < ELEMENTSOF(examples); i++)
                 if (strcmp(examples[i].hash, hash) == 0)
                         return 1;

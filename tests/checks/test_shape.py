@@ -52,7 +52,7 @@ DOORS = {
     "curl/": ("lib/http", "lib/stream"),
     "microhttpd.h": "lib/listen",
     "yaml.h": "lib/yaml",
-    "openssl/": ("lib/pem", "lib/sha256"),
+    "openssl/": "lib/crypto",
     "zlib.h": "lib/gzip",
     "sqlite3.h": "lib/sql",
     "json-c": "lib/json",

@@ -8,7 +8,7 @@
 
 #include "doors.h"
 #include "ledger.h"
-#include "lib/pem.h"
+#include "lib/crypto.h"
 #include "lib/service.h"
 #include "lib/worker.h"
 #include "plan.h"

@@ -15,7 +15,7 @@
 #include "broker.h"
 #include "counts.h"
 #include "latest.h"
-#include "lib/sha256.h"
+#include "lib/crypto.h"
 #include "life.h"
 #include "plan.h"
 #include "points.h"
@@ -165,7 +165,7 @@ static void warm_up(void) {
         (void) mallopt(M_MMAP_THRESHOLD, 256 << 10); /* what is larger is mostly empty, and zeroed by the kernel */
         (void) mallopt(M_TRIM_THRESHOLD, 256 << 20);
         (void) mallopt(M_TOP_PAD, 256 << 10);
-        (void) sha256_hex("", 0, hash);
+        (void) crypto_sha256_hex("", 0, hash);
         if (sqlite3_initialize() != SQLITE_OK)
                 abort();
 }

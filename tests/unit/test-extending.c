@@ -15,7 +15,7 @@
 
 #include "config.h"
 #include "lib/err.h"
-#include "lib/sha256.h"
+#include "lib/crypto.h"
 #include "types.h"
 
 #define PROJECT "pubsub: {project: my-project}\n"
@@ -160,7 +160,7 @@ static off_t size_in(const char *directory, const char *id, const char *suffix) 
         char hash[SHA256_HEX_SIZE], path[300];
         struct stat file;
 
-        (void) snprintf(path, sizeof(path), "%s/%s%s", directory, sha256_hex(id, strlen(id), hash), suffix);
+        (void) snprintf(path, sizeof(path), "%s/%s%s", directory, crypto_sha256_hex(id, strlen(id), hash), suffix);
         return stat(path, &file) < 0 ? -1 : file.st_size;
 }
 

@@ -14,7 +14,7 @@
 #include <openssl/rsa.h>
 
 #include "lib/bytes.h"
-#include "lib/pem.h"
+#include "lib/crypto.h"
 
 #define HEADER "{\"alg\":\"RS256\",\"typ\":\"JWT\"}"
 #define CLAIMS "{\"iss\":\"sensor@example.iam.gserviceaccount.com\",\"iat\":1795501658,\"exp\":1795505258}"

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "lib/err.h"
-#include "lib/sha256.h"
+#include "lib/crypto.h"
 #include "publish/shape.h"
 
 #define WALL (UINT64_C(1795501658123) * USEC_PER_MSEC) /* 2026-11-24T06:27:38.123Z */
@@ -473,7 +473,7 @@ static void test_once_per_measurement(void **state) {
         assert_string_equal(list.items[0].key, list.items[1].key);
 
         char hex[SHA256_HEX_SIZE], key[100];
-        (void) sha256_hex(list.items[0].payload.data, list.items[0].payload.size, hex);
+        (void) crypto_sha256_hex(list.items[0].payload.data, list.items[0].payload.size, hex);
         (void) snprintf(key, sizeof(key), "2026-01-01T00:00:00.000Z:src:a:%.16s", hex);
         assert_string_equal(list.items[0].key, key);
 

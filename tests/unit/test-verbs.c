@@ -18,7 +18,7 @@
 #include "free-port.h"
 #include "lib/err.h"
 #include "lib/file.h"
-#include "lib/pem.h"
+#include "lib/crypto.h"
 #include "said.h"
 #include "subscribe/sink-type.h"
 #include "verbs/check.h"
@@ -437,11 +437,11 @@ static void test_a_certificate_that_ends(void **state) {
                 assert_int_equal(web_listen_is_ending(path, words), cases[i].said[0] != '\0');
                 assert_int_equal(strncmp(words, cases[i].said, strlen(cases[i].said)), 0);
         }
-        assert_int_equal(pem_certificate_times(path, &begin, &end), 0);
+        assert_int_equal(crypto_certificate_times(path, &begin, &end), 0);
         assert_true(end - begin == 90 * 24 * USEC_PER_HOUR && begin <= clock_wall());
         (void) snprintf(command, sizeof(command), "echo no >%s", path);
         assert_int_equal(system(command), 0);
-        assert_int_equal(pem_certificate_times(path, &begin, &end), -EBADMSG);
+        assert_int_equal(crypto_certificate_times(path, &begin, &end), -EBADMSG);
         assert_false(web_listen_is_ending(path, words) || web_listen_is_ending(NULL, words));
         assert_int_equal(unlink(path), 0);
         assert_int_equal(rmdir(directory), 0);

@@ -13,7 +13,7 @@
 #include "http-server.h"
 #include "lib/http.h"
 #include "lib/json.h"
-#include "lib/sha256.h"
+#include "lib/crypto.h"
 #include "real-calls.h"
 #include "sinks/webhook.h"
 #include "subscribe/sink-host.h"
@@ -226,7 +226,7 @@ static void test_a_request(void **state) {
         write_and_wait(w, texts, 2);
         assert_fates(w->settled, "ss");
         assert_int_equal(w->n_calls, 1);
-        assert_string_equal(w->calls[0].key, sha256_hex("n0\nn1\nb\n", 8, key));
+        assert_string_equal(w->calls[0].key, crypto_sha256_hex("n0\nn1\nb\n", 8, key));
         assert_string_equal(w->calls[0].place, "home");
         assert_string_equal(w->calls[0].type, "application/json");
         assert_ptr_equal(
