@@ -60,7 +60,7 @@ bool report_outbox_is_high(const Figures *f) {
 
 /* ---- the whole ---- */
 
-bool report_subscriber_is_well(const SubscriberStatus *subscriber) {
+static bool subscriber_is_well(const SubscriberStatus *subscriber) {
         return subscriber->sink.ready && !subscriber->failing && !subscriber->missing && subscriber->unkept == 0;
 }
 
@@ -71,7 +71,7 @@ bool report_is_well(const Figures *f) {
         for (size_t i = 0; well && i < f->n_sources; i++)
                 well = !f->sources[i].failing && !f->sources[i].holding;
         for (size_t i = 0; well && i < f->n_subscribers; i++)
-                well = report_subscriber_is_well(&f->subscribers[i]) && !f->subscribers[i].sink.figures.failing;
+                well = subscriber_is_well(&f->subscribers[i]) && !f->subscribers[i].sink.figures.failing;
         return well;
 }
 
@@ -252,7 +252,7 @@ static void line_stored(Line *line) {
         for (size_t i = 0; i < f->n_subscribers; i++) {
                 usec_t stored = f->subscribers[i].sink.last_stored;
 
-                well += report_subscriber_is_well(&f->subscribers[i]);
+                well += subscriber_is_well(&f->subscribers[i]);
                 last = usec_max(stored, last);
         }
         if (last == 0 && well == 0)
@@ -310,7 +310,7 @@ static void line_subscribers(Line *line) {
         line_stored(line);
         line_set_apart(line);
         for (size_t i = 0; i < f->n_subscribers; i++)
-                if (!report_subscriber_is_well(&f->subscribers[i]) && troubled++ < NAMED_MAX)
+                if (!subscriber_is_well(&f->subscribers[i]) && troubled++ < NAMED_MAX)
                         line_trouble(line, &f->subscribers[i]);
         line_more(line, troubled, "subscription", "not well");
         for (size_t i = 0; i < f->n_subscribers; i++)

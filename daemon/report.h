@@ -47,8 +47,6 @@ bool report_outbox_is_high(const Figures *figures);
 
 /* True if everything works: no source, queue, sink or page fails, waits for room, or has not answered yet. */
 bool report_is_well(const Figures *figures);
-/* Like report_is_well(), for one subscription. */
-bool report_subscriber_is_well(const SubscriberStatus *subscriber);
 
 #define REPORT_LINE_SIZE 501
 

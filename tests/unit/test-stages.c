@@ -531,7 +531,7 @@ static void test_sink_cannot_be_opened(void **state) {
         refuse_open = 0;
         assert_int_equal(figures.n_subscribers, 1);
         status = figures.subscribers;
-        assert_false(report_subscriber_is_well(status));
+        assert_false(status->sink.ready);
         assert_string_equal(status->subscription, "projects/my-project/subscriptions/sub");
         assert_string_equal(status->sink.what, "Nothing");
         assert_string_equal(status->sink.detail, "Resource temporarily unavailable");
