@@ -83,16 +83,12 @@ int config_place_kind(const ConfigPlace *place, const ConfigRow *rows, unsigned 
         config_place_tell(&(ConfigPlace){ reader, .key = "" }, (reader)->errors, NULL,                                 \
                 &(YamlNode){ .line = at_line, .column = at_column }, __VA_ARGS__)
 
-/* ---- for config-file.c ---- */
+/* ---- for config.c ---- */
 
 /* config-reader.c: reads the whole file into the zeroed struct of the root section at *base*; the caller frees its
  * content with config_table_done() in any case. Everything that it does not understand is an error. It goes on after an
  * error, so that all errors of a file are reported at once. -EBADMSG with the errors filled in, or -ENOMEM. */
 int config_reader_read(const ConfigReader *reader, const YamlNode *root, void *base);
-
-/* config.c: checks what spans sections, and fills in what depends on others or on the environment. *top* is the whole
- * file, whose rows are right; *config* is its Config. -EBADMSG with an error filled in, or -ENOMEM. */
-int config_rules(const ConfigPlace *top, void *config);
 
 /* config-slips.c: finds mistakes that people make when they type YAML, line by line, and notes them in place of the
  * errors that they led to. YAML's parser stops at the first mistake, often some lines below it, and its message needs

@@ -89,7 +89,7 @@ typedef struct Config {
         PageConfig *page; /* NULL: there is none */
 } Config;
 
-/* ---- reading: config-file.c ---- */
+/* ---- reading ---- */
 
 /* What reading depends on, apart from the content of the file, and from $STATE_DIRECTORY and $PUBSUB_EMULATOR_HOST. */
 typedef struct ConfigInput {
@@ -118,7 +118,7 @@ size_t config_name_size(const char *file);
  * to which the other one belongs. NULL: no memory. */
 char *config_state_dir(const char *path, bool beside);
 
-/* ---- values: config.c ---- */
+/* ---- values ---- */
 
 /* The section that is the whole file; its struct is Config. */
 extern const ConfigSection config_section;
