@@ -134,6 +134,8 @@ void service_hear(int fd) {
                 ;
 }
 
+/* ---- units ---- */
+
 const char *service_own_unit(char unit[static SERVICE_UNIT_SIZE]) {
         _cleanup_free_ char *name = NULL;
         const char *of = "";
@@ -154,12 +156,6 @@ const char *service_own_unit(char unit[static SERVICE_UNIT_SIZE]) {
         return unit;
 }
 
-static int unit_property(sd_bus *bus, const char *path, const char *name, char **ret) {
-        return sd_bus_get_property_string(bus, "org.freedesktop.systemd1", path,
-                strcmp(name, "LoadState") == 0 ? "org.freedesktop.systemd1.Unit" : "org.freedesktop.systemd1.Service",
-                name, NULL, ret);
-}
-
 #define MANAGER "org.freedesktop.systemd1"
 
 static int unit_list(sd_bus *bus, const char *path, const char *name, char ***ret) {
@@ -170,7 +166,8 @@ static int unit_list(sd_bus *bus, const char *path, const char *name, char ***re
 static bool unit_says(sd_bus *bus, const char *path, const char *name, const char *text) {
         _cleanup_free_ char *said = NULL;
 
-        return unit_property(bus, path, name, &said) >= 0 && (text ? strcmp(said, text) == 0 : *said != '\0');
+        return sd_bus_get_property_string(bus, MANAGER, path, MANAGER ".Service", name, NULL, &said) >= 0 &&
+               (text ? strcmp(said, text) == 0 : *said != '\0');
 }
 
 /* True unless it is sure that the unit binds nothing into its file system. */
@@ -230,11 +227,11 @@ static int unit_user(sd_bus *bus, const char *unit, ServiceUser *ret) {
 
         r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
         if (r >= 0)
-                r = unit_property(bus, path, "LoadState", &state);
+                r = sd_bus_get_property_string(bus, MANAGER, path, MANAGER ".Unit", "LoadState", NULL, &state);
         if (r >= 0 && strcmp(state, "loaded") != 0)
                 r = -ENOENT;
         if (r >= 0)
-                r = unit_property(bus, path, "User", &ret->name);
+                r = sd_bus_get_property_string(bus, MANAGER, path, MANAGER ".Service", "User", NULL, &ret->name);
         if (r >= 0)
                 r = unit_list(bus, path, "SupplementaryGroups", &ret->groups);
         if (r >= 0)
