@@ -453,7 +453,7 @@ static void test_secrets(void **state) {
         config = parse_as(path, TOPIC ALPHA BETA, strlen(TOPIC ALPHA BETA), &types);
         beta = config->sources[1].keys;
         assert_int_equal(secret_read_all(config, NULL, config->sources[1].section, beta, &problem), -ENOENT);
-        assert_contains(problem.text, "secret file t1 is not in");
+        assert_contains(problem.text, "secret file t1 is neither");
 
         (void) snprintf(path, sizeof(path), "%s/t1", directory);
         file = fopen(path, "w");

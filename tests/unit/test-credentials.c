@@ -384,7 +384,7 @@ static void test_named_is_missing(void **state) {
         assert_int_equal(setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json", 1), 0);
         check_load_fails(f, -ENOENT, "/nonexistent/key.json: ");
         f->config.pubsub.credentials_file = (char *) "typo.json";
-        check_load_fails(f, -ENOENT, "pubsub.credentials_file: typo.json is not in");
+        check_load_fails(f, -ENOENT, "pubsub.credentials_file: typo.json is neither in");
         check_load_fails(f, -ENOENT, "If a drop-in hands it to the unit, only the service sees it");
         assert_int_equal(setenv("CREDENTIALS_DIRECTORY", f->directory, 1), 0);
         check_load_fails(
