@@ -102,6 +102,109 @@ void alert_book_clock(AlertBook *book, const AlertMoment *moment) {
         book->offset = offset;
 }
 
+/* ---- what targets are told ---- */
+
+static int make_entry(const AlertBook *book, size_t watch, const char *target, AlertEntry **ret) {
+        const AlertWatch *of = &book->rules->items[watch];
+        _cleanup_(alert_entry_freep) AlertEntry *entry = calloc(1, sizeof(AlertEntry));
+
+        if (!entry)
+                return -ENOMEM;
+        entry->target = strdup(target);
+        entry->rule = strdup(of->rule->name);
+        entry->field = of->rule->field ? strdup(of->rule->field) : NULL;
+        entry->limit = of->limit ? strdup(of->limit) : NULL;
+        if (!entry->target || !entry->rule || !entry->field != !of->rule->field || !entry->limit != !of->limit)
+                return -ENOMEM;
+        memcpy(entry->rule_key, of->key, sizeof(entry->rule_key));
+        entry->test = of->rule->test;
+        *ret = cleanup_steal(entry);
+        return 0;
+}
+
+/* Returns the entry of that rule and target, and adds one if there is none. NULL: there is no room or no memory. */
+static AlertEntry *need_entry(AlertBook *book, AlertDevice *device, size_t watch, size_t to) {
+        AlertEntry *entry = device->entries;
+
+        while (entry && (entry->gone || entry->watch != watch || entry->to != to))
+                entry = entry->next;
+        if (entry)
+                return entry;
+        book->full = book->n_entries >= ALERT_ENTRIES_MAX;
+        if (book->full || make_entry(book, watch, book->config->targets[to].name, &entry) < 0) {
+                book->untold = true;
+                return NULL;
+        }
+        alert_book_adopt(book, device, entry);
+        return entry;
+}
+
+/* A sealed entry keeps its value and span: a request with them may be on its way to the target. */
+static void fire(AlertEntry *entry, const AlertSlot *slot, const AlertRule *rule) {
+        entry->since = slot->state.since;
+        entry->until = 0;
+        entry->end = ALERT_END_OVER;
+        entry->was_due = false;
+        entry->dirty = true;
+        if (alert_entry_is_sealed(entry))
+                return;
+        text_copy(entry->value, sizeof(entry->value), slot->value);
+        entry->span = alert_slot_span(slot, rule);
+}
+
+void alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot) {
+        const AlertRule *rule = book->rules->items[slot->watch].rule;
+
+        for (size_t to = 0; to < book->config->n_targets; to++) {
+                AlertEntry *entry;
+
+                if (!alert_config_tells(rule, book->config->targets[to].name))
+                        continue;
+                entry = need_entry(book, device, slot->watch, to);
+                if (entry && (entry->since == 0 || entry->until > 0))
+                        fire(entry, slot, rule);
+        }
+}
+
+/* Returns the rule's own text for this kind of notice, or NULL. */
+static const char *template_of(const AlertBook *book, const AlertItem *item) {
+        size_t watch = item->entry->watch;
+
+        if (watch == ALERT_NO_RULE || item->next.kind > ALERT_RESOLVED)
+                return NULL;
+        return item->next.kind == ALERT_RESOLVED ? book->rules->items[watch].rule->resolved
+                                                 : book->rules->items[watch].rule->message;
+}
+
+AlertNotice alert_book_notice(const AlertBook *book, const AlertItem *item, usec_t wall) {
+        const AlertDevice *device = item->device;
+        const AlertEntry *entry = item->entry;
+        const AlertSlot *slot = alert_device_find(device, entry->watch);
+        bool sealed = alert_entry_is_sealed(entry);
+        AlertNotice notice = { .kind = item->next.kind,
+                .test = entry->test,
+                .rule = entry->rule,
+                .source = text_or_null(device->source),
+                .device = text_or_null(device->id),
+                .name = text_or_null(device->name),
+                .site = text_or_null(device->site),
+                .field = entry->field,
+                .value = text_or_null(slot && !sealed ? slot->value : entry->value),
+                .limit = entry->limit,
+                .span = entry->span,
+                .since = sealed ? entry->sealed_since : entry->since,
+                .until = sealed ? entry->sealed_until : entry->until,
+                .end = entry->end,
+                .text = template_of(book, item) };
+
+        if (notice.kind == ALERT_RESOLVED)
+                notice.since = entry->told_since;
+        if (!sealed && notice.kind <= ALERT_REPEAT)
+                notice.until = wall;
+        notice.unnamed = !alert_device_is_nobody(device) && !notice.name && !notice.device && !notice.source;
+        return notice;
+}
+
 /* ---- after reading the file ---- */
 
 /* Whether it fires in a backlog that is not read to its end, and nobody was told: nobody knows whether it still does.
@@ -152,7 +255,7 @@ static void settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, c
         slot->catching = moment->now;
         slot->behind = USEC_INFINITY;
         if (slot->state.phase == PHASE_FIRING)
-                alert_entry_tell(book, device, slot);
+                alert_book_tell(book, device, slot);
 }
 
 /* If the state that goes with the entry could not be read, the rule fires, as the target was told, until a value ends
@@ -264,7 +367,7 @@ static void judge_slot(
         note_pace(slot, moment);
         device->dirty = true;
         if (move == ALERT_FIRED)
-                alert_entry_tell(book, device, slot);
+                alert_book_tell(book, device, slot);
         else if (move == ALERT_CEASED)
                 alert_entry_end(device, slot, reading->at, ALERT_END_OVER);
 }

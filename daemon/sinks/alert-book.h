@@ -28,13 +28,6 @@ typedef struct AlertMoment {
         usec_t missed;  /* since when *hearing* is 0; 0: it is not, or waiting does not help */
 } AlertMoment;
 
-/* A notice that is due. */
-typedef struct AlertItem {
-        const AlertDevice *device;
-        AlertEntry *entry;
-        AlertNext next;
-} AlertItem;
-
 typedef struct AlertBook {
         const AlertConfig *config; /* borrowed, as the rules */
         const AlertRules *rules;
@@ -75,6 +68,11 @@ int alert_book_settle(AlertBook *book, const AlertMoment *moment);
 void alert_book_clock(AlertBook *book, const AlertMoment *moment);
 /* Judges messages. -ENOMEM: some were judged; judging them again does no harm. */
 int alert_book_judge(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment);
+/* The slot fires: adds entries for all targets of its rule that do not have one for this firing. Without room or memory
+ * some have none, and the next pass tries again. */
+void alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot);
+/* Returns what is due as a notice: the present state, or what was sealed. It points into the book. */
+AlertNotice alert_book_notice(const AlertBook *book, const AlertItem *item, usec_t wall);
 /* All changes are stored: clears their marks, and frees entries that are gone and have been logged. */
 void alert_book_committed(AlertBook *book);
 
@@ -83,18 +81,6 @@ void alert_book_committed(AlertBook *book);
 /* Updates the states for the passing of time, and lists what is due. *ret_next* is when (wall) there is more to do;
  * USEC_INFINITY: unknown. -ENOMEM as above. */
 int alert_pass_time(AlertBook *book, const AlertMoment *moment, usec_t *ret_next);
-
-/* ---- alert-entry.c ---- */
-
-/* The slot fires: adds entries for all targets of its rule that do not have one for this firing. Without room or memory
- * some have none, and the next pass tries again. The second: the state is over, and targets are to be told. */
-void alert_entry_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot);
-void alert_entry_end(const AlertDevice *device, const AlertSlot *slot, usec_t until, AlertEnd end);
-
-/* Returns what is due as a notice: the present state, or what was sealed. It points into the book. */
-AlertNotice alert_entry_notice(const AlertBook *book, const AlertItem *item, usec_t wall);
-/* The item is about to be sent under *key*. */
-void alert_entry_seal(const AlertItem *item, const char *key, usec_t wall);
 
 typedef struct AlertFigures {
         size_t firing, pending;

@@ -7,6 +7,115 @@
 #include "lib/array.h"
 #include "lib/text.h"
 
+/* ---- entries ---- */
+
+AlertEntry *alert_entry_free(AlertEntry *entry) {
+        if (!entry)
+                return NULL;
+        free(entry->target);
+        free(entry->rule);
+        free(entry->field);
+        free(entry->limit);
+        free(entry);
+        return NULL;
+}
+
+void alert_entry_cease(AlertEntry *entry, usec_t until, AlertEnd end, const char *value) {
+        if (!alert_entry_is_sealed(entry))
+                text_copy(entry->value, sizeof(entry->value), value);
+        if (entry->until > 0)
+                return;
+        entry->until = until;
+        entry->end = end;
+        entry->dirty = true;
+}
+
+void alert_entry_end(const AlertDevice *device, const AlertSlot *slot, usec_t until, AlertEnd end) {
+        for (AlertEntry *entry = device->entries; entry; entry = entry->next)
+                if (entry->watch == slot->watch && !entry->gone)
+                        alert_entry_cease(entry, until, end, slot->value);
+}
+
+/* Returns when the sealed notice became due. */
+static usec_t sealed_at(const AlertEntry *entry, usec_t repeat) {
+        if (entry->sealed == ALERT_REPEAT)
+                return entry->told_at + repeat;
+        return entry->sealed == ALERT_FIRING ? entry->sealed_since : entry->sealed_until;
+}
+
+static AlertDue firing_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
+        if (entry->told_since == entry->since) {
+                *ret = (AlertNext){ ALERT_REPEAT, repeat > 0 ? entry->told_at + repeat : USEC_INFINITY };
+                return now >= ret->at ? ALERT_IS_DUE : ALERT_IS_LATER;
+        }
+        *ret = (AlertNext){ ALERT_FIRING, entry->closed != entry->since ? entry->since : USEC_INFINITY };
+        return entry->closed != entry->since ? ALERT_IS_DUE : ALERT_IS_LATER;
+}
+
+/* Nothing is told of the past when it is read at last (P14). What was due once is told, however late. */
+static bool is_past(const AlertEntry *entry, usec_t now) {
+        return !entry->was_due && now > entry->until + ALERT_PAST_USEC;
+}
+
+AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
+        if (alert_entry_is_sealed(entry)) {
+                *ret = (AlertNext){ entry->sealed, sealed_at(entry, repeat) };
+                return ALERT_IS_DUE;
+        }
+        if (entry->until == 0)
+                return firing_due(entry, repeat, now, ret);
+        ret->at = entry->until;
+        ret->kind = entry->told_since == 0         ? ALERT_ENDED
+                    : entry->end == ALERT_END_OVER ? ALERT_RESOLVED
+                                                   : ALERT_REMOVED;
+        if (ret->kind == ALERT_ENDED && (entry->closed == entry->since || is_past(entry, now)))
+                return ALERT_IS_DONE;
+        return ALERT_IS_DUE;
+}
+
+/* In the message, a firing that goes on has lasted until *wall*. */
+void alert_entry_seal(const AlertItem *item, const char *key, usec_t wall) {
+        AlertEntry *entry = item->entry;
+        const AlertSlot *slot = alert_device_find(item->device, entry->watch);
+
+        if (slot)
+                text_copy(entry->value, sizeof(entry->value), slot->value);
+        entry->sealed = item->next.kind;
+        entry->sealed_since = entry->since;
+        entry->sealed_until = item->next.kind <= ALERT_REPEAT ? wall : entry->until;
+        text_copy(entry->seal, sizeof(entry->seal), key);
+        entry->doubtful = 0;
+        entry->dirty = true;
+}
+
+void alert_entry_unseal(AlertEntry *entry) {
+        entry->seal[0] = '\0';
+        entry->dirty = true;
+}
+
+void alert_entry_answer(AlertEntry *entry, AlertVerdict verdict, usec_t wall) {
+        alert_entry_unseal(entry);
+        if (verdict == ALERT_BACK) {
+                entry->turn++;
+                return;
+        }
+        entry->suspect = false;
+        entry->refused = 0;
+        if (entry->sealed > ALERT_REPEAT) { /* its end */
+                entry->told_since = 0;
+                if (entry->until > 0) /* otherwise it fires again, perhaps with the same *since* */
+                        entry->closed = entry->sealed_since;
+                return;
+        }
+        entry->told_at = wall;
+        if (entry->sealed == ALERT_FIRING && verdict == ALERT_ACCEPTED)
+                entry->told_since = entry->sealed_since;
+        else if (entry->sealed == ALERT_FIRING)
+                entry->closed = entry->sealed_since;
+}
+
+/* ---- devices ---- */
+
 int alert_device_new(Slice key, AlertDevice **ret) {
         _cleanup_(alert_device_freep) AlertDevice *device = calloc(1, sizeof(AlertDevice));
         char *copy = malloc(key.size + 1);

@@ -6,7 +6,7 @@
 
 #define ALERT_VALUE_SIZE 40 /* of a value's text; a longer one is cut */
 
-/* ---- alert-entry.c ---- */
+/* ---- entries ---- */
 
 #define ALERT_PAST_USEC (24 * USEC_PER_HOUR) /* what is over for longer before it could be told is of the past */
 
@@ -87,7 +87,7 @@ typedef enum AlertVerdict {
 void alert_entry_answer(AlertEntry *entry, AlertVerdict verdict, usec_t wall);
 void alert_entry_unseal(AlertEntry *entry);
 
-/* ---- alert-device.c ---- */
+/* ---- devices ---- */
 
 /* The state of one rule for the device. */
 typedef struct AlertSlot {
@@ -142,3 +142,15 @@ int alert_device_need(AlertDevice *device, size_t watch, AlertSlot **ret);
 /* The wall clock was set by *by*: times that it gave since the machine started, between *boot* and *now* as it was
  * before, are taken along. Of a sealed entry, which may have been sent, the firing keeps its times. */
 void alert_device_shift(AlertDevice *device, int64_t boot, int64_t now, int64_t by);
+
+/* The state of the slot is over, and targets are to be told. */
+void alert_entry_end(const AlertDevice *device, const AlertSlot *slot, usec_t until, AlertEnd end);
+
+/* A notice that is due. */
+typedef struct AlertItem {
+        const AlertDevice *device;
+        AlertEntry *entry;
+        AlertNext next;
+} AlertItem;
+/* The item is about to be sent under *key*. */
+void alert_entry_seal(const AlertItem *item, const char *key, usec_t wall);

@@ -78,7 +78,7 @@ static void pass_time(Pass *pass, AlertDevice *device, AlertSlot *slot) {
                 return;
         }
         if (at <= wall && alert_judge_time(rule, &slot->state, wall) == ALERT_FIRED)
-                alert_entry_tell(pass->book, device, slot);
+                alert_book_tell(pass->book, device, slot);
         device->dirty = device->dirty || slot->state.phase != before;
         at = alert_judge_next(rule, &slot->state);
         if (at > wall)
@@ -264,7 +264,7 @@ static void tell_rest(AlertBook *book) {
         for (size_t i = 0; i < book->n_devices; i++)
                 for (size_t k = 0; k < book->devices[i]->n_slots; k++)
                         if (book->devices[i]->slots[k].state.phase == PHASE_FIRING)
-                                alert_entry_tell(book, book->devices[i], &book->devices[i]->slots[k]);
+                                alert_book_tell(book, book->devices[i], &book->devices[i]->slots[k]);
 }
 
 static void pass_entries(Pass *pass) {

@@ -28,6 +28,7 @@
 #include "lib/backoff.h"
 #include "lib/log.h"
 #include "lib/text.h"
+#include "sinks/alert-device.h"
 
 #define WINDOW_USEC USEC_PER_SEC           /* notices that become due within it go out in one message */
 #define LASTING_FACTOR 5                   /* of backoff.max: the pause after a failure that only a person can end */
@@ -161,7 +162,7 @@ static AlertMessage lane_message(const Lane *l, const AlertBook *book, size_t n,
         AlertSender *s = l->sender;
 
         for (size_t i = 0; i < n; i++)
-                s->notices[i] = alert_entry_notice(book, s->picked[i], wall);
+                s->notices[i] = alert_book_notice(book, s->picked[i], wall);
         return (AlertMessage){ s->notices, n, (AlertLanguage) s->keys->language, l->key };
 }
 

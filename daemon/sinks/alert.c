@@ -15,16 +15,16 @@
  *   alert-config                  the section of the configuration: rules and targets
  *   alert-rules                   rules prepared for many messages, and the state of one rule for one device
  *   alert-reading                 a message as rules see it
- *   alert-device, alert-book      a device with its states; all devices, and how messages are judged
+ *   alert-device                  a device with its states, and what each target was told and is to be told of them
+ *   alert-book                    all devices, and how messages are judged
  *   alert-pass                    time passes: what begins or ends by it, and what is due
- *   alert-entry                   what one target was told, and is to be told, of one firing
  *   alert-work, alert-store       a turn: judge, pass, commit, log; the book in alerts.sqlite
  *   alert-sender                  when which notices are sent to a target, and what an answer means for them
  *   alert-text                    their texts in two languages
  *   alert-target                  a service's requests and answers; one request with our credentials
  *   alert-report                  how they stand: status.json, STATUS=, the verbs check and alerts
  *
- * All from alert-rules to alert-entry is pure: times are arguments. */
+ * All from alert-rules to alert-pass is pure: times are arguments. */
 /* clang-format on */
 #include <assert.h>
 #include <errno.h>

@@ -151,7 +151,7 @@ static inline void world_say(World *w, const char *device, const char *members) 
 /* The notice of what is due. */
 static inline AlertNotice world_notice(const World *w, size_t index) {
         assert_true(index < w->book->n_due);
-        return alert_entry_notice(w->book, &w->book->due[index], w->moment.wall);
+        return alert_book_notice(w->book, &w->book->due[index], w->moment.wall);
 }
 
 enum { SEALED = ALERT_BACK + 1 };

@@ -178,7 +178,7 @@ static void due(World *w, const char *text) {
         assert_int_equal(alert_device_describe(device, &(AlertReading){ .name = key }), 0);
         assert_int_equal(alert_device_need(device, 0, &slot), 0);
         slot->state = (AlertState){ .phase = PHASE_FIRING, .since = w->n_stored, .judged = USEC_PER_SEC };
-        alert_entry_tell(w->book, device, slot);
+        alert_book_tell(w->book, device, slot);
         stored->entry = device->entries;
         if (w->sender)
                 want(w);
