@@ -121,8 +121,6 @@ bool document_same_data(const bson_t *stored, const bson_t *document);
 /* Whether the messages of *stored* and *document* have the same publish time. */
 bool document_same_time(const bson_t *stored, const bson_t *document);
 
-/* ---- document-json.c ---- */
-
 /* Appends the document to *ret* as JSON without blanks or a line break: `_id` first, texts unchanged, numbers in the
  * shortest form that gives the same number, `stored_at` and `pubsub.publish_time` in RFC 3339, UTC, with milliseconds.
  * The rules have no date_fields. *document* is scratch space that the caller initialises and can use again; afterwards
