@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "publish/shape-text.h"
+#include "publish/shape.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -13,7 +13,6 @@
 #include "lib/json.h"
 #include "lib/pointer.h"
 #include "lib/text.h"
-#include "publish/shape-text.h"
 
 #define TEXT_OF_(number) #number
 #define TEXT_OF(number) TEXT_OF_(number)

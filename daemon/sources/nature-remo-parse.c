@@ -9,7 +9,7 @@
 #include "lib/json.h"
 #include "lib/pointer.h"
 #include "match.h"
-#include "publish/shape-text.h"
+#include "publish/shape.h"
 #include "sources/nature-remo.h"
 
 #define EVENTS_DEPTH_MAX 80     /* levels in newest_events: a stored document must not be nested deeper than 90 */
