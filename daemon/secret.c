@@ -165,9 +165,9 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
                         config->directory);
         else if (error == -ENOENT) /* a verb, or no systemd */
                 (void) snprintf(words, SECRET_WORDS_MAX,
-                        "is neither in %.160s/credentials nor among the credentials of this program: put it there, and "
-                        "restart the service. If a drop-in hands it to the unit, only the service sees it: "
-                        "OPERATIONS.md (First start) shows how to run a verb then",
+                        "is neither in %.160s/credentials nor handed to this program. Put it there, and restart the "
+                        "service. If a drop-in hands it to the unit, verbs do not see it: OPERATIONS.md (First start) "
+                        "helps",
                         config->directory);
         return words;
 }

@@ -385,7 +385,7 @@ static void test_named_is_missing(void **state) {
         check_load_fails(f, -ENOENT, "/nonexistent/key.json: ");
         f->config.pubsub.credentials_file = (char *) "typo.json";
         check_load_fails(f, -ENOENT, "pubsub.credentials_file: typo.json is neither in");
-        check_load_fails(f, -ENOENT, "If a drop-in hands it to the unit, only the service sees it");
+        check_load_fails(f, -ENOENT, "If a drop-in hands it to the unit, verbs do not see it");
         assert_int_equal(setenv("CREDENTIALS_DIRECTORY", f->directory, 1), 0);
         check_load_fails(
                 f, -ENOENT, "pubsub.credentials_file: typo.json is neither among the unit's credentials nor in");
