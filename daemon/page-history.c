@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page-thread.h"
+#include "page-charts.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The two threads of the charts. This one does one job at a time; only it uses the store, and it logs failures of the
- * store. The other one, page-history.c at the end of this file, reads messages that were stored before the charts
- * began. */
+/* The thread of the charts: it does one job at a time; only it uses the store, and it logs failures of the store. */
 
 #include "config.h"
 #include "lib/bytes.h"
@@ -66,28 +64,3 @@ typedef struct PageQueueItem {
 } PageQueueItem;
 /* Takes the first message from *queue*; *ret* points into it. False at the end. */
 bool page_queue_next(Slice *queue, PageQueueItem *ret);
-
-/* ---- page-history.c ---- */
-
-/* Reads what a sink stored before the charts began, piece by piece, on a thread of its own that ends when all is read.
- * The remote may be down for days; reading then continues where it was. */
-
-typedef struct PageHistory PageHistory;
-
-typedef struct PageHistorySpec {
-        Loop *loop;
-        const SubscriptionConfig *config; /* of a type with a history; its secrets have been read; copied as needed */
-        const PagePast *past; /* reads only what was stored before its begin, from its mark on; it is copied */
-        /* Called with a piece: *queue* has messages as page_queue_put() made them, and the callee takes it; *mark* is
-         * the position after them. The next piece comes after page_history_go_on(). */
-        void (*on_piece)(void *userdata, Bytes *queue, Slice mark, bool complete);
-        void *userdata;
-} PageHistorySpec;
-
-/* Starts reading. -EBADMSG: the type cannot be opened with this configuration; -ENOMEM, ... */
-int page_history_new(const PageHistorySpec *spec, PageHistory **ret);
-/* Call this when a piece was taken: the next one is read after a pause as long as this one took. */
-void page_history_go_on(PageHistory *history);
-/* Never waits. */
-PageHistory *page_history_free(PageHistory *history);
-CLEANUP_DEFINE(PageHistory, page_history_free)

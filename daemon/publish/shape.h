@@ -5,7 +5,7 @@
  *
  * The payload of a reading is the item, or its `fields`, followed by the labels, `source`, `id`, `name`, `request_at`
  * and `measured_at`. If a member of the item has one of these names and another value, it gets the name with `_`
- * appended. Numbers and nested values stay as they were written. */
+ * appended. Numbers and nested values stay as they were written. shape-said.c logs what was odd. */
 
 #include "lib/clock.h"
 #include "match.h"
@@ -106,3 +106,31 @@ int shape_number(const char *text, const char *thousands, Bytes *ret);
 /* Reads the time in *text* in *format*; *ret_msec* is in milliseconds since the epoch. 1; 0 when it is not such a time,
  * and for 1970, which a clock shows that was never set, and years above 9999; -ENOMEM. */
 int shape_time(const char *text, ShapeTime format, int64_t *ret_msec);
+
+/* ---- shape-said.c ---- */
+
+/* Logs what is odd about a source's readings, and input that cannot become a reading, once for each kind and device. */
+
+/* Zeros except *source*, its name, which is borrowed, and *dropped*, the number that shape_said_dropped() does not
+ * report again. */
+typedef struct ShapeSaid {
+        const char *source;
+        uint64_t *hashes; /* hashes of kind and device */
+        size_t n, allocated;
+        bool nothing_readable, gone; /* logged: that nothing is readable; that some were deleted */
+        uint64_t unreadable;         /* since the start */
+        uint64_t left_out;           /* likewise: what became no reading, as `reading` wants it */
+        uint64_t dropped;
+} ShapeSaid;
+
+void shape_said_done(ShapeSaid *said);
+
+/* For ShapeOrigin.note; *said* is a ShapeSaid. */
+void shape_said_note(void *said, const char *kind, const char *device, const char *text);
+
+/* Counts and logs the unreadable inputs of the list, which the outbox keeps; counts what was left out. *first*: no
+ * reading has come so far, this list included. */
+void shape_said_unreadable(ShapeSaid *said, const ReadingList *list, bool first);
+
+/* Logs when *dropped*, the number of unreadable inputs that were deleted, has increased. */
+void shape_said_dropped(ShapeSaid *said, uint64_t dropped);

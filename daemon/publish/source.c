@@ -11,7 +11,6 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/text.h"
-#include "publish/source-said.h"
 
 /* time between tries while only a user can solve the problem; never less than the interval */
 #define SOURCE_REFUSED_USEC (5 * USEC_PER_MINUTE)
@@ -59,7 +58,7 @@ struct Source {
         uint64_t largest_rows, largest_bytes; /* of the largest commit so far */
 
         Trouble trouble;
-        SourceSaid said;     /* what was logged about its readings */
+        ShapeSaid said;      /* what was logged about its readings */
         char answer[320];    /* detail of the last good poll */
         SourceStatus status; /* what source_status() does not find elsewhere */
         Bytes labels;
@@ -379,7 +378,7 @@ static void source_committed(Source *s, size_t repeats) {
         uint64_t rows = s->readings.n, bytes = s->readings.bytes;
 
         if (s->readings.n_unreadable > 0)
-                source_said_dropped(&s->said, source_dropped(s));
+                shape_said_dropped(&s->said, source_dropped(s));
         s->status.readings += rows - repeats;
         s->status.repeats += repeats;
         if (rows > repeats)
@@ -409,7 +408,7 @@ static void source_commit(void *userdata) {
 int source_put(Source *s, ReadingList *readings) {
         int r;
 
-        source_said_unreadable(
+        shape_said_unreadable(
                 &s->said, readings, s->status.readings + s->status.repeats + readings->n + s->readings.n == 0);
         r = reading_list_move(&s->readings, readings);
         if (r < 0)
@@ -438,7 +437,7 @@ int source_take(Source *s, const SourceDocument *document) {
                 .arrived = document->arrived > 0 ? document->arrived : clock_wall(),
                 .history = document->history,
                 .random = loop_random,
-                .note = source_said_note,
+                .note = shape_said_note,
                 .userdata = &s->said,
         };
         size_t n;
@@ -612,7 +611,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         s->host = host;
         s->type = type;
         s->config = config;
-        s->said = (SourceSaid){ .source = config->name };
+        s->said = (ShapeSaid){ .source = config->name };
         s->status =
                 (SourceStatus){ .name = config->name, .speaks = source_type_speaks(type, config), .answer = s->answer };
         s->gate = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_GATE_MAX_USEC };
@@ -646,7 +645,7 @@ Source *source_free(Source *s) {
                 source_log_lost(s);
         reading_list_done(&s->readings);
         bytes_done(&s->labels);
-        source_said_done(&s->said);
+        shape_said_done(&s->said);
         free(s);
         return NULL;
 }

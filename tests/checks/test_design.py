@@ -32,13 +32,11 @@ PURE = {
     "daemon/sources/nature-remo.h",
     "daemon/sinks/webhook.h",
 }
-# Other headers that one file alone includes: why the two are two. Eight, and not more.
+# Other headers that one file alone includes: why the two are two. Six, and not more.
 ALONE = {
     "daemon/bisect.h": "halving is pure, and tested against every pattern of refusals",
     "daemon/daemon.h": "main.c is the only file that ends the process; the flow is read in daemon.c",
-    "daemon/page-charts.h": "what waits for the charts' thread, without HTTP and addresses",
     "daemon/page.h": "the page as the daemon sees it: all the rest is behind it",
-    "daemon/publish/source-said.h": "what is said of readings, without when they are polled or kept",
     "daemon/subscribe/aside.h": "the side list has leases of its own",
     "daemon/subscribe/pulls.h": "requests under way, without what becomes of their messages",
     "lib/process.h": "a door",

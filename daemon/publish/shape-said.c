@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "publish/source-said.h"
+#include "publish/shape.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,13 +12,13 @@
 #define SAID_MAX 1000         /* how many are remembered; more are not logged */
 #define SAID_UNREADABLE_MIN 3 /* so many in a row from the start: the settings are wrong */
 
-void source_said_done(SourceSaid *said) {
+void shape_said_done(ShapeSaid *said) {
         free(said->hashes);
-        *said = (SourceSaid){ .source = said->source };
+        *said = (ShapeSaid){ .source = said->source };
 }
 
 /* True the first time, for each kind and device. */
-static bool said_is_news(SourceSaid *said, const char *kind, const char *device) {
+static bool said_is_news(ShapeSaid *said, const char *kind, const char *device) {
         uint64_t hash = bytes_hash(bytes_hash(BYTES_HASH, kind, strlen(kind) + 1), device, strlen(device));
 
         for (size_t i = 0; i < said->n; i++)
@@ -31,8 +31,8 @@ static bool said_is_news(SourceSaid *said, const char *kind, const char *device)
         return true;
 }
 
-void source_said_note(void *userdata, const char *kind, const char *device, const char *text) {
-        SourceSaid *said = userdata;
+void shape_said_note(void *userdata, const char *kind, const char *device, const char *text) {
+        ShapeSaid *said = userdata;
 
         if (said_is_news(said, kind, device))
                 log_event(LOG_WARNING, EVENT_READING_ODD,
@@ -40,7 +40,7 @@ void source_said_note(void *userdata, const char *kind, const char *device, cons
                         "Source %s%s%s: %s. Said once.", said->source, device[0] ? ", device " : "", device, text);
 }
 
-static void log_unreadable(SourceSaid *said, const Unreadable *unreadable) {
+static void log_unreadable(ShapeSaid *said, const Unreadable *unreadable) {
         if (said_is_news(said, "unreadable", unreadable->topic))
                 log_event(LOG_WARNING, EVENT_READING_REJECTED,
                         LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_REASON, "unreadable" },
@@ -50,7 +50,7 @@ static void log_unreadable(SourceSaid *said, const Unreadable *unreadable) {
                         said->source, unreadable->topic[0] ? ", topic " : "", unreadable->topic, unreadable->reason);
 }
 
-void source_said_unreadable(SourceSaid *said, const ReadingList *list, bool first) {
+void shape_said_unreadable(ShapeSaid *said, const ReadingList *list, bool first) {
         for (size_t i = 0; i < list->n_unreadable; i++)
                 log_unreadable(said, &list->unreadable[i]);
         said->unreadable += list->n_unreadable + list->n_dropped;
@@ -63,7 +63,7 @@ void source_said_unreadable(SourceSaid *said, const ReadingList *list, bool firs
                 said->source, list->unreadable[0].reason);
 }
 
-void source_said_dropped(SourceSaid *said, uint64_t dropped) {
+void shape_said_dropped(ShapeSaid *said, uint64_t dropped) {
         if (dropped > said->dropped && !said->gone) /* even if another flood was logged */
                 log_event(LOG_WARNING, EVENT_READING_REJECTED,
                         LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_REASON, "dropped" }),
