@@ -179,11 +179,11 @@ static void read_back(Slice documents) {
         require_words(piece.detail, sizeof(piece.detail));
         bytes_done(&piece.mark);
         driver.rest = documents;
-        require(mongodb_rejected_each(client,
+        require(sink->admin->each_rejected(client,
                         &(SinkRejectedQuery){ .with_data = true, .each = on_rejected, .other = on_other }, text) >= 0);
         require_words(text, sizeof(text));
         driver.rest = documents;
-        require(mongodb_rejected_replay(client, "i", text) >= 0);
+        require(sink->admin->replay(client, "i", text) >= 0);
         require_words(text, sizeof(text));
 }
 
