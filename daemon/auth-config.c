@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration keys of `auth:`. */
-#include <errno.h>
 #include <stddef.h>
 
 #include "auth.h"

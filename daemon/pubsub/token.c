@@ -7,10 +7,8 @@
  *   none                           starts an exchange: TOKEN_WAIT */
 #include "pubsub/token.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "events.h"
 #include "lib/backoff.h"

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "lib/array.h"
-#include "lib/log.h"
+#include "lib/text.h"
 
 /* then a new pool is made: with MONGODB-X509, libmongoc before 1.23.4 may not log in again after a network error */
 #define LOGIN_FAILURES_MAX 3

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/text.h"
 #include "sinks/mongodb-reply.h"
 
 #define BULK_DOCUMENTS 1000

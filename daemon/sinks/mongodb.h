@@ -8,7 +8,6 @@
 #include "config.h"
 #include "lib/backoff.h"
 #include "lib/err.h"
-#include "lib/text.h"
 #include "sinks/document.h"
 #include "sinks/mongodb-reply.h"
 #include "subscribe/sink-type.h"

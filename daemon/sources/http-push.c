@@ -2,7 +2,6 @@
 /* Readings that others POST to us: an object, an array, NDJSON or a form. The answer 200 is sent only when the whole
  * body is on disk (P12); until then the client waits. A body with an error in any part is refused as a whole, so that
  * its sender can correct it. A body with an Idempotency-Key is stored once, however often it is sent. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 

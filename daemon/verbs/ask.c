@@ -13,7 +13,6 @@
 
 #include "lib/err.h"
 #include "lib/text.h"
-#include "secret.h"
 
 #define LINE_MAX_SIZE 4096
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a document, through one of several configurations (the first byte says which): readings that are strict
  * JSON objects with a device and a key, or kept unread with a reason; the same again for the same bytes. */
-#include <errno.h>
 
 #include "fuzz.h"
 #include "publish/shape.h"

@@ -8,7 +8,6 @@
 #include <sys/statvfs.h>
 
 #include "lib/clock.h"
-#include "lib/file.h"
 
 /* So much is our clock behind (the linker's --wrap). */
 static usec_t behind;

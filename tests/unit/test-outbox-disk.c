@@ -13,7 +13,6 @@
 
 #include "capture.h"
 #include "events.h"
-#include "lib/log.h"
 #include "outbox-fixture.h"
 #include "publish/outbox-guest.h"
 

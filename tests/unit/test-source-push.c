@@ -14,7 +14,6 @@
 #include "capture.h"
 #include "events.h"
 #include "lib/err.h"
-#include "lib/log.h"
 #include "publish/source.h"
 
 #define PATIENCE (20 * USEC_PER_SEC)

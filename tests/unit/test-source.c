@@ -18,7 +18,6 @@
 #include "http-server.h"
 #include "lib/loop.h"
 #include "lib/err.h"
-#include "lib/log.h"
 #include "sources/nature-remo.h"
 #include "types.h"
 

@@ -17,7 +17,6 @@
 #include "capture.h"
 #include "free-port.h"
 #include "lib/err.h"
-#include "lib/file.h"
 #include "lib/crypto.h"
 #include "said.h"
 #include "subscribe/sink-type.h"
