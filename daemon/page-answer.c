@@ -20,6 +20,8 @@
 
 #define FULL_USEC ((usec_t) PAGE_LOGIN_BURST * PAGE_LOGIN_REFILL_USEC)
 
+/* ---- answers ---- */
+
 /* Name, value, name, value, ...; NULL at the end. */
 typedef struct Headers {
         const char *texts[HEADERS_MAX];

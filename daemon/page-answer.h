@@ -7,6 +7,8 @@
 #include "lib/clock.h"
 #include "lib/listen.h"
 
+/* ---- answers ---- */
+
 /* Answers with a sentence for a person, and a line end; *name* and *value* are one more header (NULL: none). */
 void page_answer_text(ListenRequest *request, int status, const char *name, const char *value, const char *text);
 

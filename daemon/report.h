@@ -80,9 +80,9 @@ CLEANUP_DEFINE(ReportStalls, report_stalls_free)
  * each change. Call it about every minute, after each change, and at the stop. */
 void report_stalls_check(ReportStalls *stalls, const Figures *figures);
 
-/* ---- report-json.c: one table of all figures ----
- *
- * A row says what a figure is called in status.json and in /metrics, and where its value is. */
+/* ---- report-json.c ---- */
+
+/* The table of all figures. A row says what one is called in status.json and in /metrics, and where its value is. */
 
 typedef enum FigureKind {
         FIGURE_TEXT, /* in /metrics a label of the figures of its struct, if it has a name there */

@@ -5,6 +5,8 @@
 
 #include "err.h"
 
+/* ---- a tree ---- */
+
 /* json-c cuts a key at its NUL, so two different keys would become one. */
 static int check_key(const JsonReader *r) {
         _cleanup_free_ char *key = NULL;

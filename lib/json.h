@@ -13,6 +13,8 @@
 
 #include "bytes.h"
 
+/* ---- a tree ---- */
+
 #define JSON_TREE_MAX (1024 * 1024) /* 10 MB of `{},` would take 2.6 GB as a tree */
 #define JSON_TREE_DEPTH 32
 

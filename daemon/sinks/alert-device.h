@@ -6,6 +6,9 @@
 
 #define ALERT_VALUE_SIZE 40 /* of a value's text; a longer one is cut */
 
+typedef struct AlertDevice AlertDevice;
+typedef struct AlertSlot AlertSlot;
+
 /* ---- entries ---- */
 
 #define ALERT_PAST_USEC (24 * USEC_PER_HOUR) /* what is over for longer before it could be told is of the past */
@@ -65,6 +68,8 @@ CLEANUP_DEFINE(AlertEntry, alert_entry_free)
 
 /* The firing ended at *until*, by the messages. */
 void alert_entry_cease(AlertEntry *entry, usec_t until, AlertEnd end, const char *value);
+/* The state of the slot is over, and the targets that have an entry of it are to be told. */
+void alert_entry_end(const AlertDevice *device, const AlertSlot *slot, usec_t until, AlertEnd end);
 
 typedef enum AlertDue {
         ALERT_IS_DUE,
@@ -78,6 +83,15 @@ typedef struct AlertNext {
 /* Returns whether something is to be told, and what; *repeat* is the rule's. */
 AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret);
 
+/* A notice that is due. */
+typedef struct AlertItem {
+        const AlertDevice *device;
+        AlertEntry *entry;
+        AlertNext next;
+} AlertItem;
+/* The item is about to be sent under *key*. */
+void alert_entry_seal(const AlertItem *item, const char *key, usec_t wall);
+
 typedef enum AlertVerdict {
         ALERT_ACCEPTED, /* the target has accepted it */
         ALERT_REFUSED,  /* the target refuses it for good, but accepts others */
@@ -90,7 +104,7 @@ void alert_entry_unseal(AlertEntry *entry);
 /* ---- devices ---- */
 
 /* The state of one rule for the device. */
-typedef struct AlertSlot {
+struct AlertSlot {
         size_t watch; /* index of the rule */
         bool said;    /* that it fires was logged, so its end is logged as well */
         bool news;    /* *said* has changed, and that is to be logged */
@@ -102,16 +116,16 @@ typedef struct AlertSlot {
         usec_t catching;              /* ... and since when such messages are old; 0: they are not */
         usec_t behind;                /* how old they were then */
         char value[ALERT_VALUE_SIZE]; /* the last value, for a reader */
-} AlertSlot;
+};
 
-typedef struct AlertDevice {
+struct AlertDevice {
         Slice key;                       /* owned */
         char *source, *id, *name, *site; /* "": unknown */
         AlertSlot *slots;                /* in the order of the rules */
         size_t n_slots, allocated;
         AlertEntry *entries;
         bool dirty; /* it has changes that are not in alerts.sqlite */
-} AlertDevice;
+};
 
 /* Returns the silence after which the rule fired; 0: the device said that it is offline. */
 static inline usec_t alert_slot_span(const AlertSlot *slot, const AlertRule *rule) {
@@ -142,15 +156,3 @@ int alert_device_need(AlertDevice *device, size_t watch, AlertSlot **ret);
 /* The wall clock was set by *by*: times that it gave since the machine started, between *boot* and *now* as it was
  * before, are taken along. Of a sealed entry, which may have been sent, the firing keeps its times. */
 void alert_device_shift(AlertDevice *device, int64_t boot, int64_t now, int64_t by);
-
-/* The state of the slot is over, and targets are to be told. */
-void alert_entry_end(const AlertDevice *device, const AlertSlot *slot, usec_t until, AlertEnd end);
-
-/* A notice that is due. */
-typedef struct AlertItem {
-        const AlertDevice *device;
-        AlertEntry *entry;
-        AlertNext next;
-} AlertItem;
-/* The item is about to be sent under *key*. */
-void alert_entry_seal(const AlertItem *item, const char *key, usec_t wall);

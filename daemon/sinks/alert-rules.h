@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The rules prepared for many messages: the places that they look at, and a key for each, with which its
- * states survive a reload; and the state of one rule for one device. Pure. */
+/* The rules prepared for many messages: the places that they look at, and a key for each, with which its states survive
+ * a reload; and the state of one rule for one device. Pure. */
 
 #include "lib/bytes.h"
 #include "sinks/alert-config.h"

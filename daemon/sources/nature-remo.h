@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Nature Remo's cloud API: GET /1/devices gives one reading for each device. The requests are made by a SourceType
- * (publish/source.h); this header is the pure part. Source: the API's OpenAPI text at swagger.nature.global, and
- * experience of its clients (docs/sources/nature-remo.md). */
+/* Nature Remo's cloud API: GET /1/devices gives one reading for each device, and GET /1/appliances one for each smart
+ * meter. The requests are made by a SourceType (publish/source.h); this header is the pure part. Source: the API's
+ * OpenAPI text at swagger.nature.global, and experience of its clients (docs/sources/nature-remo.md). */
 
 #include "config.h"
 #include "lib/clock.h"

@@ -14,7 +14,9 @@
 #include "secret.h"
 #include "verbs/ask.h"
 #include "verbs/check.h"
+#include "verbs/init-text.h"
 #include "verbs/init.h"
+#include "verbs/session.h"
 
 #define TOPIC_DEFAULT "sensor-data"
 

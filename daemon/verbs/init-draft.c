@@ -113,7 +113,7 @@ static const InitSecret *find_kept(const InitDraft *draft, const char *file) {
         return NULL;
 }
 
-/* White space at the end does not count: secret_read() cuts it off. */
+/* White space at the end does not count: secret_text() cuts it off. */
 static bool same_secret(const char *there, const char *text) {
         size_t n = strlen(text);
 

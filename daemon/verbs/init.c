@@ -21,6 +21,8 @@
 #include "types.h"
 #include "verbs/ask.h"
 #include "verbs/init-draft.h"
+#include "verbs/init-text.h"
+#include "verbs/session.h"
 #include "verbs/verbs.h"
 
 /* ---- options ---- */

@@ -3,8 +3,6 @@
 /* `sensorqd init`: asks for what a first configuration needs, or takes it from options, and tries it at once. */
 
 #include "verbs/init-draft.h"
-#include "verbs/init-text.h"
-#include "verbs/session.h"
 
 #define INIT_OPTIONS_MAX 64
 
