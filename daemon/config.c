@@ -430,6 +430,8 @@ static int rule_page(const ConfigPlace *place, Config *config) {
                 place, "subscription", "is not a subscription of this file; allowed: one that subscribe names");
 }
 
+/* ---- the whole file ---- */
+
 /* Checks what spans sections, and fills in what depends on others or on the environment. *top* is the whole file, whose
  * rows are right. -EBADMSG with an error noted, or -ENOMEM. */
 static int config_rules(const ConfigPlace *top, Config *config) {
@@ -452,8 +454,6 @@ static int config_rules(const ConfigPlace *top, Config *config) {
                 r = rule_subscription(top, config, i);
         return r < 0 ? r : rule_page(&page, config);
 }
-
-/* ---- the whole file ---- */
 
 static const ConfigRow top_rows[] = {
         { "state_dir", &config_type_directory, TOP(state_dir), 1, TEXT_MAX,

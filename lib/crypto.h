@@ -6,8 +6,9 @@
 #include "clock.h"
 #include "err.h"
 
-#define SHA256_SIZE 32
+/* ---- hashes ---- */
 
+#define SHA256_SIZE 32
 #define SHA256_HEX_SIZE 65 /* 64 lower-case digits and the NUL */
 
 /* Writes the SHA-256 (FIPS 180-4) of *size* bytes as hex digits and returns *buffer*. Aborts when OpenSSL has no memory
@@ -19,6 +20,8 @@ void crypto_hmac_sha256(const char *key, const void *data, size_t size, unsigned
 
 /* True when both texts are equal. The time does not depend on where they differ. */
 bool crypto_equal_texts(const char *a, const char *b);
+
+/* ---- private keys ---- */
 
 typedef struct evp_pkey_st PemKey;
 
@@ -33,6 +36,8 @@ CLEANUP_DEFINE(PemKey, pem_key_free)
  * *ret* gets base64url(header).base64url(claims).base64url(signature), malloc'ed. *header* and *claims* are JSON texts.
  * -ENOMEM. */
 int pem_key_sign(PemKey *key, const char *header, const char *claims, char **ret);
+
+/* ---- certificates ---- */
 
 /* Reads the first certificate of a file: wall times of its begin and its end. -EBADMSG: there is none in it; errors of
  * file_load(); -ENOMEM. */

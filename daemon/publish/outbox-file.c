@@ -6,9 +6,9 @@
  *
  *      outbox.sqlite (damaged) --rows--> outbox.sqlite.new --complete, synced, renamed--> outbox.sqlite.salvaged
  *
- * After that rename the new file is the valid one: outbox.sqlite and its -wal and -shm are renamed to outbox.sqlite.damaged-YYYYMMDDTHHMMSSZ, and
- * the new file takes their place. After a kill before the rename, the next start begins again; after a kill later,
- * the next start continues. */
+ * After that rename the new file is the valid one: outbox.sqlite and its -wal and -shm are renamed to
+ * outbox.sqlite.damaged-YYYYMMDDTHHMMSSZ, and the new file takes their place. After a kill before the rename, the next
+ * start begins again; after a kill later, the next start continues. */
 /* clang-format on */
 #include <dirent.h>
 #include <fcntl.h>

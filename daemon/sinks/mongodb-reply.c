@@ -12,13 +12,6 @@
 
 /* ---- codes ---- */
 
-/* Error codes of MongoDB and compatible servers. Names are those of the server's
- * src/mongo/base/error_codes.yml (9.0); other rows are numbers of assertions in its source. All other codes are
- * MONGODB_KIND_OTHER: 1, 2, 8, 9, 14, 301, ... can be caused by a setting or the server's state as well as by a
- * document. 303 is Amazon DocumentDB's "Feature not supported", which does not pass; MongoDB uses it
- * (SplitHorizonChange) only in answers to a hello. */
-#define CODE_ATLAS 8000
-
 typedef struct Code {
         int code;
         const char *name;
@@ -32,6 +25,10 @@ typedef struct Code {
 #define DOCUMENT MONGODB_KIND_DOCUMENT, MONGODB_FAULT_NONE
 #define DUPLICATE MONGODB_KIND_DUPLICATE, MONGODB_FAULT_NONE
 
+/* Error codes of MongoDB and compatible servers. Names are those of the server's src/mongo/base/error_codes.yml (9.0);
+ * other rows are numbers of assertions in its source. All other codes are MONGODB_KIND_OTHER: 1, 2, 8, 9, 14, 301, ...
+ * can be caused by a setting or the server's state as well as by a document. 303 is Amazon DocumentDB's "Feature not
+ * supported", which does not pass; MongoDB uses it (SplitHorizonChange) only in answers to a hello. */
 static const Code codes[] = {
         /* error_codes.yml: RetriableError */
         { 6, "HostUnreachable", BUSY },
@@ -183,6 +180,8 @@ static const Code codes[] = {
         { 17419, "the document would be too large", DOCUMENT },
         { 17420, "the document would be too large", DOCUMENT },
 };
+
+#define CODE_ATLAS 8000
 
 /* Atlas uses one number for all refusals, so its words decide. A free or flex cluster checks its quota before each
  * write. When that check itself fails, the words name the quota as well, although nothing is used up. */

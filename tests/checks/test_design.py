@@ -16,7 +16,7 @@ HEADERS = [path for path in SOURCES if path.suffix == ".h"]
 
 CIRCLES = 0  # of modules
 NAMES = 0  # external functions without the prefix of their file
-WIDE = 59  # lines over 120 columns, most of them rows of tables
+WIDE = 49  # lines over 120 columns, most of them rows of tables
 SILENT = 0  # prototypes without a comment
 MANY = 7  # functions with more than five parameters
 DEEP = 0  # functions nested deeper than three levels
