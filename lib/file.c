@@ -113,6 +113,13 @@ int file_show(const char *directory, const char *name, const void *data, size_t 
         return replace(directory, name, (Slice){ data, size }, false);
 }
 
+bool file_is_same(const char *a, const char *b) {
+        struct stat first, second;
+
+        return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+               first.st_ino == second.st_ino;
+}
+
 static void give(int fd, const struct stat *around) {
         if (geteuid() == 0 && around->st_uid != 0)
                 (void) fchown(fd, around->st_uid, around->st_gid);

@@ -29,6 +29,9 @@ int file_replace(const char *directory, const char *name, const void *data, size
 /* The same for a file that everybody may read and that is only about this moment: it is not synced. */
 int file_show(const char *directory, const char *name, const void *data, size_t size);
 
+/* True if two paths, each of which may be a link, lead to the same file or directory; false if one leads nowhere. */
+bool file_is_same(const char *a, const char *b);
+
 /* Sets the mode of a new file or directory, whatever the umask is, and its owner as file_give() does. */
 void file_settle(int fd, mode_t mode, int directory_fd);
 

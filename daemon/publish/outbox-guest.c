@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/err.h"
@@ -263,12 +262,7 @@ static const char *given_directory(void) {
 
 /* A directory may have several names: with a slash at its end, or a link to where the disk has room. */
 static bool is_same_directory(const char *a, const char *b) {
-        struct stat first, second;
-
-        if (strcmp(a, b) == 0)
-                return true;
-        return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-               first.st_ino == second.st_ino;
+        return strcmp(a, b) == 0 || file_is_same(a, b);
 }
 
 static bool directory_is_in_use(const char *directory) {

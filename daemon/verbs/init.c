@@ -9,13 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "config.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/listen-address.h"
 #include "lib/text.h"
 #include "types.h"
@@ -369,14 +369,6 @@ static void say_page(const InitPart *part) {
         init_say(INIT_SAY_PAGE, address, NULL);
 }
 
-/* Whether both are the same file. */
-static bool is_same_file(const char *a, const char *b) {
-        struct stat first, second;
-
-        return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-               first.st_ino == second.st_ino;
-}
-
 /* Tells of the original of a key that was copied, unless the service reads it, or it is beside the configuration. */
 static void say_key_left(const InitDraft *draft) {
         size_t n = strlen(draft->directory);
@@ -385,7 +377,7 @@ static void say_key_left(const InitDraft *draft) {
         if (!draft->key_path || (strncmp(draft->key_path, draft->directory, n) == 0 && draft->key_path[n] == '/'))
                 return;
         (void) snprintf(copy, sizeof(copy), "%s/credentials/%s", draft->directory, draft->secrets[0].file);
-        if (!is_same_file(draft->key_path, copy))
+        if (!file_is_same(draft->key_path, copy))
                 init_say(INIT_SAY_KEY_LEFT, draft->key_path, NULL);
 }
 

@@ -103,6 +103,23 @@ static void test_replace(void **state) {
         (void) unlink(path);
 }
 
+static void test_same(void **state) {
+        char path[100], other[100], link[100];
+
+        path_of("one", path);
+        path_of("two", other);
+        path_of("link", link);
+        assert_int_equal(file_replace(directory, "one", "x", 1), 0);
+        assert_int_equal(file_replace(directory, "two", "x", 1), 0);
+        assert_int_equal(symlink(path, link), 0);
+        assert_true(file_is_same(path, path) && file_is_same(path, link));
+        assert_false(file_is_same(path, other));
+        (void) unlink(path);
+        assert_false(file_is_same(path, link) || file_is_same(path, path)); /* both lead nowhere */
+        (void) unlink(other);
+        (void) unlink(link);
+}
+
 /* What root makes in somebody else's directory is that one's; others can give nothing away. */
 static void test_settle(void **state) {
         bool root = geteuid() == 0;
@@ -136,6 +153,7 @@ int main(void) {
                 cmocka_unit_test(test_read),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_replace),
+                cmocka_unit_test(test_same),
                 cmocka_unit_test(test_settle),
         };
 
