@@ -3,6 +3,8 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -12,8 +14,10 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
+#include <unistd.h>
 
 #include "clock.h"
+#include "err.h"
 #include "text.h"
 
 #define TEXT_MAX 4096  /* bytes of text of one entry: some remote ends answer an error with a whole web page */
@@ -22,10 +26,11 @@
 /* bytes of one entry; it is on the stack, so that logging never fails for want of memory */
 #define ENTRY_MAX (16 * 1024)
 /* How long a line may wait for a reader: a terminal that was stopped, or a container's log that nobody takes, must not
- * stop the daemon. The line is lost. */
+ * stop the daemon. The line is lost, and later ones do not wait until there is a reader again. */
 #define PATIENCE_MSEC 100
 
 static atomic_int level_max = LOG_INFO;
+static atomic_uint lost; /* lines since the last one that was taken */
 
 /* Set by log_open(), read-only afterwards. */
 static struct {
@@ -93,18 +98,50 @@ static void entry_add_field(TextRoom *e, const char **separator, const char *nam
         *separator = " ";
 }
 
-static bool stderr_has_room(void) {
-        struct pollfd wait = { .fd = STDERR_FILENO, .events = POLLOUT };
+/* Opens the pipe or terminal of standard error anew, since O_NONBLOCK of standard error itself is shared with other
+ * programs. -1: it is something else, or another user's, or there is no descriptor. */
+static int stderr_open(void) {
+        struct stat st;
 
-        return poll(&wait, 1, PATIENCE_MSEC) != 0;
+        if (fstat(STDERR_FILENO, &st) < 0 || (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode)))
+                return -1;
+        return open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-/* Uses one write(2), so that lines of several threads and processes do not mix. */
+static bool has_room(int fd) {
+        struct pollfd wait = { .fd = fd, .events = POLLOUT };
+
+        return poll(&wait, 1, atomic_load(&lost) > 0 ? 0 : PATIENCE_MSEC) != 0;
+}
+
+/* One write(2) for each line but the longest, so that lines of several threads and processes do not mix; a pipe that
+ * has room has it for PIPE_BUF. False: the line is lost, or its end is. */
+static bool stderr_write(const char *line, size_t size) {
+        _cleanup_close_ int own = stderr_open();
+        int fd = own >= 0 ? own : STDERR_FILENO;
+
+        while (size > 0) {
+                ssize_t n = has_room(fd) ? write(fd, line, size < PIPE_BUF ? size : PIPE_BUF) : -1;
+
+                if (n <= 0)
+                        return false;
+                line += n;
+                size -= (size_t) n;
+        }
+        return true;
+}
+
 static void log_to_stderr(int level, const char *message_id, const LogField *fields, const char *text) {
         const char *separator = " [";
         char line[ENTRY_MAX];
         TextRoom e = { line, sizeof(line), 0 };
+        unsigned missing = atomic_load(&lost);
 
+        if (missing > 0) {
+                text_add(&e, "\n"); /* the last one may have been cut off */
+                entry_begin(&e, LOG_WARNING);
+                text_add(&e, "Here %u lines are missing: standard error did not take them.\n", missing);
+        }
         entry_begin(&e, level);
         entry_add(&e, text, TEXT_MAX);
         if (target.fields && !target.journal) {
@@ -115,8 +152,10 @@ static void log_to_stderr(int level, const char *message_id, const LogField *fie
                         text_add(&e, "]");
         }
         line[e.used++] = '\n'; /* in place of the NUL */
-        if (!stderr_has_room() || write(STDERR_FILENO, line, e.used) < 0)
-                return; /* nothing else can be done */
+        if (stderr_write(line, e.used))
+                atomic_store(&lost, 0);
+        else
+                atomic_fetch_add(&lost, 1);
 }
 
 /* An entry for the journal, and where its fields are in the text. */

@@ -8,9 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -196,24 +198,73 @@ static void test_errno_kept(void **state) {
         assert_string_equal(after_time(capture_end()), "info: write: No space left on device\n");
 }
 
-/* Whoever does not read what we say does not stop us. (Without an end of the wait, the alarm ends this.) */
-static void test_nobody_reads(void **state) {
-        int fds[2], kept = dup(STDERR_FILENO);
-        char line[512] = "";
+/* Logs *n* lines of *size* bytes to *fd*, with no descriptor left if *full*. The alarm ends a wait without an end. */
+static void log_to(int fd, unsigned n, size_t size, bool full) {
+        int kept = dup(STDERR_FILENO);
+        struct rlimit limit, none;
+        char text[4096];
 
-        assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
-        while (write(fds[1], line, sizeof(line)) > 0)
-                ;
-        assert_int_equal(fcntl(fds[1], F_SETFL, 0), 0);
+        memset(text, 'x', size);
+        text[size] = '\0';
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        none = (struct rlimit){ full ? STDERR_FILENO + 1 : limit.rlim_cur, limit.rlim_max };
         (void) fflush(stderr);
-        assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+        assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
         (void) alarm(10);
-        log_error("lost");
+        for (unsigned i = 0; i < n; i++)
+                log_error("%s", text);
         (void) alarm(0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
         assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
         (void) close(kept);
+}
+
+static const char *read_log(int fd) {
+        ssize_t n = read(fd, captured, sizeof(captured) - 1);
+
+        assert_true(n > 0);
+        captured[n] = '\0';
+        return captured;
+}
+
+/* Whoever does not read what we say does not stop us, and reads later how much is missing. */
+static void test_nobody_reads(void **state) {
+        int fds[2];
+
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        log_to(fds[1], 1000, 500, false);
+        assert_true(strlen(read_log(fds[0])) > 50000);
+        log_to(fds[1], 1, 10, false);
+        assert_non_null(strstr(read_log(fds[0]), " lines are missing: standard error did not take them.\n"));
+        log_to(fds[1], 1, 10, false);
+        assert_string_equal(after_time(read_log(fds[0])), "error: xxxxxxxxxx\n");
         (void) close(fds[0]);
         (void) close(fds[1]);
+}
+
+/* poll(2) says that there is room, but there is less than the line needs. */
+static void test_room_for_less_than_a_line(void **state) {
+        int fds[2], terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), side;
+
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        assert_true(fcntl(fds[1], F_SETPIPE_SZ, 4096) >= 4096);
+        log_to(fds[1], 5, 4090, false);
+        (void) read_log(fds[0]);
+        log_to(fds[1], 5, 4090, true);
+        (void) close(fds[0]);
+        (void) close(fds[1]);
+        assert_true(terminal >= 0);
+        assert_int_equal(grantpt(terminal) | unlockpt(terminal), 0);
+        side = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+        assert_true(side >= 0);
+        log_to(side, 1000, 333, false);
+        assert_true(strlen(read_log(terminal)) > 1000);
+        (void) close(side);
+        (void) close(terminal);
+        capture_begin(); /* tells what is missing */
+        log_error("x");
+        (void) capture_end();
 }
 
 static void test_not_the_journal(void **state) {
@@ -350,6 +401,7 @@ int main(void) {
                 cmocka_unit_test_setup(test_many_fields, setup),
                 cmocka_unit_test_setup(test_errno_kept, setup),
                 cmocka_unit_test_setup(test_nobody_reads, setup),
+                cmocka_unit_test_setup(test_room_for_less_than_a_line, setup),
                 cmocka_unit_test_setup(test_not_the_journal, setup),
                 cmocka_unit_test_setup(test_journal, setup),
         };
