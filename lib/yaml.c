@@ -48,11 +48,12 @@ static const struct {
                 "a comma or ] is missing before this, or a text that holds { } [ ] or a comma is not in quotes" },
         { "did not find expected node content",
                 "a value is missing here, or begins with a character that wants it in quotes" },
-        { "did not find expected key",
-                "this line is indented in another way than those that it belongs to, or has something behind a quoted "
-                "text" },
+        { "did not find expected key", "this line is indented in another way than those that it belongs to, or has "
+                                       "more behind the quote, ] or } "
+                                       "that ends a value" },
         { "did not find expected '-' indicator",
-                "this line is indented like the `- ` of a list above it, and does not begin with `- `" },
+                "by its indentation this line belongs to the list above it, but it does not begin with `- `; if it "
+                "belongs to an entry, indent it like the entry's other keys" },
         { "found character that cannot start any token", "what begins with this character must be in quotes" },
 };
 

@@ -207,8 +207,10 @@ static void test_refused(void **state) {
         check_error("a: { b: :1 }\n", 1, 9, "a value is missing here");
         check_error("a: { b: @x }\n", 1, 9, "must be in quotes");
         check_error("a:\n    - b: 1\n  - c: 2\n", 3, 3, "this line is indented in another way");
-        check_error("a:\n  b: \"c\" d\n", 2, 10, "has something behind a quoted text");
-        check_error("a:\n  - b\n  c: 1\n", 3, 3, "indented like the `- ` of a list above it");
+        check_error("a:\n  b: \"c\" d\n", 2, 10, "has more behind the quote, ] or } that ends a value");
+        check_error("a:\n  b: [c] d\n", 2, 10, "has more behind the quote, ] or } that ends a value");
+        check_error("a:\n  - b\n  c: 1\n", 3, 3, "by its indentation this line belongs to the list above it");
+        check_error("a:\n  - b: 1\n    c: 1\n   d: 1\n", 4, 4, "indent it like the entry's other keys");
         check_error("a:\n\t- 1\n", 2, 1, "");
         check_error("a: @x\n", 1, 4, "");
         check_error("a: %x\n", 1, 4, "");
