@@ -80,6 +80,7 @@ struct ListenRequest {
         ListenRequestState state;
         char *method, *path;
         Bytes body;
+        uint64_t received; /* bytes of the body, also those that were thrown away */
         bool too_large, queued;
         int status;
         struct MHD_Response *answer; /* set from ANSWERED on; NULL: no memory */

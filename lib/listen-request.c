@@ -265,8 +265,10 @@ enum MHD_Result listen_request_on_access(void *userdata, struct MHD_Connection *
         }
         if (*size > 0) {
                 request_take(request, data, *size);
+                request->received += *size;
                 *size = 0;
-                return MHD_YES;
+                return request->state == LISTEN_REQUEST_ANSWERED && request->received > THROWN_AWAY_MAX ? MHD_NO
+                                                                                                        : MHD_YES;
         }
         if (request->state == LISTEN_REQUEST_READING)
                 request_hand_over(request);

@@ -267,6 +267,24 @@ static void test_refused_while_the_body_comes(void **state) {
         assert_string_equal(reply, "HTTP/1.1 413");
 }
 
+/* A stranger whose body has no length and no end does not keep us busy until the deadline. */
+static void test_refused_without_an_end(void **state) {
+        char *piece = calloc(1, LARGE);
+        size_t sent = 0;
+        ssize_t n = 0;
+        Fixture *f = *state;
+
+        say(f, "POST / HTTP/1.1\r\nHost: stranger.example\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n");
+        for (int i = 0; i < 100000 && (n >= 0 || errno == EAGAIN) && sent < 4 * (size_t) LARGE; i++) {
+                n = send(f->fd, piece, LARGE, 0);
+                sent += n > 0 ? (size_t) n : 0;
+                virtual_pass(f->loop, 0);
+        }
+        assert_true(n < 0 && errno != EAGAIN);
+        assert_in_range(sent, LARGE, 3 * LARGE); /* what is under way counts, too */
+        free(piece);
+}
+
 /* The time that we need for an answer is not the client's. */
 static void test_answer_that_we_owe(void **state) {
         Fixture *f = *state;
@@ -461,6 +479,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_answer, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_many_who_never_read, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused_while_the_body_comes, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_refused_without_an_end, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answer_that_we_owe, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_the_next_request, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_rest_after_a_long_turn, set_up, tear_down),
