@@ -42,7 +42,7 @@ struct Source {
         LoopWatch *due; /* timer: the next poll */
         usec_t slot;    /* the next poll by the interval alone: slots keep their distance, however long a poll takes */
         usec_t next_poll;  /* clock_now() */
-        uint64_t before;   /* readings and repeats before this poll */
+        uint64_t before;   /* source_came() before this poll */
         bool recalled;     /* what the disk keeps about the source has been read */
         usec_t not_before; /* clock_now() before which the remote wants no poll; 0: none */
 
@@ -474,8 +474,13 @@ void source_resume(Source *s) {
 
 /* ---- polls ---- */
 
+/* Returns how much has come, also what cannot be read or is left out: it would come again. */
+static uint64_t source_came(const Source *s) {
+        return s->status.readings + s->status.repeats + s->readings.n + s->said.unreadable + s->said.left_out;
+}
+
 void source_polled(Source *s, const SourcePoll *poll) {
-        bool nothing = s->status.readings + s->status.repeats + s->readings.n == s->before;
+        bool nothing = source_came(s) == s->before;
         usec_t now = clock_now(), next;
 
         s->slot = next = source_next_slot(s->slot, s->config->interval, now);
@@ -500,7 +505,7 @@ static void source_poll(Source *s) {
         int r;
 
         s->status.polls++;
-        s->before = s->status.readings + s->status.repeats;
+        s->before = source_came(s);
         source_set_polling(s, true);
         r = poll(s->self);
         if (r < 0)

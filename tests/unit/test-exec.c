@@ -104,6 +104,11 @@ static void test_repeated_unless_it_printed(void **state) {
         source_fixture_start(f, "      type: exec\n      interval: 1h\n      command: [sh, -c, 'echo 1; exit 1']\n");
         SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failures == 1);
         assert_true(source_fixture_status(f).next_poll > clock_now() + 50 * USEC_PER_MINUTE);
+        source_fixture_stop(f);
+        source_fixture_start(f, "      type: exec\n      interval: 1h\n      command: [sh, -c, 'echo {; exit 1']\n");
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failures == 1);
+        assert_int_equal(f->n_unreadable, 1);
+        assert_true(source_fixture_status(f).next_poll > clock_now() + 50 * USEC_PER_MINUTE);
 }
 
 static void run_again(SourceFixture *f) {
