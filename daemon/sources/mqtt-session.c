@@ -180,14 +180,15 @@ static int state_renew(MqttSession *s) {
 static void session_connect(MqttSession *s);
 
 static void session_lose(MqttSession *s, Cause cause, const char *detail) {
+        bool ready = s->state == STATE_READY;
         usec_t delay;
 
         if (s->state == STATE_WAITING)
                 return;
-        if (s->state == STATE_READY && clock_now() - s->ready_at >= STEADY_USEC) {
+        if (ready && clock_now() - s->ready_at >= STEADY_USEC) {
                 backoff_reset(&s->backoff);
                 s->brief = 0;
-        } else if (s->state == STATE_READY && ++s->brief > 1)
+        } else if (ready && ++s->brief > 1)
                 s->doubt = usec_max(s->doubt, STEADY_USEC);
         if (detail != s->detail)
                 text_copy(s->detail, sizeof(s->detail), detail);
@@ -195,7 +196,7 @@ static void session_lose(MqttSession *s, Cause cause, const char *detail) {
         s->stream = stream_free(s->stream);
         bytes_cut(&s->in, 0);
         s->skip = 0;
-        s->backoff.max = cause == CAUSE_LOGIN || s->doubt > 0 ? REFUSED_MAX_USEC : RECONNECT_MAX_USEC;
+        s->backoff.max = cause == CAUSE_LOGIN || (ready && s->doubt > 0) ? REFUSED_MAX_USEC : RECONNECT_MAX_USEC;
         delay = backoff_next(&s->backoff, loop_random());
         loop_arm_in(s->timer, delay);
         s->callbacks.on_state(s->callbacks.userdata, cause, delay, s->detail);

@@ -293,6 +293,28 @@ static void test_away_for_long(void **state) {
         assert_in_range(s->f.longest, USEC_PER_SEC, 30 * USEC_PER_SEC);
 }
 
+/* A broker that ends twice soon after its start, and is then away: no other program has our client_id meanwhile. */
+static void test_away_after_short_connections(void **state) {
+        Script *s = *state;
+
+        for (unsigned i = 0; i < 2; i++)
+                ANSWER(s, i, READY);
+        start(&s->f);
+        for (unsigned i = 1; i < 3; i++) {
+                while (s->accepted < i)
+                        script_turn(s);
+                beat(s, 2 * i - 1, 2);
+                if (i == 2)
+                        assert_int_equal(shutdown(s->listen_fd, SHUT_RDWR), 0); /* connections are refused */
+                assert_int_equal(shutdown(s->fd, SHUT_RDWR), 0);
+                beat(s, 2 * i, 0);
+        }
+        hurried = true;
+        while (s->f.states < 40)
+                script_turn(s);
+        assert_in_range(s->f.longest, USEC_PER_SEC, 30 * USEC_PER_SEC);
+}
+
 /* While nothing is read, since the disk is full, no answer can come: the broker is not to blame. */
 static void test_held_before_the_answer(void **state) {
         Script *s = *state;
@@ -445,6 +467,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_taken_again_and_again, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_closed_again_and_again, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_away_for_long, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_away_after_short_connections, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_marked_as_retained, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_held_before_the_answer, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_nonsense, script_set_up, script_tear_down),
