@@ -583,8 +583,9 @@ static int shape_document(
 
         r = shape_text_read(document, true, &made, &s.document, why);
         if (r == 0 && made.size > 0 && origin->note && !bytes_is_utf8(document.data, document.size))
-                origin->note(
-                        origin->userdata, "encoding", "", "what came is not UTF-8; it is read with ? for what is none");
+                origin->note(origin->userdata, "encoding", "",
+                        "what came is not UTF-8; it is read with ? for what is none, so that two names may become one. "
+                        "Let the sender write UTF-8");
         if (shape_got(&s, r))
                 shape_keep_unread(&s, document, why);
         else if (r == 0)
