@@ -205,9 +205,9 @@ static void test_a_directory_of_several_names(void **state) {
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         assert_int_equal(fixture_put(f->outbox, 0, 3), 0);
         f->outbox = outbox_close(f->outbox);
+        (void) snprintf(notes, sizeof(notes), "%s/outboxes", f->directory);
         (void) snprintf(name, sizeof(name), "%s/link", f->directory);
         assert_int_equal(symlink(f->directory, name), 0);
-        (void) snprintf(notes, sizeof(notes), "%s/outboxes", f->directory);
         assert_int_equal(setenv("STATE_DIRECTORY", f->directory, 1), 0);
         for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
                 (void) snprintf(name, sizeof(name), "%s%s", f->directory, ways[i]);
