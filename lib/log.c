@@ -140,7 +140,7 @@ static void log_to_stderr(int level, const char *message_id, const LogField *fie
         if (missing > 0) {
                 text_add(&e, "\n"); /* the last one may have been cut off */
                 entry_begin(&e, LOG_WARNING);
-                text_add(&e, "Here %u lines are missing: standard error did not take them.\n", missing);
+                text_add(&e, "Lines missing here: %u. Standard error did not take them.\n", missing);
         }
         entry_begin(&e, level);
         entry_add(&e, text, TEXT_MAX);
