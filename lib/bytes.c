@@ -90,44 +90,26 @@ int bytes_append_text(Bytes *b, const char *text) {
         return bytes_append(b, text, strlen(text));
 }
 
-/* Prints into the room that is left. Returns the length of the whole text; if it does not fit, nothing is appended. */
-static _printf_(2, 0) int bytes_try_format(Bytes *b, const char *format, va_list arguments) {
-        size_t room = b->allocated - b->size;
-        int n = vsnprintf(b->data + b->size, room, format, arguments);
-
-        if (n >= 0 && (size_t) n < room)
-                bytes_commit(b, (size_t) n);
-        else
-                b->data[b->size] = '\0';
-        return n;
-}
-
+/* Prints into the room that is left, and once more where that was too small. */
 int bytes_append_format(Bytes *b, const char *format, ...) {
         va_list arguments;
         size_t room;
-        int n, r;
+        int n = 0;
 
-        r = bytes_reserve(b, 0);
-        if (r < 0)
-                return r;
-
-        room = b->allocated - b->size;
-        va_start(arguments, format);
-        n = bytes_try_format(b, format, arguments);
-        va_end(arguments);
-        if (n < 0)
-                return bytes_fail(b, err_errno());
-        if ((size_t) n < room)
-                return 0;
-
-        r = bytes_reserve(b, (size_t) n);
-        if (r < 0)
-                return r;
-
-        va_start(arguments, format);
-        n = bytes_try_format(b, format, arguments);
-        va_end(arguments);
-        return n < 0 ? bytes_fail(b, err_errno()) : 0;
+        do {
+                if (bytes_reserve(b, (size_t) n) < 0)
+                        return b->error;
+                room = b->allocated - b->size;
+                va_start(arguments, format);
+                n = vsnprintf(b->data + b->size, room, format, arguments);
+                va_end(arguments);
+                if (n < 0 || (size_t) n >= room)
+                        b->data[b->size] = '\0'; /* none of it is appended */
+                if (n < 0)
+                        return bytes_fail(b, err_errno());
+        } while ((size_t) n >= room);
+        bytes_commit(b, (size_t) n);
+        return 0;
 }
 
 /* Returns the number of bytes that *c* takes in a JSON string. */
@@ -317,24 +299,14 @@ static size_t utf8_sequence(const uint8_t *p, size_t left) {
 
 bool bytes_is_utf8(const char *data, size_t size) {
         const uint8_t *p = (const uint8_t *) data;
-        size_t i = 0;
 
-        while (i < size) {
-                uint64_t word;
-                size_t n = 1;
-
-                if (size - i >= sizeof(word)) {
-                        memcpy(&word, p + i, sizeof(word));
-                        if ((word & UINT64_C(0x8080808080808080)) == 0) {
-                                i += sizeof(word);
-                                continue;
-                        }
-                }
-                if (p[i] >= 0x80)
-                        n = utf8_sequence(p + i, size - i);
+        for (size_t i = 0, n; i < size; i += n) {
+                if (size - i >= sizeof(uint64_t) && (bytes_load(data + i) & BYTES_HIGHS) == 0)
+                        n = sizeof(uint64_t);
+                else
+                        n = p[i] < 0x80 ? 1 : utf8_sequence(p + i, size - i);
                 if (n == 0)
                         return false;
-                i += n;
         }
         return true;
 }
