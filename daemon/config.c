@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -315,8 +314,8 @@ static bool is_where_units_look(const char *directory) {
 }
 
 bool config_unit(const char *path, char unit[static CONFIG_UNIT_SIZE]) {
-        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-        _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path)) : strdup(".");
+        _cleanup_free_ char *directory = file_directory(path);
+        const char *name = basename(path);
         size_t size = config_name_size(name);
 
         (void) strcpy(unit, "sensorqd");
@@ -526,21 +525,14 @@ static int read_text(const ConfigReader *reader, Config *config) {
 }
 
 static int config_new(const char *path, Config **ret) {
-        _cleanup_(config_unrefp) Config *config = NULL;
-        _cleanup_free_ char *copy = NULL;
+        _cleanup_(config_unrefp) Config *config = calloc(1, sizeof(Config));
 
-        config = calloc(1, sizeof(Config));
         if (!config)
                 return -ENOMEM;
-
         config->references = 1;
         config->path = strdup(path);
-        copy = strdup(path);
-        if (!config->path || !copy)
-                return -ENOMEM;
-
-        config->directory = strdup(dirname(copy));
-        if (!config->directory)
+        config->directory = file_directory(path);
+        if (!config->path || !config->directory)
                 return -ENOMEM;
 
         *ret = cleanup_steal(config);

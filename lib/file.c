@@ -134,16 +134,22 @@ void file_settle(int fd, mode_t mode, int directory_fd) {
 }
 
 void file_give(int fd, const char *path) {
-        _cleanup_free_ char *copy = strdup(path);
+        _cleanup_free_ char *directory = file_directory(path);
         struct stat around;
 
-        if (copy && stat(dirname(copy), &around) == 0)
+        if (directory && stat(directory, &around) == 0)
                 give(fd, &around);
 }
 
 bool file_is_foreign(const char *path) {
-        _cleanup_free_ char *copy = strdup(path);
+        _cleanup_free_ char *directory = file_directory(path);
         struct stat around;
 
-        return geteuid() == 0 && (!copy || stat(dirname(copy), &around) < 0 || around.st_uid != 0);
+        return geteuid() == 0 && (!directory || stat(directory, &around) < 0 || around.st_uid != 0);
+}
+
+char *file_directory(const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+
+        return copy ? strdup(dirname(copy)) : NULL;
 }

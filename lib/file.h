@@ -42,3 +42,6 @@ void file_give(int fd, const char *path);
 /* True when we are root and *path* is in the directory of another user. That user may have put a link to one of root's
  * files there, so links must not be followed. */
 bool file_is_foreign(const char *path);
+
+/* Returns the directory that *path* is in: "/etc", "/", or "." for a mere name. malloc'ed; NULL: no memory. */
+char *file_directory(const char *path);

@@ -152,17 +152,12 @@ static int prepare_file(const char *path, bool foreign) {
 /* SQLITE_OPEN_NOFOLLOW refuses a link anywhere in a path. Links in the directory's path were not made by its owner, so
  * they are resolved here. */
 static int find_file(const char *path, char **ret) {
-        const char *slash = strrchr(path, '/');
-        _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path) + 1) : strdup("."), *real = NULL;
+        _cleanup_free_ char *directory = file_directory(path), *real = NULL;
 
         if (!directory)
                 return -ENOMEM;
         real = realpath(directory, NULL);
-        if (!real)
-                return file_error(errno);
-        if (text_format(ret, "%s/%s", real, slash ? slash + 1 : path) < 0)
-                return -ENOMEM;
-        return 0;
+        return real ? text_format(ret, "%s/%s", real, basename(path)) : file_error(errno);
 }
 
 /* Runs a pragma and checks the value that is in force afterwards. */
@@ -326,8 +321,7 @@ static int on_commit(void *userdata, sqlite3 *db, const char *name, int pages) {
 /* Makes the names of the database, its journal and its log durable before anything depends on them. SQLite does that at
  * the first sync of a journal or log that the same connection created, but not if another process created it. */
 static int sync_names(const char *path) {
-        const char *slash = strrchr(path, '/');
-        _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path) + 1) : strdup(".");
+        _cleanup_free_ char *directory = file_directory(path);
         _cleanup_close_ int fd = -1;
 
         if (!directory)
