@@ -457,17 +457,18 @@ static int write_pages_again(const Sql *sql, sqlite3_file *file, sqlite3_file *l
 /* Keeps others from copying the log into the file at the same time. */
 static int write_pages_again_alone(Sql *sql, sqlite3_file *log, sqlite3_int64 log_size) {
         sqlite3_file *file = file_of(sql, SQLITE_FCNTL_FILE_POINTER);
+        const LogLock lock = { LOG_LOCK, SQLITE_SHM_EXCLUSIVE };
         int code = SQLITE_OK;
 
         if (!file)
                 return SQLITE_IOERR;
         if (!sql->alone)
-                code = file->pMethods->xShmLock(file, LOG_LOCK, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+                code = take(file, lock);
         if (code != SQLITE_OK)
                 return code;
         code = write_pages_again(sql, file, log, log_size);
         if (!sql->alone)
-                (void) file->pMethods->xShmLock(file, LOG_LOCK, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+                release(file, lock);
         return code;
 }
 
