@@ -46,7 +46,7 @@ static bool token_is_index(const char *token, size_t index) {
         if (token[0] == '0')
                 return token[1] == '\0' && index == 0;
         for (const char *p = token; *p; p++) {
-                if (*p < '0' || *p > '9' || value > SIZE_MAX / 10 - 1)
+                if (!bytes_is_digit(*p) || value > SIZE_MAX / 10 - 1)
                         return false;
                 value = 10 * value + (size_t) (*p - '0');
         }
@@ -55,25 +55,22 @@ static bool token_is_index(const char *token, size_t index) {
 
 bool pointer_is_valid(const char *text) {
         char token[POINTER_TOKEN_SIZE];
-        unsigned tokens = 0, stars = 0;
+        unsigned tokens = 0;
 
-        while (*text != '\0') {
-                text = pointer_step(text, token);
-                if (!text || ++tokens > POINTER_TOKENS_MAX)
+        for (const char *rest = text; *rest != '\0';) {
+                rest = pointer_step(rest, token);
+                if (!rest || ++tokens > POINTER_TOKENS_MAX)
                         return false;
-                stars += token_is_star(token);
         }
-        return stars <= POINTER_STARS_MAX;
+        return pointer_count_stars(text) <= POINTER_STARS_MAX;
 }
 
 unsigned pointer_count_stars(const char *pointer) {
         char token[POINTER_TOKEN_SIZE];
         unsigned stars = 0;
 
-        while (pointer && *pointer != '\0') {
-                pointer = pointer_step(pointer, token);
-                stars += pointer && token_is_star(token);
-        }
+        while (*pointer != '\0' && (pointer = pointer_step(pointer, token)))
+                stars += token_is_star(token);
         return stars;
 }
 
@@ -101,13 +98,6 @@ static int walk_in(Walk *w, JsonReader *r, const Step *step, const PointerStar *
         return k;
 }
 
-/* Skips a value whose first token was just read. */
-static int walk_past(JsonReader *r) {
-        int k = json_reader_skip(r, NULL);
-
-        return k < 0 ? k : 0;
-}
-
 static int walk_array(Walk *w, JsonReader *r, const Step *step) {
         int next, k;
 
@@ -116,7 +106,7 @@ static int walk_array(Walk *w, JsonReader *r, const Step *step) {
 
                 if (next < 0)
                         return next;
-                k = wanted ? walk_in(w, r, step, &(PointerStar){ .index = i }) : walk_past(r);
+                k = wanted ? walk_in(w, r, step, &(PointerStar){ .index = i }) : json_reader_skip(r, NULL);
                 if (k != 0)
                         return k;
         }
@@ -134,7 +124,7 @@ static int walk_object(Walk *w, JsonReader *r, const Step *step) {
                 next = json_reader_next(r);
                 if (next < 0)
                         return next;
-                k = wanted ? walk_in(w, r, step, &here) : walk_past(r);
+                k = wanted ? walk_in(w, r, step, &here) : json_reader_skip(r, NULL);
                 if (k != 0)
                         return k;
                 found = found || wanted;
@@ -183,11 +173,7 @@ bool pointer_find(Slice json, const char *pointer, Slice *ret) {
 }
 
 int pointer_star_compare(const PointerStar *a, const PointerStar *b) {
-        size_t size = a->key.size < b->key.size ? a->key.size : b->key.size;
-        int r;
-
         if (!a->key.data || !b->key.data)
                 return a->key.data ? 1 : b->key.data ? -1 : (a->index > b->index) - (a->index < b->index);
-        r = memcmp(a->key.data, b->key.data, size);
-        return r != 0 ? r : (a->key.size > b->key.size) - (a->key.size < b->key.size);
+        return slice_order(a->key, b->key);
 }
