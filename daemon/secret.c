@@ -43,47 +43,31 @@ static int secret_try(const char *directory, const char *prefix, const char *nam
         return errno == EACCES || err_passes(-errno) ? -errno : -ENOENT;
 }
 
-/* A credential that is a file is CREDENTIALS/NAME; a file of a credential that is a directory is CREDENTIALS/ID_NAME:
- * systemd.exec(5), LoadCredential=. */
-static int secret_find_credential(const char *credentials, const char *name, char **ret_path) {
-        int r;
-
-        r = secret_try(credentials, "", name, ret_path);
-        if (r == 0 || err_passes(r))
-                return r;
-
-        return secret_try(credentials, DIRECTORY_ID, name, ret_path);
-}
-
-static int secret_find_beside(const Config *config, const char *name, char **ret_path) {
-        int first, second;
-
-        first = secret_try(config->directory, "credentials/", name, ret_path);
-        if (first == 0 || err_passes(first))
-                return first;
-
-        second = secret_try(config->directory, "", name, ret_path);
-        return second == -ENOENT ? first : second;
-}
-
 int secret_find(const Config *config, const char *name, char **ret_path) {
         const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-        bool unit = credentials && credentials[0] != '\0';
-        int r;
+        const bool unit = credentials && credentials[0] != '\0';
+        const struct {
+                const char *directory, *prefix;
+        } places[] = {
+                { credentials, "" },           /* a credential that is a file: systemd.exec(5), LoadCredential= */
+                { credentials, DIRECTORY_ID }, /* a file of a credential that is a directory */
+                { config->directory, "credentials/" },
+                { config->directory, "" },
+        };
+        bool denied = false;
 
         if (name[0] == '/')
                 return secret_try("", "", name + 1, ret_path);
+        for (size_t i = unit ? 0 : 2; i < ELEMENTSOF(places); i++) {
+                int r = secret_try(places[i].directory, places[i].prefix, name, ret_path);
 
-        if (unit) {
-                r = secret_find_credential(credentials, name, ret_path);
                 if (r == 0 || err_passes(r))
                         return r;
+                denied |= r == -EACCES;
         }
-
-        r = secret_find_beside(config, name, ret_path);
         /* The unit's user cannot read CONFIGDIR/credentials, which is intended. A secret that is not among the unit's
          * credentials is missing there. */
-        return unit && r == -EACCES ? -ENOENT : r;
+        return denied && !unit ? -EACCES : -ENOENT;
 }
 
 bool secret_is_handed_over(const Config *config, const char *path) {
