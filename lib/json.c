@@ -412,6 +412,7 @@ int json_reader_next(JsonReader *r) {
         if (p == r->end)
                 return finish(r, p, -EBADMSG);
 
+        r->start = p;
         switch (state) {
         case FIRST_KEY:
                 return *p == '}' ? close_level(r, p) : read_key(r, p);
@@ -438,38 +439,16 @@ static int skip_level(JsonReader *r) {
 }
 
 int json_reader_skip(JsonReader *r, Slice *ret_raw) {
-        int token = r->state != FINISHED && r->token == JSON_KEY ? json_reader_next(r) : r->token;
-        const char *start;
-        int k = 0;
+        int token = r->state != FINISHED && r->token == JSON_KEY ? json_reader_next(r) : r->token, k = 0;
+        const char *start = r->start;
 
-        switch (token) {
-        case JSON_OBJECT:
-        case JSON_ARRAY:
-                start = r->cursor - 1;
+        if (token == JSON_OBJECT || token == JSON_ARRAY)
                 k = skip_level(r);
-                break;
-        case JSON_STRING:
-                start = r->slice.data - 1;
-                break;
-        case JSON_NUMBER:
-                start = r->slice.data;
-                break;
-        case JSON_TRUE:
-        case JSON_NULL:
-                start = r->cursor - 4;
-                break;
-        case JSON_FALSE:
-                start = r->cursor - 5;
-                break;
-        default:
+        else if (token < JSON_STRING)
                 return token < 0 ? token : -EINVAL;
-        }
-        if (k < 0)
-                return k;
-
-        if (ret_raw)
+        if (k == 0 && ret_raw)
                 *ret_raw = (Slice){ start, (size_t) (r->cursor - start) };
-        return 0;
+        return k;
 }
 
 static size_t utf8_encode(uint32_t c, char out[static 4]) {

@@ -78,6 +78,7 @@ typedef struct JsonReader {
         unsigned depth, max_depth;
         unsigned state;
         int token;                                  /* what json_reader_next() returned last */
+        const char *start;                          /* of the last key or value */
         uint64_t is_object[JSON_READER_DEPTH / 64]; /* one bit for each open level */
 } JsonReader;
 
