@@ -16,8 +16,7 @@
 #define DAYS_TO_1970 INT64_C(719468)
 
 typedef struct Civil {
-        int64_t year;
-        unsigned month, day; /* from 1 */
+        unsigned year, month, day; /* month and day from 1 */
         unsigned hour, minute, second;
 } Civil;
 
@@ -42,9 +41,9 @@ usec_t clock_wall(void) {
         return clock_read(CLOCK_REALTIME);
 }
 
-/* Days since 1970-01-01 of a day in the Gregorian calendar, year >= 0. */
+/* Days since 1970-01-01 of a day in the Gregorian calendar. */
 static int64_t days_from_civil(const Civil *c) {
-        int64_t year = c->month > 2 ? c->year : c->year - 1;
+        int64_t year = (int64_t) c->year - (c->month <= 2);
         int64_t era = (year >= 0 ? year : year - 399) / 400;
         int64_t year_of_era = year - era * 400;
         int64_t day_of_year = (153 * ((int64_t) c->month + (c->month > 2 ? -3 : 9)) + 2) / 5 + c->day - 1;
@@ -63,7 +62,7 @@ static void civil_from_days(int64_t days, Civil *c) {
 
         c->day = (unsigned) (day_of_year - (153 * month_from_march + 2) / 5 + 1);
         c->month = (unsigned) (month_from_march < 10 ? month_from_march + 3 : month_from_march - 9);
-        c->year = era * 400 + year_of_era + (c->month <= 2 ? 1 : 0);
+        c->year = (unsigned) (era * 400 + year_of_era) + (c->month <= 2);
 }
 
 char *clock_format_rfc3339(usec_t wall, char buffer[static CLOCK_RFC3339_SIZE]) {
@@ -72,8 +71,8 @@ char *clock_format_rfc3339(usec_t wall, char buffer[static CLOCK_RFC3339_SIZE]) 
         Civil c = {};
 
         civil_from_days((int64_t) (seconds / SECONDS_PER_DAY), &c);
-        (void) snprintf(buffer, CLOCK_RFC3339_SIZE, "%04" PRId64 "-%02u-%02uT%02u:%02u:%02u.%03uZ", c.year, c.month,
-                c.day, rest / 3600, rest / 60 % 60, rest % 60, (unsigned) (msec % 1000));
+        (void) snprintf(buffer, CLOCK_RFC3339_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", c.year, c.month, c.day,
+                rest / 3600, rest / 60 % 60, rest % 60, (unsigned) (msec % 1000));
         return buffer;
 }
 
@@ -137,16 +136,9 @@ static bool read_offset(const char *p, size_t size, int64_t *ret) {
 
 /* YYYY-MM-DDTHH:MM:SS */
 static bool read_date_time(const char *p, Civil *c) {
-        unsigned year;
-
-        if (!read_number(p, 4, &year) || p[4] != '-' || !read_number(p + 5, 2, &c->month) || p[7] != '-' ||
-                !read_number(p + 8, 2, &c->day))
-                return false;
-        if ((p[10] != 'T' && p[10] != 't' && p[10] != ' ') || !read_time(p + 11, c))
-                return false;
-
-        c->year = year;
-        return civil_exists(c);
+        return read_number(p, 4, &c->year) && p[4] == '-' && read_number(p + 5, 2, &c->month) && p[7] == '-' &&
+               read_number(p + 8, 2, &c->day) && (p[10] == 'T' || p[10] == 't' || p[10] == ' ') &&
+               read_time(p + 11, c) && civil_exists(c);
 }
 
 bool clock_parse_rfc3339(const char *text, size_t size, int64_t *ret_msec) {
@@ -177,7 +169,6 @@ bool clock_parse_http_date(const char *text, usec_t *ret_wall) {
         static const char week[] = "ThuFriSatSunMonTueWed",
                           months[] = "JanFebMarAprMayJunJulAugSepOctNovDec"; /* the epoch was a Thursday */
         int64_t seconds;
-        unsigned year;
         Civil c = {};
 
         /* Sun, 06 Nov 1994 08:49:37 GMT */
@@ -187,12 +178,8 @@ bool clock_parse_http_date(const char *text, usec_t *ret_wall) {
         for (unsigned i = 0; i < 12; i++)
                 if (memcmp(text + 8, months + 3 * i, 3) == 0)
                         c.month = i + 1;
-        if (!read_number(text + 5, 2, &c.day) || !read_number(text + 12, 4, &year) || year < 1970 ||
-                !read_time(text + 17, &c))
-                return false;
-
-        c.year = year;
-        if (!civil_exists(&c) || !civil_to_seconds(&c, 0, &seconds))
+        if (!read_number(text + 5, 2, &c.day) || !read_number(text + 12, 4, &c.year) || c.year < 1970 ||
+                !read_time(text + 17, &c) || !civil_exists(&c) || !civil_to_seconds(&c, 0, &seconds))
                 return false;
         if (memcmp(text, week + 3 * (days_from_civil(&c) % 7), 3) != 0)
                 return false;
