@@ -51,6 +51,18 @@ static inline bool slice_equal_nocase(Slice slice, const char *text) {
         return slice.size == strlen(text) && strncasecmp(slice.data, text, slice.size) == 0;
 }
 
+/* Takes the next piece off *rest*: what is before the next *end*, or all of it if there is none. False: *rest* is
+ * empty. */
+static inline bool slice_next(Slice *rest, char end, Slice *ret) {
+        const char *found = rest->size > 0 ? memchr(rest->data, end, rest->size) : NULL;
+
+        if (rest->size == 0)
+                return false;
+        *ret = (Slice){ rest->data, found ? (size_t) (found - rest->data) : rest->size };
+        *rest = found ? (Slice){ found + 1, rest->size - ret->size - 1 } : (Slice){};
+        return true;
+}
+
 /* In ASCII, in any locale. A space is one of JSON: blank, tab or line break. */
 static inline bool bytes_is_digit(char c) {
         return c >= '0' && c <= '9';

@@ -169,16 +169,6 @@ int reading_labels_add(Bytes *labels, const char *name, const char *value) {
         return bytes_append(labels, value, strlen(value) + 1);
 }
 
-static bool labels_text(Slice *rest, Slice *ret) {
-        const char *end = rest->size > 0 ? memchr(rest->data, '\0', rest->size) : NULL;
-
-        if (!end)
-                return false;
-        *ret = (Slice){ rest->data, (size_t) (end - rest->data) };
-        *rest = (Slice){ end + 1, rest->size - ret->size - 1 };
-        return true;
-}
-
 bool reading_labels_next(Slice *rest, Slice *ret_name, Slice *ret_value) {
-        return labels_text(rest, ret_name) && labels_text(rest, ret_value);
+        return slice_next(rest, '\0', ret_name) && slice_next(rest, '\0', ret_value);
 }

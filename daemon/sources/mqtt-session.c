@@ -87,21 +87,10 @@ static void session_move(MqttSession *s, State state) {
 
 /* ---- what is known about the broker's session: its name and its filters ---- */
 
-/* Takes the next filter off a text that has one in each line. */
-static bool filter_next(Slice *rest, Slice *ret) {
-        const char *newline = rest->size > 0 ? memchr(rest->data, '\n', rest->size) : NULL;
-
-        if (!newline)
-                return false;
-        *ret = (Slice){ rest->data, (size_t) (newline - rest->data) };
-        *rest = (Slice){ newline + 1, rest->size - ret->size - 1 };
-        return true;
-}
-
 static bool filters_have(const char *filters, Slice filter) {
         Slice rest = slice_of(filters ?: ""), other;
 
-        while (filter_next(&rest, &other))
+        while (slice_next(&rest, '\n', &other))
                 if (slice_same(other, filter))
                         return true;
         return false;
@@ -288,7 +277,7 @@ static uint16_t next_packet_id(MqttSession *s) {
 static void put_unsubscribe(MqttSession *s, Bytes *packets) {
         Slice rest = { s->filters.data, s->filters.size }, filter;
 
-        while (filter_next(&rest, &filter))
+        while (slice_next(&rest, '\n', &filter))
                 if (!filters_have(s->spec.filters, filter)) {
                         s->answers++;
                         mqtt_put_unsubscribe(packets, s->version, next_packet_id(s), filter);
@@ -301,7 +290,7 @@ static void put_unsubscribe(MqttSession *s, Bytes *packets) {
 static void put_subscribe(MqttSession *s, Bytes *packets) {
         Slice rest = slice_of(s->spec.filters), filter;
 
-        while (filter_next(&rest, &filter))
+        while (slice_next(&rest, '\n', &filter))
                 if (s->version != MQTT_3_1_1 || !filters_have(s->filters.data, filter)) {
                         s->answers++;
                         mqtt_put_subscribe(packets, s->version, next_packet_id(s), filter, s->spec.retained);
