@@ -30,8 +30,7 @@ void config_errors_sum_up(const ConfigErrors *errors, char *buffer, size_t size)
 typedef struct ConfigReader {
         const char *path;      /* name of the file, for messages */
         const char *directory; /* directory of the file, for relative names */
-        const char *text;      /* content of the file */
-        size_t size;
+        Slice text;            /* content of the file */
         const ConfigSection *root;
         const ConfigTypes *types;
         ConfigErrors *errors, *warnings;

@@ -51,16 +51,12 @@ static int fail_value(const Value *value, const char *problem) {
 
 /* True if a # follows the colon: for YAML the rest is a comment, which is rarely meant. */
 static bool is_comment(const Value *value) {
-        const ConfigReader *reader = value->place->reader;
-        const char *line = reader->text, *end = reader->text + reader->size, *newline = NULL;
-        unsigned number = value->node->key_line; /* 0: it has no key */
+        Slice rest = value->place->reader->text, line = {};
+        unsigned n = value->node->key_line; /* 0: it has no key */
 
-        for (; number > 1 && (newline = memchr(line, '\n', (size_t) (end - line))); number--)
-                line = newline + 1;
-        if (number != 1)
-                return false;
-        newline = memchr(line, '\n', (size_t) (end - line));
-        return memmem(line, (size_t) ((newline ?: end) - line), ": #", 3);
+        while (n > 0 && slice_next(&rest, '\n', &line))
+                n--;
+        return n == 0 && line.size > 0 && memmem(line.data, line.size, ": #", 3);
 }
 
 static bool has_defaults(const ConfigSection *section) {

@@ -27,6 +27,7 @@ typedef struct Scan {
         bool drops; /* drops the errors that slips led to, and notes nothing yet */
         unsigned line;
         const char *begin, *end; /* the present line */
+        Slice below;             /* the lines after it */
         Level levels[LEVELS_MAX];
         size_t n_levels;
         unsigned block; /* inside a text after | or >: its lines are indented more than this; 0: not inside one */
@@ -218,18 +219,15 @@ static int enter_column(Scan *s, bool item) {
 
 /* Returns the column at which the next line begins, comments left out; 0: there is none. */
 static unsigned next_column(const Scan *s) {
-        const char *end = s->reader->text + s->reader->size;
+        Slice rest = s->below, line;
 
-        for (const char *line = s->end + 1; line < end; line++) {
-                const char *place = line;
+        while (slice_next(&rest, '\n', &line)) {
+                size_t n = 0;
 
-                while (place < end && *place == ' ')
-                        place++;
-                if (place < end && !strchr("\r\n#", *place))
-                        return (unsigned) (place - line) + 1;
-                line = memchr(place, '\n', (size_t) (end - place));
-                if (!line)
-                        break;
+                while (n < line.size && line.data[n] == ' ')
+                        n++;
+                if (n < line.size && !strchr("\r#", line.data[n]))
+                        return (unsigned) n + 1;
         }
         return 0;
 }
@@ -442,20 +440,17 @@ static int check_line(Scan *s) {
 }
 
 static int check_lines(const ConfigReader *reader, bool drops) {
-        Scan s = { .reader = reader, .drops = drops };
-        const char *cursor = reader->text, *end = reader->text + reader->size;
+        Scan s = { .reader = reader, .drops = drops, .below = reader->text };
+        Slice line;
         int r;
 
-        while (cursor < end) {
-                const char *newline = memchr(cursor, '\n', (size_t) (end - cursor));
-
+        while (slice_next(&s.below, '\n', &line)) {
                 s.line++;
-                s.begin = cursor;
-                s.end = newline ? newline : end;
+                s.begin = line.data;
+                s.end = line.data + line.size;
                 r = check_line(&s);
                 if (r < 0)
                         return r;
-                cursor = s.end + 1;
         }
         if ((s.quote != '\0' || s.depth > 0) && s.key_column > 0)
                 return slip_at(&s, s.open_line, s.open_column, NEVER_CLOSED);

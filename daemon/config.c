@@ -478,24 +478,21 @@ const ConfigSection config_section = { .rows = top_rows, .size = sizeof(Config) 
 /* ---- the text ---- */
 
 /* Returns the line of the first byte that is not UTF-8 or is NUL; 0: there is none. */
-static unsigned find_bad_line(const char *text, size_t size) {
-        const char *end = text + size, *newline;
-        unsigned line = 1;
+static unsigned find_bad_line(Slice text) {
+        unsigned n = 1;
 
-        for (; text < end; text = newline + (newline < end), line++) {
-                newline = memchr(text, '\n', (size_t) (end - text)) ?: end;
-                if (!bytes_is_utf8(text, (size_t) (newline - text)) || memchr(text, '\0', (size_t) (newline - text)))
-                        return line;
-        }
+        for (Slice line; slice_next(&text, '\n', &line); n++)
+                if (!bytes_is_utf8(line.data, line.size) || memchr(line.data, '\0', line.size))
+                        return n;
         return 0;
 }
 
 static int check_coding(const ConfigReader *reader) {
-        unsigned line = find_bad_line(reader->text, reader->size);
+        unsigned line = find_bad_line(reader->text);
 
-        if (text_is_utf16(reader->text, reader->size))
+        if (text_is_utf16(reader->text.data, reader->text.size))
                 return config_reader_fail(reader, 0, 0, "the file is UTF-16; save it as UTF-8");
-        if (reader->size > YAML_SIZE_MAX)
+        if (reader->text.size > YAML_SIZE_MAX)
                 return config_reader_fail(reader, 0, 0, "the file is larger than %d KiB", YAML_SIZE_MAX / 1024);
         if (line > 0)
                 return config_reader_fail(
@@ -511,7 +508,7 @@ static int read_text(const ConfigReader *reader, Config *config) {
         r = check_coding(reader);
         if (r < 0)
                 return r;
-        r = yaml_parse(reader->text, reader->size, &root, &error);
+        r = yaml_parse(reader->text.data, reader->text.size, &root, &error);
         if (r == 0)
                 r = config_reader_read(reader, root, config);
         if (r == 0) /* every line was understood, so no slip is the cause of what is wrong now */
@@ -542,13 +539,14 @@ static int config_new(const char *path, Config **ret) {
 int config_parse(const ConfigInput *input, const char *text, size_t size, Config **ret, ConfigErrors *errors) {
         _cleanup_(config_unrefp) Config *config = NULL;
         const size_t mark = text_mark(text, size);
+        const Slice content = { text + mark, size - mark };
         int r;
 
         r = config_new(input->path, &config);
         if (r < 0)
                 return r;
-        r = read_text(&(ConfigReader){ input->path, config->directory, text + mark, size - mark, &config_section,
-                              input->types, errors, &config->warnings },
+        r = read_text(&(ConfigReader){ input->path, config->directory, content, &config_section, input->types, errors,
+                              &config->warnings },
                 config);
         if (r < 0)
                 return r;
