@@ -84,6 +84,19 @@ static bool is_over(const Scan *s, const char *place) {
         return place == s->end || *place == '\r' || (*place == '#' && (place == s->begin || place[-1] == ' '));
 }
 
+/* True at the colon that ends a key. */
+static bool is_colon(const Scan *s, const char *place) {
+        return place < s->end && *place == ':' && (place + 1 == s->end || place[1] == ' ' || place[1] == '\r');
+}
+
+/* Returns the place after the first such colon from *place* on; NULL: there is none before a comment. */
+static const char *behind_colon(const Scan *s, const char *place) {
+        for (; place < s->end && !(*place == '#' && place[-1] == ' '); place++)
+                if (is_colon(s, place))
+                        return place + 1;
+        return NULL;
+}
+
 /* ---- values ---- */
 
 /* True if a quote begins a quoted text there; inside a plain text ("Bob's room") it is a letter. */
@@ -146,16 +159,6 @@ static int check_enclosed(Scan *s, const char *value) {
                         : "there is text behind the closing quote: put the whole value in quotes");
 }
 
-static int check_plain(Scan *s, const char *value) {
-        for (const char *c = value; c < s->end; c++) {
-                if (*c == '#' && c[-1] == ' ')
-                        break;
-                if (*c == ':' && (c + 1 == s->end || c[1] == ' ' || c[1] == '\r'))
-                        return slip(s, value, "a value that holds a colon and a space must be in quotes");
-        }
-        return 0;
-}
-
 /* Checks `&NAME`, `*NAME`, `!TAG`, or a text that begins like one. A value may follow an anchor or a tag in the next
  * lines. */
 static int check_mark(Scan *s, const char *value) {
@@ -185,7 +188,7 @@ static int check_value(Scan *s, const char *value) {
                 return check_mark(s, value);
         if (strchr("%@`,]}", *value))
                 return slip(s, value, "a value that begins with %c must be in quotes", *value);
-        return check_plain(s, value);
+        return behind_colon(s, value) ? slip(s, value, "a value that holds a colon and a space must be in quotes") : 0;
 }
 
 /* ---- where lines begin ---- */
@@ -293,7 +296,7 @@ static int check_key(Scan *s, const char *place, const char **ret_value) {
         *ret_value = NULL;
         if (end == place)
                 return 0;
-        if (next < s->end && *next == ':' && (next + 1 == s->end || next[1] == ' ' || next[1] == '\r')) {
+        if (is_colon(s, next)) {
                 *ret_value = next + 1;
                 return 0;
         }
@@ -316,30 +319,21 @@ static int check_key(Scan *s, const char *place, const char **ret_value) {
         return what && *what ? slip(s, end, "%s: write \"%s: VALUE\"", what, word) : 0;
 }
 
-/* Returns the place after the colon of a key that is not a word, like `Living Room` or `/params/temperature:0/tC`;
- * NULL: there is no colon. */
-static const char *behind_colon(const Scan *s, const char *place) {
-        for (; place < s->end && !(*place == '#' && place[-1] == ' '); place++)
-                if (*place == ':' && (place + 1 == s->end || place[1] == ' ' || place[1] == '\r'))
-                        return place + 1;
-        return NULL;
-}
-
 /* Checks the rest of a line after its indentation and dashes. */
 static int check_content(Scan *s, const char *place) {
         const char *value;
-        int r, k;
+        int r;
 
         r = check_key(s, place, &value);
         if (r < 0)
                 return r;
         if (!value && top(s) && !top(s)->item && (top(s)->open || column_of(s, place) <= top(s)->column) &&
                 !strchr("\"'{[#", *place))
-                value = behind_colon(s, place);
+                value = behind_colon(s, place); /* a key that is no word: `Living Room`, `/params/temperature:0/tC` */
         if (value) {
-                k = enter(s, place, false);
-                if (k < 0)
-                        return k;
+                r = enter(s, place, false);
+                if (r < 0)
+                        return r;
                 s->key_column = column_of(s, place);
                 top(s)->open = is_over(s, value);
                 return check_value(s, value);
@@ -356,9 +350,7 @@ static int check_content(Scan *s, const char *place) {
 
 /* True if an entry begins with a key; *end* is the end of its first word. An address (`https://HOST`) is not a key. */
 static bool begins_with_key(const Scan *s, const char *word, const char *end) {
-        if (end == s->end || *end != ':')
-                return end < s->end && is_key(s, word);
-        return is_key(s, word) || end + 1 == s->end || end[1] == ' ' || end[1] == '\r';
+        return end < s->end && (is_key(s, word) || is_colon(s, end));
 }
 
 static int check_dashes(Scan *s, const char *place) {
