@@ -25,8 +25,8 @@ typedef struct Value {
 
 /* ---- errors about a value ---- */
 
-#define fail(value, ...)                                                                                               \
-        config_place_tell((value)->place, (value)->place->reader->errors, (value)->row->key, (value)->node, __VA_ARGS__)
+#define fail_at(place, key, node, ...) config_place_tell(place, (place)->reader->errors, key, node, __VA_ARGS__)
+#define fail(value, ...) fail_at((value)->place, (value)->row->key, (value)->node, __VA_ARGS__)
 
 /* An error about a key or a name is at that, not at its value. */
 static YamlNode at_key(const YamlNode *node) {
@@ -233,15 +233,12 @@ static int read_texts(const Value *value, YamlNode *const *nodes, size_t n, char
                 const Value entry = { value->place, value->row, nodes[i] };
                 int r;
 
-                r = check_text(&entry, TEXT_ENTRY_MAX);
+                r = read_text(&entry, TEXT_ENTRY_MAX, &texts[i]);
                 if (r < 0)
                         return r;
                 for (size_t j = 0; value->row->flags & CONFIG_UNIQUE && j < i; j++)
-                        if (strcmp(texts[j], entry.node->text) == 0)
+                        if (strcmp(texts[j], texts[i]) == 0)
                                 return fail(&entry, "\"%s\" is there twice; each name once", texts[j]);
-                texts[i] = strdup(entry.node->text);
-                if (!texts[i])
-                        return -ENOMEM;
         }
 
         return 0;
@@ -280,16 +277,15 @@ static bool name_is_harmless(const char *name) {
 }
 
 static int check_name(const Value *map, const YamlNode *node) {
-        const YamlNode name = at_key(node);
-        const Value value = { map->place, map->row, &name };
         const ConfigType *type = map->row->type;
         ConfigProblem problem = { "is too long" };
+        const YamlNode at = at_key(node);
 
         if (strlen(node->key) <= NAME_ENTRY_MAX && (!type->inside || type->inside(node->key, &problem) == 0) &&
                 !text_has_controls(node->key, strlen(node->key)))
                 return 0;
-        return fail(
-                &value, "the name %.60s %s", name_is_harmless(node->key) ? node->key : "in this line", problem.text);
+        return fail_at(map->place, map->row->key, &at, "the name %.60s %s",
+                name_is_harmless(node->key) ? node->key : "in this line", problem.text);
 }
 
 static int read_pair(const Value *map, const YamlNode *node, ConfigPair *pair) {
@@ -510,28 +506,27 @@ static bool is_glued(const ConfigReader *reader, const char *key) {
 static int fail_unknown(Section *s, const YamlNode *node, const char *const *keys, const char *const *owners) {
         const ConfigReader *reader = s->place->reader;
         const YamlNode at = at_key(node);
-        const ConfigRow row = { key_is_harmless(node->key) ? node->key : "", &config_type_variant };
-        const char *who = row.key[0] != '\0' ? "is" : "a key is", *nearest = config_table_nearest(node->key, keys);
-        const Value value = { s->place, &row, &at };
+        const char *key = key_is_harmless(node->key) ? node->key : "", *who = key[0] != '\0' ? "is" : "a key is",
+                   *nearest = config_table_nearest(node->key, keys);
         _cleanup_bytes_ Bytes words = {}, types = {};
         char path[CONFIG_PATH_MAX];
 
         if (is_glued(reader, node->key))
-                return fail(&value, "there is no space after the colon: write KEY: VALUE");
+                return fail_at(s->place, key, &at, "there is no space after the colon: write KEY: VALUE");
         if (config_words(&words, keys, ", ") < 0 || config_words(&types, owners, ", ") < 0)
                 return -ENOMEM;
         if (owners[0])
-                return fail(&value, "is for type %s only; allowed for type %s: %s", types.data, s->variant->name,
-                        words.data);
+                return fail_at(s->place, key, &at, "is for type %s only; allowed for type %s: %s", types.data,
+                        s->variant->name, words.data);
         if (nearest && !text_is_among(nearest, s->meant))
                 add_word(s->meant, nearest);
         if (config_table_search(reader->root, reader->types, node->key, path) == 1)
-                return fail(&value, "%s not known here, only as %s%s%s%s: %s", who, path,
+                return fail_at(s->place, key, &at, "%s not known here, only as %s%s%s%s: %s", who, path,
                         nearest ? "; did you mean " : "", nearest ?: "", nearest ? "? Allowed" : "; allowed",
                         words.data);
         if (!nearest)
-                return fail(&value, "%s not known; allowed: %s", who, words.data);
-        return fail(&value, "%s not known, did you mean %s? Allowed: %s", who, nearest, words.data);
+                return fail_at(s->place, key, &at, "%s not known; allowed: %s", who, words.data);
+        return fail_at(s->place, key, &at, "%s not known, did you mean %s? Allowed: %s", who, nearest, words.data);
 }
 
 /* Checks for unknown keys. Where the type is not known, a key of any type may be right. */
