@@ -26,6 +26,12 @@ typedef struct Search {
         unsigned n;
 } Search;
 
+/* Counts a key, and keeps the way to the first. */
+static void search_key(Search *s, const char *key, const char *path) {
+        if (strcmp(key, s->key) == 0 && s->n++ == 0 && s->path)
+                text_copy(s->path, CONFIG_PATH_MAX, path);
+}
+
 static void search(Search *s, const ConfigSection *section, const char *path) {
         const ConfigVariants *variants = section->variants;
         const ConfigSection *variant;
@@ -35,16 +41,17 @@ static void search(Search *s, const ConfigSection *section, const char *path) {
                 if (s->path)
                         (void) snprintf(below, sizeof(below), "%s%s%s%s", path, path[0] != '\0' ? "." : "", row->key,
                                 row->type->storage == CONFIG_LIST ? "[]" : "");
-                if (strcmp(row->key, s->key) == 0 && s->n++ == 0 && s->path)
-                        text_copy(s->path, CONFIG_PATH_MAX, below);
+                search_key(s, row->key, below);
                 if (row->section)
                         search(s, row->section, below);
         }
         for (size_t i = 0; variants && (variant = variants->at(s->types, i)); i++) {
-                (void) snprintf(below, sizeof(below), "%s%s%s", path, variants->nested ? "." : "",
-                        variants->nested ? variant->name : "");
-                if (variants->nested && strcmp(variant->name, s->key) == 0 && s->n++ == 0 && s->path)
-                        text_copy(s->path, CONFIG_PATH_MAX, below);
+                if (!variants->nested) {
+                        search(s, variant, path);
+                        continue;
+                }
+                (void) snprintf(below, sizeof(below), "%s.%s", path, variant->name);
+                search_key(s, variant->name, below);
                 search(s, variant, below);
         }
 }
@@ -215,7 +222,7 @@ bool config_table_equal(const ConfigSection *section, const void *a, const void 
 
         return walk_section(&(Walk){ append_value, &left }, section, (char *) a) == 0 &&
                walk_section(&(Walk){ append_value, &right }, section, (char *) b) == 0 &&
-               slice_same((Slice){ left.data, left.size }, (Slice){ right.data, right.size });
+               slice_same(bytes_slice(&left), bytes_slice(&right));
 }
 
 /* ---- files ---- */

@@ -307,7 +307,7 @@ static int label_name_check(const char *text, ConfigProblem *ret_problem) {
 static bool ends_with(const char *text, const char *end) {
         size_t size = strlen(text), n = strlen(end);
 
-        return size > n && strcasecmp(text + size - n, end) == 0;
+        return size >= n && strcasecmp(text + size - n, end) == 0;
 }
 
 /* RFC 9110 section 5.1, field-name. */
@@ -316,8 +316,7 @@ static int header_name_check(const char *text, ConfigProblem *ret_problem) {
 
         if (text[0] == '\0' || text[strspn(text, CONFIG_LETTERS "!#$%&'*+-.^_`|~")] != '\0')
                 return config_problem_set(ret_problem, "is not the name of a header");
-        if (ends_with(text, "Authorization") || strcasecmp(text, "Authorization") == 0 ||
-                strcasecmp(text, "Cookie") == 0 || strcasecmp(text, "Api-Key") == 0 ||
+        if (ends_with(text, "Authorization") || strcasecmp(text, "Cookie") == 0 || strcasecmp(text, "Api-Key") == 0 ||
                 (own && (ends_with(text, "-Key") || ends_with(text, "-Token"))))
                 return config_problem_set(
                         ret_problem, "is a header for a secret: put that into a file, and name it in auth");

@@ -193,7 +193,7 @@ int crypto_certificate_times(const char *file, usec_t *ret_begin, usec_t *ret_en
         if (r < 0)
                 return r;
         (void) ERR_set_mark();
-        r = certificate_read((Slice){ text.data, text.size }, ret_begin, ret_end);
+        r = certificate_read(bytes_slice(&text), ret_begin, ret_end);
         (void) ERR_pop_to_mark();
         return r;
 }
