@@ -44,6 +44,7 @@ static HttpOutcome outcome_timeout(const HttpEnd *end, char *detail, size_t size
 }
 
 static void describe_connect(const HttpEnd *end, char *detail, size_t size) {
+        errno = end->system_error;
         switch (end->system_error) {
         case 0:
                 snprintf(detail, size, "cannot connect");
@@ -64,11 +65,9 @@ static void describe_connect(const HttpEnd *end, char *detail, size_t size) {
         case EMFILE:
         case ENFILE:
         case ENOMEM:
-                errno = end->system_error;
                 snprintf(detail, size, "cannot connect: this machine is short of descriptors or memory (%m)");
                 break;
         default:
-                errno = end->system_error;
                 snprintf(detail, size, "cannot connect (%m)");
         }
 }

@@ -32,7 +32,7 @@
 
 struct Process {
         pid_t pid;
-        int out_fd, error_fd; /* -1: closed */
+        int out_fd, error_fd; /* -1: not open */
         LoopWatch *out, *error, *child, *patience;
         bool ended, held;
         Bytes error_text;
@@ -230,7 +230,7 @@ static void process_hear(Process *process) {
         char buffer[1024];
         ssize_t n = 1;
 
-        for (size_t heard = 0; process->error_fd >= 0 && n != 0 && heard < ERROR_PIPE_BYTES; heard += sizeof(buffer)) {
+        for (size_t heard = 0; n != 0 && heard < ERROR_PIPE_BYTES; heard += sizeof(buffer)) {
                 n = read(process->error_fd, buffer, sizeof(buffer));
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -303,21 +303,15 @@ static void on_patience(void *userdata) {
 
 /* ---- life ---- */
 
-static int pipe_pair(int *ret_ours, int *ret_theirs) {
+/* The caller closes both, also after an error. */
+static int pipe_pair(int *ours, int *theirs) {
         int fds[2];
 
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return err_errno();
-        if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0) {
-                int r = err_errno();
-
-                (void) close(fds[0]);
-                (void) close(fds[1]);
-                return r;
-        }
-        *ret_ours = fds[0];
-        *ret_theirs = fds[1];
-        return 0;
+        *ours = fds[0];
+        *theirs = fds[1];
+        return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? err_errno() : 0;
 }
 
 /* Waits until the program runs (returns 0) or could not be executed (returns the negative errno). If neither happens in

@@ -160,7 +160,7 @@ void stream_hold(Stream *stream, bool hold) {
                 return;
         stream->held = hold;
         stream_watch(stream);
-        if (!hold && stream->again)
+        if (!hold)
                 loop_wake(stream->again);
 }
 
