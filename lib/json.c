@@ -132,13 +132,10 @@ bool json_get_int(Json *json, const char *key, int64_t *ret) {
         return true;
 }
 
-bool json_get_bool(Json *json, const char *key, bool *ret) {
+bool json_get_flag(Json *json, const char *key) {
         Json *member = json_get(json, key);
 
-        if (!json_object_is_type(member, json_type_boolean))
-                return false;
-        *ret = json_object_get_boolean(member);
-        return true;
+        return json_object_is_type(member, json_type_boolean) && json_object_get_boolean(member);
 }
 
 Json *json_at(Json *json, size_t index) {

@@ -35,13 +35,8 @@ const char *json_get_string(Json *json, const char *key);
  * both). False when it is neither or out of range; INT64_MIN counts as out of range, because json-c returns it for all
  * smaller numbers. */
 bool json_get_int(Json *json, const char *key, int64_t *ret);
-bool json_get_bool(Json *json, const char *key, bool *ret);
 /* True only when the member is there and is true. */
-static inline bool json_get_flag(Json *json, const char *key) {
-        bool value = false;
-
-        return json_get_bool(json, key, &value) && value;
-}
+bool json_get_flag(Json *json, const char *key);
 /* Returns element *index* of an array; NULL past the end, or when *json* is not an array. */
 Json *json_at(Json *json, size_t index);
 /* Calls *each* for every member of an object whose value is a string without NUL. Other members are skipped. */

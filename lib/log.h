@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The log: native journal entries with fields when standard error is the journal, else plain lines with the time. The
- * level and the result of log_open() are the only mutable file-scope state of the whole program. Every thread may call
- * this. */
+ * level, the result of log_open() and the number of lost lines are the only mutable file-scope state of the whole
+ * program. Every thread may call this. */
 
 #include <syslog.h>
 

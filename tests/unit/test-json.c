@@ -417,14 +417,13 @@ static void test_tree_int(void **state) {
 
 static void test_tree_bool(void **state) {
         _cleanup_(json_freep) Json *json = parse("{\"t\":true,\"f\":false,\"n\":null,\"i\":1,\"s\":\"true\"}");
-        bool value;
 
-        assert_true(json_get_bool(json, "t", &value) && value);
-        assert_true(json_get_bool(json, "f", &value) && !value);
-        assert_false(json_get_bool(json, "n", &value));
-        assert_false(json_get_bool(json, "i", &value));
-        assert_false(json_get_bool(json, "s", &value));
-        assert_false(json_get_bool(json, "none", &value));
+        assert_true(json_get_flag(json, "t"));
+        assert_false(json_get_flag(json, "f"));
+        assert_false(json_get_flag(json, "n"));
+        assert_false(json_get_flag(json, "i"));
+        assert_false(json_get_flag(json, "s"));
+        assert_false(json_get_flag(json, "none"));
 }
 
 static void add_pair(void *userdata, const char *key, const char *value) {

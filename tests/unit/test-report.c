@@ -253,7 +253,6 @@ static void test_json(void **state) {
         Fixture *f = *state;
         Bytes text = {};
         Json *json, *source, *subscription, *sink;
-        bool flag;
         int64_t number;
 
         f->sources[0].failing = true;
@@ -298,7 +297,7 @@ static void test_json(void **state) {
         assert_true(json_get_int(subscription, "retention_sec", &number));
         assert_int_equal(number, 7 * 86400);
         sink = json_get(subscription, "sink");
-        assert_true(json_get_bool(sink, "ready", &flag) && flag);
+        assert_true(json_get_flag(sink, "ready"));
         assert_string_equal(json_get_string(sink, "detail"), "");
         json_free(json);
         bytes_done(&text);
