@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the tree of the YAML file to the structs, by their rows: values, then lists, then sections. */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -431,12 +432,18 @@ static int read_value(const Value *value, char *base) {
 
 /* ---- keys and types that there are ---- */
 
+/* Words for a message; what does not fit is left out. */
+typedef struct Words {
+        const char *all[KEYS_MAX + 1]; /* NULL at the end */
+        size_t n;
+} Words;
+
 /* A section that is being read. */
 typedef struct Section {
         const ConfigPlace *place;
         const ConfigSection *section;
-        const ConfigSection *variant;    /* NULL: the section has no variants, or none was found */
-        const char *meant[KEYS_MAX + 1]; /* the keys that errors about unknown ones suggest; NULL at the end */
+        const ConfigSection *variant; /* NULL: the section has no variants, or none was found */
+        Words meant;                  /* the keys that errors about unknown ones suggest */
 } Section;
 
 static const ConfigSection *variant_at(const Section *s, size_t index) {
@@ -449,41 +456,23 @@ static bool is_beside(const Section *s) {
         return s->section->variants && !s->section->variants->nested;
 }
 
-/* Adds a word to a list; what does not fit is left out. */
-static void add_word(const char *words[static KEYS_MAX + 1], const char *word) {
-        size_t n = 0;
-
-        while (words[n])
-                n++;
-        if (n < KEYS_MAX) {
-                words[n] = word;
-                words[n + 1] = NULL;
-        }
+static void add_word(Words *words, const char *word) {
+        if (words->n < KEYS_MAX)
+                words->all[words->n++] = word;
 }
 
-/* Lists the section's types, or only those that have the key. */
-static void list_types(const Section *s, const char *key, const char *names[static KEYS_MAX + 1]) {
+static void add_keys(Words *words, const ConfigSection *section) {
+        for (const ConfigRow *row = section->rows; row->key; row++)
+                add_word(words, row->key);
+}
+
+/* Adds the section's types, or only those that have the key. */
+static void add_types(Words *words, const Section *s, const char *key) {
         const ConfigSection *variant;
 
-        names[0] = NULL;
         for (size_t i = 0; (variant = variant_at(s, i)); i++)
                 if (!key || config_table_find(variant, key))
-                        add_word(names, variant->name);
-}
-
-/* Lists the keys that the section may have. */
-static void list_keys(const Section *s, const char *keys[static KEYS_MAX + 1]) {
-        keys[0] = NULL;
-        for (const ConfigRow *row = s->section->rows; row->key; row++)
-                add_word(keys, row->key);
-        if (!is_beside(s)) {
-                const ConfigSection *variant;
-
-                for (size_t i = 0; (variant = variant_at(s, i)); i++)
-                        add_word(keys, variant->name);
-        } else if (s->variant)
-                for (const ConfigRow *row = s->variant->rows; row->key; row++)
-                        add_word(keys, row->key);
+                        add_word(words, variant->name);
 }
 
 /* ---- keys that are not known ---- */
@@ -503,23 +492,23 @@ static bool is_glued(const ConfigReader *reader, const char *key) {
         return word[0] != '\0' && config_table_search(reader->root, reader->types, word, NULL) > 0;
 }
 
-static int fail_unknown(Section *s, const YamlNode *node, const char *const *keys, const char *const *owners) {
+static int fail_unknown(Section *s, const YamlNode *node, const Words *keys, const Words *owners) {
         const ConfigReader *reader = s->place->reader;
         const YamlNode at = at_key(node);
         const char *key = key_is_harmless(node->key) ? node->key : "", *who = key[0] != '\0' ? "is" : "a key is",
-                   *nearest = config_table_nearest(node->key, keys);
+                   *nearest = config_table_nearest(node->key, keys->all);
         _cleanup_bytes_ Bytes words = {}, types = {};
         char path[CONFIG_PATH_MAX];
 
         if (is_glued(reader, node->key))
                 return fail_at(s->place, key, &at, "there is no space after the colon: write KEY: VALUE");
-        if (config_words(&words, keys, ", ") < 0 || config_words(&types, owners, ", ") < 0)
+        if (config_words(&words, keys->all, ", ") < 0 || config_words(&types, owners->all, ", ") < 0)
                 return -ENOMEM;
-        if (owners[0])
+        if (owners->n > 0)
                 return fail_at(s->place, key, &at, "is for type %s only; allowed for type %s: %s", types.data,
                         s->variant->name, words.data);
-        if (nearest && !text_is_among(nearest, s->meant))
-                add_word(s->meant, nearest);
+        if (nearest && !text_is_among(nearest, s->meant.all))
+                add_word(&s->meant, nearest);
         if (config_table_search(reader->root, reader->types, node->key, path) == 1)
                 return fail_at(s->place, key, &at, "%s not known here, only as %s%s%s%s: %s", who, path,
                         nearest ? "; did you mean " : "", nearest ?: "", nearest ? "? Allowed" : "; allowed",
@@ -531,17 +520,25 @@ static int fail_unknown(Section *s, const YamlNode *node, const char *const *key
 
 /* Checks for unknown keys. Where the type is not known, a key of any type may be right. */
 static int check_keys(Section *s) {
-        const char *keys[KEYS_MAX + 1], *owners[KEYS_MAX + 1] = {};
+        Words keys = {};
         int result = 0;
 
-        list_keys(s, keys);
+        add_keys(&keys, s->section);
+        if (!is_beside(s))
+                add_types(&keys, s, NULL);
+        else if (s->variant)
+                add_keys(&keys, s->variant);
+        assert(keys.n < KEYS_MAX); /* a key that does not fit would be refused */
         for (size_t i = 0; i < s->place->node->n_children && result != -ENOMEM; i++) {
                 const YamlNode *node = s->place->node->children[i];
+                Words owners = {};
 
+                if (text_is_among(node->key, keys.all))
+                        continue;
                 if (is_beside(s))
-                        list_types(s, node->key, owners);
-                if (!text_is_among(node->key, keys) && (s->variant || !owners[0]))
-                        result = worse(result, fail_unknown(s, node, keys, owners));
+                        add_types(&owners, s, node->key);
+                if (s->variant || owners.n == 0)
+                        result = worse(result, fail_unknown(s, node, &keys, &owners));
         }
 
         return result;
@@ -551,16 +548,17 @@ static int check_keys(Section *s) {
 
 /* *node*: the value of `type`; NULL: there is none. */
 static int fail_type(const Section *s, const YamlNode *node) {
-        const char *what = s->section->variants->what, *names[KEYS_MAX + 1], *nearest;
+        const char *what = s->section->variants->what, *nearest;
         _cleanup_bytes_ Bytes words = {};
         char quoted[KEY_SHOWN_MAX + 4] = "";
+        Words names = {};
 
-        list_types(s, NULL, names);
-        if (config_words(&words, names, ", ") < 0)
+        add_types(&names, s, NULL);
+        if (config_words(&words, names.all, ", ") < 0)
                 return -ENOMEM;
         if (!node)
                 return config_place_fail(s->place, "type", "is missing; allowed: %s", words.data);
-        nearest = node->type == YAML_SCALAR ? config_table_nearest(node->text, names) : NULL;
+        nearest = node->type == YAML_SCALAR ? config_table_nearest(node->text, names.all) : NULL;
         if (node->type == YAML_SCALAR && key_is_harmless(node->text))
                 (void) snprintf(quoted, sizeof(quoted), "\"%s\" ", node->text);
         return config_place_fail(s->place, "type", "%sis not a type of %s%s%s; allowed: %s", quoted, what,
@@ -588,11 +586,11 @@ static int find_variant(Section *s) {
 }
 
 static int fail_no_variant(const Section *s) {
-        const char *names[KEYS_MAX + 1];
         _cleanup_bytes_ Bytes words = {};
+        Words names = {};
 
-        list_types(s, NULL, names);
-        if (config_words(&words, names, " or ") < 0)
+        add_types(&names, s, NULL);
+        if (config_words(&words, names.all, " or ") < 0)
                 return -ENOMEM;
         return config_place_fail(
                 s->place, NULL, "has no %s; allowed: a section %s", s->section->variants->what, words.data);
@@ -609,9 +607,10 @@ static int read_default(const Section *s, const ConfigRow *row, char *base) {
         int r;
 
         if (row->flags & CONFIG_REQUIRED && row->type->storage != CONFIG_VARIANT)
-                return text_is_among(row->key, s->meant) ? -EBADMSG
-                                                         : config_place_fail(s->place, row->key,
-                                                                   "is missing; allowed: %s", allowed_of(row, range));
+                return text_is_among(row->key, s->meant.all)
+                               ? -EBADMSG
+                               : config_place_fail(
+                                         s->place, row->key, "is missing; allowed: %s", allowed_of(row, range));
         if (!text && row->type->storage == CONFIG_DECIMAL)
                 *(double *) (base + row->offset) = NAN;
         if (!text)
