@@ -246,9 +246,15 @@ static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json)
         return AUTH_REFUSED;
 }
 
-static AuthOutcome fetch_failed(Auth *auth, Cause cause, const char *words) {
+static AuthOutcome fetch_failed(Auth *auth, Cause cause, const char *format, ...) _printf_(3, 4);
+
+static AuthOutcome fetch_failed(Auth *auth, Cause cause, const char *format, ...) {
+        va_list arguments;
+
         auth->cause = cause;
-        text_print(auth->detail, sizeof(auth->detail), "%s", words);
+        va_start(arguments, format);
+        text_print_list(auth->detail, sizeof(auth->detail), format, arguments);
+        va_end(arguments);
         return AUTH_UNREACHABLE;
 }
 
@@ -275,7 +281,7 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         if (r == 0 && refresh_token && auth->spec.keys.refresh_token.text)
                 r = set_token(auth, &auth->refresh_token, refresh_token);
         if (r < 0)
-                return fetch_failed(auth, CAUSE_MEMORY, strerror(-r));
+                return fetch_failed(auth, CAUSE_MEMORY, "%s", strerror(-r));
         auth->lifetime = lifetime_of(json);
         auth->expires = clock_wall() / USEC_PER_SEC + auth->lifetime;
         auth->ends = clock_now() + auth->lifetime * USEC_PER_SEC;
@@ -283,14 +289,11 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         /* a guest that uses nothing up writes nothing: the directory may not be there yet, or be another user's */
         r = auth->call.guest && !auth->refresh_token ? 0 : state_write(auth);
         auth->unsaved = r < 0;
-        if (r < 0) {
-                auth->cause = cause_of_disk(r);
-                text_print(auth->detail, sizeof(auth->detail),
+        if (r < 0)
+                return fetch_failed(auth, cause_of_disk(r),
                         "the new refresh token cannot be kept in %s: %s. It is in memory only, so do not stop sensorqd "
                         "before there is room",
                         auth->spec.state_dir, strerror(-r));
-                return AUTH_UNREACHABLE;
-        }
         if (fits)
                 return AUTH_ANSWERED;
         return fetch_failed(auth, CAUSE_NONSENSE,
@@ -303,11 +306,8 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
 static AuthOutcome fetch_read(Auth *auth, HttpReply *reply) {
         _cleanup_(json_freep) Json *json = NULL;
 
-        if (reply->outcome != HTTP_ANSWERED) {
-                auth->cause = cause_of_http(reply);
-                text_print(auth->detail, sizeof(auth->detail), "the token endpoint: %s", reply->detail);
-                return AUTH_UNREACHABLE;
-        }
+        if (reply->outcome != HTTP_ANSWERED)
+                return fetch_failed(auth, cause_of_http(reply), "the token endpoint: %s", reply->detail);
         (void) json_parse(reply->body.data ?: "", reply->body.size, &json);
         if (reply->status != 200)
                 return fetch_refused(auth, reply, json);
