@@ -42,7 +42,7 @@ struct Auth {
         uint64_t expires, lifetime; /* seconds: its end by clock_wall(), its life; for the next process */
         usec_t forbidden;           /* clock_now() when a 403 made us drop a token; 0: never */
         bool fresh;                 /* the access token was not used yet: it serves once, however short its life is */
-        bool unsaved;               /* the disk refused the tokens in memory: they are written before they are used */
+        bool unsaved;               /* the disk refused a new refresh token: it is written before anything is sent */
         bool fetching;
         int lock;    /* on state_dir, while a guest uses up a refresh token; else -1 */
         Cause cause; /* of the failure in *detail* */
@@ -266,19 +266,20 @@ static uint64_t lifetime_of(Json *json) {
         return lifetime < LIFETIME_MAX_SEC ? (uint64_t) lifetime : LIFETIME_MAX_SEC;
 }
 
-/* When the new refresh token cannot be saved, the access token that came with it is not used until it can. An access
+/* When a new refresh token cannot be saved, the access token that came with it is not used until it can. An access
  * token that no header can carry is not kept, but the refresh token beside it is: the old one may be used up. */
 static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         const char *access_token = json_get_string(json, "access_token"),
                    *refresh_token = json_get_string(json, "refresh_token");
-        bool fits = token_fits(access_token);
+        bool fits = token_fits(access_token),
+             renews = refresh_token && auth->refresh_token && strcmp(refresh_token, auth->refresh_token) != 0;
         int r = 0;
 
         if (fits)
                 r = set_token(auth, &auth->access_token, access_token);
         else
                 replace_text(&auth->access_token, NULL);
-        if (r == 0 && refresh_token && auth->spec.keys.refresh_token.text)
+        if (r == 0 && renews)
                 r = set_token(auth, &auth->refresh_token, refresh_token);
         if (r < 0)
                 return fetch_failed(auth, CAUSE_MEMORY, "%s", strerror(-r));
@@ -288,8 +289,8 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         auth->fresh = true;
         /* a guest that uses nothing up writes nothing: the directory may not be there yet, or be another user's */
         r = auth->call.guest && !auth->refresh_token ? 0 : state_write(auth);
-        auth->unsaved = r < 0;
-        if (r < 0)
+        auth->unsaved = r < 0 && renews; /* else the next process fetches an access token of its own */
+        if (auth->unsaved)
                 return fetch_failed(auth, cause_of_disk(r),
                         "the new refresh token cannot be kept in %s: %s. It is in memory only, so do not stop sensorqd "
                         "before there is room",
@@ -365,6 +366,8 @@ static int fetch_start(Auth *auth) {
         r = http_start(auth->spec.http, &spec, on_fetched, auth, &auth->request);
         bytes_wipe(&spec.body);
         auth->fetching = r >= 0;
+        if (r < 0)
+                fetch_unlock(auth);
         return r;
 }
 

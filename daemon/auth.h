@@ -61,8 +61,8 @@ typedef struct AuthReply {
         HttpReply *http; /* ANSWERED: as HttpDone gets it, but without the request's body */
         usec_t sent_at;  /* clock_now() */
         Bytes body;      /* of the request; bytes_steal() to send it again */
-        /* FAILED: an error of http_start(). With OAuth 2 also of file_replace(), when the tokens cannot be saved: then
-         * the new refresh token must not be lost in a restart. -ENOKEY: a guest would have to fetch a token */
+        /* FAILED: an error of http_start(). With OAuth 2 also of file_replace(), when a new refresh token cannot be
+         * saved: it must not be lost in a restart. -ENOKEY: a guest would have to fetch a token */
         int error;
         Cause cause;        /* of what is not ANSWERED */
         const char *detail; /* of that: what happened and what to do */

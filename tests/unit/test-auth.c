@@ -393,6 +393,27 @@ static void test_disk_refuses(void **state) {
         auth_free(auth);
 }
 
+/* Without a new refresh token there is nothing to lose: what came is used. */
+static void test_disk_refuses_nothing_new(void **state) {
+        AuthFixture *a = *state;
+        Auth *same = oauth(a, "seed"), *none = oauth(a, NULL);
+        char path[128];
+
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json.new", a->directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        a->reply = "{\"access_token\":\"x\",\"expires_in\":10800,\"refresh_token\":\"seed\"}";
+        fetch(a, same);
+        assert_int_equal(a->outcome, AUTH_STOPPED);
+        assert_bearer(same, "Authorization: Bearer x");
+        a->reply = "{\"access_token\":\"y\",\"expires_in\":10800}";
+        fetch(a, none);
+        assert_int_equal(a->outcome, AUTH_STOPPED);
+        assert_bearer(none, "Authorization: Bearer y");
+        assert_int_equal(rmdir(path), 0);
+        auth_free(none);
+        auth_free(same);
+}
+
 /* Somebody made room, and restarts or reloads before the next poll: the new refresh token must not go with us. */
 static void test_room_before_the_end(void **state) {
         AuthFixture *a = *state;
@@ -492,6 +513,12 @@ static void test_guest(void **state) {
         (void) snprintf(path, sizeof(path), "%s/oauth2-home.json", a->directory);
         assert_int_not_equal(access(path, F_OK), 0);
         close(fd);
+        a->url[0] = '-'; /* nothing can be sent there */
+        fetch(a, auth);
+        assert_int_equal(a->error, -EINVAL);
+        assert_int_equal(service_lock(a->directory, &fd), SERVICE_LOCKED); /* a daemon may start */
+        close(fd);
+        a->url[0] = 'h';
         begin(a, auth);
         assert_int_equal(service_lock(a->directory, &fd), SERVICE_LOCK_HELD); /* it would read the old one */
         wait_until_done(a);
@@ -528,6 +555,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_clock_is_set_back, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_disk_refuses, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_disk_refuses_nothing_new, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_room_before_the_end, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_token_of_two_lines, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_damaged_state, set_up, tear_down),
