@@ -222,40 +222,39 @@ static int state_read(Auth *auth) {
 
 /* ---- OAuth 2: the exchange ---- */
 
-static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json) {
-        const char *error = json_get_string(json, "error"), *description = json_get_string(json, "error_description");
-        char words[201];
+static AuthOutcome fetch_failed(Auth *auth, AuthOutcome outcome, Cause cause, const char *format, ...) _printf_(4, 5);
 
-        text_copy_words(words, sizeof(words), description ?: "");
-        if (error && strcmp(error, "invalid_grant") == 0 && auth->spec.keys.refresh_token.text)
-                text_print(auth->detail, sizeof(auth->detail),
-                        "the token endpoint calls the refresh token invalid%s%s: it was used up elsewhere, revoked or "
-                        "has expired. Sign in once more, put the new refresh token in place of the old one and restart "
-                        "sensorqd",
-                        words[0] ? ": " : "", words);
-        else if (error)
-                text_print(auth->detail, sizeof(auth->detail),
-                        "the token endpoint refuses: %s%s%s; check client_id, client_secret_file and scope", error,
-                        words[0] ? ": " : "", words);
-        else
-                text_print(auth->detail, sizeof(auth->detail), "the token endpoint answers HTTP %d", reply->status);
-        auth->cause = cause_of_http(reply);
-        if (reply->status < 400 || reply->status >= 500 || reply->status == 408 || reply->status == 429)
-                return AUTH_UNREACHABLE;
-        auth->cause = CAUSE_TOKEN;
-        return AUTH_REFUSED;
-}
-
-static AuthOutcome fetch_failed(Auth *auth, Cause cause, const char *format, ...) _printf_(3, 4);
-
-static AuthOutcome fetch_failed(Auth *auth, Cause cause, const char *format, ...) {
+static AuthOutcome fetch_failed(Auth *auth, AuthOutcome outcome, Cause cause, const char *format, ...) {
         va_list arguments;
 
         auth->cause = cause;
         va_start(arguments, format);
         text_print_list(auth->detail, sizeof(auth->detail), format, arguments);
         va_end(arguments);
-        return AUTH_UNREACHABLE;
+        return outcome;
+}
+
+static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json) {
+        const char *error = json_get_string(json, "error"), *description = json_get_string(json, "error_description");
+        char words[201];
+
+        text_copy_words(words, sizeof(words), error && description ? description : "");
+        if (reply->status / 100 != 4 || reply->status == 408 || reply->status == 429)
+                return fetch_failed(auth, AUTH_UNREACHABLE, cause_of_http(reply),
+                        "the token endpoint answers HTTP %d%s%s%s%s", reply->status, error ? ": " : "", error ?: "",
+                        words[0] ? ": " : "", words);
+        if (!error)
+                return fetch_failed(
+                        auth, AUTH_REFUSED, CAUSE_TOKEN, "the token endpoint answers HTTP %d", reply->status);
+        if (strcmp(error, "invalid_grant") == 0 && auth->refresh_token)
+                return fetch_failed(auth, AUTH_REFUSED, CAUSE_TOKEN,
+                        "the token endpoint calls the refresh token invalid%s%s: it was used up elsewhere, revoked or "
+                        "has expired. Sign in once more, put the new refresh token in place of the old one and restart "
+                        "sensorqd",
+                        words[0] ? ": " : "", words);
+        return fetch_failed(auth, AUTH_REFUSED, CAUSE_TOKEN,
+                "the token endpoint refuses: %s%s%s; check client_id, client_secret_file and scope", error,
+                words[0] ? ": " : "", words);
 }
 
 static uint64_t lifetime_of(Json *json) {
@@ -282,7 +281,7 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         if (r == 0 && renews)
                 r = set_token(auth, &auth->refresh_token, refresh_token);
         if (r < 0)
-                return fetch_failed(auth, CAUSE_MEMORY, "%s", strerror(-r));
+                return fetch_failed(auth, AUTH_UNREACHABLE, CAUSE_MEMORY, "%s", strerror(-r));
         auth->lifetime = lifetime_of(json);
         auth->expires = clock_wall() / USEC_PER_SEC + auth->lifetime;
         auth->ends = clock_now() + auth->lifetime * USEC_PER_SEC;
@@ -291,13 +290,13 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         r = auth->call.guest && !auth->refresh_token ? 0 : state_write(auth);
         auth->unsaved = r < 0 && renews; /* else the next process fetches an access token of its own */
         if (auth->unsaved)
-                return fetch_failed(auth, cause_of_disk(r),
+                return fetch_failed(auth, AUTH_UNREACHABLE, cause_of_disk(r),
                         "the new refresh token cannot be kept in %s: %s. It is in memory only, so do not stop sensorqd "
                         "before there is room",
                         auth->spec.state_dir, strerror(-r));
         if (fits)
                 return AUTH_ANSWERED;
-        return fetch_failed(auth, CAUSE_NONSENSE,
+        return fetch_failed(auth, AUTH_UNREACHABLE, CAUSE_NONSENSE,
                 access_token && access_token[0] != '\0'
                         ? "the access_token of the token endpoint holds a line break or another control character, so "
                           "no request can carry it"
@@ -308,12 +307,14 @@ static AuthOutcome fetch_read(Auth *auth, HttpReply *reply) {
         _cleanup_(json_freep) Json *json = NULL;
 
         if (reply->outcome != HTTP_ANSWERED)
-                return fetch_failed(auth, cause_of_http(reply), "the token endpoint: %s", reply->detail);
+                return fetch_failed(
+                        auth, AUTH_UNREACHABLE, cause_of_http(reply), "the token endpoint: %s", reply->detail);
         (void) json_parse(reply->body.data ?: "", reply->body.size, &json);
         if (reply->status != 200)
                 return fetch_refused(auth, reply, json);
         if (!json)
-                return fetch_failed(auth, cause_of_http(reply), "the token endpoint's answer is not JSON");
+                return fetch_failed(
+                        auth, AUTH_UNREACHABLE, cause_of_http(reply), "the token endpoint's answer is not JSON");
         return fetch_keep(auth, json);
 }
 

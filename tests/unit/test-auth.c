@@ -354,9 +354,14 @@ static void test_refused(void **state) {
         assert_non_null(strstr(a->detail, "invalid_client; check client_id"));
         assert_int_equal(a->cause, CAUSE_TOKEN);
         a->status = 503;
+        a->reply = "{\"error\":\"temporarily_unavailable\",\"error_description\":\"come back later\"}";
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_UNREACHABLE);
+        assert_string_equal(a->detail, "the token endpoint answers HTTP 503: temporarily_unavailable: come back later");
         a->reply = "<html>";
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_UNREACHABLE);
+        assert_string_equal(a->detail, "the token endpoint answers HTTP 503");
         assert_int_equal(a->cause, CAUSE_UNAVAILABLE);
         a->status = 200;
         fetch(a, auth);
