@@ -357,9 +357,10 @@ int secrets_note_passing(Secrets *secrets, const char *secret) {
         return 0;
 }
 
-/* Returns how many bytes of *text* stand for the character *c*; 0: they stand for another one. */
-static size_t letter_match(const char *text, char c) {
-        if (text[0] == c)
+/* Returns how many bytes of *text* stand for the character *c*; 0: they stand for another one. *escape*: this character
+ * does not stand for itself; 0: each one does. */
+static size_t letter_match(const char *text, char c, char escape) {
+        if (text[0] == c && c != escape)
                 return 1;
         if (text[0] == '+' && c == ' ')
                 return 1;
@@ -387,10 +388,10 @@ static bool is_word(char c) {
 }
 
 /* Returns how many bytes at *place* in *text* are *secret*, or the beginning of a long one; 0: none. */
-static size_t secret_match(const char *text, const char *place, const char *secret) {
+static size_t secret_match(const char *text, const char *place, const char *secret, char escape) {
         size_t used = 0, letters = 0, n;
 
-        while (secret[letters] != '\0' && (n = letter_match(place + used, secret[letters])) > 0) {
+        while (secret[letters] != '\0' && (n = letter_match(place + used, secret[letters], escape)) > 0) {
                 used += n;
                 letters++;
         }
@@ -402,6 +403,7 @@ static size_t secret_match(const char *text, const char *place, const char *secr
 }
 
 static size_t secrets_match(const Secrets *secrets, const char *text, const char *place) {
+        static const char escapes[] = { '\0', '%', '\\' };
         size_t longest = 0;
 
         for (size_t i = 0; i < secrets->n; i++) {
@@ -410,8 +412,10 @@ static size_t secrets_match(const Secrets *secrets, const char *text, const char
 
                 if (!secret || (*place != *secret && !strchr("+\\%", *place)))
                         continue; /* fast for the usual case */
-                used = secret_match(text, place, secret);
-                longest = used > longest ? used : longest;
+                for (size_t k = 0; k < sizeof(escapes); k++) {
+                        used = secret_match(text, place, secret, escapes[k]);
+                        longest = used > longest ? used : longest;
+                }
         }
         return longest;
 }

@@ -392,6 +392,19 @@ static void test_conceal(void **state) {
         assert_int_equal(secrets_note(NULL, "whatever"), 0);
 }
 
+/* A character that also begins an escape is repeated as it is, or escaped. */
+static void test_conceal_escapes(void **state) {
+        Secrets *secrets = NULL;
+
+        assert_int_equal(secrets_new(&secrets), 0);
+        assert_int_equal(secrets_note(secrets, "50%off\\\\2026"), 0);
+        assert_concealed(secrets, "login: 50%off\\\\2026", "login: [secret]");
+        assert_concealed(secrets, "?p=50%25off%5C%5C2026&q", "?p=[secret]&q");
+        assert_concealed(secrets, "{\"p\":\"50%off\\\\\\\\2026\"}", "{\"p\":\"[secret]\"}");
+        assert_concealed(secrets, "{\"p\":\"50\\u0025off\\u005c\\u005c2026\"}", "{\"p\":\"[secret]\"}");
+        assert_null(secrets_free(secrets));
+}
+
 /* A short password does not blot out half of every sentence. */
 static void test_conceal_short(void **state) {
         Secrets *secrets = NULL;
@@ -582,6 +595,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_token, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_audit, setup, teardown),
                 cmocka_unit_test(test_conceal),
+                cmocka_unit_test(test_conceal_escapes),
                 cmocka_unit_test(test_conceal_short),
                 cmocka_unit_test(test_conceal_url),
                 cmocka_unit_test(test_conceal_part_of_url),
