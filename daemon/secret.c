@@ -357,6 +357,20 @@ int secrets_note_passing(Secrets *secrets, const char *secret) {
         return 0;
 }
 
+/* Returns the length of the HTML entity at *text* if it stands for the character *c*; else 0. */
+static size_t entity_match(const char *text, char c) {
+        static const struct {
+                const char *name;
+                char c;
+        } entities[] = { { "&amp;", '&' }, { "&lt;", '<' }, { "&gt;", '>' }, { "&quot;", '"' }, { "&#34;", '"' },
+                { "&#39;", '\'' }, { "&#039;", '\'' }, { "&#x27;", '\'' }, { "&apos;", '\'' } };
+
+        for (size_t i = 0; text[0] == '&' && i < ELEMENTSOF(entities); i++)
+                if (entities[i].c == c && strncasecmp(text, entities[i].name, strlen(entities[i].name)) == 0)
+                        return strlen(entities[i].name);
+        return 0;
+}
+
 /* Returns how many bytes of *text* stand for the character *c*; 0: they stand for another one. *escape*: this character
  * does not stand for itself; 0: each one does. */
 static size_t letter_match(const char *text, char c, char escape) {
@@ -372,7 +386,7 @@ static size_t letter_match(const char *text, char c, char escape) {
         if (text[0] == '%' && bytes_hex_digit(text[1]) >= 0 && bytes_hex_digit(text[2]) >= 0 &&
                 (char) (bytes_hex_digit(text[1]) << 4 | bytes_hex_digit(text[2])) == c)
                 return 3;
-        return 0;
+        return entity_match(text, c);
 }
 
 /* Returns how many bytes at the beginning of *secret* are no secret: in a URL (url_file) the scheme and the host, which
@@ -403,14 +417,14 @@ static size_t secret_match(const char *text, const char *place, const char *secr
 }
 
 static size_t secrets_match(const Secrets *secrets, const char *text, const char *place) {
-        static const char escapes[] = { '\0', '%', '\\' };
+        static const char escapes[] = { '\0', '%', '\\', '&' };
         size_t longest = 0;
 
         for (size_t i = 0; i < secrets->n; i++) {
                 const char *secret = secrets->items[i];
                 size_t used;
 
-                if (!secret || (*place != *secret && !strchr("+\\%", *place)))
+                if (!secret || (*place != *secret && !strchr("+\\%&", *place)))
                         continue; /* fast for the usual case */
                 for (size_t k = 0; k < sizeof(escapes); k++) {
                         used = secret_match(text, place, secret, escapes[k]);

@@ -34,10 +34,10 @@ int secrets_note_passing(Secrets *secrets, const char *secret);
 #define SECRETS_MIN 4
 #define SECRETS_SHORT_MAX 8
 /* Replaces every secret in *text*, in place; the text never gets longer. It finds a secret as it is, percent-encoded,
- * with + for blanks, with backslashes before its characters, or with escapes like \u0026, as JSON from Go, .NET and
- * Google has for &, <, >, + or =. It also finds the beginning of a long secret, since a remote may have cut it (of
- * a URL: the beginning of its path). A secret shorter than SECRETS_SHORT_MAX must be a separate word; one shorter than
- * SECRETS_MIN is not looked for, because it would match in most sentences. */
+ * with + for blanks, with backslashes before its characters, with escapes like \u0026, as JSON from Go, .NET and
+ * Google has for &, <, >, + or =, or with the entities of HTML. It also finds the beginning of a long secret, since a
+ * remote may have cut it (of a URL: the beginning of its path). A secret shorter than SECRETS_SHORT_MAX must be a
+ * separate word; one shorter than SECRETS_MIN is not looked for, because it would match in most sentences. */
 void secrets_conceal(const Secrets *secrets, char *text);
 
 /* ---- their files ---- */

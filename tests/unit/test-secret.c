@@ -398,9 +398,12 @@ static void test_conceal_escapes(void **state) {
 
         assert_int_equal(secrets_new(&secrets), 0);
         assert_int_equal(secrets_note(secrets, "50%off\\\\2026"), 0);
+        assert_int_equal(secrets_note(secrets, "\"Q&A\" <it's>"), 0);
         assert_concealed(secrets, "login: 50%off\\\\2026", "login: [secret]");
         assert_concealed(secrets, "?p=50%25off%5C%5C2026&q", "?p=[secret]&q");
         assert_concealed(secrets, "{\"p\":\"50%off\\\\\\\\2026\"}", "{\"p\":\"[secret]\"}");
+        assert_concealed(secrets, "<p>&quot;Q&amp;A&quot; &lt;it&#39;s&gt;: &#34;Q&A&#34; <it&#x27;s></p>",
+                "<p>[secret]: [secret]</p>");
         assert_concealed(secrets, "{\"p\":\"50\\u0025off\\u005c\\u005c2026\"}", "{\"p\":\"[secret]\"}");
         assert_null(secrets_free(secrets));
 }
@@ -445,8 +448,8 @@ static void test_conceal_part_of_url(void **state) {
         assert_int_equal(web_place_note(&at, secrets), 0);
         assert_concealed(secrets, "webhook \\\"POST 5f9a2c1e-77aa-4b1c\\\" is not registered",
                 "webhook \\\"POST [secret]\\\" is not registered");
-        assert_concealed(secrets, "<p>/webhook/5f9a2c1e-77aa-4b1c?version=1&amp;sig=hZ8dC3vW5yKqT1nB7</p>",
-                "<p>/[secret]amp;sig=[secret]</p>");
+        assert_concealed(
+                secrets, "<p>/webhook/5f9a2c1e-77aa-4b1c?version=1&amp;sig=hZ8dC3vW5yKqT1nB7</p>", "<p>/[secret]</p>");
         assert_null(secrets_free(secrets));
 }
 
