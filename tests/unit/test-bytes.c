@@ -234,6 +234,20 @@ static void test_nothing(void **state) {
         assert_true(slice_equal((Slice){ "ab", 1 }, "a"));
 }
 
+static void test_pieces(void **state) {
+        static const char *const cases[][2] = { { "", "" }, { "a", "<a>" }, { "a;", "<a>" }, { ";", "<>" },
+                { "a;;bc", "<a><><bc>" }, { ";;", "<><>" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Slice rest = slice_of(cases[i][0]), piece;
+                _cleanup_bytes_ Bytes found = {};
+
+                while (slice_next(&rest, ';', &piece))
+                        bytes_append_format(&found, "<%.*s>", (int) piece.size, piece.data);
+                assert_string_equal(found.data ?: "", cases[i][1]);
+        }
+}
+
 static void test_json_string(void **state) {
         check_json_string(NULL, 0, "\"\"");
         check_json_string("plain", 5, "\"plain\"");
@@ -487,6 +501,7 @@ int main(void) {
                 cmocka_unit_test(test_without_memory),
                 cmocka_unit_test(test_format),
                 cmocka_unit_test(test_nothing),
+                cmocka_unit_test(test_pieces),
                 cmocka_unit_test(test_json_string),
                 cmocka_unit_test(test_json_member),
                 cmocka_unit_test(test_base64),

@@ -120,6 +120,18 @@ static void test_same(void **state) {
         (void) unlink(link);
 }
 
+static void test_directory(void **state) {
+        static const char *const cases[][2] = { { "/etc/a.yaml", "/etc" }, { "/a.yaml", "/" }, { "b/c/a", "b/c" },
+                { "a", "." }, { "./a", "." }, { "", "." } };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char *found = file_directory(cases[i][0]);
+
+                assert_string_equal(found, cases[i][1]);
+                free(found);
+        }
+}
+
 /* What root makes in somebody else's directory is that one's; others can give nothing away. */
 static void test_settle(void **state) {
         bool root = geteuid() == 0;
@@ -154,6 +166,7 @@ int main(void) {
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_replace),
                 cmocka_unit_test(test_same),
+                cmocka_unit_test(test_directory),
                 cmocka_unit_test(test_settle),
         };
 
