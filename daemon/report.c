@@ -14,7 +14,6 @@
 #define NAMED_MAX 2       /* as many sources and subscriptions are named; the rest is counted */
 #define ERROR_SHOWN_MAX 200
 #define NAME_SIZE (NAME_SHOWN_MAX + 4)
-#define TIME_SIZE 32
 
 void report_done(Figures *figures) {
         free(figures->sources);
@@ -90,15 +89,12 @@ static void line_comma(Line *line) {
 }
 
 /* Writes the local time: 12:00:04 for today, else with the day. */
-static const char *local_time(usec_t wall, usec_t today, char buffer[static TIME_SIZE]) {
-        time_t seconds = (time_t) (wall / USEC_PER_SEC), now = (time_t) (today / USEC_PER_SEC);
-        struct tm tm, tm_now;
-        bool same_day;
+static const char *local_time(usec_t wall, usec_t today, char buffer[static CLOCK_LOCAL_SIZE]) {
+        char now[CLOCK_LOCAL_SIZE], *time = strchr(clock_format_local(wall, buffer), ' ') + 1;
 
-        if (!localtime_r(&seconds, &tm) || !localtime_r(&now, &tm_now))
-                return "?";
-        same_day = tm.tm_year == tm_now.tm_year && tm.tm_yday == tm_now.tm_yday;
-        (void) strftime(buffer, TIME_SIZE, same_day ? "%H:%M:%S" : "%Y-%m-%d %H:%M", &tm);
+        if (strncmp(buffer, clock_format_local(today, now), (size_t) (time - buffer)) == 0)
+                return time;
+        *strrchr(time, ':') = '\0'; /* without seconds */
         return buffer;
 }
 
@@ -110,7 +106,7 @@ static const char *name_cut(const char *name, char buffer[static NAME_SIZE]) {
 /* Writes " since 12:03:00", " (next try 12:03:40)"; each is left out when it is not known. */
 static void line_since(Line *line, usec_t since, usec_t retry_at) {
         const Figures *f = line->figures;
-        char time[TIME_SIZE];
+        char time[CLOCK_LOCAL_SIZE];
 
         if (since > 0)
                 text_add(&line->words, " since %s", local_time(since, f->wall, time));
@@ -154,7 +150,7 @@ static void line_well_sources(Line *line) {
                 { "well, last poll", "well, last reading" },
         };
         const Figures *f = line->figures;
-        char name[NAME_SIZE], time[TIME_SIZE];
+        char name[NAME_SIZE], time[CLOCK_LOCAL_SIZE];
         bool speaks = false; /* only the source with the latest reading or poll is named */
         usec_t last = 0, at, limit = 0;
         size_t well = 0;
@@ -245,7 +241,7 @@ static void line_token(Line *line) {
 
 static void line_stored(Line *line) {
         const Figures *f = line->figures;
-        char time[TIME_SIZE];
+        char time[CLOCK_LOCAL_SIZE];
         size_t well = 0;
         usec_t last = 0;
 
@@ -327,7 +323,7 @@ static void line_page(Line *line) {
 
 static void line_reload(Line *line) {
         const Figures *f = line->figures;
-        char error[ERROR_SHOWN_MAX], time[TIME_SIZE];
+        char error[ERROR_SHOWN_MAX], time[CLOCK_LOCAL_SIZE];
 
         if (f->reload_refused == 0)
                 return;

@@ -8,7 +8,8 @@
 
 #include "bytes.h"
 
-/* Calendar arithmetic is done here: gmtime_r() and timegm() take glibc's time zone lock and may read /etc/localtime. */
+/* Calendar arithmetic of UTC is done here: gmtime_r() and timegm() take glibc's time zone lock and may read
+ * /etc/localtime. */
 
 #define SECONDS_PER_DAY INT64_C(86400)
 #define DAYS_PER_400_YEARS INT64_C(146097)
@@ -73,6 +74,15 @@ char *clock_format_rfc3339(usec_t wall, char buffer[static CLOCK_RFC3339_SIZE]) 
         civil_from_days((int64_t) (seconds / SECONDS_PER_DAY), &c);
         (void) snprintf(buffer, CLOCK_RFC3339_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", c.year, c.month, c.day,
                 rest / 3600, rest / 60 % 60, rest % 60, (unsigned) (msec % 1000));
+        return buffer;
+}
+
+char *clock_format_local(usec_t wall, char buffer[static CLOCK_LOCAL_SIZE]) {
+        time_t seconds = (time_t) (wall / USEC_PER_SEC);
+        struct tm tm = {};
+
+        (void) localtime_r(&seconds, &tm);
+        (void) strftime(buffer, CLOCK_LOCAL_SIZE, "%Y-%m-%d %H:%M:%S", &tm);
         return buffer;
 }
 

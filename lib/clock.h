@@ -57,6 +57,10 @@ static inline void clock_keep_oldest(usec_t *oldest, usec_t time) {
 /* Writes *wall* as RFC 3339 in UTC with milliseconds: 2026-11-24T06:27:38.123Z. Returns *buffer*. */
 char *clock_format_rfc3339(usec_t wall, char buffer[static CLOCK_RFC3339_SIZE]);
 
+#define CLOCK_LOCAL_SIZE 32 /* buffer of clock_format_local() */
+/* Writes *wall* in this machine's time zone, as it was at the last tzset(3): 2026-11-24 15:27:38. Returns *buffer*. */
+char *clock_format_local(usec_t wall, char buffer[static CLOCK_LOCAL_SIZE]);
+
 /* Reads an RFC 3339 date-time (section 5.6: any offset, any number of fraction digits, `T` and `Z` in either case, or a
  * space for `T`), the whole of *text*. Fractions beyond milliseconds are cut. Returns false, and writes nothing, for
  * anything else: no such day, hour 24, a missing offset. A leap second (:60, only at 23:59 UTC) counts as the second

@@ -10,7 +10,6 @@
 #include "lib/text.h"
 
 #define WORD_SIZE_MAX 32 /* of an unknown word in an error */
-#define TIME_SIZE 32
 
 /* ---- words ---- */
 
@@ -113,14 +112,11 @@ typedef struct Writer {
         Bytes *to;
 } Writer;
 
-static const char *time_text(usec_t wall, char buffer[static TIME_SIZE]) {
-        time_t seconds = (time_t) (wall / USEC_PER_SEC);
-        struct tm tm;
-
+static const char *time_text(usec_t wall, char buffer[static CLOCK_LOCAL_SIZE]) {
         tzset(); /* the zone may have been changed */
-        if (wall == 0 || !localtime_r(&seconds, &tm))
+        if (wall == 0)
                 return NULL;
-        (void) strftime(buffer, TIME_SIZE, "%Y-%m-%d %H:%M", &tm);
+        *strrchr(clock_format_local(wall, buffer), ':') = '\0'; /* without seconds */
         return buffer;
 }
 
@@ -162,7 +158,7 @@ static const char *name_of(const Writer *w) {
 }
 
 /* Returns the text of a word that needs no conversion; NULL: there is none. */
-static const char *word_text(const Writer *w, Word word, char buffer[static TIME_SIZE]) {
+static const char *word_text(const Writer *w, Word word, char buffer[static CLOCK_LOCAL_SIZE]) {
         static const char *const states[ALERT_KINDS] = { [ALERT_FIRING] = "firing",
                 [ALERT_REPEAT] = "firing",
                 [ALERT_RESOLVED] = "resolved",
@@ -218,7 +214,7 @@ static int write_silent(const Writer *w, Word word) {
 /* Appends the value of the word, without quotes. 1: it has no value; -ENOMEM. */
 static int word_write(const Writer *w, Word word) {
         const AlertNotice *n = w->notice;
-        char buffer[TIME_SIZE];
+        char buffer[CLOCK_LOCAL_SIZE];
         const char *text;
 
         if (word == WORD_MESSAGE)

@@ -3,15 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "lib/err.h"
 #include "lib/text.h"
 #include "types.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
-
-#define TIME_SIZE 32
 
 /* In the order of the list: what fires comes first. */
 static const char *const states[] = { "firing", "pending", "unheard", "ok" };
@@ -33,14 +30,8 @@ static const SinkAdmin *admin_of(const SubscriptionConfig *subscription) {
 
 /* ---- list ---- */
 
-static const char *time_text(usec_t wall, char buffer[static TIME_SIZE]) {
-        time_t seconds = (time_t) (wall / USEC_PER_SEC);
-        struct tm tm;
-
-        if (wall == 0 || !localtime_r(&seconds, &tm))
-                return "never";
-        (void) strftime(buffer, TIME_SIZE, "%Y-%m-%d %H:%M:%S", &tm);
-        return buffer;
+static const char *time_text(usec_t wall, char buffer[static CLOCK_LOCAL_SIZE]) {
+        return wall > 0 ? clock_format_local(wall, buffer) : "never";
 }
 
 /* Removes control characters: the text comes from a device and goes to a terminal. */
@@ -63,7 +54,7 @@ static void add_device(Bytes *line, const SinkAlert *alert) {
 }
 
 static void add_line(Bytes *line, const SinkAlert *alert, bool unheard) {
-        char since[TIME_SIZE], sent[TIME_SIZE];
+        char since[CLOCK_LOCAL_SIZE], sent[CLOCK_LOCAL_SIZE];
 
         bytes_append_format(line, "%-8s", alert->state);
         add_clean(line, " ", alert->rule);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/bytes.h"
@@ -16,7 +15,6 @@
 #include "verbs/verbs.h"
 
 #define STATUS_FILE_MAX JSON_TREE_MAX
-#define TIME_SIZE 32
 #define WATCH_SECONDS 2
 #define STALE_USEC (3 * USEC_PER_MINUTE) /* the daemon writes every minute at least */
 
@@ -89,19 +87,13 @@ static const char *text_of(Json *json, const char *key) {
 }
 
 /* Converts a time of the file from UTC to local time: the line of STATUS= has local times as well. */
-static const char *time_of(Json *json, const char *key, char buffer[static TIME_SIZE]) {
+static const char *time_of(Json *json, const char *key, char buffer[static CLOCK_LOCAL_SIZE]) {
         const char *text = text_of(json, key);
         int64_t msec;
-        time_t seconds;
-        struct tm tm;
 
         if (!clock_parse_rfc3339(text, strlen(text), &msec))
                 return text;
-        seconds = (time_t) (msec / 1000);
-        if (!localtime_r(&seconds, &tm))
-                return text;
-        (void) strftime(buffer, TIME_SIZE, "%Y-%m-%d %H:%M:%S", &tm);
-        return buffer;
+        return clock_format_local((usec_t) msec * USEC_PER_MSEC, buffer);
 }
 
 static int64_t number_of(Json *json, const char *key) {
@@ -113,7 +105,7 @@ static int64_t number_of(Json *json, const char *key) {
 
 static void print_trouble(Json *json, const char *word) {
         const char *detail = json_get_string(json, "detail");
-        char time[TIME_SIZE];
+        char time[CLOCK_LOCAL_SIZE];
 
         if (json_get_flag(json, "failing"))
                 printf("              %s since %s: %s\n", word, time_of(json, "failing_since", time),
@@ -135,21 +127,19 @@ static void print_unreadable(Json *source) {
 }
 
 static void print_source(Json *source) {
-        char last[TIME_SIZE], next[TIME_SIZE];
+        bool speaks = json_get_flag(source, "speaks"), due = json_get(source, "next_poll");
+        char last[CLOCK_LOCAL_SIZE], next[CLOCK_LOCAL_SIZE];
 
-        if (json_get_flag(source, "speaks")) {
+        if (speaks)
                 printf("source        %s: last reading %s, readings: %" PRIi64 "\n", text_of(source, "name"),
                         time_of(source, "last_reading", last), number_of(source, "readings"));
-                print_unreadable(source);
-                return print_trouble(source, "failing");
-        }
-        printf("source        %s: last good poll %s%s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
-                text_of(source, "name"), time_of(source, "last_poll", last),
-                json_get(source, "next_poll") ? ", next " : "",
-                json_get(source, "next_poll") ? time_of(source, "next_poll", next) : "",
-                json_get_flag(source, "limited") ? " (rate limit)" : "", number_of(source, "polls"),
-                number_of(source, "readings"));
-        if (json_get_flag(source, "clock_wrong"))
+        else
+                printf("source        %s: last good poll %s%s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
+                        text_of(source, "name"), time_of(source, "last_poll", last), due ? ", next " : "",
+                        due ? time_of(source, "next_poll", next) : "",
+                        json_get_flag(source, "limited") ? " (rate limit)" : "", number_of(source, "polls"),
+                        number_of(source, "readings"));
+        if (!speaks && json_get_flag(source, "clock_wrong"))
                 puts("              this machine's clock is wrong: look at timedatectl; readings get the source's "
                      "time");
         print_unreadable(source);
@@ -158,7 +148,7 @@ static void print_source(Json *source) {
 
 static void print_outbox(Json *json) {
         Json *outbox = json_get(json, "outbox"), *publisher = json_get(json, "publisher");
-        char last[TIME_SIZE];
+        char last[CLOCK_LOCAL_SIZE];
 
         if (!outbox)
                 return;
@@ -184,7 +174,7 @@ static const char *sink_state(Json *sink) {
 
 /* Targets of alerts that cannot be told. */
 static void print_targets(Json *targets) {
-        char time[TIME_SIZE];
+        char time[CLOCK_LOCAL_SIZE];
         Json *target;
 
         for (size_t i = 0; (target = json_at(targets, i)); i++)
@@ -196,7 +186,7 @@ static void print_targets(Json *targets) {
 }
 
 static void print_sink(Json *sink) {
-        char time[TIME_SIZE];
+        char time[CLOCK_LOCAL_SIZE];
 
         printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64
                " rejected, last stored %s\n",
@@ -208,7 +198,7 @@ static void print_sink(Json *sink) {
 }
 
 static void print_subscription(Json *subscription) {
-        char time[TIME_SIZE];
+        char time[CLOCK_LOCAL_SIZE];
 
         printf("subscription  %s: %" PRIi64 " received, %" PRIi64 " acknowledged, %" PRIi64 " held, last pull %s%s\n",
                 text_of(subscription, "subscription"), number_of(subscription, "received"),
@@ -225,7 +215,7 @@ static void print_subscription(Json *subscription) {
 
 static void print_status(Json *json) {
         Json *reload = json_get(json, "reload_refused"), *page = json_get(json, "page_failing"), *item;
-        char time[TIME_SIZE], started[TIME_SIZE];
+        char time[CLOCK_LOCAL_SIZE], started[CLOCK_LOCAL_SIZE];
 
         printf("sensorqd      %s, started %s, as of %s\n", text_of(json, "version"), time_of(json, "started", started),
                 time_of(json, "time", time));

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -44,6 +45,20 @@ static void test_format_rfc3339(void **state) {
 
 static bool parse(const char *text, int64_t *ret) {
         return clock_parse_rfc3339(text, strlen(text), ret);
+}
+
+static void test_format_local(void **state) {
+        char buffer[CLOCK_LOCAL_SIZE];
+
+        setenv("TZ", "JST-9", 1);
+        tzset();
+        assert_ptr_equal(clock_format_local(1764490000 * USEC_PER_SEC, buffer), buffer);
+        assert_string_equal(buffer, "2025-11-30 17:06:40");
+        setenv("TZ", "UTC0", 1);
+        tzset();
+        assert_string_equal(clock_format_local(1764490000 * USEC_PER_SEC, buffer), "2025-11-30 08:06:40");
+        (void) clock_format_local(UINT64_MAX, buffer); /* any time has a form */
+        assert_string_equal(buffer, "586524-01-19 08:01:49");
 }
 
 static void check_parse(const char *text, int64_t expected) {
@@ -239,6 +254,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_clocks),
                 cmocka_unit_test(test_format_rfc3339),
+                cmocka_unit_test(test_format_local),
                 cmocka_unit_test(test_parse_rfc3339),
                 cmocka_unit_test(test_parse_rfc3339_refused),
                 cmocka_unit_test(test_every_day),
