@@ -91,17 +91,17 @@ function outboxPart(status, pubsubWorks) {
 
 // What is wrong with Pub/Sub as a whole, if anything: [says, the object of status.json that tells more].
 function pubsubTrouble(status) {
-    const subscriptions = status.subscriptions || [];
-    if (status.token?.failing && status.publisher?.failing !== false) return [["tokenFails"], status.token];
+    const { subscriptions } = status;
+    if (status.token.failing && status.publisher?.failing !== false) return [["tokenFails"], status.token];
     if (status.publisher?.failing && !diskTrouble(status)) return [["pubsubRefuses"], status.publisher];
     if (!subscriptions.length || !subscriptions.every((one) => one.failing && !one.missing))
-        return status.token?.failing ? [["tokenFails"], status.token] : null;
+        return status.token.failing ? [["tokenFails"], status.token] : null;
     return [["pubsubGivesNot"], subscriptions[0]];
 }
 
 function pubsubWell(status, now) {
     const published = ms(status.publisher?.last_publish);
-    const pulled = Math.max(...(status.subscriptions || []).map((one) => ms(one.last_pull) || 0), 0);
+    const pulled = Math.max(...status.subscriptions.map((one) => ms(one.last_pull) || 0), 0);
     if (published) return ["well", ["pubsubTook", { time: when(published, now) }]];
     if (!status.publisher && pulled) return ["well", ["pubsubGave", { time: when(pulled, now) }]];
     return [status.outbox?.rows > 0 || !status.publisher ? "waiting" : "well", ["pubsubNotYet"]];
@@ -119,7 +119,7 @@ function keep(made, list, since, now) {
 
 function pubsubPart(status, now) {
     const trouble = pubsubTrouble(status);
-    const down = (status.subscriptions || []).filter((one) => one.missing || !one.sink.ready);
+    const down = status.subscriptions.filter((one) => one.missing || !one.sink.ready);
     const [state, says] = trouble
         ? ["failing", trouble[0]]
         : status.publisher?.paused
@@ -132,7 +132,7 @@ function pubsubPart(status, now) {
     const made = part("pubsub", "pubsub", null, state, says);
     if (trouble) {
         blame(made, trouble[1]);
-        keep(made, status.subscriptions || [], trouble[1].failing_since, now);
+        keep(made, status.subscriptions, trouble[1].failing_since, now);
     } else if (status.publisher?.paused) made.detail = status.publisher.detail;
     if (status.publisher) {
         count(made.figures, "nPublished", status.publisher.published, true);
@@ -160,7 +160,7 @@ function sinkSays(one, stop, now) {
     if (one.failing) return ["failing", ["sinkNotPulled"], one];
     if (!sink.ready) return ["waiting", [sink.untried ? "sinkWaits" : "sinkNotYet"], sink];
     if (one.aside > 0) return ["waiting", ["sinkAside", { n: number(one.aside, 0) }], sink, one.oldest_unsettled];
-    const target = sink.alerts?.targets?.find((each) => each.failing_since);
+    const target = sink.alerts?.targets.find((each) => each.failing_since);
     if (target) return ["failing", ["targetFails", { name: isolated(target.name) }], target];
     if (!gets(sink, stop)) return ["waiting", ["sinkWaits"]];
     const stored = ms(sink.last_stored);
@@ -192,7 +192,7 @@ function stopOf(status) {
     if (trouble) return { since: ms(trouble[1].failing_since) };
     if (status.publisher?.failing) return { since: ms(status.publisher.failing_since) };
     if (!status.publisher?.paused) return null;
-    const begun = (status.subscriptions || []).map((one) => (one.missing ? ms(one.failing_since) : null));
+    const begun = status.subscriptions.map((one) => (one.missing ? ms(one.failing_since) : null));
     return { since: Math.min(...begun.filter(Boolean), Infinity) };
 }
 
@@ -201,16 +201,16 @@ export function partsOf(status, now) {
     const stop = stopOf(status);
     const order = (parts) => parts.sort((a, b) => byState.indexOf(a.state) - byState.indexOf(b.state));
     return {
-        sources: order((status.sources || []).map((source) => sourcePart(source, status.outbox, now))),
+        sources: order(status.sources.map((source) => sourcePart(source, status.outbox, now))),
         outbox: status.outbox ? outboxPart(status, !stop) : null,
         pubsub: pubsubPart(status, now),
-        sinks: order((status.subscriptions || []).map((one) => sinkPart(one, stop, now))),
+        sinks: order(status.subscriptions.map((one) => sinkPart(one, stop, now))),
     };
 }
 
 // The rules that fire, with the latest value that was judged.
 export function alertsOf(status) {
-    return (status.subscriptions || []).flatMap((one) => one.sink.alerts?.rules || []);
+    return status.subscriptions.flatMap((one) => one.sink.alerts?.rules || []);
 }
 
 export function all(parts) {
@@ -266,9 +266,9 @@ export function arrowsOf(parts) {
 // What counts for the rates: key of the part -> its counter.
 export function counters(status) {
     const found = { outbox: 0 };
-    for (const source of status.sources || []) found[`source ${source.name}`] = source.readings;
+    for (const source of status.sources) found[`source ${source.name}`] = source.readings;
     if (status.publisher) found.pubsub = status.publisher.published;
-    for (const one of status.subscriptions || []) found[`sink ${one.subscription}`] = one.sink.stored;
+    for (const one of status.subscriptions) found[`sink ${one.subscription}`] = one.sink.stored;
     return found;
 }
 
@@ -346,7 +346,7 @@ function causesFirst(parts) {
 
 // What could not become a reading, and is gone, by source.
 function losses(status) {
-    return (status.sources || [])
+    return status.sources
         .filter((source) => source.dropped > 0)
         .slice(0, VERDICTS_MAX)
         .map(({ name, dropped }) => ({

@@ -3,6 +3,7 @@
 
 import { Chart, MIN_SPAN } from "./chart.js";
 import { giveSlots, GONE, SLOTS } from "./devices.js";
+import { make } from "./elements.js";
 import { byName, fieldOf, format, isolated, number, plain, say, withUnit, zone } from "./words.js";
 
 const DAY = 86400e3;
@@ -14,16 +15,6 @@ const POINTS = 600; // of one series, at most
 // As many as can be told apart; whole days where days are narrow, since half days would draw day and night as a comb.
 function pointsOf(span, width) {
     return span > 150 * DAY ? Math.ceil(span / DAY) + 1 : Math.max(200, Math.min(POINTS, Math.round(width / 1.6)));
-}
-
-// An element with those properties, attributes (where a name has a dash, or is role) and children, those that there are.
-export function make(tag, properties = {}, ...children) {
-    const element = document.createElement(tag);
-    for (const [key, value] of Object.entries(properties))
-        if (key.includes("-") || key === "role" || key === "lang") element.setAttribute(key, value);
-        else element[key] = value;
-    element.append(...children.filter(Boolean));
-    return element;
 }
 
 export async function ask(path) {
@@ -156,7 +147,7 @@ class Card {
             const found = under.find(({ line }) => line.id === series.id);
             const cell = this.values.get(series.id);
             cell.textContent =
-                time === null ? (series.last ? this.text(series.last.value) : "") : found ? this.between(found) : "–";
+                time === null ? this.text(series.last.value) : found ? this.between(found) : "–";
         }
         this.note.textContent = time === null ? this.error : format("full", time);
         if (this.chart.mark !== null && time !== null) {
@@ -227,7 +218,7 @@ class Card {
                 id: line.series.id,
                 name: line.name,
                 slot: line.slot,
-                limits: line.series.limits || [],
+                limits: line.series.limits,
             }))
             .filter((line) => line.time && !this.hidden.has(line.id));
         const limits = new Map(
@@ -258,35 +249,20 @@ class Card {
             const index = rows.get(line).get(time);
             return make("td", { textContent: index === undefined ? "" : this.between({ line, index }) });
         };
+        const row = (...cells) => make("tr", {}, ...cells);
+        const names = lines.map((line) => make("th", { scope: "col" }, make("bdi", { textContent: line.name })));
+        const moments = times.map((time) => {
+            const moment = make("th", { scope: "row", textContent: format("full", time - bucket / 2) });
+            return row(moment, ...lines.map((line) => cell(line, time)));
+        });
+        const caption = `${this.title.textContent}: ${say("mean")} (${say("lowest")} – ${say("highest")})`;
         this.table.replaceChildren(
             make(
                 "table",
                 {},
-                make("caption", {
-                    textContent: `${this.title.textContent}: ${say("mean")} (${say("lowest")} – ${say("highest")})`,
-                }),
-                make(
-                    "thead",
-                    {},
-                    make(
-                        "tr",
-                        {},
-                        make("th", { scope: "col", textContent: say("time") }),
-                        ...lines.map((line) => make("th", { scope: "col" }, make("bdi", { textContent: line.name }))),
-                    ),
-                ),
-                make(
-                    "tbody",
-                    {},
-                    ...times.map((time) =>
-                        make(
-                            "tr",
-                            {},
-                            make("th", { scope: "row", textContent: format("full", time - bucket / 2) }),
-                            ...lines.map((line) => cell(line, time)),
-                        ),
-                    ),
-                ),
+                make("caption", { textContent: caption }),
+                make("thead", {}, row(make("th", { scope: "col", textContent: say("time") }), ...names)),
+                make("tbody", {}, ...moments),
             ),
         );
     }
@@ -388,7 +364,7 @@ export class Board {
     }
 
     lastOf(group) {
-        return Math.max(0, ...group.lines.map((line) => line.series.last?.time || 0));
+        return Math.max(0, ...group.lines.map((line) => line.series.last.time));
     }
 
     // What /api/series says now; called every few seconds.
@@ -441,7 +417,7 @@ function grouped(series, nameOf, now) {
         const names = new Map();
         for (const line of group.lines) names.set(line.name, (names.get(line.name) || 0) + 1);
         for (const line of group.lines) if (names.get(line.name) > 1) line.name += ` ${line.series.field}`;
-        const gone = (line) => now - line.series.last?.time > GONE;
+        const gone = (line) => now - line.series.last.time > GONE;
         group.lines.sort((a, b) => gone(a) - gone(b) || byName(a.name, b.name));
     }
     return [...groups.values()].sort(

@@ -3,26 +3,25 @@
 // gone.
 
 import { ms } from "./chain.js";
-import { icon } from "./chart.js";
-import { make } from "./charts.js";
+import { icon, make } from "./elements.js";
 import { ago, byName, fieldOf, number, plain, say, span, withUnit } from "./words.js";
 
 const SILENT_MIN = 65 * 60e3; // a source with on_change sends at least every hour
 export const GONE = 30 * 24 * 3600e3; // nothing of it for longer: taken away; the default of alert.forget
 const STILL = 24 * 3600e3; // a sensor whose value is the same for longer has lost its device, or is broken
 
-export const deviceKey = (one) => JSON.stringify([one.source, one.device, one.labels || {}]);
+export const deviceKey = (one) => JSON.stringify([one.source, one.device, one.labels]);
 
 // Lists of devices that are called alike.
 function sameName(devices) {
-    const byName = new Map();
-    for (const device of devices) byName.set(device.name, [...(byName.get(device.name) || []), device]);
-    return [...byName.values()].filter((list) => list.length > 1);
+    const named = new Map();
+    for (const device of devices) named.set(device.name, [...(named.get(device.name) || []), device]);
+    return [...named.values()].filter((list) => list.length > 1);
 }
 
 // As it was called last: a field that comes no more keeps the name of then.
 function nameOf({ series }) {
-    const time = (one) => (plain(one.name) ? one.last?.time || 0 : -1);
+    const time = (one) => (plain(one.name) ? one.last.time : -1);
     return series.reduce((newest, one) => (time(one) > time(newest) ? one : newest)).name;
 }
 
@@ -36,7 +35,7 @@ export function devicesOf(series) {
                 key,
                 source: one.source,
                 id: one.device,
-                labels: Object.values(one.labels || {}),
+                labels: Object.values(one.labels),
                 series: [],
             });
         devices.get(key).series.push(one);
@@ -51,11 +50,11 @@ export function devicesOf(series) {
     return [...devices.values()].sort((a, b) => byName(a.name, b.name));
 }
 
-const newest = (device) => Math.max(0, ...device.series.map((one) => one.last?.time || 0));
+const newest = (device) => Math.max(0, ...device.series.map((one) => one.last.time));
 
 // How long a device may say nothing: three polls, and for those that speak when they like as long as they must.
 function patience(device, status) {
-    const source = (status.sources || []).find((one) => one.name === device.source);
+    const source = status.sources.find((one) => one.name === device.source);
     const interval =
         source && source.next_poll && source.last_poll && !source.failing
             ? ms(source.next_poll) - ms(source.last_poll)
@@ -65,7 +64,7 @@ function patience(device, status) {
 
 // The chain brings what the device measures: then its silence is its own.
 export function flows(status, parts) {
-    const sink = parts.sinks.find((part) => part.key.endsWith(status.page?.subscription || "")) || parts.sinks[0];
+    const sink = parts.sinks.find((part) => part.key === `sink ${status.page.subscription}`) || parts.sinks[0];
     return (!sink || sink.state !== "failing") && parts.pubsub.state !== "failing" && parts.outbox?.state !== "failing";
 }
 
@@ -74,7 +73,7 @@ export function flows(status, parts) {
 function silenceOf(device, status, now) {
     const moved = Math.max(0, ...device.series.map((one) => one.moved || 0));
     const last = newest(device);
-    if (device.series.some((one) => one.online === false && one.last?.time === last)) return ["offline", moved || last];
+    if (device.series.some((one) => one.online === false && one.last.time === last)) return ["offline", moved || last];
     if (now - last > patience(device, status)) return ["silent", last];
     return moved && now - moved > STILL ? ["still", moved] : null;
 }
@@ -99,7 +98,7 @@ export function silentDevices(devices, status, parts, now) {
 
 // What stands beside a value that is older than the others of its device.
 function oldness(one, device, now) {
-    if (device.silence || !one.last) return "";
+    if (device.silence) return "";
     if (newest(device) - one.last.time > 10 * 60e3) return ago(now - one.last.time);
     return one.changed && now - one.changed > STILL ? say("unchanged", { span: span(now - one.changed) }) : "";
 }
@@ -109,9 +108,7 @@ function valueElement(one, field, device, now) {
     const movement = field.key === "mo" && one.changed;
     const text = movement
         ? ago(now - one.changed)
-        : one.last
-          ? withUnit(number(one.last.value, field.digits), field.unit, " ")
-          : "–";
+        : withUnit(number(one.last.value, field.digits), field.unit, " ");
     return make(
         "div",
         {},
@@ -132,7 +129,7 @@ export function deviceElement(device, now) {
         ? [`${say(`${device.silence}Since`)} ${ago(now - device.since)}`]
         : [newest(device) ? ago(now - newest(device)) : ""];
     if (state === " waiting") age.unshift(icon("waiting"));
-    const beyond = Math.max(...device.series.map((one) => one.beyond || 0));
+    const beyond = Math.max(...device.series.map((one) => one.beyond));
     return make(
         "li",
         { className: `device${state}` },

@@ -3,9 +3,9 @@
 // values and the charts. What comes from outside (names, details) only ever becomes text.
 
 import { alertsOf, arrowOf, arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
-import { icon, renew } from "./chart.js";
-import { ask, Board, make } from "./charts.js";
+import { ask, Board } from "./charts.js";
 import { deviceElement, deviceKey, devicesOf, flows, isGone, silentDevices } from "./devices.js";
+import { icon, make, renew } from "./elements.js";
 import { fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
 
 const EVERY = 5000; // ms between two looks

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page's language; numbers, times and the names of known fields.
 
-import { english, japanese } from "./texts.js";
+import { texts } from "./texts.js";
 
 // Members that sensors use for the same thing; digits and units of what is known. The order is that of the charts.
 const known = {
@@ -34,12 +34,11 @@ export const language =
     (navigator.languages || [navigator.language])
         .map((tag) => tag.slice(0, 2))
         .find((tag) => tag === "ja" || tag === "en") || "en";
-const words = language === "ja" ? japanese : english;
 const locale = language === "ja" ? "ja-JP" : (navigator.languages || []).find((tag) => tag.startsWith("en")) || "en-GB";
 
 // The text of that key, with its {placeholders} filled in; "one|many" where the number n decides.
 export function say(key, values = {}) {
-    const forms = words[key].split("|");
+    const forms = texts[key][language === "ja" ? 1 : 0].split("|");
     const text = values.n === "1" ? forms[0] : forms.at(-1);
     return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
@@ -146,7 +145,7 @@ export function fieldOf(series) {
     const facts = known[key] || {};
     return {
         key,
-        name: plain(series.label || (key && words[key]) || parts.join(" › ") || series.field),
+        name: plain(series.label || (key && say(key)) || parts.join(" › ") || series.field),
         unit: facts.unit || "",
         digits: facts.digits,
         order: series.order ?? 1000 + (key ? knownOrder.indexOf(key) : knownOrder.length),

@@ -510,7 +510,7 @@ def series_of(devices):
                     "label": None,
                     "order": None,
                     "from": now() - 400 * DAY,
-                    "last": None,
+                    "beyond": 0,
                     "limits": [],
                     "kind": field,
                     "offset": len(found) * 0.7,

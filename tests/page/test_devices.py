@@ -44,7 +44,7 @@ def test_a_device_is_offline_as_it_said_last(view):
         const parts = { sources: [], outbox: null, pubsub: { state: 'well' }, sinks: [] };
         const one = (field, online, time) => ({ source: 'home', device: 'd', labels: {}, field, name: 'Hall', online, last: { time, value: 1 } });
         return [[one('/error', false, 1000), one('/temperature', null, 2000)], [one('/error', false, 2000), one('/temperature', null, 1000)]]
-            .map(series => silentDevices(devicesOf(series), {}, parts, 3000).silent.map(device => device.silence));
+            .map(series => silentDevices(devicesOf(series), { sources: [], page: {} }, parts, 3000).silent.map(device => device.silence));
     }""")
     assert found == [[], ["offline"]]
 
