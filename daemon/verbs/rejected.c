@@ -46,15 +46,6 @@ typedef struct Rejected {
 
 /* ---- printing: data of a remote may contain any bytes ---- */
 
-static void print_clean(Slice text) {
-        _cleanup_free_ char *copy = malloc(text.size + 1);
-
-        if (!copy)
-                return;
-        memcpy(copy, text.data, text.size);
-        (void) fwrite(copy, 1, text_clean(copy, text.size), stdout);
-}
-
 /* Prints the data unchanged into a file; on a terminal without control characters, line by line. */
 static void print_data(Slice data) {
         const char *line = data.data, *end = data.data + data.size, *next;
@@ -66,7 +57,7 @@ static void print_data(Slice data) {
         }
         do {
                 next = memchr(line, '\n', (size_t) (end - line));
-                print_clean((Slice){ line, (size_t) ((next ? next : end) - line) });
+                session_print((Slice){ line, (size_t) ((next ? next : end) - line) });
                 (void) putchar('\n');
                 line = next ? next + 1 : end;
         } while (next);
@@ -76,28 +67,24 @@ static void print_entry(Rejected *r, const SinkRejected *entry) {
         char when[CLOCK_RFC3339_SIZE];
 
         r->found++;
-        print_clean(entry->id);
+        session_print(entry->id);
         printf("  %s  ", clock_format_rfc3339(entry->rejected_at, when));
-        print_clean(entry->reason);
+        session_print(entry->reason);
         if (entry->detail.size > 0) {
                 printf(": ");
-                print_clean(entry->detail);
+                session_print(entry->detail);
         }
         printf("  (%" PRIu64 " bytes)\n", entry->size);
         if (r->action != ACTION_SHOW)
                 return;
         printf("attributes: ");
-        print_clean((Slice){ entry->attributes, strlen(entry->attributes) });
+        session_print(slice_of(entry->attributes));
         (void) putchar('\n');
         print_data(entry->data);
 }
 
 static void tell(Rejected *r, const char *id, bool done, const char *detail) {
-        _cleanup_free_ char *name = strdup(id);
-
-        if (name)
-                name[text_clean(name, strlen(name))] = '\0';
-        session_tell(r->session, done ? SINK_GRADE_OK : SINK_GRADE_FAIL, name ?: "", "%s", detail);
+        session_tell(r->session, done ? SINK_GRADE_OK : SINK_GRADE_FAIL, id, "%s", detail);
 }
 
 /* ---- the outbox: readings that Pub/Sub refused, and what sources could not read ---- */
@@ -112,7 +99,7 @@ static const char *row_id(const Rejected *r, const OutboxRejected *row, char id[
 }
 
 static void row_print(Rejected *r, const OutboxRejected *row, const char *id) {
-        SinkRejected entry = { .id = { id, strlen(id) },
+        SinkRejected entry = { .id = slice_of(id),
                 .reason = row->reason,
                 .data = row->payload,
                 .size = row->size,
@@ -122,7 +109,7 @@ static void row_print(Rejected *r, const OutboxRejected *row, const char *id) {
         bytes_append_format(&text, "source=%.*s ", (int) row->source.size, row->source.data);
         if (r->unread) {
                 entry.detail = row->reason;
-                entry.reason = (Slice){ "unreadable", strlen("unreadable") };
+                entry.reason = slice_of("unreadable");
                 bytes_append_format(&text, "topic=%.*s", (int) row->topic.size, row->topic.data);
         } else
                 bytes_append_format(&text, "type=%.*s device=%.*s idempotency_key=%.*s", (int) row->type.size,

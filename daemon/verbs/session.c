@@ -96,6 +96,15 @@ Session *session_close(Session *session) {
         return NULL;
 }
 
+void session_print(Slice text) {
+        _cleanup_free_ char *copy = malloc(text.size + 1);
+
+        if (!copy)
+                return;
+        memcpy(copy, text.data, text.size);
+        (void) fwrite(copy, 1, text_clean(copy, text.size), stdout);
+}
+
 /* Conceals secrets: the words of a remote may repeat them. */
 void session_tell(Session *session, SinkGrade grade, const char *name, const char *format, ...) {
         static const char *const words[] = {
@@ -109,8 +118,11 @@ void session_tell(Session *session, SinkGrade grade, const char *name, const cha
         (void) vsnprintf(text, sizeof(text), format, arguments);
         va_end(arguments);
         secrets_conceal(session->secrets, text);
-        text[text_clean(text, strlen(text))] = '\0';
-        printf("%-4s  %s  %s\n", words[grade], name, text);
+        printf("%-4s  ", words[grade]);
+        session_print(slice_of(name));
+        printf("  ");
+        session_print(slice_of(text));
+        (void) putchar('\n');
         (void) fflush(stdout);
 }
 

@@ -34,8 +34,10 @@ int session_open_local(Config *config, Session **ret);
 Session *session_close(Session *session);
 CLEANUP_DEFINE(Session, session_close)
 
-/* Prints `ok    NAME  detail`, `warn  NAME  what, and what to do`, or `FAIL  NAME  what, and what to do`. Control
- * characters become spaces. */
+/* Prints a text that came from outside without control characters: it goes to a terminal. */
+void session_print(Slice text);
+/* Prints `ok    NAME  detail`, `warn  NAME  what, and what to do`, or `FAIL  NAME  what, and what to do`, by
+ * session_print(). */
 void session_tell(Session *session, SinkGrade grade, const char *name, const char *format, ...) _printf_(4, 5);
 #define session_ok(session, ...) session_tell(session, SINK_GRADE_OK, __VA_ARGS__)
 #define session_warn(session, ...) session_tell(session, SINK_GRADE_WARN, __VA_ARGS__)

@@ -365,6 +365,24 @@ static void test_files_without_systemd(void **state) {
         assert_int_equal(rmdir(directory), 0);
 }
 
+/* A name that is printed may come from a directory. */
+static void test_name_of_a_file(void **state) {
+        char directory[] = "/tmp/test-verbs-XXXXXX", path[100], secrets[64], config_file[64];
+        _cleanup_(config_unrefp) Config *config = NULL;
+        Said said;
+
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(config_file, sizeof(config_file), "%s/c.yaml", directory);
+        (void) snprintf(secrets, sizeof(secrets), "%s/credentials", directory);
+        (void) snprintf(path, sizeof(path), "%s/a\x1b[31m\nok    all  is well", secrets);
+        assert_int_equal(mkdir(secrets, 0700), 0);
+        assert_int_equal(close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+        config = parse_as(config_file, PUBSUB SHELF, strlen(PUBSUB SHELF), &types_of_config);
+        said_run(config, check_these_files, 0, NULL, &said);
+        assert_contains(said.out, "/a [31m ok    all  is well  systemd does not take this name");
+        assert_int_equal(unlink(path) + rmdir(secrets) + rmdir(directory), 0);
+}
+
 static void test_rejected_list(void **state) {
         Said said;
 
@@ -548,6 +566,7 @@ int main(void) {
                 cmocka_unit_test(test_directory_of_a_daemon),
                 cmocka_unit_test(test_directory_of_another_unit),
                 cmocka_unit_test(test_files_without_systemd),
+                cmocka_unit_test(test_name_of_a_file),
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_tls_file_of_another),
                 cmocka_unit_test(test_a_certificate_that_ends),
