@@ -92,8 +92,7 @@ static char *likely_key(const InitDraft *draft) {
 
         if (variable && *variable)
                 return strdup(variable);
-        if (text_format(&path, "%s/credentials/" CREDENTIALS_FILE_DEFAULT, draft->directory) < 0 ||
-                access(path, F_OK) == 0)
+        if (text_format(&path, "%s/" CREDENTIALS_FILE_DEFAULT, draft->credentials) < 0 || access(path, F_OK) == 0)
                 return path;
         free(path);
         return strdup(access(CREDENTIALS_FILE_DEFAULT, F_OK) == 0 ? CREDENTIALS_FILE_DEFAULT : "-");

@@ -24,8 +24,9 @@ int init_draft_new(const char *path, InitDraft **ret) {
         if (!draft || !copy)
                 return -ENOMEM;
         draft->path = path;
-        draft->directory = strdup(dirname(copy));
-        if (!draft->directory || text_format(&draft->option, "%s%s", named ? " -c " : "", named ? path : "") < 0)
+        if (text_format(&draft->directory, "%s", dirname(copy)) < 0 ||
+                text_format(&draft->credentials, "%s/credentials", draft->directory) < 0 ||
+                text_format(&draft->option, "%s%s", named ? " -c " : "", named ? path : "") < 0)
                 return -ENOMEM;
 
         *ret = cleanup_steal(draft);
@@ -39,6 +40,7 @@ InitDraft *init_draft_free(InitDraft *draft) {
                 init_draft_drop_last(draft);
         init_draft_forget_secrets(draft, 0);
         free(draft->directory);
+        free(draft->credentials);
         free(draft->option);
         free(draft->key_path);
         free(draft->project);
@@ -101,7 +103,7 @@ int init_draft_find_secret(const InitDraft *draft, const char *file, char **ret)
         _cleanup_free_ char *path = NULL;
         size_t size;
 
-        if (text_format(&path, "%s/credentials/%s", draft->directory, file) < 0)
+        if (text_format(&path, "%s/%s", draft->credentials, file) < 0)
                 return -ENOMEM;
         return secret_read_file(path, ret, &size);
 }
@@ -125,16 +127,12 @@ static bool same_secret(const char *there, const char *text) {
 /* NAME_FREE, also when the directory may not be searched: nothing can be written there either, and a dry run can go on.
  * NAME_TAKEN: another file has the name; NAME_HAS_IT: that file has this text. -ENOMEM, -ENOTDIR. */
 enum { NAME_FREE = 0, NAME_TAKEN = 1, NAME_HAS_IT = 2 };
-static int check_name(const InitDraft *draft, const char *file, const char *text) {
+static int check_name(const char *path, const char *text) {
         _cleanup_(secret_freep) char *there = NULL;
-        _cleanup_free_ char *path = NULL;
         struct stat status;
         size_t size;
-        int r;
+        int r = secret_read_file(path, &there, &size);
 
-        if (text_format(&path, "%s/credentials/%s", draft->directory, file) < 0)
-                return -ENOMEM;
-        r = secret_read_file(path, &there, &size);
         if (r == -ENOMEM || r == -ENOTDIR)
                 return r;
         if (r < 0)
@@ -143,62 +141,66 @@ static int check_name(const InitDraft *draft, const char *file, const char *text
 }
 
 /* Finds a name that no other secret has: mongodb.password, mongodb-2.password, ... */
-static int choose_name(const InitDraft *draft, const char *file, const char *text, char **ret_name) {
+static int choose_name(const InitDraft *draft, const char *file, const char *text, InitSecret *ret) {
         const char *dot = strrchr(file, '.') ?: file + strlen(file);
 
         for (unsigned number = 1; number <= NAMES_MAX; number++) {
-                _cleanup_free_ char *name = NULL;
+                _cleanup_free_ char *path = NULL;
+                const char *name;
                 const InitSecret *kept;
                 char suffix[16] = "";
                 int r;
 
                 if (number > 1)
                         (void) snprintf(suffix, sizeof(suffix), "-%u", number);
-                if (text_format(&name, "%.*s%s%s", (int) (dot - file), file, suffix, dot) < 0)
+                if (text_format(&path, "%s/%.*s%s%s", draft->credentials, (int) (dot - file), file, suffix, dot) < 0)
                         return -ENOMEM;
+                name = path + strlen(draft->credentials) + 1;
                 kept = find_kept(draft, name);
                 if (kept && strcmp(kept->text, text) != 0)
                         continue;
-                r = check_name(draft, name, text);
+                r = check_name(path, text);
                 if (r == NAME_TAKEN)
                         continue;
                 if (r >= 0)
-                        *ret_name = cleanup_steal(name);
-                return r;
+                        *ret = (InitSecret){ cleanup_steal(path), name, NULL, r == NAME_HAS_IT };
+                return r < 0 ? r : 0;
         }
         return -E2BIG;
 }
 
+static void secret_done(InitSecret *secret) {
+        free(secret->path);
+        secret_free(secret->text);
+}
+
 int init_draft_keep_secret(InitDraft *draft, const char *file, const char *text, const char **ret_file) {
-        _cleanup_free_ char *name = NULL;
+        _cleanup_(secret_done) InitSecret secret = {};
         const InitSecret *kept;
-        InitSecret *secret = &draft->secrets[draft->n_secrets];
         int r;
 
-        r = choose_name(draft, file, text, &name);
+        r = choose_name(draft, file, text, &secret);
         if (r < 0)
                 return r;
-        kept = find_kept(draft, name);
-        if (!kept && draft->n_secrets == INIT_SECRETS_MAX)
-                return -E2BIG;
-        if (!kept) {
-                *secret = (InitSecret){ NULL, strdup(text), r == NAME_HAS_IT };
-                if (!secret->text)
-                        return -ENOMEM;
-                secret->file = cleanup_steal(name);
-                draft->n_secrets++;
+        kept = find_kept(draft, secret.file);
+        if (kept) {
+                *ret_file = kept->file;
+                return 0;
         }
-        *ret_file = kept ? kept->file : secret->file;
+        if (draft->n_secrets == INIT_SECRETS_MAX)
+                return -E2BIG;
+        secret.text = strdup(text);
+        if (!secret.text)
+                return -ENOMEM;
+        *ret_file = secret.file;
+        draft->secrets[draft->n_secrets++] = secret;
+        secret = (InitSecret){};
         return 0;
 }
 
 void init_draft_forget_secrets(InitDraft *draft, size_t n) {
-        while (draft->n_secrets > n) {
-                InitSecret *secret = &draft->secrets[--draft->n_secrets];
-
-                free(secret->file);
-                secret_free(secret->text);
-        }
+        while (draft->n_secrets > n)
+                secret_done(&draft->secrets[--draft->n_secrets]);
 }
 
 /* ---- text ---- */

@@ -53,9 +53,10 @@ typedef struct InitPart {
 } InitPart;
 
 typedef struct InitSecret {
-        char *file; /* in CONFIGDIR/credentials */
-        char *text; /* wiped */
-        bool there; /* the file exists with this text already */
+        char *path;       /* in the directory of credentials */
+        const char *file; /* the last part of it */
+        char *text;       /* wiped */
+        bool there;       /* the file exists with this text already */
 } InitSecret;
 
 /* Parts and secrets are stacks: the account's key is the first secret, those of the last part are the last. */
@@ -63,6 +64,7 @@ typedef struct InitDraft {
         const char *path;                           /* of the configuration file; borrowed, as the next three */
         const char *state_dir, *endpoint, *ca_file; /* NULL: left out */
         char *directory;                            /* of the configuration file */
+        char *credentials;                          /* the directory of the secrets, in that one */
         char *option;                               /* with which a verb reads it: " -c FILE", or "" for the default */
         char *key_path;                             /* where the key is now; NULL: none. Then it has no secret either */
         char *project, *topic;

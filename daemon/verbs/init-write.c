@@ -138,15 +138,11 @@ static int write_file(const char *directory, const char *name, Slice text, mode_
 }
 
 static int write_secrets(const InitDraft *draft) {
-        _cleanup_free_ char *directory = NULL;
-        int r;
+        int r = make_directory(draft->credentials, 0700);
 
-        if (text_format(&directory, "%s/credentials", draft->directory) < 0)
-                return -ENOMEM;
-        r = make_directory(directory, 0700);
         for (const InitSecret *secret = draft->secrets; r >= 0 && secret < draft->secrets + draft->n_secrets; secret++)
                 if (!secret->there)
-                        r = write_file(directory, secret->file, slice_of(secret->text), 0600);
+                        r = write_file(draft->credentials, secret->file, slice_of(secret->text), 0600);
         return r;
 }
 

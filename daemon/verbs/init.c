@@ -199,13 +199,9 @@ static void list_recipes(void) {
 /* ---- step 5: write ---- */
 
 static void list_files(const InitDraft *draft) {
-        char path[4096];
-
-        for (const InitSecret *secret = draft->secrets; secret < draft->secrets + draft->n_secrets; secret++) {
-                (void) snprintf(path, sizeof(path), "%s/credentials/%s", draft->directory, secret->file);
+        for (const InitSecret *secret = draft->secrets; secret < draft->secrets + draft->n_secrets; secret++)
                 if (!secret->there)
-                        init_say(INIT_SAY_SECRET, path, NULL);
-        }
+                        init_say(INIT_SAY_SECRET, secret->path, NULL);
         init_say(INIT_SAY_FILE, draft->path, NULL);
 }
 
@@ -372,12 +368,10 @@ static void say_page(const InitPart *part) {
 /* Tells of the original of a key that was copied, unless the service reads it, or it is beside the configuration. */
 static void say_key_left(const InitDraft *draft) {
         size_t n = strlen(draft->directory);
-        char copy[4096];
 
         if (!draft->key_path || (strncmp(draft->key_path, draft->directory, n) == 0 && draft->key_path[n] == '/'))
                 return;
-        (void) snprintf(copy, sizeof(copy), "%s/credentials/%s", draft->directory, draft->secrets[0].file);
-        if (!file_is_same(draft->key_path, copy))
+        if (!file_is_same(draft->key_path, draft->secrets[0].path))
                 init_say(INIT_SAY_KEY_LEFT, draft->key_path, NULL);
 }
 
