@@ -13,9 +13,9 @@
 #include "lib/sql.h"
 #include "lib/text.h"
 
-#define SCHEMA 1
+#define SCHEMA 1 /* as at the end of *schema* */
 
-#define HOUR 60 /* from here on, all in minutes */
+#define HOUR PAGE_TABLES_HOUR /* from here on, all in minutes */
 #define DAY (24 * HOUR)
 #define MINUTES_KEPT (3 * DAY)
 /* as much is made coarser at once: little enough for one transaction, enough to fill pages */
@@ -39,7 +39,8 @@ static const char schema[] =
         "CREATE TABLE hours (series INTEGER NOT NULL, at INTEGER NOT NULL, n INTEGER NOT NULL, low REAL, total REAL "
         "NOT NULL, high REAL, PRIMARY KEY (series, at)) STRICT, WITHOUT ROWID;"
         "CREATE TABLE past (one INTEGER PRIMARY KEY, begun INTEGER NOT NULL, minutes_from INTEGER NOT NULL,"
-        " fives_from INTEGER NOT NULL, mark BLOB NOT NULL, complete INTEGER NOT NULL) STRICT;";
+        " fives_from INTEGER NOT NULL, mark BLOB NOT NULL, complete INTEGER NOT NULL) STRICT;"
+        "PRAGMA user_version = 1";
 
 #define MERGE                                                                                                          \
         " ON CONFLICT DO UPDATE SET low = min(coalesce(low, total), coalesce(excluded.low, excluded.total)),"          \
@@ -63,18 +64,6 @@ static int64_t floor_to(int64_t value, int64_t unit) {
 
 /* ---- the file ---- */
 
-static int file_make(PageTables *tables, int64_t version) {
-        char text[64];
-        int r = 0;
-
-        (void) snprintf(text, sizeof(text), "PRAGMA user_version = %d", SCHEMA);
-        if (version == 0)
-                r = sql_exec(tables->sql, schema);
-        if (r == 0 && version == 0)
-                r = sql_exec(tables->sql, text);
-        return r;
-}
-
 static int file_prepare(PageTables *tables) {
         int64_t version;
         int r = sql_query_int(tables->sql, "PRAGMA user_version", &version);
@@ -86,7 +75,7 @@ static int file_prepare(PageTables *tables) {
         r = sql_exec(tables->sql, "PRAGMA cache_size = -256");
         if (r == 0)
                 r = sql_begin(tables->sql, false);
-        return r == 0 ? sql_end(tables->sql, file_make(tables, version)) : r;
+        return r == 0 ? sql_end(tables->sql, version == 0 ? sql_exec(tables->sql, schema) : 0) : r;
 }
 
 int page_tables_open(const char *directory, PageTables **ret) {
@@ -152,15 +141,12 @@ int page_tables_set_aside(const char *directory) {
         " AND coalesce(high, total) BETWEEN -1e300 AND 1e300) IS NOT 1"
 
 int page_tables_mend(PageTables *tables) {
-        static const char *const queries[] = { "DELETE FROM minutes" UNSOUND, "DELETE FROM fives" UNSOUND,
-                "DELETE FROM hours" UNSOUND };
         int r = page_tables_begin(tables);
 
         if (r != 0)
                 return r;
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(queries); i++)
-                r = sql_do(tables->sql, queries[i], NULL);
-        return page_tables_end(tables, r);
+        return page_tables_end(tables, sql_exec(tables->sql, "DELETE FROM minutes" UNSOUND "; DELETE FROM fives" UNSOUND
+                                                             "; DELETE FROM hours" UNSOUND));
 }
 
 static bool time_is_sound(int64_t msec) {
@@ -177,8 +163,7 @@ static bool texts_are_sound(const PageSeriesKey *key, const char *name) {
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 if (!bytes_is_utf8(texts[i], strlen(texts[i])))
                         return false;
-        return key->field[0] == '/' && key->labels[0] == '{' &&
-               json_is_whole((Slice){ key->labels, strlen(key->labels) }, 2, NULL);
+        return key->field[0] == '/' && key->labels[0] == '{' && json_is_whole(slice_of(key->labels), 2, NULL);
 }
 
 /* ---- reading it at the start ---- */
@@ -268,16 +253,12 @@ static int load_past(PageTables *tables, PagePast *past, bool *mended) {
         return r;
 }
 
+#define ORPHANED " WHERE series NOT IN (SELECT id FROM series)"
+
 /* Deletes values without a series: a new one could get its id. */
 static int drop_orphans(PageTables *tables) {
-        static const char *const queries[] = { "DELETE FROM minutes WHERE series NOT IN (SELECT id FROM series)",
-                "DELETE FROM fives WHERE series NOT IN (SELECT id FROM series)",
-                "DELETE FROM hours WHERE series NOT IN (SELECT id FROM series)" };
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(queries); i++)
-                r = sql_do(tables->sql, queries[i], NULL);
-        return r;
+        return sql_exec(tables->sql,
+                "DELETE FROM minutes" ORPHANED "; DELETE FROM fives" ORPHANED "; DELETE FROM hours" ORPHANED);
 }
 
 int page_tables_load(PageTables *tables, PageSeriesTable *series, PagePast *past) {
@@ -388,25 +369,18 @@ int page_tables_roll(PageTables *tables, int64_t newest, const PageSeriesTable *
 
 int page_tables_put(PageTables *tables, const PageBucket *bucket) {
         SqlValue low = SQL_TEXT(NULL), high = SQL_TEXT(NULL);
-        const char *add = ADD("minutes");
-        int64_t at = bucket->minute;
+        int64_t width = page_tables_width(tables, bucket->minute);
+        const char *add = width == HOUR ? ADD("hours") : width == 5 ? ADD("fives") : ADD("minutes");
 
-        if (at < tables->oldest)
+        if (bucket->minute < tables->oldest)
                 return 0;
-        if (at < tables->fives_from) {
-                add = ADD("hours");
-                at = floor_to(at, 60);
-        } else if (at < tables->minutes_from) {
-                add = ADD("fives");
-                at = floor_to(at, 5);
-        }
         if (bucket->count > 1) {
                 low = (SqlValue) SQL_DOUBLE(bucket->low);
                 high = (SqlValue) SQL_DOUBLE(bucket->high);
         }
         return sql_do(tables->sql, add,
-                SQL_VALUES(SQL_INT(at), SQL_INT(bucket->series), SQL_INT(bucket->count), low, SQL_DOUBLE(bucket->total),
-                        high));
+                SQL_VALUES(SQL_INT(floor_to(bucket->minute, width)), SQL_INT(bucket->series), SQL_INT(bucket->count),
+                        low, SQL_DOUBLE(bucket->total), high));
 }
 
 int page_tables_put_series(PageTables *tables, const PageSeries *series) {
@@ -431,7 +405,7 @@ int page_tables_put_past(PageTables *tables, const PagePast *past) {
 /* ---- reading ---- */
 
 int64_t page_tables_width(const PageTables *tables, int64_t minute) {
-        return minute < tables->fives_from ? PAGE_TABLES_HOUR : minute < tables->minutes_from ? 5 : 1;
+        return minute < tables->fives_from ? HOUR : minute < tables->minutes_from ? 5 : 1;
 }
 
 /* *query* has the range as ?1 and ?2, and *series* as ?3 if it asks for one. */
