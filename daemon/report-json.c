@@ -252,20 +252,17 @@ static void write_number(Writer *w, uint64_t number) {
         bytes_append_format(w->json, "%" PRIu64, number);
 }
 
-static void write_time(Writer *w, usec_t wall) {
-        char buffer[CLOCK_RFC3339_SIZE];
-
-        if (wall == 0)
-                write_text(w, "null");
-        else
-                write_string(w, clock_format_rfc3339(wall, buffer));
-}
-
 static void write_word(Writer *w, const char *word) {
         if (word)
                 write_string(w, word);
         else
                 write_text(w, "null");
+}
+
+static void write_time(Writer *w, usec_t wall) {
+        char buffer[CLOCK_RFC3339_SIZE];
+
+        write_word(w, wall > 0 ? clock_format_rfc3339(wall, buffer) : NULL);
 }
 
 static void write_due(Writer *w, usec_t at) {

@@ -269,11 +269,10 @@ static void note_unsettled(Check *check, const SubscriberStatus *subscriber, use
 
 /* Writes the file. Errors are ignored: only the age in a warning depends on it. */
 static void stalls_note(ReportStalls *stalls, Check *check) {
-        const Slice notes = { check->notes.data, check->notes.size };
+        const Slice notes = bytes_slice(&check->notes);
         const Figures *f = check->figures;
 
-        if (!stalls->state_dir || bytes_result(&check->notes) < 0 ||
-                slice_same(notes, (Slice){ stalls->notes.data, stalls->notes.size }) ||
+        if (!stalls->state_dir || bytes_result(&check->notes) < 0 || slice_same(notes, bytes_slice(&stalls->notes)) ||
                 (!f->stopping && stalls->noted_at > 0 && f->now - stalls->noted_at < NOTES_EVERY_USEC))
                 return;
         if (file_replace(stalls->state_dir, NOTES_NAME, notes.data, notes.size) < 0)
@@ -344,8 +343,8 @@ static OutboxLevel outbox_level(const Figures *figures, OutboxLevel before) {
 
         /* The level ends a little below its mark: an outbox that goes up and down around the mark must not fill the
          * log. */
-        if (outbox->rows + outbox->rejected_rows > outbox->max_rows / 10 * 7 ||
-                outbox->bytes + outbox->rejected_bytes > outbox->max_bytes / 10 * 7)
+        if (report_outbox_rows(figures) > outbox->max_rows / 10 * 7 ||
+                report_outbox_bytes(figures) > outbox->max_bytes / 10 * 7)
                 return before;
         return OUTBOX_LEVEL_WELL;
 }
@@ -355,23 +354,22 @@ static bool outbox_is_full_of_rejected(const OutboxStatus *outbox) {
         return outbox->rejected_rows > outbox->max_rows / 2 || outbox->rejected_bytes > outbox->max_bytes / 2;
 }
 
+#define FULL_REMEDY                                                                                                    \
+        " See why publishing fails (sensorqd check), or raise publish.outbox.max_rows and max_bytes and reload."
+#define FULL_OF_REJECTED                                                                                               \
+        " Most of it was refused by Pub/Sub for good: see `sensorqd rejected list`, then replay or drop it."
+
 static void check_outbox(ReportStalls *stalls, const Figures *figures) {
         static const struct {
                 int level;
-                const char *id, *begin, *end, *rejected;
+                const char *id, *begin, *polling, *remedy, *rejected;
         } says[] = {
                 [OUTBOX_LEVEL_WELL] = { LOG_NOTICE, EVENT_OUTBOX_DRAINED, "The outbox has room again",
-                        "Polling goes on.", "Polling goes on." },
+                        "Polling goes on.", "", "" },
                 [OUTBOX_LEVEL_HIGH] = { LOG_WARNING, EVENT_OUTBOX_HIGH, "The outbox is over four fifths full",
-                        "Polling goes on until it is full. See why publishing fails (sensorqd check), or raise "
-                        "publish.outbox.max_rows and max_bytes and reload.",
-                        "Polling goes on until it is full. Most of it was refused by Pub/Sub for good: see `sensorqd "
-                        "rejected list`, then replay or drop it." },
+                        "Polling goes on until it is full.", FULL_REMEDY, FULL_OF_REJECTED },
                 [OUTBOX_LEVEL_FULL] = { LOG_ERR, EVENT_OUTBOX_FULL, "The outbox is full",
-                        "Polling has stopped, so readings of this time are missing. See why publishing fails (sensorqd "
-                        "check), or raise publish.outbox.max_rows and max_bytes and reload.",
-                        "Polling has stopped, so readings of this time are missing. Most of it was refused by Pub/Sub "
-                        "for good: see `sensorqd rejected list`, then replay or drop it." },
+                        "Polling has stopped, so readings of this time are missing.", FULL_REMEDY, FULL_OF_REJECTED },
         };
         const OutboxStatus *outbox = &figures->outbox;
         OutboxLevel level = outbox_level(figures, stalls->outbox), before = stalls->outbox;
@@ -380,11 +378,11 @@ static void check_outbox(ReportStalls *stalls, const Figures *figures) {
         stalls->outbox = level;
         if (level == before || !figures->publishes)
                 return;
-        (void) snprintf(rows, sizeof(rows), "%" PRIu64, outbox->rows + outbox->rejected_rows);
-        (void) snprintf(bytes, sizeof(bytes), "%" PRIu64, outbox->bytes + outbox->rejected_bytes);
+        (void) snprintf(rows, sizeof(rows), "%" PRIu64, report_outbox_rows(figures));
+        (void) snprintf(bytes, sizeof(bytes), "%" PRIu64, report_outbox_bytes(figures));
         log_event(says[level].level, says[level].id, LOG_FIELDS({ FIELD_ROWS, rows }, { FIELD_BYTES, bytes }),
-                "%s: %s readings, %s bytes. %s", says[level].begin, rows, bytes,
-                outbox_is_full_of_rejected(outbox) ? says[level].rejected : says[level].end);
+                "%s: %s readings, %s bytes. %s%s", says[level].begin, rows, bytes, says[level].polling,
+                outbox_is_full_of_rejected(outbox) ? says[level].rejected : says[level].remedy);
 }
 
 void report_stalls_check(ReportStalls *stalls, const Figures *figures) {

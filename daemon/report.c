@@ -23,26 +23,18 @@ void report_done(Figures *figures) {
 
 /* ---- the outbox and its limits ---- */
 
-static uint64_t outbox_rows(const OutboxStatus *outbox) {
-        return outbox->rows + outbox->rejected_rows;
-}
-
-static uint64_t outbox_bytes(const OutboxStatus *outbox) {
-        return outbox->bytes + outbox->rejected_bytes;
-}
-
 /* True if the readings that a source holds in memory did not fit, or the next poll's might not fit. */
 static bool source_is_shut_out(const Figures *f, const SourceStatus *source) {
         if (f->outbox_failing || (!source->holding && !source->gated))
                 return false;
-        return report_outbox_is_high(f) || outbox_rows(&f->outbox) + source->next_rows > f->outbox.max_rows ||
-               outbox_bytes(&f->outbox) + source->next_bytes > f->outbox.max_bytes;
+        return report_outbox_is_high(f) || report_outbox_rows(f) + source->next_rows > f->outbox.max_rows ||
+               report_outbox_bytes(f) + source->next_bytes > f->outbox.max_bytes;
 }
 
 bool report_outbox_is_full(const Figures *f) {
         if (!f->publishes || f->outbox.max_rows == 0)
                 return false;
-        if (outbox_rows(&f->outbox) >= f->outbox.max_rows || outbox_bytes(&f->outbox) >= f->outbox.max_bytes)
+        if (report_outbox_rows(f) >= f->outbox.max_rows || report_outbox_bytes(f) >= f->outbox.max_bytes)
                 return true;
         for (size_t i = 0; i < f->n_sources; i++)
                 if (source_is_shut_out(f, &f->sources[i]))
@@ -53,8 +45,8 @@ bool report_outbox_is_full(const Figures *f) {
 bool report_outbox_is_high(const Figures *f) {
         if (!f->publishes || f->outbox.max_rows == 0)
                 return false;
-        return outbox_rows(&f->outbox) > f->outbox.max_rows / 5 * 4 ||
-               outbox_bytes(&f->outbox) > f->outbox.max_bytes / 5 * 4;
+        return report_outbox_rows(f) > f->outbox.max_rows / 5 * 4 ||
+               report_outbox_bytes(f) > f->outbox.max_bytes / 5 * 4;
 }
 
 /* ---- the whole ---- */

@@ -40,6 +40,15 @@ typedef struct Figures {
 /* Frees the arrays; there are none afterwards. */
 void report_done(Figures *figures);
 
+/* What counts against the outbox's limits: what waits, and what was rejected. */
+static inline uint64_t report_outbox_rows(const Figures *figures) {
+        return figures->outbox.rows + figures->outbox.rejected_rows;
+}
+
+static inline uint64_t report_outbox_bytes(const Figures *figures) {
+        return figures->outbox.bytes + figures->outbox.rejected_bytes;
+}
+
 /* _is_full: polling has stopped because there is no room. _is_high: the outbox holds more than four fifths of a limit,
  * rejected rows included. */
 bool report_outbox_is_full(const Figures *figures);
