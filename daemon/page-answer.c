@@ -86,7 +86,7 @@ void page_answer_file(ListenRequest *request, const PageFile *file) {
         listen_answer(request, &(ListenAnswer){ .status = same ? 304 : 200,
                                        .content_type = same ? NULL : file->type,
                                        .headers = headers.texts,
-                                       .body = gzip && !same ? file->gzip : (Slice){ plain.data, plain.size },
+                                       .body = gzip && !same ? file->gzip : bytes_slice(&plain),
                                        .constant = gzip || same });
 }
 
@@ -104,7 +104,7 @@ void page_answer_error(ListenRequest *request, int status, const char *words) {
         char text[256];
         int size = snprintf(text, sizeof(text), "{\"error\":\"%s\"}\n", words);
 
-        answer(request, status, "application/json", &headers,
+        answer(request, status, PAGE_ANSWER_JSON, &headers,
                 (Slice){ text, size < (int) sizeof(text) ? (size_t) size : sizeof(text) - 1 });
 }
 

@@ -28,6 +28,7 @@ extern const PageFile page_files[]; /* ends with a row whose path is NULL */
 
 /* Answers with a file of the page, or with 304 if the client already has it. */
 void page_answer_file(ListenRequest *request, const PageFile *file);
+#define PAGE_ANSWER_JSON "application/json"
 /* Answers with content that was made for this request; *body* is copied. */
 void page_answer_made(ListenRequest *request, const char *type, Slice body, PageCoding coding);
 /* Answers {"error": "..."}; *words* must not need escaping. */

@@ -48,7 +48,7 @@ struct PageCharts {
         Worker *worker;
         Task *task; /* it runs; NULL: none does */
         Bytes queue;
-        uint64_t dropped;
+        bool dropped;                 /* messages, which was said */
         bool take, save, open, close; /* which jobs are due */
         bool took;                    /* the last job was not a request */
         bool refused;                 /* the last save failed: history waits, because it can be read again later */
@@ -132,11 +132,11 @@ static void history_end(PageCharts *charts) {
 /* ---- the end of a job ---- */
 
 static void answer(ListenRequest *request, const PageJob *job) {
-        const char *type = job->kind == PAGE_JOB_METRICS ? PAGE_METRICS_TYPE : "application/json";
+        const char *type = job->kind == PAGE_JOB_METRICS ? PAGE_METRICS_TYPE : PAGE_ANSWER_JSON;
 
         if (job->status == 200)
-                page_answer_made(request, type, (Slice){ job->body.data, job->body.size },
-                        job->gzip ? PAGE_CODING_GZIP : PAGE_CODING_PLAIN);
+                page_answer_made(
+                        request, type, bytes_slice(&job->body), job->gzip ? PAGE_CODING_GZIP : PAGE_CODING_PLAIN);
         else
                 page_answer_error(request, job->status, job->words);
 }
@@ -166,8 +166,9 @@ static void after_save(PageCharts *charts, const PageJob *job) {
 }
 
 static void log_dropped(PageCharts *charts) {
-        if (charts->dropped++ > 0)
+        if (charts->dropped)
                 return;
+        charts->dropped = true;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, charts->host.state_dir }),
                 "The disk of %s does not keep up with the page: some values are in no chart. They are stored as all "
                 "others.",
@@ -372,8 +373,7 @@ void page_charts_ask(PageCharts *charts, ListenRequest *request, PageJob *job) {
         Task *task = NULL;
 
         if (charts_begin(charts) < 0 && job->kind == PAGE_JOB_METRICS) /* /metrics works without the charts */
-                page_answer_made(
-                        request, PAGE_METRICS_TYPE, (Slice){ job->body.data, job->body.size }, PAGE_CODING_PLAIN);
+                page_answer_made(request, PAGE_METRICS_TYPE, bytes_slice(&job->body), PAGE_CODING_PLAIN);
         else if (!charts->worker)
                 why = PAGE_THREAD_NO_CHARTS;
         else if (charts->state != CHARTS_ON || charts->n_asked == ASKED_MAX)

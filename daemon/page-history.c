@@ -116,8 +116,7 @@ static void on_done(void *userdata, void *job) {
         if (trouble_mend(&history->trouble, span))
                 log_event(LOG_NOTICE, EVENT_PAGE_RECOVERED, NULL, "What was stored before can be read again, after %s.",
                         span);
-        history->spec.on_piece(history->spec.userdata, &reader->queue,
-                (Slice){ reader->piece.mark.data, reader->piece.mark.size }, complete);
+        history->spec.on_piece(history->spec.userdata, &reader->queue, bytes_slice(&reader->piece.mark), complete);
 }
 
 void page_history_go_on(PageHistory *history) {

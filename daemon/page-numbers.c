@@ -168,7 +168,7 @@ static int scan_truth(Scan *scan, bool truth, unsigned depth) {
                 scan->found->offline = scan->found->offline || !truth;
                 return 0;
         }
-        scan->reader.slice = (Slice){ truth ? "1" : "0", 1 };
+        scan->reader.slice = slice_of(truth ? "1" : "0");
         return scan_number(scan, depth);
 }
 
@@ -237,7 +237,7 @@ static int scan_below(Scan *scan, int token, unsigned depth, unsigned n) {
                 token = json_reader_next(&scan->reader);
         } else {
                 (void) snprintf(index, sizeof(index), "%u", n);
-                path_add(scan, (Slice){ index, strlen(index) });
+                path_add(scan, slice_of(index));
         }
         r = token < 0 ? token : scan_value(scan, token, depth + 1);
         scan->size = size;

@@ -241,7 +241,7 @@ static bool thread_save(PageThread *thread) {
 
 /* Saves while it takes: a backlog of days may not fit into memory. */
 static void thread_take(PageThread *thread, PageJob *job) {
-        Slice queue = { job->queue.data, job->queue.size };
+        Slice queue = bytes_slice(&job->queue);
         bool saves = true;
         int r = 0;
 
@@ -251,8 +251,7 @@ static void thread_take(PageThread *thread, PageJob *job) {
                         saves = thread_save(thread); /* if this fails, the save job that follows reports it */
         }
         if (r == 0 && job->kind == PAGE_JOB_PAST)
-                r = page_store_note_past(
-                        thread->store, (Slice){ job->past.mark.data, job->past.mark.size }, job->past.complete);
+                r = page_store_note_past(thread->store, bytes_slice(&job->past.mark), job->past.complete);
         if (r < 0)
                 log_debug("charts: %s", strerror(-r));
         log_lost(thread);
@@ -286,7 +285,7 @@ static int thread_compress(PageJob *job) {
                 job->body = plain;
                 return 0;
         }
-        r = gzip_make((Slice){ plain.data, plain.size }, &job->body);
+        r = gzip_make(bytes_slice(&plain), &job->body);
         bytes_done(&plain);
         return r;
 }

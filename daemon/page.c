@@ -19,7 +19,6 @@
 
 #define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
 #define LOGIN_SAID_USEC (10 * USEC_PER_MINUTE) /* so that somebody who guesses does not fill the journal */
-#define JSON "application/json"
 
 /* Viewers who reload all the time must not slow down storing. So many requests are answered at once, then one in each
  * REQUEST_USEC. One view needs about ten. */
@@ -58,7 +57,7 @@ static int answer_status(Page *page, ListenRequest *request) {
         r = report_format_json(&figures, &json);
         if (r < 0)
                 return r;
-        page_answer_made(request, JSON, (Slice){ json.data, json.size }, PAGE_CODING_PLAIN);
+        page_answer_made(request, PAGE_ANSWER_JSON, bytes_slice(&json), PAGE_CODING_PLAIN);
         return 0;
 }
 
@@ -167,13 +166,11 @@ static void on_turn(void *userdata) {
 static void on_request(void *userdata, ListenRequest *request) {
         Page *page = userdata;
 
-        if (page->n_waiting == 0 && page_wait(page) == 0)
-                return page_serve(page, request);
         if (array_reserve(&page->waiting, &page->waiting_allocated, page->n_waiting + 1, sizeof(ListenRequest *)) < 0)
                 return page_answer_text(request, 503, NULL, NULL, "Out of memory.\n");
         page->waiting[page->n_waiting++] = request;
         if (!loop_is_armed(page->turn))
-                loop_arm_in(page->turn, page_wait(page));
+                on_turn(page);
 }
 
 /* ---- who may see it ---- */
@@ -301,7 +298,7 @@ static const SubscriptionConfig *subscription_choose(const Config *config) {
         const SubscriptionConfig *chosen = config->subscriptions;
 
         if (name)
-                return config_find_subscription(config, (Slice){ name, strlen(name) });
+                return config_find_subscription(config, slice_of(name));
         for (size_t i = 1; i < config->n_subscriptions; i++)
                 if (subscription_rank(&config->subscriptions[i]) > subscription_rank(chosen))
                         chosen = &config->subscriptions[i];

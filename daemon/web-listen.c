@@ -19,11 +19,13 @@
 #define BASIC "Basic "
 #define WANT "memory or descriptors are short; look " CAUSE_MEMORY_PLACES
 
-static const struct {
+typedef struct Fault {
         int error;
         Cause cause;
         const char *words;
-} faults[] = {
+} Fault;
+
+static const Fault faults[] = {
         { -EADDRINUSE, CAUSE_OCCUPIED,
                 "another program has that address, or another part of this configuration under another name "
                 "(localhost, 0.0.0.0); free it, or choose another to listen on" },
@@ -47,18 +49,19 @@ static const struct {
         { -ENFILE, CAUSE_MEMORY, WANT },
 };
 
-const char *web_listen_words(int error) {
+static Fault fault_of(int error) {
         for (size_t i = 0; i < ELEMENTSOF(faults); i++)
                 if (faults[i].error == error)
-                        return faults[i].words;
-        return strerror(-error);
+                        return faults[i];
+        return (Fault){ error, CAUSE_OTHER, strerror(-error) };
+}
+
+const char *web_listen_words(int error) {
+        return fault_of(error).words;
 }
 
 Cause web_listen_cause(int error) {
-        for (size_t i = 0; i < ELEMENTSOF(faults); i++)
-                if (faults[i].error == error)
-                        return faults[i].cause;
-        return CAUSE_OTHER;
+        return fault_of(error).cause;
 }
 
 static int listen_once(Loop *loop, const WebListenTry *wanted, const char *address) {
