@@ -148,10 +148,10 @@ static void label_series(Bytes *text, const PageSeries *series) {
         bytes_append_text(text, "}");
 }
 
-static void write_value(Bytes *text, const PageSeries *series, int64_t now) {
+static void write_value(Bytes *text, const char *name, const PageSeries *series, int64_t now) {
         if (now - series->last > PAGE_METRICS_FRESH_MSEC || page_series_is_off(series, now))
                 return;
-        bytes_append_text(text, "sensorqd_reading_value");
+        bytes_append_text(text, name);
         label_series(text, series);
         bytes_append_format(text, " %.15g\n", series->value); /* as many digits as a double always keeps */
 }
@@ -162,45 +162,46 @@ static void write_time(Bytes *text, const char *name, const PageSeries *series, 
         bytes_append_format(text, " %" PRId64 ".%03d\n", time / 1000, (int) (time % 1000));
 }
 
-static void write_moment(Bytes *text, const PageSeries *series, int64_t now) {
-        write_time(text, "sensorqd_reading_timestamp_seconds", series, series->last);
+static void write_moment(Bytes *text, const char *name, const PageSeries *series, int64_t now) {
+        write_time(text, name, series, series->last);
 }
 
-static void write_change(Bytes *text, const PageSeries *series, int64_t now) {
+static void write_change(Bytes *text, const char *name, const PageSeries *series, int64_t now) {
         if (series->signs.changed > 0)
-                write_time(text, "sensorqd_reading_changed_timestamp_seconds", series, series->signs.changed);
+                write_time(text, name, series, series->signs.changed);
 }
 
 /* The name of a device may change, and a label that changes would begin another series. So the name is a metric of its
  * own. */
-static void write_name(Bytes *text, const PageSeries *series, int64_t now) {
-        bytes_append_text(text, "sensorqd_reading_info");
+static void write_name(Bytes *text, const char *name, const PageSeries *series, int64_t now) {
+        bytes_append_text(text, name);
         label_series(text, series);
         text->size -= bytes_result(text) == 0;
         write_label(text, ",", "name", series->name);
         bytes_append_text(text, "} 1\n");
 }
 
-static void write_each(Bytes *text, const PageSeriesTable *table, const ConfigMap *names,
-        void (*each)(Bytes *text, const PageSeries *series, int64_t now), int64_t now) {
+int page_metrics_latest(const PageSeriesTable *table, const ConfigMap *names, int64_t now, Bytes *text) {
+        static const struct {
+                const char *name, *help;
+                void (*write)(Bytes *text, const char *name, const PageSeries *series, int64_t now);
+        } metrics[] = {
+                { "sensorqd_reading_value",
+                        "The latest value that was stored. Left out when it is older than 15 minutes or its device is "
+                        "offline.",
+                        write_value },
+                { "sensorqd_reading_timestamp_seconds", "Time of the latest value that was stored.", write_moment },
+                { "sensorqd_reading_changed_timestamp_seconds",
+                        "Time at which the value last changed, if the device tells it.", write_change },
+                { "sensorqd_reading_info", "The name of the device. Always 1.", write_name },
+        };
         const PageSeries *series;
 
-        for (size_t i = 0; (series = page_series_at(table, i)); i++)
-                if (!page_render_is_hidden(names, series->key.field))
-                        each(text, series, now);
-}
-
-int page_metrics_latest(const PageSeriesTable *table, const ConfigMap *names, int64_t now, Bytes *text) {
-        write_head(text, "sensorqd_reading_value",
-                "The latest value that was stored. Left out when it is older than 15 minutes or its device is "
-                "offline.");
-        write_each(text, table, names, write_value, now);
-        write_head(text, "sensorqd_reading_timestamp_seconds", "Time of the latest value that was stored.");
-        write_each(text, table, names, write_moment, now);
-        write_head(text, "sensorqd_reading_changed_timestamp_seconds",
-                "Time at which the value last changed, if the device tells it.");
-        write_each(text, table, names, write_change, now);
-        write_head(text, "sensorqd_reading_info", "The name of the device. Always 1.");
-        write_each(text, table, names, write_name, now);
+        for (size_t m = 0; m < ELEMENTSOF(metrics); m++) {
+                write_head(text, metrics[m].name, metrics[m].help);
+                for (size_t i = 0; (series = page_series_at(table, i)); i++)
+                        if (!page_render_is_hidden(names, series->key.field))
+                                metrics[m].write(text, metrics[m].name, series, now);
+        }
         return bytes_result(text);
 }

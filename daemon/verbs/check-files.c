@@ -309,12 +309,11 @@ static bool check_state(const Files *f) {
 static void check_place(const Files *f, const char *place) {
         const char *state_dir = f->session->config->state_dir;
         _cleanup_free_ char *path = NULL;
-        size_t n = strlen(state_dir);
 
         if (!f->service || (place[0] != '/' && text_format(&path, "%s/%s", state_dir, place) < 0))
                 return;
         place = path ?: place;
-        if (f->state || strncmp(place, state_dir, n) != 0 || !strchr("/", place[n]))
+        if (f->state || !is_below(place, state_dir))
                 (void) check_directory(f, place);
 }
 
