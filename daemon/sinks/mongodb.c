@@ -191,7 +191,8 @@ static int tell(const bson_t *document, const SinkPiece *piece, Bytes *json) {
         if (r < 0)
                 return r;
         past.text = (Slice){ json->data, json->size };
-        (void) document_date(document, "pubsub.publish_time", &past.published);
+        if (!document_date(document, "pubsub.publish_time", &past.published)) /* it is of another program */
+                (void) document_date(document, "stored_at", &past.published);
         past.n_attributes = read_attributes(document, attributes);
         piece->each(piece->userdata, &past);
         return 0;

@@ -568,6 +568,26 @@ def test_history_of_mongodb_once_and_charts_while_it_is_down(mongodb_page):
     assert page.session.get(page.url + "/healthz", timeout=20).status_code == 503
 
 
+def test_history_of_other_programs_is_never_of_the_future(mongodb_page):
+    """Values of a time that has not come yet would be the newest: all others would be too old to be kept."""
+    page, daemon, start = mongodb_page, mongodb_page.daemon, now_ms() - 2 * 365 * 86400_000
+    daemon.start()
+    daemon.queue.publish([reading("a", start + n * 3600_000, 20) for n in range(100)])
+    with daemon.mongodb.client() as client:
+        readings = client.home.readings
+        wait_until(lambda: readings.estimated_document_count() == 100, "everything stored")
+        stored = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+        readings.insert_one({"_id": "z", "id": "z", "request_at": "9999-12-31T23:59:59Z", "te": 1, "stored_at": stored})
+    daemon.config["page"] = {"listen": page.url[7:]}
+    daemon.write_config()
+    daemon.reload()
+    wait_until(lambda: any("is in its charts" in line for line in daemon.log.lines), "history")
+    assert daemon.stop() == 0  # saves
+    daemon.start()
+    assert page.count(("a", TE), start - 86400_000, now_ms()) == 100
+    assert page.count(("z", "/te"), now_ms() - 2 * 3600_000, now_ms()) == 1
+
+
 def test_reloads_while_history_is_read_and_others_look(mongodb_page):
     """The page comes and goes between any two pieces: every value is in its charts once, and the stop is clean."""
     page, daemon, start = mongodb_page, mongodb_page.daemon, now_ms() - 30 * 86400_000
