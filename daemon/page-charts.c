@@ -49,7 +49,7 @@ struct PageCharts {
         Task *task; /* it runs; NULL: none does */
         Bytes queue;
         bool dropped;                 /* messages, which was said */
-        bool take, save, open, close; /* which jobs are due */
+        bool due[PAGE_JOB_CLOSE + 1]; /* jobs that nobody asks for: OPEN, TAKE, SAVE and CLOSE */
         bool took;                    /* the last job was not a request */
         bool refused;                 /* the last save failed: history waits, because it can be read again later */
         LoopWatch *take_timer, *save_timer;
@@ -109,7 +109,7 @@ static void history_start(PageCharts *charts, const PageJob *job) {
         SecretProblem problem;
         int r;
 
-        if (!from || job->past.complete || job->past.begun == 0 || charts->history || charts->close)
+        if (!from || job->past.complete || job->past.begun == 0 || charts->history || charts->due[PAGE_JOB_CLOSE])
                 return;
         r = secret_read_all(charts->config, charts->host.secrets, from->section, from->keys, &problem);
         if (r == 0)
@@ -147,7 +147,7 @@ static void after_past(PageCharts *charts, const PageJob *job) {
         if (!job->past.complete)
                 return page_history_go_on(charts->history);
         history_end(charts);
-        charts->save = true;
+        charts->due[PAGE_JOB_SAVE] = true;
         log_info("What was stored before the page was switched on is in its charts.");
 }
 
@@ -179,9 +179,9 @@ static void log_dropped(PageCharts *charts) {
 static void after_take(PageCharts *charts, PageJob *job) {
         if (charts->again > 0 && clock_now() >= charts->again) {
                 charts->again = 0;
-                charts->open = true;
+                charts->due[PAGE_JOB_OPEN] = true;
         }
-        if (!job->failed || charts->close)
+        if (!job->failed || charts->due[PAGE_JOB_CLOSE])
                 return;
         if (bytes_append(&job->queue, charts->queue.data, charts->queue.size) < 0)
                 return log_dropped(charts);
@@ -219,10 +219,10 @@ static void on_done(void *userdata, void *argument) {
                 answer(task->request, job);
         if (job->renewed && charts->config) { /* history begins anew, or continues */
                 history_end(charts);
-                charts->open = true;
+                charts->due[PAGE_JOB_OPEN] = true;
         }
         if (job->save && !job->failed)
-                charts->save = true;
+                charts->due[PAGE_JOB_SAVE] = true;
         charts_conclude(charts, job);
         task_free(task);
         charts_next(charts);
@@ -277,41 +277,33 @@ static Task *asked_take(PageCharts *charts) {
         return task;
 }
 
-/* Returns a job that is due and not asked for; NULL: there is none, or no memory: the next message or request tries
- * again. */
-static Task *due_take(PageCharts *charts, bool takes, bool saves) {
-        Task *task = calloc(1, sizeof(*task));
+/* Returns the first job that is due; NULL: there is none, or no memory: the next message or request tries again. */
+static Task *due_take(PageCharts *charts) {
+        PageJobKind kind = PAGE_JOB_OPEN;
+        Task *task;
 
+        while (kind < PAGE_JOB_CLOSE && !charts->due[kind])
+                kind++;
+        task = charts->due[kind] ? calloc(1, sizeof(*task)) : NULL;
         if (!task)
                 return NULL;
-        if (charts->open) {
-                task->job.kind = PAGE_JOB_OPEN;
-                charts->open = false;
-        } else if (takes) {
-                task->job.kind = PAGE_JOB_TAKE;
+        charts->due[kind] = false;
+        task->job.kind = kind;
+        if (kind == PAGE_JOB_TAKE)
                 task->job.queue = bytes_steal(&charts->queue);
-                charts->take = false;
-        } else if (saves) {
-                task->job.kind = PAGE_JOB_SAVE;
-                charts->save = false;
-        } else if (charts->close) {
-                task->job.kind = PAGE_JOB_CLOSE;
-                charts->close = charts->save = false;
-        } else
-                task = task_free(task);
         return task;
 }
 
 /* Chooses the next job. Stored messages are taken first, so that answers include them; but they alternate with
  * requests. */
 static Task *charts_choose(PageCharts *charts) {
-        bool takes = charts->take || (charts->close && charts->queue.size > 0), saves = charts->save && !charts->close;
+        bool busy = charts->due[PAGE_JOB_TAKE] || charts->due[PAGE_JOB_SAVE];
 
-        if (!charts->open && !STAILQ_EMPTY(&charts->asked) && (charts->took || !(takes || saves)))
+        if (!charts->due[PAGE_JOB_OPEN] && !STAILQ_EMPTY(&charts->asked) && (charts->took || !busy))
                 return asked_take(charts);
-        if (!charts->open && !takes && !saves && charts->piece && !charts->refused)
+        if (!charts->due[PAGE_JOB_OPEN] && !busy && charts->piece && !charts->refused)
                 return cleanup_steal(charts->piece);
-        return due_take(charts, takes, saves);
+        return due_take(charts);
 }
 
 static void charts_next(PageCharts *charts) {
@@ -335,14 +327,14 @@ static void charts_next(PageCharts *charts) {
 static void on_take(void *userdata) {
         PageCharts *charts = userdata;
 
-        charts->take = charts->queue.size > 0;
+        charts->due[PAGE_JOB_TAKE] = charts->queue.size > 0;
         charts_next(charts);
 }
 
 static void on_save(void *userdata) {
         PageCharts *charts = userdata;
 
-        charts->save = true;
+        charts->due[PAGE_JOB_SAVE] = true;
         charts_next(charts);
 }
 
@@ -403,6 +395,14 @@ void page_charts_forget(PageCharts *charts) {
 
 /* ---- life ---- */
 
+/* The last job saves; before it, what is in the queue is taken. */
+static void charts_close(PageCharts *charts) {
+        charts->due[PAGE_JOB_TAKE] = charts->queue.size > 0;
+        charts->due[PAGE_JOB_SAVE] = false;
+        charts->due[PAGE_JOB_CLOSE] = true;
+        charts_next(charts);
+}
+
 /* Ends the charts; the last job runs with the configuration that it had. */
 static void charts_rest(PageCharts *charts) {
         if (charts->state != CHARTS_ON)
@@ -410,8 +410,7 @@ static void charts_rest(PageCharts *charts) {
         page_charts_forget(charts);
         history_end(charts);
         charts->state = CHARTS_RESTING;
-        charts->close = true;
-        charts_next(charts);
+        charts_close(charts);
 }
 
 /* History continues where it was, or begins anew if it is read from another subscription. */
@@ -424,7 +423,7 @@ static void charts_take_config(PageCharts *charts, Config *config, const Subscri
         from = history_find(charts);
         if (before != from && !(before && from && config_subscription_equal(before, from))) {
                 history_end(charts);
-                charts->open = true;
+                charts->due[PAGE_JOB_OPEN] = true;
         }
         config_unref(old);
 }
@@ -432,10 +431,11 @@ static void charts_take_config(PageCharts *charts, Config *config, const Subscri
 void page_charts_use(PageCharts *charts, Config *config, const SubscriptionConfig *subscription) {
         if (!config->page)
                 return charts_rest(charts);
-        charts->open = charts->open || charts->state != CHARTS_ON;
+        if (charts->state != CHARTS_ON)
+                charts->due[PAGE_JOB_OPEN] = true;
         charts_take_config(charts, config, subscription);
         charts->state = CHARTS_ON;
-        charts->close = false;
+        charts->due[PAGE_JOB_CLOSE] = false;
         charts_next(charts);
 }
 
@@ -446,14 +446,16 @@ void page_charts_stop(PageCharts *charts) {
         page_charts_forget(charts);
         history_end(charts);
         loop_off(charts->take_timer);
-        if (!charts->config || charts_begin(charts) < 0)
+        if (!charts->config)
                 return;
-        charts->close = charts->close || !closes;
-        charts_next(charts);
+        if (closes)
+                charts_next(charts);
+        else
+                charts_close(charts);
 }
 
 bool page_charts_is_stopped(const PageCharts *charts) {
-        return charts->state == CHARTS_STOPPING && !charts->task && (!charts->close || !charts->worker);
+        return charts->state == CHARTS_STOPPING && !charts->task && (!charts->due[PAGE_JOB_CLOSE] || !charts->worker);
 }
 
 int page_charts_new(const PageChartsHost *host, PageCharts **ret) {
