@@ -119,13 +119,13 @@ function keep(made, list, since, now) {
 
 function pubsubPart(status, now) {
     const trouble = pubsubTrouble(status);
-    const down = status.subscriptions.filter((one) => one.missing || !one.sink.ready);
+    const down = status.subscriptions.find((one) => (one.missing || !one.sink.ready) && one.sink.down_since);
     const [state, says] = trouble
         ? ["failing", trouble[0]]
         : status.publisher?.paused
           ? ["waiting", ["pubsubPaused"]]
-          : down.length && down.some((one) => one.sink.down_since)
-            ? ["waiting", ["pubsubKeeps", { name: isolated(down.find((one) => one.sink.down_since).sink.what) }]]
+          : down
+            ? ["waiting", ["pubsubKeeps", { name: isolated(down.sink.what) }]]
             : status.publisher?.failing
               ? ["waiting", ["pubsubUnfed"]]
               : pubsubWell(status, now);
@@ -352,7 +352,6 @@ function losses(status) {
         .map(({ name, dropped }) => ({
             state: "failing",
             says: ["lostTitle", { name: isolated(name), n: number(dropped, 0) }, "lostMore", {}],
-            since: null,
             todo: { command: "sensorqd rejected list" },
         }));
 }
@@ -366,7 +365,7 @@ function failures(status, failing) {
     }));
     const n = number(failing.length - told.length, 0);
     if (failing.length > told.length)
-        told.push({ state: "failing", says: ["moreFail", { n }, "moreFailMore", {}], since: null });
+        told.push({ state: "failing", says: ["moreFail", { n }, "moreFailMore", {}] });
     return told;
 }
 
@@ -379,13 +378,13 @@ function waits(waiting) {
     return ["partWaits", { name }, "waitingMore", {}];
 }
 
-// What a reader shall know first: a list of {state, says, since, todo}, the causes only.
+// What a reader shall know first: a list of {state, says, since, todo}, the causes only; the last two where known.
 export function verdicts(status, parts) {
     const lost = losses(status);
     const failing = causesFirst(parts);
     if (failing.length) return [...failures(status, failing), ...lost];
     // unheard: which may take days
     const waiting = all(parts).filter((made) => made.state === "waiting" && made.says[0] !== "sourceUnheard");
-    if (waiting.length) return [{ state: "waiting", says: waits(waiting), since: null }, ...lost];
-    return lost.length ? lost : [{ state: "well", says: ["allWell", {}, "allWellMore", {}], since: null }];
+    if (waiting.length) return [{ state: "waiting", says: waits(waiting) }, ...lost];
+    return lost.length ? lost : [{ state: "well", says: ["allWell", {}, "allWellMore", {}] }];
 }

@@ -3,7 +3,7 @@
 
 import { Chart, MIN_SPAN } from "./chart.js";
 import { giveSlots, GONE, SLOTS } from "./devices.js";
-import { make } from "./elements.js";
+import { button, make } from "./elements.js";
 import { byName, fieldOf, format, isolated, number, plain, say, withUnit, zone } from "./words.js";
 
 const DAY = 86400e3;
@@ -45,12 +45,7 @@ class Card {
             onCursor: (time, under, byKey) => this.tell(time, under, byKey),
         });
         this.legend = make("ul", { className: "legend" });
-        this.more = make("button", {
-            type: "button",
-            className: "more",
-            hidden: true,
-            onclick: () => this.toggleAll(),
-        });
+        this.more = button("", () => this.toggleAll(), { className: "more", hidden: true });
         this.spoken = make("p", { className: "hidden", "aria-live": "polite" });
         this.note = make("p", { className: "hint" });
         this.table = make("div", { className: "table", tabIndex: 0, role: "region" });
@@ -111,29 +106,22 @@ class Card {
         this.legend.replaceChildren(
             ...this.shown().map((line) => {
                 const value = make("span", { className: "at" });
-                const button = make(
-                    "button",
-                    {
-                        type: "button",
-                        className: `slot${line.slot}`,
-                        "aria-pressed": String(!this.hidden.has(line.series.id)),
-                    },
-                    make("span", { className: "swatch" }),
-                    make("bdi", { textContent: line.name }),
-                    value,
-                );
-                button.addEventListener("click", () => this.toggle(line.series.id, button));
+                const entry = button("", () => this.toggle(line.series.id, entry), {
+                    className: `slot${line.slot}`,
+                    "aria-pressed": String(!this.hidden.has(line.series.id)),
+                });
+                entry.append(make("span", { className: "swatch" }), make("bdi", { textContent: line.name }), value);
                 this.values.set(line.series.id, value);
-                return make("li", {}, button);
+                return make("li", {}, entry);
             }),
         );
         this.more.hidden = this.group.lines.length <= SLOTS;
         this.more.textContent = this.all ? say("showFew") : say("showAll", { n: this.group.lines.length });
     }
 
-    toggle(id, button) {
+    toggle(id, entry) {
         if (!this.hidden.delete(id)) this.hidden.add(id);
-        button.setAttribute("aria-pressed", String(!this.hidden.has(id)));
+        entry.setAttribute("aria-pressed", String(!this.hidden.has(id)));
         this.draw();
     }
 
@@ -283,21 +271,10 @@ export class Board {
     }
 
     fillRanges() {
-        this.buttons = new Map(
-            Object.keys(RANGES).map((name) => [
-                name,
-                make("button", { type: "button", textContent: say(name), onclick: () => this.setNamed(name) }),
-            ]),
-        );
-        const step = (key, text, act) =>
-            make("button", {
-                type: "button",
-                textContent: text,
-                title: say(key),
-                "aria-label": say(key),
-                onclick: act,
-            });
-        this.backButton = make("button", { type: "button", textContent: say("back"), onclick: () => this.back() });
+        const named = (name) => button(say(name), () => this.setNamed(name));
+        const step = (key, text, act) => button(text, act, { title: say(key), "aria-label": say(key) });
+        this.buttons = new Map(Object.keys(RANGES).map((name) => [name, named(name)]));
+        this.backButton = button(say("back"), () => this.back());
         this.shown = make("span", { className: "shown" });
         this.ranges.setAttribute("aria-label", say("ranges"));
         this.ranges.append(
@@ -356,7 +333,7 @@ export class Board {
     apply(from, to, live = "polite") {
         this.from = Math.round(from);
         this.to = Math.round(to);
-        for (const [name, button] of this.buttons) button.setAttribute("aria-pressed", String(name === this.name));
+        for (const [name, entry] of this.buttons) entry.setAttribute("aria-pressed", String(name === this.name));
         this.backButton.disabled = !this.past.length;
         this.shown.setAttribute("aria-live", live);
         this.shown.textContent = `${format("full", this.from)} – ${format("full", this.to)} (${say("zone", { zone })})`;

@@ -11,6 +11,10 @@ export function make(tag, properties = {}, ...children) {
     return element;
 }
 
+export function button(textContent, onclick, more = {}) {
+    return make("button", { type: "button", textContent, onclick, ...more });
+}
+
 export function svg(name, attributes = {}, ...children) {
     const element = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const key in attributes) element.setAttribute(key, attributes[key]);

@@ -157,28 +157,17 @@ function verdictsWith(chain, { silent, gone }, alerts) {
     return [{ ...chain[0], says, gone: gone.length }];
 }
 
-function notices(status, now) {
+function notice(text, detail = "") {
+    const said = make("bdi", { className: "detail", lang: "en", textContent: plain(detail) });
+    return make("p", { className: "notice" }, text, " ", said);
+}
+
+function notices({ reload_refused: refused, outbox_left: left, stopping }, now) {
     const found = [];
-    if (status.reload_refused)
-        found.push([
-            say("reloadRefused", { time: when(ms(status.reload_refused.time), now) }),
-            status.reload_refused.error,
-        ]);
-    if (status.outbox_left)
-        found.push([
-            say("outboxLeft", { n: number(status.outbox_left.rows, 0), name: isolated(status.outbox_left.directory) }),
-            "",
-        ]);
-    if (status.stopping) found.push([say("stopping"), ""]);
-    return found.map(([text, detail]) =>
-        make(
-            "p",
-            { className: "notice" },
-            text,
-            " ",
-            make("bdi", { className: "detail", lang: "en", textContent: plain(detail) }),
-        ),
-    );
+    if (refused) found.push(notice(say("reloadRefused", { time: when(ms(refused.time), now) }), refused.error));
+    if (left) found.push(notice(say("outboxLeft", { n: number(left.rows, 0), name: isolated(left.directory) })));
+    if (stopping) found.push(notice(say("stopping")));
+    return found;
 }
 
 // What a screen reader says aloud: the titles and the rules that fire, when they change; not how long it lasts.
