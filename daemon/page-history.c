@@ -29,8 +29,7 @@ typedef struct Reader {
 
 struct PageHistory {
         PageHistorySpec spec;
-        int64_t begun; /* of PagePast, as since */
-        usec_t since;
+        PagePast past; /* its mark is the reader's */
         Reader *reader;
         Worker *worker;
         LoopWatch *timer;
@@ -82,7 +81,7 @@ static void history_ask(void *userdata) {
         Reader *reader = history->reader;
 
         history->asked = clock_now();
-        reader->piece.before = page_past_begun(history->begun, history->since);
+        reader->piece.before = page_past_begun(&history->past);
         (void) atomic_fetch_add(&reader->references, 1);
         if (worker_submit(history->worker, reader) != WORKER_STARTED)
                 reader_unref(reader);
@@ -150,8 +149,7 @@ int page_history_new(const PageHistorySpec *spec, PageHistory **ret) {
         if (!history)
                 return -ENOMEM;
         history->spec = *spec;
-        history->begun = spec->past->begun;
-        history->since = spec->past->since;
+        history->past = (PagePast){ .begun = spec->past->begun, .since = spec->past->since };
         history->backoff = (Backoff){ .initial = RETRY_USEC, .max = RETRY_MAX_USEC };
         history->reader = calloc(1, sizeof(Reader));
         if (!history->reader)

@@ -36,7 +36,7 @@ struct PageStore {
 
 static void past_begin(PageStore *store, usec_t since) {
         store->past.since = since;
-        store->past.begun = page_past_begun(0, since);
+        store->past.begun = page_past_begun(&store->past);
         store->past_changed = true;
 }
 
@@ -293,7 +293,7 @@ int page_store_note_past(PageStore *store, Slice mark, bool complete) {
 
 bool page_store_past_goes_on(PageStore *store) {
         PagePast *past = &store->past;
-        int64_t begun = page_past_begun(past->begun, past->since);
+        int64_t begun = page_past_begun(past);
 
         if (!past->complete || begun - past->begun < MINUTE_MSEC || clock_now() - past->since > SET_RIGHT_USEC)
                 return false;

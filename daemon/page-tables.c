@@ -398,8 +398,8 @@ int page_tables_drop_series(PageTables *tables, int64_t series) {
 
 int page_tables_put_past(PageTables *tables, const PagePast *past) {
         return sql_do(tables->sql, "INSERT OR REPLACE INTO past VALUES (1, ?1, ?2, ?3, ?4, ?5)",
-                SQL_VALUES(SQL_INT(page_past_begun(past->begun, past->since)), SQL_INT(tables->minutes_from),
-                        SQL_INT(tables->fives_from), SQL_BLOB(past->mark), SQL_INT(past->complete)));
+                SQL_VALUES(SQL_INT(page_past_begun(past)), SQL_INT(tables->minutes_from), SQL_INT(tables->fives_from),
+                        SQL_BLOB(past->mark), SQL_INT(past->complete)));
 }
 
 /* ---- reading ---- */

@@ -29,8 +29,8 @@ typedef struct PagePast {
 } PagePast;
 
 /* Returns when the file was made, in ms since 1970 by the present wall clock, which may have been set since. */
-static inline int64_t page_past_begun(int64_t begun, usec_t since) {
-        return since > 0 ? (int64_t) (clock_wall_of(since) / USEC_PER_MSEC) : begun;
+static inline int64_t page_past_begun(const PagePast *past) {
+        return past->since > 0 ? (int64_t) (clock_wall_of(past->since) / USEC_PER_MSEC) : past->begun;
 }
 
 /* Opens or creates the file. -EPROTONOSUPPORT: a later version made it. */
