@@ -91,7 +91,7 @@ void alert_book_adopt(AlertBook *book, AlertDevice *device, AlertEntry *entry) {
 /* ---- the wall clock ---- */
 
 /* That the wall clock was set must not count as silence of a device, nor as a part of `for`, nor make a repeat due. */
-void alert_book_clock(AlertBook *book, const AlertMoment *moment) {
+void alert_book_begin(AlertBook *book, const AlertMoment *moment) {
         int64_t offset = (int64_t) (moment->wall - moment->now), moved = offset - book->offset;
 
         if (book->offset != 0 && (moved > CLOCK_SET_USEC || moved < -CLOCK_SET_USEC)) {
@@ -100,6 +100,7 @@ void alert_book_clock(AlertBook *book, const AlertMoment *moment) {
                 book->clock_set_at = moment->now;
         }
         book->offset = offset;
+        book->moment = *moment;
 }
 
 /* ---- what targets are told ---- */
@@ -176,7 +177,7 @@ static const char *template_of(const AlertBook *book, const AlertItem *item) {
                                                  : book->rules->items[watch].rule->message;
 }
 
-AlertNotice alert_book_notice(const AlertBook *book, const AlertItem *item, usec_t wall) {
+AlertNotice alert_book_notice(const AlertBook *book, const AlertItem *item) {
         const AlertDevice *device = item->device;
         const AlertEntry *entry = item->entry;
         const AlertSlot *slot = alert_device_find(device, entry->watch);
@@ -200,7 +201,7 @@ AlertNotice alert_book_notice(const AlertBook *book, const AlertItem *item, usec
         if (notice.kind == ALERT_RESOLVED)
                 notice.since = entry->told_since;
         if (!sealed && notice.kind <= ALERT_REPEAT)
-                notice.until = wall;
+                notice.until = book->moment.wall;
         notice.unnamed = !alert_device_is_nobody(device) && !notice.name && !notice.device && !notice.source;
         return notice;
 }
@@ -223,7 +224,7 @@ static bool is_news(const AlertDevice *device, const AlertEntry *entry) {
         return true;
 }
 
-static void settle_entry(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, usec_t wall) {
+static void settle_entry(const AlertBook *book, const AlertDevice *device, AlertEntry *entry) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
         bool lost = !slot && entry->watch != ALERT_NO_RULE && entry->until == 0; /* its state could not be read */
         bool ends = !slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target);
@@ -231,19 +232,20 @@ static void settle_entry(const AlertBook *book, const AlertDevice *device, Alert
         if (entry->gone)
                 return;
         if (alert_entry_is_sealed(entry) && entry->sealed <= ALERT_REPEAT && entry->sealed_until == 0) { /* by 0.2.0 */
-                entry->sealed_until = wall;
+                entry->sealed_until = book->moment.wall;
                 entry->dirty = true;
         }
         entry->news = is_news(device, entry);
         if (lost || entry->to == book->config->n_targets || (ends && is_history(entry)))
                 entry->gone = entry->dirty = true;
         else if (ends)
-                alert_entry_cease(entry, wall, ALERT_END_RULE, entry->value);
+                alert_entry_cease(entry, book->moment.wall, ALERT_END_RULE, entry->value);
 }
 
 /* After a reload, a target that is new to a rule is told of what fires already. This includes a target that the rule
  * had left out meanwhile, and that is still to be told of an end. */
-static void settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertMoment *moment) {
+static void settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot) {
+        const AlertMoment *moment = &book->moment;
         const AlertWatch *watch = &book->rules->items[slot->watch];
 
         slot->seen = usec_max(slot->state.judged, slot->state.heard);
@@ -293,6 +295,7 @@ static int add_nobody(AlertBook *book) {
 int alert_book_settle(AlertBook *book, const AlertMoment *moment) {
         int r = 0;
 
+        alert_book_begin(book, moment);
         for (size_t i = 0; r == 0 && i < book->n_devices; i++) {
                 AlertDevice *device = book->devices[i];
 
@@ -300,12 +303,11 @@ int alert_book_settle(AlertBook *book, const AlertMoment *moment) {
                         r = recover(device, entry);
                 book->n_slots += device->n_slots;
                 for (AlertEntry *entry = device->entries; entry; entry = entry->next)
-                        settle_entry(book, device, entry, moment->wall);
+                        settle_entry(book, device, entry);
                 for (size_t k = 0; k < device->n_slots; k++)
-                        settle_slot(book, device, &device->slots[k], moment);
+                        settle_slot(book, device, &device->slots[k]);
                 device->dirty = device->dirty || alert_device_is_empty(device);
         }
-        alert_book_clock(book, moment);
         return r < 0 ? r : add_nobody(book);
 }
 
@@ -345,8 +347,7 @@ static void note_pace(AlertSlot *slot, const AlertMoment *moment) {
         slot->moved = moment->now;
 }
 
-static void judge_slot(
-        AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertReading *reading, const AlertMoment *moment) {
+static void judge_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertReading *reading) {
         const AlertWatch *watch = &book->rules->items[slot->watch];
         Slice value = watch->rule->field ? reading->values[watch->field] : (Slice){};
         AlertMove move;
@@ -356,7 +357,7 @@ static void judge_slot(
         if (watch->rule->test == ALERT_STALE) {
                 AlertLife life = alert_reading_life(book->rules, watch, reading);
 
-                move = alert_judge_life(watch->rule, &slot->state, &life, moment->wall);
+                move = alert_judge_life(watch->rule, &slot->state, &life, book->moment.wall);
         } else
                 move = alert_judge_message(
                         watch->rule, &slot->state, reading->at, alert_judge_value(watch->rule, value));
@@ -364,7 +365,7 @@ static void judge_slot(
                 return;
         slot->left = slot->gone = false;
         set_value(slot, value);
-        note_pace(slot, moment);
+        note_pace(slot, &book->moment);
         device->dirty = true;
         if (move == ALERT_FIRED)
                 alert_book_tell(book, device, slot);
@@ -374,16 +375,15 @@ static void judge_slot(
 
 /* The device got another name, to which the rule does not apply. If the rule has no other device, it counts as having
  * found none since then. Late messages under the old name change nothing. */
-static void leave(
-        AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertReading *reading, const AlertMoment *moment) {
+static void leave(AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertReading *reading) {
         if (slot->state.phase == PHASE_FIRING)
                 alert_entry_end(device, slot, reading->at, ALERT_END_NAME);
         slot->state = (AlertState){ .judged = reading->at };
         slot->left = device->dirty = true;
-        note_pace(slot, moment);
+        note_pace(slot, &book->moment);
         if (book->rules->items[slot->watch].rule->test != ALERT_STALE)
                 return;
-        alert_device_find(book->nobody, slot->watch)->state.heard = usec_min(reading->at, moment->wall);
+        alert_device_find(book->nobody, slot->watch)->state.heard = usec_min(reading->at, book->moment.wall);
         book->nobody->dirty = true;
 }
 
@@ -402,14 +402,13 @@ static bool is_watched(const AlertBook *book, const AlertReading *reading) {
         return found;
 }
 
-static int judge_rule(
-        AlertBook *book, AlertDevice *device, size_t watch, const AlertReading *reading, const AlertMoment *moment) {
+static int judge_rule(AlertBook *book, AlertDevice *device, size_t watch, const AlertReading *reading) {
         AlertSlot *slot = alert_device_find(device, watch);
         int r;
 
         if (!alert_rules_match(&book->rules->items[watch], reading->values)) {
                 if (slot && is_leaving(book, slot, reading))
-                        leave(book, device, slot, reading, moment);
+                        leave(book, device, slot, reading);
                 return 0;
         }
         if (!slot && book->n_slots >= ALERT_SLOTS_MAX) {
@@ -422,11 +421,11 @@ static int judge_rule(
                         return r;
                 book->n_slots++;
         }
-        judge_slot(book, device, slot, reading, moment);
+        judge_slot(book, device, slot, reading);
         return 0;
 }
 
-static int judge(AlertBook *book, const AlertReading *reading, const AlertMoment *moment) {
+static int judge(AlertBook *book, const AlertReading *reading) {
         AlertDevice *device;
         int r;
 
@@ -438,7 +437,7 @@ static int judge(AlertBook *book, const AlertReading *reading, const AlertMoment
         if (r == 0 && reading->ahead && book->ahead_device.size == 0)
                 (void) bytes_append(&book->ahead_device, reading->device.data, reading->device.size);
         for (size_t i = 0; r == 0 && i < book->rules->n; i++)
-                r = judge_rule(book, device, i, reading, moment);
+                r = judge_rule(book, device, i, reading);
         return r;
 }
 
@@ -470,21 +469,22 @@ static void sweep(AlertBook *book) {
 }
 
 /* The queue delivers about the oldest first, so messages that it still has were published after these. */
-static void note_proof(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment) {
+static void note_proof(AlertBook *book, const AlertReadings *readings) {
+        const AlertMoment *moment = &book->moment;
         usec_t age = moment->wall > readings->oldest ? moment->wall - readings->oldest : 0;
 
         if (readings->n > 0 && moment->now > book->proven + age)
                 book->proven = moment->now - age;
 }
 
-int alert_book_judge(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment) {
+int alert_book_judge(AlertBook *book, const AlertReadings *readings) {
         int r = 0;
 
         book->n_due = 0;
         sweep(book);
-        note_proof(book, readings, moment);
+        note_proof(book, readings);
         for (size_t i = 0; r == 0 && i < readings->n; i++)
-                r = judge(book, &readings->items[i], moment);
+                r = judge(book, &readings->items[i]);
         book->judged += readings->n;
         return r;
 }

@@ -37,7 +37,8 @@ typedef struct AlertBook {
         size_t n_slots, n_entries;
         AlertItem *due; /* as of the last pass, by target; sealed ones too; valid until the book is changed again */
         size_t n_due, due_allocated;
-        usec_t hearing;      /* AlertMoment.hearing of that pass */
+        usec_t next;         /* wall time when that pass has more to do; USEC_INFINITY: unknown */
+        AlertMoment moment;  /* of this turn, or of the last one */
         size_t *known;       /* for each rule: number of its devices */
         size_t judged;       /* messages since the book was read */
         bool left_out;       /* a state had no room */
@@ -60,27 +61,26 @@ CLEANUP_DEFINE(AlertBook, alert_book_free)
 int alert_book_device(AlertBook *book, Slice key, AlertDevice **ret);
 /* Adds a stored entry to a device, and takes it; finds its rule and its target. */
 void alert_book_adopt(AlertBook *book, AlertDevice *device, AlertEntry *entry);
-/* Call it after the last alert_book_adopt(): ends what the configuration no longer has, and adds entries for targets
- * that are new to a firing. -ENOMEM. */
+/* Call it after the last alert_book_adopt(), to begin the first turn: ends what the configuration no longer has, and
+ * adds entries for targets that are new to a firing. -ENOMEM. */
 int alert_book_settle(AlertBook *book, const AlertMoment *moment);
 
-/* Begins a turn: notices whether the wall clock was set. */
-void alert_book_clock(AlertBook *book, const AlertMoment *moment);
+/* Begins a turn, which all of the following is a part of: notices whether the wall clock was set. */
+void alert_book_begin(AlertBook *book, const AlertMoment *moment);
 /* Judges messages. -ENOMEM: some were judged; judging them again does no harm. */
-int alert_book_judge(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment);
+int alert_book_judge(AlertBook *book, const AlertReadings *readings);
 /* The slot fires: adds entries for all targets of its rule that do not have one for this firing. Without room or memory
  * some have none, and the next pass tries again. */
 void alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot);
 /* Returns what is due as a notice: the present state, or what was sealed. It points into the book. */
-AlertNotice alert_book_notice(const AlertBook *book, const AlertItem *item, usec_t wall);
+AlertNotice alert_book_notice(const AlertBook *book, const AlertItem *item);
 /* All changes are stored: clears their marks, and frees entries that are gone and have been logged. */
 void alert_book_committed(AlertBook *book);
 
 /* ---- alert-pass.c ---- */
 
-/* Updates the states for the passing of time, and lists what is due. *ret_next* is when (wall) there is more to do;
- * USEC_INFINITY: unknown. -ENOMEM as above. */
-int alert_pass_time(AlertBook *book, const AlertMoment *moment, usec_t *ret_next);
+/* Updates the states for the passing of time, and lists what is due. -ENOMEM as above. */
+int alert_pass_time(AlertBook *book);
 
 typedef struct AlertFigures {
         size_t firing, pending;

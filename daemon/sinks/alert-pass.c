@@ -23,66 +23,56 @@ static usec_t held_until(const AlertSlot *slot, const AlertMoment *moment) {
         return moment->wall > slot->state.judged + ALERT_OLD_USEC && moment->now < until ? until : 0;
 }
 
-typedef struct Pass {
-        AlertBook *book;
-        const AlertMoment *moment;
-        usec_t next; /* wall time */
-} Pass;
-
-static void wake_at(Pass *pass, usec_t wall) {
-        if (wall < pass->next)
-                pass->next = wall;
+static void wake_at(AlertBook *book, usec_t wall) {
+        book->next = usec_min(book->next, wall);
 }
 
 /* The same with a time of clock_now(). */
-static void wake_in(Pass *pass, usec_t now) {
-        wake_at(pass, pass->moment->wall + (now > pass->moment->now ? now - pass->moment->now : 0));
+static void wake_in(AlertBook *book, usec_t now) {
+        if (now != USEC_INFINITY)
+                wake_at(book, book->moment.wall + (now > book->moment.now ? now - book->moment.now : 0));
 }
 
 /* Returns since when (clock_now()) we hear without a gap and without a set clock. */
-static usec_t heard_since(const Pass *pass) {
-        return usec_max(pass->book->clock_set_at, pass->moment->hearing);
+static usec_t heard_since(const AlertBook *book) {
+        return usec_max(book->clock_set_at, book->moment.hearing);
 }
 
 /* Returns the time (wall) before which no more messages can come: that is proven by the answers to pulls. */
-static usec_t proven_until(const Pass *pass) {
-        const AlertMoment *moment = pass->moment;
+static usec_t proven_until(const AlertBook *book) {
+        const AlertMoment *moment = &book->moment;
 
-        return moment->wall - (moment->now - usec_max(pass->book->proven, moment->heard));
+        return moment->wall - (moment->now - usec_max(book->proven, moment->heard));
 }
 
-/* Whether the state may change because the time *at* (wall) has passed. If not, *ret_gate* is when to ask again, in
- * clock_now(); USEC_INFINITY: at the next answer to a pull. Silence counts only when it is proven, and when we have
- * heard for as long as the rule says: what we missed is not the sensor's fault. */
-static bool is_open(const Pass *pass, const AlertRule *rule, const AlertState *state, usec_t at, usec_t *ret_gate) {
-        const AlertMoment *moment = pass->moment;
+/* Returns from when on (clock_now()) the state may change because the time *at* (wall) has passed; USEC_INFINITY: not
+ * before the next answer to a pull. Silence counts only when it is proven, and when we have heard for as long as the
+ * rule says: what we missed is not the sensor's fault. */
+static usec_t gate_of(const AlertBook *book, const AlertRule *rule, const AlertState *state, usec_t at) {
+        const AlertMoment *moment = &book->moment;
         bool silence = rule->test == ALERT_STALE && !state->offline;
 
-        *ret_gate = USEC_INFINITY;
-        if (moment->hearing == 0 || moment->deaf || (silence && proven_until(pass) < at))
-                return false;
-        *ret_gate = silence             ? heard_since(pass) + rule->stale
-                    : moment->caught_up ? moment->hearing
-                                        : moment->hearing + ALERT_CALM_USEC;
-        return moment->now >= *ret_gate;
+        if (moment->hearing == 0 || moment->deaf || (silence && proven_until(book) < at))
+                return USEC_INFINITY;
+        if (silence)
+                return heard_since(book) + rule->stale;
+        return moment->caught_up ? moment->hearing : moment->hearing + ALERT_CALM_USEC;
 }
 
-static void pass_time(Pass *pass, AlertDevice *device, AlertSlot *slot) {
-        const AlertRule *rule = pass->book->rules->items[slot->watch].rule;
-        usec_t wall = pass->moment->wall, at = alert_judge_next(rule, &slot->state), gate;
+static void pass_time(AlertBook *book, AlertDevice *device, AlertSlot *slot) {
+        const AlertRule *rule = book->rules->items[slot->watch].rule;
+        usec_t wall = book->moment.wall, at = alert_judge_next(rule, &slot->state);
+        usec_t gate = at <= wall ? gate_of(book, rule, &slot->state, at) : 0;
         AlertPhase before = slot->state.phase;
 
-        if (at <= wall && !is_open(pass, rule, &slot->state, at, &gate)) {
-                if (gate != USEC_INFINITY)
-                        wake_in(pass, gate);
-                return;
-        }
+        if (gate > book->moment.now)
+                return wake_in(book, gate);
         if (at <= wall && alert_judge_time(rule, &slot->state, wall) == ALERT_FIRED)
-                alert_book_tell(pass->book, device, slot);
+                alert_book_tell(book, device, slot);
         device->dirty = device->dirty || slot->state.phase != before;
         at = alert_judge_next(rule, &slot->state);
         if (at > wall)
-                wake_at(pass, at);
+                wake_at(book, at);
 }
 
 static void note_news(AlertDevice *device, AlertSlot *slot) {
@@ -96,21 +86,21 @@ static void note_news(AlertDevice *device, AlertSlot *slot) {
 }
 
 /* Whether we listened for so long without a message that the device is to be forgotten. */
-static bool is_forgotten(const Pass *pass, const AlertDevice *device, const AlertSlot *slot) {
-        const AlertRule *rule = pass->book->rules->items[slot->watch].rule;
-        const AlertMoment *moment = pass->moment;
-        usec_t least = 2 * (rule->stale + rule->wait), forget = pass->book->config->forget;
+static bool is_forgotten(const AlertBook *book, const AlertDevice *device, const AlertSlot *slot) {
+        const AlertRule *rule = book->rules->items[slot->watch].rule;
+        const AlertMoment *moment = &book->moment;
+        usec_t least = 2 * (rule->stale + rule->wait), forget = book->config->forget;
 
         if (alert_device_is_nobody(device) || moment->hearing == 0 || moment->deaf)
                 return false;
-        return moment->now - heard_since(pass) >= FORGET_CALM_USEC &&
-               proven_until(pass) >= slot->seen + usec_max(forget, least);
+        return moment->now - heard_since(book) >= FORGET_CALM_USEC &&
+               proven_until(book) >= slot->seen + usec_max(forget, least);
 }
 
 /* If a rule with `stale` has no device later, that is not a mistake in the rule, and nothing is told. */
-static void forget(Pass *pass, AlertDevice *device, AlertSlot *slot) {
-        bool stale = pass->book->rules->items[slot->watch].rule->test == ALERT_STALE;
-        usec_t wall = pass->moment->wall;
+static void forget(AlertBook *book, AlertDevice *device, AlertSlot *slot) {
+        bool stale = book->rules->items[slot->watch].rule->test == ALERT_STALE;
+        usec_t wall = book->moment.wall;
 
         if (slot->state.phase == PHASE_FIRING)
                 alert_entry_end(device, slot, wall, ALERT_END_DEVICE);
@@ -118,20 +108,20 @@ static void forget(Pass *pass, AlertDevice *device, AlertSlot *slot) {
         slot->gone = device->dirty = true;
         if (!stale || slot->left)
                 return;
-        slot = alert_device_find(pass->book->nobody, slot->watch);
+        slot = alert_device_find(book->nobody, slot->watch);
         text_copy(slot->value, sizeof(slot->value), HAD_ONE);
-        pass->book->nobody->dirty = true;
+        book->nobody->dirty = true;
 }
 
-static void pass_slot(Pass *pass, AlertDevice *device, AlertSlot *slot) {
-        usec_t held = held_until(slot, pass->moment);
+static void pass_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot) {
+        usec_t held = held_until(slot, &book->moment);
 
         if (held > 0)
-                return wake_in(pass, held);
-        if (is_forgotten(pass, device, slot))
-                forget(pass, device, slot);
+                return wake_in(book, held);
+        if (is_forgotten(book, device, slot))
+                forget(book, device, slot);
         else
-                pass_time(pass, device, slot);
+                pass_time(book, device, slot);
         note_news(device, slot);
 }
 
@@ -146,30 +136,30 @@ static void count_known(AlertBook *book) {
 
 /* A rule without a device was last heard of when we began to hear, or when its last device got another name. When it
  * has found one, its state without a device ends. */
-static void pass_lost_rule(Pass *pass, AlertSlot *slot) {
-        usec_t wall = pass->moment->wall, hearing = wall - (pass->moment->now - pass->moment->hearing);
-        AlertDevice *nobody = pass->book->nobody;
+static void pass_lost_rule(AlertBook *book, AlertSlot *slot) {
+        usec_t wall = book->moment.wall, hearing = wall - (book->moment.now - book->moment.hearing);
+        AlertDevice *nobody = book->nobody;
         bool is_ok = slot->state.phase == PHASE_OK;
 
-        if (pass->book->known[slot->watch] > 0) {
+        if (book->known[slot->watch] > 0) {
                 if (slot->state.phase == PHASE_FIRING)
                         alert_entry_end(nobody, slot, wall, ALERT_END_OVER);
                 nobody->dirty = nobody->dirty || !is_ok || slot->value[0] != '\0';
                 slot->state = (AlertState){};
                 slot->value[0] = '\0';
-        } else if (is_ok && pass->moment->hearing > 0 && slot->value[0] == '\0' &&
+        } else if (is_ok && book->moment.hearing > 0 && slot->value[0] == '\0' &&
                    (hearing > slot->state.heard || slot->state.heard > wall))
                 slot->state.heard = hearing;
 }
 
-static void pass_lost_rules(Pass *pass) {
-        AlertDevice *nobody = pass->book->nobody;
+static void pass_lost_rules(AlertBook *book) {
+        AlertDevice *nobody = book->nobody;
 
         if (!nobody)
                 return;
-        count_known(pass->book);
+        count_known(book);
         for (size_t i = 0; i < nobody->n_slots; i++)
-                pass_lost_rule(pass, &nobody->slots[i]);
+                pass_lost_rule(book, &nobody->slots[i]);
 }
 
 /* ---- what is due ---- */
@@ -183,10 +173,10 @@ static usec_t repeat_held_until(const AlertMoment *moment) {
 }
 
 /* Nothing is due while the device catches up with the past. */
-static AlertDue due_of(const Pass *pass, const AlertDevice *device, const AlertEntry *entry, AlertNext *ret) {
+static AlertDue due_of(const AlertBook *book, const AlertDevice *device, const AlertEntry *entry, AlertNext *ret) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
-        const AlertMoment *moment = pass->moment;
-        usec_t repeat = entry->watch == ALERT_NO_RULE ? 0 : pass->book->rules->items[entry->watch].rule->repeat;
+        const AlertMoment *moment = &book->moment;
+        usec_t repeat = entry->watch == ALERT_NO_RULE ? 0 : book->rules->items[entry->watch].rule->repeat;
         AlertDue due = alert_entry_due(entry, repeat, moment->wall, ret);
         usec_t until;
 
@@ -203,39 +193,38 @@ static AlertDue due_of(const Pass *pass, const AlertDevice *device, const AlertE
 
 /* After a reload a rule may fire again with another limit. The end of the old firing must be told first, or it would be
  * taken for the end of the new one. */
-static bool waits_for_end(const Pass *pass, const AlertDevice *device, const AlertEntry *entry) {
+static bool waits_for_end(const AlertBook *book, const AlertDevice *device, const AlertEntry *entry) {
         AlertNext next;
 
         if (entry->until > 0 || alert_entry_is_sealed(entry))
                 return false;
         for (const AlertEntry *other = device->entries; other; other = other->next)
                 if (other != entry && !other->gone && other->until > 0 && other->to == entry->to &&
-                        strcmp(other->rule, entry->rule) == 0 && due_of(pass, device, other, &next) == ALERT_IS_DUE)
+                        strcmp(other->rule, entry->rule) == 0 && due_of(book, device, other, &next) == ALERT_IS_DUE)
                         return true;
         return false;
 }
 
-static void pass_entry(Pass *pass, AlertDevice *device, AlertEntry *entry) {
+static void pass_entry(AlertBook *book, AlertDevice *device, AlertEntry *entry) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
-        AlertBook *book = pass->book;
         AlertItem item = { device, entry };
 
-        if (entry->told_at > pass->moment->wall) { /* the clock was set back, which must not delay a repeat for long */
-                entry->told_at = pass->moment->wall;
+        if (entry->told_at > book->moment.wall) { /* the clock was set back, which must not delay a repeat for long */
+                entry->told_at = book->moment.wall;
                 entry->dirty = true;
         }
         if (slot && entry->until == 0 && !alert_entry_is_sealed(entry))
                 entry->span = alert_slot_span(slot, book->rules->items[slot->watch].rule);
-        switch (due_of(pass, device, entry, &item.next)) {
+        switch (due_of(book, device, entry, &item.next)) {
         case ALERT_IS_DONE:
                 entry->gone = entry->dirty = true;
                 break;
         case ALERT_IS_LATER:
-                return wake_at(pass, item.next.at);
+                return wake_at(book, item.next.at);
         case ALERT_IS_DUE:
                 if (!entry->was_due && !alert_entry_is_sealed(entry))
                         entry->was_due = entry->dirty = true;
-                if (!waits_for_end(pass, device, entry))
+                if (!waits_for_end(book, device, entry))
                         book->due[book->n_due++] = item;
         }
 }
@@ -267,31 +256,27 @@ static void tell_rest(AlertBook *book) {
                                 alert_book_tell(book, book->devices[i], &book->devices[i]->slots[k]);
 }
 
-static void pass_entries(Pass *pass) {
-        AlertBook *book = pass->book;
-
+static void pass_entries(AlertBook *book) {
         for (size_t i = 0; i < book->n_devices; i++)
                 for (AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next)
                         if (!entry->gone)
-                                pass_entry(pass, book->devices[i], entry);
+                                pass_entry(book, book->devices[i], entry);
         if (book->n_due > 1)
                 qsort(book->due, book->n_due, sizeof(AlertItem), compare_items);
 }
 
-int alert_pass_time(AlertBook *book, const AlertMoment *moment, usec_t *ret_next) {
-        Pass pass = { book, moment, USEC_INFINITY };
+int alert_pass_time(AlertBook *book) {
         int r;
 
         book->n_due = 0;
-        book->hearing = moment->hearing;
+        book->next = USEC_INFINITY;
         tell_rest(book);
-        pass_lost_rules(&pass);
+        pass_lost_rules(book);
         for (size_t i = 0; i < book->n_devices; i++)
                 for (size_t k = 0; k < book->devices[i]->n_slots; k++)
-                        pass_slot(&pass, book->devices[i], &book->devices[i]->slots[k]);
+                        pass_slot(book, book->devices[i], &book->devices[i]->slots[k]);
         r = array_reserve(&book->due, &book->due_allocated, book->n_entries, sizeof(AlertItem));
         if (r == 0)
-                pass_entries(&pass);
-        *ret_next = pass.next;
+                pass_entries(book);
         return r;
 }

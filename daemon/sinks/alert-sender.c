@@ -85,6 +85,7 @@ struct AlertSender {
         Lane *lanes;              /* one for each target */
         const AlertItem **picked; /* scratch: NOTICES_MAX, ... */
         AlertNotice *notices;     /* ... and the same as notices */
+        usec_t hearing;           /* AlertMoment.hearing of the last turn */
         bool draining;
         bool lost; /* the last turn failed */
 };
@@ -158,11 +159,11 @@ static Pick lane_pick(const Lane *l) {
 }
 
 /* Returns the picked items as a message. */
-static AlertMessage lane_message(const Lane *l, const AlertBook *book, size_t n, usec_t wall) {
+static AlertMessage lane_message(const Lane *l, const AlertBook *book, size_t n) {
         AlertSender *s = l->sender;
 
         for (size_t i = 0; i < n; i++)
-                s->notices[i] = alert_book_notice(book, s->picked[i], wall);
+                s->notices[i] = alert_book_notice(book, s->picked[i]);
         return (AlertMessage){ s->notices, n, (AlertLanguage) s->keys->language, l->key };
 }
 
@@ -247,8 +248,8 @@ static void lane_refused(Lane *l) {
 /* ---- answers of the target ---- */
 
 /* Ends the message of the picked items with that verdict. */
-static void lane_end(Lane *l, size_t n, AlertVerdict verdict, const AlertMoment *moment) {
-        usec_t wall = moment->wall - (moment->now > l->answered ? moment->now - l->answered : 0);
+static void lane_end(Lane *l, size_t n, AlertVerdict verdict) {
+        usec_t wall = clock_wall_of(l->answered);
 
         for (size_t i = 0; i < n; i++)
                 alert_entry_answer(l->sender->picked[i]->entry, verdict, wall);
@@ -256,17 +257,17 @@ static void lane_end(Lane *l, size_t n, AlertVerdict verdict, const AlertMoment 
         lane_move(l, LANE_RECORDING);
 }
 
-static void lane_taken(Lane *l, size_t n, const AlertMoment *moment) {
+static void lane_taken(Lane *l, size_t n) {
         l->accepted++;
         l->refused = 0;
         backoff_reset(&l->backoff);
         l->not_before = l->answered + alert_target_pace(l->target);
         l->status.sent++;
-        l->status.last_sent = moment->wall;
+        l->status.last_sent = clock_wall();
         lane_up(l);
         log_info("Alert target %s (%s) has %zu %s: %s%s", l->target->name, l->status.service, n,
                 n == 1 ? "notice" : "notices", l->what, n == 1 ? "" : ", ...");
-        lane_end(l, n, ALERT_ACCEPTED, moment);
+        lane_end(l, n, ALERT_ACCEPTED);
 }
 
 static usec_t lasting_delay(const Lane *l) {
@@ -281,7 +282,7 @@ static bool lane_is_doubtful(const Lane *l) {
 }
 
 /* The message was not accepted, for a reason that is not its own. */
-static void lane_failed(Lane *l, size_t n, const AlertMoment *moment) {
+static void lane_failed(Lane *l, size_t n) {
         bool person = l->answer.class == WEB_PERSON;
         usec_t delay =
                 person ? lasting_delay(l) : backoff_next_at_least(&l->backoff, l->answer.retry_after, loop_random());
@@ -292,12 +293,12 @@ static void lane_failed(Lane *l, size_t n, const AlertMoment *moment) {
                 l->sender->picked[i]->entry->doubtful = l->sender->picked[i]->entry->doubtful ?: l->answered;
         if (lane_is_doubtful(l))
                 return lane_move(l, LANE_IDLE);
-        lane_end(l, n, ALERT_BACK, moment);
+        lane_end(l, n, ALERT_BACK);
 }
 
 /* The message or the target is at fault. If the message may have been accepted before, it stays sealed; and when it is
  * known to be at fault, it is tried only when nothing else is due, until the target knows its key no more. */
-static void lane_suspect(Lane *l, size_t n, const AlertMoment *moment) {
+static void lane_suspect(Lane *l, size_t n) {
         AlertEntry *first = l->sender->picked[0]->entry;
         bool doubtful = lane_is_doubtful(l), alone = n == 1 || doubtful, guilty = alone && is_at_fault(l, first);
         usec_t delay = lasting_delay(l);
@@ -306,7 +307,7 @@ static void lane_suspect(Lane *l, size_t n, const AlertMoment *moment) {
         l->refused += alone && first->refused == 0;
         if (guilty && !doubtful) {
                 lane_refused(l);
-                return lane_end(l, n, ALERT_REFUSED, moment);
+                return lane_end(l, n, ALERT_REFUSED);
         }
         for (size_t i = 0; i < n; i++) {
                 AlertEntry *entry = l->sender->picked[i]->entry;
@@ -322,24 +323,24 @@ static void lane_suspect(Lane *l, size_t n, const AlertMoment *moment) {
                 lane_down(l, TROUBLE_LASTING, delay);
         if (doubtful)
                 return lane_move(l, LANE_IDLE);
-        lane_end(l, pick_sealed(l, l->key), ALERT_BACK, moment);
+        lane_end(l, pick_sealed(l, l->key), ALERT_BACK);
 }
 
 /* Judges the answer. */
-static void lane_judge(Lane *l, const AlertMoment *moment) {
+static void lane_judge(Lane *l) {
         size_t n = pick_sealed(l, l->key);
 
         if (n == 0)
                 return; /* the last turn failed before it listed what is due */
         switch (l->answer.class) {
         case WEB_TAKEN:
-                lane_taken(l, n, moment);
+                lane_taken(l, n);
                 break;
         case WEB_REFUSED:
-                lane_suspect(l, n, moment);
+                lane_suspect(l, n);
                 break;
         default:
-                lane_failed(l, n, moment);
+                lane_failed(l, n);
         }
         l->sender->host.on_change(l->sender->host.userdata);
 }
@@ -362,10 +363,10 @@ static void on_timer(void *userdata) {
         l->sender->host.want(l->sender->host.userdata);
 }
 
-static void lane_seal(Lane *l, const AlertBook *book, const AlertMoment *moment) {
+static void lane_seal(Lane *l, const AlertBook *book) {
         const AlertItem **picked = l->sender->picked;
         Pick pick = lane_pick(l);
-        AlertMessage message = lane_message(l, book, pick.n, moment->wall);
+        AlertMessage message = lane_message(l, book, pick.n);
         int r;
 
         if (pick.n == 0)
@@ -374,7 +375,7 @@ static void lane_seal(Lane *l, const AlertBook *book, const AlertMoment *moment)
         if (pick.sealed) { /* it has no answer; before a start, nobody knows since when */
                 text_copy(l->key, sizeof(l->key), picked[0]->entry->seal);
                 for (size_t i = 0; i < pick.n; i++)
-                        picked[i]->entry->doubtful = picked[i]->entry->doubtful ?: moment->now;
+                        picked[i]->entry->doubtful = picked[i]->entry->doubtful ?: book->moment.now;
                 return;
         }
         r = alert_target_fit(l->target, &message);
@@ -382,12 +383,12 @@ static void lane_seal(Lane *l, const AlertBook *book, const AlertMoment *moment)
         l->more = pick.n > message.n;
         alert_post_draw_key(l->key);
         for (size_t i = 0; i < message.n; i++)
-                alert_entry_seal(picked[i], l->key, moment->wall);
+                alert_entry_seal(picked[i], l->key, book->moment.wall);
 }
 
 /* Sends what is sealed under the lane's key. */
 static void lane_send(Lane *l, const AlertBook *book) {
-        const AlertMessage message = lane_message(l, book, pick_sealed(l, l->key), 0);
+        const AlertMessage message = lane_message(l, book, pick_sealed(l, l->key));
         const AlertNotice *first = message.notices;
         const char *device = first->name ?: first->device ?: first->source;
         int size = snprintf(l->what, sizeof(l->what), "%s%s%s (%s)", first->rule, device ? ", " : "", device ?: "",
@@ -400,20 +401,20 @@ static void lane_send(Lane *l, const AlertBook *book) {
 
 /* ---- turns ---- */
 
-void alert_sender_note(AlertSender *sender, const AlertBook *book, const AlertMoment *moment) {
+void alert_sender_note(AlertSender *sender, const AlertBook *book) {
         /* after a failed turn, or when the machine slept and a repeat is to wait for messages: the turn says what is
          * due */
-        bool outdated = sender->lost || book->hearing != moment->hearing;
+        bool outdated = sender->lost || book->moment.hearing != sender->hearing;
 
         for (size_t i = 0; i < sender->keys->n_targets; i++) {
                 Lane *l = &sender->lanes[i];
 
                 if (l->state == LANE_ANSWERED)
-                        lane_judge(l, moment);
+                        lane_judge(l);
                 else if (l->state == LANE_DUE && outdated)
                         lane_move(l, LANE_IDLE);
                 else if (l->state == LANE_DUE)
-                        lane_seal(l, book, moment);
+                        lane_seal(l, book);
         }
 }
 
@@ -458,6 +459,7 @@ void alert_sender_noted(AlertSender *sender, const AlertBook *book, bool stored)
         bool changed = sender->lost == stored;
 
         share_out(sender, book);
+        sender->hearing = book->moment.hearing;
         sender->lost = !stored;
         for (size_t i = 0; i < sender->keys->n_targets; i++)
                 if (stored)

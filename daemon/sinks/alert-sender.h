@@ -25,7 +25,7 @@ CLEANUP_DEFINE(AlertSender, alert_sender_free)
 /* The book is the sender's between turns. The first is called before a turn: it changes the book by what is about to be
  * sent, and by answers. The second is called after it, if there is a book: what was stored is sent. Without *stored*
  * the turn failed. */
-void alert_sender_note(AlertSender *sender, const AlertBook *book, const AlertMoment *moment);
+void alert_sender_note(AlertSender *sender, const AlertBook *book);
 void alert_sender_noted(AlertSender *sender, const AlertBook *book, bool stored);
 
 /* From now on, due notices are sent at once, without waiting for others, and nothing is tried again. */

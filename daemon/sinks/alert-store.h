@@ -51,7 +51,6 @@ typedef struct AlertTurn {
         /* Results. A turn that failed sets only *result*: what it changed is not committed, and will be by the next one
          * that succeeds. */
         int result;
-        usec_t next;          /* wall time of the next turn, even without messages; USEC_INFINITY: not needed */
         AlertFigures figures; /* owned */
 } AlertTurn;
 

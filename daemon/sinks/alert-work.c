@@ -182,7 +182,7 @@ static int judge(AlertStore *store, const AlertTurn *turn, bool *ret_unreadable)
                         (PayloadFormat) alert_store_config(store)->payload, turn->moment.wall);
         if (r == 0) {
                 alert_readings_sort(&readings);
-                r = alert_book_judge(book, &readings, &turn->moment);
+                r = alert_book_judge(book, &readings);
         }
         *ret_unreadable = readings.unreadable > 0;
         alert_readings_done(&readings);
@@ -197,7 +197,7 @@ static int take_turn(AlertStore *store, AlertTurn *turn) {
         if (r == 0)
                 r = judge(store, turn, &unreadable);
         if (r == 0)
-                r = alert_pass_time(alert_store_book(store), &turn->moment, &turn->next);
+                r = alert_pass_time(alert_store_book(store));
         if (r == 0)
                 r = alert_store_commit(store);
         if (r != 0)

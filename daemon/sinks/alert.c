@@ -113,8 +113,8 @@ static void start(Alert *a) {
         a->running = true;
         book = alert_store_book(a->store);
         if (book) {
-                alert_book_clock(book, moment);
-                alert_sender_note(a->sender, book, moment);
+                alert_book_begin(book, moment);
+                alert_sender_note(a->sender, book);
         }
         r = worker_submit(a->worker, a);
         assert(r == WORKER_STARTED);
@@ -143,15 +143,16 @@ static void answer(Alert *a, int r) {
 }
 
 static void note_turn(Alert *a) {
-        usec_t wall = clock_wall(), in = a->turn.next > wall ? a->turn.next - wall : 0;
+        usec_t wall = clock_wall(), next;
 
         if (a->turn.result < 0) {
                 loop_arm_in(a->timer, backoff_next(&a->backoff, loop_random()));
                 return alert_figures_done(&a->turn.figures);
         }
         backoff_reset(&a->backoff);
+        next = alert_store_book(a->store)->next;
         if (!a->stopping)
-                loop_arm_in(a->timer, usec_min(in, TURN_MAX_USEC));
+                loop_arm_in(a->timer, next > wall ? usec_min(next - wall, TURN_MAX_USEC) : 0);
         if (!a->figures.rules.data || strcmp(a->figures.rules.data, a->turn.figures.rules.data) != 0)
                 sink_host_seen(a->host, SINK_SEEN_CHANGE);
         alert_figures_done(&a->figures);

@@ -106,6 +106,8 @@ int main(int argc, char **argv) {
                         clock_now(), false };
                 cpu -= seconds(CLOCK_PROCESS_CPUTIME_ID);
                 wall -= seconds(CLOCK_MONOTONIC);
+                if (alert_store_book(store))
+                        alert_book_begin(alert_store_book(store), &turn.moment);
                 alert_work_run(store, &turn);
                 cpu += seconds(CLOCK_PROCESS_CPUTIME_ID);
                 wall += seconds(CLOCK_MONOTONIC);

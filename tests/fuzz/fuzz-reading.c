@@ -76,9 +76,8 @@ static void require_kept(const AlertRules *rules, const AlertDevice *device) {
 /* What the page and the targets get of it. */
 static void require_told(AlertBook *book) {
         _cleanup_(alert_figures_done) AlertFigures figures = {};
-        usec_t next;
 
-        require(alert_pass_time(book, &moment, &next) == 0);
+        require(alert_pass_time(book) == 0);
         require(alert_report_figures(book, &figures) == 0);
         require(figures.firing + figures.pending <= book->n_slots + book->rules->n); /* each may lack a device */
         require(json_is_whole((Slice){ figures.rules.data, figures.rules.size }, JSON_READER_DEPTH, NULL) &&
@@ -102,7 +101,7 @@ static void fuzz_readings(AlertBook *book, const AlertReadings *readings) {
                 require(!bytes_is_utf8(reading->device.data, reading->device.size) ||
                         memcmp(reading->device.data, reading->source.data, reading->source.size) == 0);
         }
-        require(alert_book_judge(book, readings, &moment) == 0);
+        require(alert_book_judge(book, readings) == 0);
         require_told(book);
 }
 

@@ -285,7 +285,7 @@ static void alert_turn(AlertStore *store, const char *text, AlertVerdict verdict
         book = alert_store_book(store);
         for (size_t i = 0; i < book->n_due; i++) {
                 _cleanup_bytes_ Bytes words = {};
-                const AlertNotice notice = alert_book_notice(book, &book->due[i], NOW);
+                const AlertNotice notice = alert_book_notice(book, &book->due[i]);
                 AlertEntry *entry = book->due[i].entry;
 
                 require(alert_text_write(&notice, ALERT_JAPANESE, &words) == 0);

@@ -79,7 +79,6 @@ typedef struct World {
         AlertRules *rules;
         AlertBook *book;
         AlertMoment moment;
-        usec_t next;
         int64_t ids;
         unsigned fired, ceased; /* as they would be logged */
 } World;
@@ -114,8 +113,8 @@ static inline void world_commit(World *w) {
 }
 
 static inline void world_pass(World *w) {
-        alert_book_clock(w->book, &w->moment);
-        assert_int_equal(alert_pass_time(w->book, &w->moment, &w->next), 0);
+        alert_book_begin(w->book, &w->moment);
+        assert_int_equal(alert_pass_time(w->book), 0);
         for (size_t i = 0; i < w->book->n_devices; i++)
                 for (size_t k = 0; k < w->book->devices[i]->n_slots; k++) {
                         AlertSlot *slot = &w->book->devices[i]->slots[k];
@@ -134,8 +133,8 @@ static inline void world_judge(World *w, Said *said, size_t n) {
                 assert_int_equal(
                         alert_readings_add(&readings, w->rules, &said[i].message, PAYLOAD_JSON, w->moment.wall), 0);
         alert_readings_sort(&readings);
-        alert_book_clock(w->book, &w->moment);
-        assert_int_equal(alert_book_judge(w->book, &readings, &w->moment), 0);
+        alert_book_begin(w->book, &w->moment);
+        assert_int_equal(alert_book_judge(w->book, &readings), 0);
         alert_readings_done(&readings);
         world_pass(w);
 }
@@ -151,7 +150,7 @@ static inline void world_say(World *w, const char *device, const char *members) 
 /* The notice of what is due. */
 static inline AlertNotice world_notice(const World *w, size_t index) {
         assert_true(index < w->book->n_due);
-        return alert_book_notice(w->book, &w->book->due[index], w->moment.wall);
+        return alert_book_notice(w->book, &w->book->due[index]);
 }
 
 enum { SEALED = ALERT_BACK + 1 };

@@ -63,7 +63,7 @@ static int teardown(void **state) {
 /* Takes the turn, as the sink does. */
 static int run(AlertStore *store, AlertTurn *turn) {
         if (alert_store_book(store))
-                alert_book_clock(alert_store_book(store), &turn->moment);
+                alert_book_begin(alert_store_book(store), &turn->moment);
         alert_work_run(store, turn);
         alert_figures_done(&turn->figures);
         return turn->result;

@@ -155,7 +155,7 @@ static void test_backlog_that_ends_long_ago(void **state) {
         said_init(&said, "x", START, START, "\"t\":30");
         world_judge(&w, &said, 1);
         world_quiet(&w);
-        assert_true(w.next <= w.moment.wall + 5 * USEC_PER_SEC);
+        assert_true(w.book->next <= w.moment.wall + 5 * USEC_PER_SEC);
         world_go(&w, 5 * USEC_PER_SEC);
         world_pass(&w);
         world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");

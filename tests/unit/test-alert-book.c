@@ -156,7 +156,7 @@ static void test_repeat_after_a_sleep(void **state) {
                 w.moment.missed = w.moment.now;
                 world_pass(&w);
                 world_quiet(&w);
-                assert_true(w.next > w.moment.wall && w.next <= w.moment.wall + 3 * MINUTE);
+                assert_true(w.book->next > w.moment.wall && w.book->next <= w.moment.wall + 3 * MINUTE);
                 w.moment.deaf = true; /* the connection of before the sleep was dead */
                 world_go(&w, 2 * MINUTE);
                 world_quiet(&w);
@@ -223,7 +223,7 @@ static void test_clock_set_before_the_record(void **state) {
         free(world_tell(&w, "a", SEALED));
         world_go(&w, USEC_PER_SEC);
         w.moment.wall += 24 * HOUR;
-        alert_book_clock(w.book, &w.moment);
+        alert_book_begin(w.book, &w.moment);
         alert_entry_answer(w.book->due[0].entry, ALERT_ACCEPTED, w.moment.wall - USEC_PER_SEC);
         world_pass(&w);
         world_quiet(&w);
@@ -344,7 +344,7 @@ static void test_for_without_a_message(void **state) {
 
         world_open(&w, "        - { name: door, field: open, is: true, for: 10m, to: a }\n");
         world_say(&w, "x", "\"open\":true");
-        assert_true(w.next == START + 10 * MINUTE);
+        assert_true(w.book->next == START + 10 * MINUTE);
         world_go(&w, 10 * MINUTE);
         w.moment.deaf = true; /* it may have been closed meanwhile */
         world_pass(&w);
@@ -362,7 +362,7 @@ static void test_rule_that_finds_nothing(void **state) {
         w.moment.hearing = w.moment.now;
         world_say(&w, "x", "");
         world_quiet(&w);
-        assert_true(w.next <= START + 30 * MINUTE);
+        assert_true(w.book->next <= START + 30 * MINUTE);
         world_go(&w, 30 * MINUTE);
         world_say(&w, "x", "");
         world_expect(&w, "a", ALERT_ACCEPTED, "FIRING lost - -");

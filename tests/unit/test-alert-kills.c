@@ -53,7 +53,7 @@ static void send_due(const Place *p, AlertStore *store, Outside *outside) {
         if (run(store, &seal) != 0)
                 return;
         for (size_t i = 0; i < book->n_due; i++) {
-                const AlertNotice notice = alert_book_notice(book, &book->due[i], p->wall);
+                const AlertNotice notice = alert_book_notice(book, &book->due[i]);
 
                 outside->in_doubt = true;
                 memcpy(outside->log[outside->n_log].key, book->due[i].entry->seal, ALERT_KEY_SIZE);

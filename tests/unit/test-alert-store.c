@@ -35,7 +35,7 @@ static char *tell_to(const Place *p, AlertStore *store, int verdict) {
         assert_int_equal(bytes_append_text(&text, ""), 0);
         book = alert_store_book(store);
         for (size_t i = 0; i < book->n_due; i++) {
-                const AlertNotice n = alert_book_notice(book, &book->due[i], p->wall);
+                const AlertNotice n = alert_book_notice(book, &book->due[i]);
                 AlertEntry *entry = book->due[i].entry;
 
                 assert_int_equal(bytes_append_format(&text, "%s%s %s %s %s%s%s%s", text.size > 0 ? "\n" : "",
@@ -312,7 +312,7 @@ static void test_sealed_by_0_2_0(void **state) {
                 assert_int_equal(run(p->store, &turn), 0);
                 book = alert_store_book(p->store);
                 assert_int_equal(book->n_due, 1);
-                notice = alert_book_notice(book, &book->due[0], 0);
+                notice = alert_book_notice(book, &book->due[0]);
                 assert_in_range(notice.until - notice.since, 10 * MINUTE, 10 * MINUTE);
                 p->store = alert_store_free(p->store);
                 p->wall += MINUTE;
