@@ -34,10 +34,8 @@ struct FileArchive {
         FileArchiveSpec spec;
         int lock_fd; /* of the directory; -1 unless locked */
         bool loaded;
-        struct timespec changed; /* the directory's mtime */
-        dev_t device;
-        ino_t inode;
-        File *files; /* sorted by day and number */
+        struct stat directory; /* when it was read, or we changed it last */
+        File *files;           /* sorted by day and number */
         size_t n, allocated;
         int fd; /* of the last file if it still grows; else -1 */
         uint64_t size;
@@ -310,25 +308,7 @@ static int open_last(FileArchive *a) {
 
 /* Remembers the state of the directory. */
 static int note_directory(FileArchive *a) {
-        struct stat status;
-
-        if (fstat(a->lock_fd, &status) < 0)
-                return err_errno();
-        a->changed = status.st_mtim;
-        a->device = status.st_dev;
-        a->inode = status.st_ino;
-        return 0;
-}
-
-static bool is_changed(const FileArchive *a) {
-        struct stat status;
-
-        if (!a->loaded || fstat(a->lock_fd, &status) < 0)
-                return true;
-        if (status.st_mtim.tv_sec != a->changed.tv_sec || status.st_mtim.tv_nsec != a->changed.tv_nsec ||
-                status.st_dev != a->device || status.st_ino != a->inode)
-                return true;
-        return a->fd >= 0 && (fstat(a->fd, &status) < 0 || (uint64_t) status.st_size != a->size);
+        return fstat(a->lock_fd, &a->directory) < 0 ? err_errno() : 0;
 }
 
 /* Whether the open file still has its name, and contains only what we wrote. */
@@ -351,22 +331,30 @@ static bool files_are_same(const FileArchive *a, const FileArchive *b) {
         return a->n == b->n;
 }
 
-/* Whether the directory changed but none of our files did: then nothing need be read again, which takes seconds. */
-static bool only_others_changed(FileArchive *a) {
+/* Whether our files are as we know them, even if others in the directory have changed: then nothing need be read again,
+ * which takes seconds. */
+static bool is_known(FileArchive *a) {
+        const struct stat *before = &a->directory;
         FileArchive now = { .lock_fd = a->lock_fd };
         struct stat status;
         bool same;
 
-        if (!a->loaded || fstat(a->lock_fd, &status) < 0 || status.st_dev != a->device || status.st_ino != a->inode)
+        if (!a->loaded || fstat(a->lock_fd, &status) < 0 || status.st_dev != before->st_dev ||
+                status.st_ino != before->st_ino)
                 return false;
+        if (status.st_mtim.tv_sec == before->st_mtim.tv_sec && status.st_mtim.tv_nsec == before->st_mtim.tv_nsec)
+                return a->fd < 0 || (fstat(a->fd, &status) == 0 && (uint64_t) status.st_size == a->size);
         same = list_files(&now) == 0 && files_are_same(a, &now) && last_is_same(a) && note_directory(a) == 0;
         free(now.files);
         return same;
 }
 
+/* Reads the directory, unless it is known. */
 static int load(FileArchive *a, FileKeys *keys) {
         int r;
 
+        if (is_known(a))
+                return 0;
         forget(a);
         r = list_files(a);
         if (r == 0)
@@ -395,7 +383,7 @@ static int drop_oldest(FileArchive *a) {
 }
 
 static int drop_old(FileArchive *a) {
-        usec_t told = time_told(a), wall = clock_wall(), now = usec_min(told, wall);
+        usec_t now = usec_min(time_told(a), clock_wall());
         int r = 0;
 
         while (r == 0 && a->spec.keep > 0 && now > 0 && a->n > (a->fd >= 0) &&
@@ -466,7 +454,7 @@ static int check_disk(const FileArchive *a) {
 
 /* The disk is full: drops files older than `keep`. Nothing is compressed, since that needs room. */
 static int make_room(FileArchive *a, FileKeys *keys) {
-        int r = is_changed(a) && !only_others_changed(a) ? load(a, keys) : 0;
+        int r = load(a, keys);
 
         if (r < 0 && r != -ENOSPC && r != -EDQUOT)
                 return r;
@@ -487,7 +475,7 @@ int file_archive_lock(FileArchive *a, FileKeys *keys, usec_t told) {
                 r = a->full ? -ENOSPC : check_disk(a);
         if (r == -ENOSPC && a->lock_fd >= 0)
                 r = make_room(a, keys);
-        if (r == 0 && is_changed(a) && !only_others_changed(a))
+        if (r == 0)
                 r = load(a, keys);
         if (r != 0)
                 file_archive_unlock(a, false);
