@@ -17,12 +17,8 @@
 int alert_book_new(const AlertConfig *config, const AlertRules *rules, AlertBook **ret) {
         AlertBook *book = calloc(1, sizeof(AlertBook));
 
-        if (book)
-                book->known = calloc(rules->n + 1, sizeof(size_t));
-        if (!book || !book->known) {
-                free(book);
+        if (!book)
                 return -ENOMEM;
-        }
         book->config = config;
         book->rules = rules;
         *ret = book;
@@ -36,7 +32,6 @@ AlertBook *alert_book_free(AlertBook *book) {
                 (void) alert_device_free(book->devices[i]);
         free(book->devices);
         free(book->due);
-        free(book->known);
         bytes_done(&book->ahead_device);
         free(book);
         return NULL;
@@ -487,6 +482,16 @@ int alert_book_judge(AlertBook *book, const AlertReadings *readings) {
                 r = judge(book, &readings->items[i]);
         book->judged += readings->n;
         return r;
+}
+
+bool alert_book_has_heard(const AlertBook *book, size_t watch) {
+        for (size_t i = 0; i < book->n_devices; i++) {
+                const AlertSlot *slot = alert_device_find(book->devices[i], watch);
+
+                if (slot && slot->state.judged > 0)
+                        return true;
+        }
+        return false;
 }
 
 /* ---- stored ---- */

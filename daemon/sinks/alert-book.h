@@ -39,7 +39,6 @@ typedef struct AlertBook {
         size_t n_due, due_allocated;
         usec_t next;         /* wall time when that pass has more to do; USEC_INFINITY: unknown */
         AlertMoment moment;  /* of this turn, or of the last one */
-        size_t *known;       /* for each rule: number of its devices */
         size_t judged;       /* messages since the book was read */
         bool left_out;       /* a state had no room */
         bool untold, full;   /* a target has no entry of a firing, for want of memory or room; for want of room */
@@ -74,6 +73,8 @@ int alert_book_judge(AlertBook *book, const AlertReadings *readings);
 void alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot);
 /* Returns what is due as a notice: the present state, or what was sealed. It points into the book. */
 AlertNotice alert_book_notice(const AlertBook *book, const AlertItem *item);
+/* Whether any message has had a value that the rule could judge. */
+bool alert_book_has_heard(const AlertBook *book, size_t watch);
 /* All changes are stored: clears their marks, and frees entries that are gone and have been logged. */
 void alert_book_committed(AlertBook *book);
 

@@ -127,21 +127,21 @@ static void pass_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot) {
 
 /* ---- rules without a device ---- */
 
-static void count_known(AlertBook *book) {
-        memset(book->known, 0, book->rules->n * sizeof(size_t));
+/* Notes which rules have a device. */
+static void find_known(const AlertBook *book, bool known[static ALERT_RULES_MAX]) {
         for (size_t i = 0; i < book->n_devices; i++)
                 for (size_t k = 0; book->devices[i] != book->nobody && k < book->devices[i]->n_slots; k++)
-                        book->known[book->devices[i]->slots[k].watch] += !book->devices[i]->slots[k].left;
+                        known[book->devices[i]->slots[k].watch] |= !book->devices[i]->slots[k].left;
 }
 
 /* A rule without a device was last heard of when we began to hear, or when its last device got another name. When it
  * has found one, its state without a device ends. */
-static void pass_lost_rule(AlertBook *book, AlertSlot *slot) {
+static void pass_lost_rule(AlertBook *book, AlertSlot *slot, bool known) {
         usec_t wall = book->moment.wall, hearing = wall - (book->moment.now - book->moment.hearing);
         AlertDevice *nobody = book->nobody;
         bool is_ok = slot->state.phase == PHASE_OK;
 
-        if (book->known[slot->watch] > 0) {
+        if (known) {
                 if (slot->state.phase == PHASE_FIRING)
                         alert_entry_end(nobody, slot, wall, ALERT_END_OVER);
                 nobody->dirty = nobody->dirty || !is_ok || slot->value[0] != '\0';
@@ -154,12 +154,13 @@ static void pass_lost_rule(AlertBook *book, AlertSlot *slot) {
 
 static void pass_lost_rules(AlertBook *book) {
         AlertDevice *nobody = book->nobody;
+        bool known[ALERT_RULES_MAX] = {};
 
         if (!nobody)
                 return;
-        count_known(book);
+        find_known(book, known);
         for (size_t i = 0; i < nobody->n_slots; i++)
-                pass_lost_rule(book, &nobody->slots[i]);
+                pass_lost_rule(book, &nobody->slots[i], known[nobody->slots[i].watch]);
 }
 
 /* ---- what is due ---- */

@@ -252,7 +252,6 @@ static void list_state(
  * values that has never had one is silent, whatever happens. */
 static void list(const AlertBook *book, SinkAlertEach each, void *userdata) {
         const AlertConfig *keys = book->config;
-        bool heard[ALERT_RULES_MAX] = {}; /* a message had a value for it */
 
         for (size_t i = 0; i < book->n_devices; i++) {
                 const AlertDevice *device = book->devices[i];
@@ -260,7 +259,6 @@ static void list(const AlertBook *book, SinkAlertEach each, void *userdata) {
                 for (size_t k = 0; k < device->n_slots; k++) {
                         const AlertSlot *slot = &device->slots[k];
 
-                        heard[slot->watch] |= slot->state.judged > 0;
                         if (!alert_device_is_nobody(device) || slot->state.phase != PHASE_OK)
                                 list_state(device, slot, &keys->rules[slot->watch], each, userdata);
                 }
@@ -268,7 +266,7 @@ static void list(const AlertBook *book, SinkAlertEach each, void *userdata) {
         for (size_t i = 0; i < keys->n_rules; i++) {
                 const AlertRule *rule = &keys->rules[i];
 
-                if (rule->test != ALERT_STALE && !heard[i])
+                if (rule->test != ALERT_STALE && !alert_book_has_heard(book, i))
                         each(userdata, &(SinkAlert){ .rule = rule->name, .state = "unheard", .field = rule->field });
         }
 }

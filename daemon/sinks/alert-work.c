@@ -115,17 +115,6 @@ static bool is_first(AlertBook *book, unsigned warning, bool found) {
         return first;
 }
 
-/* Whether a message has ever had a value that the rule could judge. */
-static bool has_heard(const AlertBook *book, size_t watch) {
-        for (size_t i = 0; i < book->n_devices; i++) {
-                const AlertSlot *slot = alert_device_find(book->devices[i], watch);
-
-                if (slot && slot->state.judged > 0)
-                        return true;
-        }
-        return false;
-}
-
 static void warn_unheard(AlertStore *store) {
         const AlertBook *book = alert_store_book(store);
         size_t n = 0;
@@ -133,7 +122,7 @@ static void warn_unheard(AlertStore *store) {
         for (size_t i = 0; i < book->rules->n && n < LINES_MAX; i++) {
                 const AlertRule *rule = book->rules->items[i].rule;
 
-                if (rule->test == ALERT_STALE || has_heard(book, i))
+                if (rule->test == ALERT_STALE || alert_book_has_heard(book, i))
                         continue;
                 n++;
                 log_event(LOG_WARNING, NULL,
