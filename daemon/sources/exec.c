@@ -144,24 +144,27 @@ static int exec_end_line(Exec *exec, Slice piece) {
 
         r = exec_keep(exec, piece);
         if (r == 0 && !exec->too_long)
-                r = exec_take_line(exec, (Slice){ exec->line.data, exec->line.size });
+                r = exec_take_line(exec, bytes_slice(&exec->line));
         exec->too_long = false;
         bytes_cut(&exec->line, 0);
         return r;
 }
 
-/* Splits into lines; after an error in one line, the others are still taken. */
-static int exec_split(Exec *exec, const char *data, size_t size) {
-        const char *end = data + size, *newline;
-        int r = 0, last;
+/* Logs a line that was lost for want of memory: the program prints it only once. */
+static void exec_tell_lost(const Exec *exec) {
+        log_error("Source %s: what the program printed is lost: out of memory.", exec_name(exec));
+}
 
-        while ((newline = memchr(data, '\n', (size_t) (end - data)))) {
-                last = exec_end_line(exec, (Slice){ data, (size_t) (newline - data) });
-                r = last < 0 ? last : r;
-                data = newline + 1;
-        }
-        last = exec_keep(exec, (Slice){ data, (size_t) (end - data) });
-        return last < 0 ? last : r;
+/* Splits into lines; after an error in one line, the others are still taken. */
+static void exec_split(Exec *exec, const char *data, size_t size) {
+        const char *end = data + size, *newline;
+        bool lost = false;
+
+        for (; (newline = memchr(data, '\n', (size_t) (end - data))); data = newline + 1)
+                lost |= exec_end_line(exec, (Slice){ data, (size_t) (newline - data) }) < 0;
+        lost |= exec_keep(exec, (Slice){ data, (size_t) (end - data) }) < 0;
+        if (lost)
+                exec_tell_lost(exec);
 }
 
 /* ---- the pipe ---- */
@@ -181,11 +184,6 @@ static void exec_spoke(Exec *exec) {
         source_tell(exec->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
 }
 
-/* Logs a line that was lost for want of memory: the program prints it only once. */
-static void exec_tell_lost(const Exec *exec) {
-        log_error("Source %s: what the program printed is lost: out of memory.", exec_name(exec));
-}
-
 static void exec_watch_flood(Exec *exec) {
         if (exec->keys->mode != EXEC_INTERVAL || exec->read <= RUN_MAX_BYTES || exec->flooded)
                 return;
@@ -202,8 +200,8 @@ static size_t exec_read(Exec *exec, size_t most) {
         exec->read += n;
         exec->arrived = clock_wall();
         exec_watch_flood(exec);
-        if (n > 0 && !exec->flooded && exec_split(exec, chunk, n) < 0)
-                exec_tell_lost(exec);
+        if (n > 0 && !exec->flooded)
+                exec_split(exec, chunk, n);
         exec_hold(exec);
         if (exec->lines > lines)
                 exec_spoke(exec);
@@ -477,8 +475,7 @@ static void exec_read_rest(Exec *exec) {
         do {
                 most = left < CHUNK ? left : CHUNK;
                 n = process_read(exec->process, chunk, most);
-                if (exec_split(exec, chunk, n) < 0)
-                        exec_tell_lost(exec);
+                exec_split(exec, chunk, n);
                 left -= n;
         } while (n == most && left > 0);
         if (exec->state == EXEC_DRAINING)
