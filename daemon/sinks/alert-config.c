@@ -350,7 +350,7 @@ void alert_config_limits(
                         continue;
                 if (device.size == 0 && make_device(series, &device) < 0)
                         break; /* out of memory: the chart lacks lines */
-                if (match_test(&rule->where, (Slice){ device.data, device.size }))
+                if (match_test(&rule->where, bytes_slice(&device)))
                         each(to, &(SinkLimit){ rule->name, tests[rule->test], rule->limit, rule->clear });
         }
 }

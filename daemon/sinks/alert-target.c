@@ -240,7 +240,7 @@ int alert_target_fit(const AlertTarget *target, const AlertMessage *message) {
 
                 if (r < 0)
                         return r;
-                used += measure(service, (Slice){ line.data, line.size }) + LINE_ROOM;
+                used += measure(service, bytes_slice(&line)) + LINE_ROOM;
                 if (fitting > 0 && used > service->max)
                         break;
                 fitting++;

@@ -446,7 +446,7 @@ static int body_word(const AlertNotice *notice, AlertLanguage language, Word wor
                 return r;
         if (r > 0 && !quoted)
                 return bytes_append_text(to, "null");
-        if (!quoted && (word == WORD_VALUE || word == WORD_LIMIT) && is_json_scalar((Slice){ text.data, text.size }))
+        if (!quoted && (word == WORD_VALUE || word == WORD_LIMIT) && is_json_scalar(bytes_slice(&text)))
                 return bytes_append(to, text.data, text.size);
         r = bytes_append_json_string(to, text.data ?: "", text.size);
         if (r < 0 || !quoted)
@@ -491,7 +491,7 @@ static int check_body(const char *text, ConfigProblem *ret_problem) {
                 _cleanup_bytes_ Bytes body = {};
 
                 r = alert_text_write_body(text, &sample, ALERT_ENGLISH, &body);
-                if (r >= 0 && !json_is_whole((Slice){ body.data, body.size }, JSON_TREE_DEPTH, NULL))
+                if (r >= 0 && !json_is_whole(bytes_slice(&body), JSON_TREE_DEPTH, NULL))
                         return config_problem_set(ret_problem, "is not JSON, once its words stand for something");
         }
         return r < 0 ? r : 0;

@@ -498,7 +498,7 @@ static Slice session_skip(MqttSession *s, Slice rest) {
 
 /* Handles all complete packets. */
 static void session_parse(MqttSession *s) {
-        Slice rest = session_skip(s, (Slice){ s->in.data, s->in.size });
+        Slice rest = session_skip(s, bytes_slice(&s->in));
 
         for (; rest.size > 0; rest = session_skip(s, rest)) {
                 const char *problem;
