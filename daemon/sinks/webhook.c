@@ -374,7 +374,7 @@ static size_t webhook_find_again(const Webhook *w, const SinkWork *work) {
         _cleanup_bytes_ Bytes scratch = {};
         Slice id;
 
-        for (size_t i = 0; i < work->n; i++) {
+        for (size_t i = 0; w->body.n > 0 && i < work->n; i++) {
                 const DocumentInput input = { .message = work->items[i].message, .rules = &w->rules };
 
                 if (document_id(&input, &scratch, &id) >= 0 && webhook_begins_with(w, id))
