@@ -184,6 +184,7 @@ AlertNotice alert_book_notice(const AlertBook *book, const AlertItem *item) {
                 .device = text_or_null(device->id),
                 .name = text_or_null(device->name),
                 .site = text_or_null(device->site),
+                .nobody = alert_device_is_nobody(device),
                 .field = entry->field,
                 .value = text_or_null(slot && !sealed ? slot->value : entry->value),
                 .limit = entry->limit,
@@ -197,7 +198,6 @@ AlertNotice alert_book_notice(const AlertBook *book, const AlertItem *item) {
                 notice.since = entry->told_since;
         if (!sealed && notice.kind <= ALERT_REPEAT)
                 notice.until = book->moment.wall;
-        notice.unnamed = !alert_device_is_nobody(device) && !notice.name && !notice.device && !notice.source;
         return notice;
 }
 

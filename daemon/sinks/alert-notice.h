@@ -41,9 +41,8 @@ typedef struct AlertNotice {
         AlertKind kind;
         AlertTest test;
         const char *rule;
-        const char *source, *device, *name,
-                *site; /* all NULL: the rule has found no device, or one that is *unnamed* */
-        bool unnamed;  /* its messages have neither name, id nor source */
+        const char *source, *device, *name, *site; /* each NULL if the messages do not say it */
+        bool nobody;                               /* the rule has found no device */
         const char *field, *value;
         const char *limit; /* the threshold as text; for ALERT_STALE see *span* */
         usec_t span;       /* for ALERT_STALE; 0: the device said that it is offline */

@@ -154,7 +154,7 @@ static const char *name_of(const Writer *w) {
                 [ALERT_ENGLISH] = "a device without a name or id", [ALERT_JAPANESE] = "名前も ID もないデバイス"
         };
 
-        return n->name ?: n->device ?: n->source ?: (n->unnamed ? unnamed : any)[w->language];
+        return n->name ?: n->device ?: n->source ?: (n->nobody ? any : unnamed)[w->language];
 }
 
 /* Returns the text of a word that needs no conversion; NULL: there is none. */
@@ -364,14 +364,10 @@ static const char *const nobody[ALERT_REMOVED + 1] = {
         "{rule}: over, for this rule was removed; no device that it is about has sent anything since {heard}",
 };
 
-static bool is_of_nobody(const AlertNotice *notice) {
-        return notice->test == ALERT_STALE && !notice->source && !notice->device && !notice->name && !notice->unnamed;
-}
-
 static const char *default_of(const AlertNotice *notice, AlertLanguage language) {
         bool is_offline = notice->test == ALERT_STALE && notice->span == 0;
 
-        if (language == ALERT_ENGLISH && is_of_nobody(notice))
+        if (language == ALERT_ENGLISH && notice->nobody)
                 return nobody[notice->kind];
         return is_offline ? offline[language][notice->kind] : defaults[language][notice->kind][notice->test];
 }

@@ -130,6 +130,7 @@ static void test_silence(void **state) {
         notice = (AlertNotice){ .kind = ALERT_FIRING,
                 .test = ALERT_STALE,
                 .rule = "gone",
+                .nobody = true,
                 .span = 30 * USEC_PER_MINUTE,
                 .since = SINCE,
                 .until = SINCE };
@@ -140,7 +141,7 @@ static void test_silence(void **state) {
         notice.kind = ALERT_RESOLVED;
         notice.until = SINCE + 30 * USEC_PER_MINUTE;
         assert_text(&notice, ALERT_ENGLISH, "gone: over, a device that it is about sends after 1 h");
-        notice.unnamed = true; /* there is one: it says no more of itself */
+        notice.nobody = false; /* there is one: it says no more of itself */
         assert_text(&notice, ALERT_ENGLISH, "gone: over, a device without a name or id sends again after 1 h");
         assert_text(&notice, ALERT_JAPANESE,
                 "gone: 解消しました。名前も ID もないデバイス から再びデータが届いています（途絶 1時間）");
