@@ -72,10 +72,12 @@ struct MqttSession {
         uint64_t asked;        /* of the last acknowledgement before that ping */
         uint16_t packet_id;
         unsigned keep_alive_sec;
-        usec_t heard;  /* clock_now() of the last byte */
-        usec_t kept;   /* clock_now() until which a message marked as retained is one that the broker kept */
-        char *id;      /* our name for the broker's session */
-        Bytes filters; /* of that session, one in each line; empty: not known */
+        usec_t heard; /* clock_now() of the last byte */
+        usec_t kept;  /* clock_now() until which a message marked as retained is one that the broker kept */
+        char *file,
+                *owner; /* of the state: the file's name; its session at the broker, which has one for each client id */
+        char *id;       /* our name for that session */
+        Bytes filters;  /* of that session, one in each line; empty: not known */
         bool said_qos, said_expiry, said_gone;
         char detail[DETAIL_MAX];
 };
@@ -96,35 +98,23 @@ static bool filters_have(const char *filters, Slice filter) {
         return false;
 }
 
-static int state_name(const MqttSession *s, char **ret) {
-        return text_format(ret, "mqtt-%s.session", s->spec.name);
-}
-
-/* Names the session at the broker, which has one for each client id. */
-static int state_owner(const MqttSession *s, char **ret) {
-        return text_format(ret, "%s:%u %s", s->spec.stream.host, s->spec.stream.port, s->spec.client_id);
-}
-
-/* Reads the state file. The first line is the session's name and, after a blank, what state_owner() returns (since
- * 0.3.0); the other lines are its filters. If the file cannot be read or belongs to another session, it is ignored.
- * Then everything is subscribed to again, because an old session at the broker may not have all our topics. */
+/* Reads the state file. The first line is our name for the session and, after a blank, its owner (since 0.3.0); the
+ * other lines are its filters. If the file cannot be read or belongs to another session, it is ignored. Then everything
+ * is subscribed to again, because an old session at the broker may not have all our topics. */
 static void state_read(MqttSession *s) {
-        _cleanup_free_ char *name = NULL, *path = NULL, *owner = NULL;
+        _cleanup_free_ char *path = NULL;
         _cleanup_bytes_ Bytes text = {};
         char *newline, *blank;
 
-        if (s->spec.clean || state_name(s, &name) < 0 || state_owner(s, &owner) < 0)
-                return;
-        if (text_format(&path, "%s/%s", s->spec.state_dir, name) < 0)
-                return;
-        if (file_load_own(path, STATE_MAX, &text) < 0)
+        if (s->spec.clean || text_format(&path, "%s/%s", s->spec.state_dir, s->file) < 0 ||
+                file_load_own(path, STATE_MAX, &text) < 0)
                 return;
         newline = strchr(text.data, '\n');
         if (!newline || newline == text.data)
                 return;
         *newline = '\0';
         blank = strchr(text.data, ' ');
-        if (blank && strcmp(blank + 1, owner) != 0)
+        if (blank && strcmp(blank + 1, s->owner) != 0)
                 return;
         if (blank)
                 *blank = '\0';
@@ -134,19 +124,14 @@ static void state_read(MqttSession *s) {
 
 static void state_write(MqttSession *s, bool subscribed) {
         const char *filters = subscribed ? s->spec.filters : "";
-        _cleanup_free_ char *name = NULL, *owner = NULL;
         _cleanup_bytes_ Bytes text = {};
         int r;
 
         if (s->spec.clean)
                 return;
-        r = state_owner(s, &owner);
+        r = bytes_append_format(&text, "%s %s\n%s", s->id, s->owner, filters);
         if (r == 0)
-                r = bytes_append_format(&text, "%s %s\n%s", s->id, owner, filters);
-        if (r == 0)
-                r = state_name(s, &name);
-        if (r == 0)
-                r = file_replace(s->spec.state_dir, name, text.data, text.size);
+                r = file_replace(s->spec.state_dir, s->file, text.data, text.size);
         if (r < 0)
                 log_debug("mqtt: %s: the session's filters cannot be kept: %s", s->spec.name, strerror(-r));
         bytes_cut(&s->filters, 0);
@@ -626,7 +611,11 @@ int mqtt_session_new(
         s->callbacks = *callbacks;
         s->version = MQTT_5;
         s->backoff.initial = USEC_PER_SEC;
-        r = loop_add_timer(loop, LOOP_EXACT, on_timer, s, &s->timer);
+        r = text_format(&s->file, "mqtt-%s.session", spec->name);
+        if (r == 0)
+                r = text_format(&s->owner, "%s:%u %s", spec->stream.host, spec->stream.port, spec->client_id);
+        if (r == 0)
+                r = loop_add_timer(loop, LOOP_EXACT, on_timer, s, &s->timer);
         if (r < 0)
                 return r;
         state_read(s);
@@ -646,6 +635,8 @@ MqttSession *mqtt_session_free(MqttSession *s) {
         loop_drop(s->timer);
         bytes_done(&s->filters);
         bytes_done(&s->in);
+        free(s->file);
+        free(s->owner);
         free(s->id);
         free(s);
         return NULL;
