@@ -53,6 +53,10 @@ static const ConfigType type_name = { "text", "a text of 1 to 63 characters", CO
 static const char *const services[] = {
         [ALERT_SLACK] = "slack", [ALERT_NTFY] = "ntfy", [ALERT_LINE] = "line", [ALERT_WEBHOOK] = "webhook", NULL
 };
+static const char *const servers[ALERT_SERVICES] = { /* when there is no `url` */
+        [ALERT_NTFY] = "https://ntfy.sh",
+        [ALERT_LINE] = "https://api.line.me"
+};
 
 static int recipient_check(const char *text, ConfigProblem *ret_problem) {
         bool right = strchr("UCR", text[0]) != NULL;
@@ -122,12 +126,17 @@ static bool has_path(const char *url) {
 }
 
 static int target_rule(const ConfigPlace *place, void *self, void *around) {
-        const AlertTarget *target = self;
+        AlertTarget *target = self;
         const AuthConfig auth = alert_target_auth(target);
         int r = config_place_kind(place, target_rows, target->type, services[target->type]);
 
         if (r < 0)
                 return r;
+        if (!target->at.url && servers[target->type]) {
+                target->at.url = strdup(servers[target->type]);
+                if (!target->at.url)
+                        return -ENOMEM;
+        }
         if (target->type == ALERT_WEBHOOK)
                 r = web_place_one_rule(place, &target->at);
         else if (target->at.url && has_path(target->at.url))

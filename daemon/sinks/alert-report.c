@@ -197,9 +197,7 @@ static void admin_place(const SubscriptionConfig *config, char text[static SINK_
 
 static SinkGrade check_target(const SubscriptionConfig *config, const AlertTarget *target, const SinkMeans *means,
         char words[static WEB_PLACE_WORDS_MAX]) {
-        const WebPlace at = alert_target_at(target);
-
-        if (web_place_check(&at, words) < 0 || web_place_try(&at, means->loop, words) != WEB_PLACE_OPEN)
+        if (web_place_check(&target->at, words) < 0 || web_place_try(&target->at, means->loop, words) != WEB_PLACE_OPEN)
                 return SINK_GRADE_FAIL;
         return target->type == ALERT_LINE ? check_token(config, target, means, words) : SINK_GRADE_OK;
 }

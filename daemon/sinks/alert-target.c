@@ -33,9 +33,9 @@
 #define NO_CALL "\xe2\x80\x8b" /* U+200B after an @ or between ] and (: nobody is called, nothing becomes a link */
 
 typedef struct Service {
-        const char *what, *server, *path; /* default server; path of the request, ... */
-        const char *look;                 /* ... and of one that shows whether it would be taken */
-        const char *key;                  /* header that identifies repeated messages */
+        const char *what, *path; /* path of the request, ... */
+        const char *look;        /* ... and of one that shows whether it would be taken */
+        const char *key;         /* header that identifies repeated messages */
         usec_t pace;
         size_t max; /* of a message */
         bool bytes; /* counted in bytes, else in units of UTF-16 */
@@ -79,13 +79,11 @@ static const Service services[ALERT_SERVICES] = {
                 .markup = slack_markup,
                 .remedy = "make a new webhook where its channel is, and put the new URL into url_file" },
         [ALERT_NTFY] = { .what = "ntfy",
-                .server = "https://ntfy.sh",
                 .pace = USEC_PER_SEC,
                 .max = 4096,
                 .bytes = true,
                 .remedy = "correct url, topic and token_file: an access token that may write to the topic" },
         [ALERT_LINE] = { .what = "LINE",
-                .server = "https://api.line.me",
                 .path = "/v2/bot/message/push",
                 .look = "/v2/bot/info",
                 .key = "X-Line-Retry-Key",
@@ -123,14 +121,6 @@ static const Service *service_of(const AlertTarget *target) {
 
 const char *alert_target_service(const AlertTarget *target) {
         return service_of(target)->what;
-}
-
-WebPlace alert_target_at(const AlertTarget *target) {
-        WebPlace at = target->at;
-
-        if (!at.url && !at.url_file.file)
-                at.url = (char *) service_of(target)->server;
-        return at;
 }
 
 AuthConfig alert_target_auth(const AlertTarget *target) {
@@ -341,8 +331,7 @@ static int write_discord_url(const char *url, const char *path, Bytes *to) {
 }
 
 static int write_url(const AlertTarget *target, const char *path, Bytes *to) {
-        const WebPlace at = alert_target_at(target);
-        const char *url = web_place_url(&at);
+        const char *url = web_place_url(&target->at);
         size_t size = strlen(url);
 
         if (discord_path(target))
@@ -521,16 +510,15 @@ static int add_auth(AlertPost *p, const char *subscription) {
 int alert_post_new(const SinkMeans *means, const char *subscription, const AlertTarget *target, AlertPost **ret,
         char problem[static SINK_DETAIL_MAX]) {
         _cleanup_(alert_post_freep) AlertPost *post = calloc(1, sizeof(AlertPost));
-        const WebPlace at = alert_target_at(target);
         int r;
 
         if (!post)
                 return -ENOMEM;
         post->means = *means;
         post->target = target;
-        r = web_place_check(&at, problem);
+        r = web_place_check(&target->at, problem);
         if (r >= 0)
-                r = web_place_note(&at, means->secrets);
+                r = web_place_note(&target->at, means->secrets);
         if (r >= 0)
                 r = add_auth(post, subscription);
         if (r >= 0)

@@ -18,8 +18,8 @@ typedef enum AlertService {
 
 typedef struct AlertTarget {
         char *name;
-        int type;    /* AlertService */
-        WebPlace at; /* see alert_target_at() */
+        int type; /* AlertService */
+        WebPlace at;
         char *topic, *recipient;
         ConfigSecret token;
         ConfigMap headers;
@@ -31,8 +31,6 @@ extern const ConfigSection alert_target_section; /* an entry of `targets` */
 
 /* "Slack", "ntfy", ... */
 const char *alert_target_service(const AlertTarget *target);
-/* Returns its server, by default that of the service. Borrowed from *target*. */
-WebPlace alert_target_at(const AlertTarget *target);
 /* Returns how requests authenticate. Borrowed from *target*. */
 AuthConfig alert_target_auth(const AlertTarget *target);
 

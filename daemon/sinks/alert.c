@@ -265,11 +265,8 @@ static int alert_usable(const SubscriptionConfig *config, char problem[static SI
         const AlertConfig *keys = config->keys;
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < keys->n_targets; i++) {
-                const WebPlace at = alert_target_at(&keys->targets[i]);
-
-                r = web_place_check(&at, problem);
-        }
+        for (size_t i = 0; r >= 0 && i < keys->n_targets; i++)
+                r = web_place_check(&keys->targets[i].at, problem);
         return r < 0 ? r : 0;
 }
 

@@ -19,7 +19,8 @@ static void send_to(const AlertTarget *target, const AlertNotice *notice) {
 static void try_services(const AlertNotice *notice, char *text) {
         static char topic[] = "t", recipient[] = "U1", url[] = "https://h/slack";
         const AlertTarget targets[] = { { .type = ALERT_SLACK, .at.url_file = { url, url } },
-                { .type = ALERT_NTFY, .topic = topic }, { .type = ALERT_LINE, .recipient = recipient } };
+                { .type = ALERT_NTFY, .at.url = url, .topic = topic },
+                { .type = ALERT_LINE, .at.url = url, .recipient = recipient } };
         ConfigProblem problem;
 
         for (size_t i = 0; i < ELEMENTSOF(targets); i++)

@@ -242,12 +242,16 @@ static void test_the_default_body(void **state) {
 
 static char token[] = "t0ken", recipient[] = "U4af4980629", topic[] = "house";
 static char slack_url[] = "https://hooks.slack.com/services/T0/B0/x",
-            discord_url[] = "https://discord.com/api/webhooks/1/x/slack";
+            discord_url[] = "https://discord.com/api/webhooks/1/x/slack", ntfy_url[] = "https://ntfy.sh",
+            line_url[] = "https://api.line.me";
 
 static const AlertTarget slack = { .type = ALERT_SLACK, .at.url_file = { token, slack_url } },
                          discord = { .type = ALERT_SLACK, .at.url_file = { token, discord_url } },
-                         ntfy = { .type = ALERT_NTFY, .topic = topic },
-                         line = { .type = ALERT_LINE, .recipient = recipient, .token = { token, token } },
+                         ntfy = { .type = ALERT_NTFY, .at.url = ntfy_url, .topic = topic },
+                         line = { .type = ALERT_LINE,
+                                 .at.url = line_url,
+                                 .recipient = recipient,
+                                 .token = { token, token } },
                          hook = { .type = ALERT_WEBHOOK, .at.url = slack_url };
 
 static void write_request(const AlertTarget *target, const AlertNotice *notices, size_t n, AlertRequest *ret) {
