@@ -46,15 +46,16 @@ static _printf_(2, 3) void reply_leave_out(NatureRemoReply *reply, const char *f
         va_end(arguments);
 }
 
-static int append_labels(Bytes *payload, Slice labels) {
-        Slice name, value;
+/* Completes the payload, and adds it as a reading. */
+static int reply_add(NatureRemoReply *reply, const char *id, Bytes *payload) {
+        Slice labels = reply->labels, name, value;
+        int r;
 
         while (reading_labels_next(&labels, &name, &value))
                 bytes_append_json_member(payload, name.data, value.data);
-        return bytes_result(payload);
-}
-
-static int reply_add(NatureRemoReply *reply, const char *id, Bytes *payload) {
+        r = bytes_append_text(payload, "}");
+        if (r < 0)
+                return r;
         return reading_list_add(&reply->readings,
                 &(ReadingOrigin){
                         .source = reply->source,
@@ -69,10 +70,13 @@ static int reply_add(NatureRemoReply *reply, const char *id, Bytes *payload) {
 
 /* ---- what is remembered: the API returns the newest value of each sensor again and again ---- */
 
-/* Returns the device of that id, and adds it if it is new. NULL: no memory, or too many devices. */
+/* Returns what is remembered of that id, and adds it if it is new. NULL: nothing, for want of memory, or since there
+ * are too many devices. */
 static NatureRemoDevice *memory_find(NatureRemoMemory *memory, const char *id) {
         NatureRemoDevice device = {};
 
+        if (!memory)
+                return NULL;
         for (size_t i = 0; i < memory->n; i++)
                 if (strcmp(memory->devices[i].id, id) == 0)
                         return &memory->devices[i];
@@ -94,8 +98,7 @@ void nature_remo_memory_done(NatureRemoMemory *memory) {
 }
 
 /* Whether a device with this hash of its *values* is to be published now, which is remembered. */
-static bool reply_wants(const NatureRemoReply *reply, const char *id, uint64_t values) {
-        NatureRemoDevice *device = reply->memory ? memory_find(reply->memory, id) : NULL;
+static bool reply_wants(const NatureRemoReply *reply, NatureRemoDevice *device, uint64_t values) {
         usec_t at = reply->request_at;
 
         if (!device)
@@ -169,8 +172,7 @@ static int on_created(void *userdata, const PointerMatch *match) {
 }
 
 /* Calls reply->still() for the sensors of *events* that have not changed, once until they change. -ENOMEM. */
-static int check_still(const NatureRemoReply *reply, const char *id, Slice name, Slice events) {
-        NatureRemoDevice *device = reply->memory ? memory_find(reply->memory, id) : NULL;
+static int check_still(const NatureRemoReply *reply, NatureRemoDevice *device, Slice name, Slice events) {
         Still still = { .now = reply->request_at };
         _cleanup_bytes_ Bytes text = {};
 
@@ -180,14 +182,14 @@ static int check_still(const NatureRemoReply *reply, const char *id, Slice name,
         if (still.since > 0 && !device->still) {
                 if (match_text(name, &text) < 0)
                         return -ENOMEM;
-                reply->still(reply->userdata, id, text.data ?: "", still.keys, still.now - still.since);
+                reply->still(reply->userdata, device->id, text.data ?: "", still.keys, still.now - still.since);
         }
         device->still = still.since > 0;
         return 0;
 }
 
-/* Writes the message; its first four fields are in the order of the old scripts. */
-static int device_format(const NatureRemoReply *reply, const Device *device, Bytes *payload) {
+/* Writes the fields of the message; the first four are in the order of the old scripts. */
+static void device_format(const NatureRemoReply *reply, const Device *device, Bytes *payload) {
         bytes_append_text(payload, "{");
         for (Field field = 0; field < _DEVICE_FIELD_MAX; field++) {
                 const Slice raw = device->raw[field];
@@ -201,8 +203,6 @@ static int device_format(const NatureRemoReply *reply, const Device *device, Byt
                 if (field == DEVICE_ID)
                         bytes_append_format(payload, ",\"source\":\"%s\"", reply->source);
         }
-        append_labels(payload, reply->labels);
-        return bytes_append_text(payload, "}");
 }
 
 /* A device is published if a value, its time, or whether it is online has changed. */
@@ -214,6 +214,7 @@ static uint64_t device_hash(const Device *device) {
 
 static int device_add(NatureRemoReply *reply, const Device *device) {
         _cleanup_bytes_ Bytes id = {}, payload = {};
+        NatureRemoDevice *known;
         int r;
 
         r = match_text(device->raw[DEVICE_ID], &id);
@@ -228,11 +229,12 @@ static int device_add(NatureRemoReply *reply, const Device *device) {
                         reply, "device %zu: newest_events is neither an object nor null, or nested too deep", reply->n);
                 return 0;
         }
-        r = check_still(reply, id.data, device->raw[DEVICE_NAME], device->raw[DEVICE_NEWEST_EVENTS]);
-        if (r < 0 || !reply_wants(reply, id.data, device_hash(device)))
+        known = memory_find(reply->memory, id.data);
+        r = check_still(reply, known, device->raw[DEVICE_NAME], device->raw[DEVICE_NEWEST_EVENTS]);
+        if (r < 0 || !reply_wants(reply, known, device_hash(device)))
                 return r;
-        r = device_format(reply, device, &payload);
-        return r < 0 ? r : reply_add(reply, id.data, &payload);
+        device_format(reply, device, &payload);
+        return reply_add(reply, id.data, &payload);
 }
 
 /* Keeps the value of a field if it has the type that the API promises, and can be stored: a text with a lone surrogate
@@ -395,20 +397,21 @@ static bool unit_exponent(int64_t code, int *ret) {
 }
 
 /* Appends count * coefficient * unit in kWh, exactly: a double would change 12345.6. */
-static int append_energy(Bytes *payload, const Meter *meter, Property property, const char *name) {
+static void append_energy(Bytes *payload, const Meter *meter, Property property, const char *name) {
         uint64_t whole, scale = 1;
         int exponent;
 
         if (!meter->known[property] || !meter->known[METER_UNIT] || !unit_exponent(meter->value[METER_UNIT], &exponent))
-                return 0;
+                return;
         whole = (uint64_t) meter->value[property] *
                 (uint64_t) (meter->known[METER_COEFFICIENT] ? meter->value[METER_COEFFICIENT] : 1);
         for (int i = 0; i < (exponent < 0 ? -exponent : exponent); i++)
                 scale *= 10;
         if (exponent >= 0) /* at most 10^8 * 10^6 * 10^4 */
-                return bytes_append_format(payload, ",\"%s\":%" PRIu64, name, whole * scale);
-        return bytes_append_format(
-                payload, ",\"%s\":%" PRIu64 ".%0*" PRIu64, name, whole / scale, -exponent, whole % scale);
+                bytes_append_format(payload, ",\"%s\":%" PRIu64, name, whole * scale);
+        else
+                bytes_append_format(
+                        payload, ",\"%s\":%" PRIu64 ".%0*" PRIu64, name, whole / scale, -exponent, whole % scale);
 }
 
 static int append_values(Bytes *payload, const Meter *meter) {
@@ -436,15 +439,12 @@ static void append_text(Bytes *payload, const char *name, Slice appliance, const
         bytes_append_json_string(payload, text.data, text.size);
 }
 
-static int meter_format(
-        const NatureRemoReply *reply, Slice appliance, const Meter *meter, const char *id, Bytes *payload) {
+static void meter_format(const NatureRemoReply *reply, Slice appliance, Slice values, const char *id, Bytes *payload) {
         bytes_append_text(payload, "{\"id\":");
         bytes_append_json_string(payload, id, strlen(id));
         append_text(payload, "name", appliance, "/nickname");
         bytes_append_format(payload, ",\"source\":\"%s\",\"request_at\":\"%s\"", reply->source, reply->at);
-        append_values(payload, meter);
-        append_labels(payload, reply->labels);
-        return bytes_append_text(payload, "}");
+        bytes_append(payload, values.data, values.size);
 }
 
 static int meter_add(NatureRemoReply *reply, Slice appliance, const Meter *meter, const char *id) {
@@ -456,10 +456,10 @@ static int meter_add(NatureRemoReply *reply, Slice appliance, const Meter *meter
                 return r;
         if (values.size == 0)
                 return 0; /* now and then the properties are missing in one poll */
-        if (!reply_wants(reply, id, bytes_hash(BYTES_HASH, values.data, values.size)))
+        if (!reply_wants(reply, memory_find(reply->memory, id), bytes_hash(BYTES_HASH, values.data, values.size)))
                 return 0;
-        r = meter_format(reply, appliance, meter, id, &payload);
-        return r < 0 ? r : reply_add(reply, id, &payload);
+        meter_format(reply, appliance, bytes_slice(&values), id, &payload);
+        return reply_add(reply, id, &payload);
 }
 
 static int on_appliance(void *userdata, const PointerMatch *match) {
