@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config-place.h"
+#include "lib/text.h"
 #include "match.h"
 
 #define NAME_CHARACTERS_MAX 63
@@ -20,10 +21,7 @@
 #define ON_CHANGE_USEC USEC_PER_HOUR
 
 bool alert_config_tells(const AlertRule *rule, const char *target) {
-        for (size_t i = 0; rule->to && rule->to[i]; i++)
-                if (strcmp(rule->to[i], target) == 0)
-                        return true;
-        return !rule->to;
+        return !rule->to || text_is_among(target, (const char *const *) rule->to);
 }
 
 size_t alert_config_target(const AlertConfig *config, const char *name) {

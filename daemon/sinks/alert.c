@@ -74,7 +74,6 @@ static void answer_fault(const Alert *a, SinkAnswer *answer, int r) {
         if (r != -EOPNOTSUPP)
                 return;
         answer->fault = SINK_FAULT_LASTING;
-        answer->cause = CAUSE_NEWER;
         answer->reason = "newer";
         answer->words = "was made by a later sensorqd";
         answer->remedy = "install that version again, or move the file away: what still fires is told again then";
