@@ -87,14 +87,14 @@ void alert_book_adopt(AlertBook *book, AlertDevice *device, AlertEntry *entry) {
 
 /* That the wall clock was set must not count as silence of a device, nor as a part of `for`, nor make a repeat due. */
 void alert_book_begin(AlertBook *book, const AlertMoment *moment) {
-        int64_t offset = (int64_t) (moment->wall - moment->now), moved = offset - book->offset;
+        int64_t boot = (int64_t) (book->moment.wall - book->moment.now); /* by the wall clock of the last turn */
+        int64_t moved = (int64_t) (moment->wall - moment->now) - boot;
 
-        if (book->offset != 0 && (moved > CLOCK_SET_USEC || moved < -CLOCK_SET_USEC)) {
+        if (book->moment.now > 0 && (moved > CLOCK_SET_USEC || moved < -CLOCK_SET_USEC)) {
                 for (size_t i = 0; i < book->n_devices; i++)
-                        alert_device_shift(book->devices[i], book->offset, book->offset + (int64_t) moment->now, moved);
+                        alert_device_shift(book->devices[i], boot, boot + (int64_t) moment->now, moved);
                 book->clock_set_at = moment->now;
         }
-        book->offset = offset;
         book->moment = *moment;
 }
 

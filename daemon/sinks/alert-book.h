@@ -38,13 +38,12 @@ typedef struct AlertBook {
         AlertItem *due; /* as of the last pass, by target; sealed ones too; valid until the book is changed again */
         size_t n_due, due_allocated;
         usec_t next;         /* wall time when that pass has more to do; USEC_INFINITY: unknown */
-        AlertMoment moment;  /* of this turn, or of the last one */
+        AlertMoment moment;  /* of this turn, or of the last one; zeros: there was none */
         size_t judged;       /* messages since the book was read */
         bool left_out;       /* a state had no room */
         bool untold, full;   /* a target has no entry of a firing, for want of memory or room; for want of room */
         unsigned warned;     /* of what the log was told already: bits of alert-work.c */
         Bytes ahead_device;  /* the key of the first one whose time was too far ahead; empty: none */
-        int64_t offset;      /* clock_wall() minus clock_now(), at the last look; 0: none yet */
         usec_t clock_set_at; /* clock_now() when it was noticed that the wall clock was set; 0: never */
         usec_t proven;       /* as AlertMoment.heard, but proven by messages: all published before them has come */
 } AlertBook;

@@ -134,7 +134,6 @@ static size_t pick_sealed(const Lane *l, const char *key) {
 /* Picks what goes out first of the items with that doubt: a message that is sealed, or all of them together, or one
  * alone. */
 static Pick pick_doubt(const Lane *l, Doubt doubt) {
-        size_t most = doubt == DOUBT_NONE ? NOTICES_MAX : 1;
         Pick pick = { .held = doubt == DOUBT_HELD };
 
         for (size_t i = 0; i < l->n_due && (pick.n == 0 || doubt == DOUBT_NONE); i++) {
@@ -144,7 +143,7 @@ static Pick pick_doubt(const Lane *l, Doubt doubt) {
                         continue;
                 if (alert_entry_is_sealed(entry))
                         return (Pick){ pick_sealed(l, entry->seal), true, pick.held };
-                if (pick.n < most)
+                if (pick.n < NOTICES_MAX)
                         l->sender->picked[pick.n++] = &l->due[i];
         }
         return pick;
@@ -366,7 +365,7 @@ static void on_timer(void *userdata) {
 static void lane_seal(Lane *l, const AlertBook *book) {
         const AlertItem **picked = l->sender->picked;
         Pick pick = lane_pick(l);
-        AlertMessage message = lane_message(l, book, pick.n);
+        AlertMessage message;
         int r;
 
         if (pick.n == 0)
@@ -378,6 +377,7 @@ static void lane_seal(Lane *l, const AlertBook *book) {
                         picked[i]->entry->doubtful = picked[i]->entry->doubtful ?: book->moment.now;
                 return;
         }
+        message = lane_message(l, book, pick.n);
         r = alert_target_fit(l->target, &message);
         message.n = r < 0 ? 1 : (size_t) r;
         l->more = pick.n > message.n;
