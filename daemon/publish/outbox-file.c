@@ -50,7 +50,7 @@ static int file_check_rows(Sql *sql, const char *query, int64_t upto, int64_t *r
 
         r = sql_prepare(sql, query, &statement);
         if (r != 0)
-                return r == -EINVAL ? -EUCLEAN : r;
+                return r;
         while ((r = sql_step(statement)) == SQL_ROW) {
                 int64_t id = sql_column_int(statement, 0), size = sql_column_int(statement, 1);
 
@@ -70,19 +70,17 @@ static int file_check_rows(Sql *sql, const char *query, int64_t upto, int64_t *r
         "SELECT id, iif(typeof(size) = 'integer', size, -1), EXISTS (SELECT 1 FROM " table                             \
         " AS b WHERE b.id = a.id), payload FROM " table " AS a"
 
-/* *ret* gets the id up to which the table `counts` counts; -1: the number cannot be right. */
-static int file_upto(Sql *sql, int64_t version, int64_t *ret) {
-        int r;
+/* The id up to which the table `counts` counts; -1: the number cannot be right. */
+#define CHECK_UPTO                                                                                                     \
+        "SELECT coalesce((SELECT upto FROM counts WHERE name = 'readings' AND upto BETWEEN 0 AND " OUTBOX_SQL_LAST_ID  \
+        "), -1)"
 
-        *ret = INT64_MAX;
-        if (version < OUTBOX_SCHEMA)
-                return 0;
-        r = sql_query_int(
-                sql, "SELECT upto FROM counts WHERE name = 'readings' AND upto BETWEEN 0 AND " OUTBOX_SQL_LAST_ID, ret);
-        if (r == -ENODATA)
-                *ret = -1;
-        return r == -ENODATA ? 0 : r;
-}
+#define CHECK_COUNTS                                                                                                   \
+        "SELECT count(*) FROM counts WHERE (name, n, bytes) IN (VALUES ('readings', ?1, ?2), ('rejected', ?3, ?4))"
+
+/* Whether an id is so large that new rows would get none, and SQLite would call the disk full. */
+#define CHECK_ID(table, id) "EXISTS (SELECT 1 FROM " table " WHERE " id " >= " OUTBOX_SQL_ID_MAX_TEXT ")"
+#define CHECK_IDS "SELECT " CHECK_ID("sqlite_sequence", "seq") " OR " CHECK_ID("unreadable", "id")
 
 /* *ret* gets the number of bytes in pages that are in use. */
 static int file_used_bytes(Sql *sql, int64_t *ret) {
@@ -92,48 +90,27 @@ static int file_used_bytes(Sql *sql, int64_t *ret) {
                 ret);
 }
 
-#define CHECK_ID(table, id) "EXISTS (SELECT 1 FROM " table " WHERE " id " >= " OUTBOX_SQL_ID_MAX_TEXT ")"
-
-/* -EUCLEAN: an id is so large that new rows would get none, and SQLite would call the disk full. */
-static int file_check_ids(Sql *sql, int64_t version) {
-        int64_t odd;
-        int r;
-
-        r = sql_query_int(sql,
-                version == 1 ? "SELECT " CHECK_ID("sqlite_sequence", "seq")
-                             : "SELECT " CHECK_ID("sqlite_sequence", "seq") " OR " CHECK_ID("unreadable", "id"),
-                &odd);
-        return r < 0 ? r : odd ? -EUCLEAN : 0;
-}
-
 /* -EUCLEAN when the file is damaged. The rows of a file with more than *most* bytes in use are not checked. PRAGMA
  * quick_check is not used: it may take minutes in one step, during which the service manager would hear nothing. */
-static int file_check(Sql *sql, int64_t version, int64_t most) {
-        int64_t used, upto, rows[2], bytes[2], right;
-        char query[256];
+static int file_check(Sql *sql, int64_t most) {
+        int64_t odd, used, upto, rows[2], bytes[2], right;
         int r;
 
-        r = file_check_ids(sql, version);
+        r = sql_query_int(sql, CHECK_IDS, &odd);
         if (r == 0)
-                r = file_used_bytes(sql, &used);
+                r = odd ? -EUCLEAN : file_used_bytes(sql, &used);
         if (r < 0 || used > most)
                 return r;
-        r = file_upto(sql, version, &upto);
+        r = sql_query_int(sql, CHECK_UPTO, &upto);
         if (r == 0)
                 r = file_check_rows(sql, CHECK_ROWS("readings"), upto, &rows[0], &bytes[0]);
         if (r == 0)
                 r = file_check_rows(sql, CHECK_ROWS("rejected"), INT64_MAX, &rows[1], &bytes[1]);
-        if (r < 0)
-                return r;
-
-        (void) snprintf(query, sizeof(query),
-                "SELECT count(*) FROM counts WHERE (name, n, bytes) IN (VALUES ('readings', %" PRIi64 ", %" PRIi64
-                "), ('rejected', %" PRIi64 ", %" PRIi64 "))",
-                rows[0], bytes[0], rows[1], bytes[1]);
-        r = sql_query_int(sql, query, &right);
-        if (r < 0)
-                return r;
-        return right == 2 && upto >= 0 ? 0 : outbox_sql_recount(sql, version);
+        if (r == 0)
+                r = sql_ints(sql, CHECK_COUNTS,
+                        SQL_VALUES(SQL_INT(rows[0]), SQL_INT(bytes[0]), SQL_INT(rows[1]), SQL_INT(bytes[1])), 1,
+                        &right);
+        return r < 0 || (right == 2 && upto >= 0) ? r : outbox_sql_recount(sql);
 }
 
 /* ---- salvage ---- */
@@ -329,9 +306,9 @@ static int file_try(int directory, const char *path, Sql **ret) {
                 return OUTBOX_NEWER;
 
         sql_set_ping(sql, outbox_sql_ping, &told);
-        r = version == 0 ? 0 : file_check(sql, version, has_log ? FILE_CHECK_MAX : FILE_CHECK_CLEAN_MAX);
+        r = outbox_sql_make(sql, version);
         if (r == 0)
-                r = outbox_sql_make(sql, version);
+                r = file_check(sql, has_log ? FILE_CHECK_MAX : FILE_CHECK_CLEAN_MAX);
         sql_set_ping(sql, NULL, NULL);
         if (r == 0)
                 *ret = cleanup_steal(sql);

@@ -60,7 +60,7 @@ int outbox_guest_waiting(OutboxGuest *guest, uint64_t *ret_rows) {
         int r;
 
         r = sql_query_int(guest->sql,
-                guest->version < 3 ? "SELECT n FROM counts WHERE name = 'readings'" : OUTBOX_SQL_WAITING, &rows);
+                guest->version == 1 ? "SELECT n FROM counts WHERE name = 'readings'" : OUTBOX_SQL_WAITING, &rows);
         if (r == 0)
                 *ret_rows = (uint64_t) rows;
         return r;
@@ -171,22 +171,19 @@ static int rejected_change(OutboxGuest *guest, int64_t id, const char *const *st
         "UPDATE counts SET n = n - 1, bytes = bytes - " SIZE_OF_IT " WHERE name = 'rejected'",                         \
                 "DELETE FROM rejected WHERE id = ?1", NULL
 
-/* A row above the last counted id is not counted here (OUTBOX_SQL_UNCOUNTED_MAX); older schemas count all rows. */
-#define COUNT_IT "UPDATE counts SET n = n + 1, bytes = bytes + " SIZE_OF_IT " WHERE name = 'readings'"
-
 int outbox_rejected_replay(OutboxGuest *guest, int64_t id) {
         static const char *const of_1[] = {
-                COUNT_IT,
+                "UPDATE counts SET n = n + 1, bytes = bytes + " SIZE_OF_IT " WHERE name = 'readings'",
                 "INSERT INTO readings (" COPIED ") SELECT " COPIED " FROM rejected WHERE id = ?1",
                 DROP_IT,
         };
-        static const char *const of_2[] = {
-                COUNT_IT,
+        /* the new row is above the last counted id (OUTBOX_SQL_UNCOUNTED_MAX); schema 1 counts all rows */
+        static const char *const of_3[] = {
                 "INSERT INTO readings (" COPIED ", labels) SELECT " COPIED ", labels FROM rejected WHERE id = ?1",
                 DROP_IT,
         };
 
-        return rejected_change(guest, id, guest->version == 1 ? of_1 : guest->version == 2 ? of_2 : of_2 + 1);
+        return rejected_change(guest, id, guest->version == 1 ? of_1 : of_3);
 }
 
 int outbox_rejected_drop(OutboxGuest *guest, int64_t id) {
@@ -223,17 +220,6 @@ int outbox_unread_forget_dropped(OutboxGuest *guest) {
         return guest_end(guest, r);
 }
 
-static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < readings->n; i++)
-                r = outbox_sql_insert(guest->sql, &readings->items[i], clock_wall());
-        if (r < 0 || guest->version > 2)
-                return r;
-        return sql_do(guest->sql, "UPDATE counts SET n = n + ?1, bytes = bytes + ?2 WHERE name = 'readings'",
-                SQL_VALUES(SQL_INT(readings->n), SQL_INT(readings->bytes)));
-}
-
 int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *readings) {
         static const char *const statements[] = { "DELETE FROM unreadable WHERE id = ?1", NULL };
         int r;
@@ -243,8 +229,8 @@ int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *read
         r = guest_begin(guest);
         if (r == 0)
                 r = guest_run(guest, "SELECT count(*) FROM unreadable WHERE id = ?1", id, statements);
-        if (r == 0 && readings)
-                r = guest_queue(guest, readings);
+        for (size_t i = 0; r == 0 && readings && i < readings->n; i++)
+                r = outbox_sql_insert(guest->sql, &readings->items[i], clock_wall());
         return guest_end(guest, r);
 }
 

@@ -296,7 +296,7 @@ static int salvage_settle(Sql *to) {
         int64_t busy;
         int r;
 
-        r = outbox_sql_recount(to, OUTBOX_SCHEMA);
+        r = outbox_sql_recount(to);
         if (r == 0)
                 r = sql_query_int(to, "PRAGMA wal_checkpoint(TRUNCATE)", &busy);
         if (r != 0)

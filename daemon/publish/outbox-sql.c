@@ -26,10 +26,14 @@
         "CREATE TABLE counts (name TEXT PRIMARY KEY, n INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;"       \
         "INSERT INTO counts VALUES ('readings', 0, 0), ('rejected', 0, 0);"
 
-/* Adding columns does not touch rows, so a file of any size is upgraded at once. `seen`: n increases for each source,
- * so that the oldest keys have the lowest n. `unreadable`: input that could not become a reading; `dropped`: how many
- * of them were deleted. */
-#define SCHEMA_2                                                                                                       \
+#define ALL_COUNTED                                                                                                    \
+        "UPDATE counts SET upto = max(coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'readings'), 0), "   \
+        "coalesce((SELECT max(id) FROM readings), 0)) WHERE name = 'readings';"
+
+/* Adding columns does not touch rows, so a file of any size is upgraded at once. Schema 1 counted all rows, which means
+ * up to the last id. `seen`: n increases for each source, so that the oldest keys have the lowest n. `unreadable`:
+ * input that could not become a reading; `dropped`: how many of them were deleted. No release made schema 2. */
+#define SCHEMA_3                                                                                                       \
         "ALTER TABLE readings ADD COLUMN labels BLOB NOT NULL DEFAULT x'';"                                            \
         "ALTER TABLE rejected ADD COLUMN labels BLOB NOT NULL DEFAULT x'';"                                            \
         "CREATE TABLE cursors (source TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"                           \
@@ -40,14 +44,7 @@
         "at INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL);"                      \
         "CREATE INDEX unreadable_source ON unreadable (source, id, size);"                                             \
         "CREATE TABLE dropped (source TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;"                            \
-        "PRAGMA user_version = 2;"
-
-#define ALL_COUNTED                                                                                                    \
-        "UPDATE counts SET upto = max(coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'readings'), 0), "   \
-        "coalesce((SELECT max(id) FROM readings), 0)) WHERE name = 'readings';"
-
-/* Before schema 3, `counts` counted all rows, which means up to the last id. */
-#define SCHEMA_3 "ALTER TABLE counts ADD COLUMN upto INTEGER NOT NULL DEFAULT 0;" ALL_COUNTED "PRAGMA user_version = 3;"
+        "ALTER TABLE counts ADD COLUMN upto INTEGER NOT NULL DEFAULT 0;" ALL_COUNTED "PRAGMA user_version = 3;"
 _Static_assert(OUTBOX_SCHEMA == 3, "the text above makes schema 3");
 
 /* Fails if something of all that is missing. */
@@ -63,7 +60,8 @@ _Static_assert(OUTBOX_SCHEMA == 3, "the text above makes schema 3");
 
 #define RECOUNT                                                                                                        \
         "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM readings) WHERE name = 'readings';"         \
-        "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM rejected) WHERE name = 'rejected';"
+        "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM rejected) WHERE name = "                    \
+        "'rejected';" ALL_COUNTED
 
 static int in_transaction(Sql *sql, const char *statements) {
         int r = sql_begin(sql, true);
@@ -72,19 +70,14 @@ static int in_transaction(Sql *sql, const char *statements) {
 }
 
 int outbox_sql_make(Sql *sql, int64_t version) {
-        static const char *const from[] = {
-                SCHEMA_1 SCHEMA_2 SCHEMA_3,
-                SCHEMA_2 SCHEMA_3,
-                SCHEMA_3,
-        };
-
+        static const char *const from[] = { SCHEMA_1 SCHEMA_3, SCHEMA_3 };
         int r = version >= 0 && version < (int64_t) ELEMENTSOF(from) ? in_transaction(sql, from[version]) : 0;
 
         return r != 0 ? r : sql_exec(sql, ALL_COLUMNS);
 }
 
-int outbox_sql_recount(Sql *sql, int64_t version) {
-        return in_transaction(sql, version < OUTBOX_SCHEMA ? RECOUNT : RECOUNT ALL_COUNTED);
+int outbox_sql_recount(Sql *sql) {
+        return in_transaction(sql, RECOUNT);
 }
 
 void outbox_sql_ping(void *userdata) {

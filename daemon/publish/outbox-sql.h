@@ -26,8 +26,8 @@
  * upgraded at once. -EINVAL: a table or a column is missing. */
 int outbox_sql_make(Sql *sql, int64_t version);
 
-/* Counts all rows again; the tables are those of *version*. */
-int outbox_sql_recount(Sql *sql, int64_t version);
+/* Counts all rows again. */
+int outbox_sql_recount(Sql *sql);
 
 /* Inserts the reading as a waiting row. SQL_DONE, or an error. */
 int outbox_sql_insert(Sql *sql, const Reading *reading, usec_t at);
