@@ -14,12 +14,9 @@
 
 #define WAIT_FOR_OWNER "PRAGMA busy_timeout = 10000" /* ms */
 
-#define COPIED "size, put_at, key, source, type, device, payload"
-
 struct OutboxGuest {
         Sql *sql;
         int64_t version; /* schema version: the owner may not have upgraded the file yet */
-        usec_t began;    /* clock_now() when the present change began */
 };
 
 int outbox_guest_open(const char *directory, OutboxGuest **ret) {
@@ -123,73 +120,55 @@ int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
 
 /* ---- one of them ---- */
 
-static int guest_begin(OutboxGuest *guest) {
+/* Changes a row in one transaction: runs the statements, with the id as ?1; the first one counts the row (-ENOENT: it
+ * is not there). Queues *readings*; NULL: none. Then it pauses for as long as that took: thousands of changes without a
+ * pause would keep the daemon out of its file. */
+static int guest_change(OutboxGuest *guest, int64_t id, const char *const *statements, const ReadingList *readings) {
         int r = sql_begin(guest->sql, true);
-
-        guest->began = clock_now();
-        return r;
-}
-
-/* Pauses for as long as the change took: thousands of changes without a pause would keep the daemon out of its file. */
-static void guest_give_way(const OutboxGuest *guest) {
-        usec_t pause = clock_now() - guest->began;
-
-        (void) usleep((useconds_t) usec_min(pause, USEC_PER_SEC));
-}
-
-/* Commits if *r* is 0, else rolls back. */
-static int guest_end(OutboxGuest *guest, int r) {
-        r = sql_end(guest->sql, r);
-        guest_give_way(guest);
-        return r;
-}
-
-/* Runs the statements for a row, within a transaction; ?1 is the id in each of them, and in *find*, which counts it.
- * -ENOENT. */
-static int guest_run(OutboxGuest *guest, const char *find, int64_t id, const char *const *statements) {
+        usec_t began = clock_now();
         int64_t found;
-        int r;
-
-        r = sql_ints(guest->sql, find, SQL_VALUES(SQL_INT(id)), 1, &found);
-        if (r == 0 && found == 0)
-                return -ENOENT;
-        for (; r == 0 && *statements; statements++)
-                r = sql_do(guest->sql, *statements, SQL_VALUES(SQL_INT(id)));
-        return r;
-}
-
-static int rejected_change(OutboxGuest *guest, int64_t id, const char *const *statements) {
-        int r = guest_begin(guest);
 
         if (r == 0)
-                r = guest_run(guest, "SELECT count(*) FROM rejected WHERE id = ?1", id, statements);
-        return guest_end(guest, r);
+                r = sql_ints(guest->sql, *statements, SQL_VALUES(SQL_INT(id)), 1, &found);
+        if (r == 0 && found == 0)
+                r = -ENOENT;
+        while (r == 0 && *++statements)
+                r = sql_do(guest->sql, *statements, SQL_VALUES(SQL_INT(id)));
+        for (size_t i = 0; r == 0 && readings && i < readings->n; i++)
+                r = outbox_sql_insert(guest->sql, &readings->items[i], clock_wall());
+        r = sql_end(guest->sql, r);
+        (void) usleep((useconds_t) usec_min(clock_now() - began, USEC_PER_SEC));
+        return r;
 }
 
+#define FIND_IT "SELECT count(*) FROM rejected WHERE id = ?1"
 #define SIZE_OF_IT "(SELECT size FROM rejected WHERE id = ?1)"
+#define QUEUE_IT(columns) "INSERT INTO readings (" columns ") SELECT " columns " FROM rejected WHERE id = ?1"
 #define DROP_IT                                                                                                        \
         "UPDATE counts SET n = n - 1, bytes = bytes - " SIZE_OF_IT " WHERE name = 'rejected'",                         \
                 "DELETE FROM rejected WHERE id = ?1", NULL
 
 int outbox_rejected_replay(OutboxGuest *guest, int64_t id) {
         static const char *const of_1[] = {
+                FIND_IT,
                 "UPDATE counts SET n = n + 1, bytes = bytes + " SIZE_OF_IT " WHERE name = 'readings'",
-                "INSERT INTO readings (" COPIED ") SELECT " COPIED " FROM rejected WHERE id = ?1",
+                QUEUE_IT("size, put_at, key, source, type, device, payload"),
                 DROP_IT,
         };
         /* the new row is above the last counted id (OUTBOX_SQL_UNCOUNTED_MAX); schema 1 counts all rows */
         static const char *const of_3[] = {
-                "INSERT INTO readings (" COPIED ", labels) SELECT " COPIED ", labels FROM rejected WHERE id = ?1",
+                FIND_IT,
+                QUEUE_IT("size, put_at, key, source, type, device, payload, labels"),
                 DROP_IT,
         };
 
-        return rejected_change(guest, id, guest->version == 1 ? of_1 : of_3);
+        return guest_change(guest, id, guest->version == 1 ? of_1 : of_3, NULL);
 }
 
 int outbox_rejected_drop(OutboxGuest *guest, int64_t id) {
-        static const char *const statements[] = { DROP_IT };
+        static const char *const statements[] = { FIND_IT, DROP_IT };
 
-        return rejected_change(guest, id, statements);
+        return guest_change(guest, id, statements, NULL);
 }
 
 /* ---- what sources could not read ---- */
@@ -214,24 +193,18 @@ int outbox_unread_forget_dropped(OutboxGuest *guest) {
 
         if (guest->version == 1)
                 return 0;
-        r = guest_begin(guest);
-        if (r == 0)
-                r = sql_exec(guest->sql, "DELETE FROM dropped");
-        return guest_end(guest, r);
+        r = sql_begin(guest->sql, true);
+        return r < 0 ? r : sql_end(guest->sql, sql_exec(guest->sql, "DELETE FROM dropped"));
 }
 
 int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *readings) {
-        static const char *const statements[] = { "DELETE FROM unreadable WHERE id = ?1", NULL };
-        int r;
+        static const char *const statements[] = {
+                "SELECT count(*) FROM unreadable WHERE id = ?1",
+                "DELETE FROM unreadable WHERE id = ?1",
+                NULL,
+        };
 
-        if (guest->version == 1)
-                return -ENOENT;
-        r = guest_begin(guest);
-        if (r == 0)
-                r = guest_run(guest, "SELECT count(*) FROM unreadable WHERE id = ?1", id, statements);
-        for (size_t i = 0; r == 0 && readings && i < readings->n; i++)
-                r = outbox_sql_insert(guest->sql, &readings->items[i], clock_wall());
-        return guest_end(guest, r);
+        return guest->version == 1 ? -ENOENT : guest_change(guest, id, statements, readings);
 }
 
 /* ---- readings that nobody publishes ---- */

@@ -245,16 +245,12 @@ static int salvage_extra(Salvage *s, const char *name, int n, const char *which)
 
 /* No id is used twice, not even that of a row that was lost. */
 static int salvage_sequence(Salvage *s) {
-        char set[192];
-        int r;
+        int r = sql_exec(s->to, "INSERT INTO sqlite_sequence (name, seq) SELECT 'readings', 0 "
+                                "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'readings')");
 
-        r = sql_exec(s->to, "INSERT INTO sqlite_sequence (name, seq) SELECT 'readings', 0 "
-                            "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'readings')");
-        if (r != 0)
-                return r;
-        (void) snprintf(set, sizeof(set),
-                "UPDATE sqlite_sequence SET seq = max(seq, %" PRIi64 ") WHERE name = 'readings'", s->last_id);
-        return sql_exec(s->to, set);
+        return r != 0 ? r
+                      : sql_do(s->to, "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'readings'",
+                                SQL_VALUES(SQL_INT(s->last_id)));
 }
 
 static void salvage_learn_last_id(Salvage *s) {

@@ -358,12 +358,13 @@ static int outbox_begin(Outbox *o, bool durable) {
 
 /* Commits if *r* is 0; else rolls back and restores the counts. */
 static int outbox_end(Outbox *o, int r) {
-        if (o->sql)
-                r = sql_end(o->sql, r);
-        if (r == 0 || !o->sql)
+        if (!o->sql)
                 return r;
-        o->data_version = -1;
-        (void) outbox_refresh(o);
+        r = sql_end(o->sql, r);
+        if (r < 0) {
+                o->data_version = -1;
+                (void) outbox_refresh(o);
+        }
         return r;
 }
 
