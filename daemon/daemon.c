@@ -35,13 +35,11 @@
 #define WATCH_EVERY_USEC (60 * USEC_PER_SEC) /* ages grow although nothing changes: stalls, retention */
 
 struct Daemon {
-        DaemonMode mode;
         Config *config;
         char *state_dir;   /* stays the same while configurations change */
         char *config_path; /* full name of the file, all links resolved */
         int lock_fd;
         StagesHost host;
-        Stages *stages;
         Page *page;
         LoopWatch *sigterm, *sigint, *sighup;
         LoopWatch *knock; /* io: another process has changed the outbox */
@@ -95,7 +93,7 @@ static int daemon_figures(void *userdata, Figures *ret) {
         ret->page_failing = trouble_since(page);
         ret->page_detail = page->detail;
         ret->page_cause = page->cause;
-        return stages_figures(d->stages, ret);
+        return stages_figures(d->host.stages, ret);
 }
 
 /* `sensorqd status` looks for the file under the name that its links have now. If the file is missing for a moment, the
@@ -160,7 +158,7 @@ static void on_watch(void *userdata) {
                 outbox_left(d->config->state_dir, d->config->publishes, &d->left);
         daemon_report_or_log(d);
         web_listen_warn(d->host.listen, &d->warned);
-        stages_wake(d->stages);    /* rows of a process that was killed before its knock, or was not heard */
+        stages_wake(d->host.stages); /* rows of a process that was killed before its knock, or was not heard */
         loop_wake(d->host.settle); /* a stage that could not be opened is tried again, even if no other stage changes */
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
@@ -196,7 +194,7 @@ static void daemon_stop(Daemon *d) {
         d->host.stopping = true;
         service_stopping();
         listen_stop(d->host.listen);
-        stages_stop(d->stages);
+        stages_stop(d->host.stages);
         daemon_report_or_log(d);
         loop_arm_in(d->patience, STOP_PATIENCE_USEC);
         loop_wake(d->host.settle);
@@ -209,7 +207,7 @@ static void on_terminate(void *userdata, int signal) {
 
 /* Called once for each configuration that is put to work. Cron would mail the same words for each run of `once`. */
 static void daemon_log_warnings(const Daemon *d) {
-        int level = d->mode == DAEMON_ONCE ? LOG_INFO : LOG_WARNING;
+        int level = d->host.once ? LOG_INFO : LOG_WARNING;
 
         for (size_t i = 0; i < d->config->warnings.n; i++)
                 log_event(level, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_FILE, d->config->path }), "%s.",
@@ -243,7 +241,7 @@ static int daemon_prepare_reload(
                         "%s: state_dir, and a publish section where there was none, need a restart", config->path);
                 return -EBADMSG;
         }
-        r = stages_new(&d->host, config, d->stages, ret_stages, error);
+        r = stages_new(&d->host, config, ret_stages, error);
         if (r != 0) {
                 daemon_put_words(error, r);
                 return r;
@@ -264,8 +262,7 @@ static void daemon_reload(Daemon *d) {
                 return;
         }
         d->reload_refused = 0;
-        stages_take_over(stages, d->stages);
-        d->stages = stages;
+        stages_take_over(stages);
         page_use(d->page, config);
         web_listen_renew(d->host.listen);
         config_unref(d->config);
@@ -284,7 +281,7 @@ static void daemon_reload(Daemon *d) {
 static void on_hangup(void *userdata, int signal) {
         Daemon *d = userdata;
 
-        if (d->host.stopping || d->mode == DAEMON_ONCE)
+        if (d->host.stopping || d->host.once)
                 return;
         service_reloading();
         daemon_reload(d);
@@ -304,10 +301,10 @@ static void on_page_stopped(void *userdata) {
 static void on_settle(void *userdata) {
         Daemon *d = userdata;
 
-        stages_settle(d->stages);
+        stages_settle(d->host.stages);
         if (d->host.outbox && !d->config->publishes) /* what a poll gave that a reload let end */
                 daemon_log_left(d);
-        if (!d->host.stopping || !stages_are_stopped(d->stages))
+        if (!d->host.stopping || !stages_are_stopped(d->host.stages))
                 return;
         page_stop(d->page);
         if (page_is_stopped(d->page))
@@ -385,7 +382,7 @@ static void on_knock(void *userdata, int fd, uint32_t events) {
         Daemon *d = userdata;
 
         service_hear(fd);
-        stages_wake(d->stages);
+        stages_wake(d->host.stages);
 }
 
 /* If this fails, changes by other processes are noticed a little later. */
@@ -448,9 +445,10 @@ static int daemon_open_outbox(Daemon *d) {
 
 static int daemon_make_stages(Daemon *d) {
         char error[STAGES_ERROR_MAX];
+        Stages *stages;
         int r;
 
-        r = stages_new(&d->host, d->config, NULL, &d->stages, error);
+        r = stages_new(&d->host, d->config, &stages, error);
         if (r == STAGES_SECRET) {
                 log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED,
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s", error);
@@ -461,7 +459,8 @@ static int daemon_make_stages(Daemon *d) {
                 log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED,
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s: %s",
                         d->config->path, error);
-        }
+        } else
+                stages_take_over(stages);
         return r;
 }
 
@@ -513,18 +512,17 @@ static void daemon_log_emulator(const Daemon *d) {
                         d->config->pubsub.endpoint);
 }
 
-int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
+int daemon_new(Config *config, bool once, Daemon **ret) {
         _cleanup_(daemon_freep) Daemon *d = NULL;
         int r;
 
         d = calloc(1, sizeof(Daemon));
         if (!d)
                 return -ENOMEM;
-        d->mode = mode;
         d->config = config_ref(config);
         d->lock_fd = d->knock_fd = -1;
         d->started = clock_now();
-        d->host.once = mode == DAEMON_ONCE;
+        d->host.once = once;
         d->state_dir = strdup(config->state_dir);
         d->config_path = realpath(config->path, NULL) ?: strdup(config->path); /* it was there a moment ago */
         if (!d->state_dir || !d->config_path)
@@ -583,12 +581,12 @@ int daemon_run(Daemon *d) {
 
         daemon_log_started(d);
         daemon_log_left(d);
-        if (d->mode == DAEMON_RUN)
+        if (!d->host.once)
                 page_use(d->page, d->config);
         /* before READY=1, so that the page and `sensorqd status` work as soon as `systemctl start` returns */
         daemon_report_or_log(d);
         daemon_tell_ready(d);
-        if (d->mode == DAEMON_ONCE) {
+        if (d->host.once) {
                 if (d->config->page)
                         log_info("`once` serves no page.");
                 r = stages_run_once(&d->host, &complete);
@@ -597,11 +595,11 @@ int daemon_run(Daemon *d) {
                 daemon_stop(d);
         }
         r = loop_run(d->host.loop);
-        if (r == 0 && d->mode == DAEMON_ONCE)
+        if (r == 0 && d->host.once)
                 r = stages_end_once(&d->host, &told);
         if (r < 0)
                 return r;
-        d->stages = stages_free(d->stages); /* first, so that the stages' last log lines come before the daemon's */
+        stages_free(d->host.stages); /* first, so that the stages' last log lines come before the daemon's */
         daemon_log_stopped(d);
         report_remove(status_directory(d));
         return complete && told ? DAEMON_OK : DAEMON_LEFT;
@@ -610,7 +608,7 @@ int daemon_run(Daemon *d) {
 Daemon *daemon_free(Daemon *d) {
         if (!d)
                 return NULL;
-        stages_free(d->stages);
+        stages_free(d->host.stages);
         outbox_close(d->host.outbox);
         page_free(d->page);
         report_stalls_free(d->stalls);

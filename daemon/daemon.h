@@ -8,11 +8,6 @@
 
 typedef struct Daemon Daemon;
 
-typedef enum DaemonMode {
-        DAEMON_RUN,
-        DAEMON_ONCE, /* polls each source once, publishes, drains each subscription, stops */
-} DaemonMode;
-
 /* Outcomes of daemon_new() and daemon_run(), which main.c turns into exit codes. */
 enum {
         DAEMON_OK = 0,
@@ -22,8 +17,9 @@ enum {
         DAEMON_PLACE = 4,  /* the state directory, or the outbox in it, cannot be used; logged */
 };
 
-/* Takes a reference to *config*. Blocks signals: call it before any thread exists. */
-int daemon_new(Config *config, DaemonMode mode, Daemon **ret);
+/* Takes a reference to *config*. *once*: polls each source once, publishes, drains each subscription, stops. Blocks
+ * signals: call it before any thread exists. */
+int daemon_new(Config *config, bool once, Daemon **ret);
 Daemon *daemon_free(Daemon *daemon);
 CLEANUP_DEFINE(Daemon, daemon_free)
 

@@ -169,11 +169,11 @@ static int options_parse(int argc, char **argv, Options *ret) {
         return options_check(&o, word);
 }
 
-static int run_daemon(Config *config, DaemonMode mode) {
+static int run_daemon(Config *config, bool once) {
         _cleanup_(daemon_freep) Daemon *daemon = NULL;
         int r;
 
-        r = daemon_new(config, mode, &daemon);
+        r = daemon_new(config, once, &daemon);
         if (r == 0)
                 r = daemon_run(daemon);
         switch (r) {
@@ -233,7 +233,7 @@ static int run_verb(const Options *o, Config *config) {
         case ALERTS:
                 return verb_alerts(config, o->argc, o->argv, o->status == VERB_STATUS_JSON);
         default:
-                return run_daemon(config, o->verb == ONCE ? DAEMON_ONCE : DAEMON_RUN);
+                return run_daemon(config, o->verb == ONCE);
         }
 }
 

@@ -255,8 +255,10 @@ Stage *stages_next(const Stages *stages, StageKind kind, size_t *i) {
         return NULL;
 }
 
-/* Returns the stage that *old* already has for that section, or NULL. */
-static Stage *stages_find(const Stages *old, const Stages *stages, StageKind kind, const void *section) {
+/* Returns the stage that the working set already has for that section, or NULL. */
+static Stage *stages_find(const Stages *stages, StageKind kind, const void *section) {
+        const Stages *old = stages->host->stages;
+
         for (size_t i = 0; old && i < old->n; i++) {
                 Stage *stage = old->items[i];
 
@@ -297,33 +299,33 @@ static int stage_new(
         return r;
 }
 
-static int stages_add(
-        Stages *stages, const Stages *old, StageKind kind, const void *section, char error[static STAGES_ERROR_MAX]) {
-        Stage *stage = stages_find(old, stages, kind, section);
+static int stages_add(Stages *stages, StageKind kind, const void *section, char error[static STAGES_ERROR_MAX]) {
+        Stage *stage = stages_find(stages, kind, section);
         bool known = stage;
         int r = known ? 0 : stage_new(stages, kind, section, &stage, error);
 
         if (r != 0)
                 return r;
         stages->items[stages->n++] = stage;
-        return known || stages_hold_exclusive(old, stage, false) ? 0 : stage_open(stage, error);
+        return known || stages_hold_exclusive(stages->host->stages, stage, false) ? 0 : stage_open(stage, error);
 }
 
-static int stages_add_all(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
+static int stages_add_all(Stages *stages, char error[static STAGES_ERROR_MAX]) {
         const Config *config = stages->config;
         int r = 0;
 
         if (config->publishes)
-                r = stages_add(stages, old, STAGE_PUBLISHER, config, error);
+                r = stages_add(stages, STAGE_PUBLISHER, config, error);
         for (size_t i = 0; r == 0 && i < config->n_sources; i++)
-                r = stages_add(stages, old, STAGE_SOURCE, &config->sources[i], error);
+                r = stages_add(stages, STAGE_SOURCE, &config->sources[i], error);
         for (size_t i = 0; r == 0 && i < config->n_subscriptions; i++)
-                r = stages_add(stages, old, STAGE_SUBSCRIBER, &config->subscriptions[i], error);
+                r = stages_add(stages, STAGE_SUBSCRIBER, &config->subscriptions[i], error);
         return r;
 }
 
-static int stages_make_client(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
+static int stages_make_client(Stages *stages, char error[static STAGES_ERROR_MAX]) {
         const StagesHost *host = stages->host;
+        const Stages *old = host->stages;
         CredentialsError why = {};
         int r;
 
@@ -339,9 +341,9 @@ static int stages_make_client(Stages *stages, const Stages *old, char error[stat
         return r;
 }
 
-int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char error[static STAGES_ERROR_MAX]) {
+int stages_new(StagesHost *host, Config *config, Stages **ret, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(stages_freep) Stages *stages = calloc(1, sizeof(Stages));
-        size_t most = 1 + config->n_sources + config->n_subscriptions + (old ? old->n : 0);
+        size_t most = 1 + config->n_sources + config->n_subscriptions + (host->stages ? host->stages->n : 0);
         int r;
 
         error[0] = '\0';
@@ -356,15 +358,12 @@ int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char
         if (config->page) /* page_use() needs its password, and a reload is refused without it */
                 r = stages_read_secrets(stages, "page", &config_page_section, config->page, error);
         if (r == 0)
-                r = stages_make_client(stages, old, error);
-        if (r != 0)
-                return r;
-        r = stages_add_all(stages, old, error);
+                r = stages_make_client(stages, error);
+        if (r == 0)
+                r = stages_add_all(stages, error);
         if (r != 0)
                 return r;
         stages->publisher = config->publishes ? stages->items[0]->self : NULL;
-        if (!old)
-                host->stages = stages;
         *ret = cleanup_steal(stages);
         return 0;
 }
@@ -473,12 +472,13 @@ static void stage_log_unended(const Stage *stage, const Stages *next) {
                         section->subscription, status.sink.figures.words);
 }
 
-void stages_take_over(Stages *stages, Stages *old) {
+void stages_take_over(Stages *stages) {
+        Stages *old = stages->host->stages;
         char span[CLOCK_SPAN_SIZE];
 
         for (size_t i = 0; i < stages->n; i++)
                 stages->items[i]->stages = stages;
-        for (size_t i = 0; i < old->n; i++) {
+        for (size_t i = 0; old && i < old->n; i++) {
                 Stage *stage = old->items[i];
 
                 if (stage->stages != old)
@@ -496,7 +496,7 @@ void stages_take_over(Stages *stages, Stages *old) {
                 stages->items[stages->n++] = stage;
         }
         stages->host->stages = stages;
-        stages->missed_topic = old->missed_topic;
+        stages->missed_topic = old && old->missed_topic;
         stages_free(old);
         stages_reap(stages);
         stages_open_waiting(stages);

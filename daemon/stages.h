@@ -29,8 +29,8 @@ typedef struct StagesHost {
         LoopWatch *report; /* timer, armed when something in stages_figures() has changed: writes the report */
         LoopWatch *settle; /* defer: calls stages_settle() */
         SinkTap tap;       /* for every sink */
+        Stages *stages;    /* the working set; NULL: there is none yet */
         /* used only by stages.c: */
-        Stages *stages;     /* the working set */
         SourceHost sources; /* what the sources get */
         bool resume;        /* stages are to look at the outbox anew: it has room, or it fails */
         bool short_of_room; /* a source was told that there is no room */
@@ -39,18 +39,19 @@ typedef struct StagesHost {
 #define STAGES_ERROR_MAX 1024
 #define STAGES_REPORT_USEC (1 * USEC_PER_SEC) /* STATUS= and status.json follow a change at most this often */
 
-/* Makes every stage of *config*, except those that *old* (NULL at the start) already has with the same configuration.
- * Reads their secrets, and that of the page. Does not change *old*, also on an error. STAGES_SECRET: a secret cannot be
+/* Makes every stage of *config*, except those that the working set already has with the same configuration. Reads their
+ * secrets, and that of the page. Does not change the working set, also on an error. STAGES_SECRET: a secret cannot be
  * read or is malformed; -EBADMSG: the configuration asks for a stage that cannot be made; another errno, also when the
  * disk did not deliver a secret. *error* has the words, without a secret. */
 enum { STAGES_OK = 0, STAGES_SECRET = 1 };
-int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char error[static STAGES_ERROR_MAX]);
+int stages_new(StagesHost *host, Config *config, Stages **ret, char error[static STAGES_ERROR_MAX]);
 /* Drops everything at once; returns NULL. */
 Stages *stages_free(Stages *stages);
 CLEANUP_DEFINE(Stages, stages_free)
 
-/* Puts the new set to work: takes over the stages that it shares with *old*, retires the others, frees *old*. */
-void stages_take_over(Stages *stages, Stages *old);
+/* Makes the new set the working one: takes over the stages that it shares with the old one, retires the others, and
+ * frees the old one. */
+void stages_take_over(Stages *stages);
 
 /* Pauses publishing while a subscription is missing or was not checked yet; frees retired stages
  * that have ended, and opens those that waited for them. */

@@ -58,7 +58,7 @@ static int live_through(void) {
 
         if (config_load(&(ConfigInput){ plan_config_path(), &types_of_config }, &config, &errors) < 0)
                 world_fail("the configuration is refused: %s", errors.n > 0 ? errors.texts[0] : "");
-        r = daemon_new(config, DAEMON_RUN, &daemon);
+        r = daemon_new(config, false, &daemon);
         config_unref(config);
         if (r != 0)
                 return world_trace("not started: %d", r), LIFE_NOT_STARTED;

@@ -195,7 +195,6 @@ const ConfigTypes types_of_config = { fake_source, fake_sink };
 
 typedef struct Fixture {
         StagesHost host;
-        Stages *stages;
         char directory[32];
 } Fixture;
 
@@ -218,10 +217,8 @@ static void take_text(Fixture *f, const char *text) {
 
         if (config_parse(&(ConfigInput){ "/f.yaml", &types_of_config }, text, strlen(text), &config, &errors) < 0)
                 fail_msg("%s", errors_text(&errors));
-        assert_int_equal(stages_new(&f->host, config, f->stages, &stages, error), STAGES_OK);
-        if (f->stages)
-                stages_take_over(stages, f->stages);
-        f->stages = stages;
+        assert_int_equal(stages_new(&f->host, config, &stages, error), STAGES_OK);
+        stages_take_over(stages);
         config_unref(config);
 }
 
@@ -258,7 +255,7 @@ static int teardown(void **state) {
         Fixture *f = *state;
         char command[64];
 
-        stages_free(f->stages);
+        stages_free(f->host.stages);
         outbox_close(f->host.outbox);
         secrets_free(f->host.secrets);
         listen_free(f->host.listen);
@@ -313,7 +310,7 @@ static void test_exclusive_waits(void **state) {
         assert_story("open a");
         take(f, "{name: c, type: fake}, {name: d, type: fake, slot: two}");
         assert_story("open d");
-        stages_settle(f->stages);
+        stages_settle(f->host.stages);
         assert_story("");
 
         (void) noted(f->host.settle);
@@ -321,9 +318,9 @@ static void test_exclusive_waits(void **state) {
         assert_true(noted(f->host.settle));
         for (unsigned i = 0; open_now[0] > 0 && i < 10; i++)
                 (void) loop_turn(f->host.loop, 0);
-        stages_settle(f->stages);
+        stages_settle(f->host.stages);
         assert_story("close a, open c");
-        assert_int_equal(stages_figures(f->stages, &figures), 0);
+        assert_int_equal(stages_figures(f->host.stages, &figures), 0);
         assert_int_equal(figures.n_sources, 2);
         report_done(&figures);
 }
@@ -362,7 +359,7 @@ static bool is_well(Fixture *f, SourceStatus *ret) {
         Figures figures = {};
         bool well;
 
-        assert_int_equal(stages_figures(f->stages, &figures), 0);
+        assert_int_equal(stages_figures(f->host.stages, &figures), 0);
         assert_int_equal(figures.n_sources, 1);
         *ret = figures.sources[0];
         well = report_is_well(&figures);
@@ -387,8 +384,8 @@ static void test_waiting_cannot_be_opened(void **state) {
         capture = capture_begin();
         refuse_open = -EMFILE;
         take(f, "{name: b, type: fake, text: speaks}");
-        stages_settle(f->stages);
-        stages_settle(f->stages);
+        stages_settle(f->host.stages);
+        stages_settle(f->host.stages);
         assert_false(is_well(f, &source));
         assert_int_equal(source.dropped, 2);
         assert_true(source.speaks);
@@ -398,9 +395,9 @@ static void test_waiting_cannot_be_opened(void **state) {
         assert_true(source.failing && source.failing_since > 0);
         refuse_open = 0;
         (void) noted(f->host.report);
-        stages_settle(f->stages);
+        stages_settle(f->host.stages);
         assert_true(noted(f->host.report));
-        stages_settle(f->stages);
+        stages_settle(f->host.stages);
         said = capture_end(&capture);
         assert_true(is_well(f, &source));
         assert_story("open a, close a, open b");
@@ -485,11 +482,11 @@ static void test_exclusive_sink(void **state) {
         take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n");
         for (unsigned i = 0; sinks_opened < 2 && i < 100; i++) {
                 assert_true(loop_turn(f->host.loop, USEC_PER_SEC / 10) >= 0);
-                stages_settle(f->stages);
+                stages_settle(f->host.stages);
         }
         assert_int_equal(sinks_opened, 2);
         assert_int_equal(sinks_open, 1);
-        f->stages = stages_free(f->stages);
+        stages_free(f->host.stages);
         assert_int_equal(sinks_open, 0);
 }
 
@@ -503,7 +500,7 @@ static void test_alerts_are_taken_away(void **state) {
         sink_words = "1 alert firing (hot)";
         capture = capture_begin();
         take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n"); /* it goes on */
-        stages_settle(f->stages);
+        stages_settle(f->host.stages);
         sink_works = true; /* so it is there for longer than two reloads */
         take_text(f, PUBSUB "subscribe: [{subscription: another, fake_sink: {text: other}}]\n");
         take_text(f, PUBSUB "subscribe: [{subscription: another, fake_sink: {text: more}}]\n");
@@ -525,9 +522,9 @@ static void test_sink_cannot_be_opened(void **state) {
         take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n");
         for (unsigned i = 0; sinks_open > 0 && i < 100; i++) {
                 assert_true(loop_turn(f->host.loop, USEC_PER_SEC / 10) >= 0);
-                stages_settle(f->stages);
+                stages_settle(f->host.stages);
         }
-        assert_int_equal(stages_figures(f->stages, &figures), 0);
+        assert_int_equal(stages_figures(f->host.stages, &figures), 0);
         refuse_open = 0;
         assert_int_equal(figures.n_subscribers, 1);
         status = figures.subscribers;
@@ -554,7 +551,7 @@ static void test_refused_asks_nothing(void **state) {
         sinks_opened = probes = 0;
         assert_int_equal(
                 config_parse(&(ConfigInput){ "/f.yaml", &types_of_config }, text, strlen(text), &config, &errors), 0);
-        assert_int_equal(stages_new(&f->host, config, NULL, &stages, error), -EBADMSG);
+        assert_int_equal(stages_new(&f->host, config, &stages, error), -EBADMSG);
         config_unref(config);
         assert_int_equal(sinks_opened, 1);
         assert_int_equal(probes, 0);
@@ -572,7 +569,7 @@ static void test_refused_behind_exclusive(void **state) {
         take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}]\n");
         assert_int_equal(
                 config_parse(&(ConfigInput){ "/f.yaml", &types_of_config }, text, strlen(text), &config, &errors), 0);
-        assert_int_equal(stages_new(&f->host, config, f->stages, &stages, error), -EBADMSG);
+        assert_int_equal(stages_new(&f->host, config, &stages, error), -EBADMSG);
         config_unref(config);
         assert_int_equal(sinks_open, 1);
 }
@@ -582,7 +579,7 @@ static void test_refused_behind_exclusive(void **state) {
 static void settle(Fixture *f, unsigned opened) {
         for (unsigned i = 0; sinks_opened < opened && i < 10; i++) {
                 assert_true(loop_turn(f->host.loop, USEC_PER_SEC / 100) >= 0);
-                stages_settle(f->stages);
+                stages_settle(f->host.stages);
         }
 }
 
@@ -595,12 +592,12 @@ static void test_stop_while_waiting(void **state) {
         take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}]\n");
         take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n");
         f->host.stopping = true;
-        stages_stop(f->stages);
-        assert_false(stages_are_stopped(f->stages));
+        stages_stop(f->host.stages);
+        assert_false(stages_are_stopped(f->host.stages));
         sink_works = false;
         settle(f, 2);
         assert_int_equal(sinks_opened, 1);
-        assert_true(stages_are_stopped(f->stages));
+        assert_true(stages_are_stopped(f->host.stages));
 }
 
 /* The only subscription waits for its predecessor: publishing waits for it, and that is not a fault of the
@@ -616,7 +613,7 @@ static void test_publishing_waits_for_waiting(void **state) {
         take_text(f, PUBSUB PUBLISHES "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n");
         settle(f, 2);
         assert_int_equal(sinks_opened, 1);
-        assert_int_equal(stages_figures(f->stages, &figures), 0);
+        assert_int_equal(stages_figures(f->host.stages, &figures), 0);
         assert_true(figures.publisher.paused);
         assert_false(figures.publisher.failing);
         report_done(&figures);
@@ -630,7 +627,7 @@ static void test_quiet(void **state) {
         Fixture *f = *state;
 
         take(f, "{name: a, type: fake}");
-        stages_settle(f->stages);
+        stages_settle(f->host.stages);
         while (!polling)
                 assert_true(loop_turn(f->host.loop, USEC_PER_SEC) >= 0);
         (void) noted(f->host.settle);
