@@ -36,14 +36,13 @@ struct ClientCall {
         ClientDone done;
         void *userdata;
         bool waits; /* it is in client->waiting */
-        bool ended; /* its owner is being told */
         TAILQ_ENTRY(ClientCall) link;
         HttpRequest *request;
         unsigned token; /* number of the one that was sent; 0: none */
         bool retried, withdrawn;
 };
 
-static ClientCall *call_free(ClientCall *call) {
+ClientCall *client_cancel(ClientCall *call) {
         if (!call)
                 return NULL;
         call->request = http_cancel(call->request);
@@ -51,19 +50,19 @@ static ClientCall *call_free(ClientCall *call) {
                 TAILQ_REMOVE(&call->client->waiting, call, link);
         bytes_done(&call->http.body);
         bytes_done(&call->url);
-        if (!call->ended)
-                call->client->n_calls--;
+        call->client->n_calls--;
         free(call);
         return NULL;
 }
 
-/* Ends the call: tells the owner the result and frees the call. */
+/* Tells the owner the result. The call is freed first: the owner may free the client. */
 static void call_end(ClientCall *call, ClientReply *reply) {
-        call->ended = true;
-        call->client->n_calls--; /* before done(), in which the owner may free the client */
-        call->done(call->userdata, reply);
+        ClientDone done = call->done;
+        void *userdata = call->userdata;
+
+        client_cancel(call);
+        done(userdata, reply);
         bytes_done(&reply->body);
-        call_free(call);
 }
 
 static void call_wait(ClientCall *call) {
@@ -186,17 +185,11 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
                 call_wait(call);
         if (r < 0) {
                 spec->body = bytes_steal(&call->http.body);
-                (void) call_free(call);
+                client_cancel(call);
                 return r;
         }
         *ret = call;
         return 0;
-}
-
-ClientCall *client_cancel(ClientCall *call) {
-        if (call && call->ended) /* called from inside its own callback */
-                return NULL;
-        return call_free(call);
 }
 
 bool client_withdraw(ClientCall *call) {
@@ -349,12 +342,11 @@ static ClientOutcome sort_status(int status, const WireError *error) {
 
 /* Whether the body begins with { and ends with }. Its reader finds other faults. */
 static bool looks_like_object(const Bytes *body) {
-        static const char spaces[] = { ' ', '\t', '\r', '\n' };
         size_t first = 0, last = body->size;
 
-        while (first < last && memchr(spaces, body->data[first], sizeof(spaces)))
+        while (first < last && bytes_is_space(body->data[first]))
                 first++;
-        while (first < last && memchr(spaces, body->data[last - 1], sizeof(spaces)))
+        while (first < last && bytes_is_space(body->data[last - 1]))
                 last--;
         return last - first >= 2 && body->data[first] == '{' && body->data[last - 1] == '}';
 }

@@ -75,9 +75,9 @@ CLEANUP_DEFINE(Client, client_unref)
 const Credentials *client_credentials(const Client *client);
 Token *client_token(const Client *client);
 
-/* Calls *done* once from the loop, never from inside client_call(), and then frees the call: *done* must forget the
- * handle. client_cancel() before that drops the call. -ENOMEM, or an error of http_start(); if the call has to wait for
- * a token, such an error is a CLIENT_RETRY. */
+/* Calls *done* once from the loop, never from inside client_call(); the call is freed by then, so *done* must forget
+ * the handle. client_cancel() before that drops the call. -ENOMEM, or an error of http_start(); if the call has to wait
+ * for a token, such an error is a CLIENT_RETRY. */
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
 /* NULL is fine; returns NULL. */
 ClientCall *client_cancel(ClientCall *call);

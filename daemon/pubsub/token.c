@@ -44,8 +44,7 @@ struct Token {
         Backoff backoff, refused_backoff;
         usec_t retry_at; /* no exchange before that */
 
-        int failure; /* TOKEN_LATER or TOKEN_REFUSED: of the last exchange; 0: it did not fail */
-        Trouble trouble;
+        Trouble trouble; /* LASTING: the last exchange was refused */
 };
 
 static void token_drop(Token *token) {
@@ -57,7 +56,7 @@ static void token_drop(Token *token) {
 
 /* While the old token is still usable, only a refusal, which needs a person, is logged. */
 static void token_tell_failure(Token *token) {
-        if (token->failure != TOKEN_REFUSED && token->value && clock_now() < token->expires) {
+        if (token->trouble.grade == TROUBLE_PASSING && token->value && clock_now() < token->expires) {
                 token->trouble.said = TROUBLE_NONE;
                 return;
         }
@@ -68,14 +67,12 @@ static void token_tell_failure(Token *token) {
                 token->trouble.detail);
 }
 
-static void token_failed(Token *token, int failure, Cause cause, usec_t retry_after, const char *detail) {
-        bool refused = failure == TOKEN_REFUSED;
-        usec_t delay =
-                backoff_next_at_least(refused ? &token->refused_backoff : &token->backoff, retry_after, loop_random());
+static void token_failed(Token *token, TroubleGrade grade, Cause cause, usec_t retry_after, const char *detail) {
+        Backoff *backoff = grade == TROUBLE_LASTING ? &token->refused_backoff : &token->backoff;
+        usec_t delay = backoff_next_at_least(backoff, retry_after, loop_random());
 
-        token->failure = failure;
         token->retry_at = clock_now() + delay;
-        if (trouble_fail(&token->trouble, refused ? TROUBLE_LASTING : TROUBLE_PASSING, cause, delay, detail))
+        if (trouble_fail(&token->trouble, grade, cause, delay, detail))
                 token_tell_failure(token);
         loop_wake(token->ready);
 }
@@ -86,17 +83,14 @@ static void token_works(Token *token) {
         if (trouble_mend(&token->trouble, span))
                 log_event(LOG_NOTICE, EVENT_TOKEN_RECOVERED, NULL, "Access token for Pub/Sub obtained again, after %s",
                         span);
-        token->failure = 0;
         token->retry_at = 0;
         backoff_reset(&token->backoff);
         backoff_reset(&token->refused_backoff);
 }
 
 static void token_obtained(Token *token, CredentialsAnswer *answer) {
-        usec_t early = answer->lifetime / 2;
+        usec_t early = usec_min(answer->lifetime / 2, TOKEN_REFRESH_EARLY_USEC);
 
-        if (early > TOKEN_REFRESH_EARLY_USEC)
-                early = TOKEN_REFRESH_EARLY_USEC;
         token_drop(token);
         token->value = cleanup_steal(answer->value);
         token->number++;
@@ -123,7 +117,7 @@ static void token_not_sent(Token *token, int error) {
                         "the request for it cannot be made: %s; check the service's memory limit, and `token_uri` in "
                         "the key file",
                         strerror(-error));
-        token_failed(token, file ? TOKEN_REFUSED : TOKEN_LATER, file ? CAUSE_KEY : CAUSE_MEMORY, 0, detail);
+        token_failed(token, file ? TROUBLE_LASTING : TROUBLE_PASSING, file ? CAUSE_KEY : CAUSE_MEMORY, 0, detail);
 }
 
 static void token_go_on(Token *token, CredentialsAnswer *answer) {
@@ -156,8 +150,8 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
         if (r == 0)
                 return token_obtained(token, &answer);
         secrets_conceal(token->credentials->secrets, answer.detail);
-        token_failed(
-                token, r == -EACCES ? TOKEN_REFUSED : TOKEN_LATER, answer.cause, reply->retry_after, answer.detail);
+        token_failed(token, r == -EACCES ? TROUBLE_LASTING : TROUBLE_PASSING, answer.cause, reply->retry_after,
+                answer.detail);
 }
 
 /* Sends the request of the current step. */
@@ -191,7 +185,9 @@ int token_take(Token *token, const char **ret_value, unsigned *ret_number) {
                 token_send(token);
         }
         if (token->credentials && (!token->value || now >= token->expires))
-                return token->exchange ? TOKEN_WAIT : token->failure;
+                return token->exchange                           ? TOKEN_WAIT
+                       : token->trouble.grade == TROUBLE_LASTING ? TOKEN_REFUSED
+                                                                 : TOKEN_LATER;
         *ret_value = token->value;
         *ret_number = token->number;
         return TOKEN_READY;
@@ -204,7 +200,7 @@ void token_reject(Token *token, unsigned number) {
 
 void token_status(const Token *token, TokenStatus *ret) {
         *ret = (TokenStatus){
-                .failing = token->failure != 0,
+                .failing = trouble_is_on(&token->trouble),
                 .failing_since = trouble_since(&token->trouble),
                 .expires = token->value ? token->expires : 0,
                 .retry_at = token->retry_at > clock_now() ? token->retry_at : 0,

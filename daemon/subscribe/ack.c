@@ -17,18 +17,16 @@ typedef struct Range {
 
 struct Ack {
         AckSpec spec;
-        Slice *ids;
+        Slice *ids; /* copies of those of *spec* */
         WireAckOutcome *outcomes;
-        size_t n;
         Range ranges[RANGES_MAX]; /* still to send, the next one last */
         size_t n_ranges;
         Range sent;
         unsigned requests;
         ClientCall *call;
-        bool ended;
 };
 
-static Ack *ack_free(Ack *ack) {
+Ack *ack_cancel(Ack *ack) {
         if (!ack)
                 return NULL;
         ack->call = client_cancel(ack->call);
@@ -37,7 +35,7 @@ static Ack *ack_free(Ack *ack) {
         free(ack);
         return NULL;
 }
-CLEANUP_DEFINE(Ack, ack_free)
+CLEANUP_DEFINE(Ack, ack_cancel)
 
 static void push(Ack *ack, size_t start, size_t n) {
         if (n == 0)
@@ -52,9 +50,8 @@ static void set_outcomes(Ack *ack, Range range, WireAckOutcome outcome) {
 }
 
 static void ack_end(Ack *ack, const ClientReply *reply) {
-        ack->ended = true;
-        ack->spec.done(ack->spec.userdata, &(AckResult){ ack->outcomes, ack->n, reply });
-        ack_free(ack);
+        ack->spec.done(ack->spec.userdata, &(AckResult){ ack->outcomes, ack->spec.n, reply });
+        ack_cancel(ack);
 }
 
 /* ---- answers ---- */
@@ -132,7 +129,7 @@ static int send_next(Ack *ack) {
 }
 
 int ack_start(const AckSpec *spec, Ack **ret) {
-        _cleanup_(ack_freep) Ack *ack = NULL;
+        _cleanup_(ack_cancelp) Ack *ack = NULL;
         size_t n = spec->n;
         int r;
 
@@ -146,20 +143,12 @@ int ack_start(const AckSpec *spec, Ack **ret) {
                 return -ENOMEM;
         memcpy(ack->ids, spec->ids, n * sizeof(*ack->ids));
         ack->spec = *spec;
-        ack->spec.ids = ack->ids;
-        ack->n = n;
         push(ack, 0, n);
         r = send_next(ack);
         if (r < 0)
                 return r;
         *ret = cleanup_steal(ack);
         return 0;
-}
-
-Ack *ack_cancel(Ack *ack) {
-        if (ack && ack->ended) /* called from inside its own callback */
-                return NULL;
-        return ack_free(ack);
 }
 
 void ack_report(const AckResult *result, Subscription *subscription, SubscriptionCause cause) {

@@ -31,7 +31,8 @@ typedef struct AckSpec {
         const Slice *ids;           /* the array is copied; the texts are borrowed until the end */
         size_t n;                   /* > 0 */
         int deadline_sec;           /* or ACK_FOREVER, ACK_RELEASE */
-        AckDone done; /* called once from the loop, never from inside ack_start(); then the run is freed */
+        AckDone done; /* called once from the loop, never from inside ack_start(); must forget the handle: the run is
+                         freed after it */
         void *userdata;
 } AckSpec;
 

@@ -11,16 +11,8 @@
 #include "lib/err.h"
 #include "lib/loop.h"
 
-typedef enum LeaseState { RESTING, RENEWING, LAPSED } LeaseState;
-
-_asserted_ static const bool moves[LAPSED + 1][LAPSED + 1] = {
-        [RESTING] = { [RENEWING] = true, [LAPSED] = true },
-        [RENEWING] = { [RESTING] = true, [LAPSED] = true },
-};
-
 struct Lease {
         LeaseSpec spec; /* without ids */
-        LeaseState state;
         Slice *ids;
         size_t n, n_allocated;
         LeaseTimes times;
@@ -28,7 +20,7 @@ struct Lease {
         usec_t added; /* clock_now() by which ids added since the last renewal need one; 0: none were added */
         Backoff backoff;
         bool narrowed; /* the ids changed since the renewal under way was sent: its results are for other ids */
-        Ack *renewal;
+        Ack *renewal;  /* NULL: it rests, or has lapsed */
         LoopWatch *timer;
 };
 
@@ -45,11 +37,6 @@ LeaseStep lease_step(usec_t deadline, const LeaseTimes *times, usec_t now, usec_
                 return LEASE_RENEW;
         *ret_at = usec_min(renew_at, times->end);
         return LEASE_REST;
-}
-
-static void lease_move(Lease *lease, LeaseState state) {
-        assert(moves[lease->state][state]);
-        lease->state = state;
 }
 
 static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
@@ -71,7 +58,7 @@ static void lease_drop_lost(Lease *lease, const AckResult *result) {
         lease->n = kept;
 }
 
-static void lease_advance(Lease *lease);
+static void lease_advance(void *userdata);
 
 static void on_renewed(void *userdata, const AckResult *result) {
         Lease *lease = userdata;
@@ -89,7 +76,6 @@ static void on_renewed(void *userdata, const AckResult *result) {
                 backoff_reset(&lease->backoff);
         }
         lease_drop_lost(lease, result);
-        lease_move(lease, RESTING);
         ack_report(result, lease->spec.subscription, SUBSCRIPTION_LEASE);
         lease_advance(lease);
 }
@@ -108,14 +94,15 @@ static void lease_renew(Lease *lease, usec_t now) {
                               .done = on_renewed,
                               .userdata = lease },
                 &lease->renewal);
-        if (r >= 0)
-                return lease_move(lease, RENEWING);
-        lease_fail(lease, 0, now);
-        loop_arm(lease->timer, lease->times.retry_at);
+        if (r < 0) {
+                lease_fail(lease, 0, now);
+                loop_arm(lease->timer, lease->times.retry_at);
+        }
 }
 
 /* Does what is due. The lease may have been freed when this returns. */
-static void lease_advance(Lease *lease) {
+static void lease_advance(void *userdata) {
+        Lease *lease = userdata;
         usec_t now = clock_now(), at = 0;
 
         switch (lease_step(subscription_deadline(lease->spec.subscription), &lease->times, now, &at)) {
@@ -123,21 +110,14 @@ static void lease_advance(Lease *lease) {
                 return loop_arm(lease->timer, at);
         case LEASE_RENEW:
                 loop_arm(lease->timer, lease->times.end);
-                if (lease->state == RESTING && lease->n > 0)
+                if (!lease->renewal && lease->n > 0)
                         lease_renew(lease, now);
                 return;
         case LEASE_LAPSE:
                 lease->renewal = ack_cancel(lease->renewal);
-                lease_move(lease, LAPSED);
+                loop_off(lease->timer);
                 return lease->spec.on_lapsed(lease->spec.userdata);
         }
-}
-
-static void on_timer(void *userdata) {
-        Lease *lease = userdata;
-
-        if (lease->state != LAPSED)
-                lease_advance(lease);
 }
 
 int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
@@ -157,7 +137,7 @@ int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
                 return -ENOMEM;
         memcpy(lease->ids, spec->ids, spec->n * sizeof(Slice));
         lease->n = lease->n_allocated = spec->n;
-        r = loop_add_timer(loop, LOOP_EXACT, on_timer, lease, &lease->timer);
+        r = loop_add_timer(loop, LOOP_EXACT, lease_advance, lease, &lease->timer);
         if (r < 0)
                 return r;
         (void) lease_step(deadline, &lease->times, now, &first);
@@ -186,7 +166,7 @@ int lease_set(Lease *lease, const Slice *ids, size_t n) {
         lease_narrow(lease, ids, n);
         if (lease->added == 0)
                 lease->added = clock_now() + deadline / 8;
-        if (lease->state != RESTING)
+        if (lease->renewal)
                 return 0;
         if (renewal_of(deadline, &lease->times) > lease->added)
                 lease->times.retry_at = lease->added;
