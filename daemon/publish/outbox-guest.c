@@ -209,7 +209,6 @@ int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *read
 
 /* ---- readings that nobody publishes ---- */
 
-#define DEFAULT_DIRECTORY "/var/lib/sensorqd"
 #define NOTES_FILE "outboxes" /* one directory in each line */
 #define NOTES_MAX 4096
 
@@ -253,9 +252,9 @@ static int64_t rows_left_in(const char *directory, const char *state_dir) {
 /* Returns the directory that the service manager gives or, outside of a unit, would give. For an instance
  * (sensorqd@NAME) that is *state_dir* itself, because rows in the directory of sensorqd.service do not belong to it. */
 static const char *first_directory(const char *state_dir) {
-        bool instance = strncmp(state_dir, DEFAULT_DIRECTORY "-", strlen(DEFAULT_DIRECTORY "-")) == 0;
+        bool instance = strncmp(state_dir, CONFIG_STATE_DIR_DEFAULT "-", strlen(CONFIG_STATE_DIR_DEFAULT "-")) == 0;
 
-        return given_directory() ?: (instance ? state_dir : DEFAULT_DIRECTORY);
+        return given_directory() ?: (instance ? state_dir : CONFIG_STATE_DIR_DEFAULT);
 }
 
 /* Reads the notes; "" when there are none. */

@@ -424,7 +424,7 @@ static Cause say_refused(TextRoom *words, const ClientReply *reply, const char *
                         "this machine's clock");
                 return CAUSE_KEY;
         }
-        if (verb && strcmp(verb, CLIENT_CREATE) == 0)
+        if (text_equal(verb, CLIENT_CREATE))
                 text_add(words,
                         "the service account has no pubsub.editor role on the project, without which it cannot make "
                         "%s: grant it, or let another account make it",

@@ -44,8 +44,9 @@ static char *subject_of(const Credentials *c, const char *text, size_t size) {
         const char *member;
 
         if (c->subject_field) {
-                member = json_parse(text, size, &json) < 0 ? NULL : json_get_string(json, c->subject_field);
-                return member && member[0] != '\0' ? strdup(member) : NULL;
+                (void) json_parse(text, size, &json);
+                member = text_or_null(json_get_string(json, c->subject_field));
+                return member ? strdup(member) : NULL;
         }
         while (size > 0 && (unsigned char) text[size - 1] <= ' ')
                 size--;
@@ -180,7 +181,7 @@ int credentials_request(const Credentials *c, CredentialsStep step, const char *
                 spec->bearer = held;
                 r = bytes_append_format(&spec->body,
                         "{\"delegates\":%s,\"scope\":[\"" CREDENTIALS_SCOPE "\"],\"lifetime\":\"3600s\"}",
-                        c->delegates ? c->delegates : "[]");
+                        c->delegates ?: "[]");
                 break;
         case CREDENTIALS_DONE:
                 break;
@@ -229,9 +230,8 @@ static usec_t lifetime_of(Json *json, usec_t now) {
                 lifetime = lifetime_until(expires, now);
         else if (json_get_int(json, "expires_in", &seconds))
                 lifetime = seconds <= 0 ? 0
-                           : (usec_t) seconds < CREDENTIALS_LIFETIME_MAX_USEC / USEC_PER_SEC
-                                   ? (usec_t) seconds * USEC_PER_SEC
-                                   : CREDENTIALS_LIFETIME_MAX_USEC;
+                                        : usec_min((usec_t) seconds, CREDENTIALS_LIFETIME_MAX_USEC / USEC_PER_SEC) *
+                                                  USEC_PER_SEC;
         return usec_min(lifetime, CREDENTIALS_LIFETIME_MAX_USEC);
 }
 
@@ -258,15 +258,16 @@ static int read_token(const Credentials *c, CredentialsStep step, Json *json, us
 
         ret->value = strdup(value);
         ret->lifetime = lifetime;
-        ret->cause = ret->value ? CAUSE_NONE : CAUSE_MEMORY;
-        if (!ret->value)
-                text_print(ret->detail, sizeof(ret->detail), "out of memory; give the service more");
-        return ret->value ? 0 : -EAGAIN;
+        if (ret->value)
+                return 0;
+        ret->cause = CAUSE_MEMORY;
+        text_print(ret->detail, sizeof(ret->detail), "out of memory; give the service more");
+        return -EAGAIN;
 }
 
 static int read_subject(const Credentials *c, const HttpReply *reply, CredentialsAnswer *ret) {
         ret->cause = CAUSE_KEY;
-        ret->value = subject_of(c, reply->body.data ? reply->body.data : "", reply->body.size);
+        ret->value = subject_of(c, reply->body.data ?: "", reply->body.size);
         if (!ret->value)
                 text_print(ret->detail, sizeof(ret->detail),
                         "the answer of the identity provider (%s) holds no token: see `credential_source` in %s",
@@ -393,6 +394,6 @@ int credentials_answer(
                 return describe_refusal(c, step, wall, reply, ret);
         if (step == CREDENTIALS_SUBJECT)
                 return read_subject(c, reply, ret);
-        (void) json_parse(reply->body.data ? reply->body.data : "", reply->body.size, &json);
+        (void) json_parse(reply->body.data ?: "", reply->body.size, &json);
         return read_token(c, step, json, reply->date > 0 ? reply->date : wall, ret);
 }

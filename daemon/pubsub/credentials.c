@@ -8,6 +8,7 @@
 
 #include "lib/array.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/json.h"
 #include "lib/text.h"
 
@@ -84,10 +85,8 @@ static void file_no_memory(KeyFile *f) {
 
 /* Copies member *key*, or *fallback* when the member is missing. It is an error when *fallback* is NULL as well. */
 static void copy_member(KeyFile *f, Json *json, const char *key, const char *fallback, char **ret) {
-        const char *value = json_get_string(json, key);
+        const char *value = text_or_null(json_get_string(json, key)) ?: fallback;
 
-        if (!value || value[0] == '\0')
-                value = fallback;
         if (!value)
                 return file_fail(f, -EBADMSG, "`%s` is missing: use the file as it was downloaded", key);
 
@@ -181,7 +180,6 @@ static bool url_gives_tokens(const char *url) {
 /* Reads `credential_source`, which says where the other provider's token is. */
 static void read_subject(KeyFile *f, Json *source) {
         Json *format = json_get(source, "format");
-        const char *type = json_get_string(format, "type");
 
         if (json_get_string(source, "file"))
                 copy_member(f, source, "file", NULL, &f->c->subject_file);
@@ -193,7 +191,7 @@ static void read_subject(KeyFile *f, Json *source) {
                         "supported");
         if (f->c->subject_url && !url_gives_tokens(f->c->subject_url))
                 file_fail(f, -EBADMSG, "`url` must be an https URL (plain http only to this machine)");
-        if (type && strcmp(type, "json") == 0)
+        if (text_equal(json_get_string(format, "type"), "json"))
                 copy_member(f, format, "subject_token_field_name", NULL, &f->c->subject_field);
         read_headers(f, source);
 }
@@ -214,13 +212,14 @@ static void read_external_account(KeyFile *f, Json *json) {
 /* ---- by type ---- */
 
 static void read_kind(KeyFile *f, Json *json) {
-        const char *type = json_get_string(json, "type"), *universe = json_get_string(json, "universe_domain");
+        const char *type = json_get_string(json, "type"),
+                   *universe = text_or_null(json_get_string(json, "universe_domain"));
 
         if (!type && (json_get(json, "installed") || json_get(json, "web")))
                 file_fail(f, -EBADMSG, "this is an OAuth client, not a key: download a service account's key");
         else if (!type)
                 file_fail(f, -EBADMSG, "`type` is missing: a service account's key file is expected");
-        else if (universe && universe[0] != '\0' && strcmp(universe, UNIVERSE) != 0)
+        else if (universe && strcmp(universe, UNIVERSE) != 0)
                 file_fail(f, -ENOTSUP, "universe_domain %s is not supported, only " UNIVERSE, universe);
         else if (strcmp(type, "service_account") == 0)
                 read_service_account(f, json);
@@ -257,25 +256,19 @@ static void read_quota_project(KeyFile *f, Json *json) {
                         file_fail(f, -EBADMSG, "`quota_project_id` is not the id of a project");
 }
 
-static int parse_file(KeyFile *f, const char *text, size_t size) {
+static void parse_file(KeyFile *f, const char *text, size_t size) {
         _cleanup_(json_freep) Json *json = NULL;
-        const char *type;
-        int r;
+        int r = json_parse(text, size, &json);
 
-        r = json_parse(text, size, &json);
-        if (r < 0) {
-                file_fail(f, r, "%s",
+        if (r < 0)
+                return file_fail(f, r, "%s",
                         r == -ENOMEM ? "out of memory" : "not JSON: a service account's key file is expected");
-                return r;
-        }
-        type = json_get_string(json, "type");
-        if (type && strcmp(type, "impersonated_service_account") == 0)
+        if (text_equal(json_get_string(json, "type"), "impersonated_service_account"))
                 read_impersonated(f, json);
         else
                 read_kind(f, json);
         if (json_get_string(json, "quota_project_id"))
                 read_quota_project(f, json);
-        return f->result;
 }
 
 /* *path* is the name of the file in messages. */
@@ -300,7 +293,7 @@ static int load_file(const char *file, const char *path, Credentials **ret, Cred
         else if (!c || !c->origin)
                 file_no_memory(&f);
         else
-                (void) parse_file(&f, text, size);
+                parse_file(&f, text, size);
         if (f.result == 0)
                 *ret = cleanup_steal(c);
         return f.result;
@@ -328,20 +321,20 @@ static int try_secret(
 }
 
 static int try_environment(Credentials **ret, CredentialsError *error) {
-        const char *path = getenv("GOOGLE_APPLICATION_CREDENTIALS");
+        const char *path = text_or_null(getenv("GOOGLE_APPLICATION_CREDENTIALS"));
 
-        return path && path[0] != '\0' ? load_file(path, path, ret, error) : NOTHING_THERE;
+        return path ? load_file(path, path, ret, error) : NOTHING_THERE;
 }
 
 static int try_gcloud(Credentials **ret, CredentialsError *error) {
-        const char *directory = getenv("CLOUDSDK_CONFIG"), *home = getenv("HOME");
+        const char *directory = text_or_null(getenv("CLOUDSDK_CONFIG")), *home = text_or_null(getenv("HOME"));
         _cleanup_free_ char *path = NULL;
         struct stat st;
         int r;
 
-        if (directory && directory[0] != '\0')
+        if (directory)
                 r = text_format(&path, "%s/" GCLOUD_NAME, directory);
-        else if (home && home[0] != '\0')
+        else if (home)
                 r = text_format(&path, "%s/.config/gcloud/" GCLOUD_NAME, home);
         else
                 return NOTHING_THERE;
@@ -358,29 +351,20 @@ static int try_gcloud(Credentials **ret, CredentialsError *error) {
  * for one that does not exist would hide that no key was installed. */
 static bool machine_is_googles(void) {
         const char *no = getenv("NO_GCE_CHECK");
-        char product[64] = "";
-        FILE *file;
+        _cleanup_bytes_ Bytes product = {};
 
         if (no && strcasecmp(no, "true") == 0)
                 return false;
-
-        file = fopen("/sys/class/dmi/id/product_name", "re");
-        if (!file)
-                return false;
-        (void) !fgets(product, sizeof(product), file);
-        (void) fclose(file);
-        return strncmp(product, "Google", strlen("Google")) == 0;
+        return file_load("/sys/class/dmi/id/product_name", strlen("Google"), &product) == 0 &&
+               slice_equal(bytes_slice(&product), "Google");
 }
 
 static int try_metadata(Credentials **ret, CredentialsError *error) {
-        const char *host = getenv("GCE_METADATA_HOST");
+        const char *host = text_or_null(getenv("GCE_METADATA_HOST")) ?: text_or_null(getenv("GCE_METADATA_ROOT"));
         _cleanup_(credentials_freep) Credentials *c = NULL;
-        int r;
 
-        if (!host || host[0] == '\0')
-                host = getenv("GCE_METADATA_ROOT");
-        if (!host || host[0] == '\0')
-                host = machine_is_googles() ? METADATA_HOST : NULL;
+        if (!host && machine_is_googles())
+                host = METADATA_HOST;
         if (!host)
                 return NOTHING_THERE;
 
@@ -395,8 +379,7 @@ static int try_metadata(Credentials **ret, CredentialsError *error) {
                 CREDENTIALS_SCOPE);
         if (!c->origin || !c->token_uri)
                 return fail(error, -ENOMEM, "out of memory");
-        r = http_url_check(c->token_uri);
-        if (r != HTTP_URL_OK && r != HTTP_URL_METADATA)
+        if (!url_gives_tokens(c->token_uri))
                 return fail(error, -EBADMSG,
                         "$GCE_METADATA_HOST: %s is neither Google's metadata server nor on this machine", host);
 

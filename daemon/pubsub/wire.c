@@ -12,6 +12,8 @@
 #define PUBLISH_END "]}"
 #define SCRATCH_MIN 4096
 #define DETAILS_MAX 32 /* elements of error.details that are looked at */
+#define ERROR_INFO "type.googleapis.com/google.rpc.ErrorInfo"
+#define RETRY_INFO "type.googleapis.com/google.rpc.RetryInfo"
 
 /* ---- publish ---- */
 
@@ -204,7 +206,7 @@ static int read_int(PullReader *p, int *ret) {
         for (size_t i = 0; i < p->json.slice.size; i++) {
                 char c = p->json.slice.data[i];
 
-                if (c < '0' || c > '9')
+                if (!bytes_is_digit(c))
                         return 0;
                 value = value * 10 + (c - '0');
         }
@@ -431,7 +433,7 @@ bool wire_get_duration(const char *text, usec_t *ret) {
         usec_t seconds = 0, fraction = 0, unit = USEC_PER_SEC / 10;
         const char *p = text;
 
-        for (; *p >= '0' && *p <= '9'; p++) {
+        for (; bytes_is_digit(*p); p++) {
                 seconds = seconds * 10 + (usec_t) (*p - '0');
                 if (seconds > UINT64_C(315576000000)) /* the type's range: 10 000 years */
                         return false;
@@ -439,7 +441,7 @@ bool wire_get_duration(const char *text, usec_t *ret) {
         if (p == text)
                 return false;
         if (*p == '.')
-                for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
+                for (p++; bytes_is_digit(*p); p++, unit /= 10)
                         fraction += (usec_t) (*p - '0') * unit;
         if (strcmp(p, "s") != 0)
                 return false;
@@ -455,10 +457,7 @@ static void copy_member(char *out, size_t size, Json *object, const char *key) {
 }
 
 static bool detail_is(Json *detail, const char *type) {
-        const char *text = json_get_string(detail, "@type");
-
-        return text && strncmp(text, "type.googleapis.com/", strlen("type.googleapis.com/")) == 0 &&
-               strcmp(text + strlen("type.googleapis.com/"), type) == 0;
+        return text_equal(json_get_string(detail, "@type"), type);
 }
 
 static void get_details(Json *details, WireError *ret) {
@@ -466,9 +465,9 @@ static void get_details(Json *details, WireError *ret) {
                 Json *detail = json_at(details, i);
                 const char *delay;
 
-                if (detail_is(detail, "google.rpc.ErrorInfo") && ret->reason[0] == '\0')
+                if (detail_is(detail, ERROR_INFO) && ret->reason[0] == '\0')
                         copy_member(ret->reason, sizeof(ret->reason), detail, "reason");
-                delay = detail_is(detail, "google.rpc.RetryInfo") ? json_get_string(detail, "retryDelay") : NULL;
+                delay = detail_is(detail, RETRY_INFO) ? json_get_string(detail, "retryDelay") : NULL;
                 if (delay)
                         (void) wire_get_duration(delay, &ret->retry_delay);
         }
@@ -517,10 +516,9 @@ int wire_each_ack_failure(const char *body, size_t size,
         details = json_get(json_get(json, "error"), "details");
         for (size_t i = 0; i < DETAILS_MAX; i++) {
                 Json *detail = json_at(details, i);
-                const char *reason = json_get_string(detail, "reason");
 
-                if (detail_is(detail, "google.rpc.ErrorInfo") && reason &&
-                        strcmp(reason, "EXACTLY_ONCE_ACKID_FAILURE") == 0)
+                if (detail_is(detail, ERROR_INFO) &&
+                        text_equal(json_get_string(detail, "reason"), "EXACTLY_ONCE_ACKID_FAILURE"))
                         json_each_string(json_get(detail, "metadata"), each_failure, &failures);
         }
         return failures.n;

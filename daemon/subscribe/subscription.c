@@ -54,7 +54,6 @@ int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret)
         _cleanup_(json_freep) Json *json = NULL;
         SubscriptionSettings s;
         Json *expiration, *dead_letter;
-        const char *state, *push;
         int r;
 
         memset(&s, 0, sizeof(s)); /* the padding too, since settings_found() compares whole structs */
@@ -73,14 +72,12 @@ int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret)
         text_copy(s.dead_letter, sizeof(s.dead_letter), json_get_string(dead_letter, "deadLetterTopic") ?: "");
         if (!json_get_int(dead_letter, "maxDeliveryAttempts", &s.dead_letter_attempts) || s.dead_letter_attempts <= 0)
                 s.dead_letter_attempts = 5;
-        state = json_get_string(json, "state");
-        push = json_get_string(json_get(json, "pushConfig"), "pushEndpoint");
         s.topic_deleted = strcmp(s.topic, SUBSCRIPTION_TOPIC_DELETED) == 0;
         s.detached = json_get_flag(json, "detached");
-        s.pushes = push && *push;
+        s.pushes = text_or_null(json_get_string(json_get(json, "pushConfig"), "pushEndpoint"));
         s.exports = json_get(json, "bigqueryConfig") || json_get(json, "cloudStorageConfig") ||
                     json_get(json, "bigtableConfig");
-        s.broken = state && strcmp(state, "RESOURCE_ERROR") == 0;
+        s.broken = text_equal(json_get_string(json, "state"), "RESOURCE_ERROR");
         s.exactly_once = json_get_flag(json, "enableExactlyOnceDelivery");
         s.transforms = has_transform(json);
         *ret = s;
