@@ -178,6 +178,7 @@ struct Subscription {
         char topic[sizeof(((SubscriptionSettings *) NULL)->topic)]; /* the last known topic, before it was deleted */
         bool once, known, not_found, checked, may_not_read, resting;
         bool doubted;        /* a read of the settings is due soon; do not put it off */
+        bool refreshing;     /* only such a read makes it `checked` */
         usec_t not_found_at; /* clock_now() */
         unsigned failing;    /* a bit for each SubscriptionCause that fails */
         Trouble trouble;
@@ -324,6 +325,7 @@ static void on_reply(void *userdata, ClientReply *reply) {
                 pause = settings_forbidden(s, reply);
         else
                 pause = settings_failed(s, reply);
+        s->refreshing = s->refreshing && !s->checked;
         loop_arm_in(s->timer, pause);
         s->on_change(s->userdata);
 }
@@ -353,6 +355,7 @@ static void read_settings(void *userdata) {
 
 void subscription_refresh(Subscription *s) {
         s->checked = false;
+        s->refreshing = true;
         s->call = client_cancel(s->call); /* its answer may be older than the event */
         read_settings(s);
 }
@@ -380,7 +383,7 @@ static void subscription_doubt(Subscription *s) {
 void subscription_found(Subscription *s, usec_t asked) {
         const bool news = s->not_found || !s->checked;
 
-        if (s->not_found && asked <= s->not_found_at)
+        if (s->refreshing || (s->not_found && asked <= s->not_found_at))
                 return; /* a pull that began earlier may still bring messages of a deleted subscription */
         s->checked = true;
         s->not_found = false;

@@ -83,7 +83,8 @@ usec_t subscription_deadline(const Subscription *subscription);
 
 /* Stops reading the settings; failures are not logged from now on. */
 void subscription_rest(Subscription *subscription);
-/* The topic seems to be gone: reads the settings at once; `checked` is false until the answer. */
+/* The topic seems to be gone, and may be made anew any moment: reads the settings at once; `checked` is false until
+ * they, or a 403 or 404, are the answer. Pulls go on without a topic, so they do not count meanwhile. */
 void subscription_refresh(Subscription *subscription);
 
 /* A call failed, or such calls work again: logged once for each period of failures. A 404 means that the subscription

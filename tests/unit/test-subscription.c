@@ -190,6 +190,39 @@ static void test_gone_during_a_look(void **state) {
         loop_free(loop);
 }
 
+/* The publisher got a 404 for the topic, which may be made anew any moment: a pull does not show that the subscription
+ * is on it. Only an answer about the subscription does. */
+static void test_refreshed(void **state) {
+        const ClientReply unavailable = { .outcome = CLIENT_RETRY, .http_status = 503, .detail = "not available" };
+        SubscriptionStatus status;
+        unsigned changes = 0;
+        Subscription *s;
+        Loop *loop;
+
+        assert_int_equal(loop_new(&loop), 0);
+        assert_int_equal(
+                subscription_new(loop, NULL, &(SubscriptionOptions){ "s", on_change, &changes, false }, &s), 0);
+        subscription_refresh(s);
+        answer_look();
+        subscription_status(s, &status);
+        assert_true(status.checked);
+        subscription_refresh(s);
+        subscription_found(s, clock_now());
+        subscription_status(s, &status);
+        assert_false(status.checked);
+        answer_look_with(unavailable);
+        subscription_found(s, clock_now());
+        subscription_status(s, &status);
+        assert_false(status.checked);
+        while (!look.done) /* it is looked at anew, soon */
+                assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
+        answer_look();
+        subscription_status(s, &status);
+        assert_true(status.checked && !status.failing);
+        assert_null(subscription_free(s));
+        loop_free(loop);
+}
+
 /* Leases count on 10 s while the deadline is unknown, also when it was known before: never on 0, which would give the
  * messages back, and never on what may have been shortened since. */
 static void test_deadline(void **state) {
@@ -227,6 +260,7 @@ int main(void) {
                 cmocka_unit_test(test_not_a_subscription),
                 cmocka_unit_test(test_found_by_a_pull),
                 cmocka_unit_test(test_gone_during_a_look),
+                cmocka_unit_test(test_refreshed),
                 cmocka_unit_test(test_deadline),
         };
 
