@@ -354,8 +354,10 @@ static void item_add_fields(Shape *s, Item *item) {
         }
 }
 
-/* False when a name has no UTF-8 form, so that the item cannot become a reading. */
-static bool item_add_members(Shape *s, Item *item) {
+#define NO_FORM "a text in it is cut in the middle of a character"
+
+/* Returns the reason if a name has no UTF-8 form. */
+static const char *item_add_members(Shape *s, Item *item) {
         _cleanup_bytes_ Bytes name = {};
         JsonReader reader;
         Slice value;
@@ -366,12 +368,12 @@ static bool item_add_members(Shape *s, Item *item) {
                 const Slice key = { reader.slice.data - 1, reader.slice.size + 2 };
 
                 if (!shape_got(s, match_text(key, &name)))
-                        return false;
+                        return NO_FORM;
                 shape_got(s, json_reader_skip(&reader, &value));
                 if (s->error == 0)
                         item_add(s, item, &name, value);
         }
-        return true;
+        return NULL;
 }
 
 /* ---- the reading ---- */
@@ -440,8 +442,8 @@ static void item_note_word(const Shape *s, const Item *item, const char *key, co
         s->origin->note(s->origin->userdata, key, "", text);
 }
 
-/* False when a text has no UTF-8 form. */
-static bool item_put(Shape *s, Item *item) {
+/* Returns the reason if a text has no UTF-8 form. */
+static const char *item_put(Shape *s, Item *item) {
         bool once = item->has_time && s->config->once_per == SHAPE_MEASUREMENT,
              untimed = s->origin->history && item->odd_time.data && strpbrk(item->odd_time.data, "0123456789");
         ReadingOrigin origin = {
@@ -460,19 +462,36 @@ static bool item_put(Shape *s, Item *item) {
                 (void) snprintf(name, sizeof(name), "%s:%016" PRIx64, item->id.data, item_hash(s, item));
         item_write_own(s, item);
         if (s->error < 0)
-                return true;
-        if (!shape_got(s, shape_text_has_form((Slice){ item->payload.data, item->payload.size })))
-                return false;
+                return NULL;
+        if (!shape_got(s, shape_text_has_form(bytes_slice(&item->payload))))
+                return NO_FORM;
         origin.unique = once ? item_hash(s, item) : s->origin->random();
         origin.seen = untimed ? name : NULL;
         if (s->error == 0)
                 shape_got(s, reading_list_add(s->list, &origin, &item->payload));
         if (s->error < 0)
-                return true;
+                return NULL;
         item_note_time(s, item);
         item_note_word(s, item, "id", s->config->id);
         item_note_word(s, item, "name", s->config->name);
-        return true;
+        return NULL;
+}
+
+/* Makes a reading of the item that has its id. Returns the reason if that is not possible. */
+static const char *item_make(Shape *s, Item *item) {
+        const char *why = NULL;
+
+        item_take_name(s, item);
+        item_take_time(s, item);
+        shape_got(s, bytes_append_text(&item->payload, "{"));
+        if (s->config->fields.n > 0)
+                item_add_fields(s, item);
+        else
+                why = item_add_members(s, item);
+        if (why || item->n_members > 0)
+                return why ?: item_put(s, item);
+        s->list->n_left_out++;
+        return NULL;
 }
 
 /* Makes an object of the item. Returns the reason if that is not possible. */
@@ -494,7 +513,6 @@ static const char *item_begin(Shape *s, Item *item) {
 
 static void item_shape(Shape *s, Item *item) {
         const char *why = item_begin(s, item);
-        bool has_form = true;
 
         if (s->error < 0)
                 return;
@@ -503,20 +521,8 @@ static void item_shape(Shape *s, Item *item) {
                 return;
         }
         why = why ?: item_take_id(s, item);
-        if (s->error == 0 && !why) {
-                item_take_name(s, item);
-                item_take_time(s, item);
-                shape_got(s, bytes_append_text(&item->payload, "{"));
-                if (s->config->fields.n > 0)
-                        item_add_fields(s, item);
-                else
-                        has_form = item_add_members(s, item);
-                if (has_form && item->n_members > 0)
-                        has_form = item_put(s, item);
-                else
-                        s->list->n_left_out += has_form;
-                why = has_form ? NULL : "a text in it is cut in the middle of a character";
-        }
+        if (s->error == 0 && !why)
+                why = item_make(s, item);
         if (s->error == 0 && why)
                 shape_keep_unread(s, item->match->value, why);
 }
