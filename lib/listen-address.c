@@ -115,7 +115,7 @@ static bool host_is_address(Slice host) {
         memcpy(text, host.data, host.size);
         text[host.size] = '\0';
         if (text[0] == '[' && text[host.size - 1] == ']') {
-                text[host.size - 1] = '\0';
+                text[strcspn(text, "%]")] = '\0'; /* before the zone, which some clients send, too (RFC 6874) */
                 return inet_pton(AF_INET6, text + 1, &address) == 1;
         }
         return inet_pton(AF_INET, text, &address) == 1;

@@ -63,6 +63,7 @@ typedef struct ListenConnection {
         bool owed;    /* the client waits for our answer */
         bool idle;    /* it has an answer, and has not begun the next request */
         char peer[INET6_ADDRSTRLEN];
+        char *query; /* of the last request line; NULL: none came, or no memory */
         TAILQ_ENTRY(ListenConnection) link;
 } ListenConnection;
 

@@ -152,7 +152,7 @@ static void request_look_at_header(ListenRequest *request) {
 
         if (!request_is_served(request))
                 return answer_closing(request); /* not 404: many senders take that as final */
-        if (!host || !listen_host_is_ours(host, route ? (const char *const *) route->hosts : NULL))
+        if (host && !listen_host_is_ours(host, route ? (const char *const *) route->hosts : NULL))
                 return listen_answer_text(request, MHD_HTTP_FORBIDDEN, NULL,
                         "This server does not know the name in Host. Add it to `hosts`.\n");
         request->route = route;
@@ -222,7 +222,7 @@ static ListenRequest *request_new(
         ListenConnection *connection = connection_of(server, mhd);
         ListenRequest *request;
 
-        if (!connection)
+        if (!connection || !connection->query)
                 return NULL;
         request = calloc(1, sizeof(*request));
         if (!request)
@@ -237,11 +237,15 @@ static ListenRequest *request_new(
         return request;
 }
 
-/* The deadline starts with the request line, however long the connection was idle before. */
+/* The deadline starts with the request line, however long the connection was idle before. libmicrohttpd decodes *uri*
+ * in place afterwards. */
 void *listen_request_on_line(void *userdata, const char *uri, struct MHD_Connection *mhd) {
         ListenConnection *connection = connection_of(userdata, mhd);
+        const char *query = strchr(uri, '?');
 
         if (connection) {
+                free(connection->query);
+                connection->query = strdup(query ? query + 1 : "");
                 connection->since = clock_now();
                 connection->idle = false;
         }
@@ -333,6 +337,7 @@ void listen_request_on_connection(
         if (!connection)
                 return;
         TAILQ_REMOVE(&server->connections, connection, link);
+        free(connection->query);
         free(connection);
         *context = NULL;
 }
@@ -346,6 +351,8 @@ const char *listen_path(const ListenRequest *request) {
 }
 
 const char *listen_query(const ListenRequest *request, const char *name) {
+        if (!name)
+                return request->connection->query;
         return request->connection->server->library->MHD_lookup_connection_value(
                 request->mhd, MHD_GET_ARGUMENT_KIND, name);
 }

@@ -4,8 +4,9 @@
  * listened on. Several owners can share an address: each has a route, which is one path or everything below it.
  *
  * The owner of a route answers a request, at once or much later; until then the client waits. This module does for
- * every server: it checks the name in Host (otherwise a page in a browser could reach us under a name of its own), sets
- * a deadline for a request as a whole, and limits connections and sizes. */
+ * every server: it checks the name in Host (otherwise a page in a browser could reach us under a name of its own; a
+ * device that sends no Host is no browser), sets a deadline for a request as a whole, and limits connections and sizes.
+ */
 
 #include "bytes.h"
 #include "loop.h"
@@ -70,7 +71,8 @@ void listen_stop(Listen *listen);
 /* Method and path of the request line. */
 const char *listen_method(const ListenRequest *request); /* "GET" */
 const char *listen_path(const ListenRequest *request);   /* decoded, without the query */
-/* Return the first value with that name, or NULL. */
+/* Return the first value with that name, in upper or lower case, or NULL. The query without a name is all of it as it
+ * came, percent-encoded, or "". */
 const char *listen_query(const ListenRequest *request, const char *name);
 const char *listen_header(const ListenRequest *request, const char *name);
 Slice listen_body(const ListenRequest *request);

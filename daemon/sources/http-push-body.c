@@ -64,10 +64,8 @@ int http_push_body_check(const ShapeConfig *reading, Slice body, bool lines, cha
 
 /* ---- forms ---- */
 
-/* Appends what *part* stands for, as a JSON string. False: a % that begins no byte, or not UTF-8. */
-static bool form_append(Bytes *ret, Slice part) {
-        _cleanup_bytes_ Bytes text = {};
-
+/* Appends what *part* stands for. False: a % that begins no byte, or not UTF-8. */
+static bool form_decode(Slice part, Bytes *ret) {
         for (size_t i = 0; i < part.size; i++) {
                 char c = part.data[i] == '+' ? ' ' : part.data[i];
 
@@ -80,27 +78,37 @@ static bool form_append(Bytes *ret, Slice part) {
                         c = (char) (high << 4 | low);
                         i += 2;
                 }
-                bytes_append(&text, &c, 1);
+                bytes_append(ret, &c, 1);
         }
-        bytes_fail(ret, bytes_result(&text));
-        if (bytes_result(ret) == 0 && !bytes_is_utf8(text.data ?: "", text.size))
-                return false;
-        bytes_append_json_string(ret, text.data ?: "", text.size);
-        return true;
+        return bytes_result(ret) < 0 || bytes_is_utf8(ret->data ?: "", ret->size);
+}
+
+static bool is_secret(const Bytes *name) {
+        return slice_equal_nocase(bytes_slice(name), HTTP_PUSH_TOKEN) ||
+               slice_equal_nocase(bytes_slice(name), HTTP_PUSH_PASSWORD);
+}
+
+static void form_append(Bytes *ret, char before, const Bytes *text) {
+        bytes_fail(ret, bytes_result(text));
+        bytes_append(ret, &before, 1);
+        bytes_append_json_string(ret, text->data ?: "", text->size);
 }
 
 /* Appends a member. JSON is no field: curl calls everything a form unless it is told otherwise. */
 static bool form_append_field(Bytes *ret, Slice field) {
         const char *equals = memchr(field.data, '=', field.size);
         size_t size = equals ? (size_t) (equals - field.data) : 0;
+        _cleanup_bytes_ Bytes name = {}, value = {};
 
-        if (!equals || field.data[0] == '{' || field.data[0] == '[')
+        if (!equals || field.data[0] == '{' || field.data[0] == '[' ||
+                !form_decode((Slice){ field.data, size }, &name) ||
+                !form_decode((Slice){ equals + 1, field.size - size - 1 }, &value))
                 return false;
-        bytes_append_text(ret, ret->size > 0 ? "," : "{");
-        if (!form_append(ret, (Slice){ field.data, size }))
-                return false;
-        bytes_append_text(ret, ":");
-        return form_append(ret, (Slice){ equals + 1, field.size - size - 1 });
+        if (is_secret(&name))
+                return true;
+        form_append(ret, ret->size > 0 ? ',' : '{', &name);
+        form_append(ret, ':', &value);
+        return true;
 }
 
 bool http_push_body_form(Slice form, Bytes *ret, char *words, size_t size) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Readings that others POST to us: an object, an array, NDJSON or a form. The answer 200 is sent only when the whole
- * body is on disk (P12); until then the client waits. A body with an error in any part is refused as a whole, so that
- * its sender can correct it. A body with an Idempotency-Key is stored once, however often it is sent. */
+/* Readings that others POST to us: an object, an array, NDJSON or a form. A GET has a form in its URL, for devices that
+ * can only call one. The answer 200 is sent only when the whole body is on disk (P12); until then the client waits. A
+ * body with an error in any part is refused as a whole, so that its sender can correct it. A body with an
+ * Idempotency-Key is stored once, however often it is sent. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,7 @@
 #include "lib/array.h"
 #include "lib/backoff.h"
 #include "lib/crypto.h"
+#include "lib/gzip.h"
 #include "lib/json.h"
 #include "lib/listen-address.h"
 #include "lib/text.h"
@@ -67,7 +69,16 @@ static void answer_busy(ListenRequest *request) {
 
 static void answer_unknown(ListenRequest *request) {
         listen_answer_text(request, 401, (const char *const[]){ "WWW-Authenticate", "Basic realm=\"sensorqd\"", NULL },
-                "Who are you? Send the token: Authorization: Bearer TOKEN, or Basic with it as password.\n");
+                "Who are you? Send the token: Authorization: Bearer TOKEN, or ?token=TOKEN in the URL, or, with POST, "
+                "Basic with it as password.\n");
+}
+
+static void answer_method(const Push *push, ListenRequest *request) {
+        bool known = push->keys->tokens.n > 0;
+
+        listen_answer_text(request, 405, (const char *const[]){ "Allow", known ? "GET, POST" : "POST", NULL },
+                known ? "Send readings with POST, or in the URL of a GET.\n"
+                      : "Send readings with POST; GET is for a source with a token_file.\n");
 }
 
 static void answer_stored(const Push *push, ListenRequest *request, size_t n) {
@@ -76,8 +87,10 @@ static void answer_stored(const Push *push, ListenRequest *request, size_t n) {
         (void) snprintf(text, sizeof(text), "{\"stored\": %zu}\n", n);
         if (push->keys->answer == PUSH_OWNTRACKS)
                 (void) snprintf(text, sizeof(text), "[]\n");
-        listen_answer(request,
-                &(ListenAnswer){ .status = 200, .content_type = "application/json", .body = { text, strlen(text) } });
+        listen_answer(request, &(ListenAnswer){ .status = 200,
+                                       .content_type = "application/json",
+                                       .headers = (const char *const[]){ "Cache-Control", "no-store", NULL },
+                                       .body = { text, strlen(text) } });
 }
 
 /* ---- who may send ---- */
@@ -90,8 +103,14 @@ static bool token_is_known(const Push *push, const char *token) {
         return known;
 }
 
+/* Only with a token: any page in a browser can make it GET any URL, and sends no Origin with that. */
+static bool is_call(const Push *push, const ListenRequest *request) {
+        return push->keys->tokens.n > 0 && strcmp(listen_method(request), "GET") == 0;
+}
+
 static bool request_is_known(const Push *push, const ListenRequest *request) {
-        const char *authorization = listen_header(request, "Authorization"), *token = listen_query(request, "token");
+        const char *token = listen_query(request, HTTP_PUSH_TOKEN) ?: listen_query(request, HTTP_PUSH_PASSWORD),
+                   *authorization = listen_header(request, "Authorization");
         char password[WEB_LISTEN_PASSWORD_MAX];
         bool known;
 
@@ -101,7 +120,9 @@ static bool request_is_known(const Push *push, const ListenRequest *request) {
                 return token && token_is_known(push, token);
         if (strncasecmp(authorization, "Bearer ", strlen("Bearer ")) == 0)
                 return token_is_known(push, authorization + strlen("Bearer "));
-        known = web_listen_password(authorization, password) && token_is_known(push, password);
+        /* a browser that knows the password sends it with what any page makes it GET */
+        known = !is_call(push, request) && web_listen_password(authorization, password) &&
+                token_is_known(push, password);
         explicit_bzero(password, sizeof(password));
         return known;
 }
@@ -114,30 +135,96 @@ static bool content_type_is(const ListenRequest *request, const char *type) {
                (header[size] == '\0' || header[size] == ';' || header[size] == ' ');
 }
 
+static bool encoding_is(const ListenRequest *request, const char *name) {
+        const char *header = listen_header(request, "Content-Encoding");
+
+        return strcasecmp(header && header[0] != '\0' ? header : "identity", name) == 0;
+}
+
+static bool type_is_known(const ListenRequest *request) {
+        return content_type_is(request, TYPE_JSON) || content_type_is(request, TYPE_LINES) ||
+               content_type_is(request, TYPE_FORM);
+}
+
 /* A page in a browser can POST to this machine without permission, but always sends Origin. */
 static void on_header(void *userdata, ListenRequest *request) {
-        const char *encoding = listen_header(request, "Content-Encoding");
         Push *push = userdata;
+        bool call = is_call(push, request);
 
         if (listen_header(request, "Origin"))
                 return listen_answer_text(request, 403, NULL, "A page in a browser may not send readings.\n");
         if (!request_is_known(push, request))
                 return answer_unknown(request);
-        if (strcmp(listen_method(request), "POST") != 0)
-                return listen_answer_text(
-                        request, 405, (const char *const[]){ "Allow", "POST", NULL }, "Send readings with POST.\n");
-        if (!content_type_is(request, TYPE_JSON) && !content_type_is(request, TYPE_LINES) &&
-                !content_type_is(request, TYPE_FORM))
+        if (!call && strcmp(listen_method(request), "POST") != 0)
+                return answer_method(push, request);
+        if (!call && !type_is_known(request))
                 return listen_answer_text(
                         request, 415, NULL, "Content-Type is " TYPE_JSON ", " TYPE_LINES " or " TYPE_FORM ".\n");
-        if (encoding && encoding[0] != '\0' && strcasecmp(encoding, "identity") != 0)
-                return listen_answer_text(request, 415, (const char *const[]){ "Accept-Encoding", "identity", NULL },
-                        "A compressed body is not read: send it as it is, without Content-Encoding.\n");
+        if (!call && !encoding_is(request, "identity") && !encoding_is(request, "gzip"))
+                return listen_answer_text(request, 415,
+                        (const char *const[]){ "Accept-Encoding", "gzip, identity", NULL },
+                        "Of compressed bodies only gzip is read.\n");
         if (push->held)
                 answer_busy(request);
 }
 
 /* ---- bodies ---- */
+
+/* What a request brings. */
+typedef struct PushBody {
+        Slice text; /* points into the request, *plain* or *made* */
+        bool lines; /* NDJSON */
+        Bytes plain, made;
+} PushBody;
+
+static void body_done(PushBody *body) {
+        bytes_done(&body->plain);
+        bytes_done(&body->made);
+}
+
+/* These return 0, or the HTTP status that refuses the whole body, and *words* for the answer. */
+
+static int body_refuse(int status, const char *text, char words[static WORDS_MAX]) {
+        (void) snprintf(words, WORDS_MAX, "%s\n", text);
+        return status;
+}
+
+static int body_undo_gzip(PushBody *body, size_t max, char words[static WORDS_MAX]) {
+        int r = gzip_undo(body->text, max, &body->plain);
+
+        if (r < 0)
+                return body_refuse(500, "Out of memory.", words);
+        if (r == GZIP_TOO_LARGE)
+                return body_refuse(413, "The body is too large.", words);
+        if (r == GZIP_DAMAGED)
+                return body_refuse(400, "The body is not gzip, as its Content-Encoding says.", words);
+        body->text = bytes_slice(&body->plain);
+        return 0;
+}
+
+static int body_read_form(PushBody *body, bool call, char words[static WORDS_MAX]) {
+        if (!http_push_body_form(body->text, &body->made, words, WORDS_MAX))
+                return 400;
+        if (bytes_result(&body->made) < 0)
+                return body_refuse(500, "Out of memory.", words);
+        if (call && body->made.size == 0) /* somebody looks whether we are there */
+                return body_refuse(400, "The URL has no field: there is nothing to store.", words);
+        body->text = bytes_slice(&body->made);
+        return 0;
+}
+
+static int body_read(const Push *push, const ListenRequest *request, PushBody *body, char words[static WORDS_MAX]) {
+        bool call = is_call(push, request); /* content of a GET means nothing (RFC 9110, 9.3.1) */
+        int status = 0;
+
+        body->text = call ? slice_of(listen_query(request, NULL)) : listen_body(request);
+        body->lines = !call && content_type_is(request, TYPE_LINES);
+        if (!call && encoding_is(request, "gzip"))
+                status = body_undo_gzip(body, push->keys->max_body, words);
+        if (status == 0 && (call || content_type_is(request, TYPE_FORM)))
+                status = body_read_form(body, call, words);
+        return status ?: http_push_body_check(&push->keys->reading, body->text, body->lines, words, WORDS_MAX);
+}
 
 /* Returns the name by which a repeated body is recognised; NULL without a key. An empty key does not count: a template
  * makes it of a variable that is not set, so all bodies would have it. */
@@ -148,16 +235,16 @@ static char *body_name(const ListenRequest *request, char name[static SHA256_HEX
 }
 
 /* Takes each document of the body. *ret_n* gets the number of readings. */
-static int body_take(Push *push, const ListenRequest *request, Slice rest, bool lines, size_t *ret_n) {
+static int body_take(Push *push, const ListenRequest *request, const PushBody *body, size_t *ret_n) {
         char name[SHA256_HEX_SIZE], seen[SHA256_HEX_SIZE + 24];
         const char *key = body_name(request, name);
         usec_t arrived = clock_wall();
+        Slice rest = body->text, line;
         size_t number = 0;
-        Slice line;
         int r = 0;
 
         *ret_n = 0;
-        while (r >= 0 && http_push_body_next(&rest, lines, &number, &line)) {
+        while (r >= 0 && http_push_body_next(&rest, body->lines, &number, &line)) {
                 const SourceDocument document = {
                         .text = line,
                         .arrived = arrived,
@@ -187,10 +274,8 @@ static void push_wait(Push *push, ListenRequest *request, size_t n) {
 }
 
 static void on_request(void *userdata, ListenRequest *request) {
-        bool lines = content_type_is(request, TYPE_LINES), form = content_type_is(request, TYPE_FORM);
         _cleanup_(reading_list_done) ReadingList none = {};
-        Slice body = listen_body(request);
-        _cleanup_bytes_ Bytes made = {};
+        _cleanup_(body_done) PushBody body = {};
         Push *push = userdata;
         char words[WORDS_MAX];
         int status;
@@ -198,15 +283,11 @@ static void on_request(void *userdata, ListenRequest *request) {
 
         if (push->held)
                 return answer_busy(request);
-        if (form && !http_push_body_form(body, &made, words, sizeof(words)))
-                return listen_answer_text(request, 400, NULL, words);
-        if (form)
-                body = (Slice){ made.data ?: "", bytes_result(&made) < 0 ? 0 : made.size };
-        status = http_push_body_check(&push->keys->reading, body, lines, words, sizeof(words));
+        status = body_read(push, request, &body, words);
+        if (status == 0 && body_take(push, request, &body, &n) < 0)
+                status = body_refuse(500, "Out of memory.", words);
         if (status != 0)
                 return listen_answer_text(request, status, NULL, words);
-        if (bytes_result(&made) < 0 || body_take(push, request, body, lines, &n) < 0)
-                return listen_answer_text(request, 500, NULL, "Out of memory.\n");
         push_wait(push, request, n);
         (void) source_put(push->context.source, &none); /* for an empty body too; needs no memory */
 }

@@ -21,6 +21,7 @@ static void on_header(void *userdata, ListenRequest *request) {
         PageLogin login = {};
         unsigned seconds;
 
+        require(listen_query(request, NULL));
         require(listen_path(request) && listen_method(request)[0] != '\0' && listen_body(request).size == 0);
         if (page_login_check(&login, "secret", &try, &seconds) == PAGE_LOGIN_WRONG)
                 page_answer_text(request, 401, "WWW-Authenticate", "Basic", "a password\n");

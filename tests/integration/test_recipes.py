@@ -225,6 +225,8 @@ EXPECTED = {
     "phones": {"id": "ab", "lat": 35.7, "request_at": "2023-11-14T22:13:20.000Z"},
     "script": {"id": "shed", "te": 21.5},
     "station": {"id": "garden", "tempf": 64.4, "humidity": 87, "baromrelin": 29.958},
+    "underground": {"id": "IHOME1", "tempf": 64.4},
+    "calls": {"id": "bedroom", "te": 21.5},
     "health": {"id": "health", "bpm": 61, "measured_at": "2023-11-14T22:13:20.000Z"},
 }
 
@@ -310,6 +312,15 @@ def test_every_recipe_gives_readings(make_feed, wire_mongo, tmp_path):
         station = f"http://127.0.0.1:{push}/ecowitt?token={secrets['push.token']}"
         with urllib.request.urlopen(station, FORM.encode(), timeout=10) as reply:  # urllib calls it a form
             assert reply.status == 200
+
+        for path in (
+            "/weatherstation/updateweatherstation.php?ID=IHOME1&PASSWORD={}&action=updateraw&dateutc=now&tempf=64.4",
+            "/call?token={}&id=bedroom&te=21.5",
+        ):
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{push}{path.format(secrets['push.token'])}", timeout=10
+            ) as reply:
+                assert reply.status == 200
 
         published = Published(feed.store)
         for name in NAMES:

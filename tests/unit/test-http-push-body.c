@@ -75,6 +75,10 @@ static void test_forms(void **state) {
         check_form(SLICE("\n"), "");
         check_form(SLICE("a=1&b=2\0"), "{\"a\":\"1\",\"b\":\"2\"}");
         check_form(SLICE("&"), "");
+        check_form(
+                SLICE("ID=a&PASSWORD=s&x=1&Token=t&%74oken=t&tokens=2"), "{\"ID\":\"a\",\"x\":\"1\",\"tokens\":\"2\"}");
+        check_form(SLICE("token=t"), "");
+        check_no_form("token=t&password=%zz", "Field 2 ");
         check_no_form("a=1&b", "Field 2 is not NAME=VALUE");
         check_no_form("a=%4", "Field 1 ");
         check_no_form("a=%", "Field 1 ");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The source over real connections. */
 #include "free-port.h"
+#include "lib/gzip.h"
 #include "lib/listen-internal.h"
 #include "source-fixture.h"
 
@@ -36,7 +37,7 @@ static void send_all(SourceFixture *f, int fd, const char *text, size_t size) {
 }
 
 /* *line*: method and path. */
-static int send_with(SourceFixture *f, uint16_t port, const char *line, const char *headers, const char *body) {
+static int send_sized(SourceFixture *f, uint16_t port, const char *line, const char *headers, Slice body) {
         struct sockaddr_in address = {
                 .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)
         };
@@ -46,11 +47,15 @@ static int send_with(SourceFixture *f, uint16_t port, const char *line, const ch
         assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
         n = snprintf(head, sizeof(head),
-                "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n", line,
-                strlen(body), headers);
+                "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n", line, body.size,
+                headers);
         send_all(f, fd, head, (size_t) n);
-        send_all(f, fd, body, strlen(body));
+        send_all(f, fd, body.data, body.size);
         return fd;
+}
+
+static int send_with(SourceFixture *f, uint16_t port, const char *line, const char *headers, const char *body) {
+        return send_sized(f, port, line, headers, slice_of(body));
 }
 
 static int send_request(SourceFixture *f, uint16_t port, const char *headers, const char *body) {
@@ -135,8 +140,8 @@ static void test_wrong_bodies(void **state) {
         assert_non_null(strstr(reply, "Line 2: it is not JSON"));
         assert_int_equal(post(f, port, "Content-Type: text/plain\r\n", "{}", reply), 415);
         assert_int_equal(post(f, port, "", "{}", reply), 415);
-        assert_int_equal(post(f, port, JSON "Content-Encoding: gzip\r\n", "\x1f\x8b", reply), 415);
-        assert_non_null(strstr(reply, "A compressed body is not read"));
+        assert_int_equal(post(f, port, JSON "Content-Encoding: br\r\n", "{}", reply), 415);
+        assert_non_null(strstr(reply, "\r\nAccept-Encoding: gzip, identity\r\n"));
         memset(large, ' ', sizeof(large));
         large[1999] = '\0';
         assert_int_equal(post(f, port, JSON, large, reply), 413);
@@ -227,6 +232,80 @@ static void test_tokens(void **state) {
         /* a NUL behind the token */
         assert_int_equal(post(f, port, JSON "Authorization: Basic dTpvbGQtdG9rZW4tMgBh\r\n", "{\"a\": 1}", reply), 401);
         assert_int_equal(f->n, 3);
+}
+
+static void post_gzip(SourceFixture *f, uint16_t port, const char *type, Slice plain, int status, const char *words) {
+        char head[200], reply[2000];
+        Bytes packed = {};
+        int fd;
+
+        assert_int_equal(gzip_make(plain, &packed), 0);
+        (void) snprintf(head, sizeof(head), "%sContent-Encoding: gzip\r\n", type);
+        fd = send_sized(f, port, "POST /readings", head, bytes_slice(&packed));
+        assert_int_equal(hear(f, fd, reply, sizeof(reply)), status);
+        assert_non_null(strstr(reply, words));
+        bytes_done(&packed);
+}
+
+static void test_compressed(void **state) {
+        SourceFixture *f = *state;
+        uint16_t port = start(f, "      max_body: 1MiB\n");
+        char *large = calloc(1, 2 * 1024 * 1024), reply[2000];
+
+        post_gzip(f, port, JSON, slice_of("{\"te\": 21.5}"), 200, "{\"stored\": 1}");
+        post_gzip(f, port, LINES, slice_of("1\n2\n"), 200, "{\"stored\": 2}");
+        post_gzip(f, port, FORM, slice_of("te=21.5"), 200, "{\"stored\": 1}");
+        assert_non_null(strstr(source_fixture_payloads(f), "{\"te\":21.5,"));
+        post_gzip(f, port, JSON, slice_of("{\"te\": }"), 400, "Line 1: it is not JSON (byte 7)");
+        assert_non_null(large);
+        post_gzip(f, port, JSON, (Slice){ large, (size_t) 2 * 1024 * 1024 }, 413, "The body is too large.");
+        free(large);
+        assert_int_equal(post(f, port, JSON "Content-Encoding: gzip\r\n", "{\"te\": 21.5}", reply), 400);
+        assert_non_null(strstr(reply, "The body is not gzip"));
+        assert_int_equal(f->n, 4);
+}
+
+/* Shelly and weather stations can only call a URL. */
+static void test_calls(void **state) {
+        static const struct {
+                const char *line, *headers;
+                int status;
+                const char *words;
+        } cases[] = {
+                { "GET /readings?token=t%2Bk&tempf=70.9&model=GW+1100", "", 200, "\r\nCache-Control: no-store\r\n" },
+                { "GET /readings?ID=a&PASSWORD=t%2Bk&dateutc=now&tempf=71", "", 200, "{\"stored\": 1}" },
+                { "GET /readings?tempf=72", "Authorization: Bearer t+k\r\n", 200, "{\"stored\": 1}" },
+                { "GET /readings?tempf=73&token=t%2Bk", "Content-Encoding: br\r\n", 200, "{\"stored\": 1}" },
+                /* a browser that was told the password would send it with any page's images */
+                { "GET /readings?tempf=99", "Authorization: Basic dTp0K2s=\r\n", 401, "Who are you?" },
+                { "GET /readings?tempf=99&token=t%2Bk", "Authorization: Bearer wrong\r\n", 401, "Who are you?" },
+                { "GET /readings?tempf=99&token=t%2Bk", "Origin: https://evil.example\r\n", 403, "" },
+                { "GET /readings?tempf=99", "", 401, "Who are you?" },
+                { "GET /readings?token=t%2Bk", "", 400, "The URL has no field" },
+                { "GET /readings", "Authorization: Bearer t+k\r\n", 400, "The URL has no field" },
+                { "GET /readings?token=t%2Bk&tempf=%zz", "", 400, "Field 2 is not NAME=VALUE" },
+                { "HEAD /readings?token=t%2Bk&tempf=99", "", 405, "\r\nAllow: GET, POST\r\n" },
+                { "PUT /readings?token=t%2Bk&tempf=99", FORM, 405, "Send readings with POST" },
+        };
+        SourceFixture *f = *state;
+        char lines[300], path[100], reply[2000];
+        uint16_t port;
+
+        (void) snprintf(path, sizeof(path), "%s/token", f->directory);
+        write_secret(path, "t+k\n");
+        (void) snprintf(lines, sizeof(lines), "      token_file: %s\n      reading: { numbers: '*' }\n", path);
+        port = start(f, lines);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                int status = hear(f, send_with(f, port, cases[i].line, cases[i].headers, ""), reply, sizeof(reply));
+
+                if (status != cases[i].status || !strstr(reply, cases[i].words))
+                        fail_msg("%s: %s", cases[i].line, reply);
+        }
+        assert_int_equal(f->n, 4);
+        assert_int_equal(f->n_unreadable, 0);
+        assert_non_null(strstr(source_fixture_payloads(f), "{\"tempf\":70.9,\"model\":\"GW 1100\",\"source\""));
+        assert_non_null(strstr(source_fixture_payloads(f), "{\"ID\":\"a\",\"dateutc\":\"now\",\"tempf\":71,"));
+        assert_null(strstr(source_fixture_payloads(f), "t+k"));
 }
 
 /* A weather station has a path to set, and no header. What a header says counts more. */
@@ -425,6 +504,8 @@ int main(void) {
                 TEST(test_too_many_at_once),
                 TEST(test_too_many_lines),
                 TEST(test_tokens),
+                TEST(test_compressed),
+                TEST(test_calls),
                 TEST(test_token_in_the_url),
                 TEST(test_disk_refuses),
                 TEST(test_stored_at_the_stop),

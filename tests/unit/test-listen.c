@@ -82,7 +82,7 @@ static void on_request(void *userdata, ListenRequest *request) {
         f->requests++;
         copy(f->method, sizeof(f->method), listen_method(request));
         copy(f->path, sizeof(f->path), listen_path(request));
-        copy(f->query, sizeof(f->query), listen_query(request, "q"));
+        (void) snprintf(f->query, sizeof(f->query), "%s %s", listen_query(request, NULL), listen_query(request, "q"));
         copy(f->header, sizeof(f->header), listen_header(request, "x-mine"));
         copy(f->peer, sizeof(f->peer), listen_peer(request));
         (void) snprintf(f->body, sizeof(f->body), "%.*s", (int) listen_body(request).size, listen_body(request).data);
@@ -207,7 +207,7 @@ static void test_request_and_answer(void **state) {
         assert_non_null(strstr(text, "\r\n\r\ndone\n"));
         assert_string_equal(f->method, "POST");
         assert_string_equal(f->path, "/readings");
-        assert_string_equal(f->query, "a b");
+        assert_string_equal(f->query, "q=a%20b a b");
         assert_string_equal(f->header, "value");
         assert_string_equal(f->body, "hello world");
         assert_string_equal(f->peer, "127.0.0.1");
@@ -264,9 +264,10 @@ static void test_hosts(void **state) {
                 const char *host;
                 int status;
         } cases[] = { { "localhost", 200 }, { "LOCALHOST:8427", 200 }, { "127.0.0.1:1", 200 }, { "192.168.1.5", 200 },
-                { "[::1]:8480", 200 }, { "[fe80::1]", 200 }, { "pi.example:80", 200 }, { "evil.example", 403 },
-                { "localhost.evil.example", 403 }, { "page.example", 200 }, { "page.example:8480", 200 },
-                { ":80", 403 }, { "127.0.0.1.evil.example", 403 }, { "[evil]", 403 }, { "pi.example.evil", 403 } };
+                { "[::1]:8480", 200 }, { "[fe80::1]", 200 }, { "[fe80::1%25wlan0]:80", 200 }, { "[%25wlan0]", 403 },
+                { "pi.example:80", 200 }, { "evil.example", 403 }, { "localhost.evil.example", 403 },
+                { "page.example", 200 }, { "page.example:8480", 200 }, { ":80", 403 },
+                { "127.0.0.1.evil.example", 403 }, { "[evil]", 403 }, { "pi.example.evil", 403 } };
         _cleanup_bytes_ Bytes reply = {};
         char text[300], own[100] = "";
         Fixture *f = *state;
@@ -280,7 +281,7 @@ static void test_hosts(void **state) {
         (void) snprintf(
                 text, sizeof(text), "GET /readings HTTP/1.1\r\nHost: %s.local\r\nConnection: close\r\n\r\n", own);
         assert_status(ask(f, text, &reply), 200);
-        assert_status(ask(f, "GET /readings HTTP/1.0\r\n\r\n", &reply), 403);
+        assert_status(ask(f, "GET /readings HTTP/1.0\r\n\r\n", &reply), 200); /* not from a browser */
 }
 
 /* A device rarely shows how it was answered. */
@@ -661,6 +662,8 @@ static void test_all_taken(void **state) {
 }
 
 static void test_address_check(void **state) {
+        static const char *const wrong[] = { "systemd:", "8480", ":8480", "127.0.0.1", "127.0.0.1:65536",
+                "127.0.0.1:80x", "::1:80", "pi.example:80" };
         bool loopback;
 
         assert_true(listen_address_check("127.0.0.1:8480", &loopback) && loopback);
@@ -671,14 +674,8 @@ static void test_address_check(void **state) {
         assert_true(listen_address_check("[::]:8480", &loopback) && !loopback);
         assert_true(listen_address_check("192.168.1.2:1", &loopback) && !loopback);
         assert_true(listen_address_check("systemd:push", &loopback) && !loopback);
-        assert_false(listen_address_check("systemd:", &loopback));
-        assert_false(listen_address_check("8480", &loopback));
-        assert_false(listen_address_check(":8480", &loopback));
-        assert_false(listen_address_check("127.0.0.1", &loopback));
-        assert_false(listen_address_check("127.0.0.1:65536", &loopback));
-        assert_false(listen_address_check("127.0.0.1:80x", &loopback));
-        assert_false(listen_address_check("::1:80", &loopback));
-        assert_false(listen_address_check("pi.example:80", &loopback));
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++)
+                assert_false(listen_address_check(wrong[i], &loopback));
 }
 
 int main(void) {
