@@ -509,10 +509,11 @@ static bool mentions_time(const char *url) {
         return http_json_mentions(url, "now") || http_json_mentions(url, "since") || http_json_mentions(url, "until");
 }
 
-/* An ETag is used only if each poll requests the same, and an answer is complete: without paging and since. */
+/* An ETag is used only if each poll requests the same, and an answer is complete: without paging and since. And only if
+ * the same value once more is no reading: else a value that stays as it is would look like a silent device. */
 static int json_make_tags(HttpJson *json) {
         const HttpJsonConfig *keys = json->keys;
-        bool tags = keys->method == 0 && !keys->paging && !keys->since;
+        bool tags = keys->method == 0 && !keys->paging && !keys->since && keys->reading.once_per == SHAPE_MEASUREMENT;
 
         for (; keys->urls[json->n_urls]; json->n_urls++)
                 tags &= !mentions_time(keys->urls[json->n_urls]);

@@ -110,8 +110,8 @@ static void write_latest(FILE *file) {
                 "      url: \"https://latest.example/v1/now\"\n"
                 "      auth: { type: oauth2, token_url: \"https://latest.example/token\", client_id: sim, "
                 "client_secret_file: latest.secret }\n"
-                "      ok: { /status: ok }\n      reading: { id: /sensor, time: /at }\n",
-                120 + world->sources->some);
+                "      ok: { /status: ok }\n      reading: { id: /sensor, time: /at%s }\n",
+                120 + world->sources->some, world->sources->some % 4 ? ", once_per: measurement" : "");
 }
 
 void sources_write(FILE *file) {

@@ -162,7 +162,7 @@ static void test_etag(void **state) {
 
         w->routes[0] = (Route){ "/x", 200, "ETag: \"v1\"\r\n", "1", 1 };
         w->routes[1] = (Route){ "/x", 304, NULL, "" };
-        run_once(w, HEAD "      url: '@/x'\n");
+        run_once(w, HEAD "      url: '@/x'\n      reading: { time: /at, once_per: measurement }\n");
         assert_false(has(w->heads[0], "If-None-Match"));
         poll_again(w);
         assert_true(has(w->heads[1], "If-None-Match: \"v1\"\r\n"));
@@ -175,6 +175,18 @@ static void test_etag(void **state) {
         poll_again(w);
         assert_false(has(w->heads[4], "If-None-Match"));
         is_well(w);
+}
+
+/* A value that stays as it is, is a reading with each poll: a server that gives each answer an ETag must not make it
+ * look silent. */
+static void test_etag_of_a_value_that_stays(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, "ETag: \"v1\"\r\n", "1" };
+        run_once(w, HEAD "      url: '@/x'\n");
+        poll_again(w);
+        assert_false(has(w->heads[1], "If-None-Match"));
+        assert_int_equal(w->f->n, 2);
 }
 
 /* A state that has not changed since is one reading, however often it is asked for: a webhook would get it each time.
@@ -552,6 +564,7 @@ int main(void) {
                 TEST(test_ok),
                 TEST(test_limits),
                 TEST(test_etag),
+                TEST(test_etag_of_a_value_that_stays),
                 TEST(test_same_point_again),
                 TEST(test_clock_that_is_not_set),
                 TEST(test_auth),
