@@ -202,9 +202,7 @@ static int url_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
-/* Returns the name of a query parameter that usually has a secret: it would be sent and logged with every request. */
-static const char *query_secret(const char *url) {
-        static const char *const names[] = { "appid", "key", "token", "apikey", "api_key", "access_token", NULL };
+const char *config_type_query_names(const char *url, const char *const *names) {
         const char *cursor = strchr(url, '?');
 
         while (cursor) {
@@ -219,8 +217,10 @@ static const char *query_secret(const char *url) {
         return NULL;
 }
 
+/* A secret in a URL would be sent and logged with every request. */
 static int web_url_check(const char *text, ConfigProblem *ret_problem) {
-        const char *secret = query_secret(text);
+        static const char *const names[] = { "appid", "key", "token", "apikey", "api_key", "access_token", NULL };
+        const char *secret = config_type_query_names(text, names);
         int r = any_url_check(text, ret_problem);
 
         if (r == 0 && secret)

@@ -107,6 +107,8 @@ extern const ConfigType config_type_directory, config_type_url, config_type_proj
 /* A URL of any server; it may have a query. *config_type_url* allows only https or loopback, because a secret is sent
  * there. Neither allows the metadata server, which only gives tokens. */
 extern const ConfigType config_type_web_url;
+/* Returns the first of *names*, NULL at the end, that a parameter of the URL has, in any case; NULL: none. */
+const char *config_type_query_names(const char *url, const char *const *names);
 /* A list of texts of any kind, also "": the arguments of a program. */
 extern const ConfigType config_type_texts;
 /* Headers of requests, but none that carries a secret: those belong to `auth`. */

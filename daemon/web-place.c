@@ -132,11 +132,27 @@ static int headers_rule(const ConfigPlace *place, const ConfigMap *headers) {
         return 0;
 }
 
-int web_place_tls_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth) {
-        static const char why[] = "http:// has no TLS; with it a URL begins with https://";
-        bool used = !urls[0];
-        int r;
+/* Not refused, as other secrets in a URL are, because 0.2.0 took it. Where `auth` has another secret, there is no
+ * better place for it. */
+static int password_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth) {
+        static const char *const names[] = { "password", "passwd", "pass", "pwd", "secret", "client_secret", NULL };
+        const char *name = NULL;
 
+        for (size_t i = 0; urls[i] && !name && auth->type == AUTH_NONE; i++)
+                name = config_type_query_names(urls[i], names);
+        return !name ? 0
+                     : config_place_warn(place, yaml_get(place->node, "urls") ? "urls" : "url",
+                               "has a secret in it (%s=): put it into a file, and name that in auth, with type: query",
+                               name);
+}
+
+int web_place_urls_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth) {
+        static const char why[] = "http:// has no TLS; with it a URL begins with https://";
+        int r = password_rule(place, urls, auth);
+        bool used = !urls[0];
+
+        if (r < 0)
+                return r;
         for (size_t i = 0; urls[i]; i++)
                 used |= has_tls(urls[i]);
         r = used ? 0 : config_place_unused(place, "tls", why);
@@ -158,7 +174,7 @@ int web_place_rule(const ConfigPlace *place, const WebPlace *at, const AuthConfi
         if (plain && auth->type != AUTH_NONE)
                 return config_place_fail(place, "url",
                         "would send a secret unencrypted to another machine; needs https://, or allow_plain: true");
-        r = web_place_tls_rule(place, (char *const[]){ at->url, NULL }, auth);
+        r = web_place_urls_rule(place, (char *const[]){ at->url, NULL }, auth);
         return r < 0 ? r : headers_rule(place, headers);
 }
 

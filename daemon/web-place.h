@@ -49,11 +49,11 @@ typedef enum WebClass {
 WebClass web_place_class(const HttpReply *reply, const char *expect);
 
 /* The rules of a section with such a place. The first refuses both and none of url and url_file. The second refuses to
- * send a secret of *auth* without TLS, and headers that sensorqd sets itself, and warns as web_place_tls_rule(). */
+ * send a secret of *auth* without TLS, and headers that sensorqd sets itself, and warns as web_place_urls_rule(). */
 int web_place_one_rule(const ConfigPlace *place, const WebPlace *at);
 int web_place_rule(const ConfigPlace *place, const WebPlace *at, const AuthConfig *auth, const ConfigMap *headers);
 
-/* Warns if `tls` or `ca_file` is set and no request uses it: none of *urls* (NULL at the end) is https, and for
- * `ca_file` neither is the token endpoint of *auth*. Without any URL it is not known, and there is no warning. 0 or
- * -ENOMEM. */
-int web_place_tls_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth);
+/* Warns if a password is typed into one of *urls* and *auth* has room for it. Warns if `tls` or `ca_file` is set and no
+ * request uses it: none of *urls* (NULL at the end) is https, and for `ca_file` neither is the token endpoint of
+ * *auth*. Without any URL it is not known, and there is no warning. 0 or -ENOMEM. */
+int web_place_urls_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth);

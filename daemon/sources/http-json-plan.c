@@ -500,7 +500,7 @@ static int http_json_rule(const ConfigPlace *place, void *self, void *around) {
 
         r = urls_rule(place, keys);
         if (r == 0)
-                r = web_place_tls_rule(place, keys->urls, &keys->auth);
+                r = web_place_urls_rule(place, keys->urls, &keys->auth);
         if (r < 0)
                 return r;
         if (keys->body && keys->method == 0)

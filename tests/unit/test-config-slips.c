@@ -373,6 +373,12 @@ static void test_keys_without_effect(void **state) {
                         "publish.sources[].ca_file: has no effect: mqtt:// has" },
                 { "type: http_json, url: 'http://a/', ca_file: /ca",
                         "publish.sources[].ca_file: has no effect: http:// has" },
+                { "type: http_json, url: 'https://a/?user=me&Password=p'",
+                        "publish.sources[].url: has a secret in it (password=): put it into a file" },
+                { "type: http_json, urls: ['https://a/', 'https://b/?passwd=p']",
+                        "publish.sources[].urls: has a secret in it (passwd=)" },
+                { "type: http_json, url: 'https://a/?password=p', auth: {type: bearer, token_file: t}", NULL },
+                { "type: http_json, url: 'https://a/?passwords=p&x=password=&password'", NULL },
                 { "type: http_json, urls: ['http://a/', 'http://b/'], ca_file: /ca",
                         "publish.sources[].ca_file: has no effect: http:// has" },
                 { "type: http_json, urls: ['http://a/', 'HTTPS://b/'], ca_file: /ca", NULL },
@@ -420,6 +426,7 @@ static void test_certificates_without_effect(void **state) {
         see_warnings("webhook: {url: 'http://a/', ca_file: /ca}", 1,
                 "subscribe[].webhook.ca_file: has no effect: http:// has");
         see_warnings("webhook: {url: 'https://a/', ca_file: /ca}", 0, NULL);
+        see_warnings("webhook: {url: 'https://a/?pwd=p'}", 1, "webhook.url: has a secret in it (pwd=)");
         see_warnings("webhook: {url_file: a, ca_file: /ca}", 0, NULL);
         see_warnings("webhook: {url: 'https://a/', ca_file: ~/ca}", 1, "ca_file: begins with ~, which only a shell");
         see_warnings("webhook: {url_file: $HOME/url}", 1, "url_file: begins with $, which only a shell replaces");
