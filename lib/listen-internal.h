@@ -71,7 +71,8 @@ typedef enum ListenRequestState {
         LISTEN_REQUEST_READING,  /* the body is being read */
         LISTEN_REQUEST_ASKING,   /* a callback of its owner runs */
         LISTEN_REQUEST_WAITING,  /* suspended until the owner answers */
-        LISTEN_REQUEST_ANSWERED, /* libmicrohttpd has the answer, or will ask for it */
+        LISTEN_REQUEST_ANSWERED, /* libmicrohttpd will ask for the answer */
+        LISTEN_REQUEST_QUEUED,   /* it has the answer */
 } ListenRequestState;
 
 struct ListenRequest {
@@ -80,9 +81,8 @@ struct ListenRequest {
         struct MHD_Connection *mhd;
         ListenRequestState state;
         char *method, *path;
-        Bytes body;
+        Bytes body;        /* its error: -EMSGSIZE, too large; -ENOMEM */
         uint64_t received; /* bytes of the body, also those that were thrown away */
-        bool too_large, queued;
         int status;
         struct MHD_Response *answer; /* set from ANSWERED on; NULL: no memory */
         size_t untaken;              /* bytes of the answer that are held for the client */

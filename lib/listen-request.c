@@ -76,7 +76,7 @@ void listen_answer(ListenRequest *request, const ListenAnswer *answer) {
         ListenServer *server = request->connection->server;
         bool waited = request->state == LISTEN_REQUEST_WAITING;
 
-        assert(request->state != LISTEN_REQUEST_ANSWERED);
+        assert(request->state < LISTEN_REQUEST_ANSWERED);
         if (is_held_back(server->listen, answer))
                 return listen_answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE,
                         (const char *const[]){ "Retry-After", "30", NULL },
@@ -102,7 +102,7 @@ static enum MHD_Result request_queue(ListenRequest *request) {
                 return MHD_NO; /* no memory: the connection is closed */
         log_debug("listen: %s %s from %s: HTTP %d", request->method, request->path, request->connection->peer,
                 request->status);
-        request->queued = true;
+        request->state = LISTEN_REQUEST_QUEUED;
         return library->MHD_queue_response(request->mhd, (unsigned) request->status, request->answer);
 }
 
@@ -145,8 +145,14 @@ static bool request_is_served(const ListenRequest *request) {
                        strcmp(request->method, "HEAD") == 0);
 }
 
+static uint64_t request_length(const ListenRequest *request) {
+        const char *length = listen_header(request, "Content-Length");
+
+        return length ? strtoull(length, NULL, 10) : 0;
+}
+
 static void request_look_at_header(ListenRequest *request) {
-        const char *host = listen_header(request, "Host"), *length = listen_header(request, "Content-Length");
+        const char *host = listen_header(request, "Host");
         const ListenServer *server = request->connection->server;
         ListenRoute *route = route_find(server, request->path);
 
@@ -165,28 +171,29 @@ static void request_look_at_header(ListenRequest *request) {
                         return;
         }
         request->state = LISTEN_REQUEST_READING;
-        if (length && strtoull(length, NULL, 10) > request->route->max_body)
+        if (request_length(request) > request->route->max_body)
                 listen_answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "The body is too large.\n");
 }
 
 /* Appends a piece of the body. A body without a length, or with a wrong one, may be too long: the rest is then read and
  * thrown away, until the deadline. */
 static void request_take(ListenRequest *request, const char *data, size_t size) {
-        if (request->state != LISTEN_REQUEST_READING || request->too_large)
+        int r = -EMSGSIZE;
+
+        if (request->state != LISTEN_REQUEST_READING || bytes_result(&request->body) < 0)
                 return;
-        if (!request->route || size > request->route->max_body - request->body.size) {
-                request->too_large = true;
-                bytes_done(&request->body);
-        } else if (bytes_append(&request->body, data, size) < 0) {
-                bytes_done(&request->body);
-                (void) bytes_fail(&request->body, -ENOMEM); /* for request_hand_over() */
-        }
+        if (request->route && size <= request->route->max_body - request->body.size)
+                r = bytes_append(&request->body, data, size);
+        if (r == 0)
+                return;
+        bytes_done(&request->body);
+        (void) bytes_fail(&request->body, r); /* for request_hand_over() */
 }
 
 static void request_hand_over(ListenRequest *request) {
         if (!request->route)
                 return answer_closing(request);
-        if (request->too_large)
+        if (bytes_result(&request->body) == -EMSGSIZE)
                 return listen_answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "The body is too large.\n");
         if (bytes_result(&request->body) < 0) /* not 413: many senders take that as final */
                 return listen_answer_text(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL, "Out of memory.\n");
@@ -203,8 +210,7 @@ static void request_hand_over(ListenRequest *request) {
  * would be closed while bytes come, and the kernel would reset it: the client would read an error in place of our
  * answer (RFC 9112, 9.6). A client that waits for 100 (Continue) sends none. */
 static bool request_brings_body(const ListenRequest *request) {
-        const char *length = listen_header(request, "Content-Length");
-        uint64_t size = length ? strtoull(length, NULL, 10) : 0;
+        uint64_t size = request_length(request);
 
         return !listen_header(request, "Expect") && size <= THROWN_AWAY_MAX &&
                (size > 0 || listen_header(request, "Transfer-Encoding"));
@@ -276,9 +282,7 @@ enum MHD_Result listen_request_on_access(void *userdata, struct MHD_Connection *
         }
         if (request->state == LISTEN_REQUEST_READING)
                 request_hand_over(request);
-        if (request->state != LISTEN_REQUEST_ANSWERED || request->queued)
-                return MHD_YES;
-        return request_queue(request);
+        return request->state == LISTEN_REQUEST_ANSWERED ? request_queue(request) : MHD_YES;
 }
 
 void listen_request_on_completed(
