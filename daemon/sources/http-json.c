@@ -171,9 +171,11 @@ static bool is_tag(const char *tag) {
 static void json_keep_tag(HttpJson *json, const HttpReply *reply) {
         const char *tag = http_reply_header(reply, "ETag");
 
-        if (json->tags)
-                (void) snprintf(json->tags[json->index], sizeof(json->tags[0]), tag && is_tag(tag) ? MATCH "%s" : "%s",
-                        tag && is_tag(tag) ? tag : "");
+        if (!json->tags)
+                return;
+        json->tags[json->index][0] = '\0';
+        if (tag && is_tag(tag))
+                (void) snprintf(json->tags[json->index], sizeof(json->tags[0]), MATCH "%s", tag);
 }
 
 static void json_take_document(HttpJson *json, const AuthReply *reply, Slice document) {
