@@ -2,32 +2,50 @@
 #include "bisect.h"
 
 #include <assert.h>
-#include <string.h>
 
 void bisect_restart(Bisect *b) {
-        b->after = b->line;
-        b->line = 0;
+        b->after = b->line = 0;
         b->bad_end = 0;
         b->n_suspects = 0;
-        b->judging = b->put_off = false;
-        b->passed_over = b->after > 0;
-        b->window = b->probes > 0 ? 1 : BISECT_WINDOW_MAX;
-        b->probes = b->probes > 0 ? 1 : 0;
-        b->in_line = b->in_line / 2 > BISECT_PROBES_MAX ? b->in_line / 2 : BISECT_PROBES_MAX;
+        b->judging = b->put_off = b->passed_over = false;
+        b->swept = b->probes > 0;
+        b->window = b->swept ? 1 : BISECT_WINDOW_MAX;
+        b->probes = b->swept;
+        b->in_line = BISECT_PROBES_MAX;
+}
+
+int64_t bisect_suspected(const Bisect *b) {
+        assert(b->n_suspects > 0);
+        return b->suspects[b->n_suspects - 1];
 }
 
 void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows) {
-        *ret_after = b->judging ? b->suspects[0] - 1 : b->after;
+        *ret_after = b->judging ? bisect_suspected(b) - 1 : b->after;
         *ret_rows = b->judging ? 1 : b->window;
+}
+
+static void all_judged(Bisect *b) {
+        b->judging = false;
+        if (b->passed_over) {
+                b->passed_over = false;
+                b->after = b->line = 0;
+                b->bad_end = 0;
+        }
+}
+
+/* The topic was at fault when it refused this suspect, so nothing is known against the others either. */
+static void clear_suspects(Bisect *b) {
+        b->n_suspects = 0;
+        b->passed_over = true;
+        all_judged(b);
 }
 
 void bisect_accepted(Bisect *b, int64_t last) {
         b->probes = 0;
-        b->in_line = BISECT_SUSPECTS_MAX;
-        if (b->judging) {
-                bisect_judged(b);
-                return;
-        }
+        b->in_line = BISECT_LINE_ACCEPTED;
+        b->swept = false;
+        if (b->judging)
+                return clear_suspects(b);
 
         b->after = last;
         b->window = BISECT_WINDOW_MAX;
@@ -49,21 +67,29 @@ void bisect_suspect(Bisect *b, int64_t id) {
         b->bad_end = 0;
 }
 
-/* As many rows in line as are tried there were refused alone; *last* is the newest of them, or a row ahead. */
-static BisectVerdict look_ahead(Bisect *b, int64_t last, int64_t newest, bool far_enough) {
-        b->line = b->line > 0 ? b->line : last;
-        b->passed_over = true;
-        if (last < newest && !far_enough) {
-                b->after = last + (newest - last) / 2;
-                return BISECT_GO_ON;
-        }
-        b->probes = 1; /* not 0, because the topic has not accepted a message yet */
-        if (b->in_line > BISECT_PROBES_MAX) {
-                b->in_line = BISECT_PROBES_MAX;
-                return BISECT_GO_ON; /* a new one may be accepted */
-        }
+static void back_in_line(Bisect *b) {
         b->after = b->line;
         b->line = 0;
+}
+
+/* Row *last* was refused alone: the last one in line before it looks ahead, or a row ahead. False: it is back in line.
+ */
+static bool look_ahead(Bisect *b, int64_t last, int64_t newest) {
+        if (b->line == 0)
+                b->line = last;
+        b->passed_over = true;
+        if (last < newest && b->probes < BISECT_PROBES_MAX + BISECT_AHEAD_MAX) {
+                b->after = last + (newest - last) / 2;
+                return true;
+        }
+        back_in_line(b);
+        return false;
+}
+
+static BisectVerdict rest(Bisect *b) {
+        b->probes = 1; /* not 0, because the topic has not accepted a message yet */
+        if (!b->swept)
+                b->in_line = b->in_line < BISECT_LINE_MAX / 4 ? b->in_line * 4 : BISECT_LINE_MAX;
         return BISECT_REST;
 }
 
@@ -82,17 +108,16 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) 
         b->after = last;
         b->window = 1; /* one message as a probe: it is cheap, and shows whether the topic or the message is at fault */
         b->probes++;
-        if (b->probes < b->in_line)
+        if ((b->line > 0 || b->probes == BISECT_PROBES_MAX) && look_ahead(b, last, newest))
                 return BISECT_GO_ON;
-        return look_ahead(b, last, newest, b->probes >= b->in_line + BISECT_AHEAD_MAX);
+        return b->probes < b->in_line ? BISECT_GO_ON : rest(b);
 }
 
 void bisect_put_off(Bisect *b) {
         b->judging = false;
         b->put_off = true;
         if (b->line > 0)
-                b->after = b->line; /* what was skipped does not wait for the disk: at worst one row ahead goes twice */
-        b->line = 0;
+                back_in_line(b); /* what was skipped does not wait for the disk: at worst one row ahead goes twice */
 }
 
 bool bisect_take_up(Bisect *b) {
@@ -110,22 +135,19 @@ void bisect_forgotten(Bisect *b) {
 void bisect_judged(Bisect *b) {
         assert(b->n_suspects > 0);
         b->n_suspects--;
-        memmove(&b->suspects[0], &b->suspects[1], b->n_suspects * sizeof(b->suspects[0]));
-        if (b->n_suspects > 0)
-                return;
-        b->judging = false;
-        if (b->passed_over) {
-                b->passed_over = false;
-                b->after = b->line = 0;
-                b->bad_end = 0;
-        }
+        if (b->n_suspects == 0)
+                all_judged(b);
 }
 
 bool bisect_at_end(Bisect *b) {
         b->bad_end = 0;
+        if (b->line > 0) {
+                back_in_line(b);
+                return false;
+        }
         if (b->n_suspects > 0)
                 return true;
-        b->after = b->line = 0;
+        b->after = 0;
         b->passed_over = false;
         b->window = BISECT_WINDOW_MAX;
         return false;

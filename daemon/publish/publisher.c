@@ -323,7 +323,7 @@ static void publisher_reject(Publisher *p, const char *word, const char *detail)
 
         r = bytes_append_format(&reason, "%s: %s", word, detail);
         if (r == 0)
-                r = outbox_reject(p->spec.outbox, p->bisect.suspects[0], reason.data);
+                r = outbox_reject(p->spec.outbox, bisect_suspected(&p->bisect), reason.data);
         if (r < 0) {
                 (void) publisher_note_disk(p, "written", r);
                 return bisect_put_off(&p->bisect);
@@ -486,7 +486,7 @@ static int publisher_at_end(Publisher *p) {
 
 /* Handles the suspect, which is sent alone; *made* is the result of making its request. */
 static int publisher_judge(Publisher *p, int made) {
-        if (made == REQUEST_EMPTY || p->request.ids[0] != p->bisect.suspects[0])
+        if (made == REQUEST_EMPTY || p->request.ids[0] != bisect_suspected(&p->bisect))
                 bisect_judged(&p->bisect); /* another process has removed it */
         else if (made == REQUEST_TOO_LARGE)
                 publisher_reject(p, "too_large", "larger than a publish request may be");
