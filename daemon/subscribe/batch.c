@@ -173,6 +173,19 @@ bool batch_meets_outage(const Batch *batch) {
         return false;
 }
 
+bool batch_is_untried(const Batch *batch, size_t index) {
+        const Suspicion *suspicion = &batch->suspicions[index];
+
+        return batch->fates[index] == FATE_PENDING && suspicion->state == BLAME_CLEAR && suspicion->first == 0;
+}
+
+bool batch_has_untried(const Batch *batch) {
+        for (size_t i = 0; i < batch->pull.n; i++)
+                if (batch_is_untried(batch, i))
+                        return true;
+        return false;
+}
+
 size_t batch_count(const Batch *batch, Fate fate) {
         size_t n = 0;
 

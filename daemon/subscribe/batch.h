@@ -64,6 +64,9 @@ void batch_set_fate(Batch *batch, size_t index, Fate fate);
 size_t batch_count(const Batch *batch, Fate fate);
 /* Whether some PENDING messages were refused, and blame_refused() returned OUTAGE for them. */
 bool batch_meets_outage(const Batch *batch);
+/* Whether the remote has not answered for a PENDING message yet: a type may end a write after some refusals. */
+bool batch_is_untried(const Batch *batch, size_t index);
+bool batch_has_untried(const Batch *batch);
 /* Whether the fate is STORED, DUPLICATE or REJECTED. Only such messages are acknowledged (P3). */
 bool batch_is_settled(const Batch *batch, size_t index);
 /* Returns the bytes of all texts of one message. */

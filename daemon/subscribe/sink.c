@@ -35,8 +35,9 @@
 #define SEEN_GAP_FIRST_USEC (500 * USEC_PER_MSEC)
 /* ... which doubles up to here: a remote that drops each write is seen again after each */
 #define SEEN_GAP_MAX_USEC (2 * USEC_PER_SEC)
-/* longest pause after an answer that left only some messages unsettled: the others wait for them */
+/* longest pause after an answer that left only some messages unsettled, or untried: the others wait for them */
 #define AGAIN_MAX_USEC (5 * USEC_PER_SEC)
+#define UNTRIED_MAX 10 /* messages tried at a time, each alone, that were not tried before everything was refused */
 
 typedef enum State {
         STATE_DOWN,
@@ -208,23 +209,33 @@ static void sink_no_memory(Sink *s) {
                 sink_give_back(s, cleanup_steal(s->scout));
 }
 
-/* Writes the messages that are PENDING. While everything is refused, one at a time: that shows as much as all of them.
- */
+/* Picks the *n* messages that are PENDING. While everything is refused, a few that were not tried yet, so that a good
+ * one among them is found soon, then one in turn: that shows as much as all of them. */
+static void sink_pick(Sink *s, const Batch *batch, size_t n, SinkWork *work) {
+        const bool few = blame_is_refusing(&s->blame) && !s->scout, untried = few && batch_has_untried(batch);
+        size_t pending = 0;
+
+        work->n = 0;
+        for (size_t i = 0; i < batch->pull.n && !(untried && work->n == UNTRIED_MAX); i++) {
+                if (batch->fates[i] != FATE_PENDING)
+                        continue;
+                if (untried ? batch_is_untried(batch, i) : pending++ == s->turn % n || !few)
+                        work->items[work->n++] = (SinkItem){ .message = &batch->pull.messages[i],
+                                .alone = untried || (batch->aside && !batch->suspicions[i].later) };
+        }
+        s->turn += few && !untried;
+}
+
+/* Writes messages of the batch, or of the scout. */
 static void sink_try(Sink *s) {
-        const bool one = blame_is_refusing(&s->blame) && !s->scout;
         Batch *batch = sink_current(s);
-        size_t n = batch_count(batch, FATE_PENDING), pending = 0;
+        const size_t n = batch_count(batch, FATE_PENDING);
         SinkWork *work;
 
         sink_move(s, STATE_WRITING);
         if (sink_host_prepare(s->host, n, &work) < 0)
                 return sink_no_memory(s);
-        work->n = 0;
-        for (size_t i = 0; i < batch->pull.n; i++)
-                if (batch->fates[i] == FATE_PENDING && (pending++ == s->turn % n || !one))
-                        work->items[work->n++] = (SinkItem){ .message = &batch->pull.messages[i],
-                                .alone = batch->aside && !batch->suspicions[i].later };
-        s->turn += one;
+        sink_pick(s, batch, n, work);
         s->before = s->blame.accepted;
         sink_ask(s, SINK_STEP_WRITE, batch);
 }
@@ -313,7 +324,9 @@ static void sink_refuse(Sink *s, const SinkAnswer *of) {
                 .words = "refuses every message",
                 .remedy = of->remedy ?: "see its log: what was changed there last is the likely cause" };
 
-        delay = s->scout && s->retry_at > now ? s->retry_at - now : sink_schedule(s, of, s->backoff.max);
+        delay = s->scout && s->retry_at > now
+                        ? s->retry_at - now
+                        : sink_schedule(s, of, batch_has_untried(s->batch) ? AGAIN_MAX_USEC : s->backoff.max);
         text_copy(answer.detail, sizeof(answer.detail), s->refusal);
         if (of->fault != SINK_FAULT_NONE)
                 answer = *of;

@@ -36,7 +36,8 @@ typedef struct World {
         SinkHost *host;
         int (*says)(unsigned id); /* of a message: 0 accepted, a code, or one of the above */
         bool apart_refuses;
-        bool knows; /* whose fault a refusal by the validator is */
+        bool knows;        /* whose fault a refusal by the validator is */
+        unsigned patience; /* after so many refusals in a row a write ends, as a webhook's; 0: it asks for each */
         unsigned asked, outage,
                 over; /* messages so far; of those, the first one that all is refused from, and is not any more */
         unsigned writes, largest, calls_for[4096];
@@ -84,12 +85,15 @@ static inline void fake_probe(void *self, SinkAnswer *answer) {
 }
 
 static inline void fake_write(void *self, SinkWork *work) {
+        unsigned refused = 0;
+
         world.writes++;
         world.largest = work->n > world.largest ? (unsigned) work->n : world.largest;
-        for (size_t i = 0; i < work->n; i++) {
+        for (size_t i = 0; i < work->n && (world.patience == 0 || refused < world.patience); i++) {
                 SinkItem *item = &work->items[i];
                 int code = world.says(id_of(item));
 
+                refused = code > 0 ? refused + 1 : 0;
                 world.calls_for[id_of(item)]++;
                 world.asked++;
                 if (code == 0) {

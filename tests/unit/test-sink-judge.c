@@ -384,6 +384,37 @@ static void test_lapse(void **state) {
         assert_int_equal(logged(EVENT_SINK_UP), 1);
 }
 
+static unsigned good;
+
+static int says_yes_to_one(unsigned id) {
+        return id == good ? 0 : VALIDATOR;
+}
+
+/* P6: a single good message among many that are refused is found soon, also where a write ends after some refusals:
+ * each is tried once before any is tried again. */
+static void test_lone_good(void **state) {
+        static const unsigned places[] = { 1, 10, 11, 100, 500, 1000 };
+
+        world.patience = 10;
+        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+                Batch *batch = batch_from(1, 1000);
+
+                good = places[i];
+                world.says = says_yes_to_one;
+                memset(world.calls_for, 0, sizeof(world.calls_for));
+                (void) write_batch(batch);
+                for (unsigned writes = 1; batch->fates[good - 1] != FATE_STORED; writes++) {
+                        assert_in_range(writes, 1, (good - 1) / world.patience);
+                        virtual_pass(world.loop, 5 * USEC_PER_SEC);
+                }
+                assert_int_equal(world.calls_for[good], 1);
+                world.says = says_yes;
+                virtual_pass(world.loop, 2 * BACKOFF_MAX);
+                assert_int_equal(world.n_settled, 1);
+                batch_free(world.settled[--world.n_settled]);
+        }
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -406,6 +437,7 @@ int main(void) {
                 CASE(test_no_false_recovery),
                 CASE(test_broken_validator),
                 CASE(test_lapse),
+                CASE(test_lone_good),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
