@@ -27,11 +27,10 @@ struct Held {
         Batch *batch; /* the sink owns it while WRITING: fates and suspicions must not be read then */
         size_t n;     /* messages */
         Lease *lease;
-        Slice *ids; /* ACKING: settled, but not acknowledged yet */
-        size_t n_ids;
+        Slice *ids;   /* of messages that are settled, but not acknowledged yet; has room for all */
+        size_t n_ids; /* 0 unless ACKING, and then: nothing is left to acknowledge */
         Ack *ack, *release;
         bool lapsed; /* max_hold is over: Pub/Sub delivers the messages again, even if the sink still has them */
-        bool acked;  /* nothing left to acknowledge */
         bool unsure; /* an acknowledgement may have been carried out although its answer was lost */
         bool refused;
         Backoff backoff;
@@ -105,7 +104,7 @@ static size_t collect_ids(const Batch *batch, bool settled, Slice *ids) {
 }
 
 static void held_end_if_idle(Held *held) {
-        if (!held->ack && !held->release && (held->acked || held->state == HELD_RELEASING))
+        if (!held->ack && !held->release && held->n_ids == 0)
                 held_end(held);
 }
 
@@ -141,7 +140,6 @@ static void held_give_up_acks(Held *held) {
         log_debug("%s: %zu acknowledgements given up: the messages come back and are found to be stored",
                 subscription_name(held->host->subscription), held->n_ids);
         held->n_ids = 0;
-        held->acked = true;
         held_end_if_idle(held);
 }
 
@@ -198,7 +196,6 @@ static void on_acknowledged(void *userdata, const AckResult *result) {
                 lease_narrow(held->lease, held->ids, held->n_ids);
                 return held_retry_later(held, result->reply->retry_after);
         }
-        held->acked = true;
         held_end_if_idle(held);
 }
 
@@ -236,15 +233,13 @@ void held_settled(Held *held) {
         n_left = collect_ids(held->batch, false, left);
         if (n_left > 0)
                 held_leave(held->host, held->batch->oldest_publish);
-        held->acked = held->n_ids == 0;
-        if (held->acked && !held->host->stopping)
+        if (held->n_ids == 0 && !held->host->stopping)
                 return held_end(held);
         if (held->state == HELD_WRITING)
-                held_move(held, held->acked ? HELD_RELEASING : HELD_ACKING);
+                held_move(held, held->n_ids > 0 ? HELD_ACKING : HELD_RELEASING);
         if (held->host->stopping)
                 held_start_release(held, left, n_left);
-        if (held->lease)
-                lease_narrow(held->lease, held->ids, held->n_ids);
+        lease_narrow(held->lease, held->ids, held->n_ids);
         if (held->n_ids > 0)
                 held_acknowledge(held);
         else

@@ -12,9 +12,11 @@
  * SUSPECT: a batch of suspects for which there is no room aside.
  * When the sink gives a batch back and all its messages went aside, it is done: there is nothing to acknowledge.
  *
- * Only ids of settled messages are acknowledged (P3). A failed acknowledgement is tried again while the lease is live,
- * then given up: the messages come back and are found to be stored. Messages that were not settled come back after
- * their ack deadline; they are nacked only at the stop. */
+ * Only ids of settled messages are acknowledged (P3): a type says STORED when its remote has confirmed that the write
+ * is durable; sink.c makes it a fate, in sink_set_fate(), and gives the batch back; held_settled() picks the ids by
+ * these fates, and held_acknowledge() sends them. Nothing else acknowledges. A failed acknowledgement is tried again
+ * while the lease is live, then given up: the messages come back and are found to be stored. Messages that were not
+ * settled come back after their ack deadline; they are nacked only at the stop. */
 /* clang-format on */
 
 #include "subscribe/ack.h"
