@@ -38,7 +38,7 @@ typedef struct Batch {
         usec_t received;       /* clock_now(); of the oldest message in it */
         usec_t oldest_publish; /* wall time of the oldest publish_time in it; 0: unknown */
         bool aside;            /* it holds messages of aside.h; each is tried alone */
-        bool scout;            /* one message, pulled to see whether the remote accepts anything */
+        bool scout;            /* pulled to see whether the remote accepts anything: one message, or some */
         bool orphan;           /* the sink's own copy of messages that it let go: no subscriber waits for it */
         struct Held *held;     /* of the subscriber (held.h); not for sinks */
 } Batch;

@@ -26,6 +26,7 @@ struct Held {
         HeldState state;
         Batch *batch; /* the sink owns it while WRITING: fates and suspicions must not be read then */
         size_t n;     /* messages */
+        bool counted; /* each delivery counts against a message: there is a dead-letter policy */
         Lease *lease;
         Slice *ids;   /* of messages that are settled, but not acknowledged yet; has room for all */
         size_t n_ids; /* 0 unless ACKING, and then: nothing is left to acknowledge */
@@ -280,15 +281,14 @@ int held_write(Held *held) {
 
 /* ---- life ---- */
 
-/* A scout of a subscription that counts deliveries has no max_hold: another delivery would count against it. */
+/* A scout whose deliveries are counted has no max_hold. */
 static int held_lease(Held *held, HeldState state, usec_t granted) {
         const HeldHost *host = held->host;
-        const WirePull *pull = &held->batch->pull;
-        const bool counted = held->batch->scout && pull->n > 0 && pull->messages[0].delivery_attempt > 0;
+        const bool endless = held->batch->scout && held->counted;
         const LeaseSpec spec = { .subscription = host->subscription,
                 .ids = held->ids,
                 .n = collect_ids(held->batch, state == HELD_ACKING, held->ids),
-                .end = counted ? LEASE_ENDLESS_USEC : held->batch->received + host->max_hold,
+                .end = endless ? LEASE_ENDLESS_USEC : held->batch->received + host->max_hold,
                 .granted = granted,
                 .on_lapsed = on_lapsed,
                 .userdata = held };
@@ -308,6 +308,7 @@ int held_new(HeldHost *host, Batch *batch, HeldState state, Held **ret) {
         held->state = HELD_WRITING; /* so that held_free() does not free the batch on an error */
         held->batch = batch;
         held->n = batch->pull.n;
+        held->counted = held->n > 0 && batch->pull.messages[0].delivery_attempt > 0;
         held->backoff = (Backoff){ .initial = 500 * USEC_PER_MSEC, .max = ACK_RETRY_MAX_USEC };
         held->ids = calloc(held->n + 1, sizeof(Slice));
         if (!held->ids)
@@ -363,4 +364,6 @@ void held_add(const Held *held, HeldSum *sum) {
         sum->unsettled++;
         sum->messages += held->lapsed ? 0 : held->n;
         clock_keep_oldest(&sum->oldest, held->batch->oldest_publish);
+        sum->scouts += held->batch->scout ? held->n : 0;
+        sum->counted |= held->counted;
 }

@@ -72,6 +72,8 @@ typedef struct HeldSum {
         unsigned unsettled;              /* batches */
         size_t messages;                 /* in those, but not after max_hold */
         usec_t oldest;                   /* publish time (wall) of those; 0: unknown */
+        size_t scouts;                   /* messages in those of scouts */
+        bool counted;                    /* deliveries are counted: deliveryAttempt came with some of those */
 } HeldSum;
 /* Counts a batch in. */
 void held_add(const Held *held, HeldSum *sum);

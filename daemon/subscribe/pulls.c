@@ -284,7 +284,9 @@ static Pull *find_slot(Pulls *p) {
         return NULL;
 }
 
-static void start(Pulls *p, bool scout, usec_t now) {
+/* *scout*: number of messages of a scout; 0: it is none. */
+static void start(Pulls *p, unsigned scout, usec_t now) {
+        const unsigned max = p->plan.max_messages;
         Pull *pull = find_slot(p);
         ClientSpec spec = {
                 .method = "POST",
@@ -299,9 +301,9 @@ static void start(Pulls *p, bool scout, usec_t now) {
         *pull = (Pull){ .pulls = p,
                 .started = now,
                 .awake = clock_monotonic(),
-                .scout = scout,
+                .scout = scout > 0,
                 .hangs = !p->options.once && !p->plan.asks };
-        r = wire_put_pull(&spec.body, scout ? 1 : p->plan.max_messages, !pull->hangs);
+        r = wire_put_pull(&spec.body, scout > 0 && scout < max ? scout : max, !pull->hangs);
         if (r >= 0)
                 r = subscription_call(p->options.subscription, &spec, on_pull, pull, &pull->call);
         bytes_done(&spec.body);
@@ -314,12 +316,12 @@ void pulls_start(Pulls *p, PullLoad load, usec_t now) {
         load.in_flight = p->status.in_flight;
         load.expected = p->reply_bytes;
         for (unsigned due = pull_plan_due(&p->plan, &load, now); due > 0 && now >= p->plan.not_before; due--)
-                start(p, false, now);
+                start(p, 0, now);
 }
 
-void pulls_scout(Pulls *p, usec_t now) {
+void pulls_scout(Pulls *p, unsigned n, usec_t now) {
         if (p->status.in_flight == 0 && now >= p->plan.not_before && !pull_plan_is_over(&p->plan))
-                start(p, true, now);
+                start(p, n, now);
 }
 
 void pulls_stop(Pulls *p) {

@@ -117,8 +117,8 @@ Pulls *pulls_free(Pulls *pulls);
 
 /* Starts the pulls that are due. `in_flight` and `expected` of *load* are filled in here. */
 void pulls_start(Pulls *pulls, PullLoad load, usec_t now);
-/* Starts a pull for a single message, unless any pull is in flight or none may start now. */
-void pulls_scout(Pulls *pulls, usec_t now);
+/* Starts a pull for *n* messages, unless any pull is in flight or none may start now. */
+void pulls_scout(Pulls *pulls, unsigned n, usec_t now);
 /* From now on answers only give messages back, and failures are not reported. */
 void pulls_stop(Pulls *pulls);
 /* Drops the pulls in flight. */

@@ -56,7 +56,7 @@ CLEANUP_DEFINE(Sink, sink_free)
 /* Takes the batch only when it returns SINK_WRITE_STARTED: when it is ready and idle; or when it retries while it wants
  * a scout, although it holds another batch. Otherwise returns SINK_WRITE_BUSY. */
 int sink_write(Sink *sink, Batch *batch);
-/* Returns true when the remote refuses everything and has accepted nothing since. A new message, the scout, then shows
+/* Returns true when the remote refuses everything and has accepted nothing since. New messages, the scout, then show
  * whether the messages or the remote are at fault (P11). */
 bool sink_wants_scout(const Sink *sink);
 /* The lease of a batch in the sink is over. The batch comes back as soon as no write runs: messages that are bad by

@@ -10,7 +10,8 @@
 #include "subscribe/held.h"
 #include "subscribe/pulls.h"
 
-#define SCOUTS_MAX 60 /* held at once */
+#define SCOUTS_MAX 60           /* held at once */
+#define SCOUT_MESSAGES_MAX 1000 /* in all of them */
 /* batches of pulls, being acknowledged, split off, and scouts; the plan stops pulling well before */
 #define HELD_MAX (PULLS_MAX * 4 + PULL_PLAN_ACKING_MAX + SCOUTS_MAX)
 /* pause before a batch is offered again to a sink that takes batches but was busy */
@@ -129,13 +130,24 @@ static void move_aside(Subscriber *s) {
         }
 }
 
-/* Tries a new message. When the most scouts are held, it tries one of those again, in turns: each may itself be bad. */
+/* Returns how many messages the next scout brings: one more than all scouts that are held, so that a good one behind
+ * many bad ones is found soon; one where each delivery counts against a message. */
+static unsigned scout_size(HeldSum sum) {
+        const size_t n = sum.scouts + 1, each = sum.bytes / (sum.messages + 1) + 1;
+
+        if (sum.counted || n > SCOUT_MESSAGES_MAX || sum.bytes + n * each > PULL_PLAN_BYTES_MAX)
+                return 1;
+        return (unsigned) (n < SCOUT_MESSAGES_MAX - sum.scouts ? n : SCOUT_MESSAGES_MAX - sum.scouts);
+}
+
+/* Tries new messages. When the most scouts are held, it tries one of those again, in turns: each may itself be bad. */
 static void send_scout(Subscriber *s, HeldSum sum, usec_t now) {
         const unsigned waiting = sum.batches[HELD_WAITING];
         Held *held = NULL;
 
-        if (waiting == 0 || (waiting < SCOUTS_MAX && sum.bytes < PULL_PLAN_BYTES_MAX))
-                return pulls_scout(s->pulls, now);
+        if (waiting == 0 ||
+                (waiting < SCOUTS_MAX && sum.scouts < SCOUT_MESSAGES_MAX && sum.bytes < PULL_PLAN_BYTES_MAX))
+                return pulls_scout(s->pulls, scout_size(sum), now);
         while (!held || held_state(held) != HELD_WAITING)
                 held = s->held[s->turn++ % s->n_held];
         held_forgive(held);

@@ -193,6 +193,48 @@ static void test_bad_scouts(void **state) {
         assert_false(world_status().paused);
 }
 
+/* P6: a good message behind many that are refused is found soon: each scout brings one more than all before. */
+static void test_scouts_grow(void **state) {
+        world.config.pulls = 1;
+        world.config.backoff.initial = world.config.backoff.max = 5 * USEC_PER_MSEC;
+        world.sink.automatic = true;
+        world.sink.fate = FATE_MOVED; /* a code about the document, to each */
+        for (unsigned id = 1; id < 256; id *= 2)
+                world_queue(id, id);
+        world_start(false);
+        world_until(world_status().received == 255);
+        world_until(world_asked("pull {\"maxMessages\":255}") == 1); /* the first batch is none of them */
+        assert_int_equal(world_asked("pull {\"maxMessages\":1}"), 1);
+        assert_int_equal(world_asked("pull {\"maxMessages\":3}"), 1);
+        assert_int_equal(world_asked("pull {\"maxMessages\":127}"), 1);
+        assert_int_equal(world_status().sink.rejected, 0);
+        world.sink.fate = FATE_STORED;
+        world_queue(256, 1);
+        world_until(world_status().acknowledged == 256);
+}
+
+/* ... but where each delivery is counted, as few as can be are taken out of the queue. */
+static void test_counted_scouts_do_not_grow(void **state) {
+        world.config.pulls = 1;
+        world.config.backoff.initial = world.config.backoff.max = 5 * USEC_PER_MSEC;
+        world.sink.automatic = true;
+        world.sink.fate = FATE_MOVED;
+        for (unsigned id = 1; id <= 6; id++) {
+                _cleanup_bytes_ Bytes body = {};
+
+                assert_int_equal(bytes_append_format(&body,
+                                         "{\"receivedMessages\":[{\"ackId\":\"a%u\",\"deliveryAttempt\":1,"
+                                         "\"message\":{\"data\":\"e30=\",\"messageId\":\"%u\"}}]}",
+                                         id, id),
+                        0);
+                fixture_script(&world.service, CALL_PULL, 200, "", body.data);
+        }
+        world_start(false);
+        world_until(world_status().received == 6);
+        world_until(world_asked("pull {\"maxMessages\":1}") == 6);
+        assert_int_equal(world_asked("pull {\"maxMessages\":2}"), 0);
+}
+
 /* ... but while acknowledgements fail, no more of them are taken out of the queue than of any other messages. */
 static void test_bad_scouts_that_cannot_be_acknowledged(void **state) {
         world.sink.automatic = world.sink.untried = true;
@@ -503,6 +545,8 @@ int main(void) {
                 CASE(test_no_pull_while_the_sink_is_away),
                 CASE(test_what_comes_meanwhile_waits),
                 CASE(test_bad_scouts),
+                CASE(test_scouts_grow),
+                CASE(test_counted_scouts_do_not_grow),
                 CASE(test_bad_scouts_that_cannot_be_acknowledged),
                 CASE(test_waits_for_another_opinion),
                 CASE(test_untried),
