@@ -19,7 +19,7 @@ HOUR = 3600
 # else.
 STEPPED = r"""
 #define _GNU_SOURCE
-#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -67,12 +67,22 @@ time_t time(time_t *ret) {
         return ts.tv_sec;
 }
 
-/* The kernel's clock was not stepped: waits until a time of ours are waits until that time of its. */
+/* A wait until a time of this clock lasts as long as the clock says, also where it is set during the wait. */
 int pthread_cond_timedwait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex, const struct timespec *restrict until) {
-        struct timespec real = *until;
+        struct timespec now, end;
+        int r;
 
-        real.tv_sec -= offset();
-        return pthread_cond_clockwait(condition, mutex, CLOCK_REALTIME, &real);
+        do {
+                (void) clock_gettime(CLOCK_REALTIME, &now);
+                if (now.tv_sec > until->tv_sec || (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec))
+                        return ETIMEDOUT;
+                (void) clock_gettime(CLOCK_MONOTONIC, &end);
+                end.tv_nsec += 20 * 1000 * 1000;
+                end.tv_sec += end.tv_nsec / 1000000000;
+                end.tv_nsec %= 1000000000;
+                r = pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, &end);
+        } while (r == ETIMEDOUT);
+        return r;
 }
 """
 
@@ -96,7 +106,7 @@ def library(tmp_path_factory):
     directory = tmp_path_factory.mktemp("clock")
     (directory / "stepped.c").write_text(STEPPED)
     subprocess.run(
-        ["cc", "-shared", "-fPIC", "-O1", "-o", directory / "stepped.so", directory / "stepped.c", "-ldl"], check=True
+        ["cc", "-shared", "-fPIC", "-O1", "-o", directory / "stepped.so", directory / "stepped.c"], check=True
     )
     return directory / "stepped.so"
 
@@ -211,6 +221,32 @@ def test_step_while_a_batch_is_held(make_stack, plain_queue, shared_mongodb, clo
         stack.wait_count(1, patience=60)
         wait_until(plain_queue.is_empty, "its acknowledgement")
         assert len(plain_queue.service.log.since(0, "deliver")) == 1
+        assert stack.daemon.stop() == 0
+
+
+@pytest.mark.parametrize("step", [-HOUR, HOUR])
+def test_steps_while_mongodb_is_away(make_stack, plain_queue, shared_mongodb, clock, step):
+    """Its driver waits for a server until a time of the wall clock. Where that is set back, it would wait as much longer,
+    and a stop with it."""
+    plain_queue.create(ackDeadlineSeconds=60)
+    with Proxy(shared_mongodb.port) as proxy:
+        stack = make_stack(plain_queue, shared_mongodb, None, interval_msec=0, uri=f"mongodb://127.0.0.1:{proxy.port}/")
+        stack.daemon.env.update(clock.env, SENSORQD_TEST_BACKOFF_MAX_MSEC="2000")
+        stack.daemon.start()
+        plain_queue.publish([(b'{"n":1}', {})])
+        stack.wait_count(1)
+        for n in range(2, 5):
+            proxy.set_mode("refuse")
+            plain_queue.publish([(b'{"n":%d}' % n, {})])
+            stack.daemon.log.wait("SINK_DOWN", n - 1)
+            time.sleep(1.5)  # into the next try's wait
+            clock.step(step * (n - 1))
+            time.sleep(1)
+            proxy.set_mode("pass")
+            stack.wait_count(n, patience=20)
+        wait_until(plain_queue.is_empty, "the acknowledgements")
+        proxy.set_mode("refuse")
+        clock.step(0)
         assert stack.daemon.stop() == 0
 
 
