@@ -443,11 +443,10 @@ static void stage_log_left(const Stage *stage) {
                 subscriber_status(stage->self, &subscriber);
         else
                 publisher_status(stage->self, &publisher);
-        since = source.logged            ? source.failing_since
-                : publisher.logged       ? publisher.failing_since
-                : subscriber.sink.logged ? subscriber.sink.down_since
-                : subscriber.logged      ? subscriber.failing_since
-                                         : 0;
+        since = source.logged_since            ? source.logged_since
+                : publisher.logged_since       ? publisher.logged_since
+                : subscriber.sink.logged_since ? subscriber.sink.logged_since
+                                               : subscriber.logged_since;
         if (since > 0)
                 log_event(LOG_NOTICE, EVENT_PART_RECOVERED,
                         LOG_FIELDS({ FIELD_SOURCE, source.name }, { FIELD_SUBSCRIPTION, subscriber.subscription }),

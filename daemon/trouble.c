@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "lib/http.h"
 #include "lib/log.h"
@@ -10,6 +11,15 @@
 
 /* if the next try is later than this, the first failure is logged at once */
 #define SAID_AT_ONCE_USEC USEC_PER_MINUTE
+
+/* A failure comes back when it is logged again so soon after its end was. */
+#define RELAPSE_USEC (15 * USEC_PER_MINUTE)
+/* so often that makes no difference: each of some outages in a row is news */
+#define RELAPSES_FREE 3
+/* then a success must last before it counts: so long first, twice as long each time, at most so long: about ten entries
+ * an hour of a remote that never stops flapping */
+#define PROOF_FIRST_USEC USEC_PER_MINUTE
+#define PROOF_MAX_USEC (10 * USEC_PER_MINUTE)
 
 /* ---- causes ---- */
 
@@ -133,40 +143,98 @@ Cause cause_of_http(const struct HttpReply *reply) {
 
 /* ---- troubles ---- */
 
-bool trouble_fail(Trouble *t, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail) {
-        bool say;
-
+/* Notes a failure. Returns whether it is worth an entry. */
+static bool note(Trouble *t, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail) {
         if (t->grade == TROUBLE_NONE)
                 t->since = clock_now();
         t->grade = grade;
         t->cause = cause == CAUSE_NONE ? CAUSE_OTHER : cause;
         t->failures++;
+        t->tries++;
         text_copy(t->detail, sizeof(t->detail), detail);
-
-        say = grade > t->said && (grade == TROUBLE_LASTING || t->failures > 1 || retry_in > SAID_AT_ONCE_USEC);
-        if (say)
-                t->said = grade;
-        return say;
+        return grade == TROUBLE_LASTING || t->failures > 1 || retry_in > SAID_AT_ONCE_USEC;
 }
 
-void trouble_note(Trouble *t, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail) {
-        TroubleGrade said = t->said;
+/* Whether these words were logged lately; they are now. */
+static bool are_known(Trouble *t) {
+        const uint64_t hash = bytes_hash(BYTES_HASH, t->detail, strlen(t->detail));
+        const size_t last = ELEMENTSOF(t->words) - 1;
+        size_t i = 0;
+        bool known;
 
-        (void) trouble_fail(t, grade, cause, retry_in, detail);
-        t->said = said;
+        while (i < last && t->words[i] != hash)
+                i++;
+        known = t->words[i] == hash;
+        memmove(t->words + 1, t->words, i * sizeof(t->words[0]));
+        t->words[0] = hash;
+        return known;
+}
+
+static void begin(Trouble *t) {
+        const bool soon = t->ended > 0 && t->since - t->ended < RELAPSE_USEC, known = are_known(t);
+
+        t->relapses = soon ? t->relapses + known : 0;
+        t->began = t->since;
+        t->tries = t->failures;
+}
+
+bool trouble_fail(Trouble *t, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail) {
+        if (!note(t, grade, cause, retry_in, detail))
+                return false;
+        t->well = 0;
+        if (grade <= t->said)
+                return false;
+        if (t->said == TROUBLE_NONE)
+                begin(t);
+        t->said = grade;
+        return true;
+}
+
+void trouble_note(Trouble *t, TroubleGrade grade, Cause cause, const char *detail) {
+        (void) note(t, grade, cause, 0, detail);
 }
 
 bool trouble_mend(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {
         bool say = t->said != TROUBLE_NONE;
 
-        if (t->grade != TROUBLE_NONE)
-                (void) clock_format_span(clock_now() - t->since, span, CLOCK_SPAN_SIZE);
+        if (say)
+                (void) clock_format_span(clock_now() - t->began, span, CLOCK_SPAN_SIZE);
         *t = (Trouble){};
         return say;
 }
 
+/* Returns how long a success must last before the log says that it is over. */
+static usec_t proof(const Trouble *t) {
+        unsigned n = t->relapses > RELAPSES_FREE ? t->relapses - RELAPSES_FREE : 0;
+
+        return n == 0 ? 0 : usec_min(PROOF_FIRST_USEC << (n < 8 ? n - 1 : 7), PROOF_MAX_USEC);
+}
+
+bool trouble_mend_proven(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {
+        usec_t now = clock_now();
+
+        if (!trouble_is_open(t))
+                return false;
+        t->grade = TROUBLE_NONE;
+        t->cause = CAUSE_NONE;
+        t->since = t->failures = 0;
+        t->detail[0] = '\0';
+        if (t->well == 0)
+                t->well = now;
+        if (t->said == TROUBLE_NONE || now - t->well < proof(t))
+                return false;
+        (void) clock_format_span(t->well - t->began, span, CLOCK_SPAN_SIZE);
+        t->said = TROUBLE_NONE;
+        t->ended = now;
+        return true;
+}
+
 usec_t trouble_since(const Trouble *t) {
         return t->since > 0 ? clock_wall_of(t->since) : 0;
+}
+
+usec_t trouble_said_since(const Trouble *t) {
+        return t->said != TROUBLE_NONE ? clock_wall_of(t->began) : 0;
 }
 
 int trouble_level(const Trouble *t) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What fails: why, since when, and when to log it, in one way for every remote and for the disk: once, again when a
- * person has to act, and when it is over. A stage has one Trouble for each thing that can fail, reports the result of
- * every try to it, and logs when it returns true; the words and message ids belong to the stage. */
+ * person has to act, and when it is over; of a remote that fails again and again, seldom. A stage has one Trouble for
+ * each thing that can fail, reports the result of every try to it, and logs when it returns true; the words and message
+ * ids belong to the stage. */
 
 #include "lib/clock.h"
 
@@ -79,11 +80,18 @@ typedef enum TroubleGrade {
 /* A plain value; all zeros: no failure. */
 typedef struct Trouble {
         TroubleGrade grade;              /* of the last failure */
-        TroubleGrade said;               /* the worst grade that was logged */
         Cause cause;                     /* of the last failure */
         usec_t since;                    /* clock_now() of the first failure; 0: no failure */
         uint64_t failures;               /* number of failures since then */
         char detail[TROUBLE_DETAIL_MAX]; /* of the last failure: what happened, what to do; "": no failure */
+        /* in the log, where trouble may last over successes, see trouble_mend_proven() */
+        TroubleGrade said; /* the worst grade that was logged */
+        usec_t began;      /* clock_now() of its first failure */
+        uint64_t tries;    /* number of failures since then */
+        usec_t well;       /* clock_now() of the first success after the last failure that was worth an entry, or 0 */
+        usec_t ended;      /* clock_now() when an end was last logged, or 0 */
+        unsigned relapses; /* how often it came back soon after that, with known words */
+        uint64_t words[4]; /* hashes of the details that were logged last */
 } Trouble;
 
 /* Call this when a try failed; the next one comes after *retry_in* (0: not known). True when it must be logged now: for
@@ -93,11 +101,17 @@ bool trouble_fail(Trouble *trouble, TroubleGrade grade, Cause cause, usec_t retr
 
 /* Like trouble_fail(), for a failure that another stage has logged: it is not logged here, but a later failure of
  * another grade is. */
-void trouble_note(Trouble *trouble, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail);
+void trouble_note(Trouble *trouble, TroubleGrade grade, Cause cause, const char *detail);
 
-/* Call this when a try succeeded. True when that must be logged, because the failure was; *span* then has its duration
- * in words. */
+/* Call this when it is over. True when that must be logged, because the failure was; *span* then has its duration in
+ * words. */
 bool trouble_mend(Trouble *trouble, char span[static CLOCK_SPAN_SIZE]);
+
+/* Like trouble_mend(), for a remote: call this after every success. Where a failure came back soon after its end was
+ * logged, with the same words, several times in a row, that is true only once success has lasted, for longer each time.
+ * Until then the trouble counts as logged, and a new failure is not: otherwise a remote that flaps would fill the log.
+ */
+bool trouble_mend_proven(Trouble *trouble, char span[static CLOCK_SPAN_SIZE]);
 
 /* Returns the level to log with: LOG_WARNING or LOG_ERR. */
 int trouble_level(const Trouble *trouble);
@@ -105,6 +119,14 @@ int trouble_level(const Trouble *trouble);
 /* Returns the clock_wall() of the first failure, 0 when there is none; correct even if the wall clock was set in
  * between. */
 usec_t trouble_since(const Trouble *trouble);
+
+/* Returns the clock_wall() of the first failure of what was logged and has no end in the log; 0 when there is none. */
+usec_t trouble_said_since(const Trouble *trouble);
+
+/* Whether a success matters: there is trouble, or its end is still to be logged. */
+static inline bool trouble_is_open(const Trouble *trouble) {
+        return trouble->grade != TROUBLE_NONE || trouble->said != TROUBLE_NONE;
+}
 
 static inline bool trouble_is_on(const Trouble *trouble) {
         return trouble->grade != TROUBLE_NONE;

@@ -139,7 +139,7 @@ static void publisher_wait(Publisher *p, TroubleGrade grade, const ClientReply *
                                                 : publisher_slow_delay(reply->retry_after);
 
         if (reply->no_token)
-                trouble_note(&p->trouble, grade, reply->cause, delay, reply->detail);
+                trouble_note(&p->trouble, grade, reply->cause, reply->detail);
         else if (trouble_fail(&p->trouble, grade, reply->cause, delay, reply->detail))
                 publisher_log_failing(p, reply->http_status, delay);
         publisher_arm(p, delay);
@@ -152,7 +152,7 @@ static usec_t publisher_note_disk(Publisher *p, const char *what, int error) {
         char detail[128];
 
         (void) snprintf(detail, sizeof(detail), "the outbox cannot be %s: %s", what, strerror(-error));
-        trouble_note(&p->disk_trouble, TROUBLE_LASTING, cause_of_disk(error), delay, detail);
+        trouble_note(&p->disk_trouble, TROUBLE_LASTING, cause_of_disk(error), detail);
         return delay;
 }
 
@@ -172,10 +172,8 @@ static void publisher_disk_works(Publisher *p) {
         backoff_reset(&p->disk_backoff);
 }
 
-static void publisher_mended(Publisher *p, Trouble *trouble) {
-        char span[CLOCK_SPAN_SIZE];
-
-        if (trouble_mend(trouble, span) && !trouble_is_on(&p->trouble) && !trouble_is_on(&p->pause_trouble))
+static void publisher_log_mended(const Publisher *p, const char *span) {
+        if (!trouble_is_on(&p->trouble) && !trouble_is_on(&p->pause_trouble))
                 log_event(LOG_NOTICE, EVENT_PUBLISH_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }),
                         "Publishing to %s works again after %s.", p->spec.topic, span);
 }
@@ -295,13 +293,15 @@ static void publisher_settled(Publisher *p, bool more) {
 static void publisher_accepted(Publisher *p) {
         PublisherSent *sent = &p->sent;
         usec_t now = clock_now();
+        char span[CLOCK_SPAN_SIZE];
         int r;
 
         pace_through(&p->pace, p->request.size, now - p->request.sent_at, now);
         p->published += p->request.n;
         p->last_publish = clock_wall();
         p->refusal[0] = '\0';
-        publisher_mended(p, &p->trouble);
+        if (trouble_is_open(&p->trouble) && trouble_mend_proven(&p->trouble, span))
+                publisher_log_mended(p, span);
         backoff_reset(&p->backoff);
         publisher_disarm(p);
         r = array_reserve(&sent->ids, &sent->allocated, sent->n + p->request.n, sizeof(int64_t));
@@ -593,14 +593,15 @@ static void publisher_log_pause(Publisher *p, const char *why) {
 
 void publisher_pause(Publisher *p, const char *why) {
         bool say = why && why[0] != '\0';
+        char span[CLOCK_SPAN_SIZE];
 
         if (p->paused == (why != NULL) && (!say || trouble_is_on(&p->pause_trouble)))
                 return;
         p->paused = why != NULL;
         if (say)
                 publisher_log_pause(p, why);
-        if (!why)
-                publisher_mended(p, &p->pause_trouble);
+        if (!why && trouble_mend(&p->pause_trouble, span))
+                publisher_log_mended(p, span);
         if (why && client_withdraw(p->call)) {
                 p->call = client_cancel(p->call);
                 publisher_settled(p, true);
@@ -627,7 +628,7 @@ void publisher_status(const Publisher *p, PublisherStatus *ret) {
         *ret = (PublisherStatus){
                 .failing = trouble_is_on(trouble),
                 .failing_since = trouble_since(trouble),
-                .logged = trouble->said != TROUBLE_NONE,
+                .logged_since = trouble_said_since(trouble),
                 .paused = p->paused,
                 .last_publish = p->last_publish,
                 .retry_at = p->retry_at,

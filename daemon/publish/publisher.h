@@ -25,7 +25,7 @@ typedef struct Publisher Publisher;
 typedef struct PublisherStatus {
         bool failing;
         usec_t failing_since; /* clock_wall() */
-        bool logged;          /* the failure is in the log */
+        usec_t logged_since;  /* clock_wall(); the failure is in the log, and no end yet; 0: not */
         bool paused; /* published readings would be lost: no subscription of ours receives them, or that is not known
                         yet */
         usec_t last_publish; /* clock_wall() of the last answer with message ids; 0: none yet */

@@ -128,10 +128,10 @@ static void source_wait(Source *s, usec_t next) {
 /* ---- log lines, once for each change ---- */
 
 static void source_well(Source *s) {
-        uint64_t failures = s->trouble.failures;
+        uint64_t failures = s->trouble.tries;
         char span[CLOCK_SPAN_SIZE];
 
-        if (!trouble_mend(&s->trouble, span))
+        if (!trouble_is_open(&s->trouble) || !trouble_mend_proven(&s->trouble, span))
                 return;
         log_event(LOG_NOTICE, EVENT_SOURCE_RECOVERED, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                 "Source %s answers again, after %s in which %" PRIu64
@@ -383,6 +383,9 @@ static void source_committed(Source *s, size_t repeats) {
         s->status.repeats += repeats;
         if (rows > repeats)
                 s->status.last_reading = clock_wall();
+        if (!trouble_is_on(
+                    &s->trouble)) /* a source that is not polled tells of its connection only when that changes */
+                source_well(s);
         s->largest_rows = rows > s->largest_rows ? rows : s->largest_rows;
         s->largest_bytes = bytes > s->largest_bytes ? bytes : s->largest_bytes;
         backoff_reset(&s->store);
@@ -669,7 +672,7 @@ void source_status(const Source *s, SourceStatus *ret) {
         *ret = s->status;
         ret->failing = trouble_is_on(&s->trouble);
         ret->failing_since = trouble_since(&s->trouble);
-        ret->logged = s->trouble.said != TROUBLE_NONE;
+        ret->logged_since = trouble_said_since(&s->trouble);
         ret->cause = s->trouble.cause;
         ret->detail = s->trouble.detail;
         ret->next_poll = waits && source_is_scheduled(s) ? s->next_poll : 0;

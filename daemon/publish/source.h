@@ -153,7 +153,7 @@ typedef struct SourceStatus {
         const char *name;
         bool failing;
         usec_t failing_since; /* clock_wall() */
-        bool logged;          /* the failure is in the log */
+        usec_t logged_since;  /* clock_wall(); the failure is in the log, and no end yet; 0: not */
         bool speaks;          /* it sends by itself and is not polled */
         usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
         usec_t last_reading;  /* clock_wall() of the last stored reading that was not a repeat; 0: none yet */

@@ -48,10 +48,11 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
 void sink_said_up(SinkSaid *said) {
         char span[CLOCK_SPAN_SIZE];
 
-        if (!trouble_is_on(&said->down))
+        if (!trouble_is_open(&said->down))
                 return;
-        said->unkept_at = clock_now(); /* while it was down, nothing was set apart or tried */
-        if (trouble_mend(&said->down, span))
+        if (trouble_is_on(&said->down))
+                said->unkept_at = clock_now(); /* while it was down, nothing was set apart or tried */
+        if (trouble_mend_proven(&said->down, span))
                 log_event(LOG_NOTICE, EVENT_SINK_UP,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place }),
                         "%s for %s is back after %s; pulling goes on", said->what, said->subscription, span);

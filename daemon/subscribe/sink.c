@@ -680,7 +680,7 @@ void sink_status(const Sink *s, SinkStatus *ret) {
         ret->refusing = blame_is_refusing(&s->blame);
         ret->ready = sink_takes_batches(s) || (s->blame.health == HEALTH_DOUBTED && s->state != STATE_STOPPED);
         ret->down_since = ret->untried ? 0 : trouble_since(&s->said.down);
-        ret->logged = s->said.down.said != TROUBLE_NONE;
+        ret->logged_since = trouble_said_since(&s->said.down);
         ret->retry_at = s->retry_at;
         ret->cause = trouble_is_on(&s->said.down) ? s->said.down.cause : s->said.apart.cause;
         ret->detail = ret->untried ? "" : s->said.down.detail;

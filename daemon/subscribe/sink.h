@@ -35,10 +35,10 @@ typedef struct SinkStatus {
          * stores. Messages are pulled one at a time, until the sink is ready or down again. */
         bool untried;
         bool refusing; /* the last write had nothing accepted; the next messages show whether the remote is at fault */
-        usec_t down_since;  /* clock_wall(); 0 while ready or untried, and before the first try has failed */
-        bool logged;        /* that it is down is in the log */
-        usec_t retry_at;    /* clock_now(); 0: none planned */
-        usec_t last_stored; /* clock_wall(); 0: none yet */
+        usec_t down_since;   /* clock_wall(); 0 while ready or untried, and before the first try has failed */
+        usec_t logged_since; /* clock_wall(); that it is down is in the log, and no end yet; 0: not */
+        usec_t retry_at;     /* clock_now(); 0: none planned */
+        usec_t last_stored;  /* clock_wall(); 0: none yet */
         uint64_t stored, duplicates, rejected, failed, writes;
         Cause cause;        /* why it is down, or cannot set apart what it refuses */
         const char *detail; /* why it is down, and what to do; "" when ready. Holds no secret */

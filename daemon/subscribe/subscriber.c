@@ -544,7 +544,7 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
                 .failing = subscription.failing,
                 .missing = subscription.missing,
                 .failing_since = subscription.failing_since,
-                .logged = subscription.logged,
+                .logged_since = subscription.logged_since,
                 .last_pull = pulls->last,
                 .last_ack = s->host.last_ack,
                 .retry_at = subscription.failing && pulls->plan->not_before > clock_now() ? pulls->plan->not_before : 0,

@@ -27,7 +27,7 @@ typedef struct SubscriberStatus {
         bool missing;               /* 404, or its topic was deleted, or it was detached */
         bool paused;                /* the sink is neither ready nor untried */
         usec_t failing_since;       /* clock_wall() */
-        bool logged;                /* the failure is in the log */
+        usec_t logged_since;        /* as in SubscriptionStatus */
         usec_t paused_since;        /* clock_wall() */
         usec_t last_pull, last_ack; /* clock_wall(); 0: none yet */
         usec_t retry_at;            /* clock_now(); 0: none planned */

@@ -220,7 +220,7 @@ void subscription_fail(Subscription *s, SubscriptionCause cause, const ClientRep
         s->failing |= 1U << cause;
         (void) snprintf(detail, sizeof(detail), "%s: %s", causes[cause].what, reply->detail);
         if (reply->no_token || s->resting) /* token.c, or the subscriber of the new configuration, reports it */
-                trouble_note(&s->trouble, grade, reply->cause, retry_in, detail);
+                trouble_note(&s->trouble, grade, reply->cause, detail);
         else if (trouble_fail(&s->trouble, grade, reply->cause, retry_in, detail))
                 log_failing(s, cause, reply, retry_in);
         if (reply->outcome == CLIENT_NOT_FOUND && cause != SUBSCRIPTION_SETTINGS)
@@ -231,15 +231,17 @@ void subscription_fail(Subscription *s, SubscriptionCause cause, const ClientRep
 }
 
 void subscription_mend(Subscription *s, SubscriptionCause cause) {
+        bool failed = s->failing & 1U << cause;
         char span[CLOCK_SPAN_SIZE];
 
-        if (!(s->failing & 1U << cause))
+        if (!failed && !trouble_is_open(&s->trouble))
                 return;
         s->failing &= ~(1U << cause);
-        if (s->failing == 0 && trouble_mend(&s->trouble, span))
+        if (s->failing == 0 && trouble_mend_proven(&s->trouble, span))
                 log_event(LOG_NOTICE, EVENT_SUBSCRIPTION_RECOVERED, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->name }),
                         "%s: works again after %s", s->name, span);
-        s->on_change(s->userdata);
+        if (failed)
+                s->on_change(s->userdata);
 }
 
 /* ---- reading the settings ---- */
@@ -439,7 +441,7 @@ void subscription_status(const Subscription *s, SubscriptionStatus *ret) {
                 .missing = missing,
                 .failing = s->failing != 0,
                 .failing_since = trouble_since(&s->trouble),
-                .logged = s->trouble.said != TROUBLE_NONE,
+                .logged_since = trouble_said_since(&s->trouble),
                 .cause = s->failing == 0 && missing ? CAUSE_SETUP : s->trouble.cause,
                 .detail = s->trouble.detail };
 }

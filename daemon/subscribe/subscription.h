@@ -57,7 +57,7 @@ typedef struct SubscriptionStatus {
         bool missing;                         /* 404, or its topic was deleted, or it was detached */
         bool failing;
         usec_t failing_since; /* clock_wall() */
-        bool logged;          /* the failure is in the log */
+        usec_t logged_since;  /* clock_wall(); the failure is in the log, and no end yet; 0: not */
         Cause cause;          /* of the failure */
         const char *detail;   /* what fails; "": nothing */
 } SubscriptionStatus;

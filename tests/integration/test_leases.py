@@ -289,6 +289,26 @@ def test_failed_acknowledgements_are_tried_again(make_feed, wire_mongo):
     assert len(feed.daemon.log.events("SUBSCRIPTION_FAILING")) <= 1
 
 
+def test_a_remote_that_flaps_is_said_seldom(make_feed, wire_mongo):
+    """Each of some failures in a row is said, and its end; then an end must prove itself. status.json tells the present
+    state all the time."""
+    feed = make_feed(wire_mongo, settings={"ackDeadlineSeconds": 60})
+    feed.daemon.start()
+
+    def failing():
+        return feed.daemon.status()["subscriptions"][0]["failing"]
+
+    for n in range(1, 11):
+        feed.service.faults.add({"match": ":acknowledge", "times": 3, "action": {"type": "status", "status": 503}})
+        feed.publish(b'{"n":%d}' % n)
+        wait_until(failing, "the failure in status.json")
+        feed.wait_empty()
+        wait_until(lambda: not failing(), "its end in status.json")
+    counts = [len(feed.daemon.log.events(f"SUBSCRIPTION_{word}")) for word in ("FAILING", "RECOVERED")]
+    assert counts == [5, 4]
+    assert len(feed.documents()) == 10
+
+
 def test_stop_releases_what_is_held(make_feed, proxied):
     """P8: at the stop held leases end at once, so that another daemon need not wait for the deadline."""
     server, proxy = proxied

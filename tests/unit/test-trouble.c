@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -83,6 +84,14 @@ usec_t __wrap_clock_wall(void);
 
 usec_t __wrap_clock_wall(void) {
         return __real_clock_wall() - behind;
+}
+
+static usec_t ahead;
+usec_t __real_clock_now(void);
+usec_t __wrap_clock_now(void);
+
+usec_t __wrap_clock_now(void) {
+        return __real_clock_now() + ahead;
 }
 
 static void test_a_single_failure_is_not_said(void **state) {
@@ -173,6 +182,114 @@ static void test_detail_is_cut_between_characters(void **state) {
         assert_int_equal(strlen(t.detail), TROUBLE_DETAIL_MAX - 2);
 }
 
+/* Twice failing, then as long well: how often is a begin, and an end, logged in *time*? */
+static void flap(Trouble *t, usec_t failing, usec_t well, usec_t time, unsigned *ret_begins, unsigned *ret_ends) {
+        const usec_t end = clock_now() + time, step = usec_min(failing, well) / 2;
+        char span[CLOCK_SPAN_SIZE];
+
+        *ret_begins = *ret_ends = 0;
+        while (clock_now() < end) {
+                for (usec_t left = failing; left > 0; left -= step, ahead += step)
+                        *ret_begins += trouble_fail(t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a");
+                for (usec_t left = well; left > 0; left -= step, ahead += step)
+                        *ret_ends += trouble_mend_proven(t, span);
+        }
+}
+
+static void test_some_outages_in_a_row_are_each_said(void **state) {
+        unsigned begins, ends;
+        Trouble t = {};
+
+        flap(&t, 2 * USEC_PER_SEC, 10 * USEC_PER_SEC, 48 * USEC_PER_SEC, &begins, &ends);
+        assert_int_equal(begins, 4);
+        assert_int_equal(ends, 4);
+}
+
+static void test_who_flaps_is_said_seldom(void **state) {
+        static const usec_t lengths[] = { USEC_PER_SEC, 10 * USEC_PER_SEC, USEC_PER_MINUTE, 3 * USEC_PER_MINUTE,
+                11 * USEC_PER_MINUTE, 14 * USEC_PER_MINUTE };
+
+        for (size_t i = 0; i < ELEMENTSOF(lengths); i++) {
+                unsigned begins, ends;
+                Trouble t = {};
+
+                flap(&t, 2 * USEC_PER_SEC, lengths[i], USEC_PER_HOUR, &begins, &ends);
+                assert_in_range(begins, 4, 9);
+                flap(&t, 2 * USEC_PER_SEC, lengths[i], USEC_PER_HOUR, &begins, &ends);
+                assert_in_range(begins + ends, 0, 12);
+        }
+}
+
+/* Status and metrics tell the present state, the log what is proven; in the end both tell the same. */
+static void test_the_present_state_is_told_while_it_flaps(void **state) {
+        unsigned begins, ends;
+        char span[CLOCK_SPAN_SIZE];
+        Trouble t = {};
+
+        flap(&t, 2 * USEC_PER_SEC, 2 * USEC_PER_SEC, USEC_PER_MINUTE, &begins, &ends);
+        assert_int_equal(begins, 5);
+        assert_int_equal(ends, 4);
+        assert_false(trouble_is_on(&t));
+        assert_int_equal(trouble_since(&t), 0);
+        assert_int_equal(t.failures, 0);
+        assert_int_equal(t.cause, CAUSE_NONE);
+        assert_string_equal(t.detail, "");
+        assert_true(trouble_is_open(&t));
+        assert_true(trouble_said_since(&t) > 0);
+
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "b"));
+        assert_true(trouble_is_on(&t));
+        assert_true(trouble_since(&t) > trouble_said_since(&t));
+        assert_true(trouble_fail(&t, TROUBLE_LASTING, CAUSE_LOGIN, USEC_PER_SEC, "c")); /* worse than what was logged */
+        assert_false(trouble_mend_proven(&t, span));
+        ahead += 30 * USEC_PER_SEC;
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a single one does not count"));
+        assert_false(trouble_mend_proven(&t, span));
+        ahead += 31 * USEC_PER_SEC;
+        assert_true(trouble_mend_proven(&t, span));
+        assert_string_equal(span, "44 s"); /* to the first success, not to the proof */
+        assert_false(trouble_is_open(&t));
+        assert_false(trouble_mend_proven(&t, span));
+
+        ahead += USEC_PER_HOUR;
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a"));
+        assert_true(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "b"));
+        assert_true(trouble_mend_proven(&t, span)); /* long after: as the first time */
+}
+
+/* Other words are news; the same ones are not, even where others come in between. */
+static void test_what_has_other_words_is_said(void **state) {
+        char span[CLOCK_SPAN_SIZE], words[8];
+        unsigned begins = 0;
+        Trouble t = {};
+
+        for (unsigned i = 0; i < 20; i++) {
+                (void) snprintf(words, sizeof(words), "%u", i);
+                assert_true(trouble_fail(&t, TROUBLE_LASTING, CAUSE_INVALID, 0, words));
+                assert_true(trouble_mend_proven(&t, span));
+        }
+        for (unsigned i = 0; i < 20; i++) {
+                begins += trouble_fail(&t, TROUBLE_LASTING, CAUSE_INVALID, 0, i % 2 > 0 ? "a" : "b");
+                (void) trouble_mend_proven(&t, span);
+        }
+        assert_int_equal(begins, 6);
+}
+
+/* What another stage logs has neither begin nor end here. */
+static void test_noted_is_not_said(void **state) {
+        char span[CLOCK_SPAN_SIZE];
+        Trouble t = {};
+
+        for (unsigned i = 0; i < 20; i++) {
+                trouble_note(&t, TROUBLE_LASTING, CAUSE_KEY, "a");
+                assert_true(trouble_is_on(&t));
+                assert_false(trouble_mend_proven(&t, span));
+        }
+        assert_true(trouble_fail(&t, TROUBLE_LASTING, CAUSE_ROLE, 0, "b"));
+        assert_int_equal(t.tries, 1);
+        assert_true(trouble_mend_proven(&t, span));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_has_a_kind),
@@ -186,6 +303,11 @@ int main(void) {
                 cmocka_unit_test(test_what_turns_out_to_be_lasting_is_said_again),
                 cmocka_unit_test(test_said_at_once_when_the_next_try_is_far),
                 cmocka_unit_test(test_detail_is_cut_between_characters),
+                cmocka_unit_test(test_some_outages_in_a_row_are_each_said),
+                cmocka_unit_test(test_who_flaps_is_said_seldom),
+                cmocka_unit_test(test_the_present_state_is_told_while_it_flaps),
+                cmocka_unit_test(test_what_has_other_words_is_said),
+                cmocka_unit_test(test_noted_is_not_said),
         };
 
         return cmocka_run_group_tests_name("trouble", tests, NULL, NULL);
