@@ -373,7 +373,7 @@ static MongodbFault tell_all(MongodbClient *client, const SinkRejectedQuery *que
                 (*ret_n)++;
                 more = tell(document, query);
         }
-        return mongodb_client_end_find(cursor, detail);
+        return mongodb_client_end_find(client, cursor, detail);
 }
 
 /* Calls query->other for subscriptions that share the collection, or were renamed. */
@@ -568,7 +568,7 @@ static int admin_replay(void *self, const char *id, char text[static SINK_ADMIN_
         cursor = find_rejected(client, id, true);
         if (mongoc_cursor_next(cursor, &document))
                 copy = bson_copy(document);
-        fault = mongodb_client_end_find(cursor, detail);
+        fault = mongodb_client_end_find(client, cursor, detail);
         if (fault == MONGODB_FAULT_NONE && copy)
                 r = replay_document(client, copy, id, text);
         else if (fault != MONGODB_FAULT_NONE)

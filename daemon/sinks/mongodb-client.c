@@ -138,6 +138,12 @@ static int uri_new(const MongodbConfig *config, mongoc_uri_t **ret, char problem
         return 0;
 }
 
+static const char *host_of(const mongoc_uri_t *uri) {
+        const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri);
+
+        return host ? host->host_and_port : mongoc_uri_get_srv_hostname(uri);
+}
+
 static mongoc_write_concern_t *write_concern_new(void) {
         mongoc_write_concern_t *concern = mongoc_write_concern_new();
 
@@ -181,6 +187,7 @@ int mongodb_client_new(const SubscriptionConfig *config, SinkHost *host, Mongodb
         r = uri_new(config->keys, &client->uri, problem);
         if (r < 0)
                 return r;
+        client->host_name = host_of(client->uri);
         client->concern = write_concern_new();
         client->good =
                 (usec_t) mongoc_uri_get_option_as_int32(client->uri, MONGOC_URI_SOCKETTIMEOUTMS, MONGODB_SOCKET_MSEC) *
@@ -298,7 +305,6 @@ MongodbFault mongodb_client_connect(MongodbClient *client, char detail[static MO
 
 MongodbFault mongodb_client_read_command(MongodbClient *client, const char *database, const bson_t *command,
         bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]) {
-        const mongoc_host_list_t *host = mongoc_uri_get_hosts(client->uri);
         bson_error_t error = {};
         bool ok;
 
@@ -307,7 +313,7 @@ MongodbFault mongodb_client_read_command(MongodbClient *client, const char *data
         sink_host_leave(client->host);
         if (ok)
                 return MONGODB_FAULT_NONE;
-        mongodb_reply_describe_error(&error, host ? host->host_and_port : NULL, detail, MONGODB_DETAIL_SIZE);
+        mongodb_reply_describe_error(&error, client->host_name, detail, MONGODB_DETAIL_SIZE);
         return mongodb_reply_fault(reply, &error);
 }
 
@@ -334,18 +340,22 @@ MongodbFault mongodb_client_write_command(
         bson_destroy(&options);
         if (ok && !first_write_error(reply, &error))
                 return MONGODB_FAULT_NONE;
-        mongodb_reply_describe(reply, &error, 0, detail, MONGODB_DETAIL_SIZE);
+        if (ok)
+                mongodb_reply_describe(reply, &error, 0, detail, MONGODB_DETAIL_SIZE);
+        else
+                mongodb_reply_describe_error(&error, client->host_name, detail, MONGODB_DETAIL_SIZE);
         return mongodb_reply_fault(reply, &error);
 }
 
-MongodbFault mongodb_client_end_find(mongoc_cursor_t *cursor, char detail[static MONGODB_DETAIL_SIZE]) {
+MongodbFault mongodb_client_end_find(
+        const MongodbClient *client, mongoc_cursor_t *cursor, char detail[static MONGODB_DETAIL_SIZE]) {
         MongodbFault fault = MONGODB_FAULT_NONE;
         const bson_t *reply;
         bson_error_t error;
 
         if (mongoc_cursor_error_document(cursor, &error, &reply)) {
                 fault = mongodb_reply_fault(reply, &error);
-                mongodb_reply_describe_error(&error, NULL, detail, MONGODB_DETAIL_SIZE);
+                mongodb_reply_describe_error(&error, client->host_name, detail, MONGODB_DETAIL_SIZE);
         }
         mongoc_cursor_destroy(cursor);
         return fault;

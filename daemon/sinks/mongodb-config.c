@@ -277,30 +277,56 @@ static int parts_check(const char *uri, ConfigProblem *ret_problem) {
 
 /* ---- the connection string: what the driver says ---- */
 
-/* Whether the driver's words about the string may quote a secret. */
-static bool may_hold_secret(const char *uri) {
-        const char *rest = strstr(uri, "://") + 3, *at = strrchr(rest, '@');
+/* Whether the driver's words about what follows user and password may quote a secret. */
+static bool may_hold_secret(const char *rest) {
+        return strstr(rest, "%40") || strcasestr(rest, "password=") || strcasestr(rest, "properties=");
+}
 
-        return (at && memchr(rest, ':', (size_t) (at - rest))) || strstr(rest, "%40") ||
-               strcasestr(rest, "password=") || strcasestr(rest, "properties=");
+/* A name with fewer than two dots, which most versions of the driver refuse. */
+static bool is_short_name(const char *host) {
+        const size_t size = strcspn(host, "/");
+        const char *dot = memchr(host, '.', size);
+
+        return !dot || dot == host || !memchr(dot + 1, '.', size - (size_t) (dot + 1 - host));
+}
+
+/* Tells why the driver refuses the string: asked again with other words for user and password, it cannot repeat them.
+ */
+static int uri_refused(const char *text, ConfigProblem *ret_problem) {
+        const char *user = strstr(text, "://") + 3, *at = strrchr(user, '@'), *rest = at ? at + 1 : user;
+        const bool password = at && memchr(user, ':', (size_t) (at - user));
+        _cleanup_bytes_ Bytes bare = {};
+        mongoc_uri_t *uri;
+        bson_error_t error;
+
+        bytes_append(&bare, text, (size_t) (user - text));
+        bytes_append_text(&bare, password ? "USER:PASSWORD@" : at ? "USER@" : "");
+        if (bytes_append_text(&bare, rest) < 0)
+                return -ENOMEM;
+        uri = mongoc_uri_new_with_error(bare.data, &error);
+        mongoc_uri_destroy(uri);
+        if (uri)
+                return config_problem_set(ret_problem, "has a user or password that MongoDB's driver refuses");
+        if (strncmp(text, SRV, strlen(SRV)) == 0 && is_short_name(rest))
+                return config_problem_set(ret_problem,
+                        "has a host that is not a full name like cluster0.example.net, which " SRV
+                        " needs: DNS has the servers of such a name. Of a single server, write mongodb://");
+        if (may_hold_secret(rest))
+                return config_problem_set(ret_problem,
+                        "is refused by MongoDB's driver, for a reason that is told when no secret is in it");
+        return config_problem_set(ret_problem, "is refused by MongoDB's driver: %s", error.message);
 }
 
 static int uri_check(const char *text, ConfigProblem *ret_problem) {
         mongoc_uri_t *uri;
-        bson_error_t error;
         int r = parts_check(text, ret_problem);
 
         if (r < 0)
                 return r;
         mongodb_config_hear_driver();
-        uri = mongoc_uri_new_with_error(text, &error);
-        if (!uri && may_hold_secret(text))
-                return config_problem_set(ret_problem,
-                        "is refused by MongoDB's driver, for a reason that is told when no secret is in it");
-        if (!uri)
-                return config_problem_set(ret_problem, "is refused by MongoDB's driver: %s", error.message);
+        uri = mongoc_uri_new(text);
         mongoc_uri_destroy(uri);
-        return 0;
+        return uri ? 0 : uri_refused(text, ret_problem);
 }
 
 static bool holds_secret(const mongoc_uri_t *uri) {

@@ -551,11 +551,12 @@ void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size
         mongodb_reply_describe_error(error, NULL, text, size);
 }
 
-void mongodb_reply_describe_fault(const bson_t *reply, const bson_error_t *error, char *text, size_t size) {
+void mongodb_reply_describe_fault(
+        const bson_t *reply, const bson_error_t *error, const char *host, char *text, size_t size) {
         bson_iter_t list;
 
         if (is_cut_short(false, error) || !mongodb_reply_list(reply, "writeConcernErrors", &list) ||
                 !bson_iter_next(&list))
-                return mongodb_reply_describe_error(error, NULL, text, size);
+                return mongodb_reply_describe_error(error, host, text, size);
         describe(mongodb_reply_text(&list, "errmsg", ""), member_int(&list, "code", 0), text, size);
 }

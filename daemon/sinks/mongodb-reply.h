@@ -80,7 +80,8 @@ MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error)
  * that it uses *error*. Printable UTF-8; *size* > 0. */
 void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size_t index, char *text, size_t size);
 
-/* The same for the whole command: why its documents are not settled. */
-void mongodb_reply_describe_fault(const bson_t *reply, const bson_error_t *error, char *text, size_t size);
+/* The same for the whole command: why its documents are not settled. *host* as below. */
+void mongodb_reply_describe_fault(
+        const bson_t *reply, const bson_error_t *error, const char *host, char *text, size_t size);
 /* The same for any error. *host* (may be NULL) is named where no server was found and *error* names none. */
 void mongodb_reply_describe_error(const bson_error_t *error, const char *host, char *text, size_t size);

@@ -295,7 +295,7 @@ static MongodbFault flush(Pass *p, Chunk *chunk) {
         ok = execute(p, chunk, &reply, &error);
         fault = mongodb_reply_judge(ok, &reply, &error, judgements, chunk->n);
         if (fault != MONGODB_FAULT_NONE)
-                mongodb_reply_describe_fault(&reply, &error, p->detail, sizeof(p->detail));
+                mongodb_reply_describe_fault(&reply, &error, p->client->host_name, p->detail, sizeof(p->detail));
         for (size_t i = 0; i < chunk->n; i++)
                 p->partial |= judgements[i].verdict == SINK_LATER;
         if (fault != MONGODB_FAULT_REFUSED)
@@ -548,7 +548,7 @@ static MongodbFault read_stored(Pass *p, const size_t *items, size_t n, const bs
                 compare_stored(p, items, n, document);
         again = !client->no_majority_reads && mongoc_cursor_error(cursor, &error) &&
                 error.domain == MONGOC_ERROR_SERVER && error.code == MONGODB_CODE_NO_MAJORITY_READS;
-        fault = mongodb_client_end_find(cursor, p->work->answer.detail);
+        fault = mongodb_client_end_find(client, cursor, p->work->answer.detail);
         sink_host_leave(client->host);
         if (!again)
                 return fault;

@@ -234,7 +234,7 @@ static int read_piece(History *history, SinkPiece *piece) {
                         r = note_mark(document, &mark);
                 text += json.size;
         }
-        fault = mongodb_client_end_find(cursor, piece->detail);
+        fault = mongodb_client_end_find(history->client, cursor, piece->detail);
         if (r < 0)
                 return r;
         if (fault != MONGODB_FAULT_NONE) { /* perhaps it took too long: the next piece is smaller */

@@ -48,6 +48,8 @@ typedef struct MongodbClient {
         char *database, *collection, *rejected_collection;
         DocumentRules rules; /* its strings are owned */
         mongoc_uri_t *uri;
+        const char
+                *host_name; /* to be named where no server is found: the first of the uri, or that of mongodb+srv:// */
         mongoc_write_concern_t *concern; /* majority, journal, MONGODB_WRITE_CONCERN_MSEC (P3) */
         mongoc_client_pool_t *pool;      /* this and the following are NULL until mongodb_client_connect() */
         mongoc_client_t *client;
@@ -97,7 +99,8 @@ MongodbFault mongodb_client_write_command(
         MongodbClient *client, const bson_t *command, bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]);
 
 /* Destroys the cursor of a find. Returns the fault that ended it, or MONGODB_FAULT_NONE. */
-MongodbFault mongodb_client_end_find(mongoc_cursor_t *cursor, char detail[static MONGODB_DETAIL_SIZE]);
+MongodbFault mongodb_client_end_find(
+        const MongodbClient *client, mongoc_cursor_t *cursor, char detail[static MONGODB_DETAIL_SIZE]);
 
 /* ---- mongodb-write.c ---- */
 

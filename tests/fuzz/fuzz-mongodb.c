@@ -28,7 +28,7 @@ static void describe(const bson_t *reply, const bson_error_t *error, size_t n, s
                 mongodb_reply_describe(reply, error, i, text, room);
                 require_words(text, room);
         }
-        mongodb_reply_describe_fault(reply, error, text, room);
+        mongodb_reply_describe_fault(reply, error, "h:1", text, room);
         require_words(text, room);
         free(text);
 }

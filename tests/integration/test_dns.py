@@ -47,6 +47,7 @@ SEED_LIST = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static unsigned char *put_name(unsigned char *at, const char *name) {
         while (*name) {
@@ -66,7 +67,7 @@ int res_nsearch(res_state state, const char *name, int class, int type, unsigned
         unsigned char *at = answer, *length;
 
         fprintf(stderr, "asks DNS for %d of %s\n", type, name);
-        if (type != ns_t_srv || strcmp(name, "_mongodb._tcp.cluster.example.test") != 0 || getenv("SEED_FAILS")) {
+        if (type != ns_t_srv || strcmp(name, "_mongodb._tcp.cluster.example.test") != 0 || *getenv("SEED_FAILS")) {
                 state->res_h_errno = h_errno = NO_DATA;
                 return -1;
         }
@@ -92,6 +93,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
         int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
                 (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **)) dlsym(RTLD_NEXT, "getaddrinfo");
 
+        if (node && strcmp(node, "db.example.test") == 0 && getenv("SEED_HANGS"))
+                sleep(60);
         return real(node && strcmp(node, "db.example.test") == 0 ? "127.0.0.1" : node, service, hints, result);
 }
 """
@@ -111,12 +114,16 @@ def test_seed_list_of_mongodb_srv(make_stack, own_queue, shared_mongodb, remo, t
         own_queue, shared_mongodb, remo, interval_msec=200, uri="mongodb+srv://cluster.example.test/?tls=false"
     )
     port = str(shared_mongodb.port)
-    stack.daemon.env.update({"LD_PRELOAD": str(preload(tmp_path, SEED_LIST)), "SEED_PORT": port})
+    stack.daemon.env.update({"LD_PRELOAD": str(preload(tmp_path, SEED_LIST)), "SEED_PORT": port, "SEED_FAILS": ""})
     stack.daemon.start()
     wait_until(lambda: stack.count() >= 3, "readings are stored")
     assert stack.daemon.stop() == 0
     stack.daemon.start(SEED_FAILS="1")
     entry = stack.daemon.log.wait("SINK_DOWN")
+    assert "cluster.example.test" in entry.text
+    assert stack.daemon.stop() == 0
+    stack.daemon.start(SEED_FAILS="", SEED_HANGS="1")
+    entry = stack.daemon.log.wait("SINK_DOWN", 2)
     assert "cluster.example.test" in entry.text
     assert stack.daemon.stop() == 0
 

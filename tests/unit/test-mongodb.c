@@ -256,9 +256,9 @@ static void test_describe(void **state) {
         assert_string_equal(text, "as a whole (code 7)");
         mongodb_reply_describe(reply, &error, 3, small, sizeof(small));
         assert_string_equal(small, "Document...");
-        mongodb_reply_describe_fault(reply, &error, text, sizeof(text));
+        mongodb_reply_describe_fault(reply, &error, NULL, text, sizeof(text));
         assert_string_equal(text, "waiting (code 64)");
-        mongodb_reply_describe_fault(reply, &cut, text, sizeof(text));
+        mongodb_reply_describe_fault(reply, &cut, NULL, text, sizeof(text));
         assert_string_equal(text, "cut (code 4)");
         bson_destroy(reply);
 
