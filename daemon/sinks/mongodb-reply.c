@@ -415,15 +415,21 @@ static MongodbFault code_fault(const bson_t *reply, const bson_error_t *error) {
         return has_label(reply) ? MONGODB_FAULT_BUSY : MONGODB_FAULT_REFUSED;
 }
 
-/* The driver uses its code for a refused login for every failure of a login. When the connection was lost, its words
- * begin with *broken_off*, and the server did not judge user and password. */
+/* The driver uses its code for a refused login for every failure of a login, so its words decide. Where the connection
+ * was lost, they begin with *broken_off*. Else they are the server's, and a refusal has a word of *refusals*: a server
+ * that shuts down, or that cannot ask whom it must, did not judge user and password. */
 static MongodbFault client_fault(const bson_error_t *error) {
         static const char broken_off[] = "Failed to send \"";
+        static const char *const refusals[] = { "auth", "user", "password", "account", "credential", "certificate",
+                "mechanism", "key", "denied" };
 
         if (error->code != MONGOC_ERROR_CLIENT_AUTHENTICATE ||
                 strncmp(error->message, broken_off, strlen(broken_off)) == 0)
                 return MONGODB_FAULT_UNREACHABLE;
-        return MONGODB_FAULT_LOGIN;
+        for (size_t i = 0; i < ELEMENTSOF(refusals); i++)
+                if (strcasestr(error->message, refusals[i]))
+                        return MONGODB_FAULT_LOGIN;
+        return MONGODB_FAULT_BUSY;
 }
 
 MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error) {

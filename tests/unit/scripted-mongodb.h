@@ -310,7 +310,7 @@ static bool is_durable_write(const bson_t *command) {
 static void answer_login(Server *server, bson_t *reply) {
         server->logins++;
         if (atomic_load(&server->refuse_logins))
-                return answer_error(18, NULL, reply);
+                return answer_error(18, "Authentication failed.", reply);
         (void) BSON_APPEND_INT32(reply, "conversationId", 1);
         (void) BSON_APPEND_BOOL(reply, "done", true);
         (void) BSON_APPEND_BINARY(reply, "payload", BSON_SUBTYPE_BINARY, (const uint8_t *) "", 0);

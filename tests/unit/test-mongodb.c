@@ -157,7 +157,7 @@ static void test_judge(void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                bson_error_t error = { .domain = rows[i].domain, .code = rows[i].code, .message = "words" };
+                bson_error_t error = { .domain = rows[i].domain, .code = rows[i].code, .message = "no such user" };
                 MongodbJudgement verdicts[N] = { { .verdict = SINK_STORED }, { .verdict = SINK_DUPLICATE } };
                 bson_t *reply = reply_of(rows[i].reply);
                 MongodbFault fault = mongodb_reply_judge(rows[i].ok, reply, &error, verdicts, N);
@@ -319,6 +319,15 @@ static void test_login_broken_off(void **state) {
                         MONGODB_FAULT_UNREACHABLE },
                 { "Failed to send \"saslContinue\" command with database \"admin\": Failed to read 4 bytes: socket error or timeout",
                         MONGODB_FAULT_UNREACHABLE },
+                { "Unsupported mechanism SCRAM-SHA-1", MONGODB_FAULT_LOGIN },
+                { "There is no x.509 client certificate matching the user.", MONGODB_FAULT_LOGIN },
+                { "Could not find user \"u\" for db \"admin\"", MONGODB_FAULT_LOGIN },
+                { "Invalid key", MONGODB_FAULT_LOGIN },
+                { "interrupted at shutdown", MONGODB_FAULT_BUSY },
+                { "The server is in quiesce mode and will shut down", MONGODB_FAULT_BUSY },
+                { "node is recovering", MONGODB_FAULT_BUSY },
+                { "operation exceeded time limit", MONGODB_FAULT_BUSY },
+                { "Couldn't connect to the LDAP server", MONGODB_FAULT_BUSY },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
