@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "lib/array.h"
 #include "lib/text.h"
@@ -258,9 +259,28 @@ static int try_threads(const mongoc_uri_t *uri) {
 
 /* ---- calls ---- */
 
+/* Returns a number that changes with the files of certificates that the uri names. */
+static uint64_t files_state(const mongoc_uri_t *uri) {
+        static const char *const options[] = { MONGOC_URI_TLSCAFILE, MONGOC_URI_TLSCERTIFICATEKEYFILE };
+        uint64_t hash = BYTES_HASH;
+
+        for (size_t i = 0; i < ELEMENTSOF(options); i++) {
+                const char *path = mongoc_uri_get_option_as_utf8(uri, options[i], NULL);
+                struct stat st;
+
+                if (!path || stat(path, &st) < 0)
+                        continue;
+                hash = bytes_hash(hash, (const char *) &st.st_mtim, sizeof(st.st_mtim));
+                hash = bytes_hash(hash, (const char *) &st.st_ino, sizeof(st.st_ino));
+                hash = bytes_hash(hash, (const char *) &st.st_size, sizeof(st.st_size));
+        }
+        return hash;
+}
+
 static int new_pool(MongodbClient *client, bson_error_t *error) {
         mongoc_apm_callbacks_t *callbacks;
 
+        client->files = files_state(client->uri);
         client->pool = mongoc_client_pool_new_with_error(client->uri, error);
         if (!client->pool)
                 return -EIO;
@@ -277,6 +297,8 @@ MongodbFault mongodb_client_connect(MongodbClient *client, char detail[static MO
         bson_error_t error = {};
         int r = 0;
 
+        if (client->failed && client->pool && client->files != files_state(client->uri))
+                disconnect(client); /* libmongoc 1.30 reads them only for a pool */
         if (client->client)
                 return MONGODB_FAULT_NONE;
         if (!client->pool)
@@ -301,6 +323,15 @@ MongodbFault mongodb_client_connect(MongodbClient *client, char detail[static MO
         mongoc_collection_set_write_concern(client->readings, client->concern);
         mongoc_collection_set_write_concern(client->rejected, client->concern);
         return MONGODB_FAULT_NONE;
+}
+
+void mongodb_client_note(MongodbClient *client, MongodbFault fault) {
+        client->failed = fault != MONGODB_FAULT_NONE;
+        client->login_failures = fault == MONGODB_FAULT_LOGIN ? client->login_failures + 1 : 0;
+        if (client->login_failures < LOGIN_FAILURES_MAX)
+                return;
+        client->login_failures = 0;
+        disconnect(client);
 }
 
 MongodbFault mongodb_client_read_command(MongodbClient *client, const char *database, const bson_t *command,
@@ -371,12 +402,7 @@ MongodbFault mongodb_client_ping(MongodbClient *client, char detail[static MONGO
         fault = mongodb_client_read_command(client, client->database, &command, &reply, detail);
         bson_destroy(&command);
         bson_destroy(&reply);
-
-        client->login_failures = fault == MONGODB_FAULT_LOGIN ? client->login_failures + 1 : 0;
-        if (client->login_failures >= LOGIN_FAILURES_MAX) {
-                client->login_failures = 0;
-                disconnect(client);
-        }
+        mongodb_client_note(client, fault);
         return fault;
 }
 

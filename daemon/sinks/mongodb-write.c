@@ -643,5 +643,6 @@ MongodbFault mongodb_write(MongodbClient *client, SinkWork *work, bool apart) {
         else
                 text_copy(work->answer.detail, sizeof(work->answer.detail), "out of memory");
         pass_done(&p);
+        mongodb_client_note(client, fault);
         return apart ? give_up_apart(client, work, fault) : fault;
 }

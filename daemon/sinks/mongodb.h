@@ -54,7 +54,9 @@ typedef struct MongodbClient {
         mongoc_client_pool_t *pool;      /* this and the following are NULL until mongodb_client_connect() */
         mongoc_client_t *client;
         mongoc_collection_t *readings, *rejected;
+        bool failed;             /* the last ping or write */
         unsigned login_failures; /* in a row */
+        uint64_t files;          /* state of the certificates' files when the pool was made */
         bool no_majority_reads;  /* the server has them switched off: reads use the primary alone */
         Pace pace;               /* of bulks */
         usec_t good;             /* bulks that take longer are made smaller; well below the socket's timeout */
@@ -78,9 +80,13 @@ int mongodb_client_new(const SubscriptionConfig *config, SinkHost *host, Mongodb
 MongodbClient *mongodb_client_free(MongodbClient *client);
 CLEANUP_DEFINE(MongodbClient, mongodb_client_free)
 
-/* Makes the pool if there is none, and looks up a mongodb+srv name. It does not connect to a server. This function and
- * the following write *detail* with every fault. */
+/* Makes the pool if there is none, or if the last try failed and the files of certificates were changed since; looks up
+ * a mongodb+srv name. It does not connect to a server. This function and the following write *detail* with every fault.
+ */
 MongodbFault mongodb_client_connect(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]);
+
+/* Call this with the outcome of each write. After some refused logins the next one gets a new pool. */
+void mongodb_client_note(MongodbClient *client, MongodbFault fault);
 
 /* Finds a writable server, logs in and gets an answer. */
 MongodbFault mongodb_client_ping(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]);

@@ -2,6 +2,7 @@
 user, and one beside a password."""
 
 import contextlib
+import shutil
 
 import pytest
 from services.mongodb import MongoDB
@@ -83,3 +84,22 @@ def test_certificate_beside_a_password(make_feed, certificates, tmp_path):
             password_file="p",
         )
         server.kill()
+
+
+def test_certificates_are_replaced(make_feed, certificates, tmp_path):
+    """Without a restart: that of the authority, and with it the server's and ours."""
+    ours, authority = tmp_path / "ours.pem", tmp_path / "authority.pem"
+    shutil.copy(certificates.expired.both, ours)
+    shutil.copy(certificates.other_ca, authority)
+    with WireMongo(tls=certificates.server, tls_ca=certificates.ca) as server:
+        options = f"tls=true&tlsCAFile={authority}&tlsCertificateKeyFile={ours}"
+        feed = make_feed(server, uri=f"mongodb://127.0.0.1:{server.port}/?{options}")
+        feed.daemon.env["SENSORQD_TEST_BACKOFF_MAX_MSEC"] = "1000"
+        feed.publish((b'{"a":1}', {"idempotency_key": "k"}))
+        feed.daemon.start()
+        assert "certificate" in feed.daemon.log.wait("SINK_DOWN").text
+        shutil.copy(certificates.ca, authority)
+        shutil.copy(certificates.client.both, ours)
+        feed.wait_empty()
+        assert list(feed.documents()) == ["k"]
+        assert feed.daemon.stop() == 0

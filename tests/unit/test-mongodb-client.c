@@ -56,6 +56,9 @@ static void test_refused_logins_renew_the_pool(void **state) {
         SubscriptionConfig config = { .subscription = none, .id_attribute = none, .keys = &mongodb };
         Server *server = calloc(1, sizeof(*server));
         _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
+        const WireMessage message = { .data = { "{}", 2 }, .message_id = { "1", 1 } };
+        SinkItem item = { .message = &message };
+        SinkWork work = { .items = &item, .n = 1 };
         mongoc_client_pool_t *first;
 
         assert_non_null(server);
@@ -87,15 +90,55 @@ static void test_refused_logins_renew_the_pool(void **state) {
         server->refuse_logins = false;
         assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_NONE);
         client = mongodb_client_free(client);
+
+        server->refuse_logins = true; /* while a batch is held, there are writes and no pings */
+        assert_int_equal(mongodb_client_new(&config, NULL, &client, text), 0);
+        for (unsigned refused = 1; refused <= 3; refused++) {
+                assert_int_equal(mongodb_write(client, &work, false), MONGODB_FAULT_LOGIN);
+                assert_int_equal(client->pool != NULL, refused < 3);
+        }
+        client = mongodb_client_free(client);
         server_stop(server);
-        assert_in_range(server->logins, 3 + 5, 2 * (3 + 5)); /* libmongoc 1.30 logs in twice a try that is refused */
+        assert_in_range(
+                server->logins, 3 + 5 + 3, 2 * (3 + 5 + 3)); /* libmongoc 1.30 logs in twice a try that is refused */
         free(server);
+}
+
+/* Newer drivers read the files of certificates once for a pool: a server whose certificate is replaced, and its
+ * authority's or ours with it, would be out of reach until a restart. */
+static void test_changed_certificates_renew_the_pool(void **state) {
+        static char name[] = "d", none[] = "", *dates[] = { NULL };
+        char path[] = "/tmp/sensorqd-ca-XXXXXX", uri[200], text[MONGODB_DETAIL_SIZE];
+        MongodbConfig mongodb = {
+                .uri = uri, .database = name, .collection = name, .rejected_collection = name, .date_fields = dates
+        };
+        SubscriptionConfig config = { .subscription = none, .id_attribute = none, .keys = &mongodb };
+        _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
+        const int fd = mkstemp(path);
+
+        assert_true(fd >= 0);
+        (void) snprintf(
+                uri, sizeof(uri), "mongodb://127.0.0.1:1/?tls=true&tlsCAFile=%s&serverSelectionTimeoutMS=10", path);
+        assert_int_equal(mongodb_client_new(&config, NULL, &client, text), 0);
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_UNREACHABLE);
+        left = 0; /* the first that a new pool needs */
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_UNREACHABLE);
+        assert_int_equal(write(fd, "new", 3), 3);
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOCAL);
+        left = SIZE_MAX;
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_UNREACHABLE);
+        left = 0;
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOCAL);
+        left = SIZE_MAX;
+        (void) close(fd);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_no_threads),
                 cmocka_unit_test(test_refused_logins_renew_the_pool),
+                cmocka_unit_test(test_changed_certificates_renew_the_pool),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
