@@ -8,9 +8,9 @@ void bisect_restart(Bisect *b) {
         b->bad_end = 0;
         b->n_suspects = 0;
         b->judging = b->put_off = b->passed_over = false;
-        b->swept = b->probes > 0;
-        b->window = b->swept ? 1 : BISECT_WINDOW_MAX;
-        b->probes = b->swept;
+        b->window = b->probes > 0 ? 1 : BISECT_WINDOW_MAX;
+        b->tried = b->probes > 0 ? BISECT_TRIED_MAX : 0;
+        b->probes = b->probes > 0;
         b->in_line = BISECT_PROBES_MAX;
 }
 
@@ -41,9 +41,8 @@ static void clear_suspects(Bisect *b) {
 }
 
 void bisect_accepted(Bisect *b, int64_t last) {
-        b->probes = 0;
+        b->probes = b->tried = 0;
         b->in_line = BISECT_LINE_ACCEPTED;
-        b->swept = false;
         if (b->judging)
                 return clear_suspects(b);
 
@@ -88,8 +87,9 @@ static bool look_ahead(Bisect *b, int64_t last, int64_t newest) {
 
 static BisectVerdict rest(Bisect *b) {
         b->probes = 1; /* not 0, because the topic has not accepted a message yet */
-        if (!b->swept)
-                b->in_line = b->in_line < BISECT_LINE_MAX / 4 ? b->in_line * 4 : BISECT_LINE_MAX;
+        b->in_line = b->tried >= BISECT_TRIED_MAX       ? BISECT_PROBES_MAX
+                     : b->in_line < BISECT_LINE_MAX / 4 ? b->in_line * 4
+                                                        : BISECT_LINE_MAX;
         return BISECT_REST;
 }
 
@@ -108,6 +108,7 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n, int64_t newest) 
         b->after = last;
         b->window = 1; /* one message as a probe: it is cheap, and shows whether the topic or the message is at fault */
         b->probes++;
+        b->tried += b->tried < BISECT_TRIED_MAX;
         if ((b->line > 0 || b->probes == BISECT_PROBES_MAX) && look_ahead(b, last, newest))
                 return BISECT_GO_ON;
         return b->probes < b->in_line ? BISECT_GO_ON : rest(b);

@@ -14,7 +14,8 @@
  *        +--- all judged -------------- judging: the suspects, one by one
  *
  * A refusal does not tell which messages are good, so a single good one among many bad ones is found only by trying
- * each alone. So it tries ever more of them between two rests, until each was tried since the topic last accepted one.
+ * each alone. So it tries ever more of them between two rests, until each was tried since the topic last accepted one,
+ * or very many were: the topic is at fault, then.
  * When some in line were refused alone, rows further ahead are tried first, ever nearer to the newest one: one source's
  * rows must not hide that the topic takes others. */
 /* clang-format on */
@@ -28,6 +29,7 @@
 #define BISECT_PROBES_MAX 8      /* so many in line are tried alone, then some ahead; then more in line: up to ... */
 #define BISECT_LINE_ACCEPTED 256 /* ... so many before the first rest, if the topic has accepted any; else none */
 #define BISECT_LINE_MAX 1000     /* four times as many before the next rest, up to here */
+#define BISECT_TRIED_MAX 10000   /* after so many without a success, only PROBES_MAX between rests */
 #define BISECT_AHEAD_MAX 64      /* so many ahead: more than needed, unless rows come faster than they are tried */
 
 typedef struct Bisect {
@@ -38,8 +40,8 @@ typedef struct Bisect {
         bool judging; /* the next request is a suspect alone: there is one */
         bool put_off;
         bool passed_over;                      /* some rows were skipped, and are tried again later */
-        bool swept;                            /* each row was refused alone since the topic last accepted one */
-        unsigned probes;                       /* messages refused alone since then, or since the last rest */
+        unsigned tried;                        /* messages refused alone since the topic last accepted one */
+        unsigned probes;                       /* of them those since the last rest */
         unsigned in_line;                      /* so many of them before the next rest */
         int64_t suspects[BISECT_SUSPECTS_MAX]; /* ids */
         size_t n_suspects;

@@ -12,8 +12,8 @@
 #include "bisect.h"
 
 /* A queue of ids 1..n and a topic that refuses some of them, driven as publisher.c does it. */
-#define ROWS_MAX 5000
-#define TRIED_BEFORE_A_REST (BISECT_PROBES_MAX + 12) /* ahead: each time half of the rows that are left */
+#define ROWS_MAX 20000
+#define TRIED_BEFORE_A_REST (BISECT_PROBES_MAX + 15) /* ahead: each time half of the rows that are left */
 
 typedef enum Fate { WAITING, SENT, REJECTED } Fate;
 
@@ -182,6 +182,22 @@ static void test_bad_topic(void **state) {
 
 /* P6: a single good row among bad ones is sent after about as many requests as there are rows, and few rests, wherever
  * it is: a refusal does not tell which of the rows are good. */
+/* So many at fault are not all tried before it is left in peace. */
+static void test_bad_topic_with_a_long_queue(void **state) {
+        World *w = world_new(ROWS_MAX);
+
+        w->topic_bad = true;
+        while (w->requests < BISECT_TRIED_MAX)
+                assert_int_equal(run(w), STEP_REST);
+        assert_in_range(w->requests, BISECT_TRIED_MAX, BISECT_TRIED_MAX + BISECT_LINE_MAX + TRIED_BEFORE_A_REST);
+        assert_in_range(w->rests, 10, 20);
+        w->requests = 0;
+        for (unsigned i = 0; i < 50; i++)
+                assert_int_equal(run(w), STEP_REST);
+        assert_in_range(w->requests, 50, 50 * TRIED_BEFORE_A_REST);
+        free(w);
+}
+
 static void test_lone_good(void **state) {
         static const int64_t counts[] = { 2, 11, 101, 1001 };
 
@@ -353,7 +369,7 @@ static void test_bad_to_the_end(void **state) {
         check(w);
 
         w->topic_bad = true;
-        w->n = ROWS_MAX;
+        w->n = 5000;
         assert_int_equal(run_on(w), STEP_HELD);
         bisect_restart(&w->bisect); /* the timer */
         w->requests = 0;
@@ -450,6 +466,7 @@ int main(void) {
                 cmocka_unit_test(test_one_bad),
                 cmocka_unit_test(test_bad_at_the_end),
                 cmocka_unit_test(test_bad_topic),
+                cmocka_unit_test(test_bad_topic_with_a_long_queue),
                 cmocka_unit_test(test_lone_good),
                 cmocka_unit_test(test_accepted_suspect_clears_the_others),
                 cmocka_unit_test(test_bad_topic_is_left_in_peace),
