@@ -262,7 +262,10 @@ static void write_word(Writer *w, const char *word) {
 static void write_time(Writer *w, usec_t wall) {
         char buffer[CLOCK_RFC3339_SIZE];
 
-        write_word(w, wall > 0 ? clock_format_rfc3339(wall, buffer) : NULL);
+        if (wall > 0)
+                write_string(w, clock_format_rfc3339(wall, buffer));
+        else
+                write_text(w, "null");
 }
 
 static void write_due(Writer *w, usec_t at) {
