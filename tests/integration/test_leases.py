@@ -299,9 +299,12 @@ def test_a_remote_that_flaps_is_said_seldom(make_feed, wire_mongo):
         return feed.daemon.status()["subscriptions"][0]["failing"]
 
     for n in range(1, 11):
-        feed.service.faults.add({"match": ":acknowledge", "times": 3, "action": {"type": "status", "status": 503}})
+        began = time.monotonic()
+        feed.service.faults.add({"match": ":acknowledge", "times": -1, "action": {"type": "status", "status": 503}})
         feed.publish(b'{"n":%d}' % n)
         wait_until(failing, "the failure in status.json")
+        wait_until(lambda since=began: len(feed.requests(":acknowledge", since)) > 2, "the third try")
+        feed.service.faults.clear()
         feed.wait_empty()
         wait_until(lambda: not failing(), "its end in status.json")
     counts = [len(feed.daemon.log.events(f"SUBSCRIPTION_{word}")) for word in ("FAILING", "RECOVERED")]
