@@ -170,5 +170,6 @@ int reading_labels_add(Bytes *labels, const char *name, const char *value) {
 }
 
 bool reading_labels_next(Slice *rest, Slice *ret_name, Slice *ret_value) {
-        return slice_next(rest, '\0', ret_name) && slice_next(rest, '\0', ret_value);
+        /* behind a text without its NUL there is no place, not even an empty one */
+        return slice_next(rest, '\0', ret_name) && slice_next(rest, '\0', ret_value) && rest->data;
 }

@@ -65,11 +65,28 @@ static void test_move(void **state) {
         reading_list_done(&moved);
 }
 
+/* A damaged outbox may have cut them: half a value is none. */
+static void test_labels(void **state) {
+        static const char labels[] = "site\0nakano\0floor\0"; /* its last value is "" */
+        Slice name, value, rest = { labels, sizeof(labels) };
+
+        assert_true(reading_labels_next(&rest, &name, &value));
+        assert_true(slice_equal(name, "site") && slice_equal(value, "nakano"));
+        assert_true(reading_labels_next(&rest, &name, &value));
+        assert_true(slice_equal(name, "floor") && slice_equal(value, ""));
+        assert_false(reading_labels_next(&rest, &name, &value));
+        for (size_t size = 0; size < sizeof("site") + sizeof("nakano"); size++) {
+                rest = (Slice){ labels, size };
+                assert_false(reading_labels_next(&rest, &name, &value));
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_key),
                 cmocka_unit_test(test_bytes),
                 cmocka_unit_test(test_move),
+                cmocka_unit_test(test_labels),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
