@@ -267,14 +267,33 @@ static bool is_missing(const Subscription *s) {
 }
 
 /* The settings_ functions return the pause (usec) until the settings are read again. */
+static usec_t settings_failed(Subscription *s, const ClientReply *reply) {
+        usec_t pause = next_try(s, reply->retry_after);
+        bool said = s->checked; /* failing pulls report this as well, but only after they have begun */
+
+        if (reply->outcome == CLIENT_NOT_FOUND) {
+                s->not_found = s->checked = true;
+                s->not_found_at = clock_now();
+                s->known = said = false;
+        }
+        if (!said)
+                subscription_fail(s, SUBSCRIPTION_SETTINGS, reply, pause);
+        return pause;
+}
+
 static usec_t settings_found(Subscription *s, const ClientReply *reply) {
+        static const ClientReply foreign = { .outcome = CLIENT_FAILED,
+                .cause = CAUSE_BETWEEN,
+                .detail = "the answer is not one of Pub/Sub's (damaged, or a proxy's)" };
+        static const ClientReply short_of = {
+                .outcome = CLIENT_RETRY, .cause = CAUSE_MEMORY, .detail = "out of memory"
+        };
         SubscriptionSettings settings;
         bool changed;
+        int r = subscription_parse(reply->body.data, reply->body.size, &settings);
 
-        if (subscription_parse(reply->body.data, reply->body.size, &settings) < 0) {
-                log_debug("%s: its settings cannot be read: no reply of Pub/Sub", s->name);
-                return next_try(s, 0);
-        }
+        if (r < 0)
+                return settings_failed(s, r == -ENOMEM ? &short_of : &foreign);
         changed = !s->known || memcmp(&s->settings, &settings, sizeof(settings)) != 0;
         s->settings = settings;
         if (!settings.topic_deleted)
@@ -288,20 +307,6 @@ static usec_t settings_found(Subscription *s, const ClientReply *reply) {
                 return next_try(s, 0);
         backoff_reset(&s->backoff);
         return SUBSCRIPTION_REFRESH_USEC;
-}
-
-static usec_t settings_failed(Subscription *s, const ClientReply *reply) {
-        usec_t pause = next_try(s, reply->retry_after);
-        bool said = s->checked; /* failing pulls report this as well, but only after they have begun */
-
-        if (reply->outcome == CLIENT_NOT_FOUND) {
-                s->not_found = s->checked = true;
-                s->not_found_at = clock_now();
-                s->known = said = false;
-        }
-        if (!said)
-                subscription_fail(s, SUBSCRIPTION_SETTINGS, reply, pause);
-        return pause;
 }
 
 /* pubsub.subscriptions.get is in roles/pubsub.viewer, which is not needed to pull. */

@@ -193,7 +193,8 @@ static void test_gone_during_a_look(void **state) {
 /* The publisher got a 404 for the topic, which may be made anew any moment: a pull does not show that the subscription
  * is on it. Only an answer about the subscription does. */
 static void test_refreshed(void **state) {
-        const ClientReply unavailable = { .outcome = CLIENT_RETRY, .http_status = 503, .detail = "not available" };
+        const ClientReply unavailable = { .outcome = CLIENT_RETRY, .http_status = 503, .detail = "not available" },
+                          nonsense = { .outcome = CLIENT_OK, .body = { .data = (char[]){ "{}" }, .size = 2 } };
         SubscriptionStatus status;
         unsigned changes = 0;
         Subscription *s;
@@ -215,6 +216,12 @@ static void test_refreshed(void **state) {
         subscription_status(s, &status);
         assert_false(status.checked);
         while (!look.done) /* it is looked at anew, soon */
+                assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
+        answer_look_with(nonsense); /* publishing goes on pausing, so that is said */
+        subscription_status(s, &status);
+        assert_true(!status.checked && status.failing && status.logged_since > 0);
+        assert_non_null(strstr(status.detail, "cannot be read: the answer is not one of Pub/Sub's"));
+        while (!look.done)
                 assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
         answer_look();
         subscription_status(s, &status);
