@@ -91,8 +91,9 @@ static int file_used_bytes(Sql *sql, int64_t *ret) {
 }
 
 /* -EUCLEAN when the file is damaged. The rows of a file with more than *most* bytes in use are not checked. PRAGMA
- * quick_check is not used: it may take minutes in one step, during which the service manager would hear nothing. */
-static int file_check(Sql *sql, int64_t most) {
+ * quick_check is not used: it may take minutes in one step, during which the service manager would hear nothing.
+ * *ret_counted* becomes false if the table `counts` is wrong. */
+static int file_check(Sql *sql, int64_t most, bool *ret_counted) {
         int64_t odd, used, upto, rows[2], bytes[2], right;
         int r;
 
@@ -110,7 +111,9 @@ static int file_check(Sql *sql, int64_t most) {
                 r = sql_ints(sql, CHECK_COUNTS,
                         SQL_VALUES(SQL_INT(rows[0]), SQL_INT(bytes[0]), SQL_INT(rows[1]), SQL_INT(bytes[1])), 1,
                         &right);
-        return r < 0 || (right == 2 && upto >= 0) ? r : outbox_sql_recount(sql);
+        if (r == 0)
+                *ret_counted = right == 2 && upto >= 0;
+        return r;
 }
 
 /* ---- salvage ---- */
@@ -290,6 +293,22 @@ static int file_connect(const char *path, Sql **ret, int64_t *ret_version) {
         return 0;
 }
 
+/* Upgrades the file and checks it. Both in one transaction, so that a damaged file stays as it was: where its list of
+ * free pages is damaged as well, new tables would be written over rows. */
+static int file_prepare(Sql *sql, int64_t version, int64_t most) {
+        bool upgrade = version < OUTBOX_SCHEMA, counted = true;
+        int r = upgrade ? sql_begin(sql, true) : 0;
+
+        if (r < 0)
+                return r;
+        r = outbox_sql_make(sql, version);
+        if (r == 0)
+                r = file_check(sql, most, &counted);
+        if (upgrade)
+                r = sql_end(sql, r);
+        return r < 0 || counted ? r : outbox_sql_recount(sql);
+}
+
 /* Opens and checks the file. OUTBOX_OK, OUTBOX_NEWER, -EUCLEAN, or another errno. */
 static int file_try(int directory, const char *path, Sql **ret) {
         _cleanup_(sql_closep) Sql *sql = NULL;
@@ -306,9 +325,7 @@ static int file_try(int directory, const char *path, Sql **ret) {
                 return OUTBOX_NEWER;
 
         sql_set_ping(sql, outbox_sql_ping, &told);
-        r = outbox_sql_make(sql, version);
-        if (r == 0)
-                r = file_check(sql, has_log ? FILE_CHECK_MAX : FILE_CHECK_CLEAN_MAX);
+        r = file_prepare(sql, version, has_log ? FILE_CHECK_MAX : FILE_CHECK_CLEAN_MAX);
         sql_set_ping(sql, NULL, NULL);
         if (r == 0)
                 *ret = cleanup_steal(sql);

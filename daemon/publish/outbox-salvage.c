@@ -306,11 +306,11 @@ static int salvage_write(Salvage *s) {
 
         r = sql_query_int(s->to, "PRAGMA user_version", &version);
         if (r == 0)
-                r = outbox_sql_make(s->to, version);
-        if (r == 0)
                 r = sql_exec(s->to, "PRAGMA wal_autocheckpoint = 100");
         if (r == 0)
                 r = sql_begin(s->to, false); /* not durable: salvage_settle() syncs the whole file */
+        if (r == 0)
+                r = outbox_sql_make(s->to, version);
         if (r == 0 && s->from)
                 r = salvage_all(s);
         if (r == 0)

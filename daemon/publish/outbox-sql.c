@@ -63,21 +63,17 @@ _Static_assert(OUTBOX_SCHEMA == 3, "the text above makes schema 3");
         "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM rejected) WHERE name = "                    \
         "'rejected';" ALL_COUNTED
 
-static int in_transaction(Sql *sql, const char *statements) {
-        int r = sql_begin(sql, true);
-
-        return r != 0 ? r : sql_end(sql, sql_exec(sql, statements));
-}
-
 int outbox_sql_make(Sql *sql, int64_t version) {
         static const char *const from[] = { SCHEMA_1 SCHEMA_3, SCHEMA_3 };
-        int r = version >= 0 && version < (int64_t) ELEMENTSOF(from) ? in_transaction(sql, from[version]) : 0;
+        int r = version >= 0 && version < (int64_t) ELEMENTSOF(from) ? sql_exec(sql, from[version]) : 0;
 
         return r != 0 ? r : sql_exec(sql, ALL_COLUMNS);
 }
 
 int outbox_sql_recount(Sql *sql) {
-        return in_transaction(sql, RECOUNT);
+        int r = sql_begin(sql, true);
+
+        return r != 0 ? r : sql_end(sql, sql_exec(sql, RECOUNT));
 }
 
 void outbox_sql_ping(void *userdata) {

@@ -21,7 +21,7 @@
 #define OUTBOX_SQL_WAITING                                                                                             \
         "SELECT n + (SELECT count(*) FROM readings WHERE id > upto) FROM counts WHERE name = 'readings'"
 
-/* Makes the tables, or upgrades those of an older *version* (0: an empty file) to OUTBOX_SCHEMA. It uses one
+/* Makes the tables, or upgrades those of an older *version* (0: an empty file) to OUTBOX_SCHEMA; then call it within a
  * transaction, so that after a kill or a full disk the file is as before. It touches no row, so a file of any size is
  * upgraded at once. -EINVAL: a table or a column is missing. */
 int outbox_sql_make(Sql *sql, int64_t version);
