@@ -48,8 +48,8 @@ int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret);
 Lease *lease_free(Lease *lease);
 CLEANUP_DEFINE(Lease, lease_free)
 
-/* Replaces the ids. Some of them may be new and have half a deadline left, so a renewal follows soon. -ENOMEM: the old
- * ids stay. */
+/* Replaces the ids, before on_lapsed. Some of them may be new and have half a deadline left, so a renewal follows soon.
+ * -ENOMEM: the old ids stay. */
 int lease_set(Lease *lease, const Slice *ids, size_t n);
 /* Replaces the ids by some of the present ones. A renewal under way still reads the texts of all. */
 void lease_narrow(Lease *lease, const Slice *ids, size_t n);
