@@ -435,6 +435,7 @@ void page_charts_use(PageCharts *charts, Config *config, const SubscriptionConfi
                 charts->due[PAGE_JOB_OPEN] = true;
         charts_take_config(charts, config, subscription);
         charts->state = CHARTS_ON;
+        charts->due[PAGE_JOB_SAVE] |= charts->due[PAGE_JOB_CLOSE]; /* which would have saved */
         charts->due[PAGE_JOB_CLOSE] = false;
         charts_next(charts);
 }

@@ -2,6 +2,7 @@
 /* From where a page's charts read what was stored before, over reloads. The type of sink is this program's own. */
 #include "config-fixture.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include "page-charts.h"
 #include "page-thread.h"
 #include "page-store.h"
+#include "lib/sql.h"
 #include "lib/worker.h"
 
 usec_t __real_clock_now(void);
@@ -37,10 +39,24 @@ void __wrap_listen_answer(ListenRequest *request, const ListenAnswer *answer);
 const char *__wrap_listen_header(const ListenRequest *request, const char *name);
 
 static const char *no_thread = ""; /* of that name */
-static int answered;               /* the status of the last answer */
+static WorkerRun page_run;
+static unsigned page_jobs, page_may; /* the page's thread got so many jobs, and may do so many */
+static int answered;                 /* the status of the last answer */
 static char answer_text[256];
 
+static void run_when_it_may(void *userdata, void *job) {
+        unsigned number = __atomic_add_fetch(&page_jobs, 1, __ATOMIC_SEQ_CST);
+
+        while (number > __atomic_load_n(&page_may, __ATOMIC_SEQ_CST))
+                (void) usleep(1000);
+        page_run(userdata, job);
+}
+
 int __wrap_worker_new(Loop *loop, const char *name, WorkerRun run, WorkerDone done, void *userdata, Worker **ret) {
+        if (strcmp(name, "page") == 0) {
+                page_run = run;
+                run = run_when_it_may;
+        }
         return strcmp(name, no_thread) == 0 ? -EAGAIN : __real_worker_new(loop, name, run, done, userdata, ret);
 }
 
@@ -165,13 +181,17 @@ static void turn(Fixture *f) {
                 }                                                                                                      \
         } while (0)
 
-static void use(Fixture *f, const char *subscribe) {
+static void use_page(Fixture *f, const char *page, const char *subscribe) {
         char text[500];
-        int size = snprintf(text, sizeof(text), PUBSUB "page: {}\nsubscribe: [%s]\n", subscribe);
+        int size = snprintf(text, sizeof(text), PUBSUB "%ssubscribe: [%s]\n", page, subscribe);
         Config *config = parse_as("page.yaml", text, (size_t) size, &types_of_config);
 
         page_charts_use(f->charts, config, &config->subscriptions[0]);
         config_unref(config);
+}
+
+static void use(Fixture *f, const char *subscribe) {
+        use_page(f, "page: {}\n", subscribe);
 }
 
 static int set_up(void **state) {
@@ -182,6 +202,8 @@ static int set_up(void **state) {
         history_is_there = false;
         later = set_back = 0;
         no_thread = "";
+        page_jobs = 0;
+        page_may = UINT_MAX;
         answered = 0;
         strcpy(f->directory, "/tmp/test-charts-XXXXXX");
         assert_non_null(mkdtemp(f->directory));
@@ -402,6 +424,46 @@ static void test_values_wait_for_the_file(void **state) {
         assert_int_equal(count, 2 * MANY);
 }
 
+/* The values that a kill would leave now. */
+static int64_t saved(const Fixture *f) {
+        char path[80], command[200];
+        int64_t n = -1;
+        Sql *sql;
+
+        (void) snprintf(path, sizeof(path), "%s-killed/page.sqlite", f->directory);
+        (void) snprintf(command, sizeof(command), "cp -r %s %s-killed", f->directory, f->directory);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(sql_open(path, &sql), 0);
+        assert_int_equal(sql_query_int(sql, "SELECT count(*) FROM minutes", &n), 0);
+        sql_close(sql);
+        (void) snprintf(command, sizeof(command), "rm -r %s-killed", f->directory);
+        assert_int_equal(system(command), 0);
+        return n;
+}
+
+static void page_may_do(Fixture *f, unsigned n) {
+        __atomic_store_n(&page_may, n, __ATOMIC_SEQ_CST);
+        UNTIL(f, __atomic_load_n(&page_jobs, __ATOMIC_SEQ_CST) == n + 1);
+}
+
+/* The job that closes the file would save, but the page is wanted again before it runs. */
+static void test_off_and_on_while_a_save_is_due(void **state) {
+        static const char sink[] = "{subscription: sub, fake_sink: {place: here}}";
+        Fixture *f = *state;
+
+        history_is_there = true;
+        asked = PIECES - 1;
+        page_may = 0;
+        use(f, sink);
+        page_may_do(f, 1);    /* opens: the last of history comes */
+        store_messages(f, 0); /* wait behind it */
+        page_may_do(f, 2);    /* a save is due after them */
+        use_page(f, "", sink);
+        use(f, sink);
+        __atomic_store_n(&page_may, UINT_MAX, __ATOMIC_SEQ_CST);
+        UNTIL(f, saved(f) == (PIECE_MESSAGES + MANY) * MESSAGE_NUMBERS);
+}
+
 /* What is stored after this machine's clock was set back bears times from before the page was switched on by the clock
  * of then: it is no history. */
 static void test_clock_is_set_back(void **state) {
@@ -506,6 +568,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_file_is_removed, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_numbers_beyond, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_off_and_on_while_a_save_is_due, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_history_waits_for_the_disk, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_clock_is_set_back, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_clock_is_set_forward, set_up, tear_down),
