@@ -54,5 +54,6 @@ typedef struct AlertTurn {
         AlertFigures figures; /* owned */
 } AlertTurn;
 
-/* Does the turn. Blocks. The book is the thread's meanwhile, and the loop's between turns. */
+/* Does the turn, which alert_book_begin() began with the same moment if there was a book. Blocks. The book is the
+ * thread's meanwhile, and the loop's between turns. */
 void alert_work_run(AlertStore *store, AlertTurn *turn);
