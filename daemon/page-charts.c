@@ -49,7 +49,7 @@ struct PageCharts {
         Task *task; /* it runs; NULL: none does */
         Bytes queue;
         bool dropped;                 /* messages, which was said */
-        bool due[PAGE_JOB_CLOSE + 1]; /* jobs that nobody asks for: OPEN, TAKE, SAVE and CLOSE */
+        bool due[PAGE_JOB_CLOSE + 1]; /* jobs that nobody asks for: OPEN, TAKE, SAVE and CLOSE, in turn */
         bool took;                    /* the last job was not a request */
         bool refused;                 /* the last save failed: history waits, because it can be read again later */
         LoopWatch *take_timer, *save_timer;

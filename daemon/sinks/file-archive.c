@@ -350,7 +350,7 @@ static bool is_known(FileArchive *a) {
 }
 
 /* Reads the directory, unless it is known. */
-static int load(FileArchive *a, FileKeys *keys) {
+static int learn(FileArchive *a, FileKeys *keys) {
         int r;
 
         if (is_known(a))
@@ -454,7 +454,7 @@ static int check_disk(const FileArchive *a) {
 
 /* The disk is full: drops files older than `keep`. Nothing is compressed, since that needs room. */
 static int make_room(FileArchive *a, FileKeys *keys) {
-        int r = load(a, keys);
+        int r = learn(a, keys);
 
         if (r < 0 && r != -ENOSPC && r != -EDQUOT)
                 return r;
@@ -476,7 +476,7 @@ int file_archive_lock(FileArchive *a, FileKeys *keys, usec_t told) {
         if (r == -ENOSPC && a->lock_fd >= 0)
                 r = make_room(a, keys);
         if (r == 0)
-                r = load(a, keys);
+                r = learn(a, keys);
         if (r != 0)
                 file_archive_unlock(a, false);
         return r;
@@ -524,7 +524,7 @@ static int begin_file(FileArchive *a, usec_t at) {
         r = fsync(a->lock_fd) < 0 ? err_errno() : note_directory(a);
         if (r < 0) {
                 (void) close(a->fd);
-                a->fd = -1; /* its name may not be durable: load() syncs the directory before lines are written */
+                a->fd = -1; /* its name may not be durable: learn() syncs the directory before lines are written */
         }
         return r;
 }

@@ -72,12 +72,12 @@ struct MqttSession {
         uint64_t asked;        /* of the last acknowledgement before that ping */
         uint16_t packet_id;
         unsigned keep_alive_sec;
-        usec_t heard; /* clock_now() of the last byte */
-        usec_t kept;  /* clock_now() until which a message marked as retained is one that the broker kept */
-        char *file,
-                *owner; /* of the state: the file's name; its session at the broker, which has one for each client id */
-        char *id;       /* our name for that session */
-        Bytes filters;  /* of that session, one in each line; empty: not known */
+        usec_t heard;  /* clock_now() of the last byte */
+        usec_t kept;   /* clock_now() until which a message marked as retained is one that the broker kept */
+        char *file;    /* of the state: its name */
+        char *owner;   /* ... and its session at the broker, which has one for each client id */
+        char *id;      /* our name for that session */
+        Bytes filters; /* of that session, one in each line; empty: not known */
         bool said_qos, said_expiry, said_gone;
         char detail[DETAIL_MAX];
 };
