@@ -54,7 +54,7 @@ typedef enum JsonToken {
         JSON_ARRAY,
         JSON_ARRAY_END,
         JSON_KEY,    /* slice: text between the quotes; the next token is its value */
-        JSON_STRING, /* slice: text between the quotes */
+        JSON_STRING, /* slice: text between the quotes. This one and those below are values without parts */
         JSON_NUMBER, /* slice: the number as written */
         JSON_TRUE,
         JSON_FALSE,
