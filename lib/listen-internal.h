@@ -113,6 +113,7 @@ struct ListenServer {
         bool told;     /* the owners of the routes were told of it */
         bool leaving;  /* it does not listen any more: another server has its address, and its open connections end */
         LIST_HEAD(, ListenRoute) routes;
+        LIST_HEAD(, ListenRoute) gone; /* dropped after listen_stop(): what comes for one is not for another route */
         TAILQ_HEAD(, ListenConnection) connections;
         TAILQ_HEAD(, ListenRequest) requests;
         LIST_ENTRY(ListenServer) link;

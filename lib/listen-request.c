@@ -137,12 +137,23 @@ static ListenRoute *route_find(const ListenServer *server, const char *path) {
         return best;
 }
 
-static bool request_is_served(const ListenRequest *request) {
-        const ListenServer *server = request->connection->server;
+static bool route_is_gone(const ListenServer *serving, const char *path) {
+        const ListenRoute *route;
 
-        return listen_server_find(server->listen, server->address) &&
-               (!server->listen->stopping || strcmp(request->method, "GET") == 0 ||
-                       strcmp(request->method, "HEAD") == 0);
+        LIST_FOREACH(route, &serving->gone, link)
+                if (strcmp(route->path, path) == 0)
+                        return true;
+        return false;
+}
+
+static bool request_is_served(const ListenRequest *request) {
+        const Listen *listen = request->connection->server->listen;
+        const ListenServer *serving = listen_server_find(listen, request->connection->server->address);
+
+        if (!serving || !listen->stopping)
+                return serving;
+        return (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0) &&
+               !route_is_gone(serving, request->path);
 }
 
 static uint64_t request_length(const ListenRequest *request) {

@@ -181,8 +181,19 @@ static void on_sweep(void *userdata) {
 
 /* ---- servers ---- */
 
+static ListenRoute *route_free(ListenRoute *route) {
+        if (!route)
+                return NULL;
+        array_free_texts(route->hosts);
+        free(route->path);
+        free(route);
+        return NULL;
+}
+CLEANUP_DEFINE(ListenRoute, route_free)
+
 static ListenServer *server_free(ListenServer *server) {
         ListenRequest *request;
+        ListenRoute *route;
 
         if (!server)
                 return NULL;
@@ -198,6 +209,10 @@ static ListenServer *server_free(ListenServer *server) {
         loop_drop(server->timer);
         loop_drop(server->io);
         listen_pem_done(&server->pem);
+        while ((route = LIST_FIRST(&server->gone))) {
+                LIST_REMOVE(route, link);
+                route_free(route);
+        }
         free(server->address);
         free(server);
         return NULL;
@@ -281,6 +296,7 @@ static int server_make(Listen *listen, const ListenSpec *spec, ListenServer **re
         server->listen = listen;
         server->library = &listen->library;
         LIST_INIT(&server->routes);
+        LIST_INIT(&server->gone);
         TAILQ_INIT(&server->connections);
         TAILQ_INIT(&server->requests);
         server->address = strdup(spec->address);
@@ -422,16 +438,6 @@ void listen_stop(Listen *listen) {
 
 /* ---- routes ---- */
 
-static ListenRoute *route_free(ListenRoute *route) {
-        if (!route)
-                return NULL;
-        array_free_texts(route->hosts);
-        free(route->path);
-        free(route);
-        return NULL;
-}
-CLEANUP_DEFINE(ListenRoute, route_free)
-
 /* Includes requests on servers that still use an old certificate. */
 static void route_give_up_requests(ListenRoute *route) {
         ListenRequest *request;
@@ -455,7 +461,10 @@ ListenRoute *listen_drop(ListenRoute *route) {
         server = route->server;
         route_give_up_requests(route);
         LIST_REMOVE(route, link);
-        route_free(route);
+        if (server->listen->stopping)
+                LIST_INSERT_HEAD(&server->gone, route, link);
+        else
+                route_free(route);
         server_leave(server);
         return NULL;
 }

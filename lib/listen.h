@@ -62,8 +62,9 @@ void listen_renew(Listen *listen, void (*on_failed)(const char *address, int err
 void listen_certificates(const Listen *listen,
         void (*each)(void *userdata, const char *address, usec_t begin, usec_t end), void *userdata);
 
-/* For a stop: from now on only GET and HEAD are served, all else gets 503. A page may be served for longer than the
- * routes that share its address, and their senders would take a refusal by it as final. */
+/* For a stop: from now on only GET and HEAD are served, and not at the path of a route that is dropped; all else gets
+ * 503. A page may be served for longer than the routes that share its address, and their senders would take a refusal
+ * by it as final. */
 void listen_stop(Listen *listen);
 
 /* ---- a request; all texts are valid until it is answered ---- */

@@ -414,6 +414,7 @@ static void test_stop(void **state) {
         f->route = listen_drop(f->route);
         assert_status(ask(f, "POST /readings HTTP/1.0\r\nHost: pi.example\r\nContent-Length: 1\r\n\r\nx", &reply), 503);
         assert_non_null(strstr(reply.data, "\r\nRetry-After: "));
+        assert_status(ask(f, "GET /readings?te=21.5 HTTP/1.0\r\n\r\n", &reply), 503);
         assert_int_equal(f->requests, 0);
         assert_status(ask(f, "GET /status HTTP/1.1\r\n" HOST "\r\n", &reply), 200);
         listen_drop(page);
