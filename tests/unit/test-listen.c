@@ -293,10 +293,11 @@ static void test_requests_are_shown(void **state) {
 
         log_set_level(LOG_DEBUG);
         assert_status(ask(f, "GET /a%0Ab?token=abc HTTP/1.1\r\n" HOST "\r\n", &reply), 404);
+        assert_status(ask(f, "GET /update.phpID=1&PASSWORD=abc HTTP/1.1\r\n" HOST "\r\n", &reply), 404);
         log_set_level(LOG_INFO);
         log = capture_end(&capture);
         if (!strstr(log, "listen: GET /a") || !strstr(log, "b from 127.0.0.1: HTTP 404\n") ||
-                count_of(log, "\n") != 1 || strstr(log, "abc"))
+                !strstr(log, "GET /update.phpID from") || count_of(log, "\n") != 2 || strstr(log, "abc"))
                 fail_msg("%s", log);
 }
 
