@@ -202,13 +202,13 @@ static int body_undo_gzip(PushBody *body, size_t max, char words[static WORDS_MA
         return 0;
 }
 
-static int body_read_form(PushBody *body, bool call, char words[static WORDS_MAX]) {
+static int body_read_form(PushBody *body, char words[static WORDS_MAX]) {
         if (!http_push_body_form(body->text, &body->made, words, WORDS_MAX))
                 return 400;
         if (bytes_result(&body->made) < 0)
                 return body_refuse(500, "Out of memory.", words);
-        if (call && body->made.size == 0) /* somebody looks whether we are there */
-                return body_refuse(400, "The URL has no field: there is nothing to store.", words);
+        if (body->made.size == 0) /* somebody looks whether we are there, or the fields are in the URL of a POST */
+                return body_refuse(400, "No field came: a POST has them in its body, a GET in its URL.", words);
         body->text = bytes_slice(&body->made);
         return 0;
 }
@@ -222,7 +222,7 @@ static int body_read(const Push *push, const ListenRequest *request, PushBody *b
         if (!call && encoding_is(request, "gzip"))
                 status = body_undo_gzip(body, push->keys->max_body, words);
         if (status == 0 && (call || content_type_is(request, TYPE_FORM)))
-                status = body_read_form(body, call, words);
+                status = body_read_form(body, words);
         return status ?: http_push_body_check(&push->keys->reading, body->text, body->lines, words, WORDS_MAX);
 }
 
