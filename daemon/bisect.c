@@ -41,7 +41,7 @@ static void clear_suspects(Bisect *b) {
 }
 
 void bisect_accepted(Bisect *b, int64_t last) {
-        b->probes = b->tried = 0;
+        b->probes = b->tried = b->judged = 0;
         b->in_line = BISECT_LINE_ACCEPTED;
         if (b->judging)
                 return clear_suspects(b);
@@ -136,8 +136,11 @@ void bisect_forgotten(Bisect *b) {
 void bisect_judged(Bisect *b) {
         assert(b->n_suspects > 0);
         b->n_suspects--;
+        b->judged++;
         if (b->n_suspects == 0)
                 all_judged(b);
+        else if (b->judged == BISECT_JUDGED_MAX)
+                b->judging = false;
 }
 
 bool bisect_at_end(Bisect *b) {
@@ -146,8 +149,12 @@ bool bisect_at_end(Bisect *b) {
                 back_in_line(b);
                 return false;
         }
+        if (b->judged == BISECT_JUDGED_MAX && b->probes == 0 && !b->put_off) {
+                b->judged = 0;
+                b->judging = b->n_suspects > 0;
+        }
         if (b->n_suspects > 0)
-                return true;
+                return !b->judging;
         b->after = 0;
         b->passed_over = false;
         b->window = BISECT_WINDOW_MAX;

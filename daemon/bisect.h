@@ -5,7 +5,8 @@
  * batch when one message is at fault, and for every message when the topic's name is. So a refused batch is halved down
  * to the message that fails alone. That message is a suspect. It is judged only after the topic has accepted another
  * one: it is then sent alone again, and rejected if it is refused again. If it is accepted, the topic was at fault, and
- * the other suspects are cleared. The newest is judged first, because a topic at fault refused it last.
+ * the other suspects are cleared. The newest is judged first, because a topic at fault refused it last. Where many are
+ * rejected one after the other, other rows go in between, if there are any: the topic may be at fault again.
  *
  *      forward: rows after `after`, `window` of them
  *        ^    refused: half of them ... refused alone: a suspect, the next one alone as a probe
@@ -30,6 +31,7 @@
 #define BISECT_LINE_ACCEPTED 256 /* ... so many before the first rest, if the topic has accepted any; else none */
 #define BISECT_LINE_MAX 1000     /* four times as many before the next rest, up to here */
 #define BISECT_TRIED_MAX 10000   /* after so many without a success, only PROBES_MAX between rests */
+#define BISECT_JUDGED_MAX 256    /* after so many that were rejected, another must be accepted, if any is left */
 #define BISECT_AHEAD_MAX 64      /* so many ahead: more than needed, unless rows come faster than they are tried */
 
 typedef struct Bisect {
@@ -45,6 +47,7 @@ typedef struct Bisect {
         unsigned in_line;                      /* so many of them before the next rest */
         int64_t suspects[BISECT_SUSPECTS_MAX]; /* ids */
         size_t n_suspects;
+        unsigned judged; /* of them since the topic last accepted one */
 } Bisect;
 
 /* Forgets the suspects and tries everything again, as a start; if the topic has not accepted any since they were tried,

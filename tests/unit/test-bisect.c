@@ -180,8 +180,6 @@ static void test_bad_topic(void **state) {
         free(w);
 }
 
-/* P6: a single good row among bad ones is sent after about as many requests as there are rows, and few rests, wherever
- * it is: a refusal does not tell which of the rows are good. */
 /* So many at fault are not all tried before it is left in peace. */
 static void test_bad_topic_with_a_long_queue(void **state) {
         World *w = world_new(ROWS_MAX);
@@ -198,6 +196,8 @@ static void test_bad_topic_with_a_long_queue(void **state) {
         free(w);
 }
 
+/* P6: a single good row among bad ones is sent after about as many requests as there are rows, and few rests, wherever
+ * it is: a refusal does not tell which of the rows are good. */
 static void test_lone_good(void **state) {
         static const int64_t counts[] = { 2, 11, 101, 1001 };
 
@@ -242,6 +242,26 @@ static void test_accepted_suspect_clears_the_others(void **state) {
         bisect_restart(&w->bisect); /* the timer */
         assert_int_equal(run_on(w), STEP_END);
         check(w);
+        free(w);
+}
+
+/* That a topic accepted one does not prove very many others bad, where it may be asked again in between. */
+static void test_topic_turns_bad_while_many_are_judged(void **state) {
+        World *w = world_new(1000);
+        unsigned rejected = 0;
+
+        w->topic_bad = true;
+        assert_int_equal(run_on(w), STEP_HELD);
+        w->topic_bad = false;
+        w->n++;
+        assert_int_equal(step(w), STEP_ON);
+        assert_int_equal(w->fate[w->n], SENT);
+        w->topic_bad = true;
+        w->n++; /* a reading that came meanwhile */
+        assert_int_equal(run_on(w), STEP_HELD);
+        for (int64_t id = 1; id <= w->n; id++)
+                rejected += w->fate[id] == REJECTED;
+        assert_int_equal(rejected, BISECT_JUDGED_MAX);
         free(w);
 }
 
@@ -469,6 +489,7 @@ int main(void) {
                 cmocka_unit_test(test_bad_topic_with_a_long_queue),
                 cmocka_unit_test(test_lone_good),
                 cmocka_unit_test(test_accepted_suspect_clears_the_others),
+                cmocka_unit_test(test_topic_turns_bad_while_many_are_judged),
                 cmocka_unit_test(test_bad_topic_is_left_in_peace),
                 cmocka_unit_test(test_bad_topic_short_queue),
                 cmocka_unit_test(test_verdicts_wait_for_the_disk),
