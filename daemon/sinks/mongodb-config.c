@@ -293,7 +293,8 @@ static bool is_short_name(const char *host) {
 /* Tells why the driver refuses the string: asked again with other words for user and password, it cannot repeat them.
  */
 static int uri_refused(const char *text, ConfigProblem *ret_problem) {
-        const char *user = strstr(text, "://") + 3, *at = strrchr(user, '@'), *rest = at ? at + 1 : user;
+        const char *user = strstr(text, "://") + 3, *at = memrchr(user, '@', strcspn(user, "/?"));
+        const char *rest = at ? at + 1 : user;
         const bool password = at && memchr(user, ':', (size_t) (at - user));
         _cleanup_bytes_ Bytes bare = {};
         mongoc_uri_t *uri;

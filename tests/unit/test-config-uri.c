@@ -91,6 +91,8 @@ static void test_uri(void **state) {
         refuse_mongodb("uri: 'mongodb://u:p@:27017/" REST, "lacks the name of a host");
         refuse_mongodb("uri: 'mongodb://u:p@h/?tls=true&replicaSet=r&directConnection=x" REST,
                 REFUSED "Unsupported value for \"directconnection\": \"x\"");
+        refuse_mongodb("uri: 'mongodb://u:p@h/?appName=me@home&directConnection=x" REST,
+                REFUSED "Unsupported value for \"directconnection\": \"x\"");
         refuse_mongodb("uri: 'mongodb://u:p@h/?tls=x&tlsCertificateKeyFilePassword=s" REST,
                 "is refused by MongoDB's driver, for a reason that is told when");
         refuse_mongodb("uri: 'mongodb://%ff:p@h/" REST, "has a user or password that MongoDB's driver refuses");
