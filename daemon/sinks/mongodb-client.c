@@ -46,8 +46,9 @@ static usec_t wait_until(const struct timespec *until) {
 /* Takes the place of the C library's for this process. libmongoc waits for a server, and between two looks at one,
  * until a time of the wall clock: where that is set back meanwhile, it would wait for as much longer, and never return
  * in time. Here a wait takes as long as it was meant to when it began, by a clock that nobody sets. One of over a
- * minute, which the driver has not, ends after a minute as if it had been woken, and whoever waits looks again. */
-int pthread_cond_timedwait(
+ * minute, which the driver has not, ends after a minute as if it had been woken, and whoever waits looks again. Its
+ * visibility is set here, since a build with -fvisibility=hidden would leave it out without a word. */
+__attribute__((visibility("default"))) int pthread_cond_timedwait(
         pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex, const struct timespec *restrict until) {
         const usec_t wait = wait_until(until), end = clock_monotonic() + usec_min(wait, WAIT_MAX_USEC);
         const struct timespec by_monotonic = { (time_t) (end / USEC_PER_SEC), (long) (end % USEC_PER_SEC * 1000) };
