@@ -40,7 +40,7 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
                         { FIELD_RETRY_SEC, seconds }),
                 "%s for %s %s: %.*s. %s and none is lost; sensorqd keeps trying. To do: %s", said->what,
                 said->subscription, answer->words, size, answer->detail,
-                scouts ? "Only one message now and then is pulled meanwhile, to see whether it passes,"
+                scouts ? "Only some messages now and then are pulled meanwhile, to see whether one passes,"
                        : "No message is pulled meanwhile",
                 answer->remedy);
 }

@@ -210,18 +210,20 @@ static void sink_no_memory(Sink *s) {
 }
 
 /* Picks the *n* messages that are PENDING. While everything is refused, a few that were not tried yet, so that a good
- * one among them is found soon, then one in turn: that shows as much as all of them. */
+ * one among them is found soon, then one in turn: that shows as much as all of them. Of a scout, all that were not
+ * tried yet. */
 static void sink_pick(Sink *s, const Batch *batch, size_t n, SinkWork *work) {
-        const bool few = blame_is_refusing(&s->blame) && !s->scout, untried = few && batch_has_untried(batch);
+        const bool few = blame_is_refusing(&s->blame) && !s->scout;
+        const bool untried = (few || s->scout) && batch_has_untried(batch);
         size_t pending = 0;
 
         work->n = 0;
-        for (size_t i = 0; i < batch->pull.n && !(untried && work->n == UNTRIED_MAX); i++) {
+        for (size_t i = 0; i < batch->pull.n && !(few && untried && work->n == UNTRIED_MAX); i++) {
                 if (batch->fates[i] != FATE_PENDING)
                         continue;
                 if (untried ? batch_is_untried(batch, i) : pending++ == s->turn % n || !few)
                         work->items[work->n++] = (SinkItem){ .message = &batch->pull.messages[i],
-                                .alone = untried || (batch->aside && !batch->suspicions[i].later) };
+                                .alone = (few && untried) || (batch->aside && !batch->suspicions[i].later) };
         }
         s->turn += few && !untried;
 }

@@ -14,6 +14,8 @@
 #define SCOUT_MESSAGES_MAX 1000 /* in all of them */
 /* batches of pulls, being acknowledged, split off, and scouts; the plan stops pulling well before */
 #define HELD_MAX (PULLS_MAX * 4 + PULL_PLAN_ACKING_MAX + SCOUTS_MAX)
+/* longest pause before a batch is tried again of which some messages were not tried: a type may end a write early */
+#define UNTRIED_PAUSE_USEC (5 * USEC_PER_SEC)
 /* pause before a batch is offered again to a sink that takes batches but was busy */
 #define BUSY_RETRY_USEC (100 * USEC_PER_MSEC)
 #define ONCE_PATIENCE_USEC (10 * USEC_PER_SEC) /* to wait until the sink takes batches: two tries to find a server */
@@ -33,6 +35,7 @@ struct Subscriber {
         bool takes;                /* sink_takes_batches(), as last seen */
         usec_t paused_at;          /* clock_now() since when the sink takes no batches; 0: it does */
         usec_t scout_at;           /* clock_now() before which no scout is pulled */
+        usec_t untried_at;         /* ... and none is tried that was tried in part */
         size_t turn;               /* index of the held scout that is tried next */
 
         HeldHost host;
@@ -155,13 +158,32 @@ static void send_scout(Subscriber *s, HeldSum sum, usec_t now) {
         (void) hand_over(s, now);
 }
 
+/* Returns the oldest batch that was refused although some of its messages were not tried. */
+static Held *find_untried(const Subscriber *s) {
+        for (size_t i = 0; i < s->n_held; i++)
+                if (held_state(s->held[i]) == HELD_WAITING && batch_has_untried(held_batch(s->held[i])))
+                        return s->held[i];
+        return NULL;
+}
+
+static void try_untried(Subscriber *s, Held *held, usec_t now) {
+        held_forgive(held);
+        s->untried_at = now + usec_min(UNTRIED_PAUSE_USEC, s->config->backoff.max);
+        (void) hand_over(s, now);
+}
+
 static void subscriber_pull(Subscriber *s, usec_t now) {
         HeldSum held = sum_held(s);
 
         if (s->once && !s->begun)
                 return;
-        if (wants_scout(s, held) && now >= s->scout_at) {
-                send_scout(s, held, now);
+        if (wants_scout(s, held)) {
+                Held *untried = now >= s->untried_at ? find_untried(s) : NULL;
+
+                if (untried)
+                        try_untried(s, untried, now);
+                else if (now >= s->scout_at)
+                        send_scout(s, held, now);
                 held = sum_held(s);
         }
         pulls_start(s->pulls,
@@ -181,8 +203,12 @@ static usec_t next_due(const Subscriber *s, usec_t now) {
                         !s->aside_refused && sum_held(s).batches[HELD_WRITING] == 0 && !sink_is_busy(s->host.sink));
         if (s->takes && pulls->plan->not_before > now)
                 next = usec_min(next, pulls->plan->not_before);
-        if (pulls->in_flight == 0 && !pull_plan_is_over(pulls->plan) && wants_scout(s, sum_held(s)))
-                next = usec_min(next, usec_max(s->scout_at, pulls->plan->not_before));
+        if (wants_scout(s, sum_held(s))) {
+                if (find_untried(s))
+                        next = usec_min(next, s->untried_at);
+                if (pulls->in_flight == 0 && !pull_plan_is_over(pulls->plan))
+                        next = usec_min(next, usec_max(s->scout_at, pulls->plan->not_before));
+        }
         if (s->once && s->begun && !s->takes && s->paused_at + ONCE_PATIENCE_USEC > now)
                 next = usec_min(next, s->paused_at + ONCE_PATIENCE_USEC);
         return next;

@@ -35,8 +35,10 @@ typedef struct FakeSink {
         bool untried;      /* probes try no write */
         bool automatic;    /* settles each write at once */
         unsigned writes;
-        Fate fate;   /* of automatic */
-        Bytes order; /* "ID " for each message written */
+        unsigned patience; /* after so many refusals in a row a write ends, as a webhook's; 0: it asks for each */
+        unsigned good;     /* the id of a message that is stored whatever *fate* says */
+        Fate fate;         /* of automatic */
+        Bytes order;       /* "ID " for each message written */
 } FakeSink;
 
 typedef struct World {
@@ -146,6 +148,7 @@ static inline void fake_probe(void *self, SinkAnswer *answer) {
 
 static inline void fake_write(void *self, SinkWork *work) {
         FakeSink *fake = self;
+        unsigned refused = 0;
 
         assert_null(fake->work);
         fake->writes++;
@@ -156,8 +159,15 @@ static inline void fake_write(void *self, SinkWork *work) {
                         0);
         if (!fake->ready)
                 fake_fail(&work->answer);
-        for (size_t i = 0; fake->ready && fake->automatic && i < work->n; i++)
-                fake_set_fate(&work->items[i], fake->fate);
+        for (size_t i = 0; fake->ready && fake->automatic && i < work->n; i++) {
+                const WireMessage *message = work->items[i].message;
+                const bool good = strtoul(message->message_id.data, NULL, 10) == fake->good;
+
+                if (fake->patience > 0 && refused == fake->patience)
+                        break;
+                refused = good ? 0 : refused + 1;
+                fake_set_fate(&work->items[i], good ? FATE_STORED : fake->fate);
+        }
         if (!fake->ready || fake->automatic)
                 sink_host_answer(fake->host);
         else

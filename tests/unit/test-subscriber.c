@@ -213,6 +213,22 @@ static void test_scouts_grow(void **state) {
         world_until(world_status().acknowledged == 256);
 }
 
+/* ... also where a type asks for ten of them at a time. */
+static void test_scouts_are_tried_to_their_end(void **state) {
+        world.config.pulls = 1;
+        world.config.backoff.initial = world.config.backoff.max = 5 * USEC_PER_MSEC;
+        world.sink.automatic = true;
+        world.sink.fate = FATE_MOVED;
+        world.sink.patience = 10;
+        world.sink.good = 45;
+        world_queue(1, 5);
+        world_queue(6, 1);
+        world_queue(7, 40);
+        world_start(false);
+        world_until(world_status().received == 46);
+        world_until(world_asked("ack {\"ackIds\":[\"a45\"]}") == 1);
+}
+
 /* ... but where each delivery is counted, as few as can be are taken out of the queue. */
 static void test_counted_scouts_do_not_grow(void **state) {
         world.config.pulls = 1;
@@ -546,6 +562,7 @@ int main(void) {
                 CASE(test_what_comes_meanwhile_waits),
                 CASE(test_bad_scouts),
                 CASE(test_scouts_grow),
+                CASE(test_scouts_are_tried_to_their_end),
                 CASE(test_counted_scouts_do_not_grow),
                 CASE(test_bad_scouts_that_cannot_be_acknowledged),
                 CASE(test_waits_for_another_opinion),
