@@ -155,37 +155,54 @@ static bool note(Trouble *t, TroubleGrade grade, Cause cause, usec_t retry_in, c
         return grade == TROUBLE_LASTING || t->failures > 1 || retry_in > SAID_AT_ONCE_USEC;
 }
 
-/* Whether these words were logged lately; they are now. */
-static bool are_known(Trouble *t) {
-        const uint64_t hash = bytes_hash(BYTES_HASH, t->detail, strlen(t->detail));
-        const size_t last = ELEMENTSOF(t->words) - 1;
+/* Returns the place of these words among those that were logged lately; the number of places: they were not. */
+static size_t find_words(const Trouble *t, uint64_t hash) {
         size_t i = 0;
-        bool known;
 
-        while (i < last && t->words[i] != hash)
+        while (i < ELEMENTSOF(t->words) && t->words[i] != hash)
                 i++;
-        known = t->words[i] == hash;
-        memmove(t->words + 1, t->words, i * sizeof(t->words[0]));
-        t->words[0] = hash;
-        return known;
+        return i;
 }
 
-static void begin(Trouble *t) {
-        const bool soon = t->ended > 0 && t->since - t->ended < RELAPSE_USEC, known = are_known(t);
+static void begin(Trouble *t, uint64_t hash) {
+        const bool soon = t->ended > 0 && t->since - t->ended < RELAPSE_USEC;
+        const size_t place = find_words(t, hash), last = ELEMENTSOF(t->words) - 1;
 
-        t->relapses = soon ? t->relapses + known : 0;
+        t->relapses = soon ? t->relapses + (place <= last) : 0;
         t->began = t->since;
         t->tries = t->failures;
+        memmove(t->words + 1, t->words, (place < last ? place : last) * sizeof(t->words[0]));
+        t->words[0] = hash;
+}
+
+/* Returns how long a success must last before the log says that it is over. */
+static usec_t proof(const Trouble *t) {
+        unsigned n = t->relapses > RELAPSES_FREE ? t->relapses - RELAPSES_FREE : 0;
+
+        return n == 0 ? 0 : usec_min(PROOF_FIRST_USEC << (n < 8 ? n - 1 : 7), PROOF_MAX_USEC);
+}
+
+/* Whether what was logged is over, although its end is not in the log: other words come after a success, or success has
+ * lasted, but nobody has asked since. */
+static bool is_another(const Trouble *t, uint64_t hash) {
+        return t->well > 0 && (find_words(t, hash) == ELEMENTSOF(t->words) || t->since - t->well >= proof(t));
 }
 
 bool trouble_fail(Trouble *t, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail) {
+        uint64_t hash;
+
         if (!note(t, grade, cause, retry_in, detail))
                 return false;
+        hash = bytes_hash(BYTES_HASH, t->detail, strlen(t->detail));
+        if (t->said != TROUBLE_NONE && is_another(t, hash)) {
+                t->said = TROUBLE_NONE;
+                t->ended = t->well;
+        }
         t->well = 0;
         if (grade <= t->said)
                 return false;
         if (t->said == TROUBLE_NONE)
-                begin(t);
+                begin(t, hash);
         t->said = grade;
         return true;
 }
@@ -201,13 +218,6 @@ bool trouble_mend(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {
                 (void) clock_format_span(clock_now() - t->began, span, CLOCK_SPAN_SIZE);
         *t = (Trouble){};
         return say;
-}
-
-/* Returns how long a success must last before the log says that it is over. */
-static usec_t proof(const Trouble *t) {
-        unsigned n = t->relapses > RELAPSES_FREE ? t->relapses - RELAPSES_FREE : 0;
-
-        return n == 0 ? 0 : usec_min(PROOF_FIRST_USEC << (n < 8 ? n - 1 : 7), PROOF_MAX_USEC);
 }
 
 bool trouble_mend_proven(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {

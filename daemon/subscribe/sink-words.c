@@ -24,7 +24,8 @@ static size_t size_without_stop(const char *text) {
 
 void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_t delay) {
         TroubleGrade grade = answer->fault == SINK_FAULT_LASTING ? TROUBLE_LASTING : TROUBLE_PASSING;
-        const char *event = said->down.said == TROUBLE_NONE ? EVENT_SINK_DOWN : NULL;
+        const TroubleGrade before = said->down.said;
+        const usec_t began = said->down.began;
         int size = (int) size_without_stop(answer->detail);
         char detail[TROUBLE_DETAIL_MAX], cut[257], seconds[24];
 
@@ -34,7 +35,8 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
         if (!trouble_fail(&said->down, grade, answer->cause, delay, detail))
                 return;
         (void) snprintf(seconds, sizeof(seconds), "%.1f", (double) delay / (double) USEC_PER_SEC);
-        log_event(trouble_level(&said->down), event,
+        log_event(trouble_level(&said->down),
+                before == TROUBLE_NONE || began != said->down.began ? EVENT_SINK_DOWN : NULL,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place },
                         { FIELD_REASON, answer->reason }, { FIELD_ERROR, answer->detail },
                         { FIELD_RETRY_SEC, seconds }),

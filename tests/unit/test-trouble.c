@@ -237,10 +237,10 @@ static void test_the_present_state_is_told_while_it_flaps(void **state) {
         assert_true(trouble_is_open(&t));
         assert_true(trouble_said_since(&t) > 0);
 
-        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "b"));
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a"));
         assert_true(trouble_is_on(&t));
         assert_true(trouble_since(&t) > trouble_said_since(&t));
-        assert_true(trouble_fail(&t, TROUBLE_LASTING, CAUSE_LOGIN, USEC_PER_SEC, "c")); /* worse than what was logged */
+        assert_true(trouble_fail(&t, TROUBLE_LASTING, CAUSE_LOGIN, USEC_PER_SEC, "a")); /* worse than what was logged */
         assert_false(trouble_mend_proven(&t, span));
         ahead += 30 * USEC_PER_SEC;
         assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a single one does not count"));
@@ -255,6 +255,32 @@ static void test_the_present_state_is_told_while_it_flaps(void **state) {
         assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a"));
         assert_true(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "b"));
         assert_true(trouble_mend_proven(&t, span)); /* long after: as the first time */
+}
+
+/* A lasting outage of another kind is in the log, also where it begins while the end of one that flapped is not proven
+ * yet; and one of the same kind, where success has lasted although nobody asked meanwhile. */
+static void test_another_outage_is_said_while_it_flaps(void **state) {
+        unsigned begins, ends;
+        char span[CLOCK_SPAN_SIZE];
+        Trouble t = {};
+
+        flap(&t, 2 * USEC_PER_SEC, 2 * USEC_PER_SEC, USEC_PER_MINUTE, &begins, &ends);
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a"));
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a"));
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "b")); /* it is the same outage */
+        assert_false(trouble_mend_proven(&t, span));
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_UNAVAILABLE, USEC_PER_SEC, "b"));
+        assert_true(trouble_fail(&t, TROUBLE_PASSING, CAUSE_UNAVAILABLE, USEC_PER_SEC, "b"));
+        assert_int_equal(trouble_said_since(&t), trouble_since(&t));
+        assert_false(trouble_mend_proven(&t, span));
+        for (unsigned i = 0; i < 20; i++) { /* which does not begin it all anew */
+                assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_HOUR, i % 2 > 0 ? "a" : "b"));
+                assert_false(trouble_mend_proven(&t, span));
+        }
+
+        ahead += USEC_PER_HOUR;
+        assert_true(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_HOUR, "a"));
+        assert_true(trouble_mend_proven(&t, span));
 }
 
 /* Other words are news; the same ones are not, even where others come in between. */
@@ -306,6 +332,7 @@ int main(void) {
                 cmocka_unit_test(test_some_outages_in_a_row_are_each_said),
                 cmocka_unit_test(test_who_flaps_is_said_seldom),
                 cmocka_unit_test(test_the_present_state_is_told_while_it_flaps),
+                cmocka_unit_test(test_another_outage_is_said_while_it_flaps),
                 cmocka_unit_test(test_what_has_other_words_is_said),
                 cmocka_unit_test(test_noted_is_not_said),
         };
