@@ -223,8 +223,6 @@ bool trouble_mend(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {
 bool trouble_mend_proven(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {
         usec_t now = clock_now();
 
-        if (!trouble_is_open(t))
-                return false;
         t->grade = TROUBLE_NONE;
         t->cause = CAUSE_NONE;
         t->since = t->failures = 0;

@@ -107,10 +107,10 @@ void trouble_note(Trouble *trouble, TroubleGrade grade, Cause cause, const char 
  * words. */
 bool trouble_mend(Trouble *trouble, char span[static CLOCK_SPAN_SIZE]);
 
-/* Like trouble_mend(), for a remote: call this after every success. Where a failure came back soon after its end was
- * logged, with the same words, several times in a row, that is true only once success has lasted, for longer each time.
- * Until then the trouble counts as logged, and a new failure is not, unless its words are others: otherwise a remote
- * that flaps would fill the log. */
+/* Like trouble_mend(), for a remote: call this after every success while trouble_is_open(). Where a failure came back
+ * soon after its end was logged, with the same words, several times in a row, that is true only once success has
+ * lasted, for longer each time. Until then the trouble counts as logged, and a new failure is not, unless its words are
+ * others: otherwise a remote that flaps would fill the log. */
 bool trouble_mend_proven(Trouble *trouble, char span[static CLOCK_SPAN_SIZE]);
 
 /* Returns the level to log with: LOG_WARNING or LOG_ERR. */

@@ -383,8 +383,8 @@ static void source_committed(Source *s, size_t repeats) {
         s->status.repeats += repeats;
         if (rows > repeats)
                 s->status.last_reading = clock_wall();
-        if (!trouble_is_on(
-                    &s->trouble)) /* a source that is not polled tells of its connection only when that changes */
+        /* a source that is not polled tells of its connection only when that changes */
+        if (!trouble_is_on(&s->trouble))
                 source_well(s);
         s->largest_rows = rows > s->largest_rows ? rows : s->largest_rows;
         s->largest_bytes = bytes > s->largest_bytes ? bytes : s->largest_bytes;

@@ -48,8 +48,7 @@ typedef struct MongodbClient {
         char *database, *collection, *rejected_collection;
         DocumentRules rules; /* its strings are owned */
         mongoc_uri_t *uri;
-        const char
-                *host_name; /* to be named where no server is found: the first of the uri, or that of mongodb+srv:// */
+        const char *host_name; /* named where no server is found: the first of the uri, or that of mongodb+srv:// */
         mongoc_write_concern_t *concern; /* majority, journal, MONGODB_WRITE_CONCERN_MSEC (P3) */
         mongoc_client_pool_t *pool;      /* this and the following are NULL until mongodb_client_connect() */
         mongoc_client_t *client;
