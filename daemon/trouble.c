@@ -223,6 +223,8 @@ bool trouble_mend(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {
 bool trouble_mend_proven(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {
         usec_t now = clock_now();
 
+        if (t->grade == TROUBLE_NONE && t->said == TROUBLE_NONE)
+                return false;
         t->grade = TROUBLE_NONE;
         t->cause = CAUSE_NONE;
         t->since = t->failures = 0;

@@ -107,10 +107,10 @@ void trouble_note(Trouble *trouble, TroubleGrade grade, Cause cause, const char 
  * words. */
 bool trouble_mend(Trouble *trouble, char span[static CLOCK_SPAN_SIZE]);
 
-/* Like trouble_mend(), for a remote: call this after every success while trouble_is_open(). Where a failure came back
- * soon after its end was logged, with the same words, several times in a row, that is true only once success has
- * lasted, for longer each time. Until then the trouble counts as logged, and a new failure is not, unless its words are
- * others: otherwise a remote that flaps would fill the log. */
+/* Like trouble_mend(), for a remote: call this after every success. Where a failure came back soon after its end was
+ * logged, with the same words, several times in a row, that is true only once success has lasted, for longer each time.
+ * Until then the trouble counts as logged, and a new failure is not, unless its words are others: otherwise a remote
+ * that flaps would fill the log. */
 bool trouble_mend_proven(Trouble *trouble, char span[static CLOCK_SPAN_SIZE]);
 
 /* Returns the level to log with: LOG_WARNING or LOG_ERR. */
@@ -122,11 +122,6 @@ usec_t trouble_since(const Trouble *trouble);
 
 /* Returns the clock_wall() of the first failure of what was logged and has no end in the log; 0 when there is none. */
 usec_t trouble_said_since(const Trouble *trouble);
-
-/* Whether a success matters: there is trouble, or its end is still to be logged. */
-static inline bool trouble_is_open(const Trouble *trouble) {
-        return trouble->grade != TROUBLE_NONE || trouble->said != TROUBLE_NONE;
-}
 
 static inline bool trouble_is_on(const Trouble *trouble) {
         return trouble->grade != TROUBLE_NONE;

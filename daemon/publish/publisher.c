@@ -300,7 +300,7 @@ static void publisher_accepted(Publisher *p) {
         p->published += p->request.n;
         p->last_publish = clock_wall();
         p->refusal[0] = '\0';
-        if (trouble_is_open(&p->trouble) && trouble_mend_proven(&p->trouble, span))
+        if (trouble_mend_proven(&p->trouble, span))
                 publisher_log_mended(p, span);
         backoff_reset(&p->backoff);
         publisher_disarm(p);

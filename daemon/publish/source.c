@@ -131,7 +131,7 @@ static void source_well(Source *s) {
         uint64_t failures = s->trouble.tries;
         char span[CLOCK_SPAN_SIZE];
 
-        if (!trouble_is_open(&s->trouble) || !trouble_mend_proven(&s->trouble, span))
+        if (!trouble_mend_proven(&s->trouble, span))
                 return;
         log_event(LOG_NOTICE, EVENT_SOURCE_RECOVERED, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                 "Source %s answers again, after %s in which %" PRIu64

@@ -50,8 +50,6 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
 void sink_said_up(SinkSaid *said) {
         char span[CLOCK_SPAN_SIZE];
 
-        if (!trouble_is_open(&said->down))
-                return;
         if (trouble_is_on(&said->down))
                 said->unkept_at = clock_now(); /* while it was down, nothing was set apart or tried */
         if (trouble_mend_proven(&said->down, span))

@@ -172,11 +172,12 @@ static void try_untried(Subscriber *s, Held *held, usec_t now) {
         (void) hand_over(s, now);
 }
 
-static void subscriber_pull(Subscriber *s, usec_t now) {
+/* Returns what is held then. */
+static HeldSum subscriber_pull(Subscriber *s, usec_t now) {
         HeldSum held = sum_held(s);
 
         if (s->once && !s->begun)
-                return;
+                return held;
         if (wants_scout(s, held)) {
                 Held *untried = now >= s->untried_at ? find_untried(s) : NULL;
 
@@ -192,18 +193,19 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
                         .acking = held.batches[HELD_ACKING],
                         .bytes = held.bytes },
                 now);
+        return held;
 }
 
-static usec_t next_due(const Subscriber *s, usec_t now) {
+static usec_t next_due(const Subscriber *s, HeldSum held, usec_t now) {
         const PullsStatus *pulls = s->pulled;
         usec_t next = USEC_INFINITY;
 
         if (s->takes && !aside_is_empty(s->aside))
-                next = aside_next(s->aside,
-                        !s->aside_refused && sum_held(s).batches[HELD_WRITING] == 0 && !sink_is_busy(s->host.sink));
+                next = aside_next(
+                        s->aside, !s->aside_refused && held.batches[HELD_WRITING] == 0 && !sink_is_busy(s->host.sink));
         if (s->takes && pulls->plan->not_before > now)
                 next = usec_min(next, pulls->plan->not_before);
-        if (wants_scout(s, sum_held(s))) {
+        if (wants_scout(s, held)) {
                 if (find_untried(s))
                         next = usec_min(next, s->untried_at);
                 if (pulls->in_flight == 0 && !pull_plan_is_over(pulls->plan))
@@ -226,7 +228,7 @@ static void subscriber_wind_up(Subscriber *s);
 /* Called after any event, and by the timer: gives batches to the sink, pulls, sets the timer. */
 static void subscriber_advance(void *userdata) {
         Subscriber *s = userdata;
-        usec_t now = clock_now();
+        usec_t now = clock_now(), next;
         bool busy;
 
         if (s->host.stopping)
@@ -236,8 +238,8 @@ static void subscriber_advance(void *userdata) {
         aside_expire(s->aside, now);
         move_aside(s);
         busy = hand_over(s, now);
-        subscriber_pull(s, now);
-        wake_at(s, busy ? usec_min(now + BUSY_RETRY_USEC, next_due(s, now)) : next_due(s, now));
+        next = next_due(s, subscriber_pull(s, now), now);
+        wake_at(s, busy ? usec_min(now + BUSY_RETRY_USEC, next) : next);
         s->on_change(s->userdata);
 }
 

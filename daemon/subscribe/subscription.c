@@ -234,8 +234,6 @@ void subscription_mend(Subscription *s, SubscriptionCause cause) {
         bool failed = s->failing & 1U << cause;
         char span[CLOCK_SPAN_SIZE];
 
-        if (!failed && !trouble_is_open(&s->trouble))
-                return;
         s->failing &= ~(1U << cause);
         if (s->failing == 0 && trouble_mend_proven(&s->trouble, span))
                 log_event(LOG_NOTICE, EVENT_SUBSCRIPTION_RECOVERED, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->name }),

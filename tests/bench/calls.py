@@ -53,7 +53,7 @@ ASIDE = re.compile(
     r"|daemon/stages\.c stages_settle|daemon/subscribe/(pulls\.c start|subscriber-pull\.c (?!on_pull|pull_answered).*)"
 )
 LOOP = ("daemon/main.c", "daemon/daemon.c")
-FLAGS = ["--buildtype=debug", "-Doptimization=0", "-Dc_args=-finstrument-functions"]
+FLAGS = ["--buildtype=debug", "-Doptimization=0", "-Dc_args=-finstrument-functions -gdwarf-4"]
 
 
 def run(*command):
