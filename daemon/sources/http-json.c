@@ -26,8 +26,6 @@
 /* a smaller difference is normal: Date has full seconds, and some proxies are slow */
 #define CLOCK_OFF_USEC (60 * USEC_PER_SEC)
 #define DETAIL_MAX 400
-#define TAG_MAX 256 /* bytes of an ETag that is kept */
-#define MATCH "If-None-Match: "
 
 typedef enum State { STATE_IDLE, STATE_ASKING, STATE_STORING, STATES } State;
 
@@ -44,8 +42,7 @@ typedef struct HttpJson {
         State state;
         LoopWatch *go_on; /* defer: only after stored() is it known whether the data is stored and there is room */
         bool held, checking;
-        size_t n_urls;                         /* in keys->urls */
-        char (*tags)[sizeof(MATCH) + TAG_MAX]; /* a header with the ETag of each URL's last answer; "": none */
+        size_t n_urls; /* in keys->urls */
         int64_t cursor;
         int64_t set;          /* clock_wall() - clock_now() at the last window; 0: there was none */
         bool dated;           /* a server tells the time: the cursor follows its clock, not ours */
@@ -163,21 +160,6 @@ static int json_put_cursor(HttpJson *json) {
         return 0;
 }
 
-/* False for a tag that is too long or contains a control: as a header of ours it would make every request fail. */
-static bool is_tag(const char *tag) {
-        return strlen(tag) < TAG_MAX && !text_has_controls(tag, strlen(tag));
-}
-
-static void json_keep_tag(HttpJson *json, const HttpReply *reply) {
-        const char *tag = http_reply_header(reply, "ETag");
-
-        if (!json->tags)
-                return;
-        json->tags[json->index][0] = '\0';
-        if (tag && is_tag(tag))
-                (void) snprintf(json->tags[json->index], sizeof(json->tags[0]), MATCH "%s", tag);
-}
-
 static void json_take_document(HttpJson *json, const AuthReply *reply, Slice document) {
         int n = source_take(json->context.source,
                 &(SourceDocument){ .text = bytes_slice(&reply->http->body), /* what is odd is told */
@@ -190,7 +172,6 @@ static void json_take_document(HttpJson *json, const AuthReply *reply, Slice doc
         json->readings += (size_t) n;
         json->points += (size_t) n;
         json->too_many = json->too_many || (json->keys->since && json->points > READING_SEEN_MAX);
-        json_keep_tag(json, reply->http);
         if (json->keys->since && shape_count(&json->keys->reading, document) > SHAPE_ITEMS_MAX)
                 json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
                         "answers with more than %d items at once, and the rest is missing: ask for less, by paging or "
@@ -232,7 +213,7 @@ static void json_take(HttpJson *json, const AuthReply *answered) {
 
         json_compare_clocks(json, reply);
         json->poll.clock_offset = json->clock_offset;
-        if (reply->status == 204 || (reply->status == 304 && json->tags && json->tags[json->index][0] != '\0'))
+        if (reply->status == 204)
                 return;
         if (http_json_read(json->keys, reply, &answer))
                 json_take_document(json, answered, answer.document);
@@ -457,12 +438,9 @@ static void json_ask(HttpJson *json) {
                 .done = on_reply,
                 .userdata = json,
         };
-        size_t n = 0;
 
         if (!has_header(&keys->headers, "Accept"))
-                call.headers[n++] = "Accept: application/json";
-        if (json->tags && json->tags[json->index][0] != '\0')
-                call.headers[n] = json->tags[json->index];
+                call.headers[0] = "Accept: application/json";
         if (keys->body)
                 (void) http_json_expand(keys->body, &json->times, false, &call.http.body);
         auth_start(json->auth, &call);
@@ -504,24 +482,6 @@ static void json_close(void *self) {
         bytes_done(&json->first);
         bytes_done(&json->next);
         bytes_done(&json->asked);
-        free(json->tags);
-}
-
-static bool mentions_time(const char *url) {
-        return http_json_mentions(url, "now") || http_json_mentions(url, "since") || http_json_mentions(url, "until");
-}
-
-/* An ETag is used only if each poll requests the same, and an answer is complete: without paging and since. And only if
- * the same value once more is no reading: else a value that stays as it is would look like a silent device. */
-static int json_make_tags(HttpJson *json) {
-        const HttpJsonConfig *keys = json->keys;
-        bool tags = keys->method == 0 && !keys->paging && !keys->since && keys->reading.once_per == SHAPE_MEASUREMENT;
-
-        for (; keys->urls[json->n_urls]; json->n_urls++)
-                tags &= !mentions_time(keys->urls[json->n_urls]);
-        if (tags)
-                json->tags = calloc(json->n_urls, sizeof(json->tags[0]));
-        return tags && !json->tags ? -ENOMEM : 0;
 }
 
 static int json_make_auth(HttpJson *json) {
@@ -549,9 +509,8 @@ static int json_open(void *self) {
 
         json->keys = json->context.keys;
         json->cursor = HTTP_JSON_NO_CURSOR;
-        r = json_make_tags(json);
-        if (r < 0)
-                return r;
+        while (json->keys->urls[json->n_urls])
+                json->n_urls++;
         r = json_make_auth(json);
         if (r < 0)
                 return r;

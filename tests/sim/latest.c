@@ -8,16 +8,12 @@
 #include "arena.h"
 #include "ledger.h"
 
-#define STAYS (40 * USEC_PER_MINUTE) /* at most */
 #define TOKEN_SPAN (30 * USEC_PER_MINUTE)
 
 typedef struct Latest {
-        unsigned version;
-        usec_t changes;  /* when the next one comes */
-        uint32_t serial; /* of the last answer that has the version and came whole; 0: none did */
+        uint32_t serial; /* of the last answer that came whole; 0: none did */
         unsigned token;
         usec_t given; /* the last token */
-        bool calm;
 } Latest;
 
 static void serve_token(Exchange *x) {
@@ -47,18 +43,9 @@ static bool token_is_good(const Exchange *x) {
 }
 
 static void serve_value(Exchange *x) {
-        Latest *l = world->latest;
-        char body[256], at[CLOCK_RFC3339_SIZE], tag[32];
+        char body[256], at[CLOCK_RFC3339_SIZE];
 
         x->progress = true;
-        (void) snprintf(tag, sizeof(tag), "\"v%u\"", l->version);
-        exchange_header(x, "ETag: %s", tag);
-        if (x->headers && strstr(x->headers, "If-None-Match: ") && strstr(x->headers, tag)) {
-                if (l->serial == 0)
-                        world_fail("version %u is said to be there already, and never came", l->version);
-                world_count("latest stays");
-                return exchange_answer(x, 304, "", 0);
-        }
         (void) snprintf(body, sizeof(body),
                 "{\"status\":\"ok\",\"sensor\":\"latest\",\"at\":\"%s\",\"newest_events\":{\"te\":{\"val\":%u}}}",
                 clock_format_rfc3339(world_true_time(), at), ledger_serve());
@@ -66,36 +53,20 @@ static void serve_value(Exchange *x) {
 }
 
 void latest_serve(Exchange *x) {
-        Latest *l = world->latest;
-
         if (strstr(x->url, "/token"))
                 return serve_token(x);
         if (!token_is_good(x))
                 return x->progress = true, exchange_answer(x, 401, "{}", 2);
-        while (!l->calm && world->now >= l->changes) {
-                l->version++;
-                l->serial = 0;
-                l->changes = world->now + 1 + draw_skewed(&world->chance, STAYS);
-        }
         serve_value(x);
 }
 
 void latest_delivered(const Exchange *x) {
-        Latest *l = world->latest;
         uint32_t serial = x->reply ? ledger_find(x->reply, x->reply_size) : 0;
-        char tag[32];
 
         if (serial == 0)
                 return;
         ledger_delivered(serial);
-        (void) snprintf(tag, sizeof(tag), "\"v%u\"", l->version);
-        if (x->reply_headers && strstr(x->reply_headers, tag))
-                l->serial = serial;
-}
-
-void latest_calm(void) {
-        if (world->latest)
-                world->latest->calm = true;
+        world->latest->serial = serial;
 }
 
 bool latest_settled(void) {
@@ -106,7 +77,7 @@ bool latest_settled(void) {
 
 void latest_check(void) {
         if (!latest_settled())
-                world_fail("the latest value, version %u, is not on disk", world->latest->version);
+                world_fail("the latest value is not on disk");
 }
 
 void latest_new(void) {

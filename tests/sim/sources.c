@@ -19,7 +19,7 @@ typedef struct Sources {
 
 void sources_new(void) {
         static const char *const names[_SOURCE_MAX] = { "mqtt", "http_push", "exec interval", "exec stream",
-                "http_json", "http_json with ETag" };
+                "http_json", "http_json by client credentials" };
         static void (*const make[_SOURCE_MAX])(void) = { [SOURCE_MQTT] = broker_new,
                 [SOURCE_PUSH] = pushers_new,
                 [SOURCE_POINTS] = points_new,
@@ -132,7 +132,6 @@ void sources_write(FILE *file) {
 void sources_calm(void) {
         broker_calm();
         points_calm();
-        latest_calm();
 }
 
 bool sources_settled(void) {

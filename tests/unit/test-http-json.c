@@ -157,38 +157,6 @@ static void test_limits(void **state) {
         assert_true(source_fixture_status(w->f).next_poll > clock_now() + 500 * USEC_PER_SEC);
 }
 
-static void test_etag(void **state) {
-        World *w = *state;
-
-        w->routes[0] = (Route){ "/x", 200, "ETag: \"v1\"\r\n", "1", 1 };
-        w->routes[1] = (Route){ "/x", 304, NULL, "" };
-        run_once(w, HEAD "      url: '@/x'\n      reading: { time: /at, once_per: measurement }\n");
-        assert_false(has(w->heads[0], "If-None-Match"));
-        poll_again(w);
-        assert_true(has(w->heads[1], "If-None-Match: \"v1\"\r\n"));
-        is_well(w);
-        assert_int_equal(w->f->n, 1);
-        poll_again(w); /* it holds until another one comes */
-        assert_true(has(w->heads[2], "If-None-Match: \"v1\"\r\n"));
-        w->routes[1] = (Route){ "/x", 200, "ETag: \"v\t2\"\r\n", "1" };
-        poll_again(w); /* a control, which no header of ours may hold */
-        poll_again(w);
-        assert_false(has(w->heads[4], "If-None-Match"));
-        is_well(w);
-}
-
-/* A value that stays as it is, is a reading with each poll: a server that gives each answer an ETag must not make it
- * look silent. */
-static void test_etag_of_a_value_that_stays(void **state) {
-        World *w = *state;
-
-        w->routes[0] = (Route){ "/x", 200, "ETag: \"v1\"\r\n", "1" };
-        run_once(w, HEAD "      url: '@/x'\n");
-        poll_again(w);
-        assert_false(has(w->heads[1], "If-None-Match"));
-        assert_int_equal(w->f->n, 2);
-}
-
 /* A state that has not changed since is one reading, however often it is asked for: a webhook would get it each time.
  */
 static void test_same_point_again(void **state) {
@@ -563,8 +531,6 @@ int main(void) {
                 TEST(test_bad_answers),
                 TEST(test_ok),
                 TEST(test_limits),
-                TEST(test_etag),
-                TEST(test_etag_of_a_value_that_stays),
                 TEST(test_same_point_again),
                 TEST(test_clock_that_is_not_set),
                 TEST(test_auth),
