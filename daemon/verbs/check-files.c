@@ -166,7 +166,7 @@ static void check_mode(Session *session, const char *path, const struct stat *fi
 /* systemd.exec(5): a credential's name is printable ASCII without a colon. */
 static bool name_is_valid(const char *name) {
         for (const char *c = name; *c != '\0'; c++)
-                if (*c <= ' ' || *c > '~' || *c == ':')
+                if (*c < ' ' || *c > '~' || *c == ':')
                         return false;
 
         return strlen(PREFIX) + strlen(name) <= NAME_MAX_SIZE;

@@ -556,13 +556,16 @@ static void test_audit(void **state) {
         assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
         put(f->config_credentials, "good.token", "x", 1);
         put(f->config_credentials, ".hidden\xc3\xa4", "x", 1);
+        put(f->config_credentials, "a blank", "x", 1);
         (void) snprintf(path, sizeof(path), "%s/good.token", f->config_credentials);
+        assert_int_equal(chmod(path, 0600), 0);
+        (void) snprintf(path, sizeof(path), "%s/a blank", f->config_credentials);
         assert_int_equal(chmod(path, 0600), 0);
         said_run(&f->config, run_check_files, 0, NULL, &said);
         assert_string_equal(said.out, "");
 
         put(f->config_credentials, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3", "x", 1);
-        put(f->config_credentials, "a b", "x", 1);
+        put(f->config_credentials, "a:b", "x", 1);
         large = calloc(1, 1024 * 1024 + 1);
         put(f->config_credentials, "backup.tar", large, 1024 * 1024 + 1);
         free(large);
@@ -575,12 +578,13 @@ static void test_audit(void **state) {
         assert_int_equal(said.code, 4);
         assert_non_null(
                 strstr(said.out, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3  systemd does not take this name"));
-        assert_non_null(strstr(said.out, "a b  systemd does not take this name"));
+        assert_non_null(strstr(said.out, "a:b  systemd does not take this name"));
         assert_non_null(strstr(said.out, "backup.tar  is larger than 1 MiB"));
         assert_non_null(strstr(said.out, "credentials  its files are larger than 1 MiB together"));
         assert_non_null(strstr(said.out, "key.json  others may read this secret (mode 0644)"));
         assert_null(strstr(said.out, "good.token"));
         assert_null(strstr(said.out, "hidden"));
+        assert_null(strstr(said.out, "blank"));
 }
 
 int main(void) {
