@@ -127,7 +127,7 @@ static int tls_rule(const ConfigPlace *place, void *self, void *around) {
 
 static const ConfigRow tls_rows[] = {
         { "certificate_file", &config_type_path, offsetof(ConfigTls, certificate_file), 1, 1024,
-                .doc = "PEM file of our certificate, and those between it and its authority." },
+                .doc = "PEM file of the certificate, followed by the intermediate certificates." },
         { "key_file", &config_type_path, offsetof(ConfigTls, key_file), 1, 1024,
                 .doc = "PEM file of its private key, without a password." },
         {},

@@ -33,11 +33,11 @@ static const ConfigType type_compress = { "gzip or none", NULL, CONFIG_INT,
 /* clang-format off */
 static const ConfigRow rows[] = {
         { "directory", &config_type_state_directory, FIELD(directory), 1, PATH_SIZE_MAX, .flags = CONFIG_REQUIRED,
-                .doc = "The directory of the files; a relative path is below state_dir. It is made, directories above it are not." },
+                .doc = "Directory of the files. A relative path is below state_dir. It is created, but its parents are not." },
         { "max_size", &config_type_size, FIELD(max_size), SIZE_MIN, SIZE_MAX_BYTES, "64MiB",
-                .doc = "Size at which another file of the same day is begun." },
+                .doc = "Size at which another file for the same day is started." },
         { "compress", &type_compress, FIELD(compress), .fallback = "gzip",
-                .doc = "How closed files are compressed." },
+                .doc = "Compression of closed files." },
         { "keep", &config_type_duration, FIELD(keep), 24 * USEC_PER_HOUR, YEARS_MAX * 366 * 24 * USEC_PER_HOUR,
                 .derived = "without end",
                 .doc = "Age at which files are removed, by the day in their names." },
@@ -152,8 +152,8 @@ static int rule(const ConfigPlace *place, void *self, void *around) {
                 "is the directory of line %u, written in another way; each sink has one of its own", same->line);
 }
 
-static const ConfigSection section = { "file", "Stores the messages in files, as NDJSON.", rows, sizeof(FileConfig),
-        rule, NULL };
+static const ConfigSection section = { "file", "Stores messages in NDJSON files.", rows, sizeof(FileConfig), rule,
+        NULL };
 
 /* ---- a sink ---- */
 

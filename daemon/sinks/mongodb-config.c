@@ -405,20 +405,20 @@ static const ConfigType type_collection = { "collection", "a name without $ that
 /* clang-format off */
 static const ConfigRow rows[] = {
         { "uri", &type_uri, MONGODB(uri), 1, 4 * TEXT_MAX, .flags = CONFIG_REQUIRED,
-                .doc = "MongoDB's connection string." },
+                .doc = "MongoDB connection string." },
         { "password_file", &config_type_secret, MONGODB(password), 1, TEXT_MAX,
-                .doc = "The password of the user in uri." },
+                .doc = "Secret file with the password of the user in uri." },
         { "database", &type_database, MONGODB(database), 1, 63, .flags = CONFIG_REQUIRED,
-                .doc = "The database that documents are stored in." },
+                .doc = "Database to store documents in." },
         { "collection", &type_collection, MONGODB(collection), 1, 200, .flags = CONFIG_REQUIRED,
-                .doc = "The collection that documents are stored in." },
+                .doc = "Collection to store documents in." },
         { "rejected_collection", &type_collection, MONGODB(rejected_collection), 1, 200,
                 .derived = "COLLECTION_rejected",
-                .doc = "The collection for messages that can never be stored, each with the reason." },
+                .doc = "Collection for messages that can never be stored, each with the reason." },
         { "date_fields", &config_type_names, MONGODB(date_fields), 0, DATE_FIELDS_MAX, "[created_at, updated_at, request_at, measured_at]", .flags = CONFIG_UNIQUE,
-                .doc = "Names, at any depth, whose RFC 3339 strings become BSON dates." },
+                .doc = "Names of fields, at any depth, whose RFC 3339 strings become BSON dates." },
         { "backoff", &config_type_section, MONGODB(backoff), .section = &config_backoff_section,
-                .doc = "The old place of the subscription's backoff." },
+                .doc = "Former place of the subscription's backoff." },
         {},
 };
 /* clang-format on */
@@ -538,5 +538,5 @@ static int rule(const ConfigPlace *place, void *self, void *around) {
         return rule_collections(place, mongodb);
 }
 
-const ConfigSection mongodb_config_section = { "mongodb", "Stores the messages in MongoDB.", rows,
-        sizeof(MongodbConfig), rule, NULL };
+const ConfigSection mongodb_config_section = { "mongodb", "Stores messages in MongoDB.", rows, sizeof(MongodbConfig),
+        rule, NULL };

@@ -292,15 +292,15 @@ static int nature_remo_poll(void *self) {
 /* clang-format off */
 static const ConfigRow rows[] = {
         { "token_file", &config_type_token, offsetof(NatureRemoConfig, token), 1, 1024, .flags = CONFIG_REQUIRED,
-                .doc = "The access token of the account." },
+                .doc = "Secret file with the access token of the account." },
         { "url", &config_type_url, offsetof(NatureRemoConfig, url), 1, 1024, "https://api.nature.global",
-                .doc = "Server of Nature Remo's API." },
+                .doc = "Server of the Nature Remo API." },
         { "ca_file", &config_type_path, offsetof(NatureRemoConfig, ca_file), 1, 1024,
-                .doc = "PEM file of certificate authorities that replaces the system's for this source." },
+                .doc = "PEM file of CA certificates, used instead of the system's for this source." },
         { "energy", &config_type_bool, offsetof(NatureRemoConfig, energy), .fallback = "false",
-                .doc = "Read the smart meters of Remo E and E lite as well: a second request at each poll." },
+                .doc = "Also read the smart meters of Remo E and E lite, with a second request per poll." },
         { "on_change", &config_type_bool, offsetof(NatureRemoConfig, on_change), .fallback = "false",
-                .doc = "Publish a device only when one of its values or their times has changed, and at least once an hour." },
+                .doc = "Publish a device only when a value or its time has changed, and at least once an hour." },
         {},
 };
 /* clang-format on */
