@@ -74,7 +74,8 @@ def bullets(lines, indent):
             items.append([start[1]])
         else:
             items[-1].append(line)
-    return "\n".join(f"{indent}- {inline(paragraph(item))}" for item in items)
+    mark = "-" if lines[0].startswith("-") else "."  # scdoc counts the items itself
+    return "\n".join(f"{indent}{mark} {inline(paragraph(item))}" for item in items)
 
 
 def block(lines, indent):

@@ -311,7 +311,7 @@ static const ConfigRow rows[] = {
                 .doc = "Who gets the alerts." },
         { "rules", &config_type_list, FIELD(rules), 1, ALERT_RULES_MAX, .flags = CONFIG_REQUIRED,
                 .section = &rule_section, .count = FIELD(n_rules),
-                .doc = "When there is an alert." },
+                .doc = "Conditions that raise an alert." },
         { "forget", &config_type_duration, FIELD(forget), DAY, 3660 * DAY, "30d",
                 .doc = "A device that sends nothing for this long is forgotten." },
         {},
