@@ -17,8 +17,8 @@ HEADS = {
 <!-- Made by docs/messages.py of daemon/events.h and systemd/sensorqd.catalog: change those. -->
 
 What each message means, and what to do about it. `journalctl -x -u sensorqd` shows the same texts
-below the entries. `journalctl -u sensorqd MESSAGE_ID=...` finds the entries of one kind.
-`SENSORQD_ERROR` and its like stand for a field of the entry, which `journalctl -o verbose` shows.
+below the log entries. `journalctl -u sensorqd MESSAGE_ID=...` lists the entries of one kind. A name
+such as `SENSORQD_ERROR` stands for a field of the entry, which `journalctl -o verbose` shows.
 """,
     "sensorqd.ja.catalog": """# ジャーナルのメッセージ
 
