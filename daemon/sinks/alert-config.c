@@ -92,7 +92,7 @@ static const ConfigRow target_rows[] = {
                 .needed = OF(ALERT_SLACK), .allowed = OF(ALERT_WEBHOOK),
                 .doc = "slack, webhook: secret file with the URL, if knowing the URL is enough to post." },
         { "topic", &type_topic, FIELD(topic), 1, 64, .needed = OF(ALERT_NTFY),
-                .doc = "ntfy: the topic. Whoever knows its name can read it, unless the server restricts access." },
+                .doc = "ntfy: the topic. Anybody who knows its name can read it, unless the server restricts access." },
         { "token_file", &config_type_token, FIELD(token), 1, URL_MAX,
                 .needed = OF(ALERT_LINE), .allowed = OF(ALERT_NTFY),
                 .doc = "line: secret file with the channel access token. ntfy: secret file with an access token." },
