@@ -217,7 +217,7 @@ static const ConfigRow page_rows[] = {
         { "hosts", &config_type_names, PAGE(hosts), 0, HOSTS_MAX,
                 .doc = "Additional names that browsers may use for this machine." },
         { "password_file", &config_type_secret, PAGE(password), 1, TEXT_MAX,
-                .doc = "Secret file with the password for the page." },
+                .doc = "Password for the page." },
         { "tls", &config_type_section, PAGE(tls), .section = &config_tls_section,
                 .doc = "Serve the page over HTTPS." },
         { "allow_plain", &config_type_bool, PAGE(allow_plain), .fallback = "false",

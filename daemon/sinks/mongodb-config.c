@@ -407,7 +407,7 @@ static const ConfigRow rows[] = {
         { "uri", &type_uri, MONGODB(uri), 1, 4 * TEXT_MAX, .flags = CONFIG_REQUIRED,
                 .doc = "MongoDB connection string." },
         { "password_file", &config_type_secret, MONGODB(password), 1, TEXT_MAX,
-                .doc = "Secret file with the password of the user in uri." },
+                .doc = "Password of the user in uri." },
         { "database", &type_database, MONGODB(database), 1, 63, .flags = CONFIG_REQUIRED,
                 .doc = "Database to store documents in." },
         { "collection", &type_collection, MONGODB(collection), 1, 200, .flags = CONFIG_REQUIRED,

@@ -48,7 +48,7 @@ static const ConfigRow rows[] = {
         { "url", &config_type_web_url, FIELD(at.url), 1, TEXT_MAX,
                 .doc = "URL to POST documents to. This or `url_file` is required." },
         { "url_file", &config_type_secret, FIELD(at.url_file), 1, TEXT_MAX,
-                .doc = "Secret file with the URL, if knowing the URL is enough to post." },
+                .doc = "The URL, if knowing it is enough to post." },
         { "headers", &config_type_headers, FIELD(headers), 0, 20,
                 .doc = "Additional headers of every request, without secrets." },
         { "auth", &config_type_section, FIELD(auth), .flags = CONFIG_IMPLIED, .section = &auth_section,

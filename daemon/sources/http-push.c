@@ -449,7 +449,7 @@ static const ConfigRow rows[] = {
         { "path", &type_path, FIELD(path), 1, 256, "/readings",
                 .doc = "Path of this source, unique at its address." },
         { "token_file", &config_type_tokens, FIELD(tokens), 1, 2, .flags = CONFIG_ONE,
-                .doc = "Secret file with the token that senders present, or two files while you change it." },
+                .doc = "Token that senders present, or two of them while you change it." },
         { "hosts", &config_type_names, FIELD(hosts), 0, 20,
                 .doc = "Additional names that senders may use for this machine." },
         { "max_body", &config_type_size, FIELD(max_body), 1024, 64 * 1024 * 1024, BODY_MAX_DEFAULT,

@@ -92,7 +92,7 @@ static const ConfigRow rows[] = {
         { "username", &config_type_text, FIELD(username), 1, TEXT_MAX,
                 .doc = "User name at the broker." },
         { "password_file", &config_type_secret, FIELD(password), 1, TEXT_MAX,
-                .doc = "Secret file with the user's password." },
+                .doc = "Password of the user." },
         { "client_id", &config_type_text, FIELD(client_id), 1, 256, .derived = "sensorqd- and a hash of machine, state_dir and source",
                 .doc = "Client id under which the broker keeps the session. No other program may use it." },
         { "topics", &type_topics, FIELD(topics), 1, 100, .flags = CONFIG_REQUIRED | CONFIG_ONE,

@@ -292,7 +292,7 @@ static int nature_remo_poll(void *self) {
 /* clang-format off */
 static const ConfigRow rows[] = {
         { "token_file", &config_type_token, offsetof(NatureRemoConfig, token), 1, 1024, .flags = CONFIG_REQUIRED,
-                .doc = "Secret file with the access token of the account." },
+                .doc = "Access token of the account." },
         { "url", &config_type_url, offsetof(NatureRemoConfig, url), 1, 1024, "https://api.nature.global",
                 .doc = "Server of the Nature Remo API." },
         { "ca_file", &config_type_path, offsetof(NatureRemoConfig, ca_file), 1, 1024,
