@@ -21,7 +21,8 @@
 
 /* bytes of standard error that are read in one turn of the loop: the size of a pipe, pipe(7) */
 #define ERROR_PIPE_BYTES 65536
-#define EXEC_PATIENCE_MSEC 2000 /* how long to wait for execve(2): on a mount that hangs it never returns */
+#define FAIL_FD (STDERR_FILENO + 1) /* in the child */
+#define EXEC_PATIENCE_MSEC 2000     /* how long to wait for execve(2): on a mount that hangs it never returns */
 /* between SIGTERM and SIGKILL for a program that is not waited for: enough to let go of a device */
 #define END_PATIENCE_MSEC 100
 /* The programs of a configuration are ended one after the other, while all else waits. Those that are left when they
@@ -98,17 +99,28 @@ static int child_become(const Child *child) {
         return setuid(child->uid);
 }
 
-static _Noreturn void child_run(const Child *child) {
-        int error;
+/* Lets go of what is ours before anything can take time: execve(2) may hang on a mount whose server is away, and a lock
+ * or an address that the child still had would keep the next daemon out, even after a kill -9 of this one. *fail_fd
+ * moves to the first place behind standard error. */
+static bool child_let_go(const Child *child, int *fail_fd) {
+        if (dup2(child->null_fd, STDIN_FILENO) < 0 || dup2(child->out_fd, STDOUT_FILENO) < 0 ||
+                dup2(child->error_fd, STDERR_FILENO) < 0 || dup2(*fail_fd, FAIL_FD) < 0)
+                return false;
+        *fail_fd = FAIL_FD;
+        return fcntl(FAIL_FD, F_SETFD, FD_CLOEXEC) == 0 && syscall(SYS_close_range, FAIL_FD + 1U, ~0U, 0U) == 0;
+}
 
-        child_reset_signals();
-        child_set_oom_score(child->oom_score);
-        if (setpgid(0, 0) == 0 && dup2(child->null_fd, STDIN_FILENO) >= 0 && dup2(child->out_fd, STDOUT_FILENO) >= 0 &&
-                dup2(child->error_fd, STDERR_FILENO) >= 0 &&
-                syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */) == 0 && child_become(child) == 0)
-                (void) execve(child->path, (char **) child->spec->argv, (char **) child->spec->environment);
+static _Noreturn void child_run(const Child *child) {
+        int error, fail_fd = child->fail_fd;
+
+        if (child_let_go(child, &fail_fd)) {
+                child_reset_signals();
+                child_set_oom_score(child->oom_score);
+                if (setpgid(0, 0) == 0 && child_become(child) == 0)
+                        (void) execve(child->path, (char **) child->spec->argv, (char **) child->spec->environment);
+        }
         error = errno;
-        (void) !write(child->fail_fd, &error, sizeof(error));
+        (void) !write(fail_fd, &error, sizeof(error));
         _exit(127);
 }
 

@@ -11,8 +11,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/process.h"
 #include "lib/service.h"
@@ -167,13 +169,23 @@ int __wrap_execve(const char *path, char *const argv[], char *const variables[])
         return __real_execve(path, argv, variables);
 }
 
-/* The loop goes on, and the program is stopped as any that does not end. */
+/* The loop goes on, and the program is stopped as any that does not end. It has nothing of ours meanwhile: a daemon
+ * that takes over from us finds the lock free. */
 static void test_mount_that_hangs(void **state) {
         Fixture *f = *state;
+        char directory[] = "/tmp/test-process.XXXXXX", path[sizeof(directory) + 5];
+        int lock, next;
 
+        assert_non_null(mkdtemp(directory));
+        assert_int_equal(service_lock(directory, &lock), SERVICE_LOCKED);
         hangs = true;
         shell(f, "exit 0");
         hangs = false;
+        close(lock);
+        assert_int_equal(service_lock(directory, &next), SERVICE_LOCKED);
+        close(next);
+        (void) snprintf(path, sizeof(path), "%s/lock", directory);
+        assert_int_equal(unlink(path) + rmdir(directory), 0);
         process_stop(f->process, 0);
         turn_until(f, &f->ended);
         assert_true(f->killed);
