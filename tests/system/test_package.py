@@ -118,7 +118,7 @@ def rejected_ids(machine):
 def test_upgrade_from_an_earlier_version(bare_machine, house, old_deb, newer_deb):
     """P1, P2, P4: as it was; 0.1.0 had a dynamic user, the outbox's first schema, documents without a hash. What waits
     in the outbox, what is in the queue, what was stored and not acknowledged and what was set apart at either end is
-    there afterwards, once; the edited file asks nothing and stays."""
+    there afterwards, once, also after a way back to 0.2.0; the edited file asks nothing and stays."""
     old = package.version(old_deb).split("-")[0]
     bare_machine.install(old_deb)
     assert bare_machine.run("sensorqd", "--version").stdout == f"sensorqd {old}\n" or old not in package.RELEASES
@@ -135,6 +135,12 @@ def test_upgrade_from_an_earlier_version(bare_machine, house, old_deb, newer_deb
     ) == (old != "0.1.0")
     with house.stop_of():
         bare_machine.install(newer_deb)
+        if old == "0.2.0":  # NEWS.md: "you can go back"
+            wait_until(lambda: bare_machine.show("ActiveState") == "active", "the new daemon")
+            bare_machine.install(old_deb)
+            wait_until(lambda: bare_machine.show("ActiveState") == "active", "the old daemon again")
+            assert rejected_ids(bare_machine) == apart
+            bare_machine.install(newer_deb)
     wait_until(lambda: bare_machine.show("ActiveState") == "active", "the new daemon")
     assert (
         int(re.search(r"(\d+) readings queued from before", bare_machine.wait_event("STARTED", 2)["MESSAGE"])[1]) >= 10
