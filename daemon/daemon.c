@@ -77,7 +77,6 @@ static usec_t daemon_started(Daemon *d) {
 /* The figures of all stages, of the reload and of the page. */
 static int daemon_figures(void *userdata, Figures *ret) {
         Daemon *d = userdata;
-        const Trouble *page = page_trouble(d->page);
 
         *ret = (Figures){
                 .wall = clock_wall(),
@@ -89,10 +88,8 @@ static int daemon_figures(void *userdata, Figures *ret) {
                 .reload_refused = d->reload_refused > 0 ? clock_wall_of(d->reload_refused) : 0,
                 .reload_error = d->reload_error,
                 .left = d->left,
+                .page = trouble_failure(page_trouble(d->page)),
         };
-        ret->page_failing = trouble_since(page);
-        ret->page_detail = page->detail;
-        ret->page_cause = page->cause;
         return stages_figures(d->host.stages, ret);
 }
 

@@ -14,11 +14,15 @@
         { key, FIGURE_##kind, offsetof(type, member), MEMBER_SIZE(type, member), __VA_ARGS__ }
 #define ONLY_WITH(member) .only = offsetof(Told, member), .only_size = MEMBER_SIZE(Told, member)
 #define FIGURE(kind, type, member, ...) NAMED(kind, #member, type, member, __VA_ARGS__)
+/* What a Failure tells of its reason. */
+#define FAILURE(type, member)                                                                                          \
+        NAMED(TEXT, "detail", type, member.detail), NAMED(KIND, "kind", type, member.cause),                           \
+                NAMED(REMEDY, "remedy", type, member.cause)
 
 static const Figure source_figures[] = {
         FIGURE(TEXT, SourceStatus, name, "source"),
-        FIGURE(FLAG, SourceStatus, failing, "sensorqd_source_failing", "The source gives no readings."),
-        FIGURE(TIME, SourceStatus, failing_since),
+        NAMED(FLAG, "failing", SourceStatus, failure.on, "sensorqd_source_failing", "The source gives no readings."),
+        NAMED(TIME, "failing_since", SourceStatus, failure.since),
         FIGURE(FLAG, SourceStatus, speaks),
         FIGURE(TIME, SourceStatus, last_poll, "sensorqd_source_last_poll_timestamp_seconds",
                 "Time of the last poll that succeeded."),
@@ -41,9 +45,7 @@ static const Figure source_figures[] = {
                 "Inputs that could not become a reading and were deleted, because only the newest are kept."),
         FIGURE(FLAG, SourceStatus, holding, "sensorqd_source_holding",
                 "Readings of the source wait in memory for the disk."),
-        FIGURE(TEXT, SourceStatus, detail),
-        NAMED(KIND, "kind", SourceStatus, cause),
-        NAMED(REMEDY, "remedy", SourceStatus, cause),
+        FAILURE(SourceStatus, failure),
         {},
 };
 
@@ -63,20 +65,18 @@ static const Figure outbox_figures[] = {
         NAMED(TIME, "oldest", Told, figures.outbox.oldest, "sensorqd_outbox_oldest_timestamp_seconds",
                 "Time at which the oldest reading that waits was stored. Left out while none waits."),
         NAMED(FLAG, "full", Told, outbox_full, "sensorqd_outbox_full", "The outbox is full, and polling has stopped."),
-        NAMED(FLAG, "failing", Told, figures.outbox_failing, "sensorqd_outbox_failing",
+        NAMED(FLAG, "failing", Told, figures.outbox.failure.on, "sensorqd_outbox_failing",
                 "The outbox cannot be written or read."),
-        NAMED(TIME, "failing_since", Told, figures.outbox.failing_since,
+        NAMED(TIME, "failing_since", Told, figures.outbox.failure.since,
                 "sensorqd_outbox_failing_since_timestamp_seconds",
                 "Time since which the outbox cannot be written or read. Left out while it works."),
-        NAMED(TEXT, "detail", Told, figures.outbox.detail),
-        NAMED(KIND, "kind", Told, figures.outbox.cause),
-        NAMED(REMEDY, "remedy", Told, figures.outbox.cause),
+        FAILURE(Told, figures.outbox.failure),
         {},
 };
 
 static const Figure publisher_figures[] = {
-        FIGURE(FLAG, PublisherStatus, failing, "sensorqd_publish_failing", "Publishing fails."),
-        FIGURE(TIME, PublisherStatus, failing_since),
+        NAMED(FLAG, "failing", PublisherStatus, failure.on, "sensorqd_publish_failing", "Publishing fails."),
+        NAMED(TIME, "failing_since", PublisherStatus, failure.since),
         FIGURE(FLAG, PublisherStatus, paused, "sensorqd_publish_paused",
                 "Publishing is paused, because no subscription would keep the readings."),
         FIGURE(TIME, PublisherStatus, last_publish, "sensorqd_publish_last_timestamp_seconds",
@@ -87,20 +87,17 @@ static const Figure publisher_figures[] = {
                 "Readings that Pub/Sub refused for good."),
         FIGURE(COUNT, PublisherStatus, requests, "sensorqd_publish_requests_total", "Requests to publish."),
         FIGURE(COUNT, PublisherStatus, failures, "sensorqd_publish_failures_total", "Requests to publish that failed."),
-        FIGURE(TEXT, PublisherStatus, detail),
-        NAMED(KIND, "kind", PublisherStatus, cause),
-        NAMED(REMEDY, "remedy", PublisherStatus, cause),
+        FAILURE(PublisherStatus, failure),
         {},
 };
 
 static const Figure token_figures[] = {
-        FIGURE(FLAG, TokenStatus, failing, "sensorqd_token_failing", "sensorqd has no access token of Google."),
-        FIGURE(TIME, TokenStatus, failing_since),
+        NAMED(FLAG, "failing", TokenStatus, failure.on, "sensorqd_token_failing",
+                "sensorqd has no access token of Google."),
+        NAMED(TIME, "failing_since", TokenStatus, failure.since),
         FIGURE(DUE, TokenStatus, expires),
         FIGURE(DUE, TokenStatus, retry_at),
-        FIGURE(TEXT, TokenStatus, detail),
-        NAMED(KIND, "kind", TokenStatus, cause),
-        NAMED(REMEDY, "remedy", TokenStatus, cause),
+        FAILURE(TokenStatus, failure),
         {},
 };
 
@@ -109,7 +106,7 @@ static const Figure sink_figures[] = {
         FIGURE(FLAG, SinkStatus, ready, "sensorqd_sink_ready", "The sink accepts messages."),
         FIGURE(FLAG, SinkStatus, untried, "sensorqd_sink_untried",
                 "The sink answers, but only a message can show whether it stores. It is neither ready nor down."),
-        FIGURE(TIME, SinkStatus, down_since),
+        NAMED(TIME, "down_since", SinkStatus, failure.since),
         FIGURE(DUE, SinkStatus, retry_at),
         FIGURE(TIME, SinkStatus, last_stored, "sensorqd_sink_last_stored_timestamp_seconds",
                 "Time at which the sink last stored a message."),
@@ -121,17 +118,19 @@ static const Figure sink_figures[] = {
         FIGURE(COUNT, SinkStatus, failed, "sensorqd_sink_failed_total",
                 "Messages that could neither be stored nor set apart."),
         FIGURE(COUNT, SinkStatus, writes, "sensorqd_sink_writes_total", "Writes to the sink."),
-        FIGURE(TEXT, SinkStatus, detail),
+        NAMED(TEXT, "detail", SinkStatus, failure.detail),
         NAMED(JSON, "alerts", SinkStatus, figures.json),
-        NAMED(KIND, "kind", SinkStatus, cause),
-        NAMED(REMEDY, "remedy", SinkStatus, cause),
+        NAMED(KIND, "kind", SinkStatus, failure.cause),
+        NAMED(REMEDY, "remedy", SinkStatus, failure.cause),
         {},
 };
 
 static const Figure subscriber_figures[] = {
         FIGURE(TEXT, SubscriberStatus, subscription, "subscription"),
-        FIGURE(FLAG, SubscriberStatus, failing, "sensorqd_subscription_failing", "Pulls or acknowledgements fail."),
-        FIGURE(TIME, SubscriberStatus, failing_since, "sensorqd_subscription_failing_since_timestamp_seconds",
+        NAMED(FLAG, "failing", SubscriberStatus, failure.on, "sensorqd_subscription_failing",
+                "Pulls or acknowledgements fail."),
+        NAMED(TIME, "failing_since", SubscriberStatus, failure.since,
+                "sensorqd_subscription_failing_since_timestamp_seconds",
                 "Time since which pulls or acknowledgements fail. Left out while they work."),
         FIGURE(FLAG, SubscriberStatus, missing, "sensorqd_subscription_missing", "The subscription is missing."),
         FIGURE(FLAG, SubscriberStatus, paused, "sensorqd_subscription_paused",
@@ -160,10 +159,10 @@ static const Figure subscriber_figures[] = {
         FIGURE(COUNT, SubscriberStatus, pulls, "sensorqd_subscription_pulls_total", "Pulls of the subscription."),
         FIGURE(COUNT, SubscriberStatus, empty_pulls, "sensorqd_subscription_empty_pulls_total",
                 "Pulls that brought no message."),
-        FIGURE(TEXT, SubscriberStatus, detail),
+        NAMED(TEXT, "detail", SubscriberStatus, failure.detail),
         { "sink", FIGURE_OBJECT, offsetof(SubscriberStatus, sink), .members = sink_figures },
-        NAMED(KIND, "kind", SubscriberStatus, cause),
-        NAMED(REMEDY, "remedy", SubscriberStatus, cause),
+        NAMED(KIND, "kind", SubscriberStatus, failure.cause),
+        NAMED(REMEDY, "remedy", SubscriberStatus, failure.cause),
         {},
 };
 
@@ -181,10 +180,8 @@ static const Figure left_figures[] = {
 };
 
 static const Figure page_figures[] = {
-        NAMED(TIME, "since", Told, figures.page_failing),
-        NAMED(TEXT, "detail", Told, figures.page_detail),
-        NAMED(KIND, "kind", Told, figures.page_cause),
-        NAMED(REMEDY, "remedy", Told, figures.page_cause),
+        NAMED(TIME, "since", Told, figures.page.since),
+        FAILURE(Told, figures.page),
         {},
 };
 
@@ -206,7 +203,7 @@ const Figure report_figures[] = {
                 "Time at which the daemon was started."),
         NAMED(FLAG, "stopping", Told, figures.stopping, "sensorqd_stopping", "The daemon is stopping."),
         { "reload_refused", FIGURE_OBJECT, 0, .members = reload_figures, ONLY_WITH(figures.reload_refused) },
-        { "page_failing", FIGURE_OBJECT, 0, .members = page_figures, ONLY_WITH(figures.page_failing) },
+        { "page_failing", FIGURE_OBJECT, 0, .members = page_figures, ONLY_WITH(figures.page.on) },
         { "sources", FIGURE_ARRAY, offsetof(Told, figures.sources), sizeof(SourceStatus), .members = source_figures,
                 .n = offsetof(Told, figures.n_sources) },
         { "outbox", FIGURE_OBJECT, 0, .members = outbox_figures, ONLY_WITH(figures.publishes) },

@@ -166,8 +166,8 @@ static bool has_stalled(Check *check, WatchKind kind, const char *name, bool exp
 
 static void check_publisher(Check *check) {
         const Figures *f = check->figures;
-        bool expected = f->outbox.rows > 0 && !f->publisher.failing && !f->publisher.paused && !f->token.failing &&
-                        !f->outbox_failing && !f->stopping;
+        bool expected = f->outbox.rows > 0 && !f->publisher.failure.on && !f->publisher.paused &&
+                        !f->token.failure.on && !f->outbox.failure.on && !f->stopping;
         char rows[24];
 
         if (!has_stalled(check, WATCH_PUBLISH, "", expected, f->publisher.published + f->publisher.rejected))
@@ -182,7 +182,7 @@ static void check_publisher(Check *check) {
 static void check_source(Check *check, const SourceStatus *source) {
         const Figures *f = check->figures;
         bool due = source->next_poll > 0 && source->next_poll <= f->now;
-        bool blocked = f->stopping || f->outbox_failing || source->failing || source->holding;
+        bool blocked = f->stopping || f->outbox.failure.on || source->failure.on || source->holding;
 
         if (has_stalled(check, WATCH_POLL, source->name, due && !blocked && !report_outbox_is_full(f),
                     source->polls + source->failures))
@@ -197,7 +197,7 @@ static void check_held(Check *check, const SubscriberStatus *subscriber) {
         /* The sink waits after a write that stored nothing. This is not a stall: the next write says more, or the sink
          * is reported as down (sink.c). */
         bool waits = sink->refusing && sink->retry_at > check->figures->now;
-        bool expected = subscriber->held > subscriber->aside && sink->ready && !waits && !subscriber->failing &&
+        bool expected = subscriber->held > subscriber->aside && sink->ready && !waits && !subscriber->failure.on &&
                         !check->figures->stopping;
         uint64_t progress = subscriber->acknowledged + sink->stored + sink->duplicates + sink->rejected + sink->failed;
 
@@ -211,8 +211,8 @@ static void check_held(Check *check, const SubscriberStatus *subscriber) {
 
 static void check_pulls(Check *check, const SubscriberStatus *subscriber) {
         const Figures *f = check->figures;
-        bool expected = subscriber->held == subscriber->aside && !subscriber->paused && !subscriber->failing &&
-                        !f->token.failing && !f->stopping;
+        bool expected = subscriber->held == subscriber->aside && !subscriber->paused && !subscriber->failure.on &&
+                        !f->token.failure.on && !f->stopping;
 
         if (has_stalled(
                     check, WATCH_PULL, subscriber->subscription, expected, subscriber->pulls + subscriber->received))
@@ -237,8 +237,8 @@ static usec_t unsettled_age(const Check *check, const SubscriberStatus *subscrib
 
         if (subscriber->paused)
                 unseen = age(wall, subscriber->paused_since);
-        if (subscriber->failing)
-                unseen = usec_max(unseen, age(wall, subscriber->failing_since));
+        if (subscriber->failure.on)
+                unseen = usec_max(unseen, age(wall, subscriber->failure.since));
         return usec_max(held, usec_min(unseen, watched));
 }
 
@@ -295,7 +295,7 @@ static void log_retention(const SubscriberStatus *subscriber, unsigned level, us
 
         log_event(level == 2 ? LOG_ERR : LOG_WARNING, EVENT_RETENTION_NEAR,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription },
-                        { FIELD_ERROR, sink->ready ? subscriber->detail : sink->detail }),
+                        { FIELD_ERROR, sink->ready ? subscriber->failure.detail : sink->failure.detail }),
                 "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s%s%s. Get %s going "
                 "%s%s, or raise the subscription's message retention (31 days at most).",
                 subscriber->subscription, clock_format_span(oldest, old_span, sizeof(old_span)),

@@ -25,7 +25,7 @@ void report_done(Figures *figures) {
 
 /* True if the readings that a source holds in memory did not fit, or the next poll's might not fit. */
 static bool source_is_shut_out(const Figures *f, const SourceStatus *source) {
-        if (f->outbox_failing || (!source->holding && !source->gated))
+        if (f->outbox.failure.on || (!source->holding && !source->gated))
                 return false;
         return report_outbox_is_high(f) || report_outbox_rows(f) + source->next_rows > f->outbox.max_rows ||
                report_outbox_bytes(f) + source->next_bytes > f->outbox.max_bytes;
@@ -52,15 +52,15 @@ bool report_outbox_is_high(const Figures *f) {
 /* ---- the whole ---- */
 
 static bool subscriber_is_well(const SubscriberStatus *subscriber) {
-        return subscriber->sink.ready && !subscriber->failing && !subscriber->missing && subscriber->unkept == 0;
+        return subscriber->sink.ready && !subscriber->failure.on && !subscriber->missing && subscriber->unkept == 0;
 }
 
 bool report_is_well(const Figures *f) {
-        bool well = !f->stopping && f->page_failing == 0 && !f->outbox_failing && !report_outbox_is_full(f) &&
-                    !f->publisher.failing && !f->token.failing;
+        bool well = !f->stopping && !f->page.on && !f->outbox.failure.on && !report_outbox_is_full(f) &&
+                    !f->publisher.failure.on && !f->token.failure.on;
 
         for (size_t i = 0; well && i < f->n_sources; i++)
-                well = !f->sources[i].failing && !f->sources[i].holding;
+                well = !f->sources[i].failure.on && !f->sources[i].holding;
         for (size_t i = 0; well && i < f->n_subscribers; i++)
                 well = subscriber_is_well(&f->subscribers[i]) && !f->subscribers[i].sink.figures.failing;
         return well;
@@ -126,11 +126,11 @@ static void line_failing_sources(Line *line) {
                 const SourceStatus *source = &f->sources[i];
 
                 clock_wrong += source->clock_wrong;
-                if (!source->failing || failing++ >= NAMED_MAX)
+                if (!source->failure.on || failing++ >= NAMED_MAX)
                         continue;
                 line_comma(line);
                 text_add(&line->words, "%s failing", name_cut(source->name, name));
-                line_since(line, source->failing_since, source->limited ? source->next_poll : 0);
+                line_since(line, source->failure.since, source->limited ? source->next_poll : 0);
         }
         line_more(line, failing, "source", "failing");
         line_figures(line, clock_wrong > 0 ? "this machine's clock is wrong (timedatectl)" : NULL);
@@ -150,7 +150,7 @@ static void line_well_sources(Line *line) {
         for (size_t i = 0; i < f->n_sources; i++) {
                 const SourceStatus *source = &f->sources[i];
 
-                if (source->failing)
+                if (source->failure.on)
                         continue;
                 if (source->limited && source->next_poll > limit)
                         limit = source->next_poll;
@@ -194,9 +194,9 @@ static void line_outbox(Line *line) {
                 text_add(&line->words, ", %" PRIu64 " unreadable gone", dropped);
         if (report_outbox_is_full(f))
                 text_add(&line->words, ", outbox full, polling stopped");
-        if (f->outbox_failing) {
+        if (f->outbox.failure.on) {
                 text_add(&line->words, ", disk refuses the outbox, polling stopped");
-                line_since(line, f->outbox.failing_since, 0);
+                line_since(line, f->outbox.failure.since, 0);
         }
 }
 
@@ -213,9 +213,9 @@ static void line_left(Line *line) {
 static void line_publisher(Line *line) {
         const PublisherStatus *publisher = &line->figures->publisher;
 
-        if (publisher->failing) {
+        if (publisher->failure.on) {
                 text_add(&line->words, ", publishing failing");
-                line_since(line, publisher->failing_since, publisher->retry_at);
+                line_since(line, publisher->failure.since, publisher->retry_at);
         } else if (publisher->paused)
                 text_add(&line->words, ", publishing paused until each subscription is known to exist");
 }
@@ -223,12 +223,12 @@ static void line_publisher(Line *line) {
 static void line_token(Line *line) {
         const TokenStatus *token = &line->figures->token;
 
-        if (!token->failing)
+        if (!token->failure.on)
                 return;
         line_comma(line);
         text_add(&line->words,
                 token->expires > line->figures->now ? "access token cannot be renewed" : "no access token");
-        line_since(line, token->failing_since, token->retry_at);
+        line_since(line, token->failure.since, token->retry_at);
 }
 
 static void line_stored(Line *line) {
@@ -264,7 +264,7 @@ static void line_set_apart(Line *line) {
 static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
         const SinkStatus *sink = &subscriber->sink;
         const char *slash = strrchr(subscriber->subscription, '/');
-        bool first = sink->ready && !subscriber->failing && !subscriber->missing;
+        bool first = sink->ready && !subscriber->failure.on && !subscriber->missing;
         char name[NAME_SIZE];
 
         line_comma(line);
@@ -272,17 +272,17 @@ static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
                 text_add(&line->words, "%s: ", name_cut(slash ? slash + 1 : subscriber->subscription, name));
         if (!sink->ready) {
                 text_add(&line->words,
-                        sink->untried          ? "%s answers and has stored no message yet"
-                        : sink->down_since > 0 ? "%s down"
-                                               : "%s not reached yet",
+                        sink->untried             ? "%s answers and has stored no message yet"
+                        : sink->failure.since > 0 ? "%s down"
+                                                  : "%s not reached yet",
                         sink->what);
-                line_since(line, sink->down_since, sink->retry_at);
+                line_since(line, sink->failure.since, sink->retry_at);
                 text_add(&line->words, subscriber->paused ? ", pulls paused" : "");
         }
-        if (subscriber->failing || subscriber->missing) {
+        if (subscriber->failure.on || subscriber->missing) {
                 text_add(&line->words, "%ssubscription %s", sink->ready ? "" : ", ",
                         subscriber->missing ? "missing" : "failing");
-                line_since(line, subscriber->failing_since, subscriber->retry_at);
+                line_since(line, subscriber->failure.since, subscriber->retry_at);
         }
         if (subscriber->held > 0)
                 text_add(&line->words, "%s%zu message%s held", first ? "" : ", ", subscriber->held,
@@ -306,11 +306,11 @@ static void line_subscribers(Line *line) {
 }
 
 static void line_page(Line *line) {
-        if (line->figures->page_failing == 0)
+        if (!line->figures->page.on)
                 return;
         line_comma(line);
         text_add(&line->words, "page not served");
-        line_since(line, line->figures->page_failing, 0);
+        line_since(line, line->figures->page.since, 0);
 }
 
 static void line_reload(Line *line) {

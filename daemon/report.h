@@ -23,11 +23,8 @@ typedef struct Figures {
         const char *reload_error; /* why; borrowed */
         bool publishes;
         OutboxStatus outbox;
-        bool outbox_failing;
         OutboxLeft left;
-        usec_t page_failing;     /* clock_wall() since which the page cannot be served; 0: it is, or there is none */
-        const char *page_detail; /* why; borrowed */
-        Cause page_cause;
+        Failure page;                  /* it cannot be served */
         const char *page_subscription; /* which the page draws, ""; NULL: it is not the page that asks; borrowed */
         PublisherStatus publisher;
         TokenStatus token;

@@ -32,7 +32,7 @@ static bool stage_is_idle(const Stage *stage, bool *ret_complete) {
         if (stage->kind == STAGE_SUBSCRIBER)
                 return subscriber_is_drained(stage->self, ret_complete);
         source_status(stage->self, &source);
-        *ret_complete = !source.failing && !source.holding;
+        *ret_complete = !source.failure.on && !source.holding;
         return !source_is_busy(stage->self);
 }
 
@@ -44,7 +44,7 @@ static bool stages_know_subscriptions(const Stages *stages) {
                 SubscriptionStatus status;
 
                 subscriber_subscription(stage->self, &status);
-                if (!status.checked && !status.failing)
+                if (!status.checked && !status.failure.on)
                         return false;
         }
         return true;
@@ -84,12 +84,13 @@ static void add_troubles(const Figures *f, Bytes *text) {
         for (size_t i = 0; i < f->n_sources; i++) {
                 const SourceStatus *source = &f->sources[i];
 
-                if (source->failing || source->holding)
+                if (source->failure.on || source->holding)
                         (void) bytes_append_format(text, "; source %s: %s", source->name,
-                                source->holding ? "its readings cannot be written to the outbox" : source->detail);
+                                source->holding ? "its readings cannot be written to the outbox"
+                                                : source->failure.detail);
         }
-        if (f->publisher.failing)
-                (void) bytes_append_format(text, "; publishing: %s", f->publisher.detail);
+        if (f->publisher.failure.on)
+                (void) bytes_append_format(text, "; publishing: %s", f->publisher.failure.detail);
         for (size_t i = 0; i < f->n_subscribers; i++) {
                 const SubscriberStatus *subscriber = &f->subscribers[i];
                 const SinkStatus *sink = &subscriber->sink;
@@ -97,9 +98,10 @@ static void add_troubles(const Figures *f, Bytes *text) {
                 if (!sink->ready && !sink->untried)
                         (void) bytes_append_format(text, "; %s is down for %s: %s", sink->what,
                                 subscriber->subscription,
-                                sink->detail[0] ? sink->detail : "it has not answered in time");
-                if (subscriber->failing)
-                        (void) bytes_append_format(text, "; %s: %s", subscriber->subscription, subscriber->detail);
+                                sink->failure.detail[0] ? sink->failure.detail : "it has not answered in time");
+                if (subscriber->failure.on)
+                        (void) bytes_append_format(
+                                text, "; %s: %s", subscriber->subscription, subscriber->failure.detail);
         }
 }
 

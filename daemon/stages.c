@@ -443,10 +443,8 @@ static void stage_log_left(const Stage *stage) {
                 subscriber_status(stage->self, &subscriber);
         else
                 publisher_status(stage->self, &publisher);
-        since = source.logged_since            ? source.logged_since
-                : publisher.logged_since       ? publisher.logged_since
-                : subscriber.sink.logged_since ? subscriber.sink.logged_since
-                                               : subscriber.logged_since;
+        since = source.failure.logged_since ?: publisher.failure.logged_since ?: subscriber.sink.failure.logged_since
+                ?: subscriber.failure.logged_since;
         if (since > 0)
                 log_event(LOG_NOTICE, EVENT_PART_RECOVERED,
                         LOG_FIELDS({ FIELD_SOURCE, source.name }, { FIELD_SUBSCRIPTION, subscriber.subscription }),
@@ -601,34 +599,26 @@ void stages_wake(Stages *stages) {
 /* A stage that could not be opened stands in the figures, too: as failing, or with a sink that is down. */
 static void stage_source_status(const Stage *stage, SourceStatus *ret) {
         const SourceConfig *section = stage->section;
-        const Trouble *why = &stage->unopened;
 
         if (stage->self)
                 return source_status(stage->self, ret);
         *ret = (SourceStatus){ .name = section->name,
-                .failing = true,
-                .failing_since = trouble_since(why),
+                .failure = trouble_failure(&stage->unopened),
                 .speaks = source_type_speaks(types_source(section->type), section),
-                .dropped = host_dropped(stage->stages->host, section->name),
-                .cause = why->cause,
-                .detail = why->detail };
+                .dropped = host_dropped(stage->stages->host, section->name) };
 }
 
 static void stage_subscriber_status(const Stage *stage, SubscriberStatus *ret) {
         const SubscriptionConfig *section = stage->section;
-        const Trouble *why = &stage->unopened;
-        usec_t since = trouble_since(why);
+        const Failure failure = trouble_failure(&stage->unopened);
 
         if (stage->self)
                 return subscriber_status(stage->self, ret);
         *ret = (SubscriberStatus){ .subscription = section->subscription,
                 .paused = true,
-                .paused_since = since,
-                .detail = "",
-                .sink = { .what = types_sink(section->sink)->what,
-                        .down_since = since,
-                        .cause = why->cause,
-                        .detail = why->detail } };
+                .paused_since = failure.since,
+                .failure.detail = "",
+                .sink = { .what = types_sink(section->sink)->what, .failure = failure } };
 }
 
 int stages_figures(const Stages *stages, Figures *figures) {
@@ -652,10 +642,8 @@ int stages_figures(const Stages *stages, Figures *figures) {
                 publisher_status(stages->publisher, &figures->publisher);
         token_status(client_token(stages->client), &figures->token);
         figures->publishes = stages->config->publishes;
-        if (outbox) {
+        if (outbox)
                 outbox_status(outbox, &figures->outbox);
-                figures->outbox_failing = outbox_is_failing(outbox);
-        }
         return 0;
 }
 

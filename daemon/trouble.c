@@ -243,8 +243,14 @@ usec_t trouble_since(const Trouble *t) {
         return t->since > 0 ? clock_wall_of(t->since) : 0;
 }
 
-usec_t trouble_said_since(const Trouble *t) {
-        return t->said != TROUBLE_NONE ? clock_wall_of(t->began) : 0;
+Failure trouble_failure(const Trouble *t) {
+        return (Failure){
+                .on = t->grade != TROUBLE_NONE,
+                .since = trouble_since(t),
+                .logged_since = t->said != TROUBLE_NONE ? clock_wall_of(t->began) : 0,
+                .cause = t->cause,
+                .detail = t->detail,
+        };
 }
 
 int trouble_level(const Trouble *t) {

@@ -120,8 +120,18 @@ int trouble_level(const Trouble *trouble);
  * between. */
 usec_t trouble_since(const Trouble *trouble);
 
-/* Returns the clock_wall() of the first failure of what was logged and has no end in the log; 0 when there is none. */
-usec_t trouble_said_since(const Trouble *trouble);
+/* What the status of a stage says of a trouble: in status.json, in STATUS= and in the metrics. Times are of
+ * clock_wall(). */
+typedef struct Failure {
+        bool on;
+        usec_t since;        /* the first failure; 0: there is none */
+        usec_t logged_since; /* the first failure of what was logged and has no end in the log; 0: nothing was */
+        Cause cause;
+        const char *detail; /* what fails, and what to do; "": nothing. Borrowed from the trouble */
+} Failure;
+
+/* The trouble as it is now. */
+Failure trouble_failure(const Trouble *trouble);
 
 static inline bool trouble_is_on(const Trouble *trouble) {
         return trouble->grade != TROUBLE_NONE;

@@ -413,13 +413,11 @@ bool outbox_has_room(Outbox *o, uint64_t rows, uint64_t bytes) {
 
 void outbox_status(Outbox *o, OutboxStatus *ret) {
         int64_t oldest;
-        bool failing;
 
         if (outbox_look(o) == 0 &&
                 sql_ints(o->sql, "SELECT coalesce((SELECT put_at FROM readings ORDER BY id LIMIT 1), 0)", NULL, 1,
                         &oldest) == 0)
                 o->oldest = (usec_t) oldest;
-        failing = outbox_is_failing(o);
         *ret = (OutboxStatus){
                 .rows = o->counts.waiting.rows,
                 .bytes = o->counts.waiting.bytes,
@@ -429,9 +427,7 @@ void outbox_status(Outbox *o, OutboxStatus *ret) {
                 .max_bytes = o->caps.max_bytes,
                 .oldest = o->oldest,
                 .last_id = o->last_id,
-                .failing_since = failing ? trouble_since(&o->trouble) : 0,
-                .cause = failing ? o->trouble.cause : CAUSE_NONE,
-                .detail = failing ? o->trouble.detail : "",
+                .failure = outbox_is_failing(o) ? trouble_failure(&o->trouble) : (Failure){ .detail = "" },
         };
 }
 

@@ -43,11 +43,9 @@ typedef struct OutboxStatus {
         uint64_t rows, bytes; /* waiting */
         uint64_t rejected_rows, rejected_bytes;
         uint64_t max_rows, max_bytes;
-        usec_t oldest;        /* put_at of the oldest waiting row; 0: empty */
-        int64_t last_id;      /* the highest that a row had, as far as this process has seen */
-        usec_t failing_since; /* clock_wall() since outbox_is_failing() is true; 0: it is not */
-        Cause cause;          /* why it is failing */
-        const char *detail;   /* the same in words; borrowed until the next call; "" */
+        usec_t oldest;   /* put_at of the oldest waiting row; 0: empty */
+        int64_t last_id; /* the highest that a row had, as far as this process has seen */
+        Failure failure; /* while outbox_is_failing(); its detail is borrowed until the next call */
 } OutboxStatus;
 
 /* Opens or creates DIRECTORY/outbox.sqlite and checks it. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled in; may be

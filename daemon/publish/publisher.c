@@ -623,12 +623,8 @@ bool publisher_is_idle(const Publisher *p) {
 }
 
 void publisher_status(const Publisher *p, PublisherStatus *ret) {
-        const Trouble *trouble = publisher_worst(p);
-
         *ret = (PublisherStatus){
-                .failing = trouble_is_on(trouble),
-                .failing_since = trouble_since(trouble),
-                .logged_since = trouble_said_since(trouble),
+                .failure = trouble_failure(publisher_worst(p)),
                 .paused = p->paused,
                 .last_publish = p->last_publish,
                 .retry_at = p->retry_at,
@@ -636,8 +632,6 @@ void publisher_status(const Publisher *p, PublisherStatus *ret) {
                 .rejected = p->rejected,
                 .requests = p->requests,
                 .failures = p->trouble.failures + p->pause_trouble.failures + p->disk_trouble.failures,
-                .cause = trouble->cause,
-                .detail = trouble->detail,
         };
 }
 

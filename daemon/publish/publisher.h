@@ -23,16 +23,12 @@ typedef struct Publisher Publisher;
 #define PUBLISHER_BODY_MAX (7 * 1000 * 1000)
 
 typedef struct PublisherStatus {
-        bool failing;
-        usec_t failing_since; /* clock_wall() */
-        usec_t logged_since;  /* clock_wall(); the failure is in the log, and no end yet; 0: not */
+        Failure failure;
         bool paused; /* published readings would be lost: no subscription of ours receives them, or that is not known
                         yet */
         usec_t last_publish; /* clock_wall() of the last answer with message ids; 0: none yet */
         usec_t retry_at;     /* clock_now(); 0: no try is planned */
         uint64_t published, rejected, requests, failures;
-        Cause cause; /* of the failure */
-        const char *detail;
 } PublisherStatus;
 
 /* Everything is borrowed. */

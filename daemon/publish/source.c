@@ -670,11 +670,7 @@ void source_status(const Source *s, SourceStatus *ret) {
         bool waits = !s->polling && !s->waiting;
 
         *ret = s->status;
-        ret->failing = trouble_is_on(&s->trouble);
-        ret->failing_since = trouble_since(&s->trouble);
-        ret->logged_since = trouble_said_since(&s->trouble);
-        ret->cause = s->trouble.cause;
-        ret->detail = s->trouble.detail;
+        ret->failure = trouble_failure(&s->trouble);
         ret->next_poll = waits && source_is_scheduled(s) ? s->next_poll : 0;
         ret->limited = s->status.limited && waits && source_is_scheduled(s);
         ret->unreadable = s->said.unreadable;

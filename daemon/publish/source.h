@@ -151,21 +151,17 @@ typedef struct SourceHost {
 
 typedef struct SourceStatus {
         const char *name;
-        bool failing;
-        usec_t failing_since; /* clock_wall() */
-        usec_t logged_since;  /* clock_wall(); the failure is in the log, and no end yet; 0: not */
-        bool speaks;          /* it sends by itself and is not polled */
-        usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
-        usec_t last_reading;  /* clock_wall() of the last stored reading that was not a repeat; 0: none yet */
-        usec_t next_poll;     /* clock_now(); 0: no poll is planned */
-        bool limited;         /* the next poll waits because of a rate limit, or because the remote asked for it */
-        bool clock_wrong;     /* this machine's clock differs from the remote's */
+        Failure failure;
+        bool speaks;         /* it sends by itself and is not polled */
+        usec_t last_poll;    /* clock_wall() of the last poll that answered well; 0: none yet */
+        usec_t last_reading; /* clock_wall() of the last stored reading that was not a repeat; 0: none yet */
+        usec_t next_poll;    /* clock_now(); 0: no poll is planned */
+        bool limited;        /* the next poll waits because of a rate limit, or because the remote asked for it */
+        bool clock_wrong;    /* this machine's clock differs from the remote's */
         uint64_t polls, failures, unreadable;
         uint64_t readings, repeats; /* stored readings; repeats, which were not stored again */
         uint64_t left_out;          /* items that `where` or `fields` exclude, or without a value */
         uint64_t dropped;           /* unreadable inputs that were deleted, until `rejected drop --all` */
-        Cause cause;                /* of the failure */
-        const char *detail;         /* of the failure; "" when there is none */
         const char *answer;         /* detail of the last good poll, for `check`, which conceals secrets; "": none */
         bool odd;                   /* that answer needs attention */
         bool holding;               /* readings wait in memory for the disk */

@@ -119,12 +119,12 @@ static void call_end_unsent(ClientCall *call, int result) {
 
         if (result > 0) {
                 token_status(call->client->token, &status);
-                (void) snprintf(detail, sizeof(detail), "no access token: %s", status.detail);
+                (void) snprintf(detail, sizeof(detail), "no access token: %s", status.failure.detail);
                 reply = (ClientReply){
                         .outcome = result == TOKEN_REFUSED ? CLIENT_REFUSED : CLIENT_RETRY,
                         .no_token = true,
                         .retry_after = status.retry_at > now ? status.retry_at - now : 0,
-                        .cause = status.cause,
+                        .cause = status.failure.cause,
                         .detail = detail,
                 };
         }

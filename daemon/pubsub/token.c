@@ -200,12 +200,9 @@ void token_reject(Token *token, unsigned number) {
 
 void token_status(const Token *token, TokenStatus *ret) {
         *ret = (TokenStatus){
-                .failing = trouble_is_on(&token->trouble),
-                .failing_since = trouble_since(&token->trouble),
+                .failure = trouble_failure(&token->trouble),
                 .expires = token->value ? token->expires : 0,
                 .retry_at = token->retry_at > clock_now() ? token->retry_at : 0,
-                .cause = token->trouble.cause,
-                .detail = token->trouble.detail,
         };
 }
 

@@ -13,12 +13,9 @@ typedef struct Token Token;
 #define TOKEN_REFRESH_EARLY_USEC (300 * USEC_PER_SEC)
 
 typedef struct TokenStatus {
-        bool failing;
-        usec_t failing_since; /* clock_wall() */
-        usec_t expires;       /* clock_now(); 0: no token */
-        usec_t retry_at;      /* clock_now(); 0: none planned */
-        Cause cause;
-        const char *detail; /* what failed and what to do; "" when nothing fails */
+        Failure failure;
+        usec_t expires;  /* clock_now(); 0: no token */
+        usec_t retry_at; /* clock_now(); 0: none planned */
 } TokenStatus;
 
 /* Borrows all arguments. *credentials* NULL: no token is needed (emulator). *ca_file* as in HttpSpec. *ready* is a

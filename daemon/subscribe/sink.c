@@ -681,11 +681,15 @@ void sink_status(const Sink *s, SinkStatus *ret) {
         ret->untried = sink_is_untried(s);
         ret->refusing = blame_is_refusing(&s->blame);
         ret->ready = sink_takes_batches(s) || (s->blame.health == HEALTH_DOUBTED && s->state != STATE_STOPPED);
-        ret->down_since = ret->untried ? 0 : trouble_since(&s->said.down);
-        ret->logged_since = trouble_said_since(&s->said.down);
+        ret->failure = trouble_failure(&s->said.down);
+        if (!trouble_is_on(&s->said.down))
+                ret->failure.cause = s->said.apart.cause;
+        if (ret->untried) {
+                ret->failure.on = false;
+                ret->failure.since = 0;
+                ret->failure.detail = "";
+        }
         ret->retry_at = s->retry_at;
-        ret->cause = trouble_is_on(&s->said.down) ? s->said.down.cause : s->said.apart.cause;
-        ret->detail = ret->untried ? "" : s->said.down.detail;
         ret->what = s->type->what;
         sink_host_figures(s->host, &ret->figures);
 }

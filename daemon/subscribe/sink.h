@@ -35,14 +35,13 @@ typedef struct SinkStatus {
          * stores. Messages are pulled one at a time, until the sink is ready or down again. */
         bool untried;
         bool refusing; /* the last write had nothing accepted; the next messages show whether the remote is at fault */
-        usec_t down_since;   /* clock_wall(); 0 while ready or untried, and before the first try has failed */
-        usec_t logged_since; /* clock_wall(); that it is down is in the log, and no end yet; 0: not */
-        usec_t retry_at;     /* clock_now(); 0: none planned */
-        usec_t last_stored;  /* clock_wall(); 0: none yet */
+        /* That it is down: not while it is ready or untried, and not before the first try has failed. Also has a cause
+         * where it only cannot set apart what it refuses. */
+        Failure failure;
+        usec_t retry_at;    /* clock_now(); 0: none planned */
+        usec_t last_stored; /* clock_wall(); 0: none yet */
         uint64_t stored, duplicates, rejected, failed, writes;
-        Cause cause;        /* why it is down, or cannot set apart what it refuses */
-        const char *detail; /* why it is down, and what to do; "" when ready. Holds no secret */
-        const char *what;   /* the remote's name for STATUS=: "MongoDB" */
+        const char *what; /* the remote's name for STATUS=: "MongoDB" */
         SinkFigures figures;
 } SinkStatus;
 

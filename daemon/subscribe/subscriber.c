@@ -569,21 +569,18 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
         subscription_status(s->host.subscription, &subscription);
         *ret = (SubscriberStatus){
                 .subscription = s->config->subscription,
-                .failing = subscription.failing,
+                .failure = subscription.failure,
                 .missing = subscription.missing,
-                .failing_since = subscription.failing_since,
-                .logged_since = subscription.logged_since,
                 .last_pull = pulls->last,
                 .last_ack = s->host.last_ack,
-                .retry_at = subscription.failing && pulls->plan->not_before > clock_now() ? pulls->plan->not_before : 0,
+                .retry_at =
+                        subscription.failure.on && pulls->plan->not_before > clock_now() ? pulls->plan->not_before : 0,
                 .retention = subscription.settings ? subscription.settings->retention : 0,
                 .emptied = s->emptied,
                 .received = pulls->received,
                 .acknowledged = s->host.acknowledged,
                 .pulls = pulls->pulls,
                 .empty_pulls = pulls->empties,
-                .cause = subscription.cause,
-                .detail = subscription.detail,
         };
         measure_held(s, ret);
         sink_status(s->host.sink, &ret->sink);

@@ -23,11 +23,9 @@ typedef struct Subscriber Subscriber;
 
 typedef struct SubscriberStatus {
         const char *subscription;
-        bool failing;               /* pulls or acknowledgements fail */
+        Failure failure;            /* of pulls, acknowledgements and more; as in SubscriptionStatus */
         bool missing;               /* 404, or its topic was deleted, or it was detached */
         bool paused;                /* the sink is neither ready nor untried */
-        usec_t failing_since;       /* clock_wall() */
-        usec_t logged_since;        /* as in SubscriptionStatus */
         usec_t paused_since;        /* clock_wall() */
         usec_t last_pull, last_ack; /* clock_wall(); 0: none yet */
         usec_t retry_at;            /* clock_now(); 0: none planned */
@@ -39,8 +37,6 @@ typedef struct SubscriberStatus {
         size_t aside;        /* of those: refused while others are accepted; tried from time to time */
         size_t unkept;       /* of those: they can neither be stored nor set apart */
         usec_t unkept_since; /* wall: oldest publish_time of those; 0: none */
-        Cause cause;         /* of the failure */
-        const char *detail;
         SinkStatus sink;
 } SubscriberStatus;
 

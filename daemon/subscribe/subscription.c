@@ -442,9 +442,7 @@ void subscription_status(const Subscription *s, SubscriptionStatus *ret) {
                 .topic = s->topic,
                 .checked = s->checked,
                 .missing = missing,
-                .failing = s->failing != 0,
-                .failing_since = trouble_since(&s->trouble),
-                .logged_since = trouble_said_since(&s->trouble),
-                .cause = s->failing == 0 && missing ? CAUSE_SETUP : s->trouble.cause,
-                .detail = s->trouble.detail };
+                .failure = trouble_failure(&s->trouble) };
+        if (s->failing == 0 && missing)
+                ret->failure.cause = CAUSE_SETUP;
 }

@@ -55,11 +55,7 @@ typedef struct SubscriptionStatus {
         const char *topic;                    /* its topic when it was last read; "": unknown */
         bool checked;                         /* it was read once, or may not be read (403): `missing` is valid */
         bool missing;                         /* 404, or its topic was deleted, or it was detached */
-        bool failing;
-        usec_t failing_since; /* clock_wall() */
-        usec_t logged_since;  /* clock_wall(); the failure is in the log, and no end yet; 0: not */
-        Cause cause;          /* of the failure */
-        const char *detail;   /* what fails; "": nothing */
+        Failure failure;                      /* also has a cause where it is only missing */
 } SubscriptionStatus;
 
 typedef struct SubscriptionOptions {

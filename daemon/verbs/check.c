@@ -104,8 +104,8 @@ bool check_token(Session *session) {
                 turned = loop_turn(session->loop, USEC_INFINITY);
         token_status(client_token(session->client), &status);
         if (r != TOKEN_READY) {
-                session_fail(session, "token", "%s (credentials: %s)", turned < 0 ? strerror(-turned) : status.detail,
-                        credentials->origin);
+                session_fail(session, "token", "%s (credentials: %s)",
+                        turned < 0 ? strerror(-turned) : status.failure.detail, credentials->origin);
                 return false;
         }
         session_ok(session, "token", "issued for %s (%s)",
@@ -291,8 +291,8 @@ static int poll_source(const SourceHost *host, const SourceConfig *section, Sour
 }
 
 static void tell_source(Session *session, const char *name, const SourceStatus *status, const char *sample) {
-        if (status->failing)
-                session_fail(session, name, "%s", status->detail);
+        if (status->failure.on)
+                session_fail(session, name, "%s", status->failure.detail);
         else if (status->odd)
                 session_warn(session, name, "%s", status->answer);
         else

@@ -459,7 +459,7 @@ static void outbox_use(bool typed, bool whole) {
         outbox_add(outbox, "new", "no damage makes this");
         outbox_add(outbox, "new", "or that");
         outbox_status(outbox, &status);
-        require(status.failing_since == 0 && status.rows > 0);
+        require(status.failure.since == 0 && status.rows > 0);
         outbox_peek_all(outbox, whole);
         outbox_status(outbox, &status);
         require(status.rows == 0 && status.bytes == 0);

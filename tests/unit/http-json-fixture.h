@@ -107,16 +107,16 @@ static inline void poll_again(World *w) {
 }
 
 static inline void is_well(const World *w) {
-        assert_string_equal(source_fixture_status(w->f).detail, "");
-        assert_false(source_fixture_status(w->f).failing);
+        assert_string_equal(source_fixture_status(w->f).failure.detail, "");
+        assert_false(source_fixture_status(w->f).failure.on);
 }
 
 static inline void fails_with(const World *w, const char *words) {
         SourceStatus status = source_fixture_status(w->f);
 
-        assert_true(status.failing);
-        if (!strstr(status.detail, words))
-                fail_msg("\"%s\" is not in \"%s\"", words, status.detail);
+        assert_true(status.failure.on);
+        if (!strstr(status.failure.detail, words))
+                fail_msg("\"%s\" is not in \"%s\"", words, status.failure.detail);
 }
 
 static inline bool has(const char *text, const char *part) {

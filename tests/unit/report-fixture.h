@@ -34,14 +34,18 @@ typedef struct Fixture {
 } Fixture;
 
 static inline void be_well(Fixture *f) {
-        f->sources[0] = (SourceStatus){
-                .name = "home", .last_poll = NOON + 3 * USEC_PER_SEC, .next_poll = NOW + 57 * USEC_PER_SEC, .detail = ""
-        };
+        f->sources[0] = (SourceStatus){ .name = "home",
+                .last_poll = NOON + 3 * USEC_PER_SEC,
+                .next_poll = NOW + 57 * USEC_PER_SEC,
+                .failure.detail = "" };
         f->subscribers[0] = (SubscriberStatus){
                 .subscription = "projects/p/subscriptions/sub",
                 .retention = 7 * DAY,
-                .detail = "",
-                .sink = { .ready = true, .last_stored = NOON + 4 * USEC_PER_SEC, .detail = "", .what = "MongoDB" },
+                .failure.detail = "",
+                .sink = { .ready = true,
+                        .last_stored = NOON + 4 * USEC_PER_SEC,
+                        .failure.detail = "",
+                        .what = "MongoDB" },
         };
         f->input = (Figures){
                 .wall = NOON + 5 * USEC_PER_SEC,
@@ -49,8 +53,8 @@ static inline void be_well(Fixture *f) {
                 .started = NOON - USEC_PER_HOUR,
                 .publishes = true,
                 .outbox = { .max_rows = 1000, .max_bytes = 1000000 },
-                .publisher = { .detail = "" },
-                .token = { .detail = "", .expires = NOW + USEC_PER_HOUR },
+                .publisher = { .failure.detail = "" },
+                .token = { .failure.detail = "", .expires = NOW + USEC_PER_HOUR },
                 .sources = f->sources,
                 .n_sources = 1,
                 .subscribers = f->subscribers,

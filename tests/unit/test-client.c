@@ -39,9 +39,9 @@ void token_reject(Token *token, unsigned number) {
 }
 
 void token_status(const Token *token, TokenStatus *ret) {
-        *ret = (TokenStatus){ .failing = token->failure,
-                .retry_at = token->retry_at,
-                .detail = token->failure ? "the key was deleted" : "" };
+        *ret = (TokenStatus){ .failure = { .on = token->failure,
+                                      .detail = token->failure ? "the key was deleted" : "" },
+                .retry_at = token->retry_at };
 }
 
 int token_new(Http *http, const Credentials *credentials, const char *ca_file, LoopWatch *ready, Token **ret) {

@@ -59,7 +59,7 @@ static void test_lines_are_readings(void **state) {
                 source_fixture_payloads(f), "{\"co2\":612,\"source\":\"home\",\"id\":\"home\",\"request_at\":\""));
         assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":21.5,"));
         assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":\"ON\","));
-        assert_false(source_fixture_status(f).failing);
+        assert_false(source_fixture_status(f).failure.on);
 }
 
 static void test_reading_section(void **state) {
@@ -88,9 +88,9 @@ static void test_status_and_last_words(void **state) {
 
         run_once(f, "echo 1; echo no sensor there >&2; exit 3", "");
         assert_int_equal(f->n, 1); /* whole lines count all the same */
-        assert_true(source_fixture_status(f).failing);
+        assert_true(source_fixture_status(f).failure.on);
         assert_string_equal(
-                source_fixture_status(f).detail, "the program ended with status 3; it said: no sensor there");
+                source_fixture_status(f).failure.detail, "the program ended with status 3; it said: no sensor there");
 }
 
 /* An hour is long after a run that failed; but of one that printed a line there would be two. */
@@ -137,7 +137,7 @@ static void test_only_complaints(void **state) {
         run_again(f); /* the third since its line */
         run_again(f);
         assert_int_equal(count_of(capture_end(&capture), "printed no line"), 1);
-        assert_false(source_fixture_status(f).failing);
+        assert_false(source_fixture_status(f).failure.on);
         assert_false(source_fixture_status(f).odd);
 }
 
@@ -161,7 +161,7 @@ static void test_last_words_of_many(void **state) {
         run_once(f,
                 "for i in $(seq 100); do echo File main.py, line $i >&2; done; echo OSError: no sensor there >&2; exit 1",
                 "");
-        detail = source_fixture_status(f).detail;
+        detail = source_fixture_status(f).failure.detail;
         assert_non_null(strstr(detail, "the program ended with status 1; it said: ..."));
         assert_non_null(strstr(detail, "line 100 OSError: no sensor there"));
         assert_null(strstr(detail, "line 50"));
@@ -176,10 +176,11 @@ static void test_line_without_an_end(void **state) {
         source_fixture_stop(f);
         run_once(f, "printf 42; kill -9 $$", "");
         assert_int_equal(f->n, 1);
-        assert_non_null(strstr(source_fixture_status(f).detail, "ended by signal 9 (Killed)"));
+        assert_non_null(strstr(source_fixture_status(f).failure.detail, "ended by signal 9 (Killed)"));
         source_fixture_stop(f);
         run_once(f, "kill -SYS $$", ""); /* by a filter of system calls */
-        assert_non_null(strstr(source_fixture_status(f).detail, "(Bad system call), as the unit's sandbox does"));
+        assert_non_null(
+                strstr(source_fixture_status(f).failure.detail, "(Bad system call), as the unit's sandbox does"));
         source_fixture_stop(f);
         run_once(f, "printf 43; exit 1", "");
         assert_int_equal(f->n, 1);
@@ -194,7 +195,7 @@ static void test_timeout(void **state) {
                 run_once(f, "echo 1; sleep 60", "      timeout: 20s\n");
         }
         assert_int_equal(f->n, 1);
-        assert_non_null(strstr(source_fixture_status(f).detail, "did not end within its timeout"));
+        assert_non_null(strstr(source_fixture_status(f).failure.detail, "did not end within its timeout"));
 }
 
 /* A grandchild that keeps the pipe does not keep the source: the end is the program's. */
@@ -214,7 +215,7 @@ static void test_talkative_grandchild(void **state) {
         SourceFixture *f = *state;
 
         run_once(f, "echo 1; setsid yes 2 & exit 0", "");
-        assert_false(source_fixture_status(f).failing); /* not one that printed too much */
+        assert_false(source_fixture_status(f).failure.on); /* not one that printed too much */
         assert_in_range(f->n, 1, 500000);
 }
 
@@ -223,8 +224,8 @@ static void test_cannot_start(void **state) {
 
         source_fixture_start(f, HEAD "      command: [/nowhere/mhz19]\n");
         SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).polls == 1);
-        assert_non_null(
-                strstr(source_fixture_status(f).detail, "/nowhere/mhz19 cannot be started: there is no such program"));
+        assert_non_null(strstr(
+                source_fixture_status(f).failure.detail, "/nowhere/mhz19 cannot be started: there is no such program"));
 }
 
 /* A shell would split it. */
@@ -233,7 +234,8 @@ static void test_arguments_in_one_entry(void **state) {
 
         source_fixture_start(f, HEAD "      command: [/bin/sh -c 'echo 1']\n");
         SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).polls == 1);
-        assert_non_null(strstr(source_fixture_status(f).detail, "each argument is an entry of its own in `command`"));
+        assert_non_null(
+                strstr(source_fixture_status(f).failure.detail, "each argument is an entry of its own in `command`"));
 }
 
 /* What the machine is short of passes: the next interval, not the wait for somebody who mends it. */
@@ -247,8 +249,8 @@ static void test_no_descriptors(void **state) {
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
         SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failures == 1);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-        assert_non_null(strstr(source_fixture_status(f).detail, "cannot be started: Too many open files"));
-        assert_int_equal(source_fixture_status(f).cause, CAUSE_MEMORY);
+        assert_non_null(strstr(source_fixture_status(f).failure.detail, "cannot be started: Too many open files"));
+        assert_int_equal(source_fixture_status(f).failure.cause, CAUSE_MEMORY);
         assert_true(source_fixture_status(f).next_poll <= clock_now() + 10 * USEC_PER_SEC);
 }
 
@@ -268,7 +270,7 @@ static void test_long_line_and_flood(void **state) {
         assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":7,"));
         source_fixture_stop(f);
         run_once(f, "yes \"{\\\"x\\\": \\\"$(head -c 1000 /dev/zero | tr \"\\\\0\" x)\\\"}\"", "");
-        assert_non_null(strstr(source_fixture_status(f).detail, "printed more than 16 MiB"));
+        assert_non_null(strstr(source_fixture_status(f).failure.detail, "printed more than 16 MiB"));
 }
 
 /* The disk refuses: what was read stays in memory, the rest in the pipe, and nothing is missing when it is over. */
@@ -311,7 +313,7 @@ static void test_disk_refuses_for_longer_than_the_timeout(void **state) {
         SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));
         assert_int_equal(minutes, n + 1); /* it begins anew: what was left of it could be too short */
         assert_int_equal(f->n, 60000);
-        assert_false(source_fixture_status(f).failing);
+        assert_false(source_fixture_status(f).failure.on);
 }
 
 /* A poll under way may end, also when a reload has retired the source, and there is no room for a while. */
@@ -437,7 +439,7 @@ static void test_stream(void **state) {
         assert_int_equal(system(command), 0);
         SOURCE_FIXTURE_UNTIL(f, f->n == 2);
         assert_int_equal(f->commits, 2); /* each at once: nobody waits for the end */
-        assert_false(source_fixture_status(f).failing);
+        assert_false(source_fixture_status(f).failure.on);
         assert_int_equal(source_fixture_status(f).next_poll, 0);
         source_fixture_stop(f); /* ends the program */
 }
@@ -455,8 +457,8 @@ static void test_stream_that_ends(void **state) {
         text = strstr(text, "gives no readings");
         assert_non_null(text);
         assert_null(strstr(text + 1, "gives no readings"));
-        assert_true(source_fixture_status(f).failing);
-        assert_string_equal(source_fixture_status(f).detail,
+        assert_true(source_fixture_status(f).failure.on);
+        assert_string_equal(source_fixture_status(f).failure.detail,
                 "the program ended with status 0 (a stream is to run on; is it one for mode: interval?)");
 }
 
@@ -469,9 +471,9 @@ static void test_stream_that_runs_on_again(void **state) {
                 f->directory);
         run(f, script, "      mode: stream\n");
         SOURCE_FIXTURE_UNTIL(f, f->n == 2);
-        assert_true(source_fixture_status(f).failing);
+        assert_true(source_fixture_status(f).failure.on);
         __real_loop_arm_in(of_minutes, 0);
-        SOURCE_FIXTURE_UNTIL(f, !source_fixture_status(f).failing);
+        SOURCE_FIXTURE_UNTIL(f, !source_fixture_status(f).failure.on);
         source_fixture_stop(f);
 }
 
@@ -490,7 +492,7 @@ static void test_stream_without_a_line(void **state) {
         text = capture_end(&capture);
         assert_non_null(strstr(text, "has printed no line for a minute"));
         assert_null(strstr(strstr(text, "for a minute") + 1, "for a minute"));
-        assert_false(source_fixture_status(f).failing);
+        assert_false(source_fixture_status(f).failure.on);
         source_fixture_stop(f);
 }
 

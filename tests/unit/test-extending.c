@@ -95,7 +95,7 @@ static void test_it_reads(void **state) {
         Source *source;
         char payload[300];
 
-        assert_false(poll_once(config, payload, &source, &host).failing);
+        assert_false(poll_once(config, payload, &source, &host).failure.on);
         if (strncmp(payload, "{\"load\":", strlen("{\"load\":")) != 0 ||
                 !strstr(payload, "\"source\":\"load\",\"id\":\"load\",\"name\":\"rack\""))
                 fail_msg("%s", payload);
@@ -112,8 +112,8 @@ static void test_it_fails(void **state) {
         char payload[300];
 
         status = poll_once(config, payload, &source, &host);
-        assert_true(status.failing);
-        assert_non_null(strstr(status.detail, "/none has no three numbers"));
+        assert_true(status.failure.on);
+        assert_non_null(strstr(status.failure.detail, "/none has no three numbers"));
         assert_string_equal(payload, "");
         source_free(source);
         loop_free(host.means.loop);

@@ -95,7 +95,7 @@ static void failing_answer(World *w, const Route *route, const char *words) {
         w->routes[0] = *route;
         run_once(w, HEAD "      url: '@/x?secret=hidden'\n      ok: { /status: ok, /n: [1, 2] }\n");
         fails_with(w, words);
-        assert_false(has(source_fixture_status(w->f).detail, "hidden"));
+        assert_false(has(source_fixture_status(w->f).failure.detail, "hidden"));
         assert_int_equal(w->f->n, 0);
         assert_int_equal(w->f->n_unreadable, 0);
         source_fixture_stop(w->f);
@@ -218,7 +218,7 @@ static void test_query_is_not_told(void **state) {
                 "      url: '@/x?q=1'\n      ok: { /status: ok }\n      auth: { type: query, parameter: appid, value_file: $/s }\n");
         assert_string_equal(w->calls[0], "GET /x?q=1&appid=s3cret-value");
         fails_with(w, "says no such key ");
-        assert_false(has(source_fixture_status(w->f).detail, "s3cret"));
+        assert_false(has(source_fixture_status(w->f).failure.detail, "s3cret"));
 }
 
 static void test_switchbot(void **state) {
@@ -251,7 +251,7 @@ static void test_switchbot_used_up(void **state) {
                 "      urls: ['@/x', '@/y']\n      auth: { type: switchbot, token_file: $/t, secret_file: $/s }\n      reading: { items: /body }\n");
         fails_with(
                 w, "takes no more requests of this account today (statusCode 190: Requests reached the daily limit)");
-        assert_int_equal(source_fixture_status(w->f).cause, CAUSE_QUOTA);
+        assert_int_equal(source_fixture_status(w->f).failure.cause, CAUSE_QUOTA);
         assert_int_equal(w->n, 1);
 }
 
@@ -335,7 +335,7 @@ static void test_oauth2_unkept(void **state) {
                 "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n");
         for (unsigned i = 0; i < 2; i++) {
                 fails_with(w, "so do not stop sensorqd");
-                assert_int_equal(source_fixture_status(w->f).cause, CAUSE_DISK);
+                assert_int_equal(source_fixture_status(w->f).failure.cause, CAUSE_DISK);
                 poll_again(w);
         }
         assert_int_equal(w->n, 1);

@@ -16,7 +16,7 @@ static uint16_t start(SourceFixture *f, const char *more) {
 
         (void) snprintf(lines, sizeof(lines), "      type: http_push\n      listen: 127.0.0.1:%u\n%s", port, more);
         source_fixture_start(f, lines); /* it listens at once: nobody has to wait for a turn of the loop */
-        assert_false(source_fixture_status(f).failing);
+        assert_false(source_fixture_status(f).failure.on);
         return port;
 }
 
@@ -436,10 +436,10 @@ static void test_address_taken(void **state) {
         (void) snprintf(
                 lines, sizeof(lines), "      type: http_push\n      listen: 127.0.0.1:%u\n", ntohs(address.sin_port));
         source_fixture_start(f, lines);
-        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failing);
-        assert_non_null(strstr(source_fixture_status(f).detail, "another program has that address"));
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failure.on);
+        assert_non_null(strstr(source_fixture_status(f).failure.detail, "another program has that address"));
         close(fd);
-        SOURCE_FIXTURE_UNTIL(f, !source_fixture_status(f).failing);
+        SOURCE_FIXTURE_UNTIL(f, !source_fixture_status(f).failure.on);
 }
 
 /* While no connection can be taken the source is failing. */
@@ -451,11 +451,11 @@ static void test_no_connection(void **state) {
         (void) snprintf(address, sizeof(address), "127.0.0.1:%u", start(f, ""));
         handler = &LIST_FIRST(&listen_server_find(f->host.means.listen, address)->routes)->handler;
         handler->on_refused(handler->userdata, -EMFILE);
-        assert_true(source_fixture_status(f).failing);
-        assert_int_equal(source_fixture_status(f).cause, CAUSE_MEMORY);
-        assert_non_null(strstr(source_fixture_status(f).detail, "LimitNOFILE="));
+        assert_true(source_fixture_status(f).failure.on);
+        assert_int_equal(source_fixture_status(f).failure.cause, CAUSE_MEMORY);
+        assert_non_null(strstr(source_fixture_status(f).failure.detail, "LimitNOFILE="));
         handler->on_refused(handler->userdata, 0);
-        assert_false(source_fixture_status(f).failing);
+        assert_false(source_fixture_status(f).failure.on);
 }
 
 static void test_wrong_configuration(void **state) {

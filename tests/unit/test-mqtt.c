@@ -180,9 +180,9 @@ static void test_broker_dies(void **state) {
 
         start_and_wait(m, "      topics: 'n/#'\n      retained: store\n");
         mosquitto_kill(m->broker);
-        SOURCE_FIXTURE_UNTIL(m->f, source_fixture_status(m->f).failing);
+        SOURCE_FIXTURE_UNTIL(m->f, source_fixture_status(m->f).failure.on);
         mosquitto_start(m->broker);
-        SOURCE_FIXTURE_UNTIL(m->f, !source_fixture_status(m->f).failing);
+        SOURCE_FIXTURE_UNTIL(m->f, !source_fixture_status(m->f).failure.on);
         mosquitto_publish(m->broker, "n/x", "1", true);
         SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 1);
 }
@@ -205,14 +205,14 @@ static void test_once(void **state) {
                 assert_in_range(clock_now() - begin, 4900 * USEC_PER_MSEC, 12 * USEC_PER_SEC);
                 assert_int_equal(m->f->n, 2);
                 assert_int_equal(m->f->n_repeats, 0);
-                assert_false(source_fixture_status(m->f).failing);
+                assert_false(source_fixture_status(m->f).failure.on);
                 source_fixture_stop(m->f);
         }
         mosquitto_kill(m->broker);
         start(m, "      topics: 'n/#'\n");
         assert_int_equal(source_poll_now(m->f->source), 0);
         SOURCE_FIXTURE_UNTIL(m->f, !source_is_busy(m->f->source));
-        assert_true(source_fixture_status(m->f).failing);
+        assert_true(source_fixture_status(m->f).failure.on);
         mosquitto_start(m->broker);
 }
 
@@ -227,9 +227,10 @@ static void test_check(void **state) {
         mosquitto_kill(m->broker);
         assert_int_equal(source_poll_now(m->f->source), 0);
         SOURCE_FIXTURE_UNTIL(m->f, !source_is_busy(m->f->source));
-        assert_true(source_fixture_status(m->f).failing);
-        assert_non_null(strstr(source_fixture_status(m->f).detail, "mqtt://"));
-        assert_non_null(strstr(source_fixture_status(m->f).detail, ": connection refused; check the broker, url"));
+        assert_true(source_fixture_status(m->f).failure.on);
+        assert_non_null(strstr(source_fixture_status(m->f).failure.detail, "mqtt://"));
+        assert_non_null(
+                strstr(source_fixture_status(m->f).failure.detail, ": connection refused; check the broker, url"));
         mosquitto_start(m->broker);
 }
 

@@ -72,9 +72,9 @@ static void test_said_once_whoever_met_it(void **state) {
         assert_true(outbox_is_failing(f->outbox));
         assert_int_equal(changes, 2); /* and when polling stopped */
         outbox_status(f->outbox, &status);
-        assert_in_range(status.failing_since, began, clock_wall());
-        assert_int_equal(status.cause, CAUSE_OCCUPIED);
-        assert_non_null(strstr(status.detail, "cannot be written"));
+        assert_in_range(status.failure.since, began, clock_wall());
+        assert_int_equal(status.failure.cause, CAUSE_OCCUPIED);
+        assert_non_null(strstr(status.failure.detail, "cannot be written"));
 
         assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
         assert_int_equal(outbox_forget(f->outbox, &id, 1), 0);
@@ -84,8 +84,8 @@ static void test_said_once_whoever_met_it(void **state) {
         assert_true(outbox_has_room(f->outbox, 1, 1));
         assert_int_equal(changes, 3);
         outbox_status(f->outbox, &status);
-        assert_int_equal(status.failing_since, 0);
-        assert_int_equal(status.cause, CAUSE_NONE);
+        assert_int_equal(status.failure.since, 0);
+        assert_int_equal(status.failure.cause, CAUSE_NONE);
         char *log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 2);
         assert_int_equal(count_of(log, "Polling and publishing go on"), 1);
@@ -106,7 +106,7 @@ static void test_want_of_memory(void **state) {
                 assert_int_equal(fixture_put(f->outbox, 0, 1), refusal);
                 refusal = 0;
                 outbox_status(f->outbox, &status);
-                assert_int_equal(status.cause, i < 2 ? CAUSE_MEMORY : CAUSE_DISK);
+                assert_int_equal(status.failure.cause, i < 2 ? CAUSE_MEMORY : CAUSE_DISK);
                 char *log = capture_end(&c);
                 assert_int_equal(count_of(log, "LimitNOFILE="), i < 2);
                 assert_int_equal(count_of(log, "disk of state_dir"), i == 2);

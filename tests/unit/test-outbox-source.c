@@ -66,7 +66,8 @@ static void test_repeats(void **state) {
         outbox_status(f->outbox, &status);
         assert_int_equal(put_seen(f, "history", 0, 20), 20); /* nothing new: the counters stay right */
         outbox_status(f->outbox, &again);
-        assert_memory_equal(&status, &again, offsetof(OutboxStatus, cause)); /* behind it there is padding */
+        assert_memory_equal(&status, &again, offsetof(OutboxStatus, failure)); /* in which there is padding */
+        assert_true(status.failure.on == again.failure.on && status.failure.since == again.failure.since);
         assert_int_equal(fixture_query(f, "SELECT sum(size) FROM readings"), status.bytes);
 }
 

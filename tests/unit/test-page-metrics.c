@@ -24,22 +24,26 @@ static bool has_line(const Bytes *text, const char *line) {
 static void test_figures(void **state) {
         _cleanup_(bytes_done) Bytes text = {};
         SourceStatus sources[] = {
-                { .name = "home", .failing = true, .polls = 7, .last_poll = UINT64_C(1795824000123456), .detail = "" },
-                { .name = "garden", .detail = "" },
+                { .name = "home",
+                        .failure.on = true,
+                        .polls = 7,
+                        .last_poll = UINT64_C(1795824000123456),
+                        .failure.detail = "" },
+                { .name = "garden", .failure.detail = "" },
         };
         SubscriberStatus subscriber = { .subscription = "a\"b\\c\nd",
                 .retention = 90 * USEC_PER_SEC + 500 * USEC_PER_MSEC,
                 .held = 3,
-                .detail = "",
-                .sink = { .what = "MongoDB", .ready = true, .stored = 1234567890123, .detail = "" } };
+                .failure.detail = "",
+                .sink = { .what = "MongoDB", .ready = true, .stored = 1234567890123, .failure.detail = "" } };
         const Figures figures = { .publishes = true,
                 .sources = sources,
                 .n_sources = 2,
                 .subscribers = &subscriber,
                 .n_subscribers = 1,
                 .outbox = { .rows = 5, .max_rows = 100, .max_bytes = 1000 },
-                .publisher.detail = "",
-                .token.detail = "" };
+                .publisher.failure.detail = "",
+                .token.failure.detail = "" };
 
         assert_int_equal(page_metrics_figures(&figures, &text), 0);
         assert_true(has_line(&text, "sensorqd_source_failing{source=\"home\"} 1"));
@@ -63,12 +67,13 @@ static void test_figures(void **state) {
 static void test_retention_unknown(void **state) {
         _cleanup_(bytes_done) Bytes text = {};
         SubscriberStatus subscriber = {
-                .subscription = "s", .detail = "", .sink = { .what = "MongoDB", .detail = "" }
+                .subscription = "s", .failure.detail = "", .sink = { .what = "MongoDB", .failure.detail = "" }
         };
 
         assert_int_equal(
                 page_metrics_figures(
-                        &(Figures){ .subscribers = &subscriber, .n_subscribers = 1, .token.detail = "" }, &text),
+                        &(Figures){ .subscribers = &subscriber, .n_subscribers = 1, .token.failure.detail = "" },
+                        &text),
                 0);
         assert_null(strstr(text.data, "sensorqd_subscription_retention_seconds{"));
 }
@@ -77,7 +82,7 @@ static void test_retention_unknown(void **state) {
 static void test_subscribes_only(void **state) {
         _cleanup_(bytes_done) Bytes text = {};
 
-        assert_int_equal(page_metrics_figures(&(Figures){ .token.detail = "" }, &text), 0);
+        assert_int_equal(page_metrics_figures(&(Figures){ .token.failure.detail = "" }, &text), 0);
         assert_null(strstr(text.data, "sensorqd_outbox"));
         assert_null(strstr(text.data, "sensorqd_source"));
 }

@@ -30,8 +30,8 @@ static int look(void *userdata, Figures *ret) {
         *ret = (Figures){ .wall = clock_wall(),
                 .now = clock_now(),
                 .config = "/etc/<img onerror>",
-                .token.failing = f->failing,
-                .token.detail = "",
+                .token.failure.on = f->failing,
+                .token.failure.detail = "",
                 .reload_error = "" };
         return 0;
 }

@@ -16,7 +16,7 @@ static void test_publishes(void **state) {
         assert_int_equal(status.published, 5);
         assert_int_equal(status.requests, 1);
         assert_true(status.last_publish > 0);
-        assert_false(status.failing);
+        assert_false(status.failure.on);
         assert_true(f->changes > 0);
         pthread_mutex_lock(&f->lock);
         assert_string_equal(f->last_path, "POST /v1/" TOPIC ":publish");
@@ -100,11 +100,11 @@ static void test_pause_with_a_reason(void **state) {
         publisher_pause(f->publisher, PUBLISHER_SAID_ELSEWHERE);
         publisher_pause(f->publisher, "nobody listens");
         assert_true(loop_turn(f->event, 50 * USEC_PER_MSEC) >= 0);
-        assert_true(status_of(f).paused && status_of(f).failing);
+        assert_true(status_of(f).paused && status_of(f).failure.on);
         assert_int_equal(status_of(f).failures, 1);
-        assert_string_equal(status_of(f).detail, "nobody listens");
+        assert_string_equal(status_of(f).failure.detail, "nobody listens");
         publisher_pause(f->publisher, PUBLISHER_GO_ON);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
         RUN_UNTIL(f, publisher_is_idle(f->publisher));
         assert_int_equal(accepted(f), 3);
 }
@@ -122,12 +122,12 @@ static void test_pause_while_under_way(void **state) {
         pthread_mutex_unlock(&f->lock);
         RUN_UNTIL(f, waiting(f) == 0);
         publisher_pause(f->publisher, "nobody listens"); /* looked at again */
-        assert_true(status_of(f).paused && status_of(f).failing);
-        assert_string_equal(status_of(f).detail, "nobody listens");
+        assert_true(status_of(f).paused && status_of(f).failure.on);
+        assert_string_equal(status_of(f).failure.detail, "nobody listens");
 
         put(f, 3, 1, 10);
         publisher_pause(f->publisher, PUBLISHER_GO_ON);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
         RUN_UNTIL(f, waiting(f) == 0);
         char *log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_PUBLISH_FAILING), 1);
@@ -142,11 +142,11 @@ static void test_pause_while_failing(void **state) {
 
         set_status(f, 403, "");
         put(f, 0, 3, 10);
-        RUN_UNTIL(f, status_of(f).failing);
+        RUN_UNTIL(f, status_of(f).failure.on);
         publisher_pause(f->publisher, "nobody listens");
-        assert_string_equal(status_of(f).detail, "nobody listens");
+        assert_string_equal(status_of(f).failure.detail, "nobody listens");
         publisher_pause(f->publisher, PUBLISHER_GO_ON);
-        assert_true(status_of(f).failing);
+        assert_true(status_of(f).failure.on);
         log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_PUBLISH_FAILING), 2);
         assert_int_equal(count_of(log, EVENT_PUBLISH_RECOVERED), 0);
@@ -159,11 +159,11 @@ static void check_failure(Fixture *f, int http_status, const char *headers, usec
 
         set_status(f, http_status, headers);
         put(f, 0, 2, 10);
-        RUN_UNTIL(f, status_of(f).failing);
+        RUN_UNTIL(f, status_of(f).failure.on);
         PublisherStatus status = status_of(f);
         assert_true(publisher_is_idle(f->publisher)); /* nothing can be sent now */
         assert_in_range(status.retry_at, asked + least, clock_now() + most);
-        assert_true(status.detail[0] != '\0');
+        assert_true(status.failure.detail[0] != '\0');
         publisher_wake(f->publisher); /* does not shorten the wait */
         assert_true(loop_turn(f->event, 10 * USEC_PER_MSEC) >= 0);
         if (clock_now() < status.retry_at)
@@ -192,7 +192,7 @@ static void test_not_found(void **state) {
 
         set_status(f, 404, "");
         put(f, 5, 1, 10);
-        RUN_UNTIL(f, status_of(f).failing);
+        RUN_UNTIL(f, status_of(f).failure.on);
         assert_int_equal(f->missing, 1); /* its subscriptions are looked at, once for each 404 */
 }
 
@@ -210,7 +210,7 @@ static void test_missing_id(void **state) {
 
         f->one_id_less = true;
         put(f, 0, 3, 10);
-        RUN_UNTIL(f, status_of(f).failing);
+        RUN_UNTIL(f, status_of(f).failure.on);
         assert_int_equal(waiting(f), 3);
         assert_true(status_of(f).retry_at > clock_now() + 25 * USEC_PER_SEC);
         LOCKED(f, f->one_id_less = false);
@@ -229,7 +229,7 @@ static void test_no_answer(void **state) {
 
         f->no_reply = true;
         put(f, 0, 3, 10);
-        RUN_UNTIL(f, status_of(f).failing);
+        RUN_UNTIL(f, status_of(f).failure.on);
         assert_int_equal(waiting(f), 3);
         assert_int_equal(status_of(f).published, 0);
         assert_in_range(accepted(f), 3, 6); /* libcurl tries once more by itself on some connections */
@@ -290,7 +290,7 @@ static void test_huge_answer(void **state) {
 
         f->huge = true;
         put(f, 0, 100, 1000);
-        RUN_UNTIL(f, status_of(f).failing);
+        RUN_UNTIL(f, status_of(f).failure.on);
         assert_int_equal(status_of(f).requests, 1);
         assert_true(status_of(f).retry_at > clock_now() + 25 * USEC_PER_SEC);
         assert_int_equal(waiting(f), 100);
@@ -308,7 +308,7 @@ static void test_retries_by_itself(void **state) {
         RUN_UNTIL(f, status_of(f).failures >= 2);
         set_status(f, 0, "");
         RUN_UNTIL(f, waiting(f) == 0);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
         assert_int_equal(status_of(f).retry_at, 0);
 }
 
@@ -348,13 +348,13 @@ static void test_forgetting_fails(void **state) {
 
         put(f, 0, 3, 10);
         disk_refuses(f);
-        RUN_UNTIL(f, status_of(f).failing);
-        assert_non_null(strstr(status_of(f).detail, "outbox"));
+        RUN_UNTIL(f, status_of(f).failure.on);
+        assert_non_null(strstr(status_of(f).failure.detail, "outbox"));
         assert_int_equal(waiting(f), 3);
         assert_int_equal(status_of(f).published, 3);
         disk_works(f);
         RUN_UNTIL(f, waiting(f) == 0);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
         assert_int_equal(http_server_calls(f->server), 1);
         put(f, 3, 1, 10);
         RUN_UNTIL(f, waiting(f) == 0);
@@ -372,14 +372,14 @@ static void test_goes_on_while_it_cannot_forget(void **state) {
         RUN_UNTIL(f, accepted(f) == 2499 && status_of(f).retry_at > 0);
         publisher_resume(f->publisher); /* it looks again, and sends nothing twice */
         RUN_UNTIL(f, status_of(f).retry_at > 0);
-        assert_true(status_of(f).failing);
+        assert_true(status_of(f).failure.on);
         assert_int_equal(waiting(f), 2500);
         assert_int_equal(accepted(f), 2499);
 
         disk_works(f);
         publisher_resume(f->publisher);
         RUN_UNTIL(f, publisher_is_idle(f->publisher) && waiting(f) == 0);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
         assert_int_equal(accepted(f), 2499);
         assert_int_equal(status_of(f).rejected, 1);
         put(f, 2500, 1, 10);
@@ -414,13 +414,13 @@ static void test_resumes(void **state) {
 
         put(f, 0, 3, 10);
         disk_refuses(f);
-        RUN_UNTIL(f, status_of(f).failing && status_of(f).retry_at > clock_now() + USEC_PER_SEC);
+        RUN_UNTIL(f, status_of(f).failure.on && status_of(f).retry_at > clock_now() + USEC_PER_SEC);
         disk_works(f);
         usec_t retry_at = status_of(f).retry_at;
         publisher_resume(f->publisher);
         RUN_UNTIL(f, waiting(f) == 0);
         assert_true(clock_now() < retry_at);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
         publisher_resume(f->publisher); /* nothing waits */
 }
 
@@ -440,7 +440,7 @@ static void test_resumes_only_what_waits_for_the_disk(void **state) {
         assert_true(loop_turn(f->event, 50 * USEC_PER_MSEC) >= 0);
         assert_int_equal(http_server_calls(f->server), 2);
         assert_true(status_of(f).retry_at > clock_now() + 10 * USEC_PER_SEC);
-        assert_non_null(strstr(f->told.detail, "firewall")); /* the disk's trouble is over, and that is told */
+        assert_non_null(strstr(f->told.failure.detail, "firewall")); /* the disk's trouble is over, and that is told */
 }
 
 /* ---- a message that is refused ---- */
@@ -462,7 +462,7 @@ static void test_bad_message(void **state) {
         assert_int_equal(rejected(f), 1);
         assert_int_equal(accepted(f), 1499);
         assert_int_equal(status_of(f).rejected, 1);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
 }
 
 static void test_bad_message_waits_for_proof(void **state) {
@@ -472,13 +472,13 @@ static void test_bad_message_waits_for_proof(void **state) {
         put(f, 0, 2, 10);
         RUN_UNTIL(f, waiting(f) == 1 && publisher_is_idle(f->publisher));
         assert_int_equal(rejected(f), 0); /* nothing was accepted after it */
-        assert_true(status_of(f).failing);
-        assert_non_null(strstr(status_of(f).detail, "no good"));
+        assert_true(status_of(f).failure.on);
+        assert_non_null(strstr(status_of(f).failure.detail, "no good"));
         assert_true(status_of(f).retry_at > clock_now());
         put(f, 2, 1, 10); /* sent at once, although the other one rests */
         RUN_UNTIL(f, waiting(f) == 0);
         assert_int_equal(rejected(f), 1);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
 }
 
 /* A disk that takes all but the verdict: that is the trouble as long as the verdict waits, so that `once` ends. */
@@ -495,15 +495,15 @@ static void test_verdict_waits_for_the_disk(void **state) {
         put(f, 0, 3, 10);
         RUN_UNTIL(f, accepted(f) == 2 && status_of(f).retry_at > 0);
         assert_int_equal(waiting(f), 1);
-        assert_true(status_of(f).failing);
-        assert_non_null(strstr(status_of(f).detail, "outbox"));
+        assert_true(status_of(f).failure.on);
+        assert_non_null(strstr(status_of(f).failure.detail, "outbox"));
         assert_true(publisher_is_idle(f->publisher));
 
         assert_int_equal(sql_exec(f->other, "DROP TRIGGER full"), 0);
         f->other = sql_close(f->other);
         publisher_resume(f->publisher);
         RUN_UNTIL(f, rejected(f) == 1);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
 }
 
 static void test_bad_topic(void **state) {
@@ -511,7 +511,7 @@ static void test_bad_topic(void **state) {
 
         (void) strcpy(f->bad, "*");
         put(f, 0, 1200, 10);
-        RUN_UNTIL(f, status_of(f).failing);
+        RUN_UNTIL(f, status_of(f).failure.on);
         assert_int_equal(waiting(f), 1200);
         assert_int_equal(rejected(f), 0);
         assert_in_range(status_of(f).requests, 10, 30);

@@ -68,7 +68,7 @@ static void test_warn_full_when_a_poll_did_not_fit(void **state) {
         look(f, EVENT_OUTBOX_FULL, "");
         be_well(f);
         f->sources[0].holding = true; /* the disk refuses: told elsewhere */
-        f->input.outbox_failing = true;
+        f->input.outbox.failure.on = true;
         look(f, EVENT_OUTBOX_DRAINED, "");
 }
 
@@ -86,11 +86,11 @@ static void test_warn_publisher_stalls(void **state) {
         look(f, EVENT_STALLED, "SENSORQD_OUTBOX_ROWS=5");
         pass_time(f, USEC_PER_HOUR);
         look(f, NULL, NULL);
-        f->input.publisher.failing = true; /* now it has a reason */
+        f->input.publisher.failure.on = true; /* now it has a reason */
         look(f, NULL, NULL);
         pass_time(f, USEC_PER_HOUR);
         look(f, NULL, NULL);
-        f->input.publisher.failing = false;
+        f->input.publisher.failure.on = false;
         pass_time(f, USEC_PER_MINUTE);
         look(f, NULL, NULL);
         f->input.wall += 50 * 365 * DAY; /* a clock that was set is no time that passed */
@@ -110,7 +110,7 @@ static void test_warn_source_stalls(void **state) {
         look(f, NULL, NULL);
         f->sources[0].polls++;
         look(f, NULL, NULL);
-        f->sources[0].failing = true;
+        f->sources[0].failure.on = true;
         f->input.now += 20 * USEC_PER_MINUTE;
         look(f, NULL, NULL);
 }
@@ -183,7 +183,7 @@ static void test_warn_retention(void **state) {
         f->subscribers[0].paused = true;
         f->subscribers[0].paused_since = f->input.wall;
         f->subscribers[0].sink.ready = false;
-        f->subscribers[0].sink.detail = "connection refused";
+        f->subscribers[0].sink.failure.detail = "connection refused";
         pass_time(f, 3 * DAY);
         look(f, NULL, NULL);
         pass_time(f, DAY);
@@ -269,7 +269,7 @@ static void test_warn_retention_over_restarts(void **state) {
         f->subscribers[0].retention = 600 * USEC_PER_SEC;
         f->subscribers[0].paused = true;
         f->subscribers[0].sink.ready = false;
-        f->subscribers[0].sink.detail = "connection refused";
+        f->subscribers[0].sink.failure.detail = "connection refused";
         for (int i = 0; i < 3; i++) {
                 f->subscribers[0].paused_since = f->input.wall;
                 look(f, NULL, NULL);
@@ -305,8 +305,8 @@ static void test_clock_set_is_no_age(void **state) {
         Fixture *f = *state;
 
         f->input.wall = USEC_PER_HOUR;
-        f->subscribers[0].paused = f->subscribers[0].failing = true;
-        f->subscribers[0].paused_since = f->subscribers[0].failing_since = USEC_PER_HOUR;
+        f->subscribers[0].paused = f->subscribers[0].failure.on = true;
+        f->subscribers[0].paused_since = f->subscribers[0].failure.since = USEC_PER_HOUR;
         f->subscribers[0].sink.ready = false;
         look(f, NULL, NULL);
         f->input.wall = NOON;

@@ -61,10 +61,10 @@ static void test_line_limited_and_clock(void **state) {
         f->sources[0].next_poll = NOW + 104 * USEC_PER_SEC;
         assert_line(
                 f, "home polled 12:00:03 (rate limit, next poll 12:01:49), 0 readings queued, last stored 12:00:04");
-        f->sources[0].failing = true;
-        f->sources[0].failing_since = NOON;
+        f->sources[0].failure.on = true;
+        f->sources[0].failure.since = NOON;
         assert_line(f, "home failing since 12:00:00 (next try 12:01:49), 0 readings queued, last stored 12:00:04");
-        f->sources[0].limited = f->sources[0].failing = false;
+        f->sources[0].limited = f->sources[0].failure.on = false;
         f->sources[0].clock_wrong = true;
         assert_line(f,
                 "this machine's clock is wrong (timedatectl), home polled 12:00:03, 0 readings queued, last stored "
@@ -88,22 +88,22 @@ static void test_line_mongodb_down(void **state) {
         f->subscribers[0].paused = true;
         f->subscribers[0].held = 12;
         f->subscribers[0].sink.ready = false;
-        f->subscribers[0].sink.down_since = NOON - 57 * USEC_PER_MINUTE;
+        f->subscribers[0].sink.failure.since = NOON - 57 * USEC_PER_MINUTE;
         f->subscribers[0].sink.retry_at = NOW + 40 * USEC_PER_SEC;
         f->input.outbox.rows = 3;
         assert_line(f, "home polled 12:00:03, 3 readings queued, last stored 12:00:04, MongoDB down since 11:03:00 "
                        "(next try 12:00:45), "
                        "pulls paused, "
                        "12 messages held");
-        f->subscribers[0].failing = true;
-        f->subscribers[0].failing_since = NOON;
+        f->subscribers[0].failure.on = true;
+        f->subscribers[0].failure.since = NOON;
         f->subscribers[0].held = 0;
         assert_line(f, "home polled 12:00:03, 3 readings queued, last stored 12:00:04, MongoDB down since 11:03:00 "
                        "(next try 12:00:45), "
                        "pulls paused, "
                        "subscription failing since 12:00:00");
-        f->subscribers[0].failing = false;
-        f->subscribers[0].sink.down_since = 0;
+        f->subscribers[0].failure.on = false;
+        f->subscribers[0].sink.failure.since = 0;
         f->subscribers[0].sink.last_stored = 0;
         f->subscribers[0].held = 0;
         assert_line(f,
@@ -117,12 +117,11 @@ static void test_line_mongodb_down(void **state) {
 static void test_line_failures(void **state) {
         Fixture *f = *state;
 
-        f->sources[0].failing = true;
-        f->sources[0].failing_since = NOON;
-        f->input.publisher = (PublisherStatus){
-                .failing = true, .failing_since = NOON - USEC_PER_MINUTE, .retry_at = NOW + USEC_PER_SEC
-        };
-        f->input.token = (TokenStatus){ .failing = true, .failing_since = NOON - 2 * USEC_PER_MINUTE };
+        f->sources[0].failure.on = true;
+        f->sources[0].failure.since = NOON;
+        f->input.publisher = (PublisherStatus){ .failure = { .on = true, .since = NOON - USEC_PER_MINUTE },
+                .retry_at = NOW + USEC_PER_SEC };
+        f->input.token = (TokenStatus){ .failure = { .on = true, .since = NOON - 2 * USEC_PER_MINUTE } };
         f->subscribers[0].missing = true;
         f->input.outbox.rejected_rows = 2;
         f->sources[0].dropped = 5;
@@ -131,13 +130,13 @@ static void test_line_failures(void **state) {
                        "(next try 12:00:06), "
                        "no access token since 11:58:00, last stored 12:00:04, subscription missing");
         be_well(f);
-        f->input.token = (TokenStatus){ .failing = true, .failing_since = NOON, .expires = NOW + USEC_PER_MINUTE };
+        f->input.token = (TokenStatus){ .failure = { .on = true, .since = NOON }, .expires = NOW + USEC_PER_MINUTE };
         assert_line(f, "home polled 12:00:03, 0 readings queued, access token cannot be renewed since 12:00:00, last "
                        "stored 12:00:04");
         be_well(f);
         f->input.publisher.paused = true;
-        f->input.outbox_failing = true;
-        f->input.outbox.failing_since = NOON;
+        f->input.outbox.failure.on = true;
+        f->input.outbox.failure.since = NOON;
         assert_line(f,
                 "home polled 12:00:03, 0 readings queued, disk refuses the outbox, polling stopped since 12:00:00, "
                 "publishing "
@@ -156,15 +155,16 @@ static void test_page_that_is_not_served(void **state) {
         Bytes text = {};
         Json *json;
 
-        f->input.page_failing = NOON - 60 * USEC_PER_SEC;
-        f->input.page_detail = "another program has that address";
-        f->input.page_cause = CAUSE_OCCUPIED;
+        f->input.page.on = true;
+        f->input.page.since = NOON - 60 * USEC_PER_SEC;
+        f->input.page.detail = "another program has that address";
+        f->input.page.cause = CAUSE_OCCUPIED;
         assert_false(report_is_well(&f->input));
         assert_line(f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04, page not served since 11:59:00");
         assert_int_equal(report_format_json(&f->input, &text), 0);
         assert_int_equal(json_parse(text.data, text.size, &json), 0);
         assert_string_equal(json_get_string(json_get(json, "page_failing"), "since"), "2026-11-24T11:59:00.000Z");
-        assert_string_equal(json_get_string(json_get(json, "page_failing"), "detail"), f->input.page_detail);
+        assert_string_equal(json_get_string(json_get(json, "page_failing"), "detail"), f->input.page.detail);
         assert_string_equal(json_get_string(json_get(json, "page_failing"), "kind"), "occupied");
         assert_string_equal(json_get_string(json_get(json, "page_failing"), "remedy"), "occupied");
         json_free(json);
@@ -206,17 +206,17 @@ static void test_line_many(void **state) {
         memset(subscription, 's', 299);
         f->input.n_sources = 120;
         for (size_t i = 0; i < 120; i++)
-                f->sources[i] = (SourceStatus){ .name = name, .failing = i < 119, .failing_since = NOON - 40 * DAY };
+                f->sources[i] = (SourceStatus){ .name = name, .failure = { .on = i < 119, .since = NOON - 40 * DAY } };
         f->input.n_subscribers = 4;
         for (size_t i = 0; i < 4; i++) {
                 f->subscribers[i] = f->subscribers[0];
                 f->subscribers[i].subscription = subscription;
                 f->subscribers[i].sink.ready = false;
-                f->subscribers[i].sink.down_since = NOON - 40 * DAY;
+                f->subscribers[i].sink.failure.since = NOON - 40 * DAY;
                 f->subscribers[i].sink.retry_at = NOW + DAY;
                 f->subscribers[i].held = 4000;
         }
-        f->input.outbox_failing = true;
+        f->input.outbox.failure.on = true;
         assert_non_null(strstr(report_format_line(&f->input, line), ", 117 more sources failing, "));
 
         f->input.n_sources = 3;
@@ -241,8 +241,8 @@ static void test_line_many(void **state) {
         f->sources[2].speaks = false;
         f->input.n_subscribers = 2;
         f->subscribers[1] = f->subscribers[0];
-        f->subscribers[1].failing = true;
-        f->subscribers[1].failing_since = NOON;
+        f->subscribers[1].failure.on = true;
+        f->subscribers[1].failure.since = NOON;
         assert_line(f, "3 sources well, last poll 12:00:03, 0 readings queued, last stored 12:00:04, sub: subscription "
                        "failing since 12:00:00");
 }
@@ -255,15 +255,15 @@ static void test_json(void **state) {
         Json *json, *source, *subscription, *sink;
         int64_t number;
 
-        f->sources[0].failing = true;
-        f->sources[0].failing_since = NOON;
-        f->sources[0].detail = "bad \"quote\"\n\xc3";
+        f->sources[0].failure.on = true;
+        f->sources[0].failure.since = NOON;
+        f->sources[0].failure.detail = "bad \"quote\"\n\xc3";
         f->sources[0].dropped = 9;
-        f->sources[0].cause = CAUSE_TOKEN;
-        f->input.outbox.failing_since = NOON;
-        f->input.outbox.cause = CAUSE_OTHER;
-        f->input.outbox.detail = "Input/output error";
-        f->subscribers[0].sink.detail = NULL;
+        f->sources[0].failure.cause = CAUSE_TOKEN;
+        f->input.outbox.failure.since = NOON;
+        f->input.outbox.failure.cause = CAUSE_OTHER;
+        f->input.outbox.failure.detail = "Input/output error";
+        f->subscribers[0].sink.failure.detail = NULL;
         f->subscribers[0].held = 7;
         short_of_memory = true; /* for the copy of a text that is not UTF-8 */
         assert_int_equal(report_format_json(&f->input, &text), -ENOMEM);

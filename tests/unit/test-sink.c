@@ -65,7 +65,7 @@ static void turn(World *w) {
                 while (!(condition)) {                                                                                 \
                         if (clock_now() > _end)                                                                        \
                                 fail_msg("not within %d s: %s (%s)", (int) (WAIT_USEC / USEC_PER_SEC), #condition,     \
-                                        status(w).detail);                                                             \
+                                        status(w).failure.detail);                                                     \
                         turn(w);                                                                                       \
                 }                                                                                                      \
         } while (0)
@@ -330,12 +330,12 @@ static void test_faults(void **state) {
                 assert_int_equal(sink_write(w->sink, numbered(3)), SINK_WRITE_STARTED);
                 UNTIL(w, !status(w).ready || w->settled);
                 assert_null(w->settled);
-                assert_true(status(w).down_since > 0);
-                if (strncmp(status(w).detail, rows[i].name, strlen(rows[i].name)) != 0)
-                        fail_msg("%s: %s", rows[i].name, status(w).detail);
+                assert_true(status(w).failure.since > 0);
+                if (strncmp(status(w).failure.detail, rows[i].name, strlen(rows[i].name)) != 0)
+                        fail_msg("%s: %s", rows[i].name, status(w).failure.detail);
                 UNTIL(w, w->settled);
                 assert_true(status(w).ready);
-                assert_int_equal(status(w).down_since, 0);
+                assert_int_equal(status(w).failure.since, 0);
                 assert_int_equal(batch_count(w->settled, FATE_STORED) + batch_count(w->settled, FATE_DUPLICATE), 3);
                 assert_int_equal(count(w, "{}"), 3);
                 fail_point(w, "\"off\"", NULL);
@@ -352,7 +352,7 @@ static void test_config_fault(void **state) {
         fail_point(w, "\"alwaysOn\"", "{\"failCommands\":[\"insert\"],\"errorCode\":13}");
         assert_int_equal(sink_write(w->sink, numbered(2)), SINK_WRITE_STARTED);
         UNTIL(w, !status(w).ready);
-        assert_non_null(strstr(status(w).detail, "forbidden"));
+        assert_non_null(strstr(status(w).failure.detail, "forbidden"));
         assert_true(status(w).retry_at > clock_now() + 50 * USEC_PER_SEC);
         fail_point(w, "\"off\"", NULL);
         sink_stop(w->sink, false);
@@ -420,7 +420,7 @@ static void test_outage(void **state) {
         UNTIL(w, status(w).retry_at > 0);
         assert_true(status(w).retry_at > clock_now() + 3 * USEC_PER_SEC); /* not before a tenth of the backoff */
         assert_false(status(w).ready);
-        assert_non_null(strstr(status(w).detail, "unreachable"));
+        assert_non_null(strstr(status(w).failure.detail, "unreachable"));
         assert_int_equal(sink_write(w->sink, NULL), SINK_WRITE_BUSY);
 
         mongodb_server_start(&w->server, false);
@@ -448,8 +448,8 @@ static void test_login(void **state) {
 
         open_sink_as(w, "u", "wrong");
         UNTIL(w, status(w).retry_at > 0);
-        assert_non_null(strstr(status(w).detail, "login"));
-        assert_null(strstr(status(w).detail, "wrong"));
+        assert_non_null(strstr(status(w).failure.detail, "login"));
+        assert_null(strstr(status(w).failure.detail, "wrong"));
         close_sink(w);
 
         open_sink_as(w, "u", "p@ss:/%41");

@@ -279,7 +279,7 @@ static void test_once_gives_up(void **state) {
         c = capture_begin();
         RUN_UNTIL(f, !source_is_busy(f->source));
         assert_non_null(strstr(capture_end(&c), "2 readings that the disk refused to the end are lost"));
-        assert_true(status_of(f).failing);
+        assert_true(status_of(f).failure.on);
         assert_int_equal(talker.stored, 0);
         later = 0;
 }
@@ -321,7 +321,7 @@ static void test_once_gives_up_a_poll(void **state) {
         c = capture_begin();
         RUN_UNTIL(f, !source_is_busy(f->source));
         assert_non_null(strstr(capture_end(&c), "2 readings that the disk refused to the end are lost"));
-        assert_true(status_of(f).failing);
+        assert_true(status_of(f).failure.on);
         assert_false(source_must_end(f->source));
         assert_int_equal(talker.stored, 0);
         f->store_error = 0;
@@ -422,7 +422,7 @@ static void test_once_listens(void **state) {
         RUN_UNTIL(f, !source_is_busy(f->source));
         assert_true(clock_now() - spoke >= type.quiet);
         assert_true(talker.held);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
         assert_true(status_of(f).speaks && status_of(f).last_reading > 0);
         f->source = source_free(f->source);
 
@@ -431,7 +431,7 @@ static void test_once_listens(void **state) {
         assert_int_equal(source_poll_now(f->source), 0);
         source_tell(f->source, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = "gone" }, USEC_PER_SEC);
         assert_false(source_is_busy(f->source));
-        assert_true(status_of(f).failing);
+        assert_true(status_of(f).failure.on);
 }
 
 /* Others are left out, and that is said. */
@@ -445,7 +445,7 @@ static void test_once_leaves_out(void **state) {
         assert_int_equal(source_poll_now(f->source), 0);
         assert_non_null(strstr(capture_end(&c), "Source home sends when it wants to, so `once` leaves it out."));
         assert_false(source_is_busy(f->source));
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
 }
 
 /* What cannot become a reading is kept and told once a topic; what lacks its time goes on and is told once a device. */

@@ -189,8 +189,8 @@ static void test_polls_and_hands_over(void **state) {
         SourceStatus status = status_of(f);
         assert_true(status.polls >= 3);
         assert_int_equal(status.readings, f->stored);
-        assert_false(status.failing);
-        assert_string_equal(status.detail, "");
+        assert_false(status.failure.on);
+        assert_string_equal(status.failure.detail, "");
         assert_true(status.last_poll > 0);
         assert_true(f->changes > 0);
         pthread_mutex_lock(&f->lock);
@@ -280,7 +280,7 @@ static void test_empty_list(void **state) {
         set_answer(f, 200, "", "[]");
         start(f, false);
         RUN_UNTIL(f, status_of(f).polls >= 2);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
         assert_int_equal(f->handed, 0);
 }
 
@@ -303,7 +303,7 @@ static void test_energy(void **state) {
         assert_int_equal(source_poll_now(f->source), 0);
         RUN_UNTIL(f, !source_is_busy(f->source));
         assert_int_equal(f->stored, 5);
-        assert_non_null(strstr(status_of(f).detail, "not a JSON list of appliances"));
+        assert_non_null(strstr(status_of(f).failure.detail, "not a JSON list of appliances"));
 }
 
 /* What is left out of one of the two answers is said once, however well the other can be read. */
@@ -351,11 +351,11 @@ static void check_failure(
         start(f, false);
         RUN_UNTIL(f, status_of(f).failures >= 1);
         SourceStatus now = status_of(f);
-        assert_true(now.failing);
-        assert_true(now.failing_since > 0);
-        if (!strstr(now.detail, part_of_detail))
-                fail_msg("%d: %s", status, now.detail);
-        assert_null(strstr(now.detail, "secret-token")); /* P10 */
+        assert_true(now.failure.on);
+        assert_true(now.failure.since > 0);
+        if (!strstr(now.failure.detail, part_of_detail))
+                fail_msg("%d: %s", status, now.failure.detail);
+        assert_null(strstr(now.failure.detail, "secret-token")); /* P10 */
         assert_in_range(now.next_poll, begun + least - USEC_PER_SEC, clock_now() + most);
         f->source = source_free(f->source);
 }
@@ -386,7 +386,7 @@ static void test_failures(void **state) {
         set_answer(f, 403, "", "{\"code\":403001}"); /* its own */
         start(f, false);
         RUN_UNTIL(f, status_of(f).failures >= 1);
-        assert_non_null(strstr(status_of(f).detail, "nature-remo.token"));
+        assert_non_null(strstr(status_of(f).failure.detail, "nature-remo.token"));
 }
 
 /* A rate limit outlives a restart; neither the daemon nor `once` asks before it is over. */
@@ -406,7 +406,7 @@ static void test_limit_is_remembered(void **state) {
         start(f, true);
         assert_int_equal(source_poll_now(f->source), 0);
         assert_false(source_is_busy(f->source));
-        assert_true(status_of(f).failing);
+        assert_true(status_of(f).failure.on);
         assert_int_equal(http_server_calls(f->server), calls);
         f->source = source_free(f->source);
 
@@ -423,7 +423,7 @@ static void test_unreachable(void **state) {
         f->config.interval = 10 * USEC_PER_SEC;
         start(f, false);
         RUN_UNTIL(f, status_of(f).failures >= 1);
-        assert_true(status_of(f).detail[0] != '\0');
+        assert_true(status_of(f).failure.detail[0] != '\0');
         assert_in_range(status_of(f).next_poll, clock_now() + 8 * USEC_PER_SEC, clock_now() + 10 * USEC_PER_SEC);
         assert_false(status_of(f).limited);
         f->source = source_free(f->source);
@@ -444,7 +444,7 @@ static void test_reserve(void **state) {
         set_answer(f, 200, headers, TWO_DEVICES);
         start(f, false);
         RUN_UNTIL(f, f->stored >= 2);
-        assert_false(status_of(f).failing);
+        assert_false(status_of(f).failure.on);
         assert_in_range(status_of(f).next_poll, clock_now() + 98 * USEC_PER_SEC, clock_now() + 102 * USEC_PER_SEC);
         assert_true(status_of(f).limited);
 }
@@ -461,9 +461,9 @@ static void test_said_once(void **state) {
         set_answer(f, 200, "", TWO_DEVICES);
         RUN_UNTIL(f, f->stored >= 2);
         set_answer(f, 503, "", "");
-        RUN_UNTIL(f, status_of(f).failing);
+        RUN_UNTIL(f, status_of(f).failure.on);
         set_answer(f, 401, "", "");
-        RUN_UNTIL(f, strstr(status_of(f).detail, "401"));
+        RUN_UNTIL(f, strstr(status_of(f).failure.detail, "401"));
         char *log = capture_end(&c);
         unsigned again = (unsigned) status_of(f).failures - 5 >= 2; /* the second 503 may have come twice */
         assert_in_range(count_of(log, EVENT_SOURCE_FAILING), 2, 2 + again);
@@ -482,7 +482,7 @@ static void test_single_failure_is_not_said(void **state) {
                 set_answer(f, i == 1 ? 503 : 200, "", TWO_DEVICES);
                 assert_int_equal(source_poll_now(f->source), 0);
                 RUN_UNTIL(f, !source_is_busy(f->source));
-                assert_int_equal(status_of(f).failing, i == 1);
+                assert_int_equal(status_of(f).failure.on, i == 1);
         }
         assert_int_equal(status_of(f).failures, 1);
         assert_null(strstr(capture_end(&c), "Source home"));
@@ -498,8 +498,8 @@ static void test_echoed_secret(void **state) {
         assert_int_equal(secrets_note(f->secrets, "secret-token"), 0);
         f->host.means.secrets = f->secrets;
         source_tell(f->source, &poll, 0);
-        assert_null(strstr(status_of(f).detail, "secret-token"));
-        assert_non_null(strstr(status_of(f).detail, "bad token"));
+        assert_null(strstr(status_of(f).failure.detail, "secret-token"));
+        assert_non_null(strstr(status_of(f).failure.detail, "bad token"));
 }
 
 /* An account without a device is said once, and again when it is so again. */
@@ -575,7 +575,7 @@ static void test_manual(void **state) {
         f->may_poll = false;
         assert_int_equal(source_poll_now(f->source), 0);
         assert_false(source_is_busy(f->source));
-        assert_true(status_of(f).failing);
+        assert_true(status_of(f).failure.on);
         assert_int_equal(http_server_calls(f->server), 1);
 }
 

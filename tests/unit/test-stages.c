@@ -390,9 +390,9 @@ static void test_waiting_cannot_be_opened(void **state) {
         assert_int_equal(source.dropped, 2);
         assert_true(source.speaks);
         assert_string_equal(source.name, "b");
-        assert_string_equal(source.detail, "Too many open files");
-        assert_int_equal(source.cause, CAUSE_MEMORY);
-        assert_true(source.failing && source.failing_since > 0);
+        assert_string_equal(source.failure.detail, "Too many open files");
+        assert_int_equal(source.failure.cause, CAUSE_MEMORY);
+        assert_true(source.failure.on && source.failure.since > 0);
         refuse_open = 0;
         (void) noted(f->host.report);
         stages_settle(f->host.stages);
@@ -531,9 +531,9 @@ static void test_sink_cannot_be_opened(void **state) {
         assert_false(status->sink.ready);
         assert_string_equal(status->subscription, "projects/my-project/subscriptions/sub");
         assert_string_equal(status->sink.what, "Nothing");
-        assert_string_equal(status->sink.detail, "Resource temporarily unavailable");
-        assert_int_equal(status->sink.cause, CAUSE_MEMORY);
-        assert_true(status->paused && status->paused_since > 0 && status->sink.down_since > 0);
+        assert_string_equal(status->sink.failure.detail, "Resource temporarily unavailable");
+        assert_int_equal(status->sink.failure.cause, CAUSE_MEMORY);
+        assert_true(status->paused && status->paused_since > 0 && status->sink.failure.since > 0);
         report_done(&figures);
 }
 
@@ -615,7 +615,7 @@ static void test_publishing_waits_for_waiting(void **state) {
         assert_int_equal(sinks_opened, 1);
         assert_int_equal(stages_figures(f->host.stages, &figures), 0);
         assert_true(figures.publisher.paused);
-        assert_false(figures.publisher.failing);
+        assert_false(figures.publisher.failure.on);
         report_done(&figures);
         sink_works = false;
         settle(f, 2);

@@ -20,15 +20,15 @@ static void test_failing_and_recovered_once(void **state) {
         world.sink.automatic = true;
         world_start(false);
         world_until(fixture_calls(&world.service, CALL_PULL) >= 3);
-        assert_true(world_status().failing);
-        assert_true(world_status().failing_since > 0);
+        assert_true(world_status().failure.on);
+        assert_true(world_status().failure.since > 0);
         world_until(world_status().retry_at > 0); /* 0 while the next try is out */
-        assert_non_null(strstr(world_status().detail, "HTTP 503"));
+        assert_non_null(strstr(world_status().failure.detail, "HTTP 503"));
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
         fixture_stand(&world.service, CALL_PULL, 0, NULL);
         world_queue(1, 1);
         world_until(world_status().acknowledged == 1);
-        assert_false(world_status().failing);
+        assert_false(world_status().failure.on);
         assert_int_equal(world_status().retry_at, 0);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_RECOVERED), 1);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
@@ -37,7 +37,7 @@ static void test_failing_and_recovered_once(void **state) {
 static void test_retry_after_is_honoured(void **state) {
         fixture_script(&world.service, CALL_PULL, 429, "Retry-After: 90\r\n", "");
         world_start(false);
-        world_until(world_status().failing);
+        world_until(world_status().failure.on);
         assert_in_range(world_status().retry_at, clock_now() + 75 * USEC_PER_SEC, clock_now() + 90 * USEC_PER_SEC);
         assert_int_equal(world_logged("SENSORQD_RETRY_SEC=90"), 1);
 }
@@ -60,8 +60,8 @@ static void test_want_of_a_token_is_not_said(void **state) {
         for (int i = 0; i < 3; i++)
                 subscription_fail(s, SUBSCRIPTION_PULL, &none, 0);
         subscription_status(s, &status);
-        assert_true(status.failing);
-        assert_non_null(strstr(status.detail, "no access token"));
+        assert_true(status.failure.on);
+        assert_non_null(strstr(status.failure.detail, "no access token"));
         subscription_mend(s, SUBSCRIPTION_PULL);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING) + world_logged(EVENT_SUBSCRIPTION_RECOVERED), 0);
         subscription_fail(s, SUBSCRIPTION_PULL, &none, 0);
@@ -90,7 +90,7 @@ static void test_malformed_reply(void **state) {
         fixture_script(&world.service, CALL_PULL, 200, "", "{\"receivedMessages\":\"x\"}");
         world.sink.automatic = true;
         world_start(false);
-        world_until(world_status().failing);
+        world_until(world_status().failure.on);
         world_until(fixture_hanging(&world.service) == 1);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
         assert_int_equal(world.sink.writes, 0);
@@ -117,7 +117,7 @@ static void test_reply_over_the_cap(void **state) {
         world_until(world_asked("pull {\"maxMessages\":250}\n") == 1);
         assert_int_equal(world_asked("pull {\"maxMessages\":500}\n"), 1);
         assert_int_equal(world_logged(EVENT_CAP_HIT), 1);
-        assert_false(world_status().failing);
+        assert_false(world_status().failure.on);
 }
 
 /* Queues a reply of *size* bytes with the messages FIRST and FIRST + 1: the rest is blanks. */
@@ -168,7 +168,7 @@ static void test_cap_of_a_reply(void **state) {
         fixture_script(&world.service, CALL_PULL, FIXTURE_FLOOD, "", "");
         world_until(world_asked("pull {\"maxMessages\":250}\n") >= 1);
         assert_in_range(peak_memory(), 0, before + FIXTURE_FLOOD_BYTES / 2);
-        assert_false(world_status().failing);
+        assert_false(world_status().failure.on);
         assert_int_equal(world_logged(EVENT_CAP_HIT), 1);
         assert_int_equal(world_logged("larger than 32 MiB"), 1);
         world_queue(5, 1);
@@ -188,7 +188,7 @@ static void test_reply_on_a_slow_line(void **state) {
         passed += PULLS_TIMEOUT_USEC + USEC_PER_SEC;
         passed_in_curl += PULLS_TIMEOUT_USEC + USEC_PER_SEC;
         world_until(world_asked("pull {\"maxMessages\":500}\n") == 1);
-        assert_false(world_status().failing);
+        assert_false(world_status().failure.on);
         assert_int_equal(world_logged(EVENT_CAP_HIT), 1);
         assert_int_equal(world_logged("was not whole after 120 s"), 1);
         world_queue(1, 1);
@@ -212,8 +212,8 @@ static void test_one_message_over_the_cap(void **state) {
         world.config.max_messages = 1;
         world_start(false);
         queue_padded(1, PULLS_REPLY_MAX + 1);
-        world_until(world_status().failing);
-        assert_non_null(strstr(world_status().detail, "larger than"));
+        world_until(world_status().failure.on);
+        assert_non_null(strstr(world_status().failure.detail, "larger than"));
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
         world_until(fixture_calls(&world.service, CALL_PULL) >= 2);
         assert_int_equal(world_asked("pull {\"maxMessages\":1}\n"), fixture_calls(&world.service, CALL_PULL));
@@ -241,11 +241,11 @@ static void test_idle_pulls_are_cut(void **state) {
                 world_until(world_status().empty_pulls == i);
         }
         world_until(fixture_hanging(&world.service) == 1);
-        assert_false(world_status().failing);
+        assert_false(world_status().failure.on);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 0);
         passed += 60 * USEC_PER_SEC;
         fixture_stand(&world.service, CALL_PULL, 504, "<html>"); /* to what does not hang, too */
-        world_until(world_status().failing);
+        world_until(world_status().failure.on);
         world_until(world_logged(EVENT_SUBSCRIPTION_FAILING) == 1);
 }
 
@@ -264,7 +264,7 @@ static void test_missing(void **state) {
         fixture_stand(&world.service, CALL_PULL, 0, NULL);
         world_until(!world_status().missing);
         world_queue(1, 1);
-        world_until(!world_status().failing);
+        world_until(!world_status().failure.on);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_RECOVERED), 1);
 }
 
@@ -272,7 +272,7 @@ static void test_missing_is_known_with_the_sink_away(void **state) {
         world.sink.ready = false;
         fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
         world_start(false);
-        world_until(world_status().missing && world_status().failing);
+        world_until(world_status().missing && world_status().failure.on);
         assert_int_equal(fixture_calls(&world.service, CALL_PULL), 0);
 }
 
@@ -404,7 +404,7 @@ static void test_settings_may_not_be_read(void **state) {
         world_queue(1, 1);
         world_until(world_subscription().checked && world_status().acknowledged == 1);
         assert_false(world_status().missing);
-        assert_false(world_status().failing);
+        assert_false(world_status().failure.on);
         assert_int_equal(world_status().retention, 0);
 }
 
@@ -425,11 +425,11 @@ static void test_ack_is_tried_again(void **state) {
         world.sink.automatic = true;
         world_start(false);
         world_queue(1, 2);
-        world_until(world_status().failing);
+        world_until(world_status().failure.on);
         assert_int_equal(world_status().acknowledged, 0);
         world_until(world_status().acknowledged == 2);
         assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\",\"a2\"]}\n"), 3);
-        assert_false(world_status().failing);
+        assert_false(world_status().failure.on);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_RECOVERED), 1);
 }
@@ -513,7 +513,7 @@ static void test_poisoned_ack(void **state) {
         fixture_settle(&world.service, 50 * USEC_PER_MSEC);
         assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\"]}\n"), 1);
         assert_int_equal(world_asked("ack {\"ackIds\":[\"a2\"]}\n"), 1);
-        assert_false(world_status().failing);
+        assert_false(world_status().failure.on);
 }
 
 static void test_exactly_once_results(void **state) {
@@ -526,7 +526,7 @@ static void test_exactly_once_results(void **state) {
         world.sink.automatic = true;
         world_start(false);
         world_queue(1, 3);
-        world_until(world_status().acknowledged == 1 && !world_status().failing); /* late is no failure */
+        world_until(world_status().acknowledged == 1 && !world_status().failure.on); /* late is no failure */
         world_until(world_status().acknowledged == 2);
         assert_int_equal(world_asked("ack {\"ackIds\":[\"a3\"]}\n"), 1);
         assert_int_equal(fixture_calls(&world.service, CALL_ACK), 2);
@@ -547,7 +547,7 @@ static void test_exactly_once_lost_answer(void **state) {
         world_queue(1, 2);
         world_until(world_status().acknowledged == 2);
         assert_int_equal(fixture_calls(&world.service, CALL_ACK), 2);
-        assert_false(world_status().failing);
+        assert_false(world_status().failure.on);
         assert_int_equal(world_status().held, 0);
 }
 

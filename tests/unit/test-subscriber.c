@@ -13,7 +13,7 @@ static void test_store_and_acknowledge(void **state) {
         assert_int_equal(world_status().held, 0);
         assert_true(world_status().last_ack > 0 && world_status().last_pull > 0);
         assert_true(world.changes > 0);
-        assert_false(world_status().failing);
+        assert_false(world_status().failure.on);
         assert_int_equal(fixture_calls(&world.service, CALL_LEASE), 0);
 }
 
@@ -301,7 +301,7 @@ static void test_untried(void **state) {
         world.sink.probe = NULL;
         fake_set_ready(&world.sink, true);
         world_until(world_status().sink.untried); /* it answers again, and nobody knows more */
-        assert_false(world_status().paused || world_status().sink.down_since > 0);
+        assert_false(world_status().paused || world_status().sink.failure.since > 0);
         world_queue(1, 1);
         world_until(world_status().acknowledged == 1);
         assert_true(world_status().sink.ready && !world_status().sink.untried);

@@ -219,13 +219,13 @@ static void test_refreshed(void **state) {
                 assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
         answer_look_with(nonsense); /* publishing goes on pausing, so that is said */
         subscription_status(s, &status);
-        assert_true(!status.checked && status.failing && status.logged_since > 0);
-        assert_non_null(strstr(status.detail, "cannot be read: the answer is not one of Pub/Sub's"));
+        assert_true(!status.checked && status.failure.on && status.failure.logged_since > 0);
+        assert_non_null(strstr(status.failure.detail, "cannot be read: the answer is not one of Pub/Sub's"));
         while (!look.done)
                 assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
         answer_look();
         subscription_status(s, &status);
-        assert_true(status.checked && !status.failing);
+        assert_true(status.checked && !status.failure.on);
         assert_null(subscription_free(s));
         loop_free(loop);
 }

@@ -196,7 +196,7 @@ static void wait_for_expiry_after(TokenFixture *t, usec_t before) {
         do {
                 assert_true(loop_turn(t->f.event, UINT64_MAX) >= 0);
                 token_status(t->token, &status);
-        } while (status.expires <= before && !status.failing);
+        } while (status.expires <= before && !status.failure.on);
 }
 
 static usec_t expiry(TokenFixture *t) {
@@ -210,9 +210,9 @@ static void check_detail(TokenFixture *t, const char *words) {
         TokenStatus status;
 
         token_status(t->token, &status);
-        if (!strstr(status.detail, words))
-                fail_msg("\"%s\" does not say \"%s\"", status.detail, words);
-        assert_null(strstr(status.detail, "hush"));
+        if (!strstr(status.failure.detail, words))
+                fail_msg("\"%s\" does not say \"%s\"", status.failure.detail, words);
+        assert_null(strstr(status.failure.detail, "hush"));
 }
 
 /* ---- the cache ---- */
@@ -234,9 +234,9 @@ static void test_cached(void **state) {
         TokenStatus status;
 
         token_status(t->token, &status);
-        assert_false(status.failing);
+        assert_false(status.failure.on);
         assert_int_equal(status.expires, 0);
-        assert_string_equal(status.detail, "");
+        assert_string_equal(status.failure.detail, "");
 
         for (int i = 0; i < 5; i++)
                 check_token(t, "token-1");
@@ -321,7 +321,7 @@ static void test_early_refresh_fails(void **state) {
         check_token(t, "token-1");
         wait_for_expiry_after(t, before);
         token_status(t->token, &status);
-        assert_true(status.failing && status.failing_since > 0);
+        assert_true(status.failure.on && status.failure.since > 0);
         assert_true(status.retry_at >= clock_now() + 59 * USEC_PER_SEC);
         check_token(t, "token-1");
         assert_int_equal(exchanges(t), 2);
@@ -480,8 +480,9 @@ static void test_unreachable(void **state) {
         assert_int_equal(a.error, TOKEN_LATER);
         assert_true(a.retry_after > 0 && a.retry_after <= USEC_PER_SEC);
         token_status(t->token, &status);
-        assert_non_null(strstr(status.detail, "the token endpoint (http://127.0.0.1:"));
-        assert_non_null(strstr(status.detail, "/token) cannot be reached: connection refused; check the network"));
+        assert_non_null(strstr(status.failure.detail, "the token endpoint (http://127.0.0.1:"));
+        assert_non_null(
+                strstr(status.failure.detail, "/token) cannot be reached: connection refused; check the network"));
 }
 
 static void test_refused(void **state) {
@@ -520,10 +521,10 @@ static void test_recovers(void **state) {
         passed += USEC_PER_HOUR;
         check_token(t, "fine");
         token_status(t->token, &status);
-        assert_false(status.failing);
-        assert_int_equal(status.failing_since, 0);
+        assert_false(status.failure.on);
+        assert_int_equal(status.failure.since, 0);
         assert_int_equal(status.retry_at, 0);
-        assert_string_equal(status.detail, "");
+        assert_string_equal(status.failure.detail, "");
 }
 
 /* ---- kinds of credentials ---- */

@@ -235,11 +235,11 @@ static void test_the_present_state_is_told_while_it_flaps(void **state) {
         assert_int_equal(t.cause, CAUSE_NONE);
         assert_string_equal(t.detail, "");
         assert_int_not_equal(t.said, TROUBLE_NONE);
-        assert_true(trouble_said_since(&t) > 0);
+        assert_true(trouble_failure(&t).logged_since > 0);
 
         assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a"));
         assert_true(trouble_is_on(&t));
-        assert_true(trouble_since(&t) > trouble_said_since(&t));
+        assert_true(trouble_since(&t) > trouble_failure(&t).logged_since);
         assert_true(trouble_fail(&t, TROUBLE_LASTING, CAUSE_LOGIN, USEC_PER_SEC, "a")); /* worse than what was logged */
         assert_false(trouble_mend_proven(&t, span));
         ahead += 30 * USEC_PER_SEC;
@@ -271,7 +271,7 @@ static void test_another_outage_is_said_while_it_flaps(void **state) {
         assert_false(trouble_mend_proven(&t, span));
         assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_UNAVAILABLE, USEC_PER_SEC, "b"));
         assert_true(trouble_fail(&t, TROUBLE_PASSING, CAUSE_UNAVAILABLE, USEC_PER_SEC, "b"));
-        assert_int_equal(trouble_said_since(&t), trouble_since(&t));
+        assert_int_equal(trouble_failure(&t).logged_since, trouble_since(&t));
         assert_false(trouble_mend_proven(&t, span));
         for (unsigned i = 0; i < 20; i++) { /* which does not begin it all anew */
                 assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_HOUR, i % 2 > 0 ? "a" : "b"));

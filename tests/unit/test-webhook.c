@@ -163,7 +163,7 @@ static SinkStatus status(const World *w) {
                 while (!(condition)) {                                                                                 \
                         if (clock_now() > _end)                                                                        \
                                 fail_msg("not within %d s: %s (%s)", (int) (WAIT_USEC / USEC_PER_SEC), #condition,     \
-                                        status(w).detail);                                                             \
+                                        status(w).failure.detail);                                                     \
                         assert_true(loop_turn((w)->loop, 20 * USEC_PER_MSEC) >= 0);                                    \
                 }                                                                                                      \
         } while (0)
@@ -438,9 +438,9 @@ static void test_all_are_refused(void **state) {
         start(w, says_forbidden);
         assert_int_equal(sink_write(w->sink, batch_of(texts, 4)), SINK_WRITE_STARTED);
         UNTIL(w, !status(w).ready);
-        assert_contains(status(w).detail, "HTTP 403");
-        assert_contains(status(w).detail, "no_service");
-        assert_contains(status(w).detail, "revoked");
+        assert_contains(status(w).failure.detail, "HTTP 403");
+        assert_contains(status(w).failure.detail, "no_service");
+        assert_contains(status(w).failure.detail, "revoked");
         assert_true(sink_wants_scout(w->sink));
         assert_int_equal(pthread_mutex_lock(&w->lock), 0);
         w->says = says_yes;
@@ -457,7 +457,7 @@ static void test_a_wrong_secret(void **state) {
         start(w, says_who_are_you);
         assert_int_equal(sink_write(w->sink, batch_of(texts, 2)), SINK_WRITE_STARTED);
         UNTIL(w, !status(w).ready);
-        assert_contains(status(w).detail, "the right secret");
+        assert_contains(status(w).failure.detail, "the right secret");
         assert_int_equal(w->n_calls, 1);
         assert_false(sink_wants_scout(w->sink));
         sink_stop(w->sink, false);
@@ -526,10 +526,10 @@ static void test_oauth2_unreachable(void **state) {
         w->keys.auth.token_url = (char[]){ "http://127.0.0.1:9/token" }; /* discard: nobody listens */
         start(w, says_yes);
         assert_int_equal(sink_write(w->sink, batch_of(texts, 1)), SINK_WRITE_STARTED);
-        UNTIL(w, status(w).detail[0]);
-        assert_contains(status(w).detail, "token: the token endpoint: connection refused");
-        assert_null(strstr(status(w).detail, "client_id"));
-        assert_int_equal(status(w).cause, CAUSE_NETWORK);
+        UNTIL(w, status(w).failure.detail[0]);
+        assert_contains(status(w).failure.detail, "token: the token endpoint: connection refused");
+        assert_null(strstr(status(w).failure.detail, "client_id"));
+        assert_int_equal(status(w).failure.cause, CAUSE_NETWORK);
 }
 
 /* A refresh token that rotates is used by one at a time: a reload opens the next one when the one before it has ended.
@@ -556,8 +556,8 @@ static void test_a_secret_url(void **state) {
         start(w, says_forbidden);
         assert_int_equal(sink_write(w->sink, batch_of(texts, 2)), SINK_WRITE_STARTED);
         UNTIL(w, !status(w).ready);
-        assert_contains(status(w).detail, "no such hook");
-        assert_null(strstr(status(w).detail, "4Hd8sK2p9QxZ"));
+        assert_contains(status(w).failure.detail, "no such hook");
+        assert_null(strstr(status(w).failure.detail, "4Hd8sK2p9QxZ"));
 }
 
 static void test_unreachable(void **state) {
@@ -566,9 +566,9 @@ static void test_unreachable(void **state) {
         w->server = http_server_free(w->server);
         w->says = says_yes;
         assert_int_equal(open_sink(w), 0);
-        UNTIL(w, status(w).detail[0]);
+        UNTIL(w, status(w).failure.detail[0]);
         assert_false(sink_takes_batches(w->sink));
-        assert_contains(status(w).detail, "unreachable");
+        assert_contains(status(w).failure.detail, "unreachable");
 }
 
 /* The network is not to blame. */
@@ -584,10 +584,10 @@ static void test_no_descriptor(void **state) {
         assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
         none = (struct rlimit){ (rlim_t) next, before.rlim_max };
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-        UNTIL(w, status(w).detail[0]);
+        UNTIL(w, status(w).failure.detail[0]);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-        assert_int_equal(status(w).cause, CAUSE_MEMORY);
-        assert_contains(status(w).detail, "LimitNOFILE=");
+        assert_int_equal(status(w).failure.cause, CAUSE_MEMORY);
+        assert_contains(status(w).failure.detail, "LimitNOFILE=");
 }
 
 static void test_a_wrong_url_file(void **state) {

@@ -136,9 +136,9 @@ static int write_webhook(Bytes *to) {
         return write_alert(to, ALERT_WEBHOOK, body);
 }
 
-static const SourceStatus source = { .name = "home\"\n", .detail = "" };
+static const SourceStatus source = { .name = "home\"\n", .failure.detail = "" };
 static const Figures figures = {
-        .publishes = true, .sources = (SourceStatus *) &source, .n_sources = 1, .token.detail = ""
+        .publishes = true, .sources = (SourceStatus *) &source, .n_sources = 1, .token.failure.detail = ""
 };
 
 static int write_figures(Bytes *to) {
