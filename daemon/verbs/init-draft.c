@@ -2,7 +2,6 @@
 #include "verbs/init-draft.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "config-place.h"
 #include "config.h"
+#include "lib/file.h"
 #include "lib/text.h"
 #include "secret.h"
 #include "types.h"
@@ -18,14 +18,13 @@
 
 int init_draft_new(const char *path, InitDraft **ret) {
         _cleanup_(init_draft_freep) InitDraft *draft = calloc(1, sizeof(InitDraft));
-        _cleanup_free_ char *copy = strdup(path);
         bool named = strcmp(path, CONFIG_FILE_DEFAULT) != 0;
 
-        if (!draft || !copy)
+        if (!draft)
                 return -ENOMEM;
         draft->path = path;
-        if (text_format(&draft->directory, "%s", dirname(copy)) < 0 ||
-                text_format(&draft->credentials, "%s/credentials", draft->directory) < 0 ||
+        draft->directory = file_directory(path);
+        if (!draft->directory || text_format(&draft->credentials, "%s/credentials", draft->directory) < 0 ||
                 text_format(&draft->option, "%s%s", named ? " -c " : "", named ? path : "") < 0)
                 return -ENOMEM;
 

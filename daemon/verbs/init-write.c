@@ -55,6 +55,7 @@ static int may_make(const char *directory) {
         return access(path, W_OK | X_OK) < 0 ? err_errno() : 0;
 }
 
+/* For file_directory(), "x/" is in the directory that has x; here it is in x, which must be there. */
 static char *directory_of(const char *path) {
         const char *slash = strrchr(path, '/');
 
