@@ -2,7 +2,6 @@
 #include "page-charts.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "events.h"
@@ -17,9 +16,8 @@
 #define RETRY_MAX_USEC (10 * USEC_PER_MINUTE)
 #define PAUSE_MIN_USEC (20 * USEC_PER_MSEC)
 
-/* Data of the thread. References are counted, because a thread that hangs may outlive the other owner. */
+/* Data of the thread. It ends on the thread, too: a thread that hangs may outlive the loop's side. */
 typedef struct Reader {
-        atomic_uint references;
         const SinkHistory *type;
         void *self;
         SinkPiece piece;
@@ -40,8 +38,11 @@ struct PageHistory {
 
 /* ---- on the thread ---- */
 
-static void reader_unref(Reader *reader) {
-        if (!reader || atomic_fetch_sub(&reader->references, 1) > 1)
+/* May block. */
+static void reader_free(void *userdata) {
+        Reader *reader = userdata;
+
+        if (!reader)
                 return;
         if (reader->self)
                 reader->type->close(reader->self);
@@ -67,11 +68,6 @@ static void run(void *userdata, void *job) {
         r = reader->type->next(reader->self, &reader->piece);
         if (reader->result == 0)
                 reader->result = r;
-        reader_unref(reader);
-}
-
-static void close_on_thread(void *userdata, void *job) {
-        reader_unref(job);
 }
 
 /* ---- on the loop ---- */
@@ -82,9 +78,7 @@ static void history_ask(void *userdata) {
 
         history->asked = clock_now();
         reader->piece.before = page_past_begun(&history->past);
-        (void) atomic_fetch_add(&reader->references, 1);
-        if (worker_submit(history->worker, reader) != WORKER_STARTED)
-                reader_unref(reader);
+        (void) worker_submit(history->worker, reader);
 }
 
 static void history_fail(PageHistory *history) {
@@ -154,7 +148,6 @@ int page_history_new(const PageHistorySpec *spec, PageHistory **ret) {
         history->reader = calloc(1, sizeof(Reader));
         if (!history->reader)
                 return -ENOMEM;
-        atomic_init(&history->reader->references, 1);
         r = history_open(history);
         if (r < 0)
                 return r;
@@ -166,12 +159,8 @@ int page_history_new(const PageHistorySpec *spec, PageHistory **ret) {
 PageHistory *page_history_free(PageHistory *history) {
         if (!history)
                 return NULL;
-        worker_free(history->worker);
+        worker_end(history->worker, reader_free, history->reader);
         loop_drop(history->timer);
-        if (history->reader && history->reader->self) /* closing may block too, so it runs on a thread */
-                worker_run_apart("close", close_on_thread, history->reader);
-        else
-                reader_unref(history->reader);
         free(history);
         return NULL;
 }

@@ -17,10 +17,12 @@
 struct Worker {
         pthread_mutex_t mutex;
         pthread_cond_t wake;
-        unsigned n_references; /* the mutex protects this and the next two */
-        bool stop;             /* the thread ends as soon as it has no job */
-        bool running;          /* the job has not finished yet */
-        int done_fd;           /* this and the next three never change */
+        unsigned n_references;       /* the mutex protects this and the next four */
+        bool stop;                   /* the thread ends as soon as it has no job */
+        bool running;                /* the job has not finished yet */
+        void (*release)(void *what); /* what it does at its end; NULL: nothing */
+        void *what;
+        int done_fd; /* this and the next three never change */
         char name[NAME_SIZE];
         WorkerRun run;
         void *userdata;
@@ -67,6 +69,8 @@ static void *worker_thread(void *userdata) {
                 (void) eventfd_write(worker->done_fd, 1);
         }
         (void) pthread_mutex_unlock(&worker->mutex);
+        if (worker->release)
+                worker->release(worker->what);
         return worker_unref(worker);
 }
 
@@ -119,7 +123,7 @@ int worker_new(Loop *loop, const char *name, WorkerRun run, WorkerDone done, voi
         worker->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (worker->done_fd < 0)
                 r = err_errno();
-        if (r == 0 && loop)
+        if (r == 0)
                 r = loop_add_io(loop, worker->done_fd, EPOLLIN, on_done, worker, &worker->watch);
         if (r >= 0)
                 r = worker_start_thread(worker);
@@ -148,25 +152,35 @@ int worker_submit(Worker *worker, void *job) {
         return WORKER_STARTED;
 }
 
-Worker *worker_free(Worker *worker) {
-        pthread_t thread;
+/* Returns whether a job runs. */
+static bool worker_stop(Worker *worker, void (*release)(void *what), void *what) {
         bool running;
 
-        if (!worker)
-                return NULL;
-
-        thread = worker->thread;
         loop_drop(worker->watch);
-
         (void) pthread_mutex_lock(&worker->mutex);
         running = worker->running;
         worker->stop = true;
+        worker->release = release;
+        worker->what = what;
         (void) pthread_cond_signal(&worker->wake);
         (void) pthread_mutex_unlock(&worker->mutex);
+        return running;
+}
 
-        if (running)
-                (void) pthread_detach(thread);
+Worker *worker_free(Worker *worker) {
+        if (!worker)
+                return NULL;
+        if (worker_stop(worker, NULL, NULL))
+                (void) pthread_detach(worker->thread);
         else
-                (void) pthread_join(thread, NULL);
+                (void) pthread_join(worker->thread, NULL);
         return worker_unref(worker);
+}
+
+void worker_end(Worker *worker, void (*release)(void *what), void *what) {
+        if (!worker)
+                return release(what);
+        (void) worker_stop(worker, release, what);
+        (void) pthread_detach(worker->thread);
+        (void) worker_unref(worker);
 }

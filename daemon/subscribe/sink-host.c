@@ -22,9 +22,8 @@
 #define STUCK_TICK_USEC (30 * USEC_PER_SEC)
 #define STUCK_TICKS 10
 
-/* It counts its references, because a stuck thread outlives the sink. The last one frees it. */
+/* A stuck thread outlives the sink: what ends last frees it, see sink_host_free(). */
 struct SinkHost {
-        atomic_uint references;
         const SinkType *type;
         void *self;
         int seen_fd;       /* eventfd for the loop */
@@ -97,9 +96,10 @@ static void clear_work(SinkHost *host) {
         host->work = (SinkWork){};
 }
 
-static SinkHost *sink_host_unref(SinkHost *host) {
-        if (!host || atomic_fetch_sub(&host->references, 1) > 1)
-                return NULL;
+/* Nothing runs any more. Closing may block (P8). */
+static void sink_host_release(void *userdata) {
+        SinkHost *host = userdata;
+
         if (host->self)
                 host->self = host->type->close(host->self);
         clear_work(host);
@@ -110,7 +110,6 @@ static SinkHost *sink_host_unref(SinkHost *host) {
         free(host->place);
         free(host->subscription);
         free(host);
-        return NULL;
 }
 
 static void apart(SinkHost *host) {
@@ -135,14 +134,7 @@ static void run(SinkHost *host) {
 
 /* Runs on the thread. It uses the host only: the sink may be freed. */
 static void run_on_thread(void *userdata, void *argument) {
-        SinkHost *host = argument;
-
-        run(host);
-        (void) sink_host_unref(host);
-}
-
-static void release_on_thread(void *userdata, void *host) {
-        (void) sink_host_unref(host);
+        run(argument);
 }
 
 /* ---- on the loop ---- */
@@ -222,7 +214,6 @@ static bool is_for_thread(SinkHost *host) {
                                        host, &host->worker) == 0;
 }
 
-/* The loop keeps its reference; the thread gets its own while it runs. */
 void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch) {
         _asserted_ int r;
 
@@ -240,7 +231,6 @@ void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch) {
         host->stuck_ticks = 0;
         if (host->type->blocks)
                 loop_arm_in(host->stuck, STUCK_TICK_USEC);
-        (void) atomic_fetch_add(&host->references, 1);
         r = worker_submit(host->worker, host);
         assert(r == WORKER_STARTED);
 }
@@ -308,7 +298,6 @@ int sink_host_new(const SinkType *type, const SubscriptionConfig *config, const 
         host = calloc(1, sizeof(SinkHost));
         if (!host)
                 return -ENOMEM;
-        atomic_init(&host->references, 1);
         host->type = type;
         host->callbacks = *callbacks;
         host->seen_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -334,17 +323,14 @@ int sink_host_new(const SinkType *type, const SubscriptionConfig *config, const 
 SinkHost *sink_host_free(SinkHost *host) {
         if (!host)
                 return NULL;
-        host->worker = worker_free(host->worker);
         host->stuck = loop_drop(host->stuck);
         host->answer = loop_drop(host->answer);
         host->watch = loop_drop(host->watch);
-        if (host->type->blocks && host->self) { /* close() may block as well (P8) */
-                worker_run_apart("close", release_on_thread, host);
-                return NULL;
-        }
-        if (host->self) /* on the loop, even if the thread still sets messages apart */
+        if (host->self && !host->type->blocks) /* on the loop, even if the thread still sets messages apart */
                 host->self = host->type->close(host->self);
-        if (!host->self) /* else a thread of the type still reads the messages */
-                (void) sink_host_unref(host);
+        if (host->self && !host->type->blocks) /* a thread of the type still reads the messages */
+                host->worker = worker_free(host->worker);
+        else
+                worker_end(host->worker, sink_host_release, host);
         return NULL;
 }

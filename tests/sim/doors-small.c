@@ -24,11 +24,12 @@
 /* ---- workers ---- */
 
 struct Worker {
-        Loop *loop;
         WorkerRun run;
         WorkerDone done;
         void *userdata, *job;
-        bool busy, freed;
+        bool busy, ran, freed;
+        void (*release)(void *what); /* due when the job has run */
+        void *what;
 };
 
 static unsigned busy;
@@ -42,7 +43,7 @@ int worker_new(Loop *loop, const char *name, WorkerRun run, WorkerDone done, voi
 
         if (!worker)
                 return -ENOMEM;
-        *worker = (Worker){ .loop = loop, .run = run, .done = done, .userdata = userdata };
+        *worker = (Worker){ .run = run, .done = done, .userdata = userdata };
         *ret = worker;
         return 0;
 }
@@ -69,6 +70,9 @@ static void on_run(void *subject, uint64_t number) {
         world_door("worker start");
         world->ahead = 0;
         worker->run(worker->userdata, worker->job);
+        worker->ran = true;
+        if (worker->release)
+                worker->release(worker->what);
         took = world->ahead;
         world->ahead = 0;
         world_door("worker ran");
@@ -79,12 +83,10 @@ int worker_submit(Worker *worker, void *job) {
         if (worker->busy)
                 return WORKER_BUSY;
         worker->busy = true;
+        worker->ran = false;
         worker->job = job;
-        busy += worker->loop != NULL;
-        if (worker->loop)
-                world_in(draw_skewed(&world->chance, 2 * USEC_PER_MSEC), on_run, worker, 0, world->life);
-        else
-                worker->run(worker->userdata, job);
+        busy++;
+        world_in(draw_skewed(&world->chance, 2 * USEC_PER_MSEC), on_run, worker, 0, world->life);
         return WORKER_STARTED;
 }
 
@@ -92,9 +94,18 @@ Worker *worker_free(Worker *worker) {
         if (!worker)
                 return NULL;
         worker->freed = true;
-        if (!worker->busy || !worker->loop)
+        if (!worker->busy)
                 free(worker);
         return NULL;
+}
+
+void worker_end(Worker *worker, void (*release)(void *what), void *what) {
+        if (worker && worker->busy && !worker->ran) {
+                worker->release = release;
+                worker->what = what;
+        } else
+                release(what);
+        (void) worker_free(worker);
 }
 
 /* ---- the service manager ---- */

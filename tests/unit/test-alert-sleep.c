@@ -65,6 +65,11 @@ Worker *worker_free(Worker *worker) {
         return NULL;
 }
 
+void worker_end(Worker *worker, void (*release)(void *what), void *what) {
+        release(what);
+        (void) worker_free(worker);
+}
+
 /* ---- a sink ---- */
 
 typedef struct House {

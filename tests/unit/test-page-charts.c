@@ -87,7 +87,7 @@ static char opened_place[32];
 static int history_open(const SubscriptionConfig *config, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
         (void) snprintf(opened_place, sizeof(opened_place), "%s", ((const FakeKeys *) config->keys)->place);
         opened++;
-        open_now++;
+        __atomic_fetch_add(&open_now, 1, __ATOMIC_SEQ_CST);
         *ret_self = &open_now;
         return 0;
 }
@@ -221,6 +221,7 @@ static int tear_down(void **state) {
         page_charts_stop(f->charts);
         UNTIL(f, page_charts_is_stopped(f->charts));
         page_charts_free(f->charts);
+        UNTIL(f, __atomic_load_n(&open_now, __ATOMIC_SEQ_CST) == 0); /* closing takes its time on a thread */
         (void) snprintf(path, sizeof(path), "%s/page.sqlite", f->directory);
         (void) unlink(path);
         secrets_free(f->secrets);

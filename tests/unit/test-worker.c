@@ -12,7 +12,6 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "lib/worker.h"
 
@@ -158,23 +157,6 @@ static void test_free_after_job(void **state) {
         assert_int_equal(f->n_done, 0);
 }
 
-/* P8: what is released at the very end, when the loop takes nothing new, is released on a thread all the same. */
-static void test_without_loop(void **state) {
-        Fixture *f = *state;
-        Loop *ended;
-        Worker *worker = NULL;
-
-        assert_true(loop_new(&ended) >= 0);
-        loop_exit(ended);
-        assert_int_equal(loop_run(ended), 0);
-        assert_int_equal(worker_new(ended, "late", run, NULL, NULL, &worker), -ESTALE);
-        assert_int_equal(worker_new(NULL, "late", run, NULL, NULL, &worker), 0);
-        assert_int_equal(worker_submit(worker, &f->jobs[0]), WORKER_STARTED);
-        (void) worker_free(worker);
-        (void) sem_wait(&f->jobs[0].finished);
-        loop_free(ended);
-}
-
 static void free_worker(Fixture *f) {
         f->worker = worker_free(f->worker);
 }
@@ -189,21 +171,47 @@ static void test_free_in_callback(void **state) {
         assert_int_equal(loop_turn(f->event, 0), 0);
 }
 
-/* What is to be closed beside the loop is closed, also when no thread can be made. */
-static void test_apart(void **state) {
-        struct rlimit before, none;
+static void release(void *job) {
+        run(NULL, job);
+}
+
+/* P8: what is released is released on the thread, also at the very end, when the loop takes nothing new. */
+static void test_end(void **state) {
         Fixture *f = *state;
 
-        worker_run_apart("apart", run, &f->jobs[0]);
+        loop_exit(f->event);
+        assert_int_equal(loop_run(f->event), 0);
+        worker_end(f->worker, release, &f->jobs[0]);
+        f->worker = NULL;
         (void) sem_wait(&f->jobs[0].finished);
-        assert_false(pthread_equal(f->jobs[0].ran_on, pthread_self()));
-        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-        none = (struct rlimit){ 3, before.rlim_max };
-        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-        worker_run_apart("apart", run, &f->jobs[1]);
-        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-        assert_int_equal(sem_trywait(&f->jobs[1].finished), 0);
-        assert_true(pthread_equal(f->jobs[1].ran_on, pthread_self()));
+        assert_string_equal(f->jobs[0].thread_name, "a name that is ");
+}
+
+/* A job that runs comes first. */
+static void test_end_while_it_runs(void **state) {
+        Fixture *f = *state;
+
+        f->jobs[0].hang = true;
+        assert_int_equal(worker_submit(f->worker, &f->jobs[0]), WORKER_STARTED);
+        (void) sem_wait(&f->jobs[0].running);
+        worker_end(f->worker, release, &f->jobs[1]);
+        f->worker = NULL;
+        assert_int_equal(loop_turn(f->event, 50 * USEC_PER_MSEC), 0);
+        assert_int_equal(sem_trywait(&f->jobs[1].running), -1);
+
+        (void) sem_post(&f->jobs[0].go_on);
+        (void) sem_wait(&f->jobs[1].finished);
+        assert_true(pthread_equal(f->jobs[0].ran_on, f->jobs[1].ran_on));
+        assert_int_equal(loop_turn(f->event, 0), 0);
+        assert_int_equal(f->n_done, 0);
+}
+
+static void test_end_without_thread(void **state) {
+        Fixture *f = *state;
+
+        worker_end(NULL, release, &f->jobs[0]);
+        assert_int_equal(sem_trywait(&f->jobs[0].finished), 0);
+        assert_true(pthread_equal(f->jobs[0].ran_on, pthread_self()));
 }
 
 int main(void) {
@@ -213,9 +221,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_abandon, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_after_job, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_without_loop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_in_callback, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_apart, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_end, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_end_while_it_runs, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_end_without_thread, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
