@@ -271,7 +271,7 @@ static void test_another_outage_is_said_while_it_flaps(void **state) {
         assert_false(trouble_mend_proven(&t, span));
         assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_UNAVAILABLE, USEC_PER_SEC, "b"));
         assert_true(trouble_fail(&t, TROUBLE_PASSING, CAUSE_UNAVAILABLE, USEC_PER_SEC, "b"));
-        assert_int_equal(trouble_failure(&t).logged_since, trouble_since(&t));
+        assert_int_equal(t.began, t.since); /* their clock_wall() is read twice, and may differ */
         assert_false(trouble_mend_proven(&t, span));
         for (unsigned i = 0; i < 20; i++) { /* which does not begin it all anew */
                 assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_HOUR, i % 2 > 0 ? "a" : "b"));
