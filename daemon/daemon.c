@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sysexits.h>
 
 #include "config.h"
 #include "events.h"
@@ -366,13 +367,13 @@ static int daemon_lock(Daemon *d) {
                         "%s is in use by another sensorqd. One process owns a state directory: stop the other one, or "
                         "give this one a state_dir of its own.",
                         d->config->state_dir);
-                return DAEMON_LOCKED;
+                return EX_TEMPFAIL;
         }
         if (r < 0)
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
                         "Not started: the lock in state_dir %s cannot be taken: %s. %s.", d->config->state_dir,
                         strerror(-r), why_not_locked(d->config->state_dir, r));
-        return r < 0 ? DAEMON_PLACE : DAEMON_OK;
+        return r < 0 ? EX_CANTCREAT : EX_OK;
 }
 
 static void on_knock(void *userdata, int fd, uint32_t events) {
@@ -419,17 +420,17 @@ static int daemon_open_outbox(Daemon *d) {
         int r;
 
         if (!d->config->publishes)
-                return DAEMON_OK;
+                return EX_OK;
         daemon_note_outbox(d);
         r = outbox_open(directory, &d->config->outbox, &d->host.outbox, NULL);
         if (r == OUTBOX_SALVAGED)
-                return DAEMON_OK;
+                return EX_OK;
         if (r == OUTBOX_NEWER) {
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
                         "%s/%s was made by a later sensorqd and is left alone. Install that version again, or give "
                         "this one another state_dir.",
                         directory, OUTBOX_FILE);
-                return DAEMON_PLACE;
+                return EX_CANTCREAT;
         }
         if (r < 0)
                 log_event(LOG_ERR | LOG_LAST, EVENT_OUTBOX_FAILING,
@@ -437,7 +438,7 @@ static int daemon_open_outbox(Daemon *d) {
                         "The outbox in %s cannot be opened: %s. Nothing was started, since readings would have no "
                         "place that survives a power cut.",
                         directory, why_not_opened(r));
-        return r < 0 ? DAEMON_PLACE : DAEMON_OK;
+        return r < 0 ? EX_CANTCREAT : EX_OK;
 }
 
 static int daemon_make_stages(Daemon *d) {
@@ -449,7 +450,7 @@ static int daemon_make_stages(Daemon *d) {
         if (r == STAGES_SECRET) {
                 log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED,
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s", error);
-                return DAEMON_SECRET;
+                return EX_NOPERM;
         }
         if (r < 0) {
                 daemon_put_words(error, r);
@@ -536,7 +537,7 @@ int daemon_new(Config *config, bool once, Daemon **ret) {
         if (r < 0)
                 return r;
         r = daemon_open_outbox(d);
-        if (r != DAEMON_OK)
+        if (r != 0)
                 return r;
         daemon_listen(d);
         daemon_log_emulator(d);
@@ -599,7 +600,7 @@ int daemon_run(Daemon *d) {
         stages_free(d->host.stages); /* first, so that the stages' last log lines come before the daemon's */
         daemon_log_stopped(d);
         report_remove(status_directory(d));
-        return complete && told ? DAEMON_OK : DAEMON_LEFT;
+        return complete && told ? EX_OK : EX_TEMPFAIL;
 }
 
 Daemon *daemon_free(Daemon *d) {

@@ -8,20 +8,14 @@
 
 typedef struct Daemon Daemon;
 
-/* Outcomes of daemon_new() and daemon_run(), which main.c turns into exit codes. */
-enum {
-        DAEMON_OK = 0,
-        DAEMON_SECRET = 1, /* a secret cannot be read or is malformed; logged */
-        DAEMON_LOCKED = 2, /* another sensorqd has the state directory; logged */
-        DAEMON_LEFT = 3,   /* once: readings are left in the outbox or messages in the queue */
-        DAEMON_PLACE = 4,  /* the state directory, or the outbox in it, cannot be used; logged */
-};
-
 /* Takes a reference to *config*. *once*: polls each source once, publishes, drains each subscription, stops. Blocks
- * signals: call it before any thread exists. */
+ * signals: call it before any thread exists. 0; where the reason is logged, an exit code of sysexits(3): 73 when the
+ * state directory, or the outbox in it, cannot be used, 75 when another sensorqd has it, 77 when a secret cannot be
+ * read or is malformed. */
 int daemon_new(Config *config, bool once, Daemon **ret);
 Daemon *daemon_free(Daemon *daemon);
 CLEANUP_DEFINE(Daemon, daemon_free)
 
-/* Runs until SIGTERM or SIGINT, or until `once` is done. */
+/* Runs until SIGTERM or SIGINT, or until `once` is done. 0; 75 when `once` leaves readings in the outbox or messages in
+ * the queue. */
 int daemon_run(Daemon *daemon);

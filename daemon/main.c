@@ -176,22 +176,12 @@ static int run_daemon(Config *config, bool once) {
         r = daemon_new(config, once, &daemon);
         if (r == 0)
                 r = daemon_run(daemon);
-        switch (r) {
-        case DAEMON_OK:
-                return EX_OK;
-        case DAEMON_SECRET:
-                return EX_NOPERM;
-        case DAEMON_LOCKED:
-        case DAEMON_LEFT:
-                return EX_TEMPFAIL;
-        case -EBADMSG:
+        if (r >= 0)
+                return r;
+        if (r == -EBADMSG)
                 return EX_CONFIG;
-        case DAEMON_PLACE:
-                return EX_CANTCREAT;
-        default:
-                log_event(LOG_ERR | LOG_LAST, NULL, NULL, "sensorqd ends: %s", strerror(r < 0 ? -r : EIO));
-                return err_passes(r) ? EX_OSERR : EX_SOFTWARE;
-        }
+        log_event(LOG_ERR | LOG_LAST, NULL, NULL, "sensorqd ends: %s", strerror(-r));
+        return err_passes(r) ? EX_OSERR : EX_SOFTWARE;
 }
 
 static bool is_daemon(Verb verb) {

@@ -65,7 +65,7 @@ static int live_through(void) {
         r = daemon_run(daemon);
         if (r < 0 && world->disk_bad_until > 0)
                 return LIFE_NOT_STARTED;
-        if (r != DAEMON_OK)
+        if (r != 0)
                 world_fail("the daemon ends with %d", r);
         if (world->stopped_at == 0)
                 world_fail("the daemon ends without being asked to");
