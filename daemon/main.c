@@ -292,7 +292,7 @@ int main(int argc, char **argv) {
         open_standard_descriptors();
         r = options_parse(argc, argv, &options);
         if (r != GO_ON)
-                return r;
+                return end_of_output(r);
         if (!is_daemon(options.verb))
                 mask_hangup(SIG_UNBLOCK);
         log_open("sensorqd");

@@ -35,7 +35,7 @@ typedef struct Source Source;
 /* The result of one poll, reported by the type. */
 typedef enum SourcePollOutcome {
         SOURCE_POLLED = 0,  /* the remote answered well, perhaps without a reading */
-        SOURCE_UNREACHABLE, /* network, timeout, 5xx, malformed reply: tried again at the next interval */
+        SOURCE_UNREACHABLE, /* network, timeout, 5xx, malformed reply: tried again after a minute, then less often */
         SOURCE_LIMITED,     /* rate limit: no poll before *not_before* */
         SOURCE_REFUSED,     /* 401, 403, 404: only a user can solve it; tried slowly */
 } SourcePollOutcome;

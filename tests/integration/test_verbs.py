@@ -516,3 +516,10 @@ def test_closed_standard_error(sensorqd):
     daemon.start()
     assert daemon.stop() == 0
     assert (daemon.state / "lock").stat().st_size == 0
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_output_that_cannot_be_written_is_an_error(option):
+    with open("/dev/full", "w") as full:
+        lost = subprocess.run([binary(), option], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert lost.returncode == 74 and "could not be written" in lost.stderr
