@@ -73,6 +73,8 @@ def test_the_reference_has_every_heading_and_no_markdown():
     assert [key + of for key, of in keys if f"\n*{key}*{of}\n\t" not in shown_text] == []
     prose = re.sub(r"^```\n.*?^```", "", text, flags=re.M | re.S)
     assert re.findall(r".*(?:`|\]\().*", prose) == []
+    # a link "page" becomes the name of a file, which has no article
+    assert re.findall(r"\b(?:The|the|its) [a-z/-]+\.md\b", prose) == []
 
 
 def test_a_terminal_of_80_columns_is_wide_enough(page, source):
