@@ -88,6 +88,7 @@ Cause cause_of_disk(int error) {
         case -EBUSY:
                 return CAUSE_OCCUPIED;
         case -EFBIG:
+        case -ELOOP:
         case -ENOLCK:
                 return CAUSE_SETTINGS;
         case -EOPNOTSUPP:

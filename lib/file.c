@@ -73,13 +73,22 @@ int file_write_all(int fd, const void *data, size_t size) {
         return 0;
 }
 
+/* Another file of that name goes, from a process that was killed. It is not written to: where root writes into the
+ * directory of a service's user, it may be a FIFO or a hard link. */
+static int create(int directory_fd, const char *name) {
+        int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, fd = openat(directory_fd, name, flags, 0600);
+
+        if (fd < 0 && errno == EEXIST && unlinkat(directory_fd, name, 0) == 0)
+                fd = openat(directory_fd, name, flags, 0600);
+        return fd < 0 ? err_errno() : fd;
+}
+
 static int write_new(int directory_fd, const char *name, Slice content, bool lasts) {
-        _cleanup_close_ int fd = -1;
+        _cleanup_close_ int fd = create(directory_fd, name);
         int r;
 
-        fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
-                return err_errno();
+                return fd;
         file_settle(fd, lasts ? 0600 : 0644, directory_fd);
         r = file_write_all(fd, content.data, content.size);
         if (r < 0 || !lasts)
@@ -141,11 +150,102 @@ void file_give(int fd, const char *path) {
                 give(fd, &around);
 }
 
-bool file_is_foreign(const char *path) {
-        _cleanup_free_ char *directory = file_directory(path);
+/* Whether another user than root may put links there that the kernel follows for everybody; in a directory like /tmp it
+ * does not: protected_symlinks of proc(5). */
+static bool is_foreign(const struct stat *directory) {
+        mode_t mode = directory->st_mode;
+        bool shared = mode & S_IWOTH || (mode & S_IWGRP && directory->st_gid != 0);
+
+        return directory->st_uid != 0 || (shared && !(mode & S_ISVTX));
+}
+
+/* Returns where the part of *path* begins that is in a directory of another user, while we are root; the size of
+ * *path*: there is none. */
+static size_t foreign_at(const char *path) {
+        const char *slash = path;
         struct stat around;
 
-        return geteuid() == 0 && (!directory || stat(directory, &around) < 0 || around.st_uid != 0);
+        if (geteuid() != 0)
+                return strlen(path);
+        while ((slash = strchr(slash, '/'))) {
+                size_t size = (size_t) (slash - path) + (slash == path);
+                _cleanup_free_ char *directory = strndup(path, size);
+
+                slash += strspn(slash, "/");
+                if (!directory || stat(directory, &around) < 0 || is_foreign(&around))
+                        return (size_t) (slash - path);
+        }
+        return strlen(path);
+}
+
+int file_find(const char *path, char **ret) {
+        size_t foreign = foreign_at(path);
+        _cleanup_free_ char *directory = strndup(path, foreign), *real = NULL;
+
+        if (path[foreign] == '\0')
+                return FILE_OURS;
+        if (!directory)
+                return -ENOMEM;
+        real = realpath(directory, NULL);
+        if (!real)
+                return err_errno();
+        return text_format(ret, "%s/%s", real, path + foreign) < 0 ? -ENOMEM : FILE_FOREIGN;
+}
+
+/* Opens one directory in *at*. -ELOOP: it is a link. */
+static int open_in(int at, const char *name, int flags) {
+        int fd = openat(at, name, flags | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        struct stat status;
+
+        if (fd < 0 && errno == ENOTDIR && fstatat(at, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                S_ISLNK(status.st_mode))
+                return -ELOOP;
+        return fd < 0 ? err_errno() : fd;
+}
+
+static int open_ours(const char *path, mode_t mode, int *ret_fd) {
+        int made = mkdir(path, mode) == 0 ? FILE_MADE : FILE_OPENED, fd;
+
+        if (made == FILE_OPENED && errno != EEXIST)
+                return err_errno();
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return err_errno();
+        *ret_fd = fd;
+        return made;
+}
+
+/* Goes along *path* from *at* on, which is closed, and changes *path*. */
+static int open_foreign(int at, char *path, mode_t mode, int *ret_fd) {
+        int made = FILE_OPENED;
+        char *name;
+
+        while (at >= 0 && (name = strsep(&path, "/"))) {
+                _cleanup_close_ int above = at;
+
+                if (!path && mkdirat(above, name, mode) == 0)
+                        made = FILE_MADE;
+                else if (!path && errno != EEXIST)
+                        return err_errno();
+                at = open_in(above, name, path ? O_PATH : O_RDONLY);
+        }
+        if (at < 0)
+                return at;
+        *ret_fd = at;
+        return made;
+}
+
+int file_open_directory(const char *path, mode_t mode, int *ret_fd) {
+        size_t foreign = foreign_at(path);
+        _cleanup_free_ char *directory = strndup(path, foreign), *rest = strdup(path + foreign);
+        int at;
+
+        if (!directory || !rest)
+                return -ENOMEM;
+        if (rest[0] == '\0')
+                return open_ours(path, mode, ret_fd);
+        at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return at < 0 ? err_errno() : open_foreign(at, rest, mode, ret_fd);
 }
 
 char *file_directory(const char *path) {

@@ -39,9 +39,18 @@ void file_settle(int fd, mode_t mode, int directory_fd);
  * by hand; the files that are made then must stay usable for the service. */
 void file_give(int fd, const char *path);
 
-/* True when we are root and *path* is in the directory of another user. That user may have put a link to one of root's
- * files there, so links must not be followed. */
-bool file_is_foreign(const char *path);
+/* Root may come by directories of other users, or which they may write to: they may have put links to root's files
+ * there. So root follows links only where all directories above them are root's alone, or sticky as /tmp is. */
+enum { FILE_OURS, FILE_FOREIGN };
+/* FILE_FOREIGN: we are root, and *path* leads through such a directory. *ret* gets *path* with the links
+ * before that directory resolved; those after it must not be followed. Errors of realpath(3). */
+int file_find(const char *path, char **ret);
+
+enum { FILE_OPENED, FILE_MADE };
+/* Opens a directory for reading. If it is not there, it is made with *mode*, cut by the umask; not so those above it.
+ * *path* has no slash at its end, and no two in a row. -ELOOP: a link that root does not follow; errors of mkdir(2) and
+ * open(2). */
+int file_open_directory(const char *path, mode_t mode, int *ret_fd);
 
 /* Returns the directory that *path* is in: "/etc", "/", or "." for a mere name. malloc'ed; NULL: no memory. */
 char *file_directory(const char *path);

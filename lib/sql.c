@@ -149,17 +149,6 @@ static int prepare_file(const char *path, bool foreign) {
         return 0;
 }
 
-/* SQLITE_OPEN_NOFOLLOW refuses a link anywhere in a path. Links in the directory's path were not made by its owner, so
- * they are resolved here. */
-static int find_file(const char *path, char **ret) {
-        _cleanup_free_ char *directory = file_directory(path), *real = NULL;
-
-        if (!directory)
-                return -ENOMEM;
-        real = realpath(directory, NULL);
-        return real ? text_format(ret, "%s/%s", real, basename(path)) : file_error(errno);
-}
-
 /* Runs a pragma and checks the value that is in force afterwards. */
 static int expect(Sql *sql, const char *pragma, const char *value) {
         _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
@@ -333,17 +322,20 @@ static int sync_names(const char *path) {
 static int open_database(const char *path, bool alone, Sql **ret) {
         _cleanup_(sql_closep) Sql *sql = calloc(1, sizeof(*sql));
         int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, code, r;
-        bool foreign = file_is_foreign(path);
         _cleanup_free_ char *found = NULL;
+        bool foreign;
 
         if (!sql)
                 return -ENOMEM;
+        r = file_find(path, &found);
+        if (r < 0)
+                return r == -ENOMEM ? r : file_error(-r);
+        foreign = r == FILE_FOREIGN;
         r = prepare_file(path, foreign);
-        if (r == 0 && foreign)
-                r = find_file(path, &found);
         if (r < 0)
                 return r;
 
+        /* SQLITE_OPEN_NOFOLLOW refuses a link anywhere in a path: those that we follow are resolved in *found* */
         code = sqlite3_open_v2(found ?: path, &sql->db, flags | (foreign ? SQLITE_OPEN_NOFOLLOW : 0), NULL);
         sql->alone = alone;
         sql->unsynced = true; /* nobody knows whether a sync of an earlier process failed */

@@ -409,18 +409,14 @@ static void end_tidying(FileArchive *a, int r) {
 /* ---- the lock ---- */
 
 static int open_directory(FileArchive *a) {
-        int made = mkdir(a->spec.directory, 0750);
-        _cleanup_close_ int above = -1;
+        int r = file_open_directory(a->spec.directory, 0750, &a->lock_fd);
+        _cleanup_close_ int above = r == FILE_MADE ? openat(a->lock_fd, "..", O_PATH | O_CLOEXEC) : -1;
 
-        if (made < 0 && errno != EEXIST)
-                return err_errno();
-        a->lock_fd = open(a->spec.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (a->lock_fd < 0)
-                return err_errno();
-        above = made == 0 ? openat(a->lock_fd, "..", O_PATH | O_CLOEXEC) : -1;
-        if (made == 0)
+        if (r < 0)
+                return r;
+        if (r == FILE_MADE)
                 file_settle(a->lock_fd, 0750, above);
-        if (made == 0 && a->loaded)
+        if (r == FILE_MADE && a->loaded)
                 log_event(LOG_WARNING, NULL,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, a->spec.directory }),
                         "%s was removed, or moved away, while sensorqd used it. It is made anew; what stood there is "

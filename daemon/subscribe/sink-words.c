@@ -179,6 +179,8 @@ void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
                         "mount the disk that belongs there, or make the directory above" },
                 { -ENOTDIR, "missing", "has a file in place of its directory",
                         "move that file, or name another place" },
+                { -ELOOP, "link", "is behind a link that root does not follow, since another user may have made it",
+                        "name the place itself, or run this as that user (sudo -u)" },
                 { -EAGAIN, "in_use", "is locked by another process",
                         "stop the other sensorqd that writes there, or give each a directory of its own" },
                 { -EBUSY, "in_use", "is locked by another process", "end what has the file open" },

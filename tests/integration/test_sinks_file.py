@@ -131,6 +131,31 @@ def test_a_replay_reads_the_archive_once(archive, tmp_path):
     assert len(re.findall(r"\.ndjson\", O_RDONLY", trace.read_text())) == 1
 
 
+def test_root_follows_no_link_of_the_service(archive):
+    """The service's user may have made it: what root replays would be written where it leads, and files there removed."""
+    if os.geteuid() != 0:
+        pytest.skip("not possible here: giving a directory away needs root")
+    archive.queue.publish([(b"{'v': 2}", {"idempotency_key": "z"})])
+    archive.start()
+    archive.log.wait("READING_REJECTED")
+    assert archive.stop() == 0
+    archive.config["subscribe"][0]["payload"] = "python"
+    archive.write_config()
+    archive.archive.rename(archive.directory / "aside")
+    target = archive.directory / "root"
+    target.mkdir()
+    (target / ".x.part").touch()
+    archive.archive.symlink_to(target)
+    for path in (archive.state, *archive.state.iterdir()):
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+    replayed = archive.run("rejected", "replay", "--all")
+    assert replayed.returncode == 69 and "run this as that user" in replayed.stdout
+    assert [path.name for path in target.iterdir()] == [".x.part"]
+    archive.archive.unlink()
+    assert archive.run("rejected", "replay", "--all").returncode == 0
+    assert [document["v"] for document in lines(archive)] == [2] and archive.archive.stat().st_uid == 12345
+
+
 def test_rejected_after_a_rename(archive):
     """What an earlier name of the subscription left is listed, shown and dropped; replayed with a configuration that
     has that name."""

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,6 +104,31 @@ static void test_replace(void **state) {
         (void) unlink(path);
 }
 
+/* Root writes into the directory of a service's user, who may have put anything where the new file is written. */
+static void test_replace_writes_a_file_of_its_own(void **state) {
+        char path[100], temporary[100], other[100];
+
+        path_of("state", path);
+        path_of("state.new", temporary);
+        path_of("other", other);
+        assert_int_equal(file_replace(directory, "other", "theirs", 6), 0);
+        assert_int_equal(link(other, temporary), 0);
+        assert_int_equal(file_replace(directory, "state", "one", 3), 0);
+        assert_content(path, "one");
+        assert_content(other, "theirs");
+        assert_int_equal(symlink(other, temporary), 0);
+        assert_int_equal(file_replace(directory, "state", "two", 3), 0);
+        assert_content(path, "two");
+        assert_content(other, "theirs");
+        assert_int_equal(mkfifo(temporary, 0600), 0);
+        (void) alarm(10); /* nobody reads it */
+        assert_int_equal(file_replace(directory, "state", "three", 5), 0);
+        (void) alarm(0);
+        assert_content(path, "three");
+        (void) unlink(path);
+        (void) unlink(other);
+}
+
 static void test_same(void **state) {
         char path[100], other[100], link[100];
 
@@ -129,6 +155,66 @@ static void test_directory(void **state) {
 
                 assert_string_equal(found, cases[i][1]);
                 free(found);
+        }
+}
+
+static int open_below(const char *name, int *ret_fd) {
+        char path[100];
+        int r;
+
+        path_of(name, path);
+        r = file_open_directory(path, 0700, ret_fd);
+        if (r >= 0)
+                (void) close(*ret_fd);
+        return r;
+}
+
+/* Root follows the links that only root can have made; others follow all. */
+static void test_open_directory(void **state) {
+        int fd, followed = geteuid() == 0 ? -ELOOP : FILE_OPENED;
+        char path[100], *found = NULL;
+
+        assert_int_equal(open_below("ours", &fd), FILE_MADE);
+        assert_int_equal(open_below("ours", &fd), FILE_OPENED);
+        assert_int_equal(open_below("no/such", &fd), -ENOENT);
+        assert_int_equal(open_below("theirs", &fd), FILE_MADE);
+        assert_int_equal(open_below("theirs/inner", &fd), FILE_MADE);
+        path_of("ours-too", path);
+        assert_int_equal(symlink("theirs", path), 0);
+        path_of("theirs/out", path);
+        assert_int_equal(symlink("../ours", path), 0);
+        path_of("ours/inner", path);
+        assert_int_equal(mkdir(path, 0700), 0);
+        path_of("theirs", path);
+        assert_int_equal(chown(path, 12345, 12346), geteuid() == 0 ? 0 : -1);
+
+        assert_int_equal(open_below("ours-too/inner", &fd), FILE_OPENED);
+        assert_int_equal(open_below("ours-too/more", &fd), FILE_MADE);
+        assert_int_equal(open_below("theirs/out", &fd), followed);
+        assert_int_equal(open_below("theirs/out/inner", &fd), followed);
+        assert_int_equal(open_below("theirs/none/more", &fd), -ENOENT);
+        if (geteuid() == 0) {
+                assert_int_equal(chown(path, 0, 12346), 0);
+                assert_int_equal(chmod(path, 0770), 0);
+                assert_int_equal(open_below("theirs/out", &fd), -ELOOP);
+                assert_int_equal(chown(path, 0, 0), 0);
+                assert_int_equal(open_below("theirs/out", &fd), FILE_OPENED);
+                assert_int_equal(chown(path, 12345, 12346), 0);
+                assert_int_equal(open_below("theirs/out/new", &fd), -ELOOP);
+                path_of("ours-too/out/inner", path);
+                assert_int_equal(file_find(path, &found), FILE_FOREIGN);
+                path_of("theirs/out/inner", path);
+                assert_string_equal(found, path);
+        }
+        free(found);
+        path_of("ours/inner", path);
+        assert_int_equal(file_find(path, &found), FILE_OURS);
+        for (size_t i = 0; i < 7; i++) {
+                static const char *const made[] = { "theirs/inner", "theirs/more", "theirs/out", "theirs", "ours/inner",
+                        "ours", "ours-too" };
+
+                path_of(made[i], path);
+                assert_int_equal(remove(path), 0);
         }
 }
 
@@ -165,8 +251,10 @@ int main(void) {
                 cmocka_unit_test(test_read),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_replace),
+                cmocka_unit_test(test_replace_writes_a_file_of_its_own),
                 cmocka_unit_test(test_same),
                 cmocka_unit_test(test_directory),
+                cmocka_unit_test(test_open_directory),
                 cmocka_unit_test(test_settle),
         };
 

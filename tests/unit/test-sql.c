@@ -164,6 +164,16 @@ static void test_link_is_not_followed_by_root(void **state) {
         assert_int_equal(sql_open(through, &sql), 0);
         sql_close(sql);
         assert_int_equal(unlink(other), 0);
+
+        (void) snprintf(through, sizeof(through), "%s/theirs", directory);
+        assert_non_null(mkdtemp(strcpy(other, "/tmp/test-sql-other-XXXXXX")));
+        assert_int_equal(symlink(other, through), 0); /* a state_dir there could lead anywhere */
+        (void) strcat(through, "/outbox.db");
+        assert_true(sql_open(through, &sql) < 0);
+        (void) unlink(through);
+        assert_int_equal(rmdir(other), 0);
+        (void) snprintf(through, sizeof(through), "%s/theirs", directory);
+        assert_int_equal(unlink(through), 0);
 }
 
 static void test_mode_mended(void **state) {
