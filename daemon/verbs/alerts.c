@@ -123,8 +123,8 @@ static int print_lists(Alerts *a) {
 
         printf("%s", a->json ? "[" : "");
         for (size_t i = 0; i < ELEMENTSOF(states); i++) {
-                if (a->lists[i].size > 0)
-                        printf("%s%s", comma, a->lists[i].data);
+                printf("%s", a->lists[i].size > 0 ? comma : "");
+                session_print_data(bytes_slice(&a->lists[i]));
                 if (a->lists[i].size > 0 && a->json)
                         comma = ",\n";
                 r = r < 0 ? r : bytes_result(&a->lists[i]);

@@ -44,24 +44,7 @@ typedef struct Rejected {
         int error; /* of collecting them */
 } Rejected;
 
-/* ---- printing: data of a remote may contain any bytes ---- */
-
-/* Prints the data unchanged into a file; on a terminal without control characters, line by line. */
-static void print_data(Slice data) {
-        const char *line = data.data, *end = data.data + data.size, *next;
-
-        if (!isatty(STDOUT_FILENO)) {
-                (void) fwrite(data.data, 1, data.size, stdout);
-                (void) putchar('\n');
-                return;
-        }
-        do {
-                next = memchr(line, '\n', (size_t) (end - line));
-                session_print((Slice){ line, (size_t) ((next ? next : end) - line) });
-                (void) putchar('\n');
-                line = next ? next + 1 : end;
-        } while (next);
-}
+/* ---- printing ---- */
 
 static void print_entry(Rejected *r, const SinkRejected *entry) {
         char when[CLOCK_RFC3339_SIZE];
@@ -80,7 +63,8 @@ static void print_entry(Rejected *r, const SinkRejected *entry) {
         printf("attributes: ");
         session_print(slice_of(entry->attributes));
         (void) putchar('\n');
-        print_data(entry->data);
+        session_print_data(entry->data);
+        (void) putchar('\n');
 }
 
 static void tell(Rejected *r, const char *id, bool done, const char *detail) {
@@ -209,10 +193,14 @@ static int on_row(void *userdata, const OutboxRejected *row) {
 }
 
 static void on_dropped(void *userdata, Slice source, uint64_t n) {
+        char name[ROW_ID_SIZE];
+
+        (void) snprintf(name, sizeof(name), "%.*s", (int) source.size, source.data);
+        name[text_clean(name, strlen(name))] = '\0';
         fprintf(stderr,
-                "sensorqd: source %.*s: %" PRIu64
+                "sensorqd: source %s: %" PRIu64
                 " more that could not become a reading are gone: the newest %d of a source are kept, at most %d MiB\n",
-                (int) source.size, source.data, n, OUTBOX_UNREADABLE_ROWS, OUTBOX_UNREADABLE_BYTES >> 20);
+                name, n, OUTBOX_UNREADABLE_ROWS, OUTBOX_UNREADABLE_BYTES >> 20);
 }
 
 static bool is_of(const char *id, const char *prefix) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "lib/err.h"
 #include "lib/log.h"
@@ -103,6 +104,23 @@ void session_print(Slice text) {
                 return;
         memcpy(copy, text.data, text.size);
         (void) fwrite(copy, 1, text_clean(copy, text.size), stdout);
+}
+
+void session_print_data(Slice data) {
+        const char *line = data.data, *end = line + data.size, *next;
+
+        if (data.size == 0)
+                return;
+        if (!isatty(STDOUT_FILENO)) {
+                (void) fwrite(line, 1, data.size, stdout);
+                return;
+        }
+        while ((next = memchr(line, '\n', (size_t) (end - line)))) {
+                session_print((Slice){ line, (size_t) (next - line) });
+                (void) putchar('\n');
+                line = next + 1;
+        }
+        session_print((Slice){ line, (size_t) (end - line) });
 }
 
 /* Conceals secrets: the words of a remote may repeat them. */

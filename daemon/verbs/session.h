@@ -36,6 +36,8 @@ CLEANUP_DEFINE(Session, session_close)
 
 /* Prints a text that came from outside without control characters: it goes to a terminal. */
 void session_print(Slice text);
+/* Prints a text of several lines, which may hold any bytes: unchanged into a file, on a terminal by session_print(). */
+void session_print_data(Slice data);
 /* Prints `ok    NAME  detail`, `warn  NAME  what, and what to do`, or `FAIL  NAME  what, and what to do`, by
  * session_print(). */
 void session_tell(Session *session, SinkGrade grade, const char *name, const char *format, ...) _printf_(4, 5);

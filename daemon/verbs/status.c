@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `sensorqd status`: prints the status file that the running daemon wrote last. Needs no privilege. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/text.h"
+#include "verbs/session.h"
 #include "verbs/verbs.h"
 
 #define STATUS_FILE_MAX JSON_TREE_MAX
@@ -103,12 +105,28 @@ static int64_t number_of(Json *json, const char *key) {
         return value;
 }
 
+/* Prints a line. The file is of the service's user: nothing in it may steer the terminal of who reads it. */
+static void say(const char *format, ...) _printf_(1, 2);
+
+static void say(const char *format, ...) {
+        _cleanup_free_ char *line = NULL;
+        va_list arguments;
+
+        va_start(arguments, format);
+        if (vasprintf(&line, format, arguments) < 0)
+                line = NULL;
+        va_end(arguments);
+        if (line)
+                session_print(slice_of(line));
+        (void) putchar('\n');
+}
+
 static void print_trouble(Json *json, const char *word) {
         const char *detail = json_get_string(json, "detail");
         char time[CLOCK_LOCAL_SIZE];
 
         if (json_get_flag(json, "failing"))
-                printf("              %s since %s: %s\n", word, time_of(json, "failing_since", time),
+                say("              %s since %s: %s", word, time_of(json, "failing_since", time),
                         detail && *detail ? detail : "see the journal");
 }
 
@@ -116,13 +134,12 @@ static void print_unreadable(Json *source) {
         int64_t dropped = number_of(source, "dropped"), left_out = number_of(source, "left_out");
 
         if (left_out > 0 && number_of(source, "readings") + number_of(source, "repeats") == 0)
-                printf("              all that came, %" PRIi64
-                       ", was left out by `where` or `fields` of its `reading`, has no value, or is not where "
-                       "`items` points\n",
+                say("              all that came, %" PRIi64
+                    ", was left out by `where` or `fields` of its `reading`, has no value, or is not where "
+                    "`items` points",
                         left_out);
         if (dropped > 0)
-                printf("              %" PRIi64
-                       " that could not become readings are gone, see `sensorqd rejected list`\n",
+                say("              %" PRIi64 " that could not become readings are gone, see `sensorqd rejected list`",
                         dropped);
 }
 
@@ -131,17 +148,17 @@ static void print_source(Json *source) {
         char last[CLOCK_LOCAL_SIZE], next[CLOCK_LOCAL_SIZE];
 
         if (speaks)
-                printf("source        %s: last reading %s, readings: %" PRIi64 "\n", text_of(source, "name"),
+                say("source        %s: last reading %s, readings: %" PRIi64 "", text_of(source, "name"),
                         time_of(source, "last_reading", last), number_of(source, "readings"));
         else
-                printf("source        %s: last good poll %s%s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
+                say("source        %s: last good poll %s%s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "",
                         text_of(source, "name"), time_of(source, "last_poll", last), due ? ", next " : "",
                         due ? time_of(source, "next_poll", next) : "",
                         json_get_flag(source, "limited") ? " (rate limit)" : "", number_of(source, "polls"),
                         number_of(source, "readings"));
         if (!speaks && json_get_flag(source, "clock_wrong"))
-                puts("              this machine's clock is wrong: look at timedatectl; readings get the source's "
-                     "time");
+                say("              this machine's clock is wrong: look at timedatectl; readings get the source's "
+                    "time");
         print_unreadable(source);
         print_trouble(source, "failing");
 }
@@ -152,14 +169,13 @@ static void print_outbox(Json *json) {
 
         if (!outbox)
                 return;
-        printf("outbox        %" PRIi64 " reading%s (%" PRIi64 " bytes), %" PRIi64 " rejected%s%s\n",
+        say("outbox        %" PRIi64 " reading%s (%" PRIi64 " bytes), %" PRIi64 " rejected%s%s",
                 number_of(outbox, "rows"), number_of(outbox, "rows") == 1 ? "" : "s", number_of(outbox, "bytes"),
                 number_of(outbox, "rejected_rows"), json_get_flag(outbox, "full") ? ", FULL" : "",
                 json_get_flag(outbox, "failing") ? ", the disk refuses" : "");
         if (json_get_string(outbox, "failing_since"))
-                printf("              since %s: %s\n", time_of(outbox, "failing_since", last),
-                        text_of(outbox, "detail"));
-        printf("publisher     %" PRIi64 " published, last %s%s\n", number_of(publisher, "published"),
+                say("              since %s: %s", time_of(outbox, "failing_since", last), text_of(outbox, "detail"));
+        say("publisher     %" PRIi64 " published, last %s%s", number_of(publisher, "published"),
                 time_of(publisher, "last_publish", last), json_get_flag(publisher, "paused") ? ", paused" : "");
         print_trouble(publisher, "failing");
 }
@@ -179,7 +195,7 @@ static void print_targets(Json *targets) {
 
         for (size_t i = 0; (target = json_at(targets, i)); i++)
                 if (json_get_string(target, "failing_since"))
-                        printf("              target %s (%s) down since %s, %" PRIi64 " waiting: %s\n",
+                        say("              target %s (%s) down since %s, %" PRIi64 " waiting: %s",
                                 text_of(target, "name"), text_of(target, "service"),
                                 time_of(target, "failing_since", time), number_of(target, "waiting"),
                                 text_of(target, "detail"));
@@ -188,26 +204,25 @@ static void print_targets(Json *targets) {
 static void print_sink(Json *sink) {
         char time[CLOCK_LOCAL_SIZE];
 
-        printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64
-               " rejected, last stored %s\n",
+        say("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64 " rejected, last stored %s",
                 text_of(sink, "what"), sink_state(sink), number_of(sink, "stored"), number_of(sink, "duplicates"),
                 number_of(sink, "rejected"), time_of(sink, "last_stored", time));
         if (!json_get_flag(sink, "ready") && json_get(sink, "down_since"))
-                printf("              down since %s: %s\n", time_of(sink, "down_since", time), text_of(sink, "detail"));
+                say("              down since %s: %s", time_of(sink, "down_since", time), text_of(sink, "detail"));
         print_targets(json_get(json_get(sink, "alerts"), "targets"));
 }
 
 static void print_subscription(Json *subscription) {
         char time[CLOCK_LOCAL_SIZE];
 
-        printf("subscription  %s: %" PRIi64 " received, %" PRIi64 " acknowledged, %" PRIi64 " held, last pull %s%s\n",
+        say("subscription  %s: %" PRIi64 " received, %" PRIi64 " acknowledged, %" PRIi64 " held, last pull %s%s",
                 text_of(subscription, "subscription"), number_of(subscription, "received"),
                 number_of(subscription, "acknowledged"), number_of(subscription, "held"),
                 time_of(subscription, "last_pull", time),
                 json_get_flag(subscription, "paused") ? ", pulls paused" : "");
         if (number_of(subscription, "unkept") > 0)
-                printf("              %" PRIi64
-                       " can neither be stored nor set apart, the oldest published %s: see the journal\n",
+                say("              %" PRIi64
+                    " can neither be stored nor set apart, the oldest published %s: see the journal",
                         number_of(subscription, "unkept"), time_of(subscription, "unkept_since", time));
         print_trouble(subscription, "failing");
         print_sink(json_get(subscription, "sink"));
@@ -217,11 +232,11 @@ static void print_status(Json *json) {
         Json *reload = json_get(json, "reload_refused"), *page = json_get(json, "page_failing"), *item;
         char time[CLOCK_LOCAL_SIZE], started[CLOCK_LOCAL_SIZE];
 
-        printf("sensorqd      %s, started %s, as of %s\n", text_of(json, "version"), time_of(json, "started", started),
+        say("sensorqd      %s, started %s, as of %s", text_of(json, "version"), time_of(json, "started", started),
                 time_of(json, "time", time));
-        printf("status        %s\n", text_of(json, "status"));
+        say("status        %s", text_of(json, "status"));
         if (reload)
-                printf("reload        refused %s: %s\n", time_of(reload, "time", time), text_of(reload, "error"));
+                say("reload        refused %s: %s", time_of(reload, "time", time), text_of(reload, "error"));
         for (size_t i = 0; (item = json_at(json_get(json, "sources"), i)); i++)
                 print_source(item);
         print_outbox(json);
@@ -229,8 +244,7 @@ static void print_status(Json *json) {
         for (size_t i = 0; (item = json_at(json_get(json, "subscriptions"), i)); i++)
                 print_subscription(item);
         if (page)
-                printf("page          not served since %s: %s\n", time_of(page, "since", time),
-                        text_of(page, "detail"));
+                say("page          not served since %s: %s", time_of(page, "since", time), text_of(page, "detail"));
 }
 
 /* Returns true, after a message, when the file is too old: a killed daemon without a unit leaves its file behind. A
@@ -260,7 +274,7 @@ static void print_file(const char *path) {
         _cleanup_bytes_ Bytes text = {};
 
         if (file_load_own(path, STATUS_FILE_MAX, &text) == 0)
-                (void) fwrite(text.data, 1, text.size, stdout);
+                session_print_data(bytes_slice(&text));
 }
 
 /* Prints the line of STATUS= and returns false, unless all is well. */
@@ -268,7 +282,7 @@ static bool check_well(Json *json) {
         bool well = json_get_flag(json, "well");
 
         if (!well)
-                puts(text_of(json, "status"));
+                say("%s", text_of(json, "status"));
         return well;
 }
 

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from feed import Feed
 from harness import wait_until
+from terminal import Terminal
 
 BODY = '{"state": "{state}", "rule": {rule}, "name": {name}, "value": {value}}'
 
@@ -280,6 +281,18 @@ def test_a_file_that_is_damaged_newer_or_gone(feed, target):
     wait_until(lambda: target.states("y") == ["firing", "firing"], "told again")
     assert list(feed.daemon.state.glob("alerts.sqlite.damaged-*"))
     assert feed.daemon.stop() == 0
+
+
+def test_no_name_steers_a_terminal(feed, target):
+    """A name is anybody's who may publish; JSON has it as it is, but not on a terminal."""
+    feed.daemon.start()
+    say(feed, "a\u009b31m\u202eb", 30)
+    wait_until(target.states, "a firing")
+    assert json.loads(feed.daemon.run("alerts", "--json").stdout)[0]["name"] == "a\u009b31m\u202eb"
+    for arguments in (["alerts"], ["alerts", "--json"]):
+        with Terminal(feed.daemon.command(*arguments), feed.daemon.environment()) as shown:
+            assert shown.end() == 0
+        assert "a 31m b" in shown.shown
 
 
 def rows(path):

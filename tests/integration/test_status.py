@@ -154,6 +154,29 @@ def test_watch_shows_it_again_and_again(made):
         assert shown.end() == -2
 
 
+def test_nothing_in_the_file_steers_a_terminal(made):
+    """It is of the service's user, and root reads it."""
+    evil = "a\x1b]0;x\x07\u009b31m\u202e"
+    report = {
+        "config": str(made.daemon.config_file),
+        "time": evil,
+        "version": evil,
+        "status": evil,
+        "sources": [{"name": evil, "last_poll": evil, "failing": True, "failing_since": evil, "detail": evil}],
+        "subscriptions": [{"subscription": evil, "sink": {"what": evil, "down_since": evil, "detail": evil}}],
+    }
+    (made.daemon.state / "status.json").write_text(
+        json.dumps(report, ensure_ascii=False).replace("\x1b", "\\u001b").replace("\x07", "\\u0007")
+    )
+    for arguments in (["status"], ["status", "--check"]):
+        shown = made.daemon.run(*arguments).stdout
+        assert "a ]0;x  31m " in shown and not set(shown) & set("\x1b\x07\u009b\u202e")
+    with terminal(made, "status", "--json") as shown:
+        shown.end()
+    assert "31m" in shown.shown and not set(shown.shown) & set("\u009b\u202e")
+    assert json.loads(made.daemon.run("status", "--json").stdout) == report  # unchanged for a program
+
+
 def test_one_way_of_showing(made):
     done = made.daemon.run("check", "--watch")
     assert done.returncode == 64 and "belong to status" in done.stderr
