@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "page-answer.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/bytes.h"
 #include "lib/crypto.h"
 #include "lib/gzip.h"
-#include "lib/text.h"
+#include "lib/listen-address.h"
 #include "web-listen.h"
 
 #define POLICY                                                                                                         \
@@ -110,17 +109,6 @@ void page_answer_error(ListenRequest *request, int status, const char *words) {
 
 /* ---- who may see the page ---- */
 
-/* Writes the address under which a peer is counted. */
-static void peer_name(const char *peer, char name[static INET6_ADDRSTRLEN]) {
-        struct in6_addr six;
-
-        text_copy(name, INET6_ADDRSTRLEN, peer);
-        if (inet_pton(AF_INET6, peer, &six) != 1 || IN6_IS_ADDR_V4MAPPED(&six))
-                return;
-        memset(six.s6_addr + 8, 0, 8);
-        (void) inet_ntop(AF_INET6, &six, name, INET6_ADDRSTRLEN);
-}
-
 /* Returns the peer's entry; if there is none, the entry that has been without a wrong password for the longest time. */
 static PageLoginPeer *peer_find(PageLogin *login, const char *name) {
         PageLoginPeer *best = login->peers;
@@ -142,7 +130,7 @@ int page_login_check(PageLogin *login, const char *password, const PageLoginTry 
 
         if (!try->authorization)
                 return PAGE_LOGIN_NONE;
-        peer_name(try->peer, name);
+        listen_peer_host(try->peer, name);
         known = peer_find(login, name);
         clear = strcmp(known->address, name) == 0 && known->clear > now ? known->clear : now;
         if (clear + PAGE_LOGIN_REFILL_USEC > now + FULL_USEC) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "listen-address.h"
 
-#include <arpa/inet.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "bytes.h"
 #include "err.h"
 #include "service.h"
+#include "text.h"
 
 #define BACKLOG 128
 
@@ -135,4 +135,16 @@ bool listen_host_is_ours(const char *header, const char *const *hosts) {
                 return false;
         (void) snprintf(local, sizeof(local), "%s.local", own);
         return slice_equal_nocase(host, own) || slice_equal_nocase(host, local);
+}
+
+/* ---- clients ---- */
+
+void listen_peer_host(const char *peer, char ret[static INET6_ADDRSTRLEN]) {
+        struct in6_addr six;
+
+        text_copy(ret, INET6_ADDRSTRLEN, peer);
+        if (inet_pton(AF_INET6, peer, &six) != 1 || IN6_IS_ADDR_V4MAPPED(&six))
+                return;
+        memset(six.s6_addr + 8, 0, 8);
+        (void) inet_ntop(AF_INET6, &six, ret, INET6_ADDRSTRLEN);
 }

@@ -63,7 +63,8 @@ typedef struct ListenConnection {
         bool owed;    /* the client waits for our answer */
         bool idle;    /* it has an answer, and has not begun the next request */
         char peer[INET6_ADDRSTRLEN];
-        char *query; /* of the last request line; NULL: none came, or no memory */
+        char host[INET6_ADDRSTRLEN]; /* see listen_peer_host() */
+        char *query;                 /* of the last request line; NULL: none came, or no memory */
         TAILQ_ENTRY(ListenConnection) link;
 } ListenConnection;
 

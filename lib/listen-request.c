@@ -29,16 +29,24 @@ static ListenRequest *request_free(ListenRequest *request) {
         return NULL;
 }
 
+/* Returns how many connections are open, and how many of them are of this client. */
+static unsigned count_connections(const ListenConnection *connection, unsigned *ret_alike) {
+        const ListenConnection *other;
+        unsigned all = 0;
+
+        *ret_alike = 0;
+        TAILQ_FOREACH(other, &connection->server->connections, link) {
+                all++;
+                *ret_alike += strcmp(other->host, connection->host) == 0;
+        }
+        return all;
+}
+
 /* A client that keeps its connection open takes the place of others. When many connections are open, each is closed
  * after its answer. */
 static bool is_crowded(const ListenConnection *connection) {
-        const ListenConnection *other;
-        unsigned all = 0, alike = 0;
+        unsigned alike, all = count_connections(connection, &alike);
 
-        TAILQ_FOREACH(other, &connection->server->connections, link) {
-                all++;
-                alike += strcmp(other->peer, connection->peer) == 0;
-        }
         return all > LISTEN_CONNECTIONS_MAX / 2 || alike > LISTEN_CONNECTIONS_OF_ADDRESS_MAX / 2;
 }
 
@@ -322,6 +330,7 @@ static void connection_start(ListenServer *server, struct MHD_Connection *mhd, v
         const ListenLibrary *library = server->library;
         ListenConnection *connection = calloc(1, sizeof(*connection));
         const union MHD_ConnectionInfo *info; /* libmicrohttpd 1.0 returns one type for all questions */
+        unsigned alike;
 
         info = library->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
         if (!connection || !info) {
@@ -335,8 +344,12 @@ static void connection_start(ListenServer *server, struct MHD_Connection *mhd, v
         peer_format(info ? info->client_addr : NULL, connection->peer);
         if (!loop_is_armed(server->sweep))
                 loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
+        listen_peer_host(connection->peer, connection->host);
         TAILQ_INSERT_TAIL(&server->connections, connection, link);
         *context = connection;
+        (void) count_connections(connection, &alike);
+        if (alike > LISTEN_CONNECTIONS_OF_ADDRESS_MAX) /* libmicrohttpd counts by the whole address */
+                (void) shutdown(connection->fd, SHUT_RDWR);
 }
 
 void listen_request_on_connection(

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who drips, in virtual time: a request has half a minute as a whole, however alive its connection is. And who connects
  * while routes change. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
+#include <net/if.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -472,6 +475,86 @@ static void test_without_a_route_the_address_is_free(void **state) {
         assert_int_equal(errno, ECONNREFUSED);
 }
 
+/* One host has many addresses in a network of its own, here that of fd00::. */
+static void make_network(unsigned n) {
+        struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING | IFF_LOOPBACK };
+        struct {
+                struct in6_addr address;
+                uint32_t bits;
+                int index;
+        } more = { .bits = 128 }; /* in6_ifreq of the kernel */
+        int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &lo), 0);
+        more.index = (int) if_nametoindex("lo");
+        assert_int_equal(inet_pton(AF_INET6, "fd00::", &more.address), 1);
+        for (unsigned i = 1; i <= n; i++) {
+                more.address.s6_addr[15] = (uint8_t) i;
+                assert_int_equal(ioctl(fd, SIOCSIFADDR, &more), 0);
+        }
+        assert_int_equal(inet_pton(AF_INET6, "fd00:0:0:1::1", &more.address), 1);
+        assert_int_equal(ioctl(fd, SIOCSIFADDR, &more), 0);
+        (void) close(fd);
+}
+
+/* A new address can be used after a moment only. */
+static void bind_soon(int fd, const struct sockaddr_in6 *address) {
+        for (int i = 0; bind(fd, (const struct sockaddr *) address, sizeof(*address)) < 0; i++) {
+                assert_int_equal(errno, EADDRNOTAVAIL);
+                assert_true(i < 10000 && usleep(1000) == 0);
+        }
+}
+
+static int dial_from(const Fixture *f, const char *host, const char *to) {
+        struct sockaddr_in6 ours = { .sin6_family = AF_INET6 },
+                            theirs = { .sin6_family = AF_INET6, .sin6_port = htons(f->port) };
+        int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(inet_pton(AF_INET6, host, &ours.sin6_addr), 1);
+        assert_int_equal(inet_pton(AF_INET6, to, &theirs.sin6_addr), 1);
+        bind_soon(fd, &ours);
+        assert_int_equal(connect(fd, (struct sockaddr *) &theirs, sizeof(theirs)), 0);
+        assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+        return fd;
+}
+
+/* A host that connects from each address of its network, and says nothing, keeps nobody else out. */
+static void test_many_addresses_of_one_host(void **state) {
+        struct sockaddr_in6 server = { .sin6_family = AF_INET6 };
+        ListenRoute *route;
+        Fixture *f = *state;
+        char text[64];
+        int fds[150];
+
+        if (unshare(CLONE_NEWNET) < 0)
+                skip(); /* needs root. Last of all tests: nothing else can be reached from here */
+        make_network(ELEMENTSOF(fds));
+        fds[0] = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(inet_pton(AF_INET6, "fd00::1", &server.sin6_addr), 1);
+        bind_soon(fds[0], &server);
+        (void) close(fds[0]);
+        (void) snprintf(text, sizeof(text), "[fd00::1]:%u", f->port);
+        assert_int_equal(listen_route(f->listen, &(ListenSpec){ .address = text, .path = "/", .below = true },
+                                 &(ListenHandler){ NULL, on_request, on_refused, f }, &route),
+                0);
+        for (unsigned i = 0; i < ELEMENTSOF(fds); i++) {
+                (void) snprintf(text, sizeof(text), "fd00::%x", i + 1);
+                fds[i] = dial_from(f, text, "fd00::1");
+                virtual_pass(f->loop, 0);
+        }
+        (void) close(f->fd);
+        f->fd = dial_from(f, "fd00:0:0:1::1", "fd00::1");
+        say(f, "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        for (int i = 0; i < 1000 && f->requests == 0; i++) {
+                assert_int_equal(usleep(1000), 0);
+                virtual_pass(f->loop, 0);
+        }
+        assert_int_equal(f->requests, 1);
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                (void) close(fds[i]);
+        listen_drop(route);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_header, set_up, tear_down),
@@ -488,6 +571,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_no_further_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_who_waits_is_served_by_the_next_route, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_without_a_route_the_address_is_free, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_many_addresses_of_one_host, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
