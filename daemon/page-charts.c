@@ -217,7 +217,7 @@ static void on_done(void *userdata, void *argument) {
         charts->task = NULL;
         if (task->request)
                 answer(task->request, job);
-        if (job->renewed && charts->config) { /* history begins anew, or continues */
+        if (job->renewed && charts->state == CHARTS_ON) { /* history begins anew, or continues */
                 history_end(charts);
                 charts->due[PAGE_JOB_OPEN] = true;
         }

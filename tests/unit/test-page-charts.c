@@ -166,7 +166,11 @@ typedef struct Fixture {
         char directory[32];
 } Fixture;
 
-static void on_stopped(void *userdata) {}
+static unsigned stopped; /* how often it was said */
+
+static void on_stopped(void *userdata) {
+        stopped++;
+}
 
 static void turn(Fixture *f) {
         assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
@@ -204,7 +208,7 @@ static int set_up(void **state) {
         no_thread = "";
         page_jobs = 0;
         page_may = UINT_MAX;
-        answered = 0;
+        answered = stopped = 0;
         strcpy(f->directory, "/tmp/test-charts-XXXXXX");
         assert_non_null(mkdtemp(f->directory));
         assert_int_equal(loop_new(&f->loop), 0);
@@ -546,6 +550,25 @@ static void test_no_thread_for_the_charts(void **state) {
         assert_non_null(strstr(said, "has charts again"));
 }
 
+/* The last save finds that the file is gone: history was read again while sensorqd stopped, and since the end is said
+ * once, the stop took its whole 15 s. */
+static void test_file_is_removed_before_a_stop(void **state) {
+        Fixture *f = *state;
+        char path[64];
+
+        use(f, "{subscription: sub, fake_sink: {place: here}}");
+        store_messages(f, 0);
+        UNTIL(f, opened == 1);
+        (void) snprintf(path, sizeof(path), "%s/page.sqlite", f->directory);
+        assert_int_equal(unlink(path), 0);
+        page_charts_stop(f->charts);
+        UNTIL(f, stopped > 0);
+        assert_true(page_charts_is_stopped(f->charts));
+        for (int i = 0; i < 20; i++)
+                turn(f);
+        assert_int_equal(opened, 1);
+}
+
 /* What was before is read when there is a thread for it. */
 static void test_no_thread_for_history(void **state) {
         Fixture *f = *state;
@@ -567,6 +590,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_no_thread_for_the_charts, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_thread_for_history, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_file_is_removed, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_file_is_removed_before_a_stop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_numbers_beyond, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_off_and_on_while_a_save_is_due, set_up, tear_down),
