@@ -144,9 +144,8 @@ static void daemon_report_or_log(void *userdata) {
         else if (r < 0 && trouble_fail(&d->unwritten, TROUBLE_PASSING, cause_of_disk(r), 0, strerror(-r)))
                 log_warning(
                         "%s/status.json cannot be written: %s. `sensorqd status` shows what was before, or nothing; "
-                        "readings go on. %s.",
-                        status_directory(d), d->unwritten.detail,
-                        err_is_want(r) ? "Look " CAUSE_MEMORY_PLACES : "Make room there");
+                        "readings go on. To do: %s.",
+                        status_directory(d), d->unwritten.detail, cause_disk_remedy(r));
 }
 
 static void on_watch(void *userdata) {

@@ -102,6 +102,42 @@ Cause cause_of_disk(int error) {
         }
 }
 
+const char *cause_disk_remedy(int error) {
+        switch (error) {
+        case -ENOSPC:
+                return "free space on that disk (`df`, and `df -i`); it goes on by itself";
+        case -EDQUOT:
+                return "free space there or raise the quota";
+        case -EFBIG:
+                return "raise the limit on the size of files (LimitFSIZE=)";
+        case -EROFS:
+                return "name the directory in ReadWritePaths= (`systemctl edit` of its unit); where the disk itself is "
+                       "read-only, mount it for writing, and see `journalctl -k` whether it is broken";
+        case -EACCES:
+                return "give the directory to the user that runs sensorqd (chown), and name it in ReadWritePaths=";
+        case -EPERM:
+                return "give the directory to the user that runs sensorqd (chown)";
+        case -ENOENT:
+                return "mount the disk that belongs there, or make the missing directory";
+        case -ENOTDIR:
+                return "move that file, or name another place";
+        case -ELOOP:
+                return "name the place itself, or run this as that user (sudo -u)";
+        case -EAGAIN:
+                return "stop the other sensorqd that writes there, or give each a directory of its own";
+        case -EBUSY:
+                return "nothing yet; if it stays so, end what has the file open";
+        case -ENOLCK:
+                return "let its file server lock files, or name a directory on a disk of this machine";
+        case -ENOMEM:
+        case -EMFILE:
+        case -ENFILE:
+                return "look " CAUSE_MEMORY_PLACES;
+        default:
+                return "look at the disk and at `journalctl -k`";
+        }
+}
+
 static Cause of_status(int status) {
         switch (status) {
         case 200 ... 299:

@@ -61,8 +61,10 @@ const char *cause_kind(Cause cause);
 /* Returns "network", "token", ...: sensorqd(8) lists them too. NULL: no remedy is known. */
 const char *cause_remedy(Cause cause);
 
-/* The cause for an errno of open(2), write(2) or SQLite on this machine's disk. */
+/* The cause for an errno of open(2), write(2) or SQLite on this machine's disk; and what a person can do about it,
+ * within a sentence: "free space on that disk ...". */
 Cause cause_of_disk(int error);
+const char *cause_disk_remedy(int error);
 /* The cause for a reply that is not a success, or for a missing reply. */
 Cause cause_of_http(const struct HttpReply *reply);
 

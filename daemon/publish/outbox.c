@@ -83,7 +83,9 @@ static const char *what_follows(Refused what) {
 
 static void outbox_fails(Outbox *o, Refused what, int error, const char *source) {
         static const char *const words[] = { [REFUSED_OPEN] = "opened", [REFUSED_READ] = "read" };
-        const char *cause = "The disk fails", *remedy = "Free space on the disk of state_dir, or repair it";
+        const char *cause = error == -EBUSY      ? "Another program has the outbox"
+                            : err_is_want(error) ? "Memory or descriptors are short"
+                                                 : "The disk fails";
         bool first = o->refused == 0, stops = !outbox_is_failing(o);
         char detail[256];
 
@@ -95,18 +97,11 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
                 o->forget_refused_at = clock_now();
         text_print(detail, sizeof(detail), "the outbox in %s cannot be %s: %s", o->directory,
                 what < ELEMENTSOF(words) ? words[what] : "written", strerror(-error));
-        if (error == -EBUSY) {
-                cause = "Another program has the outbox";
-                remedy = "Nothing to do if this ends by itself; else end what has its file open";
-        } else if (err_is_want(error)) {
-                cause = "Memory or descriptors are short";
-                remedy = "Look " CAUSE_MEMORY_PLACES;
-        }
         if (trouble_fail(&o->trouble, TROUBLE_LASTING, cause_of_disk(error), 0, detail) || (stops && !o->said_stop))
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
                         LOG_FIELDS({ FIELD_FILE, o->directory }, { FIELD_SOURCE, source },
                                 { FIELD_ERROR, strerror(-error) }),
-                        "%s: %s. %s. %s.", cause, detail, what_follows(what), remedy);
+                        "%s: %s. %s. To do: %s.", cause, detail, what_follows(what), cause_disk_remedy(error));
         o->said_stop |= stops;
         if (first || stops)
                 outbox_changed(o);

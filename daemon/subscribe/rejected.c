@@ -259,9 +259,7 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
         answer->remedy = full               ? "look at `sensorqd rejected list`, then replay or drop what is there"
                          : r == -EUCLEAN    ? "move it away, and keep it; a new one is made"
                          : r == -EOPNOTSUPP ? "install that version again, or move the file away"
-                         : r == -EBUSY      ? "nothing yet; if it stays so, end what has the file open"
-                         : err_is_want(r)   ? "look " CAUSE_MEMORY_PLACES
-                                            : "free space on the disk of state_dir, or repair it";
+                                            : cause_disk_remedy(r);
         if (full)
                 (void) snprintf(
                         answer->detail, sizeof(answer->detail), "%s/" REJECTED_FILE " is full", keeper->state_dir);

@@ -158,38 +158,29 @@ void sink_said_set_apart(SinkApart *apart, const SinkWork *work) {
 
 /* ---- errors of a disk ---- */
 
-#define WANT "is not written to, since memory or descriptors are short", "look " CAUSE_MEMORY_PLACES
+#define WANT "is not written to, since memory or descriptors are short"
 
 void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
         static const struct {
                 int error;
-                const char *reason, *words, *remedy;
+                const char *reason, *words;
         } table[] = {
-                { -ENOSPC, "disk_full", "has no room", "free space on that disk; it goes on by itself" },
-                { -EDQUOT, "disk_full", "has used up its quota", "free space there or raise the quota" },
-                { -EFBIG, "too_large", "may not grow", "raise the limit on the size of files (LimitFSIZE=)" },
-                { -EROFS, "read_only", "is read-only for sensorqd",
-                        "name the directory in ReadWritePaths= (`systemctl edit` of its unit); where the disk itself "
-                        "is read-only, mount it for writing, and see `journalctl -k` whether it is broken" },
-                { -EACCES, "forbidden", "may not be written to",
-                        "give the directory to the user that runs sensorqd (chown), and name it in ReadWritePaths=" },
-                { -EPERM, "forbidden", "may not be written to",
-                        "give the directory to the user that runs sensorqd (chown)" },
-                { -ENOENT, "missing", "has no directory, and the one above is missing too",
-                        "mount the disk that belongs there, or make the directory above" },
-                { -ENOTDIR, "missing", "has a file in place of its directory",
-                        "move that file, or name another place" },
-                { -ELOOP, "link", "is behind a link that root does not follow, since another user may have made it",
-                        "name the place itself, or run this as that user (sudo -u)" },
-                { -EAGAIN, "in_use", "is locked by another process",
-                        "stop the other sensorqd that writes there, or give each a directory of its own" },
-                { -EBUSY, "in_use", "is locked by another process", "end what has the file open" },
-                { -ENOLCK, "no_locks", "cannot be locked",
-                        "let its file server lock files, or name a directory on a disk of this machine" },
+                { -ENOSPC, "disk_full", "has no room" },
+                { -EDQUOT, "disk_full", "has used up its quota" },
+                { -EFBIG, "too_large", "may not grow" },
+                { -EROFS, "read_only", "is read-only for sensorqd" },
+                { -EACCES, "forbidden", "may not be written to" },
+                { -EPERM, "forbidden", "may not be written to" },
+                { -ENOENT, "missing", "has no directory, and the one above is missing too" },
+                { -ENOTDIR, "missing", "has a file in place of its directory" },
+                { -ELOOP, "link", "is behind a link that root does not follow, since another user may have made it" },
+                { -EAGAIN, "in_use", "is locked by another process" },
+                { -EBUSY, "in_use", "is locked by another process" },
+                { -ENOLCK, "no_locks", "cannot be locked" },
                 { -ENOMEM, "memory", WANT },
                 { -EMFILE, "memory", WANT },
                 { -ENFILE, "memory", WANT },
-                { 0, "failing", "cannot be written to", "look at the disk and at `journalctl -k`" },
+                { 0, "failing", "cannot be written to" },
         };
         size_t i = 0;
 
@@ -199,7 +190,7 @@ void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
         answer->cause = cause_of_disk(error);
         answer->reason = table[i].reason;
         answer->words = table[i].words;
-        answer->remedy = table[i].remedy;
+        answer->remedy = cause_disk_remedy(error);
         (void) snprintf(answer->detail, sizeof(answer->detail), "%s: %s", path, strerror(-error));
 }
 

@@ -94,22 +94,35 @@ static void test_said_once_whoever_met_it(void **state) {
         sql_close(other);
 }
 
-/* It was "The disk fails ... Free space on the disk". */
-static void test_want_of_memory(void **state) {
+/* It was "The disk fails ... Free space on the disk of state_dir" whatever failed. */
+static void test_says_what_helps(void **state) {
+        static const struct {
+                int error;
+                Cause cause;
+                const char *helps;
+        } cases[] = {
+                { -ENOMEM, CAUSE_MEMORY, "LimitNOFILE=" },
+                { -EMFILE, CAUSE_MEMORY, "LimitNOFILE=" },
+                { -ENOSPC, CAUSE_SPACE, "`df -i`" },
+                { -EROFS, CAUSE_OWNER, "mount it for writing" },
+                { -EACCES, CAUSE_OWNER, "chown" },
+                { -ENOENT, CAUSE_DIRECTORY, "make the missing directory" },
+                { -EIO, CAUSE_DISK, "look at the disk" },
+        };
         OutboxFixture *f = *state;
         OutboxStatus status;
 
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 assert_int_equal(fixture_reopen(f), OUTBOX_OK);
                 Capture c = capture_begin();
-                refusal = (const int[]){ -ENOMEM, -EMFILE, -EIO }[i];
+                refusal = cases[i].error;
                 assert_int_equal(fixture_put(f->outbox, 0, 1), refusal);
                 refusal = 0;
                 outbox_status(f->outbox, &status);
-                assert_int_equal(status.failure.cause, i < 2 ? CAUSE_MEMORY : CAUSE_DISK);
+                assert_int_equal(status.failure.cause, cases[i].cause);
                 char *log = capture_end(&c);
-                assert_int_equal(count_of(log, "LimitNOFILE="), i < 2);
-                assert_int_equal(count_of(log, "disk of state_dir"), i == 2);
+                assert_int_equal(count_of(log, cases[i].helps), 1);
+                assert_int_equal(count_of(log, "ree space"), cases[i].error == -ENOSPC);
         }
 }
 
@@ -541,7 +554,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_said_once_whoever_met_it),
-                TEST(test_want_of_memory),
+                TEST(test_says_what_helps),
                 TEST(test_refused_put_that_nobody_repeats),
                 TEST(test_room_for_small_puts_only),
                 TEST(test_recovered_while_nobody_puts),
