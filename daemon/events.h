@@ -42,6 +42,7 @@
 /* the file was set aside; what could be read was copied */
 #define EVENT_OUTBOX_DAMAGED "f1c743b50b664ec499b2f534af8bf737"
 #define EVENT_OUTBOX_FAILING "04404afcee3a434b9cac57033ad993f9" /* the disk refuses: no space, read-only, I/O error */
+#define EVENT_OUTBOX_SLOW "39e70b269e9140acbd6fd85b37d8bd93"    /* the disk takes it, but needs long */
 #define EVENT_OUTBOX_RECOVERED "4b43bbd8dc6c456c89daf2f6e04effbc"
 /* the wall clock is wrong; request_at comes from the API's Date */
 #define EVENT_CLOCK_WRONG "49a61d4642ad4d388cbac1763507b9ed"

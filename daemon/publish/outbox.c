@@ -24,6 +24,12 @@
  * for a log with as many pages. Fewer, if there is no room for that. */
 #define OUTBOX_FORGET_MAX 1000
 
+/* A transaction that takes longer counts as slow. Of a minute that holds more of them than that, a user is told, once
+ * an hour: memory cards stall for a second now and then, but some stalls in a row are felt everywhere. */
+#define OUTBOX_SLOW_USEC (250 * USEC_PER_MSEC)
+#define OUTBOX_SLOW_SPENT_USEC (10 * USEC_PER_SEC)
+#define OUTBOX_SLOW_QUIET_USEC USEC_PER_HOUR
+
 #define LAST_ID "SELECT " OUTBOX_SQL_LAST_ID
 
 /* What the disk refused. Each bit stays until that works again: reading may work while writing does not. */
@@ -53,6 +59,11 @@ struct Outbox {
         uint64_t put_refused_bytes; /* of the largest one since the failure was logged */
         usec_t forget_refused_at;   /* of the last refused forget; 0: none since one worked */
         usec_t pinged;              /* see outbox_sql_ping() */
+        usec_t began;               /* clock_monotonic() at the begin of the last transaction */
+        struct {
+                usec_t since, spent; /* the minute that began then, and how long slow transactions took in it */
+                usec_t said;         /* clock_monotonic() of the last entry; 0: there was none */
+        } slow;
         void (*on_change)(void *userdata);
         void *userdata;
 };
@@ -134,6 +145,28 @@ static void outbox_works(Outbox *o, unsigned what, uint64_t bytes) {
         }
         if (refused != 0 && o->refused == 0)
                 outbox_changed(o);
+}
+
+/* A transaction was slow. Nothing was refused, so it is no failure; but the loop waited, and what others report then
+ * (no reply within ...) points to everything but the disk. */
+static void outbox_was_slow(Outbox *o, usec_t took) {
+        usec_t now = clock_monotonic();
+        char span[CLOCK_SPAN_SIZE];
+
+        if (o->began - o->slow.since >= USEC_PER_MINUTE) {
+                o->slow.since = o->began;
+                o->slow.spent = 0;
+        }
+        o->slow.spent += took;
+        if (o->slow.spent < OUTBOX_SLOW_SPENT_USEC || (o->slow.said > 0 && now - o->slow.said < OUTBOX_SLOW_QUIET_USEC))
+                return;
+        o->slow.said = now;
+        log_event(LOG_WARNING, EVENT_OUTBOX_SLOW, LOG_FIELDS({ FIELD_FILE, o->directory }),
+                "The disk is slow: within a minute, the outbox in %s needed %s to be written. Nothing is lost; all "
+                "else "
+                "waits meanwhile, and requests may time out. Look at the disk (`journalctl -k`) and what else writes "
+                "there.",
+                o->directory, clock_format_span(o->slow.spent, span, sizeof(span)));
 }
 
 bool outbox_is_failing(const Outbox *o) {
@@ -347,15 +380,21 @@ static int outbox_begin(Outbox *o, bool durable) {
         if (r < 0)
                 return r;
         outbox_start_pings(o);
+        o->began = clock_monotonic(); /* sleep of the machine does not count */
         r = sql_begin(o->sql, durable);
         return r < 0 ? r : outbox_refresh(o);
 }
 
 /* Commits if *r* is 0; else rolls back and restores the counts. */
 static int outbox_end(Outbox *o, int r) {
+        usec_t took;
+
         if (!o->sql)
                 return r;
         r = sql_end(o->sql, r);
+        took = clock_monotonic() - o->began;
+        if (took >= OUTBOX_SLOW_USEC)
+                outbox_was_slow(o, took);
         if (r < 0) {
                 o->data_version = -1;
                 (void) outbox_refresh(o);

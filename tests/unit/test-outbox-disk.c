@@ -25,12 +25,22 @@ usec_t __wrap_clock_now(void) {
         return __real_clock_now() + later;
 }
 
+/* How long the disk takes for a transaction. */
+static usec_t needed, waited;
+usec_t __real_clock_monotonic(void);
+usec_t __wrap_clock_monotonic(void);
+
+usec_t __wrap_clock_monotonic(void) {
+        return __real_clock_monotonic() + later + waited;
+}
+
 /* What SQLite answers in its place; 0: it is asked. */
 static int refusal;
 int __real_sql_begin(Sql *sql, bool durable);
 int __wrap_sql_begin(Sql *sql, bool durable);
 
 int __wrap_sql_begin(Sql *sql, bool durable) {
+        waited += needed;
         return refusal < 0 ? refusal : __real_sql_begin(sql, durable);
 }
 
@@ -124,6 +134,39 @@ static void test_says_what_helps(void **state) {
                 assert_int_equal(count_of(log, cases[i].helps), 1);
                 assert_int_equal(count_of(log, "ree space"), cases[i].error == -ENOSPC);
         }
+}
+
+/* A memory card that needs seconds for each reading: the log blamed Pub/Sub only (no reply within 5 s). */
+static void test_slow(void **state) {
+        OutboxFixture *f = *state;
+        unsigned n = 0;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        Capture c = capture_begin();
+        needed = 2 * USEC_PER_SEC;
+        for (unsigned i = 0; i < 20; i++, later += USEC_PER_MINUTE) /* one stall a minute is normal */
+                assert_int_equal(fixture_put(f->outbox, n++, 1), 0);
+        for (needed = USEC_PER_SEC / 5; n < 100; n++)
+                assert_int_equal(fixture_put(f->outbox, n, 1), 0);
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_SLOW), 0);
+
+        c = capture_begin();
+        needed = 3 * USEC_PER_SEC;
+        for (unsigned i = 0; i < 100; i++)
+                assert_int_equal(fixture_put(f->outbox, n++, 1), 0);
+        log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_SLOW), 1);
+        assert_int_equal(count_of(log, "needed 12 s"), 1);
+        assert_false(outbox_is_failing(f->outbox));
+
+        c = capture_begin();
+        later += USEC_PER_HOUR;
+        needed = 90 * USEC_PER_SEC; /* once is enough */
+        assert_int_equal(fixture_put(f->outbox, n, 1), 0);
+        needed = 0;
+        log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_SLOW), 1);
 }
 
 /* Found by the simulation: what a source remembers over a restart was refused, nobody makes such a put again, and
@@ -555,6 +598,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_said_once_whoever_met_it),
                 TEST(test_says_what_helps),
+                TEST(test_slow),
                 TEST(test_refused_put_that_nobody_repeats),
                 TEST(test_room_for_small_puts_only),
                 TEST(test_recovered_while_nobody_puts),
