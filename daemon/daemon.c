@@ -12,6 +12,7 @@
 /* clang-format on */
 #include "daemon.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,6 +158,7 @@ static void on_watch(void *userdata) {
         web_listen_warn(d->host.listen, &d->warned);
         stages_wake(d->host.stages); /* rows of a process that was killed before its knock, or was not heard */
         loop_wake(d->host.settle); /* a stage that could not be opened is tried again, even if no other stage changes */
+        (void) malloc_trim(0);     /* what a backlog took would stay ours for ever, between what is still in use */
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
 

@@ -314,3 +314,22 @@ def test_what_cannot_go_to_work_is_tried_again(archive):
     assert "Too many open files" in archive.log.wait("PART_FAILING").text
     resource.prlimit(archive.process.pid, resource.RLIMIT_NOFILE, before)
     archive.log.wait("PART_RECOVERED")
+
+
+def test_memory_of_a_backlog_is_given_back(archive):
+    """What the answers of a backlog took stayed the daemon's until its end: what is still in use lies in between."""
+    mib = 1024 * 1024
+    archive.env["SENSORQD_TEST_BACKOFF_MAX_MSEC"] = "1000"  # it looks as often as that, and not each minute
+    for start in range(0, 16000, 1000):
+        archive.queue.publish([(b'{"n": "%d", "x": "%s"}' % (n, b"x" * 1000), {}) for n in range(start, start + 1000)])
+    slow = {"match": ":acknowledge$", "times": -1, "action": {"type": "status", "status": 503}}
+    archive.queue.service.faults.add(slow)
+    archive.start()
+    rest = archive.memory()
+    wait_until(lambda: archive.memory() > rest + 15 * mib, "answers that wait for their acknowledgement")
+    archive.queue.service.faults.clear()
+    wait_until(lambda: archive.queue.is_empty("archive"), f"an empty queue (log: {archive.log.lines[-20:]})", 120)
+    wait_until(
+        lambda: archive.memory() < rest + 10 * mib, lambda: f"{archive.memory() / mib:.1f} MiB, {rest / mib:.1f} before"
+    )
+    assert archive.stop() == 0
