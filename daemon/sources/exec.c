@@ -260,14 +260,14 @@ static bool exec_ended_well(const Exec *exec) {
         return !exec->timed_out && !exec->flooded && !exec->end.killed && exec->end.number == 0;
 }
 
-static void exec_start_later(Exec *exec, const char *detail) {
+static void exec_start_later(Exec *exec, Cause cause) {
         usec_t delay;
 
         if (clock_now() - exec->started >= STEADY_USEC)
                 backoff_reset(&exec->restart);
         delay = backoff_next(&exec->restart, loop_random());
         source_tell(exec->context.source,
-                &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .cause = CAUSE_PROGRAM, .detail = detail }, delay);
+                &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .cause = cause, .detail = exec->detail }, delay);
         loop_arm_in(exec->timer, delay);
 }
 
@@ -299,7 +299,7 @@ static void exec_finish(Exec *exec) {
         exec_move(exec, EXEC_IDLE);
         exec->process = process_free(exec->process);
         if (stream)
-                return exec_start_later(exec, exec->detail);
+                return exec_start_later(exec, CAUSE_PROGRAM);
         source_polled(exec->context.source, &(SourcePoll){ .outcome = well ? SOURCE_POLLED : SOURCE_UNREACHABLE,
                                                     .cause = well ? CAUSE_NONE : CAUSE_PROGRAM,
                                                     .detail = exec->detail,
@@ -373,11 +373,16 @@ static const char *exec_why_not(const char *program, int error) {
         }
 }
 
+/* What the machine, or the unit, lacks is not the program's fault. */
+static Cause exec_cause(int error) {
+        return err_is_want(error) || error == -EAGAIN ? CAUSE_MEMORY : CAUSE_PROGRAM;
+}
+
 static void exec_describe_no_start(Exec *exec, int error) {
         const char *program = exec->keys->command[0];
 
-        text_print(
-                exec->detail, sizeof(exec->detail), "%s cannot be started: %s", program, exec_why_not(program, error));
+        text_print(exec->detail, sizeof(exec->detail), "%s cannot be started: %s%s", program,
+                exec_why_not(program, error), exec_cause(error) == CAUSE_MEMORY ? "; look " CAUSE_MEMORY_PLACES : "");
 }
 
 static int exec_start(Exec *exec) {
@@ -406,8 +411,10 @@ static int exec_start(Exec *exec) {
 }
 
 static void exec_start_stream(Exec *exec) {
-        if (exec_start(exec) < 0)
-                return exec_start_later(exec, exec->detail);
+        int r = exec_start(exec);
+
+        if (r < 0)
+                return exec_start_later(exec, exec_cause(r));
         loop_arm_in(exec->timer, QUIET_USEC);
 }
 
@@ -439,7 +446,7 @@ static void on_timer(void *userdata) {
 
 /* True for errors that pass without help: the machine lacks a resource now, or the program file is being replaced. */
 static bool exec_passes(int error) {
-        return err_is_want(error) || error == -EAGAIN || error == -ETXTBSY;
+        return exec_cause(error) == CAUSE_MEMORY || error == -ETXTBSY;
 }
 
 static int exec_poll(void *self) {
@@ -451,7 +458,7 @@ static int exec_poll(void *self) {
         if (r < 0) {
                 source_polled(exec->context.source,
                         &(SourcePoll){ .outcome = exec_passes(r) ? SOURCE_UNREACHABLE : SOURCE_REFUSED,
-                                .cause = err_is_want(r) || r == -EAGAIN ? CAUSE_MEMORY : CAUSE_PROGRAM,
+                                .cause = exec_cause(r),
                                 .detail = exec->detail });
                 return 0;
         }

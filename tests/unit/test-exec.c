@@ -238,20 +238,28 @@ static void test_arguments_in_one_entry(void **state) {
                 strstr(source_fixture_status(f).failure.detail, "each argument is an entry of its own in `command`"));
 }
 
-/* What the machine is short of passes: the next interval, not the wait for somebody who mends it. */
-static void test_no_descriptors(void **state) {
-        SourceFixture *f = *state;
+static void run_without_descriptors(SourceFixture *f, const char *more) {
         struct rlimit before, none;
 
-        run(f, "echo 5", "");
+        run(f, "echo 5", more);
         assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
         none = (struct rlimit){ 0, before.rlim_max };
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
         SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failures == 1);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         assert_non_null(strstr(source_fixture_status(f).failure.detail, "cannot be started: Too many open files"));
-        assert_int_equal(source_fixture_status(f).failure.cause, CAUSE_MEMORY);
+        assert_non_null(strstr(source_fixture_status(f).failure.detail, "LimitNOFILE="));
+        assert_int_equal(source_fixture_status(f).failure.cause, CAUSE_MEMORY); /* not the program */
         assert_true(source_fixture_status(f).next_poll <= clock_now() + 10 * USEC_PER_SEC);
+}
+
+/* What the machine is short of passes: the next interval, not the wait for somebody who mends it. */
+static void test_no_descriptors(void **state) {
+        run_without_descriptors(*state, "");
+}
+
+static void test_no_descriptors_for_a_stream(void **state) {
+        run_without_descriptors(*state, "      mode: stream\n");
 }
 
 static void test_not_readable(void **state) {
@@ -647,6 +655,7 @@ int main(void) {
                 TEST(test_cannot_start),
                 TEST(test_arguments_in_one_entry),
                 TEST(test_no_descriptors),
+                TEST(test_no_descriptors_for_a_stream),
                 TEST(test_not_readable),
                 TEST(test_long_line_and_flood),
                 TEST(test_disk_refuses),
