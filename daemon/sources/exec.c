@@ -37,6 +37,7 @@
 #define RESTART_MAX_USEC USEC_PER_MINUTE   /* what is not measured meanwhile is lost */
 #define STEADY_USEC USEC_PER_MINUTE        /* a stream that ran for this time is restarted with the shortest wait */
 #define QUIET_USEC USEC_PER_MINUTE         /* after this time without a line, a hint is logged */
+#define LOST_EVERY_USEC USEC_PER_MINUTE    /* lines that are lost are logged no more often */
 #define OOM_SCORE 500                      /* higher than ours: the kernel kills the program, not us */
 #define MUTE_RUNS 3 /* in a row are told of a program that has printed before: a sensor may miss one */
 #define DETAIL_MAX 400
@@ -75,6 +76,7 @@ typedef struct Exec {
         Bytes line;                 /* the beginning of a line that is not complete yet */
         bool too_long;              /* the present line is left out; also for want of memory */
         bool said_too_long, said_quiet;
+        usec_t said_lost;   /* clock_now() when it was last logged that lines are lost; 0: never */
         size_t read, lines; /* bytes and lines of this run */
         usec_t arrived;     /* clock_wall() of the last read */
         bool waits;         /* a line that was taken is not on disk yet */
@@ -150,9 +152,16 @@ static int exec_end_line(Exec *exec, Slice piece) {
         return r;
 }
 
-/* Logs a line that was lost for want of memory: the program prints it only once. */
-static void exec_tell_lost(const Exec *exec) {
-        log_error("Source %s: what the program printed is lost: out of memory.", exec_name(exec));
+/* Logs that a line was lost for want of memory: the program prints it only once. */
+static void exec_tell_lost(Exec *exec) {
+        usec_t now = clock_now();
+
+        if (exec->said_lost > 0 && now - exec->said_lost < LOST_EVERY_USEC)
+                return;
+        exec->said_lost = now;
+        log_error("Source %s: what the program printed is lost: out of memory; look " CAUSE_MEMORY_PLACES
+                  ". While this lasts, it is said once a minute.",
+                exec_name(exec));
 }
 
 /* Splits into lines; after an error in one line, the others are still taken. */

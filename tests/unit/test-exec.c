@@ -29,10 +29,13 @@ void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay) {
 
 /* The document for which there is no memory, counted from now; 0: none. */
 static unsigned unread;
+static unsigned in_vain; /* counts calls, all of which fail; 0: they do not */
 int __real_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list);
 int __wrap_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list);
 
 int __wrap_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list) {
+        if (in_vain > 0 && in_vain++)
+                return -ENOMEM;
         return unread > 0 && --unread == 0 ? -ENOMEM : __real_shape_read(config, origin, document, list);
 }
 
@@ -260,6 +263,17 @@ static void test_no_descriptors(void **state) {
 
 static void test_no_descriptors_for_a_stream(void **state) {
         run_without_descriptors(*state, "      mode: stream\n");
+}
+
+/* It was said with each read of the pipe. */
+static void test_lost_lines_are_said_once(void **state) {
+        Capture capture = capture_begin();
+
+        in_vain = 1;
+        run(*state, "while sleep 0.02; do echo 5; done", "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL((SourceFixture *) *state, in_vain > 10);
+        in_vain = 0;
+        assert_int_equal(count_of(capture_end(&capture), "printed is lost: out of memory"), 1);
 }
 
 static void test_not_readable(void **state) {
@@ -656,6 +670,7 @@ int main(void) {
                 TEST(test_arguments_in_one_entry),
                 TEST(test_no_descriptors),
                 TEST(test_no_descriptors_for_a_stream),
+                TEST(test_lost_lines_are_said_once),
                 TEST(test_not_readable),
                 TEST(test_long_line_and_flood),
                 TEST(test_disk_refuses),
