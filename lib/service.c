@@ -23,7 +23,7 @@
 #include "text.h"
 
 int service_block_signals(void) {
-        static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGCHLD };
+        static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGXFSZ, SIGCHLD };
         sigset_t set;
 
         (void) sigemptyset(&set);

@@ -7,8 +7,8 @@
 
 #include "err.h"
 
-/* Blocks SIGTERM, SIGINT, SIGHUP, SIGPIPE and SIGCHLD for this thread and those that it starts; call it before any
- * thread starts. */
+/* Blocks SIGTERM, SIGINT, SIGHUP, SIGCHLD and those of a failed write (SIGPIPE; SIGXFSZ, where LimitFSIZE= is reached)
+ * for this thread and those that it starts; call it before any thread starts. */
 int service_block_signals(void);
 
 /* Tell the service manager; they do nothing without one. service_ready() is false if it could not be told, for want of
