@@ -68,9 +68,10 @@ static int file_error(int error) {
         return error == EUCLEAN || error <= 0 ? -EIO : -error;
 }
 
-/* Returns the errno of the system call that failed below SQLite, or *other* when SQLite kept none. */
+/* Returns the errno of the system call that failed below SQLite, or *other* if there was none. When a commit fails,
+ * SQLite does not keep it: so our callers clear errno before they call SQLite. */
 static int system_error(sqlite3 *db, int other) {
-        int error = sqlite3_system_errno(db);
+        int error = errno ?: sqlite3_system_errno(db);
 
         if (error == EDQUOT)
                 return -ENOSPC;
@@ -98,7 +99,8 @@ static int result(sqlite3 *db, int code) {
                         return -ENOSPC;          /* SQLite keeps no errno here */
                 if (code == SQLITE_IOERR_SHMMAP) /* the disk is not the cause */
                         return system_error(db, -ENODEV) == -ENOMEM ? -ENOMEM : -ENODEV;
-                return system_error(db, -EIO) == -ENOSPC ? -ENOSPC : -EIO;
+                code = system_error(db, -EIO);
+                return code == -ENOSPC || code == -EFBIG ? code : -EIO;
         case SQLITE_READONLY:
                 return -EROFS;
         case SQLITE_BUSY:
@@ -335,6 +337,7 @@ static int open_database(const char *path, bool alone, Sql **ret) {
         if (r < 0)
                 return r;
 
+        errno = 0;
         /* SQLITE_OPEN_NOFOLLOW refuses a link anywhere in a path: those that we follow are resolved in *found* */
         code = sqlite3_open_v2(found ?: path, &sql->db, flags | (foreign ? SQLITE_OPEN_NOFOLLOW : 0), NULL);
         sql->alone = alone;
@@ -478,7 +481,7 @@ static int write_all_again(Sql *sql) {
                 code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
         if (code == SQLITE_OK && size > LOG_HEADER)
                 code = write_pages_again_alone(sql, log, size);
-        return code == SQLITE_OK ? 0 : code == SQLITE_FULL ? -ENOSPC : code == SQLITE_BUSY ? -EBUSY : -EIO;
+        return result(sql->db, code);
 }
 
 int sql_begin(Sql *sql, bool durable) {
@@ -541,6 +544,7 @@ void sql_set_ping(Sql *sql, void (*ping)(void *userdata), void *userdata) {
 }
 
 int sql_exec(Sql *sql, const char *statements) {
+        errno = 0;
         return result(sql->db, sqlite3_exec(sql->db, statements, NULL, NULL, NULL));
 }
 
@@ -551,6 +555,7 @@ int sql_prepare(Sql *sql, const char *text, SqlStatement **ret) {
 
         if (!statement)
                 return -ENOMEM;
+        errno = 0;
         r = result(sql->db, sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &statement->stmt, &rest));
         if (r != 0)
                 return r;
@@ -616,6 +621,7 @@ void sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int
 int sql_step(SqlStatement *statement) {
         if (statement->error != 0)
                 return statement->error;
+        errno = 0;
         return statement_result(statement, sqlite3_step(statement->stmt));
 }
 

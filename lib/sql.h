@@ -20,10 +20,10 @@ enum {
 
 /* Opens the database at *path*; creates it with mode 0600, whatever the umask is. These errors hold for every call:
  * -EUCLEAN (SQLITE_CORRUPT or SQLITE_NOTADB: the file is damaged, or no database), -ENOSPC (SQLITE_FULL, or an I/O
- * error that was ENOSPC/EDQUOT), -EROFS (SQLITE_READONLY), -EBUSY (locked), -EACCES/-ENOENT (SQLITE_CANTOPEN; or its
- * own errno), -EIO, -ENOMEM; -EEXIST for a constraint, -E2BIG for a value over SQLite's limit, -EINVAL for wrong SQL.
- * Only sql_open() returns -ENODEV, when the file system has no shared memory, which a WAL needs (9p, CIFS, ntfs3), and
- * -EOPNOTSUPP, when a WAL is not possible for another reason. */
+ * error that was ENOSPC/EDQUOT), -EFBIG, -EROFS (SQLITE_READONLY), -EBUSY (locked), -EACCES/-ENOENT (SQLITE_CANTOPEN;
+ * or its own errno), -EIO, -ENOMEM; -EEXIST for a constraint, -E2BIG for a value over SQLite's limit, -EINVAL for wrong
+ * SQL. Only sql_open() returns -ENODEV, when the file system has no shared memory, which a WAL needs (9p, CIFS, ntfs3),
+ * and -EOPNOTSUPP, when a WAL is not possible for another reason. */
 int sql_open(const char *path, Sql **ret);
 /* Like sql_open(), but without shared memory, for which a full disk has no room. Nobody else can use the file
  * meanwhile. */

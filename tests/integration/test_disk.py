@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import sqlite3
@@ -155,6 +156,22 @@ def test_full_disk_and_room_in_the_file(stack):
         filler.unlink()
         all_is_stored(stack)
         assert stack.daemon.stop() == 0
+
+
+def test_limit_on_the_size_of_files(stack):
+    """P7: the signal of LimitFSIZE= ended the daemon without a word, again and again."""
+    publishing(stack, False)
+    stack.daemon.start()
+    wait_until(lambda: stack.remo.polls() >= 2, "a poll whose readings are on the disk")
+    most = resource.prlimit(stack.daemon.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(stack.daemon.process.pid, resource.RLIMIT_FSIZE, (20000, most[1]))
+    failing = stack.daemon.log.wait("OUTBOX_FAILING")
+    assert "File too large" in failing.text and "LimitFSIZE=" in failing.text
+    resource.prlimit(stack.daemon.process.pid, resource.RLIMIT_FSIZE, most)
+    publishing(stack, True)
+    stack.daemon.log.wait("OUTBOX_RECOVERED", patience=90)
+    all_is_stored(stack)
+    assert stack.daemon.stop() == 0
 
 
 def pulls(stack):

@@ -12,6 +12,7 @@
 #include <sqlite3.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -636,11 +637,38 @@ static void test_read_only(void **state) {
         check_child(read_only_child);
 }
 
+static int insert(Sql *sql) {
+        int r = sql_begin(sql, true);
+
+        return r < 0 ? r : sql_end(sql, sql_exec(sql, "INSERT INTO t (a) VALUES (zeroblob(3000))"));
+}
+
+/* SQLite does not keep the errno of a commit: a quota that was used up, and a limit, were an error of the disk. */
+static void test_commit_says_what_failed(void **state) {
+        struct rlimit most, small;
+        Sql *sql = open_table();
+        int r = 0, again;
+
+        (void) signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &most), 0);
+        small = (struct rlimit){ 64 * 1024, most.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        for (unsigned i = 0; r == 0 && i < 100; i++)
+                r = insert(sql);
+        again = insert(sql);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &most), 0);
+        assert_int_equal(r, -EFBIG);
+        assert_int_equal(again, -EFBIG); /* when the log is written once more */
+        assert_int_equal(insert(sql), 0);
+        sql_close(sql);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_settings),
+                TEST(test_commit_says_what_failed),
                 TEST(test_mode),
                 TEST(test_owner),
                 TEST(test_link_is_not_followed_by_root),
