@@ -174,8 +174,8 @@ static void check_publisher(Check *check) {
                 return;
         (void) snprintf(rows, sizeof(rows), "%" PRIu64, f->outbox.rows);
         log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_ROWS, rows }),
-                "%s readings wait in the outbox, safe on disk, and for %s none was published, although no failure is "
-                "known. If this does not pass: systemctl restart %s, and please report the log.",
+                "%s readings wait in the outbox, safe on disk, and none has been published for %s, although no "
+                "failure is known. If this persists: systemctl restart %s, and please report the log.",
                 rows, check->span, service_own_unit(check->unit));
 }
 
@@ -187,8 +187,8 @@ static void check_source(Check *check, const SourceStatus *source) {
         if (has_stalled(check, WATCH_POLL, source->name, due && !blocked && !report_outbox_is_full(f),
                     source->polls + source->failures))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SOURCE, source->name }),
-                        "Source %s should have been polled %s ago, and no failure is known. If this does "
-                        "not pass: systemctl restart %s (nothing is lost by that), and please report the log.",
+                        "Source %s should have been polled %s ago, and no failure is known. If this persists: "
+                        "systemctl restart %s (nothing is lost), and please report the log.",
                         source->name, check->span, service_own_unit(check->unit));
 }
 
@@ -203,8 +203,8 @@ static void check_held(Check *check, const SubscriberStatus *subscriber) {
 
         if (has_stalled(check, WATCH_HELD, subscriber->subscription, expected, progress))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
-                        "%zu messages of %s are held, and none was stored for %s though %s answered last. They are not "
-                        "lost. Look at %s's log; if this does not pass: systemctl restart %s.",
+                        "%zu messages of %s are held, and none has been stored for %s, although %s answered last. "
+                        "They are not lost. Check %s's log; if this persists: systemctl restart %s.",
                         subscriber->held, subscriber->subscription, check->span, sink->what, sink->what,
                         service_own_unit(check->unit));
 }
@@ -217,8 +217,8 @@ static void check_pulls(Check *check, const SubscriberStatus *subscriber) {
         if (has_stalled(
                     check, WATCH_PULL, subscriber->subscription, expected, subscriber->pulls + subscriber->received))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
-                        "No pull from %s came to an end for %s, and no failure is known. Messages wait "
-                        "in Pub/Sub. If this does not pass: systemctl restart %s, and please report the log.",
+                        "No pull from %s has completed for %s, and no failure is known. Messages wait in Pub/Sub. If "
+                        "this persists: systemctl restart %s, and please report the log.",
                         subscriber->subscription, check->span, service_own_unit(check->unit));
 }
 
@@ -296,11 +296,11 @@ static void log_retention(const SubscriberStatus *subscriber, unsigned level, us
         log_event(level == 2 ? LOG_ERR : LOG_WARNING, EVENT_RETENTION_NEAR,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription },
                         { FIELD_ERROR, sink->ready ? subscriber->failure.detail : sink->failure.detail }),
-                "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s%s%s. Get %s going "
-                "%s%s, or raise the subscription's message retention (31 days at most).",
+                "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s%s%s. Restore %s %s%s, "
+                "or raise the subscription's message retention (31 days at most).",
                 subscriber->subscription, clock_format_span(oldest, old_span, sizeof(old_span)),
                 clock_format_span(retention, retention_span, sizeof(retention_span)),
-                subscriber->retention > 0 ? "" : " (unless it was set otherwise, which may not be read)",
+                subscriber->retention > 0 ? "" : " (assumed: its settings cannot be read)",
                 over ? ": the oldest may be lost by now" : "", sink->ready ? "the pulls" : sink->what,
                 over ? "now" : "within ",
                 over ? "" : clock_format_span(retention - oldest, left_span, sizeof(left_span)));
@@ -357,7 +357,7 @@ static bool outbox_is_full_of_rejected(const OutboxStatus *outbox) {
 #define FULL_REMEDY                                                                                                    \
         " See why publishing fails (sensorqd check), or raise publish.outbox.max_rows and max_bytes and reload."
 #define FULL_OF_REJECTED                                                                                               \
-        " Most of it was refused by Pub/Sub for good: see `sensorqd rejected list`, then replay or drop it."
+        " Pub/Sub has refused most of it for good: see `sensorqd rejected list`, then replay or drop it."
 
 static void check_outbox(ReportStalls *stalls, const Figures *figures) {
         static const struct {
@@ -369,7 +369,8 @@ static void check_outbox(ReportStalls *stalls, const Figures *figures) {
                 [OUTBOX_LEVEL_HIGH] = { LOG_WARNING, EVENT_OUTBOX_HIGH, "The outbox is over four fifths full",
                         "Polling goes on until it is full.", FULL_REMEDY, FULL_OF_REJECTED },
                 [OUTBOX_LEVEL_FULL] = { LOG_ERR, EVENT_OUTBOX_FULL, "The outbox is full",
-                        "Polling has stopped, so readings of this time are missing.", FULL_REMEDY, FULL_OF_REJECTED },
+                        "Polling has stopped; readings from this time will be missing.", FULL_REMEDY,
+                        FULL_OF_REJECTED },
         };
         const OutboxStatus *outbox = &figures->outbox;
         OutboxLevel level = outbox_level(figures, stalls->outbox), before = stalls->outbox;

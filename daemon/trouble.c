@@ -105,11 +105,11 @@ Cause cause_of_disk(int error) {
 const char *cause_disk_remedy(int error) {
         switch (error) {
         case -ENOSPC:
-                return "free space on that disk (`df`, and `df -i`); it goes on by itself";
+                return "free space on that disk (`df`, and `df -i`); sensorqd then resumes by itself";
         case -EDQUOT:
                 return "free space there or raise the quota";
         case -EFBIG:
-                return "raise the limit on the size of files (LimitFSIZE=)";
+                return "raise the file size limit (LimitFSIZE=)";
         case -EROFS:
                 return "name the directory in ReadWritePaths= (`systemctl edit` of its unit); where the disk itself is "
                        "read-only, mount it for writing, and see `journalctl -k` whether it is broken";
@@ -118,7 +118,7 @@ const char *cause_disk_remedy(int error) {
         case -EPERM:
                 return "give the directory to the user that runs sensorqd (chown)";
         case -ENOENT:
-                return "mount the disk that belongs there, or make the missing directory";
+                return "mount the disk that belongs there, or create the missing directory";
         case -ENOTDIR:
                 return "move that file, or name another place";
         case -ELOOP:
@@ -126,9 +126,9 @@ const char *cause_disk_remedy(int error) {
         case -EAGAIN:
                 return "stop the other sensorqd that writes there, or give each a directory of its own";
         case -EBUSY:
-                return "nothing yet; if it stays so, end what has the file open";
+                return "nothing yet; if this persists, stop the program that has the file open";
         case -ENOLCK:
-                return "let its file server lock files, or name a directory on a disk of this machine";
+                return "enable locking on its file server, or name a directory on a local disk";
         case -ENOMEM:
         case -EMFILE:
         case -ENFILE:

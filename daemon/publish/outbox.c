@@ -78,24 +78,24 @@ static void outbox_changed(Outbox *o) {
 static const char *what_follows(Refused what) {
         switch (what) {
         case REFUSED_OPEN:
-                return "Polling and publishing wait until it works. What was fetched stays in memory and is tried "
-                       "again";
+                return "Polling and publishing are suspended. Readings already fetched stay in memory and are written "
+                       "when it works again";
         case REFUSED_READ:
-                return "Publishing waits until it works; polling goes on";
+                return "Publishing is suspended until it works again; polling continues";
         case REFUSED_FORGET:
-                return "Polling and publishing go on. What is published now is published once more, under the same "
-                       "keys, if sensorqd is killed meanwhile";
+                return "Polling and publishing continue. If sensorqd is killed now, what it published meanwhile is "
+                       "published again, under the same keys";
         case REFUSED_PUT:
                 break;
         }
-        return "Polling waits until it works. What was fetched stays in memory and is tried again; what is queued is "
-               "published";
+        return "Polling is suspended. Readings already fetched stay in memory and are written when it works again; "
+               "queued readings are still published";
 }
 
 static void outbox_fails(Outbox *o, Refused what, int error, const char *source) {
         static const char *const words[] = { [REFUSED_OPEN] = "opened", [REFUSED_READ] = "read" };
-        const char *cause = error == -EBUSY      ? "Another program has the outbox"
-                            : err_is_want(error) ? "Memory or descriptors are short"
+        const char *cause = error == -EBUSY      ? "Another program is using the outbox"
+                            : err_is_want(error) ? "Memory or file descriptors have run out"
                                                  : "The disk fails";
         bool first = o->refused == 0, stops = !outbox_is_failing(o);
         char detail[256];
@@ -251,16 +251,16 @@ static void outbox_log_needed(const Outbox *o, const OutboxSalvage *salvage) {
 
         (void) snprintf(needed, sizeof(needed), "%" PRIu64, salvage->needed);
         log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, o->directory }, { FIELD_BYTES, needed }),
-                "The outbox in %s is damaged, and the disk has no room for a copy of what can be read: %s bytes are "
-                "needed. Nothing is lost. Free that much on the disk of state_dir; it goes on by itself.",
+                "The outbox in %s is damaged, and the disk has no room for a copy of the readable part: %s bytes are "
+                "needed. Nothing is lost. Free that much on the disk of state_dir; sensorqd then resumes by itself.",
                 o->directory, needed);
 }
 
 static void outbox_log_salvaged(const Outbox *o, const OutboxSalvage *salvage) {
         log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, salvage->aside }),
                 "The outbox in %s is damaged. It was set aside as %s, and %" PRIu64
-                " readings that can be read were carried over into a new one. Look at the disk (journalctl -k); "
-                "keep the file in case readings are missing.",
+                " readings could be read and were copied to a new one. Check the disk (journalctl -k); keep the file "
+                "in case readings are missing.",
                 o->directory, salvage->aside, salvage->rows);
 }
 
@@ -268,10 +268,10 @@ static void outbox_log_renewed(const Outbox *o, const OutboxSalvage *salvage) {
         bool replaced = salvage->aside[0] != '\0';
 
         log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, replaced ? salvage->aside : o->directory }),
-                "The outbox in %s was %s while sensorqd used it. A new one was made there, and the %" PRIu64
-                " readings that waited are in it%s%s. Stop sensorqd before its files are touched.",
+                "The outbox in %s was %s while sensorqd was using it. A new one was created, and the %" PRIu64
+                " readings that waited are in it%s%s. Stop sensorqd before touching its files.",
                 o->directory, replaced ? "replaced" : "removed", salvage->rows,
-                replaced ? "; what had come in its place was set aside as " : "", salvage->aside);
+                replaced ? "; the file that replaced it was set aside as " : "", salvage->aside);
 }
 
 /* Like outbox_attach(), and notes the result. */

@@ -128,8 +128,8 @@ static void publisher_log_failing(Publisher *p, int http_status, usec_t delay) {
                 LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, p->trouble.detail },
                         { FIELD_STATUS, http_status > 0 ? status : NULL }, { FIELD_RETRY_SEC, retry },
                         { FIELD_ROWS, rows }),
-                "Publishing to %s fails: %s. Polling goes on; readings waiting on the disk: %s. Next try in %s. This "
-                "is said once until it works again.",
+                "Publishing to %s fails: %s. Polling continues; readings waiting in the outbox: %s. Next try in %s. "
+                "Logged once until it works again.",
                 p->spec.topic, p->trouble.detail, rows, span);
 }
 
@@ -331,8 +331,8 @@ static void publisher_reject(Publisher *p, const char *word, const char *detail)
         log_event(LOG_ERR, EVENT_READING_REJECTED,
                 LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_KEY, p->request.first_key }, { FIELD_REASON, word },
                         { FIELD_ERROR, detail }),
-                "Reading %s is refused by Pub/Sub while others are accepted (%s). It is kept in the outbox as "
-                "rejected: see `sensorqd rejected`.",
+                "Pub/Sub refuses reading %s while it accepts others (%s). It is kept in the outbox as rejected: see "
+                "`sensorqd rejected`.",
                 p->request.first_key, detail);
         p->rejected++;
         bisect_judged(&p->bisect);
@@ -373,8 +373,8 @@ static void publisher_too_large(Publisher *p, const ClientReply *reply) {
         if (news)
                 log_event(LOG_WARNING, EVENT_CAP_HIT,
                         LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, reply->detail }),
-                        "A publish request to %s is called too large (%s). Requests become smaller until they are "
-                        "taken; a larger one is tried once an hour.",
+                        "Pub/Sub rejects a publish request to %s as too large (%s). Requests shrink until they are "
+                        "accepted; a larger one is tried once an hour.",
                         p->spec.topic, reply->detail);
         publisher_settled(p, true);
 }
@@ -391,8 +391,8 @@ static void publisher_answered(Publisher *p, ClientReply *reply) {
 
         if (wire_get_publish(reply->body.data ?: "", reply->body.size, &n) < 0 || n != p->request.n) {
                 reply->cause = CAUSE_BETWEEN;
-                reply->detail = "the answer does not hold one message id for each message; check that pubsub.endpoint "
-                                "is Pub/Sub";
+                reply->detail = "the answer does not have one message id per message; check that pubsub.endpoint is "
+                                "Pub/Sub";
                 return publisher_failed(p, TROUBLE_LASTING, reply);
         }
         publisher_accepted(p);
@@ -467,7 +467,9 @@ static void publisher_rest(Publisher *p) {
                 text_copy_words(cut, sizeof(cut),
                         p->refusal[0] ? p->refusal : "a reading is larger than a publish request may be");
                 (void) snprintf(detail, sizeof(detail),
-                        "%s; the reading at fault stays until the topic has accepted another one after it", cut);
+                        "%s; the reading at fault stays in the outbox until the topic has accepted another one after "
+                        "it",
+                        cut);
                 publisher_wait(p, TROUBLE_LASTING, &(ClientReply){ .cause = CAUSE_INVALID, .detail = detail });
         }
 }
@@ -588,7 +590,8 @@ static void publisher_log_pause(Publisher *p, const char *why) {
         if (trouble_fail(&p->pause_trouble, TROUBLE_LASTING, CAUSE_SETUP, 0, why))
                 log_event(LOG_ERR, EVENT_PUBLISH_FAILING,
                         LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, why }),
-                        "Publishing to %s is paused: %s. Polling goes on, into the outbox.", p->spec.topic, why);
+                        "Publishing to %s is paused: %s. Polling continues; readings wait in the outbox.",
+                        p->spec.topic, why);
 }
 
 void publisher_pause(Publisher *p, const char *why) {

@@ -37,7 +37,7 @@ void shape_said_note(void *userdata, const char *kind, const char *device, const
         if (said_is_news(said, kind, device))
                 log_event(LOG_WARNING, EVENT_READING_ODD,
                         LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_DEVICE, device[0] ? device : NULL }),
-                        "Source %s%s%s: %s. Said once.", said->source, device[0] ? ", device " : "", device, text);
+                        "Source %s%s%s: %s. Logged once.", said->source, device[0] ? ", device " : "", device, text);
 }
 
 static void log_unreadable(ShapeSaid *said, const Unreadable *unreadable) {
@@ -45,8 +45,8 @@ static void log_unreadable(ShapeSaid *said, const Unreadable *unreadable) {
                 log_event(LOG_WARNING, EVENT_READING_REJECTED,
                         LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_REASON, "unreadable" },
                                 { FIELD_ERROR, unreadable->reason }),
-                        "Source %s%s%s: what came cannot become a reading: %s. It is kept for `sensorqd rejected`; "
-                        "said once.",
+                        "Source %s%s%s: this input cannot become a reading: %s. It is kept: see `sensorqd rejected`. "
+                        "Logged once.",
                         said->source, unreadable->topic[0] ? ", topic " : "", unreadable->topic, unreadable->reason);
 }
 
@@ -59,7 +59,8 @@ void shape_said_unreadable(ShapeSaid *said, const ReadingList *list, bool first)
                 return;
         said->nothing_readable = true;
         log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, said->source }),
-                "Source %s: nothing of what came could become a reading (%s). Its section `reading` does not fit.",
+                "Source %s: none of its input could become a reading (%s). Its section `reading` does not match the "
+                "data.",
                 said->source, list->unreadable[0].reason);
 }
 
@@ -67,8 +68,8 @@ void shape_said_dropped(ShapeSaid *said, uint64_t dropped) {
         if (dropped > said->dropped && !said->gone) /* even if another flood was logged */
                 log_event(LOG_WARNING, EVENT_READING_REJECTED,
                         LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_REASON, "dropped" }),
-                        "Source %s: more cannot become readings than are kept for `sensorqd rejected`: %" PRIu64
-                        " so far are gone. Said once.",
+                        "Source %s: more inputs could not become readings than `sensorqd rejected` keeps: %" PRIu64
+                        " have been deleted so far. Logged once.",
                         said->source, dropped);
         said->gone = said->gone || dropped > said->dropped;
         said->dropped = dropped;

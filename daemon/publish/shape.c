@@ -420,8 +420,8 @@ static void item_note_time(Shape *s, Item *item) {
                 bytes_append(&item->text, item->odd_time.data ?: "", item->odd_time.size) < 0)
                 return;
         shape_note(s, item, "time", s->config->time,
-                item->odd_time.size > 0 ? "that of its arrival is taken (does `time_format` fit?)"
-                                        : "that of its arrival is taken");
+                item->odd_time.size > 0 ? "the time of arrival is used (is `time_format` right?)"
+                                        : "the time of arrival is used");
 }
 
 /* Notes a text that is meant as a place, `id` or `a.b`: the item has a text at `id`, or an object at `a`. */
@@ -437,8 +437,8 @@ static void item_note_word(const Shape *s, const Item *item, const char *key, co
                 (strchr(word, '.') ? value.data[0] != '{' : value.data[0] != '"' && strcmp(word, key) != 0))
                 return;
         (void) snprintf(text, sizeof(text),
-                "`%s: %.60s` of `reading` is this text itself, the same for all; what the item has is at /%s", key,
-                word, member);
+                "`%s: %.60s` of `reading` is a literal text, the same for all devices; the item's own value is at /%s",
+                key, word, member);
         s->origin->note(s->origin->userdata, key, "", text);
 }
 
@@ -501,7 +501,7 @@ static const char *item_begin(Shape *s, Item *item) {
 
         item->object = value;
         if (value.data[0] == '[' && s->config->fields.n == 0)
-                return "it is a list, whose values `fields` would have to name";
+                return "it is a list, whose values must be named in `fields`";
         if (value.data[0] == '{' || value.data[0] == '[')
                 return NULL;
         bytes_append_text(&item->bare, "{");
@@ -590,8 +590,8 @@ static int shape_document(
         r = shape_text_read(document, true, &made, &s.document, why);
         if (r == 0 && made.size > 0 && origin->note && !bytes_is_utf8(document.data, document.size))
                 origin->note(origin->userdata, "encoding", "",
-                        "what came is not UTF-8; it is read with ? for what is none, so that two names may become one. "
-                        "Let the sender write UTF-8");
+                        "its input is not UTF-8; invalid bytes are read as ?, so two names may become one. Make the "
+                        "sender use UTF-8");
         if (shape_got(&s, r))
                 shape_keep_unread(&s, document, why);
         else if (r == 0)

@@ -135,7 +135,7 @@ static void source_well(Source *s) {
                 return;
         log_event(LOG_NOTICE, EVENT_SOURCE_RECOVERED, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                 "Source %s answers again, after %s in which %" PRIu64
-                " tries failed. What it did not keep itself meanwhile is missing.",
+                " tries failed. Readings that it did not keep in the meantime are missing.",
                 s->config->name, span, failures);
 }
 
@@ -171,8 +171,8 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
                         { FIELD_STATUS, poll->http_status > 0 ? status : NULL },
                         { FIELD_RETRY_SEC, manual ? NULL : retry }),
                 "Source %s gives no readings: %s. %s%s%s", s->config->name, s->trouble.detail,
-                manual ? "" : "Next try in ", manual ? "It is not tried again in this run." : span,
-                manual ? "" : "; this is said once until it answers again.");
+                manual ? "" : "Next try in ", manual ? "Not tried again in this run." : span,
+                manual ? "" : "; logged once until it answers again.");
 }
 
 /* Notes a good answer, and logs it if it is odd. */
@@ -197,14 +197,15 @@ static void source_log_clock(Source *s, int64_t offset) {
         s->status.clock_wrong = offset != 0;
         if (!s->status.clock_wrong) {
                 log_event(LOG_NOTICE, EVENT_CLOCK_RIGHT, fields,
-                        "This machine's clock agrees with that of source %s again; request_at comes from it.",
+                        "This machine's clock agrees with that of source %s again; request_at comes from this machine "
+                        "again.",
                         s->config->name);
                 return;
         }
         (void) clock_format_span((usec_t) (offset < 0 ? -offset : offset), span, sizeof(span));
         log_event(LOG_WARNING, EVENT_CLOCK_WRONG, fields,
-                "This machine's clock is %s %s that of source %s. request_at comes from the source until it is right; "
-                "look at the time service (timedatectl).",
+                "This machine's clock is %s %s that of source %s. Until they agree, request_at comes from the source; "
+                "check time synchronization (timedatectl).",
                 span, offset < 0 ? "ahead of" : "behind", s->config->name);
 }
 
@@ -332,9 +333,9 @@ static void source_log_lost(const Source *s) {
 
         if (lost > 0)
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
-                        "Source %s: %zu reading%s that the disk refused to the end %s lost, unless the remote keeps "
-                        "them until it is told (mqtt, http_push, http_json with since). Free space on the disk of "
-                        "state_dir, or repair it.",
+                        "Source %s: %zu reading%s that could not be written to disk before the end %s lost, unless "
+                        "the remote keeps them until they are stored (mqtt, http_push, http_json with since). Free "
+                        "space on the disk of state_dir, or repair it.",
                         s->config->name, lost, lost == 1 ? "" : "s", lost == 1 ? "is" : "are");
 }
 
@@ -559,9 +560,9 @@ int source_poll_now(Source *s) {
         if (s->polling || (source_is_busy(s) && !listens))
                 return -EBUSY;
         if (!source_has_room(s))
-                poll.detail = "the outbox has no room for what a poll would bring";
+                poll.detail = "the outbox has no room for another poll";
         else if (s->not_before > clock_now() && !s->host->checking)
-                poll.detail = "its rate limit was used up by an earlier run, and it is not asked before it begins anew";
+                poll.detail = "an earlier run used up its rate limit, so it is not asked before the limit resets";
         if (poll.detail)
                 source_tell(s, &poll, s->config->interval);
         else if (listens)

@@ -119,8 +119,8 @@ static void exec_leave_out(Exec *exec) {
                 return;
         exec->said_too_long = true;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
-                "Source %s: a line of the program is longer than %d bytes and is left out. This is said once. Let the "
-                "program print one value or object a line.",
+                "Source %s: a line of the program is longer than %d bytes and is left out. Logged once. Make the "
+                "program print one value or object per line.",
                 exec_name(exec), LINE_MAX_BYTES);
 }
 
@@ -249,7 +249,7 @@ static void exec_describe_end(Exec *exec) {
                         "the program did not end within its timeout and was stopped%s%s", said, words);
         else if (exec->flooded)
                 text_print(exec->detail, sizeof(exec->detail),
-                        "the program printed more than %d MiB and was stopped; is it one for mode: stream?",
+                        "the program printed more than %d MiB and was stopped; does it need mode: stream?",
                         RUN_MAX_BYTES >> 20);
         else if (exec->end.killed)
                 text_print(exec->detail, sizeof(exec->detail), "the program was ended by signal %d (%s)%s%s%s",
@@ -261,8 +261,8 @@ static void exec_describe_end(Exec *exec) {
         else
                 text_print(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s%s",
                         exec->end.number,
-                        exec->end.number == 0 ? " (a stream is to run on; is it one for mode: interval?)" : "", said,
-                        words);
+                        exec->end.number == 0 ? " (a stream must keep running; does it need mode: interval?)" : "",
+                        said, words);
 }
 
 static bool exec_ended_well(const Exec *exec) {
@@ -290,11 +290,11 @@ static bool exec_judge_mute(Exec *exec) {
         exec->mute = exec->lines > 0 ? 0 : exec->mute + (*words != '\0');
         if (exec->lines > 0 || *words == '\0')
                 return false;
-        text_print(exec->detail, sizeof(exec->detail), "the program ended well and printed no line%s%s", said, words);
+        text_print(exec->detail, sizeof(exec->detail), "the program succeeded but printed nothing%s%s", said, words);
         secrets_conceal(exec->context.means.secrets, exec->detail);
         if (!exec->checking && exec->mute == (exec->has_printed ? MUTE_RUNS : 1))
                 log_event(LOG_NOTICE, NULL, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
-                        "Source %s: %s. This is said once until it prints one.", exec_name(exec), exec->detail);
+                        "Source %s: %s. Logged once until it prints one.", exec_name(exec), exec->detail);
         return exec->checking;
 }
 
@@ -435,8 +435,8 @@ static void exec_hint(Exec *exec) {
                 return loop_arm_in(exec->timer, QUIET_USEC);
         exec->said_quiet = true;
         log_event(LOG_NOTICE, NULL, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
-                "Source %s: the program runs and has printed no line for a minute. If it should have: many programs "
-                "keep what they print to a pipe in a buffer; let it flush after each line (stdbuf -oL, sed -u).",
+                "Source %s: the program runs, but has printed no line for a minute. If it should have: many programs "
+                "buffer what they print to a pipe; make it flush after each line (stdbuf -oL, sed -u).",
                 exec_name(exec));
 }
 
@@ -597,7 +597,7 @@ static int exec_rule(const ConfigPlace *place, void *self, void *around) {
 
         if (!exec_speaks(keys))
                 return 0;
-        r = config_place_unused(place, "interval", "a program of mode stream speaks when it likes");
+        r = config_place_unused(place, "interval", "a program of mode stream prints when it has something");
         return r < 0 ? r : config_place_unused(place, "timeout", "a program of mode stream runs on");
 }
 

@@ -213,11 +213,10 @@ static void answer_missing(HttpJsonAnswer *answer, const HttpReply *reply) {
                                     : "check url, the server, the network and name resolution");
         case HTTP_TLS:
                 return answer_fail(answer, SOURCE_UNREACHABLE,
-                        "has no secure connection for us: %s; check the source's ca_file and tls, and this machine's "
-                        "clock",
+                        "cannot be reached securely: %s; check the source's ca_file and tls, and this machine's clock",
                         reply->detail);
         default:
-                return answer_fail(answer, SOURCE_UNREACHABLE, "gives no whole answer: %s", reply->detail);
+                return answer_fail(answer, SOURCE_UNREACHABLE, "gives no complete answer: %s", reply->detail);
         }
 }
 
@@ -226,22 +225,22 @@ static void answer_refused(HttpJsonAnswer *answer, const HttpReply *reply) {
         case 401:
         case 403:
                 return answer_fail(answer, SOURCE_REFUSED,
-                        "refuses us (%d): check auth, and what this account may read", reply->status);
+                        "denies access (%d): check auth, and what this account may read", reply->status);
         case 404:
         case 410:
                 return answer_fail(answer, SOURCE_REFUSED, "is not there (%d): correct url, or the API was withdrawn",
                         reply->status);
         case 300 ... 399:
                 return answer_fail(answer, SOURCE_REFUSED,
-                        "sends us elsewhere (%d), which is not followed: put the new address into url", reply->status);
+                        "redirects (%d), which is not followed: put the new address into url", reply->status);
         case 429:
-                return answer_fail(answer, SOURCE_LIMITED, "wants fewer requests (429); a longer interval helps");
+                return answer_fail(answer, SOURCE_LIMITED, "limits the request rate (429); a longer interval helps");
         case 408:
         case 500 ... 599:
                 return answer_fail(answer, SOURCE_UNREACHABLE, "answers %s", reply->detail);
         default:
                 return answer_fail(answer, SOURCE_REFUSED,
-                        "does not take the request (%s): check url, body and headers", reply->detail);
+                        "does not accept the request (%s): check url, body and headers", reply->detail);
         }
 }
 
@@ -306,7 +305,7 @@ static bool is_well(const HttpJsonConfig *keys, HttpJsonAnswer *answer) {
                 if (match_test(&(ConfigMap){ pair, 1 }, answer->document))
                         continue;
                 answer->cause = CAUSE_UNAVAILABLE;
-                answer_fail(answer, SOURCE_UNREACHABLE, "says %s at %s, and ok wants %s",
+                answer_fail(answer, SOURCE_UNREACHABLE, "has %s at %s, but ok requires %s",
                         text_at(answer->document, pair->name, text) ?: "nothing", pair->name, pair->values[0]);
                 return false;
         }
@@ -461,12 +460,14 @@ static int since_rule(const ConfigPlace *place, HttpJsonConfig *keys) {
         const YamlNode *once = yaml_get(yaml_get(place->node, "reading"), "once_per");
 
         if (!keys->since && (any_mentions(keys, "since") || any_mentions(keys, "until")))
-                return config_place_fail(place, "since",
-                        "is missing, and {since} or {until} is asked for; allowed: a section, as since: {}");
+                return config_place_fail(
+                        place, "since", "is missing, but {since} or {until} is used; allowed: a section, as since: {}");
         if (!keys->since)
                 return 0;
         if (!any_mentions(keys, "since"))
-                return config_place_fail(place, "since", "needs {since} in url or body, or the same is asked for ever");
+                return config_place_fail(place, "since",
+                        "needs {since} in url or body; without it, every poll asks "
+                        "for the same");
         if (!keys->reading.time)
                 return config_place_fail(place, "since", "needs reading.time, which tells one point from another");
         if (once && keys->reading.once_per != SHAPE_MEASUREMENT)

@@ -126,7 +126,7 @@ static void json_find_next(HttpJson *json, Slice document) {
                         "has more than %u pages: raise paging.max, or ask for less (since.window)", paging->max);
         else if (r == HTTP_JSON_ELSEWHERE)
                 json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
-                        "says at paging.next what is not a page of the same server (scheme, host and port)");
+                        "has something at paging.next that is not a page of the same server (scheme, host and port)");
         else if (r < 0)
                 json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-r));
         else if (r == HTTP_JSON_MORE) {
@@ -243,7 +243,8 @@ static void json_end(HttpJson *json) {
                         shown_size(url), url, READING_SEEN_MAX);
         else if (json->poll.odd)
                 (void) snprintf(json->detail, sizeof(json->detail),
-                        "%.*s answers, but nothing in it becomes a reading: look at reading", shown_size(url), url);
+                        "%.*s answers, but nothing in the answer becomes a reading: check `reading`", shown_size(url),
+                        url);
         else if (json->failed == 0)
                 (void) snprintf(json->detail, sizeof(json->detail), "%.*s answers%s with %zu reading%s",
                         shown_size(url), url, json->n_urls > 1 ? ", and the others," : "", json->readings,
@@ -328,7 +329,7 @@ static bool json_is_held(const void *self) {
 
 static void json_end_held(HttpJson *json) {
         json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
-                "was not asked for all: the outbox or the disk has no room for more. It is asked again");
+                "was not read to the end: the outbox or the disk has no room for more. It is asked again");
         json_end(json);
 }
 

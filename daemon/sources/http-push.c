@@ -64,12 +64,12 @@ typedef struct Push {
 
 static void answer_busy(ListenRequest *request) {
         listen_answer_text(request, 503, (const char *const[]){ "Retry-After", RETRY_AFTER_SEC, NULL },
-                "The disk or the outbox is full: nothing is taken now. Try again later.\n");
+                "The disk or the outbox is full: nothing is accepted now. Try again later.\n");
 }
 
 static void answer_unknown(ListenRequest *request) {
         listen_answer_text(request, 401, (const char *const[]){ "WWW-Authenticate", "Basic realm=\"sensorqd\"", NULL },
-                "Who are you? Send the token: Authorization: Bearer TOKEN, or ?token=TOKEN in the URL, or, with POST, "
+                "No valid token. Send it as Authorization: Bearer TOKEN, or ?token=TOKEN in the URL, or, with POST, "
                 "Basic with it as password.\n");
 }
 
@@ -208,7 +208,7 @@ static int body_read_form(PushBody *body, char words[static WORDS_MAX]) {
         if (bytes_result(&body->made) < 0)
                 return body_refuse(500, "Out of memory.", words);
         if (body->made.size == 0) /* somebody looks whether we are there, or the fields are in the URL of a POST */
-                return body_refuse(400, "No field came: a POST has them in its body, a GET in its URL.", words);
+                return body_refuse(400, "No fields were sent: a POST has them in its body, a GET in its URL.", words);
         body->text = bytes_slice(&body->made);
         return 0;
 }
@@ -415,7 +415,7 @@ static int path_check(const char *text, ConfigProblem *ret_problem) {
 static int push_rule(const ConfigPlace *place, void *self, void *around) {
         PushConfig *keys = self;
         bool loopback;
-        int r = config_place_unused(place, "interval", "others send when they like");
+        int r = config_place_unused(place, "interval", "others send when they have something");
 
         if (r < 0)
                 return r;

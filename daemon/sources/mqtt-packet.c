@@ -483,7 +483,7 @@ static const Reason reasons_5[] = {
         { 0x89, "the broker is busy" },
         { 0x8a, "banned by the broker" },
         { 0x8b, "the broker is shutting down" },
-        { 0x8c, "it wants another way to log in" },
+        { 0x8c, "it requires another authentication method" },
         { 0x8d, "nothing was heard of us within the keep-alive time" },
         { 0x8e, "another client took over the session" },
         { 0x8f, "it does not accept a topic filter" },

@@ -210,7 +210,7 @@ static const char *lost_remedy(const MqttSession *s) {
                 return "; is it an MQTT broker, and is mqtt:// or mqtts:// right?";
         /* When another program takes over the session, some brokers close the connection without a reason. */
         if (s->state == STATE_READY && clock_now() - s->ready_at < STEADY_USEC)
-                return "; if this goes on, see whether another program uses the same client_id";
+                return "; if this persists, check whether another program uses the same client_id";
         return "";
 }
 
@@ -311,8 +311,8 @@ static void session_log_gone(MqttSession *s, bool present) {
         if (!gone || said)
                 return;
         log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->spec.name }),
-                "Source %s: the broker has forgotten the session: what came since the last connection is lost. Let it "
-                "keep sessions over a restart (mosquitto: persistence true).",
+                "Source %s: the broker has lost the session: messages since the last connection are lost. Make it "
+                "keep sessions across restarts (mosquitto: persistence true).",
                 s->spec.name);
 }
 
@@ -347,8 +347,8 @@ static void session_log_expiry(MqttSession *s, uint32_t expiry_sec) {
                 return;
         s->said_expiry = true;
         log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->spec.name }),
-                "Source %s: the broker keeps the session for only %s: when sensorqd is away for longer, what comes "
-                "meanwhile is lost. Let the broker keep sessions for longer.",
+                "Source %s: the broker keeps the session for only %s: if sensorqd is away for longer, messages sent "
+                "meanwhile are lost. Make the broker keep sessions for longer.",
                 s->spec.name, clock_format_span(expiry_sec * USEC_PER_SEC, span, sizeof(span)));
 }
 
@@ -380,8 +380,8 @@ static void session_log_qos(MqttSession *s) {
                 return;
         s->said_qos = true;
         log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->spec.name }),
-                "Source %s: the broker grants a topic QoS 0 only: what it sends while sensorqd is away is lost. Let "
-                "the broker allow QoS 1 to this user.",
+                "Source %s: the broker grants a topic QoS 0 only: messages sent while sensorqd is away are lost. Make "
+                "the broker allow this user QoS 1.",
                 s->spec.name);
 }
 
@@ -438,8 +438,8 @@ static void on_disconnect(MqttSession *s, const MqttPacket *packet) {
         if (taken) {
                 s->doubt = TAKEN_STEADY_USEC;
                 text_print(s->detail, sizeof(s->detail),
-                        "another program connected with our client_id, %s, and takes our messages; give each its own "
-                        "(a copied machine makes the same one)",
+                        "another program uses the same client_id, %s, and takes over the session; give each its own "
+                        "(a cloned machine has the same default)",
                         s->spec.client_id);
         } else
                 session_refused(s, packet, "");

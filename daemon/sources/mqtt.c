@@ -359,8 +359,8 @@ static void mqtt_log_foreign(Mqtt *mqtt, Slice topic) {
                 return;
         mqtt->said_foreign = true;
         log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SOURCE, name }),
-                "Source %s: the topic %.*s is not UTF-8; it is read with ? for what is none. Correct its publisher. "
-                "Said once.",
+                "Source %s: the topic %.*s is not UTF-8; invalid bytes are read as ?. Correct its publisher. Logged "
+                "once.",
                 name, (int) text_cut(topic.data, topic.size, 200), topic.data);
 }
 
@@ -409,8 +409,8 @@ static void mqtt_log_too_large(Mqtt *mqtt, Slice topic) {
                 return;
         mqtt->said_too_large = true;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SOURCE, name }),
-                "Source %s: a message of topic %.*s is larger than %zu bytes and is left out. This is said once. "
-                "Narrow `topics`: images and updates travel by MQTT, too.",
+                "Source %s: a message of topic %.*s is larger than %zu bytes and is left out. Logged once. Narrow "
+                "`topics`: images and updates may travel by MQTT, too.",
                 name, (int) text_cut(topic.data, topic.size, 200), topic.data, PACKET_MAX);
 }
 
@@ -554,8 +554,8 @@ static void on_check_state(void *userdata, Cause cause, usec_t retry_in, const c
 
         mqtt->answered = cause == CAUSE_NONE;
         if (mqtt->answered)
-                text_print(mqtt->detail, sizeof(mqtt->detail), "%s lets this user in, and to every topic",
-                        mqtt->keys->url);
+                text_print(
+                        mqtt->detail, sizeof(mqtt->detail), "%s accepts this user, and every topic", mqtt->keys->url);
         else
                 (void) mqtt_fails(mqtt, detail);
         loop_wake(mqtt->checked); /* not here: the session is still running */

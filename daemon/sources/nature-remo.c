@@ -78,8 +78,8 @@ static void remo_still(void *userdata, const char *id, const char *name, const c
         /* each run of `once` would say it anew */
         log_event(remo->context.manual ? LOG_INFO : LOG_WARNING, EVENT_SENSOR_STILL,
                 LOG_FIELDS({ FIELD_SOURCE, remo->context.config->name }, { FIELD_DEVICE, id }),
-                "Source %s: device %s (%s) says the same for %s (%s). Is it unplugged, or out of reach of its Wi-Fi? "
-                "Said once until it moves.",
+                "Source %s: device %s (%s) has not changed for %s (%s). Is it unplugged, or out of Wi-Fi range? "
+                "Logged once until it changes.",
                 remo->context.config->name, name[0] ? name : "without a name", id,
                 clock_format_span(span, words, sizeof(words)), keys[0] ? keys : "a value");
 }
@@ -165,8 +165,8 @@ static void remo_refused(NatureRemo *remo, const HttpReply *reply) {
         case 401:
         case 403:
                 remo_fail(remo, SOURCE_REFUSED,
-                        "Nature Remo refuses the access token (%d): it was revoked or mis-pasted; put a new one from "
-                        "home.nature.global in %s and restart sensorqd",
+                        "Nature Remo refuses the access token (%d): it was revoked or pasted wrongly; put a new one "
+                        "from home.nature.global in %s and restart sensorqd",
                         reply->status, keys->token.file);
                 return;
         case 429:
@@ -218,7 +218,7 @@ static void remo_unanswered(NatureRemo *remo, const HttpReply *reply) {
                         reply->detail);
                 break;
         default:
-                remo_fail(remo, SOURCE_UNREACHABLE, "no whole answer from %s: %s", url, reply->detail);
+                remo_fail(remo, SOURCE_UNREACHABLE, "no complete answer from %s: %s", url, reply->detail);
         }
 }
 

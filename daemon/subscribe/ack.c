@@ -154,7 +154,7 @@ int ack_start(const AckSpec *spec, Ack **ret) {
 void ack_report(const AckResult *result, Subscription *subscription, SubscriptionCause cause) {
         static const ClientReply lapsed = { .outcome = CLIENT_INVALID,
                 .cause = CAUSE_INVALID,
-                .detail = "Pub/Sub calls every ack id of a batch invalid or lapsed" };
+                .detail = "Pub/Sub reports every ack id of a batch as invalid or expired" };
         const ClientReply *reply = result->reply;
         size_t lost = 0;
 

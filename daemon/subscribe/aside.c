@@ -88,7 +88,7 @@ static void renew_more(Aside *aside) {
                 r = lease_new(host->loop, &spec, &aside->lease);
         aside->unlisted = r < 0;
         if (r < 0)
-                log_debug("%s: no memory to renew the leases of messages that wait aside",
+                log_debug("%s: out of memory: the leases of messages that wait aside cannot be renewed",
                         subscription_name(host->subscription));
 }
 

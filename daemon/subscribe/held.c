@@ -65,8 +65,8 @@ void held_log_left(const HeldHost *host, size_t n) {
         char span[CLOCK_SPAN_SIZE];
 
         log_event(LOG_WARNING, EVENT_LEASE_LAPSED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
-                "%s: %zu %s held for %s without being stored, and left to Pub/Sub, which keeps all that "
-                "nobody acknowledged, and delivers it again",
+                "%s: %zu %s held for %s without being stored, and left to Pub/Sub, which keeps what is not "
+                "acknowledged and redelivers it",
                 subscription, n, n == 1 ? "message was" : "messages were",
                 clock_format_span(host->max_hold, span, sizeof(span)));
 }
@@ -130,7 +130,7 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
                               .userdata = held },
                 &held->release);
         if (r < 0)
-                log_debug("%s: cannot release %zu messages: they come back after their ack deadline",
+                log_debug("%s: cannot release %zu messages: they are redelivered after their ack deadline",
                         subscription_name(held->host->subscription), n);
 }
 
@@ -138,7 +138,7 @@ static void held_acknowledge(void *userdata);
 
 static void held_give_up_acks(Held *held) {
         held_leave(held->host, 0);
-        log_debug("%s: %zu acknowledgements given up: the messages come back and are found to be stored",
+        log_debug("%s: %zu acknowledgements given up: the messages are redelivered and recognised as stored",
                 subscription_name(held->host->subscription), held->n_ids);
         held->n_ids = 0;
         held_end_if_idle(held);

@@ -179,10 +179,11 @@ static void pull_too_large(Pull *pull, const ClientReply *reply) {
         if (reply->outcome == CLIENT_TOO_LARGE)
                 (void) snprintf(what, sizeof(what), "was larger than %d MiB", PULLS_REPLY_MAX / (1024 * 1024));
         else
-                (void) snprintf(what, sizeof(what), "was not whole after %u s", (unsigned) (p->timeout / USEC_PER_SEC));
+                (void) snprintf(
+                        what, sizeof(what), "was incomplete after %u s", (unsigned) (p->timeout / USEC_PER_SEC));
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, name }),
-                "%s: a reply %s and was thrown away; sensorqd now asks for %u messages at a time. "
-                "Those messages come back after their ack deadline",
+                "%s: a reply %s and was discarded; sensorqd now asks for %u messages at a time. The discarded ones "
+                "are redelivered after their ack deadline",
                 name, what, p->plan.max_messages);
 }
 
@@ -214,8 +215,8 @@ static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
         if (r < 0)
                 return pull_failed_here(pull, r == -ENOMEM ? CLIENT_RETRY : CLIENT_FAILED,
                         r == -ENOMEM ? strerror(-r)
-                                     : "the answer to a pull is not one of Pub/Sub's (damaged, or a proxy's): nothing "
-                                       "of it is taken or acknowledged");
+                                     : "the answer to a pull is not from Pub/Sub (damaged, or from a proxy): it is "
+                                       "discarded, nothing is acknowledged");
         n = batch->pull.n;
         batch->scout = pull->scout;
         count(p, batch, wall);
@@ -245,7 +246,7 @@ static void pull_answered_late(const Pull *pull, ClientReply *reply) {
         if (options->on_batch(options->userdata, batch) == 0)
                 cleanup_steal(batch);
         else
-                log_debug("%s: cannot give back what a pull brought: it comes back after its ack deadline",
+                log_debug("%s: cannot give back the messages of a pull: they are redelivered after their ack deadline",
                         options->config->subscription);
 }
 

@@ -257,7 +257,7 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
         answer->reason = full ? "rejected_full" : "rejected_failing";
         answer->words = "waits: a message that can never be stored cannot be set apart either";
         answer->remedy = full               ? "look at `sensorqd rejected list`, then replay or drop what is there"
-                         : r == -EUCLEAN    ? "move it away, and keep it; a new one is made"
+                         : r == -EUCLEAN    ? "move it away and keep it; a new one is created"
                          : r == -EOPNOTSUPP ? "install that version again, or move the file away"
                                             : cause_disk_remedy(r);
         if (full)

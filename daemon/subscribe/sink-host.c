@@ -179,8 +179,8 @@ static void on_stuck(void *userdata) {
         if (host->stuck_ticks >= STUCK_TICKS) {
                 log_event(LOG_CRIT, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, host->subscription }),
                         "The %s driver has not returned from one call for %s for %d min, far beyond its time limits. "
-                        "Ending the process so that the service manager starts it again; nothing is lost, what was not "
-                        "acknowledged comes back",
+                        "Ending the process so that the service manager starts it again; nothing is lost: what was "
+                        "not acknowledged is redelivered",
                         host->type->what, host->subscription, (int) (STUCK_TICKS * STUCK_TICK_USEC / USEC_PER_MINUTE));
                 abort();
         }

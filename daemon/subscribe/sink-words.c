@@ -42,8 +42,8 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
                         { FIELD_RETRY_SEC, seconds }),
                 "%s for %s %s: %.*s. %s and none is lost; sensorqd keeps trying. To do: %s", said->what,
                 said->subscription, answer->words, size, answer->detail,
-                scouts ? "Only some messages now and then are pulled meanwhile, to see whether one passes,"
-                       : "No message is pulled meanwhile",
+                scouts ? "Meanwhile only a few messages are pulled, to see whether one is accepted,"
+                       : "No messages are pulled meanwhile",
                 answer->remedy);
 }
 
@@ -55,7 +55,7 @@ void sink_said_up(SinkSaid *said) {
         if (trouble_mend_proven(&said->down, span))
                 log_event(LOG_NOTICE, EVENT_SINK_UP,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place }),
-                        "%s for %s is back after %s; pulling goes on", said->what, said->subscription, span);
+                        "%s for %s is back after %s; pulling resumes", said->what, said->subscription, span);
 }
 
 static void said_apart_over(SinkSaid *said, const char *how) {
@@ -75,7 +75,7 @@ void sink_said_apart(SinkSaid *said, const char *words, bool done, bool refused)
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place },
                                 { FIELD_ERROR, words[0] ? words : "it is refused" }),
                         "Messages of %s can neither be stored in %s nor set apart: %s. They are held and tried again; "
-                        "other messages are stored. Find what refuses them there",
+                        "other messages are stored. Find out what refuses them there",
                         said->subscription, said->place, words[0] ? words : "it is refused");
         if (done && !refused)
                 said_apart_over(said, "are kept again");
@@ -124,7 +124,7 @@ static void apart_log(const SinkApart *apart, const SinkItem *item) {
                         { FIELD_KEY, key.data }, { FIELD_REASON, item->reason }, { FIELD_ERROR, item->detail },
                         { FIELD_ATTEMPT, attempt > 0 ? number : NULL }, { apart->field, apart->where }),
                 "Message %s of %s cannot be stored in %s: %s (%s). Its bytes are kept in %s; `sensorqd rejected show` "
-                "prints them, `replay` tries again. Others of this reason are only counted",
+                "prints them, `replay` tries again. Others with this reason are only counted",
                 message, apart->subscription, apart->place, item->detail ?: "", item->reason, apart->where);
 }
 
@@ -158,7 +158,7 @@ void sink_said_set_apart(SinkApart *apart, const SinkWork *work) {
 
 /* ---- errors of a disk ---- */
 
-#define WANT "is not written to, since memory or descriptors are short"
+#define WANT "cannot be written to: memory or file descriptors have run out"
 
 void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
         static const struct {
@@ -167,11 +167,11 @@ void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
         } table[] = {
                 { -ENOSPC, "disk_full", "has no room" },
                 { -EDQUOT, "disk_full", "has used up its quota" },
-                { -EFBIG, "too_large", "may not grow" },
+                { -EFBIG, "too_large", "has reached the limit on file size" },
                 { -EROFS, "read_only", "is read-only for sensorqd" },
                 { -EACCES, "forbidden", "may not be written to" },
                 { -EPERM, "forbidden", "may not be written to" },
-                { -ENOENT, "missing", "has no directory, and the one above is missing too" },
+                { -ENOENT, "missing", "has no directory, and its parent is missing too" },
                 { -ENOTDIR, "missing", "has a file in place of its directory" },
                 { -ELOOP, "link", "is behind a link that root does not follow, since another user may have made it" },
                 { -EAGAIN, "in_use", "is locked by another process" },

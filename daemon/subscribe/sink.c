@@ -199,7 +199,7 @@ static void sink_no_memory(Sink *s) {
         const SinkAnswer answer = { .fault = SINK_FAULT_PASSING,
                 .cause = CAUSE_MEMORY,
                 .reason = "local",
-                .words = "is not written to",
+                .words = "cannot be written to",
                 .remedy = "free memory on this machine",
                 .detail = "sensorqd is out of memory" };
 

@@ -125,8 +125,8 @@ static void warn_of_silence(const Warner *warner, const SubscriptionSettings *s)
                         s->filter);
         if (s->transforms)
                 warn(warner,
-                        "it has a message transform: its answer is stored in place of the message, and what it answers "
-                        "null for is discarded by Pub/Sub and never stored");
+                        "it has a message transform: the result is stored in place of the message, and a message that "
+                        "it turns into null is discarded by Pub/Sub and never stored");
 }
 
 /* Warns of settings with which messages may be lost. */
@@ -150,8 +150,8 @@ static void warn_of_loss(const Warner *warner, const SubscriptionSettings *s) {
                         s->dead_letter_attempts, s->dead_letter);
         if (s->deadline_sec < DEADLINE_SHORT_SEC)
                 warn(warner,
-                        "its ack deadline is only %u s: leases are renewed every %u s, and whenever one is late "
-                        "messages come a second time. Better: gcloud pubsub subscriptions update SUBSCRIPTION "
+                        "its ack deadline is only %u s: leases are renewed every %u s, and messages are redelivered "
+                        "whenever one is late. Better: gcloud pubsub subscriptions update SUBSCRIPTION "
                         "--ack-deadline=60",
                         s->deadline_sec, s->deadline_sec / 2);
 }
@@ -189,11 +189,10 @@ static const struct {
         const char *what, *meanwhile;
 } causes[] = {
         [SUBSCRIPTION_PULL] = { "cannot pull", "messages stay in Pub/Sub" },
-        [SUBSCRIPTION_ACK] = { "cannot acknowledge", "what is stored will be delivered again, and recognised" },
-        [SUBSCRIPTION_LEASE] = { "cannot extend leases",
-                "messages that wait may be delivered again, and are recognised" },
+        [SUBSCRIPTION_ACK] = { "cannot acknowledge", "stored messages will be redelivered, and recognised" },
+        [SUBSCRIPTION_LEASE] = { "cannot extend leases", "waiting messages may be redelivered, and are recognised" },
         [SUBSCRIPTION_SETTINGS] = { "cannot be read",
-                "publishing pauses: a topic without its subscription discards what it is sent" },
+                "publishing pauses: a topic without its subscription discards what is published" },
 };
 
 static void log_failing(const Subscription *s, SubscriptionCause cause, const ClientReply *reply, usec_t retry_in) {
@@ -282,7 +281,7 @@ static usec_t settings_failed(Subscription *s, const ClientReply *reply) {
 static usec_t settings_found(Subscription *s, const ClientReply *reply) {
         static const ClientReply foreign = { .outcome = CLIENT_FAILED,
                 .cause = CAUSE_BETWEEN,
-                .detail = "the answer is not one of Pub/Sub's (damaged, or a proxy's)" };
+                .detail = "the answer is not from Pub/Sub (damaged, or from a proxy)" };
         static const ClientReply short_of = {
                 .outcome = CLIENT_RETRY, .cause = CAUSE_MEMORY, .detail = "out of memory"
         };
@@ -310,7 +309,7 @@ static usec_t settings_found(Subscription *s, const ClientReply *reply) {
 /* pubsub.subscriptions.get is in roles/pubsub.viewer, which is not needed to pull. */
 static usec_t settings_forbidden(Subscription *s, const ClientReply *reply) {
         if (!s->may_not_read)
-                log_info("%s: its settings may not be read (%s); sensorqd counts on an ack deadline of 10 s", s->name,
+                log_info("%s: its settings may not be read (%s); sensorqd assumes an ack deadline of 10 s", s->name,
                         reply->detail);
         s->may_not_read = s->checked = true;
         s->known = false;

@@ -197,7 +197,7 @@ def source_down():
         failures=65,
         kind="refused",
         remedy="token",
-        detail="Nature Remo refuses the access token (401): it was revoked or mis-pasted; put a new one from home.nature.global in "
+        detail="Nature Remo refuses the access token (401): it was revoked or pasted wrongly; put a new one from home.nature.global in "
         "/etc/sensorqd/credentials/nature-remo.token and restart sensorqd",
     )
     return status

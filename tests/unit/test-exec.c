@@ -133,13 +133,13 @@ static void test_only_complaints(void **state) {
         for (int i = 2; i <= 8; i++)
                 run_again(f);
         text = capture_end(&capture);
-        assert_int_equal(count_of(text, "the program ended well and printed no line; it said: "), 1);
-        assert_non_null(strstr(text, "No such file or directory. This is said once until it prints one."));
+        assert_int_equal(count_of(text, "the program succeeded but printed nothing; it said: "), 1);
+        assert_non_null(strstr(text, "No such file or directory. Logged once until it prints one."));
         assert_int_equal(f->n, 1);
         capture = capture_begin();
         run_again(f); /* the third since its line */
         run_again(f);
-        assert_int_equal(count_of(capture_end(&capture), "printed no line"), 1);
+        assert_int_equal(count_of(capture_end(&capture), "printed nothing"), 1);
         assert_false(source_fixture_status(f).failure.on);
         assert_false(source_fixture_status(f).odd);
 }
@@ -151,9 +151,9 @@ static void test_check_warns_of_only_complaints(void **state) {
         f->host.manual = f->host.checking = f->host.means.may_run = true;
         run(f, "cat /nowhere/it | head -1", "");
         run_again(f);
-        assert_null(strstr(capture_end(&capture), "printed no line"));
+        assert_null(strstr(capture_end(&capture), "printed nothing"));
         assert_true(source_fixture_status(f).odd);
-        assert_non_null(strstr(source_fixture_status(f).answer, "ended well and printed no line; it said: cat: "));
+        assert_non_null(strstr(source_fixture_status(f).answer, "succeeded but printed nothing; it said: cat: "));
 }
 
 /* The reason of a long complaint, as of Python, stands at its end. */
@@ -402,7 +402,8 @@ static void test_stop_tells_of_the_last_line(void **state) {
         SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).holding && !loop_is_armed(of_minutes));
         capture = capture_begin();
         source_fixture_stop(f);
-        assert_non_null(strstr(capture_end(&capture), "2 readings that the disk refused to the end are lost"));
+        assert_non_null(
+                strstr(capture_end(&capture), "2 readings that could not be written to disk before the end are lost"));
 }
 
 /* A pipe holds 64 KiB where a page has 4: a Raspberry Pi 5 has pages of 16, and a program may make it larger anywhere.
@@ -481,7 +482,7 @@ static void test_stream_that_ends(void **state) {
         assert_null(strstr(text + 1, "gives no readings"));
         assert_true(source_fixture_status(f).failure.on);
         assert_string_equal(source_fixture_status(f).failure.detail,
-                "the program ended with status 0 (a stream is to run on; is it one for mode: interval?)");
+                "the program ended with status 0 (a stream must keep running; does it need mode: interval?)");
 }
 
 /* It works again when it has run for a minute. */

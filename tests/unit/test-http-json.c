@@ -86,8 +86,8 @@ static void test_not_utf8(void **state) {
                 "C\"}" };
         run_once(w, HEAD "      url: '@/x'\n");
         assert_true(has(source_fixture_payloads(w->f), "{\"te\":21.5,\"unit\":\"?C\","));
-        assert_true(
-                has(capture_end(&capture), "for what is none, so that two names may become one. Let the sender write"));
+        assert_true(has(capture_end(&capture),
+                "invalid bytes are read as ?, so two names may become one. Make the sender use"));
         assert_int_equal(w->f->n_unreadable, 0);
 }
 
@@ -111,18 +111,18 @@ static void test_bad_answers(void **state) {
                 { { "/x", 200, "Content-Type: text/html; charset=utf-8\r\n", "\n<html><p>Sign in" },
                         "answers with a web page" },
                 { { "/x", 200, "Content-Type: text/html\r\n", "{\"status\":\"ok\",\"n\":3}" },
-                        "says 3 at /n" }, /* of a small device */
+                        "has 3 at /n" }, /* of a small device */
                 { { "/x", 200, NULL, "OK" }, "it is not JSON (byte 0)" },
                 { { "/x", 200, NULL, "" }, "answers 200, but it is empty" },
                 { { "/x", 200, NULL, "{\"a\": " }, "its JSON breaks off (byte 5)" },
-                { { "/x", 200, NULL, "{\"status\":\"error\",\"n\":1}" }, "says error at /status, and ok wants ok" },
-                { { "/x", 200, NULL, "{\"status\":\"ok\",\"n\":3}" }, "says 3 at /n" },
-                { { "/x", 200, NULL, "{}" }, "says nothing at /status" },
-                { { "/x", 401, NULL, "{}" }, "refuses us (401)" },
+                { { "/x", 200, NULL, "{\"status\":\"error\",\"n\":1}" }, "has error at /status, but ok requires ok" },
+                { { "/x", 200, NULL, "{\"status\":\"ok\",\"n\":3}" }, "has 3 at /n" },
+                { { "/x", 200, NULL, "{}" }, "has nothing at /status" },
+                { { "/x", 401, NULL, "{}" }, "denies access (401)" },
                 { { "/x", 404, NULL, "{}" }, "is not there (404)" },
-                { { "/x", 302, "Location: https://evil/\r\n", "" }, "sends us elsewhere (302)" },
-                { { "/x", 304, NULL, "" }, "sends us elsewhere (304)" },
-                { { "/x", 400, NULL, "{}" }, "does not take the request (HTTP 400)" },
+                { { "/x", 302, "Location: https://evil/\r\n", "" }, "redirects (302)" },
+                { { "/x", 304, NULL, "" }, "redirects (304)" },
+                { { "/x", 400, NULL, "{}" }, "does not accept the request (HTTP 400)" },
                 { { "/x", 503, NULL, "" }, "answers HTTP 503" },
         };
 
@@ -147,7 +147,7 @@ static void test_limits(void **state) {
         w->routes[1] = (Route){ "/b", 200, NULL, "1" };
         run_once(w, HEAD "      urls: ['@/a', '@/b']\n");
         status = source_fixture_status(w->f);
-        fails_with(w, "wants fewer requests (429)");
+        fails_with(w, "limits the request rate (429)");
         assert_int_equal(w->n, 1); /* the same server is left alone */
         assert_true(status.next_poll > clock_now() + 800 * USEC_PER_SEC);
         source_fixture_stop(w->f);
@@ -217,7 +217,7 @@ static void test_query_is_not_told(void **state) {
         run_once(w, HEAD
                 "      url: '@/x?q=1'\n      ok: { /status: ok }\n      auth: { type: query, parameter: appid, value_file: $/s }\n");
         assert_string_equal(w->calls[0], "GET /x?q=1&appid=s3cret-value");
-        fails_with(w, "says no such key ");
+        fails_with(w, "has no such key ");
         assert_false(has(source_fixture_status(w->f).failure.detail, "s3cret"));
 }
 
@@ -366,7 +366,7 @@ static void test_check(void **state) {
         start(w, HEAD "      url: '@/x'\n      reading: { items: /nowhere }\n");
         poll_again(w);
         assert_true(source_fixture_status(w->f).odd);
-        assert_true(has(source_fixture_status(w->f).answer, "nothing in it becomes a reading"));
+        assert_true(has(source_fixture_status(w->f).answer, "nothing in the answer becomes a reading"));
 }
 
 /* ---- pages ---- */

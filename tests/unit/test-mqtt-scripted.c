@@ -191,7 +191,7 @@ static void test_told_of_the_other_program(void **state) {
         while (!s->f.lost)
                 script_turn(s);
         assert_int_equal(s->f.cause, CAUSE_LOGIN);
-        assert_non_null(strstr(s->f.detail, "another program connected with our client_id, c,"));
+        assert_non_null(strstr(s->f.detail, "another program uses the same client_id, c,"));
 }
 
 /* A connection whose beat is BEAT: half of 58 s. */
@@ -452,7 +452,7 @@ static void test_session_is_gone(void **state) {
                 script_turn(s);
         beat(s, 0, 1);
         log = capture_end(&capture);
-        assert_int_equal(count_of(log, "the broker has forgotten the session"), 2);
+        assert_int_equal(count_of(log, "the broker has lost the session"), 2);
 }
 
 int main(void) {

@@ -223,7 +223,7 @@ static void test_check(void **state) {
         start(m, "      topics: 'n/#'\n");
         assert_int_equal(source_poll_now(m->f->source), 0);
         SOURCE_FIXTURE_UNTIL(m->f, !source_is_busy(m->f->source));
-        assert_non_null(strstr(source_fixture_status(m->f).answer, "lets this user in, and to every topic"));
+        assert_non_null(strstr(source_fixture_status(m->f).answer, "accepts this user, and every topic"));
         mosquitto_kill(m->broker);
         assert_int_equal(source_poll_now(m->f->source), 0);
         SOURCE_FIXTURE_UNTIL(m->f, !source_is_busy(m->f->source));

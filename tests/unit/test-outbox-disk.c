@@ -98,8 +98,8 @@ static void test_said_once_whoever_met_it(void **state) {
         assert_int_equal(status.failure.cause, CAUSE_NONE);
         char *log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 2);
-        assert_int_equal(count_of(log, "Polling and publishing go on"), 1);
-        assert_int_equal(count_of(log, "Polling waits until it works"), 1);
+        assert_int_equal(count_of(log, "Polling and publishing continue"), 1);
+        assert_int_equal(count_of(log, "Polling is suspended"), 1);
         assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
         sql_close(other);
 }
@@ -116,7 +116,7 @@ static void test_says_what_helps(void **state) {
                 { -ENOSPC, CAUSE_SPACE, "`df -i`" },
                 { -EROFS, CAUSE_OWNER, "mount it for writing" },
                 { -EACCES, CAUSE_OWNER, "chown" },
-                { -ENOENT, CAUSE_DIRECTORY, "make the missing directory" },
+                { -ENOENT, CAUSE_DIRECTORY, "create the missing directory" },
                 { -EIO, CAUSE_DISK, "look at the disk" },
         };
         OutboxFixture *f = *state;
@@ -502,7 +502,7 @@ static void test_no_room_for_a_salvage(void **state) {
         char *log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
         assert_int_equal(count_of(log, "bytes are needed"), 1);
-        assert_int_equal(count_of(log, "carried over"), 1);
+        assert_int_equal(count_of(log, "were copied to a new one"), 1);
         assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
         unmount_disk(f);
 }

@@ -168,7 +168,7 @@ static void test_replay_of_a_list(void **state) {
         Bytes text = {};
         Said said;
 
-        keep(f, "zigbee", "z/attic", "it is a list, whose values `fields` would have to name", "[5,6]");
+        keep(f, "zigbee", "z/attic", "it is a list, whose values must be named in `fields`", "[5,6]");
         rejected(f, MQTT(OF_MQTT, ""), "replay", "source:zigbee:1", &said);
         assert_int_equal(said.code, EX_UNAVAILABLE);
         rejected(f, MQTT(OF_MQTT, "fields: {a: /0, b: /1}"), "replay", "source:zigbee:1", &said);

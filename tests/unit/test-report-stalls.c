@@ -173,7 +173,7 @@ static void test_sleep_is_no_standstill(void **state) {
         f->input.now += 80 * USEC_PER_MINUTE; /* awake for 71 of them */
         f->input.asleep += 9 * USEC_PER_MINUTE;
         f->sources[0].next_poll = f->input.now + 1;
-        look(f, EVENT_STALLED, "came to an end for 1 h 11 min");
+        look(f, EVENT_STALLED, "has completed for 1 h 11 min");
 }
 
 static void test_warn_retention(void **state) {
@@ -231,8 +231,7 @@ static void test_warn_retention_over(void **state) {
 
         f->subscribers[0].oldest_unsettled = f->input.wall - 8 * DAY;
         f->subscribers[0].held = 1;
-        look(f, EVENT_RETENTION_NEAR,
-                "drops them after 7 d: the oldest may be lost by now. Get the pulls going now, or");
+        look(f, EVENT_RETENTION_NEAR, "drops them after 7 d: the oldest may be lost by now. Restore the pulls now, or");
 }
 
 /* Without the role for it; a subscription may keep messages for 31 days, and nobody may be told otherwise. */
@@ -242,8 +241,7 @@ static void test_warn_retention_unknown(void **state) {
         f->subscribers[0].retention = 0;
         f->subscribers[0].oldest_unsettled = f->input.wall - 8 * DAY;
         f->subscribers[0].held = 1;
-        look(f, EVENT_RETENTION_NEAR,
-                "after 7 d (unless it was set otherwise, which may not be read): the oldest may be");
+        look(f, EVENT_RETENTION_NEAR, "after 7 d (assumed: its settings cannot be read): the oldest may be");
 }
 
 /* A process that ends and begins again. */

@@ -422,8 +422,8 @@ static void test_time_missing(void **state) {
                 "{\"v\":1,\"source\":\"src\",\"id\":\"a\",\"request_at\":\"" AT "\"}\n"
                 "{\"at\":\"soon\",\"v\":1,\"source\":\"src\",\"id\":\"b\",\"request_at\":\"" AT "\"}");
         assert_string_equal(notes,
-                "time/a: has no time in /at (nothing); that of its arrival is taken\n"
-                "time/b: has no time in /at (soon); that of its arrival is taken (does `time_format` fit?)\n");
+                "time/a: has no time in /at (nothing); the time of arrival is used\n"
+                "time/b: has no time in /at (soon); the time of arrival is used (is `time_format` right?)\n");
 }
 
 /* A module of Netatmo that is out of reach has no `dashboard_data`: it is no reading, and there is nothing to say. */
@@ -446,9 +446,9 @@ static void test_word_that_is_a_member(void **state) {
                 "{\"id_\":12,\"info\":{\"label\":\"A\"},\"source\":\"src\",\"id\":\"id\",\"name\":\"info.label\","
                 "\"request_at\":\"" AT "\"}");
         assert_string_equal(notes,
-                "id/: `id: id` of `reading` is this text itself, the same for all; what the item has is at /id\n"
-                "name/: `name: info.label` of `reading` is this text itself, the same for all; what the item has is at "
-                "/info\n");
+                "id/: `id: id` of `reading` is a literal text, the same for all devices; the item's own value is at /id\n"
+                "name/: `name: info.label` of `reading` is a literal text, the same for all devices; the item's own "
+                "value is at /info\n");
         check(&meant, "{\"co2\":612,\"study\":1}",
                 "{\"co2\":612,\"study\":1,\"source\":\"src\",\"id\":\"co2\",\"name\":\"study.x\","
                 "\"request_at\":\"" AT "\"}");

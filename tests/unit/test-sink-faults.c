@@ -215,7 +215,7 @@ static void test_sentences_of_a_library(void **state) {
                 .detail = "Not now. Try again later.." };
 
         sink_said_down(&said, &answer, false, USEC_PER_HOUR);
-        assert_int_equal(logged("cannot be reached: Not now. Try again later. No message is pulled"), 1);
+        assert_int_equal(logged("cannot be reached: Not now. Try again later. No messages are pulled"), 1);
         assert_string_equal(said.down.detail, "unreachable: Not now. Try again later; Look there");
 }
 

@@ -295,7 +295,7 @@ static void test_one_is_lost(void **state) {
         RUN_UNTIL(f, f->handed >= 1);
         c = capture_begin();
         f->source = source_free(f->source);
-        assert_non_null(strstr(capture_end(&c), "1 reading that the disk refused to the end is lost"));
+        assert_non_null(strstr(capture_end(&c), "1 reading that could not be written to disk before the end is lost"));
 }
 
 static int talker_poll(void *self) {
@@ -501,8 +501,8 @@ static void test_dropped(void **state) {
         }
         log = capture_end(&c);
         assert_int_equal(status_of(f).dropped, 11);
-        assert_int_equal(count_of(log, ": 10 so far are gone"), 1);
-        assert_int_equal(count_of(log, "so far are gone"), 1);
+        assert_int_equal(count_of(log, ": 10 have been deleted so far"), 1);
+        assert_int_equal(count_of(log, "have been deleted so far"), 1);
 }
 
 /* So many topics that of none more is said: that some are gone is, since they are what fills both. */
@@ -523,7 +523,7 @@ static void test_dropped_after_many(void **state) {
         f->dropped = 2;
         assert_int_equal(take("new", "[[1]]"), 0);
         RUN_UNTIL(f, f->unreadable == 1001);
-        assert_int_equal(count_of(capture_end(&c), ": 2 so far are gone"), 1);
+        assert_int_equal(count_of(capture_end(&c), ": 2 have been deleted so far"), 1);
 }
 
 /* Labels are part of every reading; the order of the file is not. */

@@ -190,7 +190,7 @@ static void test_reply_on_a_slow_line(void **state) {
         world_until(world_asked("pull {\"maxMessages\":500}\n") == 1);
         assert_false(world_status().failure.on);
         assert_int_equal(world_logged(EVENT_CAP_HIT), 1);
-        assert_int_equal(world_logged("was not whole after 120 s"), 1);
+        assert_int_equal(world_logged("was incomplete after 120 s"), 1);
         world_queue(1, 1);
         world_until(world_status().acknowledged == 1);
 }

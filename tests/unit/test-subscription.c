@@ -68,7 +68,7 @@ static void test_each_warning(void **state) {
                 { HEAD ",\"state\":\"RESOURCE_ERROR\"}", "RESOURCE_ERROR" },
                 { HEAD ",\"filter\":\"attributes.a\"}", "attributes.a" },
                 { HEAD ",\"messageTransforms\":[{\"javascriptUdf\":{\"functionName\":\"f\"},\"disabled\":true},{\"javascriptUdf\":{\"functionName\":\"g\"}}]}",
-                        "answers null for is discarded" },
+                        "turns into null is discarded" },
                 { HEAD ",\"messageRetentionDuration\":\"600s\"}", "10 min" },
                 { HEAD ",\"deadLetterPolicy\":{\"deadLetterTopic\":\"projects/p/topics/dead\"}}",
                         "after 5 deliveries a message moves to projects/p/topics/dead" },
@@ -220,7 +220,7 @@ static void test_refreshed(void **state) {
         answer_look_with(nonsense); /* publishing goes on pausing, so that is said */
         subscription_status(s, &status);
         assert_true(!status.checked && status.failure.on && status.failure.logged_since > 0);
-        assert_non_null(strstr(status.failure.detail, "cannot be read: the answer is not one of Pub/Sub's"));
+        assert_non_null(strstr(status.failure.detail, "cannot be read: the answer is not from Pub/Sub"));
         while (!look.done)
                 assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
         answer_look();
