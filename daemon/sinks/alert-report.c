@@ -178,7 +178,7 @@ static SinkGrade check_token(const SubscriptionConfig *config, const AlertTarget
 
         if (r >= 0)
                 r = try_post(post, NULL, means, &answer);
-        text_copy(words, WEB_PLACE_WORDS_MAX, answer.status == 200 ? "takes the token" : answer.detail);
+        text_copy(words, WEB_PLACE_WORDS_MAX, answer.status == 200 ? "accepts the token" : answer.detail);
         if (r < 0)
                 text_copy(words, WEB_PLACE_WORDS_MAX, strerror(-r));
         if (answer.status == 401 || answer.status == 403)

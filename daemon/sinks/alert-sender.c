@@ -196,10 +196,11 @@ static const char *words_of(const AlertAnswer *answer) {
         if (answer->status >= 500)
                 return "fails";
         if (answer->status > 0)
-                return answer->class == WEB_LATER ? "takes nothing just now" : "refuses messages";
+                return answer->class == WEB_LATER ? "accepts nothing at present" : "refuses messages";
         if (answer->class == WEB_UNKNOWN)
-                return answer->cause == CAUSE_NONSENSE ? "answers with too much" : "does not answer";
-        return answer->cause == CAUSE_NETWORK || answer->cause == CAUSE_TLS ? "cannot be reached" : "cannot be asked";
+                return answer->cause == CAUSE_NONSENSE ? "sends too large an answer" : "does not answer";
+        return answer->cause == CAUSE_NETWORK || answer->cause == CAUSE_TLS ? "cannot be reached"
+                                                                            : "cannot be contacted";
 }
 
 static void lane_down(Lane *l, TroubleGrade grade, usec_t delay) {
@@ -217,7 +218,7 @@ static void lane_down(Lane *l, TroubleGrade grade, usec_t delay) {
                 LOG_FIELDS({ FIELD_TARGET, l->target->name },
                         { FIELD_SUBSCRIPTION, l->sender->host.config->subscription }, { FIELD_ERROR, said },
                         { FIELD_STATUS, answer->status > 0 ? status : NULL }, { FIELD_RETRY_SEC, seconds }),
-                "Alert target %s (%s) %s: %s. What is due waits and is sent when it is back. To do: %s",
+                "Alert target %s (%s) %s: %s. Alerts that are due wait and are sent when it is back. To do: %s",
                 l->target->name, l->status.service, words_of(answer), said,
                 answer->remedy ?: "look at the network and the service; sensorqd keeps trying");
 }
@@ -229,7 +230,8 @@ static void lane_up(Lane *l) {
                 log_event(LOG_NOTICE, EVENT_ALERT_TARGET_UP,
                         LOG_FIELDS({ FIELD_TARGET, l->target->name },
                                 { FIELD_SUBSCRIPTION, l->sender->host.config->subscription }),
-                        "Alert target %s (%s) takes messages again after %s", l->target->name, l->status.service, span);
+                        "Alert target %s (%s) accepts messages again after %s", l->target->name, l->status.service,
+                        span);
 }
 
 static void lane_refused(Lane *l) {
@@ -239,8 +241,8 @@ static void lane_refused(Lane *l) {
         log_event(LOG_ERR, EVENT_ALERT_REFUSED,
                 LOG_FIELDS({ FIELD_TARGET, l->target->name },
                         { FIELD_SUBSCRIPTION, l->sender->host.config->subscription }, { FIELD_ERROR, answer->detail }),
-                "Alert target %s (%s) refuses one message for good and takes others: %s. It was about: %s, and is not "
-                "sent again. To do: correct the rule's message or resolved, or the target's body",
+                "Alert target %s (%s) refuses one message for good while accepting others: %s. It was about: %s, and "
+                "is not sent again. To do: correct the rule's message or resolved, or the target's body",
                 l->target->name, l->status.service, answer->detail, l->what);
 }
 

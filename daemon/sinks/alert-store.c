@@ -340,9 +340,10 @@ static int set_aside(AlertStore *store) {
         }
         log_event(LOG_ERR, EVENT_ALERTS_DAMAGED,
                 LOG_FIELDS({ FIELD_FILE, aside }, { FIELD_SUBSCRIPTION, store->subscription }),
-                "%s is damaged. It was moved to %s, and a new one was begun%s", store->path, aside,
+                "%s is damaged. It was moved to %s, and a new one was created%s", store->path, aside,
                 store->book ? ", with the states of the rules as they are known"
-                            : ". What fired, and who was told, is not known any more: what still fires is told again");
+                            : ". It is no longer known what fired and who was notified: alerts that still fire are "
+                              "sent again");
         return 0;
 }
 
@@ -381,8 +382,8 @@ static int open_and_read(AlertStore *store, const AlertMoment *moment) {
         if (r != 0)
                 return r;
         if (store->unsound > 0)
-                log_error("%s: %zu %s and left out: what these alerts were is not known any more, and what still "
-                          "fires is told again. Check the disk (journalctl -k)",
+                log_error("%s: %zu %s: the alerts in question are unknown now, and those that still fire are sent "
+                          "again. Check the disk (journalctl -k)",
                         store->path, store->unsound,
                         store->unsound == 1 ? "row has an impossible value" : "rows have impossible values");
         r = alert_book_settle(store->book, moment);

@@ -365,10 +365,10 @@ static const char *used_up(const AlertTarget *target, const HttpReply *reply) {
         if (reply->status != 429)
                 return NULL;
         if (target->type == ALERT_LINE && strcasestr(body, "monthly limit"))
-                return "the messages of this month are used up; wait for the next one, or change the plan";
+                return "this month's messages are used up; wait for the next month, or change the plan";
         if (target->type == ALERT_NTFY && strstr(body, NTFY_DAY_USED_UP))
-                return "the messages of this day are used up; wait for the next one, or take an account "
-                       "(token_file) or a server of your own";
+                return "today's messages are used up; wait for the next day, or use an account (token_file) or a "
+                       "server of your own";
         return NULL;
 }
 
@@ -377,7 +377,7 @@ static const char *remedy_for(const AlertTarget *target, const HttpReply *reply,
         if (reply->want)
                 return "look " CAUSE_MEMORY_PLACES;
         if (reply->outcome == HTTP_TOO_LARGE)
-                return "correct its URL: it answers with more than a service for messages does";
+                return "correct its URL: no messaging service sends such a large answer";
         if (reply->status / 100 == 3)
                 return "redirects are not followed; correct its URL";
         if (reply->status / 100 == 2)

@@ -97,7 +97,7 @@ static int template_check(const char *text, Word known, ConfigProblem *ret_probl
         while (word.data) {
                 template_next(&text, &plain, &word);
                 if (word.data && word_find(word) >= known)
-                        return config_problem_set(ret_problem, "holds {%.*s}, which stands for nothing; known are %s%s",
+                        return config_problem_set(ret_problem, "has the unknown word {%.*s}; known are %s%s",
                                 (int) (word.size < WORD_SIZE_MAX ? word.size : WORD_SIZE_MAX), word.data,
                                 TEXT_WORDS_LIST, known == BODY_WORDS ? " {state} {message}" : "");
         }
@@ -255,11 +255,11 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
                         "{rule}: {name} was below {limit} from {since} to {until} ({duration})" LATE,
                         "{rule}: {name} said {limit} from {since} to {until} ({duration})" LATE,
                         "{rule}: {name} sent {nothing} from {heard} to {until} ({silence})" LATE },
-                [ALERT_REMOVED] = { "{rule}: over, for this rule was removed; {name} was above {limit}, "
-                                    "last at {value}",
-                        "{rule}: over, for this rule was removed; {name} was below {limit}, last at {value}",
-                        "{rule}: over, for this rule was removed; {name} said {value}",
-                        "{rule}: over, for this rule was removed; {name} has sent {nothing} since {heard}" },
+                [ALERT_REMOVED] = { "{rule}: over, because this rule was removed; {name} was above {limit}, last at "
+                                    "{value}",
+                        "{rule}: over, because this rule was removed; {name} was below {limit}, last at {value}",
+                        "{rule}: over, because this rule was removed; {name} said {value}",
+                        "{rule}: over, because this rule was removed; {name} has sent {nothing} since {heard}" },
                 [ALERT_TEST] = { "Test by sensorqd on {name}: messages to this target arrive" },
         },
         [ALERT_JAPANESE] = {
@@ -308,7 +308,7 @@ static bool is_between(const AlertNotice *notice) {
         return notice->test == ALERT_ABOVE ? value <= limit : value >= limit;
 }
 
-#define RENAMED "{rule}: over, the device is called {name} now, which this rule is not about; "
+#define RENAMED "{rule}: over, the device is now called {name}, which this rule does not cover; "
 #define RENAMED_JA "{rule}: デバイスの名前が {name} に変わり、ルールの対象外になったため終了します。"
 
 /* For ALERT_REMOVED when the device ended it. */
@@ -339,11 +339,11 @@ static const char *const forgotten[][ALERT_TESTS] = {
 /* For ALERT_STALE when the device itself said that it is offline. */
 /* clang-format off */
 static const char *const offline[][ALERT_REMOVED + 1] = {
-        [ALERT_ENGLISH] = { "{rule}: {name} says that it is offline, since {since}",
+        [ALERT_ENGLISH] = { "{rule}: {name} has been offline since {since}",
                 "{rule}: {name} is still offline, since {since} ({duration})",
                 "{rule}: over after {duration}, {name} is online again",
                 "{rule}: {name} was offline from {since} to {until} ({duration})" LATE,
-                "{rule}: over, for this rule was removed; {name} is offline since {since}" },
+                "{rule}: over, because this rule was removed; {name} has been offline since {since}" },
         [ALERT_JAPANESE] = { "{rule}: {name} はオフラインです（{since} から）",
                 "{rule}: {name} は引き続きオフラインです（{since} から{duration}）",
                 "{rule}: 解消しました。{name} はオンラインに戻りました（継続 {duration}）",
@@ -357,11 +357,11 @@ static const char *const offline[][ALERT_REMOVED + 1] = {
 /* For ALERT_STALE when the rule has found no device: "any device" in the texts above could be one of many. The Japanese
  * texts are clear as they are. */
 static const char *const nobody[ALERT_REMOVED + 1] = {
-        "{rule}: no device that it is about has sent anything since {heard} ({silence})",
-        "{rule}: still no device that it is about has sent anything, since {heard} ({silence})",
-        "{rule}: over, a device that it is about sends after {silence}",
-        ("{rule}: no device that it is about sent anything from {heard} to {until} ({silence})" LATE),
-        "{rule}: over, for this rule was removed; no device that it is about has sent anything since {heard}",
+        "{rule}: no device that it covers has sent anything since {heard} ({silence})",
+        "{rule}: still no device that it covers has sent anything, since {heard} ({silence})",
+        "{rule}: over, a device that it covers sends after {silence}",
+        ("{rule}: no device that it covers sent anything from {heard} to {until} ({silence})" LATE),
+        "{rule}: over, because this rule was removed; no device that it covers has sent anything since {heard}",
 };
 
 static const char *default_of(const AlertNotice *notice, AlertLanguage language) {
@@ -488,7 +488,7 @@ static int check_body(const char *text, ConfigProblem *ret_problem) {
 
                 r = alert_text_write_body(text, &sample, ALERT_ENGLISH, &body);
                 if (r >= 0 && !json_is_whole(bytes_slice(&body), JSON_TREE_DEPTH, NULL))
-                        return config_problem_set(ret_problem, "is not JSON, once its words stand for something");
+                        return config_problem_set(ret_problem, "is not JSON once its words are filled in");
         }
         return r < 0 ? r : 0;
 }

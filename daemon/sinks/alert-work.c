@@ -59,8 +59,8 @@ static void say(Saying *saying, const AlertDevice *device, AlertSlot *slot) {
         else
                 log_event(LOG_NOTICE, EVENT_ALERT_RESOLVED, fields, "Alert %s is over for %s%s", watch->rule->name,
                         name,
-                        slot->gone   ? ", which is forgotten: nothing was heard of it for too long"
-                        : slot->left ? ", as the device is called now: the rule is not about that name"
+                        slot->gone   ? ", which is forgotten: it was silent for too long"
+                        : slot->left ? ", as the device is now called: the rule does not cover that name"
                                      : "");
 }
 
@@ -101,9 +101,8 @@ static void warn_ahead(const char *subscription, const Bytes *key) {
         id = id ? id + 1 : "";
         log_event(LOG_WARNING, EVENT_READING_ODD,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }, { FIELD_SOURCE, source }, { FIELD_DEVICE, id }),
-                "%s: the request_at of a message of device %.200s, source %.200s, lies more than 5 min after it was "
-                "published; rules judge such messages by the time they were published. Look at the clock of what "
-                "published it",
+                "%s: the request_at of a message of device %.200s, source %.200s, is more than 5 min after its "
+                "publish time; rules go by the publish time of such messages. Check the publisher's clock",
                 subscription, id[0] ? id : "(no id)", source[0] ? source : "(none)");
 }
 
@@ -128,8 +127,8 @@ static void warn_unheard(AlertStore *store) {
                 log_event(LOG_WARNING, NULL,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, alert_store_config(store)->subscription },
                                 { FIELD_RULE, rule->name }),
-                        "The rule %s has had no value at %s yet, in %u messages. That is right for a sensor that "
-                        "speaks only when something happens; otherwise look for a typing error in its field and where",
+                        "Rule %s has found no value at %s in %u messages so far. That is normal for a sensor that "
+                        "reports only events; otherwise check its field and where for typing errors",
                         rule->name, rule->field, UNHEARD_AFTER);
         }
 }
@@ -140,8 +139,8 @@ static void warn(AlertStore *store, bool unreadable) {
 
         if (is_first(book, WARNED_UNREADABLE, unreadable))
                 log_warning(
-                        "%s: a message is not a JSON object, so no rule can look at it; it is acknowledged. Further "
-                        "ones are not told of",
+                        "%s: a message is not a JSON object, so no rule can evaluate it; it is acknowledged. Further "
+                        "ones are not logged",
                         subscription);
         if (is_first(book, WARNED_AHEAD, book->ahead_device.size > 0))
                 warn_ahead(subscription, &book->ahead_device);
@@ -149,13 +148,13 @@ static void warn(AlertStore *store, bool unreadable) {
                 warn_unheard(store);
         if (is_first(book, WARNED_LEFT_OUT, book->left_out))
                 log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
-                        "%s: there are more devices than rules can watch (%d states): the rest is not watched. Narrow "
-                        "the rules by `where`",
+                        "%s: there are more devices than rules can watch (%d states); the remaining ones are not "
+                        "watched. Narrow the rules by `where`",
                         subscription, ALERT_SLOTS_MAX);
         if (is_first(book, WARNED_UNTOLD, book->full))
                 log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
-                        "%s: more alerts fire than targets can be told of (%d); further ones are told when there is "
-                        "room, if they still fire. Narrow the rules by `where`, or bring back targets that are down",
+                        "%s: more alerts fire than can wait for targets (%d); further ones are sent when there is "
+                        "room, if they still fire. Narrow the rules by `where`, or restore targets that are down",
                         subscription, ALERT_ENTRIES_MAX);
 }
 

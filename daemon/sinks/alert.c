@@ -76,7 +76,8 @@ static void answer_fault(const Alert *a, SinkAnswer *answer, int r) {
         answer->fault = SINK_FAULT_LASTING;
         answer->reason = "newer";
         answer->words = "was made by a later sensorqd";
-        answer->remedy = "install that version again, or move the file away: what still fires is told again then";
+        answer->remedy = "install that version again, or move the file away: alerts that still fire are then sent "
+                         "again";
 }
 
 /* Whether no pull was answered for longer than one hangs, because the machine slept or the process was stopped. The
@@ -316,7 +317,7 @@ static int alert_open(
         int r;
 
         if (sink_host_means(host)->guest) {
-                (void) snprintf(problem, SINK_DETAIL_MAX, "alerts take no message by hand, it would be old news");
+                (void) snprintf(problem, SINK_DETAIL_MAX, "alerts accept no replayed message: it would be out of date");
                 return -EBADMSG;
         }
         a = calloc(1, sizeof(Alert));

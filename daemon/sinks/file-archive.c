@@ -175,7 +175,7 @@ static int cut_tail(const FileArchive *a, const char *name, const FileLines *lin
                 return err_errno();
         log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, name }),
                 "%s/%s ended in the middle of a write (a power cut, or a kill): its last %" PRIu64
-                " bytes were cut off. They were not acknowledged, so those messages come again",
+                " bytes were cut off. They were not acknowledged, so those messages are redelivered",
                 a->spec.directory, name, lines->end - lines->good);
         return 0;
 }
@@ -217,8 +217,8 @@ static int take_out_holes(const FileArchive *a, const char *name, const FileLine
         }
         log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, name }),
                 "%s/%s had lines with holes (%" PRIu64
-                "), as a power cut leaves them in what was being written. They are in %s now. What was not "
-                "acknowledged comes again. If there was no power cut, look at the disk (journalctl -k)",
+                "), as a power cut leaves behind. They were moved to %s. What was not acknowledged is redelivered. If "
+                "there was no power cut, check the disk (journalctl -k)",
                 a->spec.directory, name, lines->holes, torn);
         return 0;
 }
@@ -248,8 +248,8 @@ static int read_file(const FileArchive *a, const char *name, const File *file, F
         if (lines->wrong > (file->plain ? lines->holes : 0) || (!file->plain && lines->tail > 0))
                 log_event(LOG_WARNING, NULL,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, name }),
-                        "%s/%s has lines that are not documents of sensorqd, or is damaged: they are left as they are, "
-                        "and their messages would be stored again",
+                        "%s/%s has lines that are not documents of sensorqd, or is damaged: they are left as they "
+                        "are, and their messages, if redelivered, are stored again",
                         a->spec.directory, name);
         return r;
 }
@@ -398,8 +398,8 @@ static void end_tidying(FileArchive *a, int r) {
         if (r < 0 && !a->untidy)
                 log_event(LOG_WARNING, NULL,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, a->spec.directory }),
-                        "Closed files in %s cannot be compressed or removed: %s. They stay as they are; it is tried "
-                        "again",
+                        "Closed files in %s cannot be compressed or removed: %s. They stay as they are; sensorqd "
+                        "keeps trying",
                         a->spec.directory, strerror(-r));
         a->untidy = r < 0;
         if (note_directory(a) < 0)
@@ -419,8 +419,8 @@ static int open_directory(FileArchive *a) {
         if (r == FILE_MADE && a->loaded)
                 log_event(LOG_WARNING, NULL,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, a->spec.directory }),
-                        "%s was removed, or moved away, while sensorqd used it. It is made anew; what stood there is "
-                        "not in it. If that was not you, see what removes it",
+                        "%s was removed or moved away while in use. sensorqd creates it again, without its earlier "
+                        "files. If that was not you, find out what removes it",
                         a->spec.directory);
         return 0;
 }

@@ -214,17 +214,17 @@ static void admin_check(void *self, const SinkTeller *teller) {
                 return tell_fault(teller, fault, text);
         if (standing.nobody && !tried)
                 return sink_admin_tell(teller, SINK_GRADE_FAIL,
-                        "lets nobody write who is not logged in: name the user in mongodb.uri (mongodb://USER@HOST/), "
-                        "and the file with the password in mongodb.password_file");
+                        "allows no writes without a login: name the user in mongodb.uri (mongodb://USER@HOST/), and "
+                        "the file with the password in mongodb.password_file");
         sink_admin_tell(teller, SINK_GRADE_OK, "%s; %s in %s.%s and %s", standing.user,
                 standing.listed || tried
                         ? "may insert and read"
-                        : "the server does not tell privileges: make sure that the user may insert and find",
+                        : "the server does not report privileges: make sure that the user may insert and find",
                 client->database, client->collection, client->rejected_collection);
         if (!keeps_what_it_confirms(client))
                 sink_admin_tell(teller, SINK_GRADE_WARN,
-                        "is not known to have a write on disk when it confirms it: what it loses in a "
-                        "crash is lost. See \"MongoDB and servers like it\" in docs/DELIVERY.md");
+                        "is not known to have a write on disk when it confirms it: what a crash loses is lost for "
+                        "good. See \"MongoDB and servers like it\" in docs/DELIVERY.md");
 }
 
 /* ---- setup ---- */
@@ -282,12 +282,12 @@ static void admin_setup(void *self, const SinkTeller *teller) {
                 return tell_fault(teller, fault, text);
         if (count.forbidden > 0)
                 return sink_admin_tell(teller, SINK_GRADE_WARN,
-                        "indexes of %s.%s may not be made by this user, and may be missing:%s. Nothing depends on them "
-                        "but the speed of queries; to have them, grant createIndex or make them as another user",
+                        "indexes of %s.%s: this user may not create them, so some may be missing:%s. Only the speed "
+                        "of queries depends on them; grant createIndex, or create them as another user",
                         client->database, client->collection, count.missing);
         sink_admin_tell(teller, SINK_GRADE_OK, "indexes of %s.%s: %zu created, %zu in all%s%s", client->database,
                 client->collection, count.created, ELEMENTSOF(indexes),
-                *count.differing ? "; there with other options, and left so:" : "", count.differing);
+                *count.differing ? "; there with other options, and left as they are:" : "", count.differing);
 }
 
 /* ---- rejected: several subscriptions may share the collection, so only rows of this one are used ---- */

@@ -314,7 +314,7 @@ MongodbFault mongodb_client_connect(MongodbClient *client, char detail[static MO
                 client->client = mongoc_client_pool_pop(client->pool);
         sink_host_leave(client->host);
         if (!client->client) {
-                text_copy(detail, MONGODB_DETAIL_SIZE, r < 0 ? error.message : "the driver hands out no client");
+                text_copy(detail, MONGODB_DETAIL_SIZE, r < 0 ? error.message : "the driver provides no client");
                 return MONGODB_FAULT_UNREACHABLE;
         }
 

@@ -204,8 +204,7 @@ static int option_own(Slice key, Slice value, const char **ret_name, ConfigProbl
                 if (!slice_equal_nocase(key, name))
                         continue;
                 if (!own)
-                        return config_problem_set(
-                                ret_problem, "sets %s, which sensorqd sees to itself: remove it", name);
+                        return config_problem_set(ret_problem, "sets %s, which sensorqd sets itself: remove it", name);
                 if (!slice_equal_nocase(value, own))
                         return config_problem_set(ret_problem,
                                 "sets %s to something other than %s, so that readings could be lost: remove it", name,
@@ -445,8 +444,8 @@ static int rule_password(const ConfigPlace *place, const MongodbConfig *mongodb,
                         "the way can pose as the server: tlsCAFile=/PATH names an authority of your own");
         if (r == 0 && holds_secret(uri))
                 r = config_place_warn(place, "uri",
-                        "holds a password, so everybody who may read this file knows it. It works all the same; better "
-                        "move it to a file of its own, and name that in password_file");
+                        "holds a password, so whoever may read this file knows it. It works, but is better kept "
+                        "in a file of its own that password_file names");
         return r;
 }
 

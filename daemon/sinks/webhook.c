@@ -111,7 +111,7 @@ static void fail(SinkAnswer *answer, SinkFault fault, const char *reason, const 
 }
 
 static void fail_here(SinkAnswer *answer, int error) {
-        fail(answer, error == -EINVAL ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "local", "cannot be asked",
+        fail(answer, error == -EINVAL ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "local", "cannot be contacted",
                 error == -EINVAL ? "correct url and headers in the configuration"
                                  : "free memory or disk space on this machine");
         answer->cause = error == -EINVAL ? CAUSE_SETTINGS : cause_of_disk(error);
@@ -130,19 +130,19 @@ static void fail_as(SinkAnswer *answer, WebClass class, const HttpReply *reply) 
         if (reply->outcome == HTTP_UNREACHABLE || reply->outcome == HTTP_TLS)
                 return fail_to_reach(answer, cause_of_http(reply), reply->detail);
         if (reply->outcome == HTTP_TOO_LARGE)
-                fail(answer, SINK_FAULT_LASTING, "answer", "answers with more than a webhook would",
+                fail(answer, SINK_FAULT_LASTING, "answer", "sends a larger answer than a webhook would",
                         "see whether url is that of the webhook");
         else if (reply->outcome != HTTP_ANSWERED)
                 fail(answer, SINK_FAULT_PASSING, "no_answer", "does not answer",
                         reply->outcome == HTTP_TIMEOUT
                                 ? "look at the server; where it needs longer, a smaller batch or a longer timeout"
-                                : "look at the server and its log; where it asks for a certificate, tls names ours");
+                                : "look at the server and its log; if it asks for a client certificate, set tls");
         else if (class != WEB_PERSON)
                 fail(answer, SINK_FAULT_PASSING, reply->status == 429 ? "throttled" : "server_error",
-                        "takes nothing just now", "nothing yet; if it stays so, look at the server");
+                        "accepts nothing at present", "nothing yet; if this persists, look at the server");
         else if (reply->status / 100 == 2)
                 fail(answer, SINK_FAULT_LASTING, "answer",
-                        http_reply_is_page(reply) ? "answers with a web page" : "does not say what expect wants",
+                        http_reply_is_page(reply) ? "answers with a web page" : "does not answer as expect requires",
                         "see what answers: perhaps the login of a proxy or network, or a page beside the webhook; "
                         "expect can name what a good answer contains");
         else
@@ -294,7 +294,7 @@ static void webhook_refused_alone(Webhook *w, const HttpReply *reply) {
         w->work->answer.remedy =
                 about_document ? "see what the server says of them, and whether url is that of a webhook that "
                                  "takes arrays of documents"
-                               : "correct url, or what the server lets us do: an address that was revoked or "
+                               : "correct url, or the rights that the server grants: an address that was revoked or "
                                  "mistyped is the likely cause";
         w->refused++;
 }
@@ -347,7 +347,7 @@ static void webhook_not_asked(Webhook *w, AuthReply *reply) {
                         "correct what the token endpoint refuses: client_id, its secret, the refresh token");
         else
                 fail(answer, SINK_FAULT_PASSING, "token", "gets no access token",
-                        "nothing yet; if it stays so, look at the token endpoint, the network and this machine");
+                        "nothing yet; if this persists, look at the token endpoint, the network and this machine");
         answer->cause = reply->outcome == AUTH_FAILED ? answer->cause : reply->cause;
         text_copy(answer->detail, sizeof(answer->detail), reply->detail);
         webhook_end(w);
@@ -528,7 +528,7 @@ static void admin_check(void *self, const SinkTeller *teller) {
                     web_place_try(&keys->at, teller->means->loop, words) == WEB_PLACE_OPEN;
 
         sink_admin_tell(teller, open ? SINK_GRADE_OK : SINK_GRADE_FAIL, "%s%s", words,
-                open ? "; nothing was sent, so whether it takes documents is seen with the first" : "");
+                open ? "; nothing was sent: the first document will show whether it accepts them" : "");
 }
 
 static const SinkAdmin webhook_admin = { .place = admin_place, .check = admin_check };

@@ -297,7 +297,7 @@ def many_parts():
                 ready=False,
                 down_since=ago(300),
                 retry_at=ago(-5),
-                detail="server_error: HTTP 503; nothing yet; if it stays so, look at the server",
+                detail="server_error: HTTP 503; nothing yet; if this persists, look at the server",
                 kind="unavailable",
                 remedy="wait",
             ),
@@ -392,7 +392,7 @@ def alert_target_down():
             retry_at=ago(-50),
             kind="limited",
             remedy="quota",
-            detail="HTTP 429: the monthly limit is reached; the messages of this month are used up; wait for the next one, or change the plan",
+            detail="HTTP 429: the monthly limit is reached; the messages this month's messages are used up; wait for the next one, or change the plan",
         )
     )
     return status

@@ -193,7 +193,7 @@ static void test_renamed(void **state) {
         notice = world_notice(&w, 0);
         assert_int_equal(alert_text_write(&notice, ALERT_ENGLISH, &text), 0);
         assert_string_equal(text.data,
-                "hot: over, the device is called Bath now, which this rule is not about; it was above 28, last at 31");
+                "hot: over, the device is now called Bath, which this rule does not cover; it was above 28, last at 31");
         world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED hot Bath 31");
         assert_int_equal(w.ceased, 1);
         say_as(&w, "\"Kitchen\"", w.moment.wall - MINUTE, REMO "\"t\":31"); /* delivered again */

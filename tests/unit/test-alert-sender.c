@@ -137,7 +137,7 @@ static void test_without_memory_nobody_else_is_blamed(void **state) {
         assert_int_equal(w->n_calls, 1);
         assert_all_accepted_once(w);
         assert_int_equal(count_of(text, EVENT_ALERT_TARGET_DOWN), 1);
-        assert_contains(text, "cannot be asked: Cannot allocate memory");
+        assert_contains(text, "cannot be contacted: Cannot allocate memory");
         assert_contains(text, CAUSE_MEMORY_PLACES);
         assert_null(strstr(text, "network"));
 }

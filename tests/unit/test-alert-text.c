@@ -94,7 +94,8 @@ static void test_default_texts(void **state) {
         notice.kind = ALERT_REMOVED;
         notice.end = ALERT_END_RULE;
         notice.value = "27.5"; /* not over the limit any more, and not over at 27 */
-        assert_text(&notice, ALERT_ENGLISH, "hot: over, for this rule was removed; Bedroom was above 28, last at 27.5");
+        assert_text(
+                &notice, ALERT_ENGLISH, "hot: over, because this rule was removed; Bedroom was above 28, last at 27.5");
         notice.value = "29.1";
         notice.end = ALERT_END_NAME;
         assert_text(&notice, ALERT_JAPANESE,
@@ -135,12 +136,12 @@ static void test_silence(void **state) {
                 .since = SINCE,
                 .until = SINCE };
         assert_text(&notice, ALERT_ENGLISH,
-                "gone: no device that it is about has sent anything since 2026-11-28 08:04 (30 min)");
+                "gone: no device that it covers has sent anything since 2026-11-28 08:04 (30 min)");
         assert_text(&notice, ALERT_JAPANESE,
                 "gone: 対象のデバイス から 2026-11-28 08:04 以降データが届いていません（30分）");
         notice.kind = ALERT_RESOLVED;
         notice.until = SINCE + 30 * USEC_PER_MINUTE;
-        assert_text(&notice, ALERT_ENGLISH, "gone: over, a device that it is about sends after 1 h");
+        assert_text(&notice, ALERT_ENGLISH, "gone: over, a device that it covers sends after 1 h");
         notice.nobody = false; /* there is one: it says no more of itself */
         assert_text(&notice, ALERT_ENGLISH, "gone: over, a device without a name or id sends again after 1 h");
         assert_text(&notice, ALERT_JAPANESE,
@@ -173,7 +174,7 @@ static void test_offline(void **state) {
         notice.test = ALERT_STALE;
         notice.span = 0;
         notice.limit = notice.value = NULL;
-        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom says that it is offline, since 2026-11-28 08:34");
+        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom has been offline since 2026-11-28 08:34");
         assert_text(&notice, ALERT_JAPANESE, "hot: Bedroom はオフラインです（2026-11-28 08:34 から）");
         notice.kind = ALERT_RESOLVED;
         notice.until = SINCE + 30 * USEC_PER_MINUTE;
@@ -191,7 +192,7 @@ static void test_unknown_words_are_wrong(void **state) {
         ConfigProblem problem;
 
         assert_int_equal(alert_text_template.text("{name}: {value} (limit {limit})", &problem), 0);
-        assert_wrong(&alert_text_template, "{nmae} is hot", "holds {nmae}, which stands for nothing");
+        assert_wrong(&alert_text_template, "{nmae} is hot", "has the unknown word {nmae}");
         assert_wrong(&alert_text_template, "{Name}", "{Name}");
         assert_wrong(&alert_text_template, "{until}", "{until}");
         assert_wrong(&alert_text_template, "{state}", "{state}");
@@ -455,10 +456,10 @@ static void test_what_is_used_up(void **state) {
                 const char *remedy;
         } rows[] = {
                 { &line, "{\"message\":\"You have reached your monthly limit.\"}", WEB_PERSON,
-                        "of this month are used up" },
+                        "this month's messages are used up" },
                 { &line, "{\"message\":\"The API rate limit has been exceeded. Try again later.\"}", WEB_LATER, NULL },
                 { &ntfy, "{\"code\":42908,\"http\":429,\"error\":\"limit reached: daily message quota reached\"}",
-                        WEB_PERSON, "of this day are used up" },
+                        WEB_PERSON, "today's messages are used up" },
                 { &ntfy, "{\"code\":42901,\"http\":429,\"error\":\"limit reached: too many requests\"}", WEB_LATER,
                         NULL },
                 { &slack, "42908", WEB_LATER, NULL },

@@ -53,9 +53,9 @@ static void test_a_typing_error_in_field(void **state) {
         capture = capture_begin();
         say_often(p, 2);
         log = capture_end(&capture);
-        assert_int_equal(count_of(log, "rule typo has had no value at /T"), 1);
-        assert_int_equal(count_of(log, "rule damp has had no value at h"), 1);
-        assert_int_equal(count_of(log, "rule nowhere has had no value at t"), 1);
+        assert_int_equal(count_of(log, "Rule typo has found no value at /T"), 1);
+        assert_int_equal(count_of(log, "Rule damp has found no value at h"), 1);
+        assert_int_equal(count_of(log, "Rule nowhere has found no value at t"), 1);
         assert_int_equal(count_of(log, "rule hot"), 0);
         assert_int_equal(count_of(log, "rule silent"), 0);
 }

@@ -76,12 +76,12 @@ static void test_offline_and_then_silent(void **state) {
 
         world_open(&w, "        - { name: silent, stale: 30m, to: a }\n");
         world_say(&w, "x", "\"online\":false");
-        expect_text(&w, "a", "silent: Room x says that it is offline, since 2026-11-27 23:34");
+        expect_text(&w, "a", "silent: Room x has been offline since 2026-11-27 23:34");
         world_go(&w, MINUTE);
         world_say(&w, "x", "\"online\":true");
         world_go(&w, 30 * MINUTE);
         world_pass(&w);
-        expect_text(&w, "a", "silent: Room x says that it is offline, since 2026-11-27 23:34");
+        expect_text(&w, "a", "silent: Room x has been offline since 2026-11-27 23:34");
         world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Room x -");
         expect_text(&w, "a", "silent: Room x has sent nothing since 2026-11-27 23:35 (30 min)");
         world_close(&w);

@@ -125,7 +125,7 @@ static void test_uri(void **state) {
                 "sets w to something other than majority, so that readings could be lost: remove it");
         refuse_mongodb("uri: 'mongodb://h/?JOURNAL=false" REST, "sets journal");
         refuse_mongodb(
-                "uri: 'mongodb://h/?wtimeoutMS=1" REST, "sets wtimeoutMS, which sensorqd sees to itself: remove it");
+                "uri: 'mongodb://h/?wtimeoutMS=1" REST, "sets wtimeoutMS, which sensorqd sets itself: remove it");
         refuse_mongodb("uri: 'mongodb://h/?w=majority&W=majority" REST, "has the option w twice");
         refuse_mongodb("uri: 'mongodb://h/?readPreference=secondary" REST, "sets readPreference");
         refuse_mongodb("uri: 'mongodb://h/?tls=true&TLS=true" REST, "has the option tls twice");

@@ -281,7 +281,7 @@ static void test_directory_removed(void **state) {
         capture = capture_begin();
         store(w, "b", "{\"v\":2}", "S");
         store(w, "c", "{\"v\":3}", "S");
-        assert_int_equal(count_of(capture_end(&capture), "was removed, or moved away, while sensorqd used it"), 1);
+        assert_int_equal(count_of(capture_end(&capture), "was removed or moved away while in use"), 1);
         assert_int_equal(lines_of(w), 2);
 }
 

@@ -179,7 +179,7 @@ static void test_login_that_is_not_told(void **state) {
         assert_int_equal(admin->open(&w->config, &w->self, text), 0);
         ask(w, admin->check);
         assert_true(server->logins > 0);
-        assert_line(w, 0, SINK_GRADE_OK, "the server does not tell privileges");
+        assert_line(w, 0, SINK_GRADE_OK, "the server does not report privileges");
         w->self = admin->close(w->self);
         server_stop(server);
         free(server);
