@@ -291,14 +291,14 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         auth->unsaved = r < 0 && renews; /* else the next process fetches an access token of its own */
         if (auth->unsaved)
                 return fetch_failed(auth, AUTH_UNREACHABLE, cause_of_disk(r),
-                        "the new refresh token cannot be kept in %s: %s. It is in memory only, so do not stop sensorqd "
+                        "the new refresh token cannot be saved in %s: %s. It is in memory only: do not stop sensorqd "
                         "before there is room",
                         auth->spec.state_dir, strerror(-r));
         if (fits)
                 return AUTH_ANSWERED;
         return fetch_failed(auth, AUTH_UNREACHABLE, CAUSE_NONSENSE,
                 access_token && access_token[0] != '\0'
-                        ? "the access_token of the token endpoint holds a line break or another control character, so "
+                        ? "the token endpoint's access_token contains a line break or another control character, so "
                           "no request can carry it"
                         : "the token endpoint's answer has no access_token");
 }

@@ -140,7 +140,7 @@ const ConfigSection config_tls_section = {
 int config_place_tls(const ConfigPlace *place, ConfigTls *tls, char **certificate, char **key) {
         if (tls->certificate_file && (*certificate || *key))
                 return config_place_fail(
-                        place, "tls", "says what certificate_file and key_file beside it say; leave those out");
+                        place, "tls", "means the same as certificate_file and key_file beside it; leave those out");
         if (tls->certificate_file) {
                 *certificate = cleanup_steal(tls->certificate_file);
                 *key = cleanup_steal(tls->key_file);

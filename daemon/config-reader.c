@@ -306,7 +306,7 @@ static int read_pair(const Value *map, const YamlNode *node, ConfigPair *pair) {
                 return r;
         if (n == 0) /* a program that makes this file from a table may leave it empty */
                 r = config_place_warn(map->place, map->row->key,
-                        "%.60s: is an empty list, so nothing is ever one of it; leave the line out",
+                        "%.60s: is an empty list, which nothing ever matches; leave the line out",
                         name_is_harmless(node->key) ? node->key : "a name");
         return r < 0 ? r : read_texts(&value, nodes, n, &pair->values);
 }

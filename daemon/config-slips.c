@@ -156,7 +156,7 @@ static int check_enclosed(Scan *s, const char *value) {
         return slip(s, value,
                 first == '{' || first == '['
                         ? "a value that holds { } or [ ] must be in quotes: put the whole of it in single quotes"
-                        : "there is text behind the closing quote: put the whole value in quotes");
+                        : "there is text after the closing quote: put the whole value in quotes");
 }
 
 /* Checks `&NAME`, `*NAME`, `!TAG`, or a text that begins like one. A value may follow an anchor or a tag in the next
@@ -205,7 +205,7 @@ static void push(Scan *s, unsigned column, bool item) {
 /* Reports that line *line* begins at *column*, but its neighbours on one side begin at *expected*. */
 static int slip_of_column(const Scan *s, unsigned line, unsigned column, unsigned expected) {
         return slip_at(s, line, column,
-                "the line is indented by %u space%s, its neighbours %s by %u: what belongs together begins in the same "
+                "the line is indented by %u space%s, its neighbours %s by %u: lines of one section begin in the same "
                 "column",
                 column - 1, column == 2 ? "" : "s", line < s->line ? "below" : "above", expected - 1);
 }

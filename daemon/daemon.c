@@ -182,8 +182,8 @@ static void daemon_log_left(Daemon *d) {
 static void on_patience(void *userdata) {
         Daemon *d = userdata;
 
-        log_warning("Stopping without waiting any longer: a write or a request is still under way. What it carried "
-                    "comes back from Pub/Sub or stays in the outbox.");
+        log_warning("Stopping without waiting any longer: a write or a request is still in progress. Its messages are "
+                    "redelivered by Pub/Sub, or its readings stay in the outbox.");
         loop_exit(d->host.loop);
 }
 
@@ -400,7 +400,7 @@ static void daemon_note_outbox(const Daemon *d) {
         int r = outbox_left_note(d->state_dir);
 
         if (r < 0)
-                log_debug("where the outbox is cannot be noted: %s", strerror(-r));
+                log_debug("the place of the outbox cannot be noted: %s", strerror(-r));
 }
 
 static const char *why_not_opened(int error) {

@@ -20,7 +20,7 @@ static int place_check(const char *text, ConfigProblem *ret_problem) {
                         ret_problem, "is not a JSON pointer: /a/b, with ~1 for a slash and ~0 for ~ in a name");
         return pointer_count_stars(text) == 0
                        ? 0
-                       : config_problem_set(ret_problem, "has a step that is *, which stands for many places");
+                       : config_problem_set(ret_problem, "has a step *, which stands for many places");
 }
 
 const ConfigType match_place_type = { "JSON pointer or member", "a JSON pointer, as /a/b, or the name of a member",

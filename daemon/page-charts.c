@@ -148,7 +148,7 @@ static void after_past(PageCharts *charts, const PageJob *job) {
                 return page_history_go_on(charts->history);
         history_end(charts);
         charts->due[PAGE_JOB_SAVE] = true;
-        log_info("What was stored before the page was switched on is in its charts.");
+        log_info("What was stored before the page was enabled is in its charts.");
 }
 
 static void after_save(PageCharts *charts, const PageJob *job) {
@@ -170,8 +170,8 @@ static void log_dropped(PageCharts *charts) {
                 return;
         charts->dropped = true;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, charts->host.state_dir }),
-                "The disk of %s does not keep up with the page: some values are in no chart. They are stored as all "
-                "others.",
+                "The disk of %s cannot keep up with the page: some values are missing from the charts. They are "
+                "stored like all others.",
                 charts->host.state_dir);
 }
 
@@ -243,8 +243,8 @@ static void log_begun(PageCharts *charts, int r) {
         if (r < 0 && trouble_fail(&charts->trouble, TROUBLE_LASTING, CAUSE_MEMORY, 0, strerror(-r)))
                 log_event(trouble_level(&charts->trouble), EVENT_PAGE_FAILING,
                         LOG_FIELDS({ FIELD_ERROR, charts->trouble.detail }),
-                        "The page has no charts, since their thread cannot be started: %s. Look at this machine's "
-                        "memory, and at TasksMax. It is tried again; readings are stored as before.",
+                        "The page has no charts: their thread cannot be started: %s. Look at this machine's memory, "
+                        "and at TasksMax=. sensorqd keeps trying; readings are stored as usual.",
                         charts->trouble.detail);
         else if (r == 0 && trouble_mend(&charts->trouble, span))
                 log_event(LOG_NOTICE, EVENT_PAGE_RECOVERED, NULL, "The page has charts again, after %s.", span);

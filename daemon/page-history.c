@@ -91,8 +91,8 @@ static void history_fail(PageHistory *history) {
                 return log_debug("history: %s", detail);
         if (trouble_fail(&history->trouble, TROUBLE_LASTING, CAUSE_SERVICE, delay, detail))
                 log_event(LOG_WARNING, EVENT_PAGE_FAILING, LOG_FIELDS({ FIELD_ERROR, history->trouble.detail }),
-                        "What was stored before the page was switched on cannot be read for its charts: %s. It is "
-                        "tried again; nothing else waits for it.",
+                        "What was stored before the page was enabled cannot be read for its charts: %s. sensorqd "
+                        "keeps trying; nothing else waits for it.",
                         history->trouble.detail);
 }
 

@@ -74,7 +74,7 @@ const char *page_query_parse(const PageQueryText *text, PageQuery *ret) {
         if (text->points && (!whole_parse(text->points, PAGE_QUERY_POINTS_MAX, &points) || points == 0))
                 return "points is not a number from 1 to 2000";
         if ((int64_t) ret->n * points > PAGE_QUERY_VALUES_MAX)
-                return "these are too many values; ask for fewer points, or for fewer series at once";
+                return "too many values; ask for fewer points, or for fewer series at once";
         ret->points = (unsigned) points;
         return NULL;
 }

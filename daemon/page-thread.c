@@ -45,15 +45,14 @@ struct PageThread {
 
 static void log_aside(const PageThread *thread) {
         log_event(LOG_ERR, EVENT_PAGE_DAMAGED, LOG_FIELDS({ FIELD_FILE, thread->directory }),
-                "The charts' file %s/" PAGE_TABLES_FILE
-                " turned out to be damaged and was set aside as " PAGE_TABLES_ASIDE
-                ", or was removed. The charts begin anew; readings are where they always were.",
+                "The charts' file %s/" PAGE_TABLES_FILE " was damaged and has been set aside as " PAGE_TABLES_ASIDE
+                ", or was removed. The charts start afresh; stored readings are not affected.",
                 thread->directory);
 }
 
 static void log_mended(const PageThread *thread) {
-        log_error("Some values in %s/" PAGE_TABLES_FILE " cannot be right. They were deleted and are in no chart; all "
-                  "others are kept. Check the disk (journalctl -k). Readings are where they always were.",
+        log_error("Some values in %s/" PAGE_TABLES_FILE " are impossible. They were deleted and are missing from the "
+                  "charts; all others are kept. Check the disk (journalctl -k). Stored readings are not affected.",
                 thread->directory);
 }
 
@@ -62,7 +61,7 @@ static void log_failing(PageThread *thread, const char *detail) {
                 log_event(trouble_level(&thread->trouble), EVENT_PAGE_FAILING,
                         LOG_FIELDS({ FIELD_FILE, thread->directory }, { FIELD_ERROR, thread->trouble.detail }),
                         "The charts' values cannot be kept in %s/" PAGE_TABLES_FILE
-                        ": %s. It is tried again; readings are stored as before.",
+                        ": %s. sensorqd keeps trying; readings are stored as usual.",
                         thread->directory, thread->trouble.detail);
 }
 
@@ -94,8 +93,9 @@ static void log_lost(PageThread *thread) {
         if (lost == thread->lost_said || (thread->lost_at > 0 && now - thread->lost_at < LOST_SAID_USEC))
                 return;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, thread->directory }),
-                "%" PRIu64 " values are in no chart: there are more than %d series, or the disk does not keep up. They "
-                "are stored as all others. Give devices an id that lasts; series silent for a month make room.",
+                "%" PRIu64 " values are missing from the charts: there are more than %d series, or the disk cannot "
+                "keep up. They are stored like all others. Give devices permanent ids; series silent for a month make "
+                "room.",
                 lost - thread->lost_said, PAGE_SERIES_MAX);
         thread->lost_said = lost;
         thread->lost_at = now;
@@ -111,8 +111,8 @@ static void log_beyond(PageThread *thread) {
         if (thread->beyond_said == before || (thread->beyond_at > 0 && now - thread->beyond_at < LOST_SAID_USEC))
                 return;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SOURCE, found->source }),
-                "Not drawn of %s: %zu of its numbers. Of a message 64 are drawn, of a list 16, and none below 8 "
-                "levels. All are stored as before. The page tells beside each device how many it leaves out.",
+                "Numbers of %s without a chart: %zu. A message gets up to 64 charts, a list 16, and nothing below 8 "
+                "levels. All are stored as usual. The page shows beside each device how many have none.",
                 found->name[0]     ? found->name
                 : found->device[0] ? found->device
                                    : "a device without a name or id",

@@ -182,8 +182,8 @@ static void log_login(Page *page, const ListenRequest *request) {
                 return;
         page->login_said = now;
         log_event(LOG_WARNING, EVENT_PAGE_LOGIN_REFUSED, LOG_FIELDS({ FIELD_ERROR, listen_peer(request) }),
-                "A wrong password for the page came from %s. More of them are not logged for some minutes, and "
-                "whoever guesses has to wait.",
+                "Wrong password for the page from %s. Further ones are not logged for some minutes, and guessing is "
+                "slowed down.",
                 listen_peer(request));
 }
 
@@ -231,7 +231,7 @@ static void page_failed(Page *page, TroubleGrade grade, int error, usec_t retry_
         if (trouble_fail(&page->trouble, grade, web_listen_cause(error), retry_in, web_listen_words(error)))
                 log_event(trouble_level(&page->trouble), EVENT_PAGE_FAILING,
                         LOG_FIELDS({ FIELD_ERROR, page->trouble.detail }),
-                        "The page cannot be served on %s: %s. It is tried again; nothing else waits for it.",
+                        "The page cannot be served on %s: %s. sensorqd keeps trying; nothing else waits for it.",
                         page->config->page->listen, page->trouble.detail);
 }
 

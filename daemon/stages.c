@@ -409,11 +409,10 @@ static void stage_open_late(Stage *stage) {
         const char *words = error[0] ? error : strerror(r < 0 ? -r : EIO);
 
         if (r == 0 && trouble_mend(&stage->unopened, span))
-                log_event(
-                        LOG_NOTICE, EVENT_PART_RECOVERED, NULL, "%s is used again, after %s.", stage->exclusive, span);
+                log_event(LOG_NOTICE, EVENT_PART_RECOVERED, NULL, "%s works again after %s.", stage->exclusive, span);
         if (r != 0 && trouble_fail(&stage->unopened, TROUBLE_LASTING, cause, 0, words))
                 log_event(LOG_ERR, EVENT_PART_FAILING, LOG_FIELDS({ FIELD_ERROR, words }),
-                        "%s cannot go to work: %s. It is tried again.", stage->exclusive, words);
+                        "%s cannot be started: %s. sensorqd keeps trying.", stage->exclusive, words);
         if (!loop_is_armed(host->report)) /* not host_changed(), which would have this tried again at once */
                 loop_arm_in(host->report, STAGES_REPORT_USEC);
 }
@@ -448,7 +447,7 @@ static void stage_log_left(const Stage *stage) {
         if (since > 0)
                 log_event(LOG_NOTICE, EVENT_PART_RECOVERED,
                         LOG_FIELDS({ FIELD_SOURCE, source.name }, { FIELD_SUBSCRIPTION, subscriber.subscription }),
-                        "%s was failing for %s, and was changed, or taken away, by a reload.",
+                        "%s had been failing for %s, and was changed or removed by a reload.",
                         source.name ?: subscriber.subscription ?: stage->config->topic,
                         clock_format_span(wall > since ? wall - since : 0, span, sizeof(span)));
 }
@@ -465,7 +464,7 @@ static void stage_log_unended(const Stage *stage, const Stages *next) {
         if (status.sink.figures.words && status.sink.figures.words[0] &&
                 (!other || strcmp(other->sink, section->sink) != 0))
                 log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, section->subscription }),
-                        "%s was taken away by a reload, and with it: %s. Nobody is told when that is over.",
+                        "%s was removed by a reload, and with it: %s. Nobody will be notified when that is over.",
                         section->subscription, status.sink.figures.words);
 }
 
@@ -482,7 +481,7 @@ void stages_take_over(Stages *stages) {
                         continue;
                 if (trouble_mend(&stage->unopened, span))
                         log_event(LOG_NOTICE, EVENT_PART_RECOVERED, NULL,
-                                "What could not go to work for %s was changed, or taken away, by a reload: %s.", span,
+                                "What could not be started for %s was changed or removed by a reload: %s.", span,
                                 stage->exclusive);
                 if (stage->self && !stage->retired) {
                         stage_log_left(stage);

@@ -17,7 +17,7 @@
 #define ENDING_USEC (14 * 24 * USEC_PER_HOUR) /* what renews certificates begins a month before */
 #define WARN_AGAIN_USEC (24 * USEC_PER_HOUR)
 #define BASIC "Basic "
-#define WANT "memory or descriptors are short; look " CAUSE_MEMORY_PLACES
+#define WANT "memory or file descriptors have run out; look " CAUSE_MEMORY_PLACES
 
 typedef struct Fault {
         int error;
@@ -43,7 +43,7 @@ static const Fault faults[] = {
                 "certificate_file or key_file is missing (beside the configuration, not among the secrets)" },
         { -EKEYREJECTED, CAUSE_SETTINGS, "certificate and key of tls do not fit, or are not PEM" },
         { -ENOTSUP, CAUSE_OTHER,
-                "the library for it is not there; install libmicrohttpd12 (Debian 13: libmicrohttpd12t64)" },
+                "the library for it is missing; install libmicrohttpd12 (Debian 13: libmicrohttpd12t64)" },
         { -ENOMEM, CAUSE_MEMORY, WANT },
         { -EMFILE, CAUSE_MEMORY, WANT },
         { -ENFILE, CAUSE_MEMORY, WANT },
@@ -153,7 +153,7 @@ void web_listen_warn(const Listen *listen, usec_t *warned) {
 
 static void on_failed(const char *address, int error) {
         log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_ERROR, web_listen_words(error) }),
-                "The certificate of %s from before is served on: %s.", address, web_listen_words(error));
+                "The previous certificate of %s stays in use: %s.", address, web_listen_words(error));
 }
 
 void web_listen_renew(Listen *listen) {

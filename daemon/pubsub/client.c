@@ -381,7 +381,7 @@ static const Reason reasons[] = {
                 CAUSE_KEY },
         { "USER_PROJECT_DENIED", "the account needs serviceusage.services.use on its quota project", CAUSE_ROLE },
         { "SECURITY_POLICY_VIOLATED",
-                "a service perimeter (VPC Service Controls) keeps this machine out: ask whoever runs it to let it in",
+                "a service perimeter (VPC Service Controls) keeps this machine out: ask its administrator for access",
                 CAUSE_PROJECT },
         { "RESOURCE_PROJECT_INVALID", "check `pubsub.project` in the configuration", CAUSE_SETTINGS },
         { "CONSUMER_INVALID",
@@ -426,8 +426,8 @@ static Cause say_refused(TextRoom *words, const ClientReply *reply, const char *
         }
         if (text_equal(verb, CLIENT_CREATE))
                 text_add(words,
-                        "the service account has no pubsub.editor role on the project, without which it cannot make "
-                        "%s: grant it, or let another account make it",
+                        "the service account has no pubsub.editor role on the project, without which it cannot create "
+                        "%s: grant it, or have another account create it",
                         resource);
         else
                 text_add(words, "the service account has no %s role on this %s: grant it", role_of(verb),
@@ -482,17 +482,17 @@ static Cause say(TextRoom *words, const ClientReply *reply, const char *resource
                 return say_failed(words, reply, resource);
         case CLIENT_RETRY:
         case CLIENT_UNSURE:
-                text_add(words, reply->http_status == 429 ? "Pub/Sub asks for fewer requests, a quota is used up"
+                text_add(words, reply->http_status == 429 ? "Pub/Sub limits the request rate: a quota is used up"
                                                           : "Pub/Sub is not available");
                 return reply->http_status == 429 ? CAUSE_QUOTA : CAUSE_UNAVAILABLE;
         case CLIENT_EXISTS:
                 text_add(words, "%s exists already", resource);
                 break;
         case CLIENT_INVALID:
-                text_add(words, "Pub/Sub calls a request for %s invalid", resource);
+                text_add(words, "Pub/Sub rejects a request for %s as invalid", resource);
                 break;
         case CLIENT_TOO_LARGE:
-                text_add(words, "Pub/Sub calls a request for %s too large", resource);
+                text_add(words, "Pub/Sub rejects a request for %s as too large", resource);
                 break;
         }
         return CAUSE_INVALID;
@@ -516,10 +516,10 @@ static void sort_failure(const HttpReply *http, const char *resource, ClientRepl
         case HTTP_TIMEOUT:
         case HTTP_CUT:
                 ret->outcome = CLIENT_UNSURE;
-                return text_add(words, "no whole answer from Pub/Sub: %s", http->detail);
+                return text_add(words, "no complete answer from Pub/Sub: %s", http->detail);
         case HTTP_TOO_LARGE:
                 ret->outcome = CLIENT_TOO_LARGE;
-                return text_add(words, "the answer to a request for %s is larger than sensorqd takes", resource);
+                return text_add(words, "the answer to a request for %s is larger than sensorqd accepts", resource);
         }
 }
 

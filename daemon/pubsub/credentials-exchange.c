@@ -250,8 +250,8 @@ static int read_token(const Credentials *c, CredentialsStep step, Json *json, us
         if (lifetime == 0) {
                 ret->cause = CAUSE_CLOCK;
                 text_print(ret->detail, sizeof(ret->detail),
-                        "the %s gave a token that has run out already; check this machine's clock, and what answers in "
-                        "its place",
+                        "the %s issued a token that has already expired; check this machine's clock, and what answers "
+                        "in its place",
                         remote_name(c, step));
                 return -EAGAIN;
         }
@@ -261,7 +261,7 @@ static int read_token(const Credentials *c, CredentialsStep step, Json *json, us
         if (ret->value)
                 return 0;
         ret->cause = CAUSE_MEMORY;
-        text_print(ret->detail, sizeof(ret->detail), "out of memory; give the service more");
+        text_print(ret->detail, sizeof(ret->detail), "out of memory; raise the service's limit");
         return -EAGAIN;
 }
 
@@ -340,7 +340,7 @@ usec_t credentials_signing_time(usec_t endpoint_ahead, usec_t now, usec_t wall) 
 static void describe_clock(int64_t clock_error, char *text, size_t size) {
         char span[CLOCK_SPAN_SIZE];
 
-        (void) snprintf(text, size, "this machine's clock is %s %s, so the next try goes by the endpoint's",
+        (void) snprintf(text, size, "this machine's clock is %s %s, so the next try uses the endpoint's time",
                 clock_format_span((usec_t) (clock_error < 0 ? -clock_error : clock_error), span, sizeof(span)),
                 clock_error < 0 ? "fast" : "slow");
 }
@@ -359,7 +359,7 @@ static int describe_refusal(
                 text_print(ret->detail, sizeof(ret->detail), "the %s answered %s%s%s; %s", remote_name(c, step),
                         reply->detail, refusal.status[0] != '\0' ? " " : "", refusal.status,
                         reply->status == 404 ? "see whether this machine has a service account"
-                                             : "if it does not pass, see whether a proxy answers in its place, and the "
+                                             : "if this persists, see whether a proxy answers in its place, and the "
                                                "service's status page");
                 return -EAGAIN;
         }

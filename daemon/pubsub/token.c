@@ -141,8 +141,8 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
                 return token_go_on(token, &answer);
         if (r == 0 && clock_now() >= token->exchange_started + answer.lifetime) {
                 (void) snprintf(answer.detail, sizeof(answer.detail),
-                        "the token had run out when it came; check the network, which takes longer than the token "
-                        "lives");
+                        "the token had expired when it arrived; check the network, which takes longer than the token "
+                        "is valid");
                 (void) secret_free(answer.value);
                 answer.cause = CAUSE_NETWORK;
                 r = -EAGAIN;

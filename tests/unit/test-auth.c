@@ -383,7 +383,7 @@ static void test_disk_refuses(void **state) {
         a->reply = "{\"access_token\":\"access-1\",\"expires_in\":10800,\"refresh_token\":\"refresh-1\"}";
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_UNREACHABLE);
-        assert_non_null(strstr(a->detail, "cannot be kept"));
+        assert_non_null(strstr(a->detail, "cannot be saved"));
         assert_int_equal(a->cause, CAUSE_DISK);
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_FAILED);
@@ -450,7 +450,7 @@ static void test_token_of_two_lines(void **state) {
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_UNREACHABLE);
         assert_int_equal(a->cause, CAUSE_NONSENSE);
-        assert_non_null(strstr(a->detail, "holds a line break"));
+        assert_non_null(strstr(a->detail, "contains a line break"));
         assert_waits(auth);
         auth_free(auth);
         auth = oauth(a, "seed"); /* the seed is used up */

@@ -30,7 +30,7 @@ static void test_keys(void **state) {
 
 static void test_indentation(void **state) {
         refuse("pubsub:\n  project: p\n endpoint: https://e\n" SUB,
-                "c.yaml:3:2: the line is indented by 1 space, its neighbours above by 2: what belongs together begins in the same column");
+                "c.yaml:3:2: the line is indented by 1 space, its neighbours above by 2: lines of one section begin in the same column");
         refuse("pubsub:\n  project: p\n   endpoint: https://e\n" SUB,
                 "c.yaml:3:4: the line is indented by 3 spaces, its neighbours above by 2");
         refuse("pubsub:\n  project: p\nsubscribe:\n  - subscription: sub\n   pulls: 2\n    mongodb:\n      uri: mongodb://h/\n",
@@ -57,7 +57,7 @@ static void test_values(void **state) {
         refuse_value("[a] b", "c.yaml:3:21: a value that holds { } or [ ] must be in quotes");
         refuse_value("{name", "c.yaml:3:21: what opens here is never closed; if it is text, put it in single quotes");
         refuse_value("\"x", "c.yaml:3:21: what opens here is never closed");
-        refuse_value("\"x\" y", "c.yaml:3:21: there is text behind the closing quote");
+        refuse_value("\"x\" y", "c.yaml:3:21: there is text after the closing quote");
         refuse_value("a: b", "c.yaml:3:21: a value that holds a colon and a space must be in quotes");
         refuse_value("- a", "c.yaml:3:21: a list begins in the next line");
         /* what YAML takes, but not as a text */
@@ -109,7 +109,7 @@ static void test_all_at_once(void **state) {
                 "c.yaml:3:10: there is no space after the colon: write \"log_level: VALUE\"\n"
                 "c.yaml:5:19: a value that begins with * must be in quotes; anchors, aliases and tags are not supported\n"
                 "c.yaml:6:10: there is a full-width colon (U+FF1A): write \"pulls: VALUE\"\n"
-                "c.yaml:9:6: the line is indented by 5 spaces, its neighbours above by 6: what belongs together begins in the same column");
+                "c.yaml:9:6: the line is indented by 5 spaces, its neighbours above by 6: lines of one section begin in the same column");
 }
 
 /* A slip does not hide what else is wrong, where YAML can be read all the same. */

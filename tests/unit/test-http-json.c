@@ -334,7 +334,7 @@ static void test_oauth2_unkept(void **state) {
         run_once(w, HEAD
                 "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n");
         for (unsigned i = 0; i < 2; i++) {
-                fails_with(w, "so do not stop sensorqd");
+                fails_with(w, ": do not stop sensorqd");
                 assert_int_equal(source_fixture_status(w->f).failure.cause, CAUSE_DISK);
                 poll_again(w);
         }

@@ -401,9 +401,9 @@ static void test_waiting_cannot_be_opened(void **state) {
         said = capture_end(&capture);
         assert_true(is_well(f, &source));
         assert_story("open a, close a, open b");
-        assert_int_equal(count_of(said, "cannot go to work: Too many open files"), 1);
+        assert_int_equal(count_of(said, "cannot be started: Too many open files"), 1);
         assert_int_equal(count_of(said, EVENT_PART_FAILING), 1);
-        assert_int_equal(count_of(said, "slot one is used again, after"), 1);
+        assert_int_equal(count_of(said, "slot one works again after"), 1);
         assert_int_equal(count_of(said, EVENT_PART_RECOVERED), 1);
 }
 
@@ -425,7 +425,7 @@ static void test_waiting_is_corrected(void **state) {
         assert_true(is_well(f, &source));
         assert_story("open a, close a, open b");
         assert_int_equal(count_of(said, EVENT_PART_FAILING), 1);
-        assert_int_equal(count_of(said, "was changed, or taken away, by a reload: slot one"), 1);
+        assert_int_equal(count_of(said, "was changed or removed by a reload: slot one"), 1);
         assert_int_equal(count_of(said, EVENT_PART_RECOVERED), 1);
 }
 
@@ -448,7 +448,7 @@ static void test_failing_is_corrected(void **state) {
         take(f, "{name: a, type: fake}"); /* it had not failed */
         said = capture_end(&capture);
         assert_int_equal(count_of(said, EVENT_PART_RECOVERED), 1);
-        assert_int_equal(count_of(said, "a was failing for "), 1);
+        assert_int_equal(count_of(said, "a had been failing for "), 1);
         bytes_done(&story);
 }
 
@@ -507,7 +507,7 @@ static void test_alerts_are_taken_away(void **state) {
         said = capture_end(&capture);
         sink_words = NULL;
         sink_works = false;
-        assert_int_equal(count_of(said, "with it: 1 alert firing (hot). Nobody is told"), 1);
+        assert_int_equal(count_of(said, "with it: 1 alert firing (hot). Nobody will be notified"), 1);
 }
 
 /* One that cannot be opened counts as a sink that is down. */

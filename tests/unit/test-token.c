@@ -444,8 +444,8 @@ static void test_no_token_in_answer(void **state) {
         no_token(t, 200, "", "{\"access_token\":7}", TOKEN_LATER, "holds no access token");
         no_token(t, 200, "", "{\"access_token\":\"\"}", TOKEN_LATER, "holds no access token");
         no_token(t, 200, "", "{\"access_token\":\"a\\r\\nX: hush\"}", TOKEN_LATER, "holds no access token");
-        no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":0}", TOKEN_LATER, "has run out already");
-        no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":-5}", TOKEN_LATER, "has run out already");
+        no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":0}", TOKEN_LATER, "has already expired");
+        no_token(t, 200, "", "{\"access_token\":\"t\",\"expires_in\":-5}", TOKEN_LATER, "has already expired");
         no_token(t, 302, "Location: http://login.example/\r\n", "", TOKEN_LATER, "answered HTTP 302");
 }
 
@@ -597,7 +597,7 @@ static void test_clock_is_wrong(void **state) {
                 "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT: Token must be a short-lived token (60 minutes) and in a "
                 "reasonable timeframe.\"}",
                 TOKEN_REFUSED, "this machine's clock is 3 d");
-        check_detail(t, " slow, so the next try goes by the endpoint's");
+        check_detail(t, " slow, so the next try uses the endpoint's time");
         assert_true(sent_iat(t, &first) < (int64_t) ahead - 86400);
 
         set_answer(t, 200, date, "{\"access_token\":\"fine\",\"expires_in\":3600}");
