@@ -165,7 +165,7 @@ int config_place_kind(const ConfigPlace *place, const ConfigRow *rows, unsigned 
                         return config_place_fail(place, row->key, "is missing; type %s needs it", type);
                 if (there && !own && (row->needed | row->allowed) != 0)
                         return config_place_fail(place, row->key,
-                                "is not a key of type %s, which takes %s; take it out, or correct type", type, words);
+                                "is not a key of type %s, which takes %s; remove it, or correct type", type, words);
         }
         return 0;
 }

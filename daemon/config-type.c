@@ -331,7 +331,7 @@ static int value_check(const char *text, ConfigProblem *ret_problem) {
                 n += ((unsigned char) *c & 0xc0) != 0x80;
                 if ((unsigned char) *c < ' ' || (unsigned char) *c > '~')
                         return config_problem_set(
-                                ret_problem, "holds something other than ASCII (character %zu): copy it once more", n);
+                                ret_problem, "holds something other than ASCII (character %zu): copy it again", n);
         }
         return 0;
 }
@@ -346,7 +346,7 @@ static int token_check(const char *text, ConfigProblem *ret_problem) {
 
                 if (*c == '"' || *c == '\'')
                         return config_problem_set(ret_problem,
-                                "holds a quote (character %zu), which is not part of a token: take the quotes away", n);
+                                "holds a quote (character %zu), which is not part of a token: remove the quotes", n);
                 if (*c == ' ')
                         return config_problem_set(
                                 ret_problem, "holds a space (character %zu): leave only the token", n);

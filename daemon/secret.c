@@ -133,8 +133,8 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
                         (void) snprintf(words, SECRET_WORDS_MAX, "%s", explanations[i].words);
         if (error == -EACCES && name[0] != '/' && is_unit_without_credentials())
                 (void) snprintf(words, SECRET_WORDS_MAX,
-                        "was not handed over: the unit has no LoadCredential=, or a drop-in empties it, as LXC "
-                        "containers have one: see `systemctl cat`, and OPERATIONS.md for what helps");
+                        "was not handed over: the unit has no LoadCredential=, or a drop-in empties it (LXC "
+                        "containers have one): see `systemctl cat`, and OPERATIONS.md for what helps");
         else if (error == -EACCES && secret_home_is_hidden(name))
                 (void) snprintf(words, SECRET_WORDS_MAX,
                         "may not be read by the service, from which ProtectHome= of its unit hides home directories, "

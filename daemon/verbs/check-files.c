@@ -328,8 +328,8 @@ static int check_named(void *userdata, const ConfigRow *row, const char *file, C
         else
                 check_secret(f, file);
         if (size > 1 && strchr("\"'", secret->text[0]) && secret->text[0] == secret->text[size - 1])
-                session_warn(
-                        f->session, file, "begins and ends with a quote: where they were pasted along, take them away");
+                session_warn(f->session, file,
+                        "begins and ends with a quote: remove them if they were pasted along with it");
         return 0;
 }
 

@@ -200,8 +200,8 @@ static void check_topic(Session *session, const char *topic) {
                                             : "may be published to; its settings may not be read, which is not needed");
         if (reply.outcome == CLIENT_OK && subscription_transforms(reply.body.data, reply.body.size))
                 session_warn(session, topic,
-                        "it has a message transform: its answer is published in place of the reading, and what it "
-                        "answers null for is discarded");
+                        "it has a message transform: the result is published in place of the reading, and a reading "
+                        "that it turns into null is discarded");
 }
 
 /* ---- subscriptions ---- */
@@ -362,12 +362,12 @@ static void check_state_dir(Session *session, const Config *config) {
                         "see `journalctl -k` whether it is broken");
         else if (access(directory, W_OK | X_OK) < 0)
                 session_warn(session, directory,
-                        "state_dir: this user may not write there, which says nothing of the service's own: %s",
+                        "state_dir: this user may not write there, which says nothing about the service's user: %s",
                         strerror(errno));
         else if (free_bytes < STATE_SPACE_MIN)
                 session_warn(session, directory,
                         "state_dir: only %" PRIu64
-                        " MiB are free; while the disk is full, no reading is taken. Free some space",
+                        " MiB are free; once the disk is full, no reading is taken. Free some space",
                         free_bytes >> 20);
         else
                 session_ok(session, directory, "state_dir: %" PRIu64 " MiB free", free_bytes >> 20);

@@ -10,8 +10,8 @@
 /* clang-format off */
 static const InitWords texts[] = {
         [INIT_SAY_BEGIN] = {
-                "This makes {1}. Nothing is changed before you say yes at the end;\nCtrl-C leaves everything as it is. Enter alone takes what is in [brackets].\n",
-                "{1} を作ります。最後に確認するまで何も変更しません。\nCtrl-C でいつでもやめられます。Enter だけ押すと [ ] の中の値になります。\n" },
+                "This creates {1}. Nothing is changed before you say yes at the end;\nCtrl-C leaves everything as it is. Enter alone accepts what is in [brackets].\n",
+                "{1} を作ります。最後に確認するまで何も変更しません。\nCtrl-C でいつでも中止できます。Enter だけを押すと [ ] の中の値になります。\n" },
         [INIT_SAY_DRY_RUN] = {
                 "Dry run: nothing will be written.\n",
                 "試行（--dry-run）：何も書き込みません。\n" },
@@ -37,7 +37,7 @@ static const InitWords texts[] = {
                 "      An administrator of the project can grant it with one of these lines. With the first,\n      sensorqd can also create what is missing; the second is the least that it needs.\n",
                 "      プロジェクトの管理者が次のどちらかを実行すると使えるようになります。1 行目では\n      足りないものの作成もできます。2 行目は必要最小限の権限です。\n" },
         [INIT_SAY_API_OFF] = {
-                "      The Pub/Sub API is not switched on in this project:\n",
+                "      The Pub/Sub API is not enabled in this project:\n",
                 "      このプロジェクトでは Pub/Sub API が有効になっていません。次で有効にします：\n" },
         [INIT_ASK_WHICH] = { "Number", "番号" },
         [INIT_SAY_NONE_SOURCE] = { "none: this machine only stores", "なし（このマシンでは保存だけを行う）" },
@@ -48,19 +48,19 @@ static const InitWords texts[] = {
         [INIT_ASK_USE_SECRET] = { "{1} is there already. Use it?", "{1} はすでにあります。これを使いますか" },
         [INIT_SAY_HIDDEN] = { "(not shown)", "（表示されません）" },
         [INIT_SAY_OPTIONAL] = { "(not shown; Enter alone: none)", "（表示されません。なければ Enter だけ）" },
-        [INIT_SAY_EMPTY] = { "An answer is needed here.\n", "ここには答えが必要です。\n" },
+        [INIT_SAY_EMPTY] = { "An answer is required.\n", "入力してください。\n" },
         [INIT_SAY_PASSWORD_MOVED] = {
-                "The password is moved from the address into a file of its own.\n",
+                "The password in the address is moved to a file of its own.\n",
                 "アドレスの中のパスワードは、専用のファイルに移します。\n" },
         [INIT_ASK_WHAT_NOW] = {
-                "Try again (a), keep it all the same (k), or quit (q)?",
+                "Try again (a), keep it anyway (k), or quit (q)?",
                 "やり直す (a)、このまま使う (k)、やめる (q)" },
         [INIT_ASK_WHAT_NOW_ENTRY] = {
-                "Try again (a), keep it all the same (k), leave it out (l), or quit (q)?",
+                "Try again (a), keep it anyway (k), leave it out (l), or quit (q)?",
                 "やり直す (a)、このまま使う (k)、これは入れない (l)、やめる (q)" },
         [INIT_SAY_NOTHING_TO_DO] = {
                 "There is neither a sensor nor a place to keep readings: nothing to do.\n",
-                "センサーも保存先もないので、することがありません。\n" },
+                "センサーも保存先も選ばれていないため、作成する設定がありません。\n" },
         [INIT_SAY_FILE] = { "      {1}\n", "      {1}\n" },
         [INIT_SAY_SECRET] = { "      {1}  (secret, mode 0600)\n", "      {1}（秘密情報。モード 0600）\n" },
         [INIT_ASK_WRITE] = { "Write these files?", "以上のファイルを書き込みますか" },
@@ -69,16 +69,16 @@ static const InitWords texts[] = {
         [INIT_SAY_KEY_LEFT] = {
                 "The key was copied. Delete the original: rm {1}\n",
                 "鍵はコピーしました。元のファイルは消してください： rm {1}\n" },
-        [INIT_ASK_ENABLE] = { "Start {1} now, and at every boot?", "{1} を今から、起動時にも動かしますか" },
+        [INIT_ASK_ENABLE] = { "Start {1} now, and at every boot?", "{1} を今から開始し、起動時にも開始しますか" },
         [INIT_SAY_ENABLE_BY_HAND] = {
                 "Start it, now and at every boot: sudo systemctl enable {1} && sudo systemctl restart {1}\n",
-                "開始する（起動時にも）： sudo systemctl enable {1} && sudo systemctl restart {1}\n" },
+                "今すぐ、および起動時に開始するには： sudo systemctl enable {1} && sudo systemctl restart {1}\n" },
         [INIT_SAY_NOT_ALL_WELL] = {
-                "Not all is well yet: see FAIL above. Do what it says, then run: sudo sensorqd{1} setup && sudo sensorqd{1} check\n",
-                "まだうまくいっていないものがあります（上の FAIL）。直したあと： sudo sensorqd{1} setup && sudo sensorqd{1} check\n" },
+                "Not all is well yet: see FAIL above. Correct that, then run: sudo sensorqd{1} setup && sudo sensorqd{1} check\n",
+                "まだ問題があります（上の FAIL）。直してから実行してください： sudo sensorqd{1} setup && sudo sensorqd{1} check\n" },
         [INIT_SAY_DONE] = {
-                "Done. The present state: sensorqd{2} status. The log: sudo journalctl -u {1}\n",
-                "できました。今の様子： sensorqd{2} status　記録： sudo journalctl -u {1}\n" },
+                "Done. Status: sensorqd{2} status. Log: sudo journalctl -u {1}\n",
+                "完了しました。現在の状態： sensorqd{2} status　ログ： sudo journalctl -u {1}\n" },
         [INIT_SAY_PAGE] = { "The page: http://{1}\n", "ページ： http://{1}\n" },
         [INIT_COMMENT_TOP] = {
                 "# Configuration of sensorqd, made by \"sensorqd init\". Every key: sensorqd.yaml(5). Secrets are files in\n"

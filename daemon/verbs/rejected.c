@@ -144,7 +144,7 @@ static int unread_replay(const Rejected *r, const OutboxRejected *row, char ret_
         int k = 0;
 
         if (!source)
-                words = "the configuration has no source of that name; drop it, or name one so";
+                words = "the configuration has no source of that name; drop it, or give a source that name";
         else if (!shape_of(source->section, source->keys))
                 words = "the source's type has changed; drop it";
         else
@@ -199,7 +199,8 @@ static void on_dropped(void *userdata, Slice source, uint64_t n) {
         name[text_clean(name, strlen(name))] = '\0';
         fprintf(stderr,
                 "sensorqd: source %s: %" PRIu64
-                " more that could not become a reading are gone: the newest %d of a source are kept, at most %d MiB\n",
+                " more that could not become readings have been deleted: the newest %d of a source are kept, at most "
+                "%d MiB\n",
                 name, n, OUTBOX_UNREADABLE_ROWS, OUTBOX_UNREADABLE_BYTES >> 20);
 }
 
@@ -483,7 +484,7 @@ static void rejected_in_store(Rejected *r) {
                 tell(r, REJECTED_FILE, false,
                         k == -EOPNOTSUPP ? "was made by a later sensorqd"
                         : k == -EACCES   ? "may not be read by this user: run this as root (sudo)"
-                        : k == -EUCLEAN  ? "is damaged; move it away, and keep it"
+                        : k == -EUCLEAN  ? "is damaged; move it away and keep it"
                                          : strerror(-k));
 }
 
@@ -503,9 +504,9 @@ static void rejected_everywhere(Rejected *r, const char *id) {
                 rejected_in_store(r);
         if (r->others.size > 0)
                 fprintf(stderr,
-                        "sensorqd: other subscriptions, which this configuration does not name, left rejected readings "
-                        "there, too. With a copy of the configuration that names one (sensorqd -c FILE rejected ...) "
-                        "they are listed, replayed and dropped:\n%s",
+                        "sensorqd: subscriptions that this configuration does not name have left rejected readings "
+                        "there, too. With a copy of the configuration that names the subscription (sensorqd -c FILE "
+                        "rejected ...) they can be listed, replayed or dropped:\n%s",
                         r->others.data);
         if (r->found + r->session->failed > before)
                 return;

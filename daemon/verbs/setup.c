@@ -49,8 +49,8 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
                 if (r == SETUP_ABSENT || !settings.topic_deleted)
                         continue;
                 session_fail(session, topic,
-                        "is not made anew: %s stands on " SUBSCRIPTION_TOPIC_DELETED
-                        " and would get nothing from it. Either delete it once it is empty (gcloud pubsub "
+                        "is not made again: %s stands on " SUBSCRIPTION_TOPIC_DELETED
+                        " and would receive nothing from it. Either delete it once it is empty (gcloud pubsub "
                         "subscriptions delete %s) and run `sensorqd setup` again, or name a new subscription in the "
                         "configuration",
                         name, name);
@@ -59,12 +59,12 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
         if (!some && config->n_subscriptions == 0)
                 session_fail(session, topic,
                         "is not made: this configuration has no subscription, so what is published there would be "
-                        "lost. Name one; where something else reads the topic, take out "
+                        "lost. Add one; if something else reads the topic, remove "
                         "publish.topic_has_other_subscribers: false");
         else if (!some)
                 session_fail(session, topic,
                         "is not made: each subscription of this configuration stands on another topic (%s) and would "
-                        "get nothing from it. Either correct publish.topic, or name a new subscription; where "
+                        "receive nothing from it. Either correct publish.topic, or name a new subscription; if "
                         "something else reads the topic, set publish.topic_has_other_subscribers",
                         settings.topic);
         return some;
@@ -134,8 +134,8 @@ static bool setup_tell_existing(Session *session, const char *name, bool known) 
                 session_warn(session, name, "cannot be looked at: %s", reply.detail);
         else if (reply.outcome == CLIENT_NOT_FOUND)
                 session_fail(session, name,
-                        "does not exist, and without publish.topic it is not known on which topic to create it: create "
-                        "it there, with another client");
+                        "does not exist, and without publish.topic sensorqd does not know on which topic to create "
+                        "it: create it with another client");
         else
                 session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
         return reply.answered;

@@ -300,8 +300,8 @@ static int tell_once(const char *config_path, const Config *config, VerbStatus h
                         config_path, r == -ENOENT ? "" : ": ", r == -ENOENT ? "" : strerror(-r), unit);
                 if (!config)
                         fprintf(stderr,
-                                "sensorqd: that file cannot be used now, so its state_dir was not looked in: see "
-                                "sensorqd -c %s check --offline\n",
+                                "sensorqd: that file cannot be used, so its state_dir was not searched: see sensorqd "
+                                "-c %s check --offline\n",
                                 config_path);
                 return config ? EX_UNAVAILABLE : EX_CONFIG;
         }

@@ -116,7 +116,7 @@ static void test_keys_of_another_service(void **state) {
                 "subscribe: [{subscription: sub, alert: {targets: [{name: a, type: slack, url: 'https://h/'}], "
                 "rules: [{name: a, stale: 1h}]}}]\n",
                 &(ConfigInput){ "c.yaml", &types },
-                "url: is not a key of type slack, which takes url_file; take it out");
+                "url: is not a key of type slack, which takes url_file; remove it");
 }
 
 /* P10: no secret without TLS to another machine; and an address and a recipient that the service can have. */

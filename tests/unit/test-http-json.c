@@ -487,7 +487,7 @@ static void test_configuration(void **state) {
                 { "      url: https://a/\n      auth: { type: bearer }\n",
                         "token_file: is missing; type bearer needs it" },
                 { "      url: https://a/\n      auth: { type: bearer, token_file: t, scope: x }\n",
-                        "scope: is not a key of type bearer, which takes token_file; take it out" },
+                        "scope: is not a key of type bearer, which takes token_file; remove it" },
                 { "      url: https://a/\n      auth: { token_file: t }\n", "token_file: is not a key of type none" },
                 { "      url: https://a/\n      auth: { type: oauth2, token_url: https://a/, client_id: x }\n",
                         "needs refresh_token_file, or client_secret_file" },

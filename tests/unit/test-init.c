@@ -247,7 +247,7 @@ static void test_secrets_as_they_are_read(void **state) {
                 { "tok\xe3\x80\x80", "tok", NULL }, /* U+3000, pasted along */
                 { "tok\n# made in May\n", NULL, "nature-remo.token: the secret holds line breaks" },
                 { "Bearer tok", NULL, "leave only the token" },
-                { "\"tok\"", NULL, "take the quotes away" },
+                { "\"tok\"", NULL, "remove the quotes" },
                 { "\n", NULL, "nature-remo.token: the secret is empty" },
         };
         Place *place = *state;

@@ -524,7 +524,7 @@ static void test_token(void **state) {
                                                   "er2",
                                  &inside),
                 -EBADMSG);
-        assert_string_equal(inside.text, "holds something other than ASCII (character 5): copy it once more");
+        assert_string_equal(inside.text, "holds something other than ASCII (character 5): copy it again");
         assert_int_equal(config_type_value.inside("Token \"hunter 2\"", &inside), 0);
         for (const char *text = "ory_at_5.x-y~z+/=="; text; text = NULL) {
                 ConfigSecret secret = { .file = name };
