@@ -39,7 +39,7 @@ export const texts = {
         "測定値はこのマシンの送信箱で待機しています。失われていません。",
     ],
     pubsubMoreFull: [
-        "The outbox on this machine takes no more readings. Those in it are not lost.",
+        "The outbox on this machine accepts no more readings. Those in it are not lost.",
         "このマシンの送信箱はこれ以上受け付けません。中の測定値は失われません。",
     ],
     sourceDown: ["{name} gives no readings", "{name} から測定値が届きません"],
@@ -80,7 +80,7 @@ export const texts = {
         "{name} 用の Pub/Sub サブスクリプションがありません",
     ],
     missingMore: ["Readings wait in the outbox on this machine.", "測定値はこのマシンの送信箱で待機しています。"],
-    notPulledTitle: ["Messages for {name} cannot be pulled", "{name} へのメッセージを受信できません"],
+    notPulledTitle: ["Messages for {name} cannot be pulled", "{name} 向けのメッセージを受信できません"],
     unkeptTitle: ["{name} refuses some messages", "{name} が一部のメッセージを拒否しています"],
     unkeptMore: ["They are held. Others are stored.", "それらは保持されています。ほかのメッセージには影響しません。"],
     targetFails: ["Alerts cannot be sent to {name}", "{name} にアラートを送れません"],
@@ -95,7 +95,7 @@ export const texts = {
     partWaits: ["{name} waits", "{name} が待機しています"],
     silent: ["{name} is silent", "{name} から値が届きません"],
     silentMore: [
-        "No new value has come. Check its battery, its network and its place.",
+        "No new value has arrived. Check its battery, network and location.",
         "新しい値がありません。電池、ネットワーク、設置場所を確認してください。",
     ],
     goneMore: [
@@ -116,12 +116,12 @@ export const texts = {
     sourceFails: ["Cannot be read", "取得できません"],
     sourceHolds: [
         "Stopped: the disk cannot be written to. Its last readings wait in memory",
-        "ディスクに書けないため停止中。最後の測定値はメモリーに保持しています",
+        "ディスクに書き込めないため停止中。最後の測定値はメモリーに保持しています",
     ],
     sourceStopped: ["Stopped: the outbox is full", "送信箱が満杯のため停止中"],
     offline: ["{name} is offline", "{name} はオフラインです"],
     offlineMore: [
-        "Its maker's cloud says so. Check its power and its Wi-Fi.",
+        "Its manufacturer's cloud says so. Check its power and its Wi-Fi.",
         "メーカーのクラウドがそう報告しています。電源と Wi-Fi を確認してください。",
     ],
     still: ["{name} gives old values", "{name} の値が古いままです"],
@@ -204,7 +204,7 @@ export const texts = {
         "このほか {n} 個の数値はグラフに表示されません",
     ],
     moved: ["Last movement", "最後の人の動き"],
-    noValues: ["No values in this time.", "この期間の値はありません。"],
+    noValues: ["No values in this period.", "この期間の値はありません。"],
     day: ["24 hours", "24 時間"],
     week: ["7 days", "7 日"],
     month: ["31 days", "31 日"],
@@ -217,7 +217,7 @@ export const texts = {
     wider: ["Wider", "縮小"],
     chartOf: ["Chart of {name}", "{name} のグラフ"],
     keys: [
-        "Drag over a chart to look closer. Keys: arrows move the line, Shift and arrows mark, Enter shows what is marked, + and − zoom.",
+        "Drag across a chart to zoom in. Keys: arrows move the line, Shift and arrows select, Enter zooms to the selection, + and − zoom.",
         "グラフ上をドラッグすると拡大します。キーボード: 矢印で線を移動、Shift+矢印で選択、Enter で拡大、+ と − で拡大縮小。",
     ],
     asTable: ["As a table", "表で見る"],
@@ -225,7 +225,7 @@ export const texts = {
     mean: ["mean", "平均"],
     lowest: ["lowest", "最小"],
     highest: ["highest", "最大"],
-    marked: ["{from} to {to} marked", "{from} から {to} を選択"],
+    marked: ["{from} to {to} selected", "{from} から {to} を選択"],
     zone: ["Times: {zone}", "時刻: {zone}"],
     showAll: ["Show all {n}", "{n} 件すべて表示"],
     showFew: ["Show fewer", "減らす"],
@@ -262,22 +262,22 @@ export const texts = {
     is_unreachable: ["{name} cannot be reached", "{name} に接続できません"],
     is_unanswered: ["{name} does not answer", "{name} が応答しません"],
     is_insecure: ["{name}: no secure connection", "{name} に安全に接続できません"],
-    is_unavailable: ["{name} does not work at present", "{name} が現在使えません"],
+    is_unavailable: ["{name} does not work at present", "{name} は現在利用できません"],
     is_limited: ["{name} allows no more requests for now", "{name} の要求数の上限に達しています"],
     is_refused: ["{name} refuses access", "{name} がアクセスを拒否しています"],
     is_intercepted: ["Something else answers in place of {name}", "{name} の代わりに別のものが応答しています"],
-    is_missing: ["{name} is not where it should be", "{name} が見つかりません"],
+    is_missing: ["{name} cannot be found", "{name} が見つかりません"],
     is_invalid: ["{name} refuses what it is sent", "{name} が送信内容を拒否しています"],
     is_unusable: ["{name} cannot be used as it is set up", "{name} は現在の設定では使えません"],
-    is_full: ["{name} has no room left", "{name} の空き容量がありません"],
+    is_full: ["{name} has no space left", "{name} の空き容量がありません"],
     is_disk: [
         "{name} cannot be written to, because of this machine's disk",
         "{name} に書き込めません (このマシンのディスク)",
     ],
     is_occupied: ["{name} is in use by another program", "{name} は別のプログラムが使用中です"],
     is_memory: [
-        "{name}: sensorqd is out of memory, files or threads",
-        "{name}: sensorqd のメモリー、ファイルまたはスレッドが足りません",
+        "{name}: sensorqd is out of memory, file descriptors or threads",
+        "{name}: sensorqd のメモリー、ファイル記述子またはスレッドが足りません",
     ],
     is_program: ["{name}: its program fails", "{name}: プログラムが失敗しています"],
     is_other: ["{name} does not work", "{name} に障害があります"],
@@ -290,8 +290,8 @@ export const texts = {
         "{name} が動いているか、設定のアドレスが正しいかを確認してください",
     ],
     do_wait: [
-        "nothing, if it ends by itself; else look at the log or status page of {name}",
-        "自然に直るなら何もいりません。続くなら {name} のログや稼働状況を確認してください",
+        "nothing yet; if it persists, look at the log or status page of {name}",
+        "自然に回復すれば対応は不要です。続く場合は {name} のログや稼働状況を確認してください",
     ],
     do_replicas: [
         "a majority of the replica set must be up: see rs.status()",
@@ -302,7 +302,7 @@ export const texts = {
         "ca_file、途中のプロキシ、このマシンの時計を確認してください",
     ],
     do_interval: ["ask less often: a longer interval in the configuration", "設定の interval を長くしてください"],
-    do_quota: ["wait until the quota begins anew, or raise it", "割り当てが戻るまで待つか、割り当てを増やしてください"],
+    do_quota: ["wait until the quota resets, or raise it", "割り当てがリセットされるまで待つか、割り当てを増やしてください"],
     do_key: [
         "check the service account and its key; a new key needs a restart of sensorqd",
         "サービスアカウントと鍵を確認してください。鍵を替えたら sensorqd を再起動してください",
@@ -335,12 +335,12 @@ export const texts = {
     do_setup: ["sensorqd setup", "sensorqd setup"],
     do_address: ["correct its address in the configuration", "設定のアドレスを直してください"],
     do_directory: [
-        "mount the disk that belongs there, or make the directory",
+        "mount the disk that belongs there, or create the directory",
         "そのディスクをマウントするか、ディレクトリを作ってください",
     ],
     do_server_log: [
-        "look at the log of {name}: what was changed there last is the likely cause",
-        "{name} のログを見てください。最後に変えたものが原因と考えられます",
+        "look at the log of {name}: the latest change there is the likely cause",
+        "{name} のログを確認してください。直近の変更が原因と考えられます",
     ],
     do_settings: [
         "correct what is named below, in the configuration or at {name}",
@@ -349,12 +349,12 @@ export const texts = {
     do_collection: ["name a plain collection in the configuration", "通常のコレクションを設定に指定してください"],
     do_newer: ["install that later version again", "その新しいバージョンを入れ直してください"],
     do_space: [
-        "free space on this machine's disk; it goes on by itself",
+        "free space on this machine's disk; sensorqd then resumes by itself",
         "このマシンのディスクを空けてください。自動的に再開します",
     ],
-    do_server_space: ["make room on the disk of {name}", "{name} のディスクを空けてください"],
+    do_server_space: ["free space on the disk of {name}", "{name} のディスクを空けてください"],
     do_plan: [
-        "delete old data at {name}, or take a larger plan",
+        "delete old data at {name}, or choose a larger plan",
         "{name} の古いデータを消すか、プランを上げてください",
     ],
     do_rejected: [

@@ -60,12 +60,12 @@ TODO = {
         "MongoDB が動いているか、設定のアドレスが正しいかを確認してください",
     ),
     "disk-refuses": (
-        "free space on this machine's disk; it goes on by itself",
+        "free space on this machine's disk; sensorqd then resumes by itself",
         "このマシンのディスクを空けてください。自動的に再開します",
     ),
     "alert-target-down": (
-        "wait until the quota begins anew, or raise it",
-        "割り当てが戻るまで待つか、割り当てを増やしてください",
+        "wait until the quota resets, or raise it",
+        "割り当てがリセットされるまで待つか、割り当てを増やしてください",
     ),
 }
 
@@ -314,7 +314,7 @@ def test_a_full_outbox_promises_nothing(view):
     said = page.inner_text("#verdict")
     assert (
         "New readings are lost" in said
-        and "takes no more readings. Those in it are not lost." in said
+        and "accepts no more readings. Those in it are not lost." in said
         and "Nothing is lost" not in said
     )
     assert page.locator(".verdict strong").all_inner_texts() == [
