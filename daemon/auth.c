@@ -248,9 +248,8 @@ static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json)
                         auth, AUTH_REFUSED, CAUSE_TOKEN, "the token endpoint answers HTTP %d", reply->status);
         if (strcmp(error, "invalid_grant") == 0 && auth->refresh_token)
                 return fetch_failed(auth, AUTH_REFUSED, CAUSE_TOKEN,
-                        "the token endpoint calls the refresh token invalid%s%s: it was used up elsewhere, revoked or "
-                        "has expired. Sign in once more, put the new refresh token in place of the old one and restart "
-                        "sensorqd",
+                        "the token endpoint rejects the refresh token%s%s: it was used elsewhere, was revoked or has "
+                        "expired. Sign in again, replace the refresh token and restart sensorqd",
                         words[0] ? ": " : "", words);
         return fetch_failed(auth, AUTH_REFUSED, CAUSE_TOKEN,
                 "the token endpoint refuses: %s%s%s; check client_id, client_secret_file and scope", error,

@@ -578,7 +578,7 @@ static int find_variant(Section *s) {
                         continue;
                 if (s->variant)
                         return config_place_fail(s->place, variant->name,
-                                "stands beside %s; allowed: one %s, so write an entry of its own for the other",
+                                "cannot be combined with %s; allowed: one %s, so write a separate entry for the other",
                                 s->variant->name, s->section->variants->what);
                 s->variant = variant;
         }

@@ -346,7 +346,7 @@ static const char *why_not_locked(const char *state_dir, int error) {
         if (err_is_want(error))
                 return "Look " CAUSE_MEMORY_PLACES;
         if (error == -ENOLCK)
-                return "Its file system grants no locks: give state_dir a disk of this machine";
+                return "Its file system does not support locks: put state_dir on a local disk";
         if (error == -EROFS)
                 return "Name state_dir in ReadWritePaths= (`systemctl edit` of its unit); where the disk itself is "
                        "read-only, mount it for writing, and see `journalctl -k` whether it is broken";
@@ -406,8 +406,8 @@ static void daemon_note_outbox(const Daemon *d) {
 static const char *why_not_opened(int error) {
         switch (error) {
         case -ENODEV:
-                return "its file system cannot share memory between programs, which SQLite needs. Give "
-                       "state_dir a disk of this machine (ext4, xfs, btrfs; not 9p, CIFS or ntfs3)";
+                return "its file system cannot share memory between programs, which SQLite needs. Put state_dir on a "
+                       "local disk (ext4, xfs, btrfs; not 9p, CIFS or ntfs3)";
         case -EACCES:
                 return "permission denied. Give the files there to the user that runs sensorqd; `sensorqd check` names "
                        "them";

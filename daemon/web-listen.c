@@ -35,7 +35,7 @@ static const Fault faults[] = {
         { -EADDRNOTAVAIL, CAUSE_SETTINGS, "this machine has no such address; correct `listen`" },
         { -EEXIST, CAUSE_SETTINGS,
                 "another part of this configuration has that path there; choose another path or address" },
-        { -EACCES, CAUSE_SETTINGS, "this user may not listen there: ports below 1024 need a socket of systemd" },
+        { -EACCES, CAUSE_SETTINGS, "this user may not listen there: ports below 1024 need a systemd socket" },
         { -ENOKEY, CAUSE_SETTINGS,
                 "this user may not read a file of tls; give it to the service's user, or to a group of theirs" },
         { -ENOENT, CAUSE_SETTINGS,

@@ -147,7 +147,7 @@ static int password_rule(const ConfigPlace *place, char *const *urls, const Auth
 }
 
 int web_place_urls_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth) {
-        static const char why[] = "http:// has no TLS; with it a URL begins with https://";
+        static const char why[] = "http:// has no TLS; for TLS, write https://";
         int r = password_rule(place, urls, auth);
         bool used = !urls[0];
 
@@ -164,7 +164,7 @@ int web_place_one_rule(const ConfigPlace *place, const WebPlace *at) {
         if (!at->url != !at->url_file.file)
                 return 0;
         return config_place_fail(place, at->url ? "url_file" : NULL,
-                at->url ? "stands beside url; one of them" : "needs one of url and url_file");
+                at->url ? "cannot be combined with url; allowed: one of them" : "needs one of url and url_file");
 }
 
 int web_place_rule(const ConfigPlace *place, const WebPlace *at, const AuthConfig *auth, const ConfigMap *headers) {

@@ -158,8 +158,8 @@ static int check_test(const ConfigPlace *place, AlertRule *rule) {
                         continue;
                 if (found)
                         return config_place_fail(place, tests[i],
-                                "cannot stand beside %s: a rule has one of above, below, is and stale. Make a second "
-                                "rule",
+                                "cannot be combined with %s: a rule has one of above, below, is and stale. Make a "
+                                "second rule",
                                 found);
                 found = tests[i];
                 rule->test = (AlertTest) i;
@@ -170,8 +170,7 @@ static int check_test(const ConfigPlace *place, AlertRule *rule) {
 static int check_field(const ConfigPlace *place, const AlertRule *rule) {
         if (rule->field || rule->test == ALERT_STALE)
                 return 0;
-        return config_place_fail(
-                place, "field", "is missing; it says where the value stands that %s is about", tests[rule->test]);
+        return config_place_fail(place, "field", "is missing; it says where the value for %s is", tests[rule->test]);
 }
 
 /* `clear` must lie on the good side of the threshold. */
@@ -236,8 +235,8 @@ static int warn_on_change(const ConfigPlace *place, const AlertRule *rule) {
         if (!source)
                 return 0;
         return config_place_warn(place, "stale",
-                "source %s has on_change: true, so a room in which nothing changes is read once an hour only; more "
-                "than 1h tells that from a sensor that is silent",
+                "source %s has on_change: true, so a room without changes is published only once an hour; more than "
+                "1h tells that from a silent sensor",
                 source);
 }
 
@@ -249,7 +248,7 @@ static int rule_rule(const ConfigPlace *place, void *self, void *around) {
         name_targets(place, targets);
         r = config_place_refer(place, "to", rule->to, targets, "target");
         if (r == 0 && rule->to && !rule->to[0])
-                r = config_place_fail(place, "to", "names no target; leave it out to tell all of them");
+                r = config_place_fail(place, "to", "names no target; leave it out to notify all of them");
         if (r == 0)
                 r = check_test(place, rule);
         if (r == 0)

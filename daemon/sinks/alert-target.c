@@ -92,7 +92,7 @@ static const Service services[ALERT_SERVICES] = {
                           "channel and has the account as a friend" },
         [ALERT_WEBHOOK] = { .what = "web server",
                 .key = "Idempotency-Key",
-                .remedy = "see what the server says, and whether url, auth and body are what it wants" },
+                .remedy = "see what the server says, and whether url, auth and body are what it expects" },
 };
 
 static const Service discord = { .what = "Discord",

@@ -313,7 +313,7 @@ static int uri_refused(const char *text, ConfigProblem *ret_problem) {
                         " needs: DNS has the servers of such a name. Of a single server, write mongodb://");
         if (may_hold_secret(rest))
                 return config_problem_set(ret_problem,
-                        "is refused by MongoDB's driver, for a reason that is told when no secret is in it");
+                        "is refused by MongoDB's driver, for a reason that is shown only when it holds no secret");
         return config_problem_set(ret_problem, "is refused by MongoDB's driver: %s", error.message);
 }
 

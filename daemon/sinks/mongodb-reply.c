@@ -248,7 +248,7 @@ static const MongodbWords fault_words[] = {
                 "check the user and authSource in mongodb.uri and the password file; then reload, or restart where the "
                 "password changed",
                 CAUSE_LOGIN, true },
-        [MONGODB_FAULT_FORBIDDEN] = { "forbidden", "does not let the user do what is needed",
+        [MONGODB_FAULT_FORBIDDEN] = { "forbidden", "denies the user a privilege that is needed",
                 "grant the user insert and find on both collections, for example with the role readWrite", CAUSE_RIGHTS,
                 true },
         [MONGODB_FAULT_QUOTA] = { "quota", "has reached the storage limit of its plan",

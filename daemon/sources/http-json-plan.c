@@ -290,7 +290,7 @@ static bool switchbot_is_well(HttpJsonAnswer *answer, Slice document) {
                 return false;
         answer->cause = CAUSE_QUOTA;
         answer_fail(answer, SOURCE_LIMITED,
-                "takes no more requests of this account today (statusCode %s: %s); a longer interval helps",
+                "accepts no more requests of this account today (statusCode %s: %s); a longer interval helps",
                 text ?: "missing", said);
         return false;
 }
@@ -437,7 +437,7 @@ static int urls_rule(const ConfigPlace *place, HttpJsonConfig *keys) {
 
         if (!keys->url == !keys->urls)
                 return config_place_fail(place, keys->url ? "urls" : NULL,
-                        keys->url ? "stands beside url; one of them"
+                        keys->url ? "cannot be combined with url; allowed: one of them"
                                   : "has neither url nor urls; allowed: one of them");
         if (keys->url) {
                 keys->urls = calloc(2, sizeof(char *));

@@ -329,7 +329,7 @@ static bool json_is_held(const void *self) {
 
 static void json_end_held(HttpJson *json) {
         json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
-                "was not read to the end: the outbox or the disk has no room for more. It is asked again");
+                "was not read to the end: the outbox or the disk has no room for more. sensorqd asks again");
         json_end(json);
 }
 

@@ -534,7 +534,7 @@ static void session_keep_alive(MqttSession *s) {
         _cleanup_bytes_ Bytes packet = {};
 
         if (!s->held && clock_now() - s->heard > patience)
-                return session_lose(s, CAUSE_SERVICE, "the broker does not answer any more");
+                return session_lose(s, CAUSE_SERVICE, "the broker no longer answers");
         session_watch_silence(s);
         if (s->doubt > 0)
                 session_tell_well(s);

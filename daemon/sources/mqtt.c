@@ -165,7 +165,7 @@ static int mqtt_rule_plain(const ConfigPlace *place) {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(keys); i++)
-                r = config_place_unused(place, keys[i], "mqtt:// has no TLS; with it the URL begins with mqtts://");
+                r = config_place_unused(place, keys[i], "mqtt:// has no TLS; for TLS, write mqtts://");
         return r;
 }
 

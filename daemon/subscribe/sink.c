@@ -324,7 +324,7 @@ static void sink_refuse(Sink *s, const SinkAnswer *of) {
                 .cause = CAUSE_INVALID,
                 .reason = "refused",
                 .words = "refuses every message",
-                .remedy = of->remedy ?: "see its log: what was changed there last is the likely cause" };
+                .remedy = of->remedy ?: "see its log: the latest change there is the likely cause" };
 
         delay = s->scout && s->retry_at > now
                         ? s->retry_at - now

@@ -145,8 +145,8 @@ static void warn_of_loss(const Warner *warner, const SubscriptionSettings *s) {
                         clock_format_span(s->retention, span, sizeof(span)));
         if (s->dead_letter[0] != '\0')
                 warn(warner,
-                        "after %" PRIi64 " deliveries a message moves to %s, which sensorqd does not read: see that "
-                        "this topic has a subscription of its own",
+                        "after %" PRIi64 " deliveries a message moves to %s, which sensorqd does not read: make sure "
+                        "that this topic has a subscription of its own",
                         s->dead_letter_attempts, s->dead_letter);
         if (s->deadline_sec < DEADLINE_SHORT_SEC)
                 warn(warner,

@@ -21,7 +21,7 @@
 #define NAME_MAX_SIZE 255
 /* systemd.exec(5), "Credentials": the limit for all credentials of a unit together */
 #define TOTAL_MAX (1024 * 1024)
-#define UNIT_ENDS "which systemd does not take, and the service ends with 243/CREDENTIALS: only secrets belong there"
+#define UNIT_ENDS "which systemd does not accept, and the service ends with 243/CREDENTIALS: only secrets belong there"
 
 /* ---- the unit and its user ---- */
 
@@ -180,7 +180,7 @@ static size_t check_credential(Session *session, const char *path, const char *n
                 return 0;
         if (!name_is_valid(name))
                 session_fail(session, path,
-                        "systemd does not take this name, and the service ends with 243/CREDENTIALS: use ASCII "
+                        "systemd does not accept this name, and the service ends with 243/CREDENTIALS: use ASCII "
                         "letters, digits, dots and dashes only");
         if (file.st_size > TOTAL_MAX)
                 session_fail(session, path, "is larger than 1 MiB, " UNIT_ENDS);

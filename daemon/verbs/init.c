@@ -55,26 +55,18 @@ static const struct {
 };
 
 static void print_help(void) {
-        fputs("sensorqd [-c|--config FILE] init [OPTION...]\n"
-              "Makes a first configuration. On a terminal it asks for what no option gives. It tries all answers,\n"
-              "and writes the files.\n"
-              "\n"
-              "      --project ID       Google Cloud project (default: that of the key)\n"
-              "      --key-file FILE    key of the service account; - for none\n"
-              "      --topic ID         default sensor-data\n"
-              "      --endpoint URL, --ca-file FILE, --state-dir DIR\n"
-              "                         as in sensorqd.yaml(5)\n"
-              "      --source NAME      a sensor's recipe, or none; may be given again\n"
-              "      --sink NAME        where readings are kept, or none; may be given again\n"
-              "      --page NAME        the web page: local, network, or none\n"
-              "      --set NAME.KEY=TEXT\n"
-              "                         an answer to a question of a recipe\n"
-              "      --secret NAME=FILE a secret, read from a file\n"
-              "      --list             the recipes, their keys and secrets\n"
-              "      --yes              ask nothing: a question without an option takes its default\n"
-              "      --unchecked        contact no remote end: no tries, no setup, no check\n"
-              "      --enable           enable and start the unit at the end\n"
-              "      --dry-run          ask and try, print the configuration, write nothing\n",
+        fputs("sensorqd [-c|--config FILE] init [OPTION...]\nCreates a first configuration. On a terminal it asks for "
+              "what no option gives. It tries all answers,\nand writes the files.\n\n      --project ID       Google "
+              "Cloud project (default: that of the key)\n      --key-file FILE    key of the service account; - for "
+              "none\n      --topic ID         default sensor-data\n      --endpoint URL, --ca-file FILE, --state-dir "
+              "DIR\n                         as in sensorqd.yaml(5)\n      --source NAME      a sensor's recipe, or "
+              "none; may be given again\n      --sink NAME        where readings are kept, or none; may be given "
+              "again\n      --page NAME        the web page: local, network, or none\n      --set NAME.KEY=TEXT\n     "
+              "                    an answer to a question of a recipe\n      --secret NAME=FILE a secret, read from "
+              "a file\n      --list             the recipes, their keys and secrets\n      --yes              ask "
+              "nothing: a question without an option takes its default\n      --unchecked        contact no remote "
+              "end: no tries, no setup, no check\n      --enable           enable and start the unit at the end\n     "
+              " --dry-run          ask and try, print the configuration, write nothing\n",
                 stdout);
 }
 
@@ -85,7 +77,7 @@ static int usage_error(const char *what, const char *value) {
 
 static int add(InitList *list, const char *text) {
         if (list->n == INIT_OPTIONS_MAX)
-                return usage_error("an option too often, with: ", text);
+                return usage_error("option given too often, with: ", text);
         list->items[list->n++] = text;
         return 0;
 }

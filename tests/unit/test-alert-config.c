@@ -71,9 +71,9 @@ static void test_refused(void **state) {
                 { "{ name: a, field: t }",
                         RULE_LINE ":11: subscribe[].alert.rules[]: needs one of above, below, is and stale" },
                 { "{ name: a, field: t, above: 1, below: 2 }",
-                        RULE_LINE ":49: subscribe[].alert.rules[].below: cannot stand beside above" },
-                { "{ name: a, field: t, is: x, stale: 1h }", "stale: cannot stand beside is" },
-                { "{ name: a, above: 1 }", "field: is missing; it says where the value stands that above is about" },
+                        RULE_LINE ":49: subscribe[].alert.rules[].below: cannot be combined with above" },
+                { "{ name: a, field: t, is: x, stale: 1h }", "stale: cannot be combined with is" },
+                { "{ name: a, above: 1 }", "field: is missing; it says where the value for above is" },
                 { "{ name: a, is: x }", "field: is missing" },
                 { "{ name: a, field: t, above: 28, clear: 29 }",
                         "clear: 29 overlaps with above: 28, so the alert would begin and end at the same value; "
@@ -115,8 +115,7 @@ static void test_keys_of_another_service(void **state) {
         refuse_as(PUBSUB
                 "subscribe: [{subscription: sub, alert: {targets: [{name: a, type: slack, url: 'https://h/'}], "
                 "rules: [{name: a, stale: 1h}]}}]\n",
-                &(ConfigInput){ "c.yaml", &types },
-                "url: is not a key of type slack, which takes url_file; remove it");
+                &(ConfigInput){ "c.yaml", &types }, "url: is not a key of type slack, which takes url_file; remove it");
 }
 
 /* P10: no secret without TLS to another machine; and an address and a recipient that the service can have. */
@@ -130,7 +129,7 @@ static void test_targets_refused(void **state) {
                 { "type: webhook, url: 'http://pi.lan/x', auth: { type: bearer, token_file: k }",
                         "url: would send a secret unencrypted" },
                 { "type: webhook", "needs one of url and url_file" },
-                { "type: webhook, url: 'https://h/', url_file: u", "url_file: stands beside url" },
+                { "type: webhook, url: 'https://h/', url_file: u", "url_file: cannot be combined with url" },
                 { "type: ntfy, topic: t, url: 'https://h/t'", "url: has a path" },
                 { "type: ntfy, topic: 'a b'", "holds a character that a topic of ntfy cannot have" },
                 { "type: line, token_file: k, recipient: X1", "is not the id of a user, group or room" },

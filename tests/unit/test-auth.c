@@ -344,7 +344,7 @@ static void test_refused(void **state) {
         a->reply = "{\"error\":\"invalid_grant\",\"error_description\":\"token seed-of-mine is used up\"}";
         fetch(a, auth);
         assert_int_equal(a->outcome, AUTH_REFUSED);
-        assert_non_null(strstr(a->detail, "Sign in once more"));
+        assert_non_null(strstr(a->detail, "Sign in again"));
         assert_int_equal(secrets_note(a->secrets, "seed-of-mine"), 0);
         fetch(a, auth);
         assert_null(strstr(a->detail, "seed-of-mine")); /* a secret that a remote repeats goes nowhere */

@@ -371,7 +371,7 @@ static void test_one_sink(void **state) {
         refuse_types(HEAD "subscribe: [{subscription: sub}]",
                 "c.yaml:2:13: subscribe[]: has no sink; allowed: a section box or crate");
         refuse_types(HEAD "subscribe: [{subscription: sub, box: {directory: /x}, crate: {directory: /y}}]",
-                "subscribe[].crate: stands beside box; allowed: one sink");
+                "subscribe[].crate: cannot be combined with box; allowed: one sink");
         refuse_types(HEAD "subscribe: [{subscription: sub, boxx: {directory: /x}}]",
                 "subscribe[].boxx: is not known, did you mean box?");
         refuse_types(HEAD "subscribe: [{subscription: sub, box: {}}]", "subscribe[].box.directory: is missing");

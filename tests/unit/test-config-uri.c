@@ -94,15 +94,15 @@ static void test_uri(void **state) {
         refuse_mongodb("uri: 'mongodb://u:p@h/?appName=me@home&directConnection=x" REST,
                 REFUSED "Unsupported value for \"directconnection\": \"x\"");
         refuse_mongodb("uri: 'mongodb://u:p@h/?tls=x&tlsCertificateKeyFilePassword=s" REST,
-                "is refused by MongoDB's driver, for a reason that is told when");
+                "is refused by MongoDB's driver, for a reason that is shown only when");
         refuse_mongodb("uri: 'mongodb://%ff:p@h/" REST, "has a user or password that MongoDB's driver refuses");
         refuse_mongodb("uri: 'mongodb://u:%ff@h/" REST, "has a user or password that MongoDB's driver refuses");
         refuse_mongodb("uri: 'mongodb://h/?tls=x&authMechanismProperties=AWS_SESSION_TOKEN:t" REST,
-                "is refused by MongoDB's driver, for a reason that is told when");
+                "is refused by MongoDB's driver, for a reason that is shown only when");
         refuse_mongodb("uri: 'mongodb://u:secret" REST, "has a port that is not one of 1..65535");
         refuse_mongodb("uri: 'mongodb://u:123456/" REST, "has a port that is not one of 1..65535");
         refuse_mongodb("uri: 'mongodb+srv://u:secret%40a.example.net/" REST, "has a port that is not one of 1..65535");
-        refuse_mongodb("uri: 'mongodb://u%3Asecret%40h/" REST, "for a reason that is told when");
+        refuse_mongodb("uri: 'mongodb://u%3Asecret%40h/" REST, "for a reason that is shown only when");
         refuse_mongodb("uri: 'http://localhost" REST, "does not begin with mongodb://");
         refuse_mongodb("uri: 'mongodb+srv://h:1/" REST, "has a port, but with mongodb+srv:// DNS names");
         refuse_mongodb("uri: 'mongodb+srv://u:p@a.example.net:27017/" REST, "has a port, but with mongodb+srv://");

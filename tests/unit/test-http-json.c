@@ -250,7 +250,7 @@ static void test_switchbot_used_up(void **state) {
         run_once(w, HEAD
                 "      urls: ['@/x', '@/y']\n      auth: { type: switchbot, token_file: $/t, secret_file: $/s }\n      reading: { items: /body }\n");
         fails_with(
-                w, "takes no more requests of this account today (statusCode 190: Requests reached the daily limit)");
+                w, "accepts no more requests of this account today (statusCode 190: Requests reached the daily limit)");
         assert_int_equal(source_fixture_status(w->f).failure.cause, CAUSE_QUOTA);
         assert_int_equal(w->n, 1);
 }
@@ -316,7 +316,7 @@ static void test_oauth2_refused(void **state) {
         w->routes[0] = (Route){ "/token", 400, NULL, "{\"error\":\"invalid_grant\"}" };
         run_once(w, HEAD
                 "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n");
-        fails_with(w, "Sign in once more");
+        fails_with(w, "Sign in again");
         assert_int_equal(w->n, 1);
 }
 
@@ -465,7 +465,7 @@ static void test_configuration(void **state) {
                 const char *lines, *words;
         } cases[] = {
                 { "", "has neither url nor urls" },
-                { "      url: https://a/\n      urls: [https://b/]\n", "stands beside url" },
+                { "      url: https://a/\n      urls: [https://b/]\n", "cannot be combined with url" },
                 { "      url: ftp://a/\n", "is not a URL of a server" },
                 { "      url: 'https://a/?appid=0123'\n", "has a secret in it (appid=)" },
                 { "      url: 'https://a/{sinc}'\n",

@@ -576,9 +576,9 @@ static void test_audit(void **state) {
         f->config.pubsub.credentials_file = outside;
         said_run(&f->config, run_check_files, 0, NULL, &said);
         assert_int_equal(said.code, 4);
-        assert_non_null(
-                strstr(said.out, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3  systemd does not take this name"));
-        assert_non_null(strstr(said.out, "a:b  systemd does not take this name"));
+        assert_non_null(strstr(
+                said.out, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3  systemd does not accept this name"));
+        assert_non_null(strstr(said.out, "a:b  systemd does not accept this name"));
         assert_non_null(strstr(said.out, "backup.tar  is larger than 1 MiB"));
         assert_non_null(strstr(said.out, "credentials  its files are larger than 1 MiB together"));
         assert_non_null(strstr(said.out, "key.json  others may read this secret (mode 0644)"));

@@ -379,7 +379,7 @@ static void test_name_of_a_file(void **state) {
         assert_int_equal(close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
         config = parse_as(config_file, PUBSUB SHELF, strlen(PUBSUB SHELF), &types_of_config);
         said_run(config, check_these_files, 0, NULL, &said);
-        assert_contains(said.out, "/a [31m ok    all  is well  systemd does not take this name");
+        assert_contains(said.out, "/a [31m ok    all  is well  systemd does not accept this name");
         assert_int_equal(unlink(path) + rmdir(secrets) + rmdir(directory), 0);
 }
 

@@ -618,7 +618,7 @@ static void assert_refused(const char *section, const char *words) {
 
 static void test_the_section(void **state) {
         assert_refused("batch: 5", "needs one of url and url_file");
-        assert_refused("url: 'https://h/', url_file: f", "url_file: stands beside url; one of them");
+        assert_refused("url: 'https://h/', url_file: f", "url_file: cannot be combined with url; allowed: one of them");
         assert_refused("url: 'https://h/', headers: {idempotency-key: x}", "is set by sensorqd itself");
         assert_refused("url: 'https://h/', headers: {Authorization: x}", "a header for a secret");
         assert_refused("url: 'https://h/', batch: 0", "1..1000");
