@@ -428,7 +428,7 @@ static int daemon_open_outbox(Daemon *d) {
                 return EX_OK;
         if (r == OUTBOX_NEWER) {
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
-                        "%s/%s was made by a later sensorqd and is left alone. Install that version again, or give "
+                        "%s/%s was made by a later sensorqd and is not touched. Install that version again, or give "
                         "this one another state_dir.",
                         directory, OUTBOX_FILE);
                 return EX_CANTCREAT;

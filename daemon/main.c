@@ -232,7 +232,7 @@ static int run_verb(const Options *o, Config *config) {
 static int end_of_output(int code) {
         if (fflush(stdout) == 0 && !ferror(stdout))
                 return code;
-        fprintf(stderr, "sensorqd: the output could not be written, or not all of it\n");
+        fprintf(stderr, "sensorqd: the output could not be written completely\n");
         return code == EX_OK ? EX_IOERR : code;
 }
 

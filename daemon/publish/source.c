@@ -354,8 +354,10 @@ static void source_give_up(Source *s) {
                 source_close(s);
         source_log_lost(s);
         source_failed(s,
-                &(SourcePoll){
-                        .outcome = SOURCE_UNREACHABLE, .cause = CAUSE_DISK, .detail = "the disk refuses its readings" },
+                &(SourcePoll){ .outcome = SOURCE_UNREACHABLE,
+                        .cause = CAUSE_DISK,
+                        .detail = "its readings cannot be written "
+                                  "to disk" },
                 0);
         source_forget(s);
         if (polling)

@@ -266,7 +266,7 @@ static void lane_taken(Lane *l, size_t n) {
         l->status.sent++;
         l->status.last_sent = clock_wall();
         lane_up(l);
-        log_info("Alert target %s (%s) has %zu %s: %s%s", l->target->name, l->status.service, n,
+        log_info("Alert target %s (%s) accepted %zu %s: %s%s", l->target->name, l->status.service, n,
                 n == 1 ? "notice" : "notices", l->what, n == 1 ? "" : ", ...");
         lane_end(l, n, ALERT_ACCEPTED);
 }

@@ -253,7 +253,7 @@ static const MongodbWords fault_words[] = {
                 true },
         [MONGODB_FAULT_QUOTA] = { "quota", "has reached the storage limit of its plan",
                 "delete old data or collections, or choose a larger plan", CAUSE_PLAN, true },
-        [MONGODB_FAULT_TARGET] = { "target", "has a collection there that cannot keep _id unique",
+        [MONGODB_FAULT_TARGET] = { "target", "has a collection that cannot keep _id unique",
                 "name a plain collection in mongodb.collection: in a time-series or capped collection or a view "
                 "readings could be lost or stored twice",
                 CAUSE_COLLECTION, true },

@@ -198,8 +198,8 @@ static void count(Pulls *p, const Batch *batch, usec_t wall) {
                 p->reply_bytes = batch->body.allocated;
         p->status.skipped |= skipped > 0;
         if (skipped > 0 && !p->said_skipped)
-                log_warning("%s: %zu elements of a reply were not understood (no ack id or message id, or "
-                            "attributes that are not text): they are left to Pub/Sub, unacknowledged",
+                log_warning("%s: %zu messages in a reply are malformed (no ack id or message id, or attributes that "
+                            "are not text): they are left to Pub/Sub, unacknowledged",
                         p->options.config->subscription, skipped);
         p->said_skipped = skipped > 0;
 }
