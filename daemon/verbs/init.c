@@ -55,18 +55,26 @@ static const struct {
 };
 
 static void print_help(void) {
-        fputs("sensorqd [-c|--config FILE] init [OPTION...]\nCreates a first configuration. On a terminal it asks for "
-              "what no option gives. It tries all answers,\nand writes the files.\n\n      --project ID       Google "
-              "Cloud project (default: that of the key)\n      --key-file FILE    key of the service account; - for "
-              "none\n      --topic ID         default sensor-data\n      --endpoint URL, --ca-file FILE, --state-dir "
-              "DIR\n                         as in sensorqd.yaml(5)\n      --source NAME      a sensor's recipe, or "
-              "none; may be given again\n      --sink NAME        where readings are kept, or none; may be given "
-              "again\n      --page NAME        the web page: local, network, or none\n      --set NAME.KEY=TEXT\n     "
-              "                    an answer to a question of a recipe\n      --secret NAME=FILE a secret, read from "
-              "a file\n      --list             the recipes, their keys and secrets\n      --yes              ask "
-              "nothing: a question without an option takes its default\n      --unchecked        contact no remote "
-              "end: no tries, no setup, no check\n      --enable           enable and start the unit at the end\n     "
-              " --dry-run          ask and try, print the configuration, write nothing\n",
+        fputs("sensorqd [-c|--config FILE] init [OPTION...]\n"
+              "Creates a first configuration. On a terminal it asks for what no option gives. It tries all answers,\n"
+              "and writes the files.\n"
+              "\n"
+              "      --project ID       Google Cloud project (default: that of the key)\n"
+              "      --key-file FILE    key of the service account; - for none\n"
+              "      --topic ID         default sensor-data\n"
+              "      --endpoint URL, --ca-file FILE, --state-dir DIR\n"
+              "                         as in sensorqd.yaml(5)\n"
+              "      --source NAME      a sensor's recipe, or none; may be given again\n"
+              "      --sink NAME        where readings are kept, or none; may be given again\n"
+              "      --page NAME        the web page: local, network, or none\n"
+              "      --set NAME.KEY=TEXT\n"
+              "                         an answer to a question of a recipe\n"
+              "      --secret NAME=FILE a secret, read from a file\n"
+              "      --list             the recipes, their keys and secrets\n"
+              "      --yes              ask nothing: a question without an option takes its default\n"
+              "      --unchecked        contact no remote end: no tries, no setup, no check\n"
+              "      --enable           enable and start the unit at the end\n"
+              "      --dry-run          ask and try, print the configuration, write nothing\n",
                 stdout);
 }
 
