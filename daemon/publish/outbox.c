@@ -59,7 +59,7 @@ struct Outbox {
         uint64_t put_refused_bytes; /* of the largest one since the failure was logged */
         usec_t forget_refused_at;   /* of the last refused forget; 0: none since one worked */
         usec_t pinged;              /* see outbox_sql_ping() */
-        usec_t began;               /* clock_monotonic() at the begin of the last transaction */
+        usec_t began;               /* clock_monotonic() at the begin of the transaction; 0: there is none */
         struct {
                 usec_t since, spent; /* the minute that began then, and how long slow transactions took in it */
                 usec_t said;         /* clock_monotonic() of the last entry; 0: there was none */
@@ -151,7 +151,7 @@ static void outbox_works(Outbox *o, unsigned what, uint64_t bytes) {
  * (no reply within ...) points to everything but the disk. */
 static void outbox_was_slow(Outbox *o, usec_t took) {
         usec_t now = clock_monotonic();
-        char span[CLOCK_SPAN_SIZE];
+        char spent[CLOCK_SPAN_SIZE], of[CLOCK_SPAN_SIZE];
 
         if (o->began - o->slow.since >= USEC_PER_MINUTE) {
                 o->slow.since = o->began;
@@ -162,11 +162,11 @@ static void outbox_was_slow(Outbox *o, usec_t took) {
                 return;
         o->slow.said = now;
         log_event(LOG_WARNING, EVENT_OUTBOX_SLOW, LOG_FIELDS({ FIELD_FILE, o->directory }),
-                "The disk is slow: within a minute, the outbox in %s needed %s to be written. Nothing is lost; all "
-                "else "
+                "The disk is slow: of the last %s, %s went into writing the outbox in %s. Nothing is lost; all else "
                 "waits meanwhile, and requests may time out. Look at the disk (`journalctl -k`) and what else writes "
                 "there.",
-                o->directory, clock_format_span(o->slow.spent, span, sizeof(span)));
+                clock_format_span(now - o->slow.since, of, sizeof(of)),
+                clock_format_span(o->slow.spent, spent, sizeof(spent)), o->directory);
 }
 
 bool outbox_is_failing(const Outbox *o) {
@@ -392,9 +392,10 @@ static int outbox_end(Outbox *o, int r) {
         if (!o->sql)
                 return r;
         r = sql_end(o->sql, r);
-        took = clock_monotonic() - o->began;
+        took = o->began > 0 ? clock_monotonic() - o->began : 0;
         if (took >= OUTBOX_SLOW_USEC)
                 outbox_was_slow(o, took);
+        o->began = 0;
         if (r < 0) {
                 o->data_version = -1;
                 (void) outbox_refresh(o);
