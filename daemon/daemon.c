@@ -352,6 +352,8 @@ static const char *why_not_locked(const char *state_dir, int error) {
                        "read-only, mount it for writing, and see `journalctl -k` whether it is broken";
         if (error == -ENOSPC)
                 return "Free space there";
+        if (error == -ELOOP)
+                return "Name the place itself, not a link to it: root follows none that another user may have made";
         if (error == -EACCES && secret_home_is_hidden(state_dir))
                 return "ProtectHome= of its unit hides home directories: name another directory";
         if (error == -EACCES && access(state_dir, W_OK | X_OK) == 0)

@@ -178,20 +178,6 @@ static size_t foreign_at(const char *path) {
         return strlen(path);
 }
 
-int file_find(const char *path, char **ret) {
-        size_t foreign = foreign_at(path);
-        _cleanup_free_ char *directory = strndup(path, foreign), *real = NULL;
-
-        if (path[foreign] == '\0')
-                return FILE_OURS;
-        if (!directory)
-                return -ENOMEM;
-        real = realpath(directory, NULL);
-        if (!real)
-                return err_errno();
-        return text_format(ret, "%s/%s", real, path + foreign) < 0 ? -ENOMEM : FILE_FOREIGN;
-}
-
 /* Opens one directory in *at*. -ELOOP: it is a link. */
 static int open_in(int at, const char *name, int flags) {
         int fd = openat(at, name, flags | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -201,6 +187,45 @@ static int open_in(int at, const char *name, int flags) {
                 S_ISLNK(status.st_mode))
                 return -ELOOP;
         return fd < 0 ? err_errno() : fd;
+}
+
+/* Opens the directory that the last name of *path* is in. From *foreign* on no link is followed. */
+static int open_above(const char *path, size_t foreign) {
+        _cleanup_free_ char *directory = strndup(path, foreign), *rest = strdup(path + foreign);
+        char *next = rest;
+        int at;
+
+        if (!directory || !rest)
+                return -ENOMEM;
+        at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (at < 0)
+                return err_errno();
+        while (at >= 0 && strchr(next, '/')) {
+                _cleanup_close_ int above = at;
+                const char *name = strsep(&next, "/");
+
+                next += strspn(next, "/");
+                at = open_in(above, name, O_PATH);
+        }
+        return at;
+}
+
+int file_find(const char *path, char **ret) {
+        size_t foreign = foreign_at(path);
+        _cleanup_free_ char *directory = strndup(path, foreign), *real = NULL;
+        _cleanup_close_ int above = -1;
+
+        if (path[foreign] == '\0')
+                return FILE_OURS;
+        if (!directory)
+                return -ENOMEM;
+        above = open_above(path, foreign);
+        if (above < 0)
+                return above;
+        real = realpath(directory, NULL);
+        if (!real)
+                return err_errno();
+        return text_format(ret, "%s/%s", real, path + foreign) < 0 ? -ENOMEM : FILE_FOREIGN;
 }
 
 static int open_ours(const char *path, mode_t mode, int *ret_fd) {
@@ -215,37 +240,26 @@ static int open_ours(const char *path, mode_t mode, int *ret_fd) {
         return made;
 }
 
-/* Goes along *path* from *at* on, which is closed, and changes *path*. */
-static int open_foreign(int at, char *path, mode_t mode, int *ret_fd) {
-        int made = FILE_OPENED;
-        char *name;
+static int open_foreign(int above, const char *name, mode_t mode, int *ret_fd) {
+        int made = mkdirat(above, name, mode) == 0 ? FILE_MADE : FILE_OPENED, fd;
 
-        while (at >= 0 && (name = strsep(&path, "/"))) {
-                _cleanup_close_ int above = at;
-
-                if (!path && mkdirat(above, name, mode) == 0)
-                        made = FILE_MADE;
-                else if (!path && errno != EEXIST)
-                        return err_errno();
-                at = open_in(above, name, path ? O_PATH : O_RDONLY);
-        }
-        if (at < 0)
-                return at;
-        *ret_fd = at;
+        if (made == FILE_OPENED && errno != EEXIST)
+                return err_errno();
+        fd = open_in(above, name, O_RDONLY);
+        if (fd < 0)
+                return fd;
+        *ret_fd = fd;
         return made;
 }
 
 int file_open_directory(const char *path, mode_t mode, int *ret_fd) {
         size_t foreign = foreign_at(path);
-        _cleanup_free_ char *directory = strndup(path, foreign), *rest = strdup(path + foreign);
-        int at;
+        _cleanup_close_ int above = -1;
 
-        if (!directory || !rest)
-                return -ENOMEM;
-        if (rest[0] == '\0')
+        if (path[foreign] == '\0')
                 return open_ours(path, mode, ret_fd);
-        at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        return at < 0 ? err_errno() : open_foreign(at, rest, mode, ret_fd);
+        above = open_above(path, foreign);
+        return above < 0 ? above : open_foreign(above, strrchr(path, '/') + 1, mode, ret_fd);
 }
 
 char *file_directory(const char *path) {

@@ -42,8 +42,9 @@ void file_give(int fd, const char *path);
 /* Root may come by directories of other users, or which they may write to: they may have put links to root's files
  * there. So root follows links only where all directories above them are root's alone, or sticky as /tmp is. */
 enum { FILE_OURS, FILE_FOREIGN };
-/* FILE_FOREIGN: we are root, and *path* leads through such a directory. *ret* gets *path* with the links
- * before that directory resolved; those after it must not be followed. Errors of realpath(3). */
+/* FILE_FOREIGN: we are root, and *path* leads through such a directory. *ret* gets *path* with the links before that
+ * directory resolved; its last name, which need not be there, must not be followed. -ELOOP: another name after that
+ * directory is a link; errors of open(2). */
 int file_find(const char *path, char **ret);
 
 enum { FILE_OPENED, FILE_MADE };

@@ -67,13 +67,17 @@ void service_status(const char *text, char *last, size_t size) {
 /* Uses flock(2): the kernel releases the lock with the last descriptor, also after kill -9. The file stays, because
  * removing it would race with another process. */
 int service_lock(const char *directory, int *ret_fd) {
-        _cleanup_free_ char *path = NULL;
+        _cleanup_free_ char *path = NULL, *found = NULL;
         _cleanup_close_ int fd = -1;
+        int r;
 
         if (text_format(&path, "%s/lock", directory) < 0)
                 return -ENOMEM;
+        r = file_find(path, &found);
+        if (r < 0)
+                return r;
 
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600);
+        fd = open(found ?: path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return err_errno();
         file_give(fd, path);

@@ -333,7 +333,7 @@ static int open_database(const char *path, bool alone, Sql **ret) {
         if (r < 0)
                 return r == -ENOMEM ? r : file_error(-r);
         foreign = r == FILE_FOREIGN;
-        r = prepare_file(path, foreign);
+        r = prepare_file(found ?: path, foreign);
         if (r < 0)
                 return r;
 

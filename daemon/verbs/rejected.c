@@ -27,6 +27,8 @@
 #define REPLAY_USEC (60 * USEC_PER_SEC) /* a person waits for it */
 #define SOURCE_PREFIX "source:"
 #define ROW_ID_SIZE 128
+#define FOREIGN_LINK                                                                                                   \
+        "is behind a link that root does not follow: name the place itself, or run this as that user (sudo -u)"
 
 typedef enum Action { ACTION_LIST, ACTION_SHOW, ACTION_REPLAY, ACTION_DROP } Action;
 
@@ -246,6 +248,7 @@ static bool open_outbox(Rejected *r) {
                 tell(r, "outbox", false,
                         k == OUTBOX_NEWER ? "was made by a later sensorqd"
                         : k == -EACCES    ? "may not be read by this user: run this as root (sudo)"
+                        : k == -ELOOP     ? FOREIGN_LINK
                                           : strerror(-k));
         return k == OUTBOX_OK;
 }
@@ -484,6 +487,7 @@ static void rejected_in_store(Rejected *r) {
                 tell(r, REJECTED_FILE, false,
                         k == -EOPNOTSUPP ? "was made by a later sensorqd"
                         : k == -EACCES   ? "may not be read by this user: run this as root (sudo)"
+                        : k == -ELOOP    ? FOREIGN_LINK
                         : k == -EUCLEAN  ? "is damaged; move it away and keep it"
                                          : strerror(-k));
 }

@@ -201,9 +201,13 @@ static void test_open_directory(void **state) {
                 assert_int_equal(open_below("theirs/out", &fd), FILE_OPENED);
                 assert_int_equal(chown(path, 12345, 12346), 0);
                 assert_int_equal(open_below("theirs/out/new", &fd), -ELOOP);
-                path_of("ours-too/out/inner", path);
+                path_of("ours-too/out/new", path);
+                assert_int_equal(file_find(path, &found), -ELOOP);
+                path_of("ours-too/none/new", path);
+                assert_int_equal(file_find(path, &found), -ENOENT);
+                path_of("ours-too/inner//out", path);
                 assert_int_equal(file_find(path, &found), FILE_FOREIGN);
-                path_of("theirs/out/inner", path);
+                path_of("theirs/inner//out", path);
                 assert_string_equal(found, path);
         }
         free(found);

@@ -231,6 +231,23 @@ static void test_lock(void **state) {
         check_lock(f, SERVICE_LOCKED);
 }
 
+/* The lock is the first that a daemon makes. Root makes none where a link of another user leads. */
+static void test_lock_behind_a_link(void **state) {
+        char target[] = "/tmp/test-service-XXXXXX", link[sizeof(((Fixture *) NULL)->directory) + 8];
+        Fixture *f = *state;
+        int fd = -1;
+
+        if (geteuid() != 0)
+                skip();
+        assert_non_null(mkdtemp(target));
+        assert_int_equal(chown(f->directory, 12345, 12346), 0);
+        (void) snprintf(link, sizeof(link), "%s/state", f->directory);
+        assert_int_equal(symlink(target, link), 0);
+        assert_int_equal(service_lock(link, &fd), -ELOOP);
+        assert_int_equal(rmdir(target), 0);
+        assert_int_equal(unlink(link), 0);
+}
+
 static void test_lock_of_another_process(void **state) {
         Fixture *f = *state;
         int release, status;
@@ -420,6 +437,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_no_manager, set_up, tear_down),
                 cmocka_unit_test(test_signals),
                 cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_lock_behind_a_link, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lock_of_another_process, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lock_errors, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_knock, set_up, tear_down),

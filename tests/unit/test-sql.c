@@ -170,9 +170,8 @@ static void test_link_is_not_followed_by_root(void **state) {
         assert_non_null(mkdtemp(strcpy(other, "/tmp/test-sql-other-XXXXXX")));
         assert_int_equal(symlink(other, through), 0); /* a state_dir there could lead anywhere */
         (void) strcat(through, "/outbox.db");
-        assert_true(sql_open(through, &sql) < 0);
-        (void) unlink(through);
-        assert_int_equal(rmdir(other), 0);
+        assert_int_equal(sql_open(through, &sql), -ELOOP);
+        assert_int_equal(rmdir(other), 0); /* nothing was made there */
         (void) snprintf(through, sizeof(through), "%s/theirs", directory);
         assert_int_equal(unlink(through), 0);
 }
