@@ -348,7 +348,8 @@ static void connection_start(ListenServer *server, struct MHD_Connection *mhd, v
         TAILQ_INSERT_TAIL(&server->connections, connection, link);
         *context = connection;
         (void) count_connections(connection, &alike);
-        if (alike > LISTEN_CONNECTIONS_OF_ADDRESS_MAX) /* libmicrohttpd counts by the whole address */
+        /* libmicrohttpd counts by the whole address; and not what comes through a socket of AF_UNIX, which has none */
+        if (alike > LISTEN_CONNECTIONS_OF_ADDRESS_MAX && strcmp(connection->host, connection->peer) != 0)
                 (void) shutdown(connection->fd, SHUT_RDWR);
 }
 

@@ -5,6 +5,7 @@ import contextlib
 import http.server
 import json
 import re
+import socket
 import sys
 import threading
 import time
@@ -302,4 +303,46 @@ def test_socket_of_the_page(sensorqd, own_queue):
     )
     with urllib.request.urlopen(request, timeout=20) as reply:
         assert json.load(reply) == {"stored": 1}
+    assert daemon.stop() == 0
+
+
+def test_unix_socket_of_a_proxy(sensorqd, own_queue, tmp_path):
+    """All that comes through it has the same address, and is not one client."""
+    hands_over = HANDS_OVER.replace(
+        'socket.create_server(("127.0.0.1", int(sys.argv[1])))',
+        "socket.socket(socket.AF_UNIX); sock.bind(sys.argv[1]); sock.listen(128)",
+    )
+    config = {
+        "pubsub": own_queue.section,
+        "publish": {
+            "topic": "sensor-data",
+            "sources": [
+                {
+                    "name": "push",
+                    "type": "http_push",
+                    "listen": "systemd:proxy",
+                    "token_file": "push.token",
+                    "allow_plain": True,
+                }
+            ],
+        },
+    }
+    daemon = sensorqd(
+        config,
+        {**own_queue.secrets, "push.token": "a-secret-of-push"},
+        env=own_queue.env,
+        wrapper=[sys.executable, "-c", hands_over, str(tmp_path / "s"), "proxy"],
+    ).start()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(100)]
+        for client in clients:
+            client.connect(str(tmp_path / "s"))
+        for n, client in enumerate(clients):
+            client.settimeout(20)
+            body = b'{"co2":%d}' % n
+            client.sendall(
+                b"POST /readings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Authorization: Bearer a-secret-of-push\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
+            assert client.recv(1000).startswith(b"HTTP/1.1 200"), n
     assert daemon.stop() == 0
