@@ -278,7 +278,8 @@ static void test_once_gives_up(void **state) {
         later = 20 * USEC_PER_SEC;
         c = capture_begin();
         RUN_UNTIL(f, !source_is_busy(f->source));
-        assert_non_null(strstr(capture_end(&c), "2 readings that could not be written to disk before the end are lost"));
+        assert_non_null(
+                strstr(capture_end(&c), "2 readings that could not be written to disk before the end are lost"));
         assert_true(status_of(f).failure.on);
         assert_int_equal(talker.stored, 0);
         later = 0;
@@ -320,7 +321,8 @@ static void test_once_gives_up_a_poll(void **state) {
         later = 20 * USEC_PER_SEC;
         c = capture_begin();
         RUN_UNTIL(f, !source_is_busy(f->source));
-        assert_non_null(strstr(capture_end(&c), "2 readings that could not be written to disk before the end are lost"));
+        assert_non_null(
+                strstr(capture_end(&c), "2 readings that could not be written to disk before the end are lost"));
         assert_true(status_of(f).failure.on);
         assert_false(source_must_end(f->source));
         assert_int_equal(talker.stored, 0);
