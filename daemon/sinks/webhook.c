@@ -95,6 +95,7 @@ typedef struct Webhook {
         WebhookSpan ahead; /* the items of a kept request, which are sent before earlier items */
         unsigned refused;  /* refusals alone since something was accepted */
         LoopWatch *later;  /* defer: goes on with the write */
+        bool stopping;     /* the request in progress is the last one */
         Stream *stream;    /* of a probe */
         SinkAnswer *probed;
         HttpUrl url;                                             /* of the probe */
@@ -242,8 +243,11 @@ static void webhook_ask(Webhook *w) {
 }
 
 static void webhook_go_on(Webhook *w) {
-        int r = webhook_prepare(w);
+        int r;
 
+        if (w->stopping) /* what was not sent goes back to Pub/Sub; a write of many requests may take minutes */
+                return webhook_end(w);
+        r = webhook_prepare(w);
         if (r == WEBHOOK_BODY_LATER)
                 return loop_wake(w->later);
         if (r > 0)
@@ -409,6 +413,12 @@ static void on_lost(void *userdata, const char *detail) {
         probe_end(w);
 }
 
+static void webhook_told(void *self, SinkNews news) {
+        Webhook *w = self;
+
+        w->stopping = w->stopping || news == SINK_NEWS_STOP || news == SINK_NEWS_END;
+}
+
 /* Only connects and sends nothing: some servers would act on a request without documents. */
 static void webhook_probe(void *self, SinkAnswer *answer) {
         Webhook *w = self;
@@ -541,6 +551,7 @@ const SinkType sink_type_webhook = {
         .probe = webhook_probe,
         .write = webhook_write,
         .close = webhook_close,
+        .told = webhook_told,
         .usable = webhook_usable,
         .exclusive = webhook_exclusive,
         .admin = &webhook_admin,

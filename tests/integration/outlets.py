@@ -51,6 +51,7 @@ class Receiver:
         self.lock, self.documents, self.bodies = threading.Lock(), {}, defaultdict(set)
         self.mood, self.requests, self.poison, self.proofs = lambda: 200, 0, "poison", set()
         self.refused, self.page, self.turned_away = 0, None, 0
+        self.posted = 0  # documents taken, those of repeated requests again
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -103,6 +104,7 @@ class Receiver:
                 self.refused += 1
                 return 422
             if status in (None, 200):
+                self.posted += len(documents)
                 for document in documents:
                     self.documents[document["_id"]] = document
             return status

@@ -124,6 +124,37 @@ def test_a_login_page_stores_nothing(feed, receiver):
     assert len(receiver.documents) == 40 and rejected(feed) == 0
 
 
+@pytest.mark.parametrize("end", ["stop", "reload"])
+def test_an_end_within_a_write(feed, receiver, end):
+    """P8: a write of many requests ends with the one in progress. What was taken is acknowledged, the rest comes again
+    at once, and the server has nothing twice."""
+    taken = []
+
+    def mood():
+        taken.append(receiver.requests)
+        time.sleep(0.1)
+        return 200
+
+    receiver.mood = mood
+    section = feed.daemon.config["subscribe"][0]["webhook"]
+    section["batch"] = 1
+    feed.daemon.write_config()
+    feed.publish(*[(json.dumps({"n": n}).encode(), {"idempotency_key": f"n{n}"}) for n in range(400)])
+    feed.daemon.start()
+    wait_until(lambda: len(taken) >= 5, "a write in progress")
+    if end == "stop":
+        assert feed.daemon.stop() == 0
+        assert 5 <= len(taken) < 100 and len(feed.acknowledged()) == len(taken)
+        assert feed.store.stats()[SUBSCRIPTION]["leased"] == 0
+        feed.daemon.start()
+    section["batch"] = 50
+    feed.daemon.write_config()
+    feed.daemon.reload()
+    feed.wait_empty()
+    assert len(receiver.documents) == 400 and len(feed.acknowledged()) == 400
+    assert len(taken) < 150 and receiver.posted == 400
+
+
 @pytest.mark.parametrize("code", [400, 413, 422])
 def test_an_outage_within_a_write(feed, receiver, code):
     """P11: everything is refused with a code that speaks of documents, from the middle of a write to the middle of
