@@ -342,26 +342,19 @@ static int daemon_add_timers(Daemon *d) {
         return loop_add_timer(loop, LOOP_EXACT, on_patience, d, &d->patience);
 }
 
+/* What may be wrong with a state_dir in particular; NULL: nothing, see cause_disk_remedy(). */
 static const char *why_not_locked(const char *state_dir, int error) {
-        if (err_is_want(error))
-                return "Look " CAUSE_MEMORY_PLACES;
-        if (error == -ENOLCK)
-                return "Its file system does not support locks: put state_dir on a local disk";
-        if (error == -EROFS)
-                return "Name state_dir in ReadWritePaths= (`systemctl edit` of its unit); where the disk itself is "
-                       "read-only, mount it for writing, and see `journalctl -k` whether it is broken";
-        if (error == -ENOSPC)
-                return "Free space there";
-        if (error == -ELOOP)
-                return "Name the place itself, not a link to it: root follows none that another user may have made";
         if (error == -EACCES && secret_home_is_hidden(state_dir))
                 return "ProtectHome= of its unit hides home directories: name another directory";
         if (error == -EACCES && access(state_dir, W_OK | X_OK) == 0)
                 return "Give the files there to the user that runs sensorqd (chown); `sensorqd check` names them";
-        return "Create state_dir, and let the user that runs sensorqd write there";
+        if (error == -EACCES || error == -ENOENT)
+                return "Create state_dir, and let the user that runs sensorqd write there";
+        return NULL;
 }
 
 static int daemon_lock(Daemon *d) {
+        const char *why;
         int r;
 
         r = service_lock(d->config->state_dir, &d->lock_fd);
@@ -372,11 +365,12 @@ static int daemon_lock(Daemon *d) {
                         d->config->state_dir);
                 return EX_TEMPFAIL;
         }
-        if (r < 0)
-                log_event(LOG_ERR | LOG_LAST, NULL, NULL,
-                        "Not started: the lock in state_dir %s cannot be taken: %s. %s.", d->config->state_dir,
-                        strerror(-r), why_not_locked(d->config->state_dir, r));
-        return r < 0 ? EX_CANTCREAT : EX_OK;
+        if (r == 0)
+                return EX_OK;
+        why = why_not_locked(d->config->state_dir, r);
+        log_event(LOG_ERR | LOG_LAST, NULL, NULL, "Not started: the lock in state_dir %s cannot be taken: %s. %s%s.",
+                d->config->state_dir, strerror(-r), why ? "" : "To do: ", why ?: cause_disk_remedy(r));
+        return EX_CANTCREAT;
 }
 
 static void on_knock(void *userdata, int fd, uint32_t events) {
