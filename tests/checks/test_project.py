@@ -160,8 +160,33 @@ def test_releases_are_found(tmp_path):
 
 
 def test_one_version():
-    version = re.search(r"version : '([\d.]+)'", (REPO / "meson.build").read_text())[1]
+    """In the build, the package and NEWS.md; between two releases it is not that of the last one, which may have faults
+    that are mended here."""
+    version = re.search(r"version : '([\d.~a-z]+)'", (REPO / "meson.build").read_text())[1]
+    news, date = re.search(r"^## (\S+), (.*)", (REPO / "NEWS.md").read_text(), re.M).groups()
+    assert version == (f"{news}~dev" if date == "not yet released" else news)
     assert re.match(rf"sensorqd \({re.escape(version)}-\d+\) ", (REPO / "debian" / "changelog").read_text())
+
+
+def test_a_package_between_two_releases_names_its_commit(tmp_path):
+    def git(*words):
+        return subprocess.run(
+            ["git", "-C", tree, "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True, capture_output=True
+        ).stdout.decode()
+
+    tree = tmp_path / "tree"
+    (tree / "debian").mkdir(parents=True)
+    shutil.copy(REPO / "debian" / "build", tree / "debian")
+    (tree / "debian" / "changelog").write_text("sensorqd (7.8.9~dev-1) UNRELEASED; urgency=medium\n")
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "a", "--date=2026-01-02T03:04:05Z")
+    (tmp_path / "dpkg-buildpackage").write_text("#!/bin/sh\ncp debian/changelog ../sensorqd_1.deb\n")
+    (tmp_path / "dpkg-buildpackage").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run([tree / "debian" / "build"], check=True, env=environment)
+    built = (tmp_path / "sensorqd_1.deb").read_text()
+    assert re.match(r"sensorqd \(7\.8\.9~dev\+\d{8}\.\d{6}\.[0-9a-f]{7,}-1\) UNRELEASED", built), built
+    assert git("log", "-1", "--format=%h").strip() in built
 
 
 def test_a_newer_tree_of_the_same_version_is_installed(tmp_path):
