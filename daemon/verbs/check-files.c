@@ -228,6 +228,16 @@ static void check_file(const Files *f, const char *path) {
                         f->user.name);
 }
 
+/* The only one of the files here without which nothing starts: systemd does not even try again. */
+static void check_configuration(const Files *f, const char *path) {
+        if (!check_unit_may(&f->user, path, R_OK))
+                session_fail(f->session, path,
+                        "the service runs as %s, who may not read it, and does not start: chmod 0644, and let that "
+                        "user "
+                        "search the directories above",
+                        f->user.name);
+}
+
 static void check_secret(const Files *f, const char *name) {
         const Config *config = f->session->config;
         _cleanup_free_ char *path = NULL;
@@ -343,7 +353,7 @@ int check_files(Session *session) {
                 if (access("/run/systemd/system", F_OK) ==
                         0) /* else it runs as whoever starts it: in a container, root */
                         check_unit_user(config->path, &f.user);
-                check_file(&f, config->path);
+                check_configuration(&f, config->path);
                 f.state = check_state(&f);
                 if (check_key(session) && !config->pubsub.credentials_file)
                         check_secret(&f, CREDENTIALS_FILE_DEFAULT);

@@ -154,6 +154,13 @@ def test_a_key_that_the_service_does_not_find(machine, house):
     message = machine.wait_event("CONFIG_REJECTED", unit=None)["MESSAGE"]
     assert "ProtectHome= of its unit hides home directories" in message, message
 
+    machine.run("chmod", "0600", "/etc/sensorqd/sensorqd.yaml")
+    done = machine.run("sensorqd", "check", check=False)
+    assert done.returncode == 69 and re.search(
+        r"^FAIL +/etc/sensorqd/sensorqd.yaml  the service runs as sensorqd, who may not read it", done.stdout, re.M
+    ), done.stdout
+    machine.run("chmod", "0644", "/etc/sensorqd/sensorqd.yaml")
+
     machine.run("chown", "sensorqd:", "/srv/archive")
     machine.drop_in("[Service]\nReadWritePaths=-/srv/archive\nProtectHome=read-only\n")
     done = machine.run("sensorqd", "check", check=False)
