@@ -197,7 +197,8 @@ static int level_of(const Options *o, int level) {
 }
 
 /* Reports what is wrong with the file. `check` prints it for the person who runs it. In `systemctl reload`, `check` is
- * the first step, and this line also says why the reload was refused; only there $MAINPID is set (systemd.exec(5)). */
+ * the first step, and this line also says why the reload was refused; only there $MAINPID is set (systemd.exec(5)). The
+ * daemon says it next, for itself. */
 static void reject_config(const Options *o, const char *error) {
         bool reload = getenv("MAINPID") != NULL;
         const LogField *fields = LOG_FIELDS({ FIELD_FILE, o->config_path }, { FIELD_ERROR, error });
@@ -206,7 +207,7 @@ static void reject_config(const Options *o, const char *error) {
                 log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED, fields, "%s%s",
                         is_daemon(o->verb) ? "Not started: " : "", error);
         else if (reload)
-                log_event(LOG_ERR | LOG_LAST, EVENT_RELOAD_REFUSED, fields,
+                log_event(LOG_ERR, EVENT_RELOAD_REFUSED, fields,
                         "Reload refused, the previous configuration stays in use: %s", error);
         else
                 printf("FAIL  config  %s\n", error);

@@ -49,6 +49,11 @@ bool report_outbox_is_high(const Figures *f) {
                report_outbox_bytes(f) > f->outbox.max_bytes / 5 * 4;
 }
 
+/* True if all that came could not become readings, as the page says it, too. */
+static bool source_is_garbled(const SourceStatus *source) {
+        return source->readings + source->repeats == 0 && source->unreadable > 0;
+}
+
 /* ---- the whole ---- */
 
 static bool subscriber_is_well(const SubscriberStatus *subscriber) {
@@ -60,7 +65,7 @@ bool report_is_well(const Figures *f) {
                     !f->publisher.failure.on && !f->token.failure.on;
 
         for (size_t i = 0; well && i < f->n_sources; i++)
-                well = !f->sources[i].failure.on && !f->sources[i].holding;
+                well = !f->sources[i].failure.on && !f->sources[i].holding && !source_is_garbled(&f->sources[i]);
         for (size_t i = 0; well && i < f->n_subscribers; i++)
                 well = subscriber_is_well(&f->subscribers[i]) && !f->subscribers[i].sink.figures.failing;
         return well;
@@ -126,10 +131,11 @@ static void line_failing_sources(Line *line) {
                 const SourceStatus *source = &f->sources[i];
 
                 clock_wrong += source->clock_wrong;
-                if (!source->failure.on || failing++ >= NAMED_MAX)
+                if ((!source->failure.on && !source_is_garbled(source)) || failing++ >= NAMED_MAX)
                         continue;
                 line_comma(line);
-                text_add(&line->words, "%s failing", name_cut(source->name, name));
+                text_add(&line->words, source->failure.on ? "%s failing" : "%s sends nothing that can be understood",
+                        name_cut(source->name, name));
                 line_since(line, source->failure.since, source->limited ? source->next_poll : 0);
         }
         line_more(line, failing, "source", "failing");
@@ -150,7 +156,7 @@ static void line_well_sources(Line *line) {
         for (size_t i = 0; i < f->n_sources; i++) {
                 const SourceStatus *source = &f->sources[i];
 
-                if (source->failure.on)
+                if (source->failure.on || source_is_garbled(source))
                         continue;
                 if (source->limited && source->next_poll > limit)
                         limit = source->next_poll;

@@ -51,7 +51,8 @@ static inline uint64_t report_outbox_bytes(const Figures *figures) {
 bool report_outbox_is_full(const Figures *figures);
 bool report_outbox_is_high(const Figures *figures);
 
-/* True if everything works: no source, queue, sink or page fails, waits for room, or has not answered yet. */
+/* True if everything works: no source, queue, sink or page fails, waits for room, or has not answered yet, and of each
+ * source something can be understood. */
 bool report_is_well(const Figures *figures);
 
 #define REPORT_LINE_SIZE 501

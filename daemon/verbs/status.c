@@ -132,8 +132,13 @@ static void print_trouble(Json *json, const char *word) {
 
 static void print_unreadable(Json *source) {
         int64_t dropped = number_of(source, "dropped"), left_out = number_of(source, "left_out");
+        int64_t unreadable = number_of(source, "unreadable");
+        bool nothing = number_of(source, "readings") + number_of(source, "repeats") == 0;
 
-        if (left_out > 0 && number_of(source, "readings") + number_of(source, "repeats") == 0)
+        if (unreadable > 0)
+                say("              %s%" PRIi64 " could not become readings, see `sensorqd rejected list`",
+                        nothing ? "all that came: " : "", unreadable);
+        if (left_out > 0 && nothing)
                 say("              all that came, %" PRIi64
                     ", was left out by `where` or `fields` of its `reading`, has no value, or is not where "
                     "`items` points",

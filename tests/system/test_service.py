@@ -179,6 +179,7 @@ def test_reload_refuses_a_bad_file(running, house):
     assert re.search(r"sensorqd\.yaml:\d+:\d+: .*interval", entry["MESSAGE"])
     assert not running.journal("CONFIG_REJECTED", unit=None)
     assert running.show("MainPID") == pid and running.show("ActiveState") == "active"
+    running.wait_status_text("reload refused")  # until the file is right: the next start would fail
     running.systemctl("kill", "--signal=HUP", "--kill-who=main", "sensorqd")
     assert re.search(r"sensorqd\.yaml:\d+:\d+", running.wait_event("RELOAD_REFUSED", 2, unit=None)["MESSAGE"])
     running.wait_status_text("reload refused")

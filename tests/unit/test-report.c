@@ -149,6 +149,22 @@ static void test_line_failures(void **state) {
                 f, "home polled 12:00:03, 1000 readings queued, outbox full, polling stopped, last stored 12:00:04");
 }
 
+/* A pushing device whose data `reading` does not fit looked well everywhere but on the page. */
+static void test_source_that_sends_nothing_readable(void **state) {
+        Fixture *f = *state;
+
+        f->sources[0].readings = 0;
+        f->sources[0].unreadable = 4;
+        assert_false(report_is_well(&f->input));
+        assert_line(f, "home sends nothing that can be understood, 0 readings queued, last stored 12:00:04");
+        f->sources[0].readings = 1;
+        assert_true(report_is_well(&f->input));
+        assert_line(f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04");
+        f->sources[0].readings = 0;
+        f->sources[0].repeats = 1;
+        assert_true(report_is_well(&f->input));
+}
+
 /* The page cannot say so itself, nor can /healthz and /metrics, which are behind the same address. */
 static void test_page_that_is_not_served(void **state) {
         Fixture *f = *state;
@@ -343,6 +359,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_line_unkept, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_mongodb_down, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_failures, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_source_that_sends_nothing_readable, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_page_that_is_not_served, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_reload_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_many, setup, teardown),
