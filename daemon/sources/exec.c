@@ -241,6 +241,20 @@ static const char *exec_last_words(const Exec *exec, const char **ret_said) {
         return words;
 }
 
+/* A device that the program names and that this process cannot use either is perhaps not plugged in, but more often
+ * hidden: a unit sees none. */
+static const char *exec_hidden_device(const char *words) {
+        const char *device = strstr(words, "/dev/");
+        char path[64] = "";
+
+        if (device)
+                text_copy(path, sizeof(path), device);
+        path[strspn(path, "/._-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")] = '\0';
+        return device && access(path, R_OK | W_OK) < 0 ? ". Plug it in, or allow it: the unit's sandbox hides devices "
+                                                         "(docs/sources/exec.md says what helps)"
+                                                       : "";
+}
+
 static void exec_describe_end(Exec *exec) {
         const char *said, *words = exec_last_words(exec, &said);
 
@@ -259,10 +273,10 @@ static void exec_describe_end(Exec *exec) {
                                 : "",
                         said, words);
         else
-                text_print(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s%s",
+                text_print(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s%s%s",
                         exec->end.number,
                         exec->end.number == 0 ? " (a stream must keep running; does it need mode: interval?)" : "",
-                        said, words);
+                        said, words, exec_hidden_device(words));
 }
 
 static bool exec_ended_well(const Exec *exec) {
@@ -305,6 +319,10 @@ static void exec_finish(Exec *exec) {
 
         if (!well)
                 exec_describe_end(exec);
+        else if (!odd && exec->context.means.run_as) /* by `check`, of a machine with the unit */
+                text_copy(exec->detail, sizeof(exec->detail),
+                        "answers here; the service runs it in the sandbox of its unit, which hides devices "
+                        "(docs/sources/exec.md)");
         exec_move(exec, EXEC_IDLE);
         exec->process = process_free(exec->process);
         if (stream)

@@ -89,11 +89,11 @@ static void test_environment(void **state) {
 static void test_status_and_last_words(void **state) {
         SourceFixture *f = *state;
 
-        run_once(f, "echo 1; echo no sensor there >&2; exit 3", "");
+        run_once(f, "echo 1; echo no sensor at /dev/null >&2; exit 3", "");
         assert_int_equal(f->n, 1); /* whole lines count all the same */
         assert_true(source_fixture_status(f).failure.on);
-        assert_string_equal(
-                source_fixture_status(f).failure.detail, "the program ended with status 3; it said: no sensor there");
+        assert_string_equal(source_fixture_status(f).failure.detail,
+                "the program ended with status 3; it said: no sensor at /dev/null");
 }
 
 /* An hour is long after a run that failed; but of one that printed a line there would be two. */
@@ -156,17 +156,17 @@ static void test_check_warns_of_only_complaints(void **state) {
         assert_non_null(strstr(source_fixture_status(f).answer, "succeeded but printed nothing; it said: cat: "));
 }
 
-/* The reason of a long complaint, as of Python, stands at its end. */
+/* The reason of a long complaint, as of Python, stands at its end. What hides a device is told. */
 static void test_last_words_of_many(void **state) {
         SourceFixture *f = *state;
         const char *detail;
 
         run_once(f,
-                "for i in $(seq 100); do echo File main.py, line $i >&2; done; echo OSError: no sensor there >&2; exit 1",
+                "for i in $(seq 100); do echo File main.py, line $i >&2; done; echo OSError: no /dev/ttyUSB-none: >&2; exit 1",
                 "");
         detail = source_fixture_status(f).failure.detail;
         assert_non_null(strstr(detail, "the program ended with status 1; it said: ..."));
-        assert_non_null(strstr(detail, "line 100 OSError: no sensor there"));
+        assert_non_null(strstr(detail, "line 100 OSError: no /dev/ttyUSB-none:. Plug it in, or allow it: "));
         assert_null(strstr(detail, "line 50"));
 }
 
