@@ -10,7 +10,6 @@
 
 typedef enum PacketType {
         TYPE_CONNECT = 1,
-        TYPE_PUBACK = 4,
         TYPE_SUBSCRIBE = 8,
         TYPE_UNSUBSCRIBE = 10,
         TYPE_PINGREQ = 12,
@@ -121,8 +120,8 @@ int mqtt_put_unsubscribe(Bytes *out, MqttVersion version, uint16_t packet_id, Sl
         return put_packet(out, TYPE_UNSUBSCRIBE, 2, &body);
 }
 
-int mqtt_put_puback(Bytes *out, uint16_t packet_id) {
-        const char packet[] = { TYPE_PUBACK << 4, 2, (char) (packet_id >> 8),
+int mqtt_put_answer(Bytes *out, MqttAnswer answer, uint16_t packet_id) {
+        const char packet[] = { (char) (answer << 4), 2, (char) (packet_id >> 8),
                 (char) packet_id }; /* reason 0 may be left out */
 
         return bytes_append(out, packet, sizeof(packet));
@@ -305,8 +304,8 @@ static const char *read_publish_head(unsigned flags, Reader *r, MqttPacket *pack
         packet->dup = flags & 8;
         packet->qos = flags >> 1 & 3;
         packet->retain = flags & 1;
-        if (packet->qos > 1)
-                return "a PUBLISH with a QoS that was not subscribed to";
+        if (packet->qos > 2)
+                return "a PUBLISH with QoS 3"; /* MQTT-3.3.1-4 */
         packet->topic = get_text(r);
         packet->foreign = r->foreign;
         if (packet->topic.size == 0)
@@ -329,6 +328,15 @@ static const char *read_publish(MqttVersion version, unsigned flags, Reader *r, 
         get_properties(version, r, packet);
         if (!r->bad)
                 packet->payload = get_bytes(r, reader_left(r));
+        return NULL;
+}
+
+static const char *read_pubrel(MqttVersion version, Reader *r, MqttPacket *packet) {
+        packet->packet_id = (uint16_t) get_number(r, 2);
+        if (reader_left(r) > 0)
+                packet->reason = (uint8_t) get_number(r, 1);
+        if (reader_left(r) > 0)
+                get_properties(version, r, packet);
         return NULL;
 }
 
@@ -359,11 +367,14 @@ static const char *check_header(unsigned header) {
         case MQTT_PUBLISH:
                 return NULL;
         case MQTT_CONNACK:
+        case MQTT_PUBREL:
         case MQTT_SUBACK:
         case MQTT_UNSUBACK:
         case MQTT_PINGRESP:
         case MQTT_DISCONNECT:
-                return (header & 15) == 0 ? NULL : "a packet with reserved flags"; /* MQTT-2.1.3-1 */
+                return (header & 15) == (header >> 4 == MQTT_PUBREL ? 2 : 0)
+                               ? NULL
+                               : "a packet with reserved flags"; /* MQTT-2.1.3-1 */
         case TYPE_AUTH:
                 return "a request for an extended login, which was not offered";
         default:
@@ -378,6 +389,8 @@ static const char *read_body(MqttVersion version, unsigned header, Reader *r, Mq
                 return read_connack(version, r, packet);
         case MQTT_PUBLISH:
                 return read_publish(version, header & 15, r, packet);
+        case MQTT_PUBREL:
+                return read_pubrel(version, r, packet);
         case MQTT_SUBACK:
         case MQTT_UNSUBACK:
                 return read_suback(version, r, packet);

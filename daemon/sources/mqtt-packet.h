@@ -33,8 +33,11 @@ int mqtt_put_connect(Bytes *out, const MqttConnect *connect);
 int mqtt_put_subscribe(Bytes *out, MqttVersion version, uint16_t packet_id, Slice filter, bool retained);
 int mqtt_put_unsubscribe(Bytes *out, MqttVersion version, uint16_t packet_id, Slice filter);
 
-/* Packets without further content; PUBACK has an identifier. */
-int mqtt_put_puback(Bytes *out, uint16_t packet_id);
+/* Answers to the broker's packets, by their identifier: to a PUBLISH with QoS 1, to one with QoS 2, and to PUBREL. */
+typedef enum MqttAnswer { MQTT_PUBACK = 4, MQTT_PUBREC = 5, MQTT_PUBCOMP = 7 } MqttAnswer;
+int mqtt_put_answer(Bytes *out, MqttAnswer answer, uint16_t packet_id);
+
+/* Packets without further content. */
 int mqtt_put_pingreq(Bytes *out);
 int mqtt_put_disconnect(Bytes *out);
 
@@ -43,6 +46,7 @@ int mqtt_put_disconnect(Bytes *out);
 typedef enum MqttType {
         MQTT_CONNACK = 2,
         MQTT_PUBLISH = 3,
+        MQTT_PUBREL = 6,
         MQTT_SUBACK = 9,
         MQTT_UNSUBACK = 11,
         MQTT_PINGRESP = 13,
@@ -51,7 +55,7 @@ typedef enum MqttType {
 
 typedef struct MqttPacket {
         MqttType type;
-        uint16_t packet_id; /* PUBLISH with QoS 1, SUBACK, UNSUBACK */
+        uint16_t packet_id; /* PUBLISH with QoS 1 or 2, PUBREL, SUBACK, UNSUBACK */
         uint8_t reason;     /* CONNACK and DISCONNECT */
         Slice words;        /* the broker's explanation of the reason; MQTT 5 */
         /* CONNACK */
@@ -63,7 +67,8 @@ typedef struct MqttPacket {
         bool too_large; /* its payload was not read */
         bool foreign;   /* its topic is not UTF-8 or contains a NUL: some brokers accept that from a publisher. If we
                            closed the connection, the message would come again on the next one */
-        uint8_t qos;    /* 0 or 1 */
+        uint8_t qos;    /* 0 to 2. We subscribe with 1, but aedes sends 2 all the same. If we closed the connection, the
+                           message would come again on the next one */
         Slice topic, payload;
         /* SUBACK, UNSUBACK: a reason code for each filter */
         Slice codes;

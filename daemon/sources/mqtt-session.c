@@ -68,8 +68,8 @@ struct MqttSession {
         /* A PINGRESP shows that the broker has heard everything that was sent before the PINGREQ. */
         uint64_t pings, pongs; /* on this connection */
         uint64_t confirms;     /* number of the ping whose answer confirms acknowledgements; 0: none was sent */
-        uint64_t mark;         /* of the last acknowledgement */
-        uint64_t asked;        /* of the last acknowledgement before that ping */
+        uint64_t mark;         /* number of the last acknowledgement */
+        uint64_t asked;        /* number of the last acknowledgement before that ping */
         uint16_t packet_id;
         unsigned keep_alive_sec;
         usec_t heard;  /* clock_now() of the last byte */
@@ -456,12 +456,22 @@ static void on_publish(MqttSession *s, MqttPacket *packet) {
         s->callbacks.on_message(s->callbacks.userdata, packet, s->id);
 }
 
+/* The broker has heard that the message is stored. Without an answer it asks again on each connection (4.3.3). */
+static void on_pubrel(MqttSession *s, const MqttPacket *packet) {
+        _cleanup_bytes_ Bytes answer = {};
+
+        mqtt_put_answer(&answer, MQTT_PUBCOMP, packet->packet_id);
+        session_send(s, &answer);
+}
+
 static void session_take(MqttSession *s, MqttPacket *packet) {
         switch (packet->type) {
         case MQTT_CONNACK:
                 return on_connack(s, packet);
         case MQTT_PUBLISH:
                 return on_publish(s, packet);
+        case MQTT_PUBREL:
+                return on_pubrel(s, packet);
         case MQTT_SUBACK:
         case MQTT_UNSUBACK:
                 return on_suback(s, packet);
@@ -571,16 +581,15 @@ static void session_connect(MqttSession *s) {
 
 /* ---- for the source ---- */
 
-void mqtt_session_acknowledge(MqttSession *s, const uint16_t *packet_ids, size_t n, uint64_t mark) {
+void mqtt_session_acknowledge(MqttSession *s, const MqttAck *acks, size_t n) {
         _cleanup_bytes_ Bytes packets = {};
 
         if (s->state != STATE_READY && s->state != STATE_SUBSCRIBING)
                 return;
         for (size_t i = 0; i < n; i++)
-                mqtt_put_puback(&packets, packet_ids[i]);
-        s->mark = mark;
-        if (n > 0)
-                session_put_confirm(s, &packets);
+                mqtt_put_answer(&packets, acks[i].qos == 2 ? MQTT_PUBREC : MQTT_PUBACK, acks[i].packet_id);
+        s->mark = acks[n - 1].number;
+        session_put_confirm(s, &packets);
         session_send(s, &packets);
 }
 

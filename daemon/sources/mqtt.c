@@ -23,7 +23,6 @@
 
 #define PACKET_MAX ((size_t) 1024 * 1024)
 #define QUIET_USEC (5 * USEC_PER_SEC)
-#define ACKS_AT_ONCE 256 /* in one write */
 #define PORT 1883
 #define PORT_TLS 8883
 
@@ -214,12 +213,6 @@ static const ConfigSection section = {
         .rule = mqtt_rule,
 };
 
-/* A message that waits for the disk, or whose acknowledgement the broker may not have heard. */
-typedef struct MqttAck {
-        uint64_t number;
-        uint16_t packet_id;
-} MqttAck;
-
 typedef struct Mqtt {
         SourceContext context;
         const MqttConfig *keys;
@@ -230,7 +223,9 @@ typedef struct Mqtt {
         char session_id[24];
         MqttNumbers numbers;
         MqttNumbers kept; /* the numbers on disk, or on their way to the disk */
-        MqttAck *acks;    /* oldest first; those before first_ack are acknowledged, but not confirmed */
+        /* Messages that wait for the disk, or whose acknowledgement the broker may not have heard, oldest first. Those
+         * before first_ack are acknowledged, but not confirmed. */
+        MqttAck *acks;
         size_t first_ack, n_acks, allocated;
         LoopWatch *checked; /* defer: `check` has its result */
         bool checking, answered, said_too_large, said_foreign;
@@ -258,21 +253,17 @@ static int mqtt_expect_ack(Mqtt *mqtt, const MqttPacket *packet, uint64_t number
         r = array_reserve(&mqtt->acks, &mqtt->allocated, mqtt->n_acks + 1, sizeof(MqttAck));
         if (r < 0)
                 return r;
-        mqtt->acks[mqtt->n_acks++] = (MqttAck){ number, packet->packet_id };
+        mqtt->acks[mqtt->n_acks++] = (MqttAck){ number, packet->packet_id, packet->qos };
         return source_put(mqtt->context.source, &none); /* stored() follows on a message without a reading, too */
 }
 
 static void mqtt_stored(void *self) {
-        uint16_t ids[ACKS_AT_ONCE];
         Mqtt *mqtt = self;
+        size_t first = mqtt->first_ack;
 
-        while (mqtt->first_ack < mqtt->n_acks) {
-                size_t n = 0;
-
-                while (n < ACKS_AT_ONCE && mqtt->first_ack < mqtt->n_acks)
-                        ids[n++] = mqtt->acks[mqtt->first_ack++].packet_id;
-                mqtt_session_acknowledge(mqtt->session, ids, n, mqtt->acks[mqtt->first_ack - 1].number);
-        }
+        mqtt->first_ack = mqtt->n_acks;
+        if (first < mqtt->n_acks)
+                mqtt_session_acknowledge(mqtt->session, mqtt->acks + first, mqtt->n_acks - first);
 }
 
 static void on_confirmed(void *userdata, uint64_t number) {
@@ -325,6 +316,8 @@ static int mqtt_number_message(Mqtt *mqtt, const MqttPacket *packet, const char 
                 mqtt_numbers_renew(&mqtt->numbers);
         }
         *ret = mqtt_numbers_take(&mqtt->numbers, packet->packet_id, packet->dup);
+        if (packet->qos == 2) /* its identifier is free some time after its acknowledgement, so it proves nothing */
+                mqtt_numbers_renew(&mqtt->numbers);
         if (!other && mqtt->numbers.counts == mqtt->kept.counts &&
                 (!mqtt->numbers.counts || mqtt->numbers.last - mqtt->kept.last < MQTT_NUMBER_BACK / 2))
                 return 0;

@@ -42,8 +42,8 @@ bool mqtt_topic_overlap(const char *a, const char *b);
  * keeps the session: it stores messages while we are away, as long as our client identifier stays the same. Uses MQTT
  * 5, or 3.1.1 if the broker refuses 5.
  *
- * The broker keeps a message with QoS 1 until mqtt_session_acknowledge(). A message that is never acknowledged comes
- * again with DUP after the next connect, and only then. */
+ * The broker keeps a message with QoS 1 or 2 until mqtt_session_acknowledge(). A message that is never acknowledged
+ * comes again with DUP after the next connect, and only then. */
 
 typedef struct MqttSession MqttSession;
 
@@ -58,13 +58,20 @@ typedef struct MqttSessionSpec {
         size_t packet_max;     /* bytes */
 } MqttSessionSpec;
 
+/* What the broker waits to hear of a message. */
+typedef struct MqttAck {
+        uint64_t number; /* any */
+        uint16_t packet_id;
+        uint8_t qos;
+} MqttAck;
+
 /* All slices are valid only during the call. */
 typedef struct MqttSessionCallbacks {
         /* *packet* is a PUBLISH. *session* is a name for the broker's session: a packet identifier means the same
          * message only within it. */
         void (*on_message)(void *userdata, const MqttPacket *packet, const char *session);
-        /* The broker has heard the acknowledgements up to that mark; it knew this when it sent later messages. */
-        void (*on_confirmed)(void *userdata, uint64_t mark);
+        /* The broker has heard the acknowledgements up to that number; it knew this when it sent later messages. */
+        void (*on_confirmed)(void *userdata, uint64_t number);
         /* The state has changed. CAUSE_NONE: subscribed, which is told later if the last connections did not last;
          * *detail* is "". Any other: it is tried again after *retry_in* (microseconds); CAUSE_LOGIN: the broker refuses
          * us or a topic, or another program took the session. */
@@ -78,10 +85,10 @@ int mqtt_session_new(Loop *loop, const MqttSessionSpec *spec, const MqttSessionC
 MqttSession *mqtt_session_free(MqttSession *session);
 CLEANUP_DEFINE(MqttSession, mqtt_session_free)
 
-/* Acknowledges messages that are stored, by their packet identifiers, in the order in which they came (MQTT-4.6.0-2).
- * They must have come on the present connection: those of one that was lost since come again. *mark* is any number: it
- * goes to on_confirmed() when the broker has heard these acknowledgements, or a later mark does. */
-void mqtt_session_acknowledge(MqttSession *session, const uint16_t *packet_ids, size_t n, uint64_t mark);
+/* Acknowledges one or more messages that are stored, in the order in which they came (MQTT-4.6.0-2). They must have
+ * come on the present connection: those of one that was lost since come again. The last one's number, or that of a
+ * later call, goes to on_confirmed() when the broker has heard these acknowledgements. */
+void mqtt_session_acknowledge(MqttSession *session, const MqttAck *acks, size_t n);
 
 /* While held, nothing is read: the broker keeps its messages. The connection is kept alive. */
 void mqtt_session_hold(MqttSession *session, bool hold);

@@ -21,10 +21,10 @@ typedef struct Fixture {
 static void on_message(void *userdata, const MqttPacket *packet, const char *session) {
         Fixture *f = userdata;
 
-        require(packet->type == MQTT_PUBLISH && packet->qos <= 1 && (packet->qos == 0) == (packet->packet_id == 0));
+        require(packet->type == MQTT_PUBLISH && packet->qos <= 2 && (packet->qos == 0) == (packet->packet_id == 0));
         require(packet->topic.size > 0 && packet->topic.size + packet->payload.size < f->most && session[0] != '\0');
-        if (packet->qos == 1 && f->acknowledges)
-                mqtt_session_acknowledge(f->session, &packet->packet_id, 1, 1);
+        if (packet->qos > 0 && f->acknowledges)
+                mqtt_session_acknowledge(f->session, &(MqttAck){ 1, packet->packet_id, packet->qos }, 1);
 }
 
 static void on_confirmed(void *userdata, uint64_t mark) {

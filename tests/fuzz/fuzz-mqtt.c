@@ -31,7 +31,7 @@ static void fuzz_packets(MqttVersion version, Slice rest) {
                 require_inside(packet.topic, rest);
                 require_inside(packet.payload, rest);
                 require_inside(packet.codes, rest);
-                require(packet.qos <= 1 && mqtt_reason(version, packet.type, packet.reason) != NULL);
+                require(packet.qos <= 2 && mqtt_reason(version, packet.type, packet.reason) != NULL);
                 if (used >= rest.size)
                         return;
                 rest = (Slice){ rest.data + used, rest.size - used };

@@ -52,7 +52,7 @@ static void on_message(void *userdata, const MqttPacket *packet, const char *ses
         m->dup = packet->dup;
         m->retain = packet->retain;
         if (f->acknowledge && m->qos > 0)
-                mqtt_session_acknowledge(f->session, &m->packet_id, 1, m->packet_id);
+                mqtt_session_acknowledge(f->session, &(MqttAck){ m->packet_id, m->packet_id, m->qos }, 1);
 }
 
 static void on_confirmed(void *userdata, uint64_t mark) {

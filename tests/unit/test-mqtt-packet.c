@@ -62,10 +62,12 @@ static void test_subscribe(void **state) {
 static void test_short_ones(void **state) {
         _cleanup_bytes_ Bytes out = {};
 
-        assert_int_equal(mqtt_put_puback(&out, 0x1234), 0);
+        assert_int_equal(mqtt_put_answer(&out, MQTT_PUBACK, 0x1234), 0);
+        assert_int_equal(mqtt_put_answer(&out, MQTT_PUBREC, 1), 0);
+        assert_int_equal(mqtt_put_answer(&out, MQTT_PUBCOMP, 2), 0);
         assert_int_equal(mqtt_put_pingreq(&out), 0);
         assert_int_equal(mqtt_put_disconnect(&out), 0);
-        assert_bytes(&out, SLICE("\x40\x02\x12\x34\xc0\x00\xe0\x00"));
+        assert_bytes(&out, SLICE("\x40\x02\x12\x34\x50\x02\x00\x01\x70\x02\x00\x02\xc0\x00\xe0\x00"));
 }
 
 static void test_text_too_long(void **state) {
@@ -155,6 +157,22 @@ static void test_publish(void **state) {
         assert_true(slice_equal(packet.payload, "payload"));
 }
 
+/* aedes sends QoS 2 although we subscribe with QoS 1. */
+static void test_qos_2(void **state) {
+        MqttPacket packet = must_read(MQTT_3_1_1, SLICE("\x34\x06\x00\x01"
+                                                        "a\x00\x07"
+                                                        "5"));
+
+        assert_int_equal(packet.qos, 2);
+        assert_int_equal(packet.packet_id, 7);
+        assert_true(slice_equal(packet.payload, "5"));
+        packet = must_read(MQTT_3_1_1, SLICE("\x62\x02\x00\x07"));
+        assert_int_equal(packet.type, MQTT_PUBREL);
+        assert_int_equal(packet.packet_id, 7);
+        packet = must_read(MQTT_5, SLICE("\x62\x0b\x12\x34\x00\x07\x26\x00\x01k\x00\x01v"));
+        assert_int_equal(packet.packet_id, 0x1234);
+}
+
 static void test_suback(void **state) {
         MqttPacket packet = must_read(MQTT_5, SLICE("\x90\x05\x00\x07\x00\x01\x87"));
 
@@ -198,7 +216,9 @@ static void test_malformed(void **state) {
                 { MQTT_5, { "\x20\x04\x00\x00\x00\x00", 6 }, -EBADMSG },             /* bytes behind */
                 { MQTT_5, { "\x20\x05\x00\x00\x02\x99\x00", 7 }, -EBADMSG },         /* no such property */
                 { MQTT_5, { "\x20\x04\x00\x00\x05\x11", 6 }, -EBADMSG },             /* properties beyond the end */
-                { MQTT_5, { "\x34\x06\x00\x01x\x00\x01\x00", 8 }, -EBADMSG },        /* QoS 2 */
+                { MQTT_5, { "\x50\x02\x00\x01", 4 }, -EBADMSG },                     /* PUBREC */
+                { MQTT_5, { "\x60\x02\x00\x01", 4 }, -EBADMSG },                     /* reserved flags of PUBREL */
+                { MQTT_5, { "\x62\x01\x00", 3 }, -EBADMSG },                         /* breaks off */
                 { MQTT_5, { "\x36\x06\x00\x01x\x00\x01\x00", 8 }, -EBADMSG },        /* QoS 3 */
                 { MQTT_5, { "\x32\x06\x00\x01x\x00\x00\x00", 8 }, -EBADMSG },        /* packet identifier 0 */
                 { MQTT_5, { "\x30\x03\x00\x00\x00", 5 }, -EBADMSG },                 /* no topic */
@@ -211,7 +231,7 @@ static void test_malformed(void **state) {
                 { MQTT_5, { "\xd0\xff\xff\xff\xff\x01", 6 }, -EBADMSG }, /* a length of five bytes */
                 { MQTT_5, { "\x20\x81\x80\x04", 4 }, -EMSGSIZE },        /* 64 KiB and more */
                 { MQTT_5, { "\x90\xff\xff\xff\x7f", 5 }, -EMSGSIZE },
-                { MQTT_5, { "\x34\xff\xff\xff\x7f\x00\x01x", 8 }, -EBADMSG }, /* too large, and QoS 2 */
+                { MQTT_5, { "\x36\xff\xff\xff\x7f\x00\x01x", 8 }, -EBADMSG }, /* too large, and QoS 3 */
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -294,6 +314,7 @@ int main(void) {
                 cmocka_unit_test(test_connack),
                 cmocka_unit_test(test_version_refused),
                 cmocka_unit_test(test_publish),
+                cmocka_unit_test(test_qos_2),
                 cmocka_unit_test(test_suback),
                 cmocka_unit_test(test_pingresp_and_disconnect),
                 cmocka_unit_test(test_malformed),

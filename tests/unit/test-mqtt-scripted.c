@@ -388,6 +388,31 @@ static void test_topic_not_utf8(void **state) {
         assert_true(s->f.ready);
 }
 
+static void hear(Script *s, const char *packet, size_t size) {
+        while (!memmem(s->heard.data, s->heard.size, packet, size) && !s->f.lost)
+                script_turn(s);
+        assert_false(s->f.lost);
+}
+
+/* Nor does one with QoS 2, which was not asked for. */
+static void test_qos_2(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 0,
+                "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01"
+                "\x34\x08\x00\x01\x61\x00\x07\x00\x32\x30"
+                "\x32\x08\x00\x01\x61\x00\x08\x00\x32\x31");
+        s->f.acknowledge = true;
+        start(&s->f);
+        hear(s, "\x50\x02\x00\x07", 4);
+        hear(s, "\x40\x02\x00\x08", 4);
+        assert_int_equal(s->f.n, 2);
+        assert_string_equal(s->f.messages[0].payload, "20");
+        assert_int_equal(send(s->fd, "\x62\x02\x00\x07", 4, 0), 4);
+        hear(s, "\x70\x02\x00\x07", 4);
+        assert_true(s->f.ready);
+}
+
 static void test_reply_too_large(void **state) {
         Script *s = *state;
 
@@ -473,6 +498,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_nonsense, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_packet_too_large, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_topic_not_utf8, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_qos_2, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_reply_too_large, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_closed_door_to_both, script_set_up, script_tear_down),
         };
