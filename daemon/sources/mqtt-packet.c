@@ -24,7 +24,6 @@ typedef enum Property {
         PROPERTY_REASON_STRING = 0x1f,
         PROPERTY_RECEIVE_MAXIMUM = 0x21,
         PROPERTY_TOPIC_ALIAS = 0x23,
-        PROPERTY_MAXIMUM_PACKET_SIZE = 0x27,
 } Property;
 
 /* ---- writing ---- */
@@ -67,13 +66,14 @@ static int put_packet(Bytes *out, PacketType type, unsigned flags, const Bytes *
         return bytes_append(out, body->data, body->size);
 }
 
+/* No Maximum Packet Size: Mochi 2.7.9 keeps a message that is larger, and closes each connection on which it is to be
+ * sent again. We read past such a message ourselves. */
 static void put_connect_properties(Bytes *body, const MqttConnect *connect) {
         if (connect->version != MQTT_5)
                 return;
-        put_length(body, 5 + 3 + 5);
+        put_length(body, 5 + 3);
         put_property(body, PROPERTY_SESSION_EXPIRY, connect->session_expiry, 4);
         put_property(body, PROPERTY_RECEIVE_MAXIMUM, connect->receive_max, 2);
-        put_property(body, PROPERTY_MAXIMUM_PACKET_SIZE, connect->packet_max, 4);
 }
 
 static void put_connect_texts(Bytes *body, const MqttConnect *connect) {
@@ -501,6 +501,7 @@ static const Reason reasons_5[] = {
         { 0x8e, "another client took over the session" },
         { 0x8f, "it does not accept a topic filter" },
         { 0x90, "it does not accept a topic name" },
+        { 0x91, "it calls our packet identifier used" },
         { 0x93, "more messages than Receive Maximum" },
         { 0x95, "a packet that is too large" },
         { 0x96, "messages come too fast" },

@@ -21,7 +21,6 @@ typedef struct MqttConnect {
         bool clean;                      /* begin a new session and delete an old one */
         uint16_t keep_alive_sec;
         uint16_t receive_max;    /* limit of QoS 1 messages that are not acknowledged yet; MQTT 5 */
-        uint32_t packet_max;     /* limit of bytes of a packet that we accept; MQTT 5 */
         uint32_t session_expiry; /* seconds; MQTT 5 */
 } MqttConnect;
 /* This and the functions below append one packet to *out*. -ENOMEM; -EMSGSIZE: a text is too long. *out* remembers the

@@ -241,7 +241,6 @@ static void on_open(void *userdata) {
                 .clean = s->spec.clean,
                 .keep_alive_sec = KEEP_ALIVE_SEC,
                 .receive_max = RECEIVE_MAX,
-                .packet_max = (uint32_t) s->spec.packet_max,
                 .session_expiry = s->spec.clean ? 0 : MQTT_SESSION_FOR_EVER,
         };
 
@@ -253,8 +252,9 @@ static void on_open(void *userdata) {
         session_send(s, &packet);
 }
 
+/* Counts down: brokers count up, and Mochi 2.7.9 refuses an identifier that one of its own messages has. */
 static uint16_t next_packet_id(MqttSession *s) {
-        s->packet_id = s->packet_id == UINT16_MAX ? 1 : (uint16_t) (s->packet_id + 1);
+        s->packet_id = s->packet_id > 1 ? (uint16_t) (s->packet_id - 1) : UINT16_MAX;
         return s->packet_id;
 }
 

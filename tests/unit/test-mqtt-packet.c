@@ -25,14 +25,12 @@ static void test_connect(void **state) {
                 .password = "pw",
                 .keep_alive_sec = 60,
                 .receive_max = 100,
-                .packet_max = 65536,
                 .session_expiry = MQTT_SESSION_FOR_EVER };
 
         assert_int_equal(mqtt_put_connect(&out, &connect), 0);
-        assert_bytes(&out,
-                SLICE("\x10\x22\x00\x04MQTT\x05\xc0\x00\x3c\x0d\x11\xff\xff\xff\xff\x21\x00\x64\x27\x00\x01\x00\x00"
-                      "\x00\x01"
-                      "c\x00\x01u\x00\x02pw"));
+        assert_bytes(&out, SLICE("\x10\x1d\x00\x04MQTT\x05\xc0\x00\x3c\x08\x11\xff\xff\xff\xff\x21\x00\x64\x00"
+                                 "\x01"
+                                 "c\x00\x01u\x00\x02pw"));
         connect = (MqttConnect){ .version = MQTT_3_1_1, .client_id = "abc", .clean = true, .keep_alive_sec = 300 };
         assert_int_equal(mqtt_put_connect(&old, &connect), 0);
         assert_bytes(&old, SLICE("\x10\x0f\x00\x04MQTT\x04\x02\x01\x2c\x00\x03"

@@ -151,7 +151,7 @@ static void test_older_version_closed_door(void **state) {
 /* The broker still has a session, but what is known of it is that of another broker: its topics are asked for again. */
 static void test_session_of_another_broker(void **state) {
         static const char kept[] = "0123456789abcdef elsewhere:1883\na\n",
-                          subscribe[] = "\x82\x06\x00\x01\x00\x01\x61\x01";
+                          subscribe[] = "\x82\x06\xff\xff\x00\x01\x61\x01";
         char directory[] = "/tmp/sensorqd-session-XXXXXX", path[80];
         Script *s = *state;
 
