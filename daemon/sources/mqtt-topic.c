@@ -111,10 +111,7 @@ bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret) {
         while (patterns.data) {
                 Level level = level_take(&patterns), given;
 
-                if (level.kind == LEVEL_REST) {
-                        /* `a/#` also matches `a` (4.7.1.2); `a/{id*}` does not, because there is no id */
-                        if (!topics.data && level.name == NAME_ID)
-                                return false;
+                if (level.kind == LEVEL_REST) { /* `a/#` also matches `a` (4.7.1.2) */
                         topic_note(&found, level.name, topics);
                         topics = (Slice){};
                         break;
@@ -132,13 +129,12 @@ bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret) {
         return true;
 }
 
-MqttTopic mqtt_topic_find(char *const *patterns, Slice topic) {
-        MqttTopic found = {};
-
+bool mqtt_topic_find(char *const *patterns, Slice topic, MqttTopic *ret) {
+        *ret = (MqttTopic){};
         for (; *patterns; patterns++)
-                if (mqtt_topic_match(*patterns, topic, &found))
-                        break;
-        return found;
+                if (mqtt_topic_match(*patterns, topic, ret))
+                        return true;
+        return false;
 }
 
 static bool levels_overlap(const Level *a, const Level *b, bool first) {
@@ -150,8 +146,7 @@ static bool levels_overlap(const Level *a, const Level *b, bool first) {
                !(b->kind == LEVEL_TEXT && b->text.size > 0 && b->text.data[0] == '$');
 }
 
-/* True if the rest of the longer pattern matches no level at all: only `#` does. `{id*}` counts too, because the broker
- * is asked for `#` instead, and it may send a message once for each filter (MQTT-3.3.4-2). */
+/* True if the rest of the longer pattern matches no level at all. */
 static bool rest_may_be_empty(Slice rest) {
         return slice_equal(rest, "#") || slice_equal(rest, "{id*}");
 }

@@ -228,7 +228,7 @@ typedef struct Mqtt {
         MqttAck *acks;
         size_t first_ack, n_acks, allocated;
         LoopWatch *checked; /* defer: `check` has its result */
-        bool checking, answered, said_too_large, said_foreign;
+        bool checking, answered, said_too_large, said_foreign, said_stray;
         char detail[400];
 } Mqtt;
 
@@ -370,6 +370,21 @@ static int mqtt_clean_topic(Mqtt *mqtt, Slice *topic, Bytes *clean) {
         return 0;
 }
 
+/* Logs a message that we have not subscribed to. It is read all the same: it may have come while we still had, before
+ * the configuration changed. */
+static void mqtt_log_stray(Mqtt *mqtt, Slice topic) {
+        const char *name = mqtt->context.config->name;
+
+        if (mqtt->said_stray)
+                return;
+        mqtt->said_stray = true;
+        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, name }),
+                "Source %s: topic %.*s matches none of `topics`, but is read. The broker's session of client id %s "
+                "has, or had, other subscriptions. If its readings keep coming, give the source a client_id that was "
+                "never used. Logged once.",
+                name, (int) text_cut(topic.data, topic.size, 200), topic.data, mqtt->client_id);
+}
+
 static int mqtt_read_message(Mqtt *mqtt, const MqttPacket *packet, uint64_t number) {
         SourceDocument document = { .text = packet->payload, .topic = packet->topic, .anew = !packet->dup };
         _cleanup_bytes_ Bytes clean = {};
@@ -378,6 +393,8 @@ static int mqtt_read_message(Mqtt *mqtt, const MqttPacket *packet, uint64_t numb
 
         if (packet->foreign)
                 r = mqtt_clean_topic(mqtt, &document.topic, &clean);
+        if (r == 0 && !mqtt_topic_find(mqtt->keys->topics, packet->topic, &(MqttTopic){}))
+                mqtt_log_stray(mqtt, document.topic);
         if (r == 0 && packet->qos > 0 && mqtt->numbers.counts) {
                 r = mqtt_name_message(packet, number, seen);
                 document.seen = seen;
@@ -386,8 +403,9 @@ static int mqtt_read_message(Mqtt *mqtt, const MqttPacket *packet, uint64_t numb
 }
 
 static void mqtt_place(const void *keys, ShapeOrigin *origin) {
-        MqttTopic topic = mqtt_topic_find(((const MqttConfig *) keys)->topics, origin->topic);
+        MqttTopic topic;
 
+        (void) mqtt_topic_find(((const MqttConfig *) keys)->topics, origin->topic, &topic);
         origin->id = topic.id;
         origin->name = topic.name;
         origin->field = topic.field;

@@ -26,12 +26,12 @@ const char *mqtt_topic_check(const char *pattern);
 /* Appends the filter to subscribe to: "zigbee2mqtt/{id*}" -> "zigbee2mqtt/#". -ENOMEM. */
 int mqtt_topic_filter(const char *pattern, Bytes *ret);
 
-/* True if *topic* matches *pattern*; *ret* gets its named parts, which point into *topic*. `{id*}` needs at least one
- * level. A topic that begins with `$` matches only a pattern that does too (MQTT-4.7.2-1). */
+/* True if *topic* matches *pattern*; *ret* gets its named parts, which point into *topic*. `{id*}` may be no level at
+ * all, and is empty then. A topic that begins with `$` matches only a pattern that does too (MQTT-4.7.2-1). */
 bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret);
 
-/* Returns the named parts by the first of *patterns* (NULL at the end) that matches; all are empty if none does. */
-MqttTopic mqtt_topic_find(char *const *patterns, Slice topic);
+/* The same for the first of *patterns* (NULL at the end) that matches; if none does, the parts are empty. */
+bool mqtt_topic_find(char *const *patterns, Slice topic, MqttTopic *ret);
 
 /* True if some topic matches both patterns. */
 bool mqtt_topic_overlap(const char *a, const char *b);

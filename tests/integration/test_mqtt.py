@@ -42,6 +42,16 @@ def stored(daemon):
     return 0  # there is no file yet, or no table
 
 
+def wait_for_sessions(daemon, **client_ids):
+    """Until each source has subscribed in the session of that client id."""
+
+    def has(name, client_id):
+        file = daemon.state / f"mqtt-{name}.session"
+        return mosquitto.keeps_for(daemon.state, name) and f" {client_id}\n" in file.read_text()
+
+    wait_until(lambda: all(has(*each) for each in client_ids.items()), f"sessions {client_ids}")
+
+
 def test_settings_of_the_page(reads, tmp_path):
     """With mosquitto's lines of the page: QoS 0 while we are away, more than its 1000 messages, and a broker that is
     killed: all of it comes."""
@@ -102,3 +112,39 @@ def test_less_than_was_asked_for(reads):
         daemon.start()
         assert "QoS 0 only" in daemon.log.wait("CONFIG_WARNING", where=lambda entry: "broker" in entry.text).text
         assert daemon.stop() == 0
+
+
+def test_client_ids_that_are_exchanged(reads, tmp_path):
+    """Two sources that get each other's client_id have each other's topics in their sessions: nothing is lost, and each
+    says what to do."""
+    with contextlib.closing(mosquitto.Mosquitto(tmp_path / "mosquitto").start()) as broker:
+        daemon = reads(
+            source(broker.port, "one", topics=["a/{id}"], client_id="first"),
+            source(broker.port, "two", topics=["b/{id}"], client_id="second"),
+        )
+        one, two = daemon.config["publish"]["sources"]
+        daemon.start()
+        wait_for_sessions(daemon, one="first", two="second")
+        broker.publish("a/x", "1")
+        broker.publish("b/x", "2")
+        wait_until(lambda: stored(daemon) == 2, "a message each")
+        one["client_id"], two["client_id"] = two["client_id"], one["client_id"]
+        daemon.write_config()
+        daemon.reload()
+        wait_for_sessions(daemon, one="second", two="first")
+        assert not daemon.log.events("CONFIG_WARNING")
+        broker.publish("a/x", "3")
+        broker.publish("b/x", "4")
+        wait_until(lambda: stored(daemon) == 6, "both by each of them")
+        told = [entry.text for entry in daemon.log.events("CONFIG_WARNING")]
+        assert len(told) == 2 and all("give the source a client_id that was never used" in text for text in told)
+        for section, fresh in ((one, "third"), (two, "fourth")):
+            section["client_id"] = fresh
+        daemon.write_config()
+        daemon.reload()
+        wait_for_sessions(daemon, one="third", two="fourth")
+        broker.publish("a/x", "5")
+        broker.publish("b/x", "6")
+        wait_until(lambda: stored(daemon) >= 8, "a message each")
+        assert daemon.stop() == 0
+        assert stored(daemon) == 8 and len(daemon.log.events("CONFIG_WARNING")) == 2

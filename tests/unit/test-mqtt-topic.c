@@ -49,6 +49,8 @@ static void test_names(void **state) {
         assert_int_equal(topic.name.size, 0);
         assert_true(match("esphome/{id}/sensor/{field}/state", "esphome/co2/sensor/ppm/state", &topic));
         assert_true(slice_equal(topic.id, "co2") && slice_equal(topic.field, "ppm"));
+        assert_true(match("x/{id*}", "x", &topic));
+        assert_int_equal(topic.id.size, 0);
         assert_true(match("{name}/+/{id}/#", "a/b/c", &topic));
         assert_true(slice_equal(topic.name, "a") && slice_equal(topic.id, "c"));
 }
@@ -63,7 +65,7 @@ static void test_match(void **state) {
                 { "sport/tennis/player1/#", "sport/tennis/player1/ranking", true },
                 { "sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true },
                 { "sport/tennis/player1/#", "sport/tennis/player2", false },
-                { "sport/tennis/player1/{id*}", "sport/tennis/player1", false },
+                { "sport/tennis/player1/{id*}", "sport/tennis/player1", true },
                 { "sport/{id*}", "sport/", true },
                 { "sport/+", "sport", false },
                 { "sport/+", "sport/", true },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The source over a real broker. */
+#include "capture.h"
 #include "mosquitto.h"
 #include "source-fixture.h"
 #include "side-by-side.h"
@@ -172,6 +173,30 @@ static void test_poison(void **state) {
         mosquitto_publish(m->broker, "n/x", "5", false);
         SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 1);
         assert_int_equal(m->f->n_unreadable, 1);
+}
+
+/* In the session are topics of the configuration before, or of another program: what they bring is read, and told of.
+ * Not so the level above {id*}, which was subscribed to. */
+static void test_other_subscriptions(void **state) {
+        MqttFixture *m = *state;
+        char command[200], *text;
+        Capture capture;
+
+        (void) snprintf(command, sizeof(command), "mosquitto_sub -h 127.0.0.1 -p %u -c -i c -q 1 -t b/# -E",
+                mosquitto_port(m->broker));
+        assert_int_equal(system(command), 0);
+        capture = capture_begin();
+        start_and_wait(m, "      topics: 'a/{id*}'\n      client_id: c\n");
+        mosquitto_publish(m->broker, "a", "1", false);
+        mosquitto_publish(m->broker, "a/x", "2", false);
+        mosquitto_publish(m->broker, "b/x", "3", false);
+        mosquitto_publish(m->broker, "b/y", "4", false);
+        SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 4);
+        text = capture_end(&capture);
+        assert_string_equal(m->f->devices.data, "home\nx\nhome\nhome\n");
+        assert_int_equal(count_of(text, "matches none of `topics`"), 1);
+        assert_non_null(strstr(text, "topic b/x matches none of `topics`, but is read. The broker's session of client "
+                                     "id c has"));
 }
 
 /* It answers again before it has subscribed again: what is retained comes in either case, once. */
@@ -355,6 +380,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_comes_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_retained, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_poison, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_other_subscriptions, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_broker_dies, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
