@@ -206,10 +206,11 @@ static bool session_tries_older(MqttSession *s) {
 static const char *lost_remedy(const MqttSession *s) {
         if (s->state == STATE_CONNECTING)
                 return "; check the broker, url and, for mqtts, ca_file";
-        if (s->state == STATE_GREETING)
+        if (s->state == STATE_GREETING && s->ready_at == 0)
                 return "; is it an MQTT broker, and is mqtt:// or mqtts:// right?";
-        /* When another program takes over the session, some brokers close the connection without a reason. */
-        if (s->state == STATE_READY && clock_now() - s->ready_at < STEADY_USEC)
+        /* When another program takes over the session, some brokers close the connection without a reason, and NATS
+         * closes the next one, too. */
+        if (s->state != STATE_READY || clock_now() - s->ready_at < STEADY_USEC)
                 return "; if this persists, check whether another program uses the same client_id";
         return "";
 }
@@ -312,7 +313,8 @@ static void session_log_gone(MqttSession *s, bool present) {
                 return;
         log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->spec.name }),
                 "Source %s: the broker has lost the session: messages since the last connection are lost. Make it "
-                "keep sessions across restarts (mosquitto: persistence true).",
+                "keep sessions across restarts (mosquitto: persistence true). If it was not restarted, another "
+                "program may use the client_id.",
                 s->spec.name);
 }
 

@@ -439,6 +439,21 @@ static void test_closed_door_to_both(void **state) {
                 script_turn(s);
 }
 
+/* NATS closes the door to a client whose session is taken again and again: it is an MQTT broker all the same. */
+static void test_closed_door_of_a_known_broker(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 0, READY);
+        start(&s->f);
+        while (!s->f.ready)
+                script_turn(s);
+        assert_int_equal(shutdown(s->fd, SHUT_RDWR), 0);
+        while (s->accepted < 2 || s->f.states < 3)
+                script_turn(s);
+        assert_non_null(strstr(s->f.detail, "; if this persists, check whether another program uses the same "
+                                            "client_id"));
+}
+
 /* RabbitMQ answers so, whatever it was asked for: a day. Said once, and only of a session that is to stay. */
 static void test_session_that_ends(void **state) {
         Script *s = *state;
@@ -500,6 +515,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_topic_not_utf8, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_qos_2, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_reply_too_large, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_closed_door_of_a_known_broker, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_closed_door_to_both, script_set_up, script_tear_down),
         };
 
