@@ -153,6 +153,13 @@ static int state_renew(MqttSession *s) {
 
 static void session_connect(MqttSession *s);
 
+static void session_close(MqttSession *s) {
+        session_move(s, STATE_WAITING);
+        s->stream = stream_free(s->stream);
+        bytes_cut(&s->in, 0);
+        s->skip = 0;
+}
+
 static void session_lose(MqttSession *s, Cause cause, const char *detail) {
         bool ready = s->state == STATE_READY;
         usec_t delay;
@@ -166,10 +173,7 @@ static void session_lose(MqttSession *s, Cause cause, const char *detail) {
                 s->doubt = usec_max(s->doubt, STEADY_USEC);
         if (detail != s->detail)
                 text_copy(s->detail, sizeof(s->detail), detail);
-        session_move(s, STATE_WAITING);
-        s->stream = stream_free(s->stream);
-        bytes_cut(&s->in, 0);
-        s->skip = 0;
+        session_close(s);
         s->backoff.max = cause == CAUSE_LOGIN || (ready && s->doubt > 0) ? REFUSED_MAX_USEC : RECONNECT_MAX_USEC;
         delay = backoff_next(&s->backoff, loop_random());
         loop_arm_in(s->timer, delay);
@@ -190,16 +194,11 @@ static void session_send(MqttSession *s, const Bytes *packets) {
                 session_fail(s, r);
 }
 
-/* If a broker closes the connection right after our CONNECT, it may not know MQTT 5: returns true once to try 3.1.1. If
- * it closes that too, the version was not the reason, and MQTT 5 is tried next. A proxy may close connections while the
- * broker is away, and MQTT 5 loses less. */
-static bool session_tries_older(MqttSession *s) {
-        bool older = s->version == MQTT_5;
-
-        if (s->state != STATE_GREETING)
-                return false;
-        s->version = older ? MQTT_3_1_1 : MQTT_5;
-        return older;
+/* The broker does not know MQTT 5. Nothing has failed yet: `check` and `once` take the first failure for an answer. */
+static void session_try_older(MqttSession *s) {
+        s->version = MQTT_3_1_1;
+        session_close(s);
+        loop_arm_in(s->timer, 0);
 }
 
 /* What to look at, to stand behind the reason. */
@@ -215,14 +214,19 @@ static const char *lost_remedy(const MqttSession *s) {
         return "";
 }
 
+/* If a broker closes the connection right after our CONNECT, it may not know MQTT 5, and 3.1.1 is tried. If it closes
+ * that too, the version was not the reason, and MQTT 5 is tried next. A proxy may close connections while the broker is
+ * away, and MQTT 5 loses less. */
 static void on_lost(void *userdata, const char *detail) {
         MqttSession *s = userdata;
-        bool older = session_tries_older(s), want = stream_is_want(s->stream);
+        bool want = stream_is_want(s->stream);
 
+        if (s->state == STATE_GREETING && s->version == MQTT_5 && !want)
+                return session_try_older(s);
         text_print(s->detail, sizeof(s->detail), "%s%s", detail, want ? "" : lost_remedy(s));
+        if (s->state == STATE_GREETING)
+                s->version = MQTT_5;
         session_lose(s, want ? CAUSE_MEMORY : CAUSE_SERVICE, s->detail);
-        if (older)
-                loop_arm_in(s->timer, 0);
 }
 
 /* ---- greeting and subscribing ---- */
@@ -357,11 +361,8 @@ static void session_log_expiry(MqttSession *s, uint32_t expiry_sec) {
 static void on_connack(MqttSession *s, const MqttPacket *packet) {
         if (s->state != STATE_GREETING)
                 return session_lose(s, CAUSE_SERVICE, "the broker sent a second CONNACK");
-        if (mqtt_refuses_version(s->version, packet)) {
-                s->version = MQTT_3_1_1;
-                session_lose(s, CAUSE_SERVICE, "the broker does not know MQTT 5; MQTT 3.1.1 is tried");
-                return loop_arm_in(s->timer, 0);
-        }
+        if (mqtt_refuses_version(s->version, packet))
+                return session_try_older(s);
         if (packet->reason != 0) {
                 bool passing = packet->reason == 3 || packet->reason == 0x88 || packet->reason == 0x89 ||
                                packet->reason == 0x8b;

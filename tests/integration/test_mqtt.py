@@ -114,6 +114,22 @@ def test_less_than_was_asked_for(reads):
         assert daemon.stop() == 0
 
 
+@pytest.mark.parametrize("refuses", [b"\x20\x02\x00\x01", b""], ids=["says so", "closes"])
+def test_a_broker_without_mqtt_5(reads, refuses):
+    """`check` and `once` go on with 3.1.1, as the daemon does, and call nothing a failure."""
+    with contextlib.closing(Broker(counts=True, refuses=refuses)) as broker:
+        daemon = reads(source(broker.port))
+        assert "ok    source broker" in daemon.run("check").stdout
+        broker.publish("n/x", "21.5")
+        assert "gives no readings" not in daemon.run("once").stderr
+        assert stored(daemon) == 1
+        daemon.start()
+        broker.publish("n/x", "21.6")
+        wait_until(lambda: stored(daemon) == 2, "the next message")
+        assert daemon.stop() == 0
+        assert not daemon.log.events("SOURCE_FAILING")
+
+
 def test_client_ids_that_are_exchanged(reads, tmp_path):
     """Two sources that get each other's client_id have each other's topics in their sessions: nothing is lost, and each
     says what to do."""

@@ -1,4 +1,4 @@
-"""A broker of MQTT 5 with one session, that a test steers: how it gives out packet identifiers, and what it hears."""
+"""A broker of MQTT 5, or of 3.1.1 only, with one session, that a test steers: how it gives out packet identifiers, and what it hears."""
 
 import contextlib
 import socket
@@ -14,8 +14,10 @@ class Broker:
     """With `counts` identifiers count up, as mosquitto does it; else the lowest that is free is taken. What is
     published while nobody is connected is as if it had been lost on its way: it comes with DUP."""
 
-    def __init__(self, counts, grants=1):
+    def __init__(self, counts, grants=1, refuses=None):
         self.counts, self.grants, self.deaf = counts, grants, False  # deaf: to acknowledgements
+        self.refuses = refuses  # MQTT 5, with these bytes; b"": only closes the connection
+        self.more = b"" if refuses is not None else b"\0"  # the properties of MQTT 5: none
         self.flying, self.last, self.published, self.unheard, self.pings, self.subscribed = {}, 0, 0, 0, 0, 0
         self.known, self.connection = False, None
         self.lock = threading.Lock()
@@ -38,7 +40,7 @@ class Broker:
 
     def send(self, packet_id, dup):
         topic, payload = self.flying[packet_id]
-        body = struct.pack(">H", len(topic)) + topic + struct.pack(">HB", packet_id, 0) + payload
+        body = struct.pack(">H", len(topic)) + topic + struct.pack(">H", packet_id) + self.more + payload
         with contextlib.suppress(OSError):
             if self.connection:
                 self.connection.sendall(bytes([0x32 | dup << 3, len(body)]) + body)
@@ -63,13 +65,16 @@ class Broker:
 
     def hear(self, connection, kind, body):
         with self.lock:
+            if kind == CONNECT and self.refuses is not None and body[6] == 5:
+                connection.sendall(self.refuses)
+                raise EOFError
             if kind == CONNECT:
-                connection.sendall(bytes([0x20, 3, self.known, 0, 0]))
+                connection.sendall(bytes([0x20, 2 + len(self.more), self.known, 0]) + self.more)
                 self.known, self.connection = True, connection
                 for packet_id in self.flying:
                     self.send(packet_id, True)
             elif kind == SUBSCRIBE:
-                connection.sendall(bytes([0x90, 4, body[0], body[1], 0, self.grants]))
+                connection.sendall(bytes([0x90, 3 + len(self.more), *body[:2], *self.more, self.grants]))
                 self.subscribed += 1
             elif kind == PUBACK and self.deaf:
                 self.unheard += 1
