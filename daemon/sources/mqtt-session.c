@@ -53,6 +53,7 @@ struct MqttSession {
         MqttSessionCallbacks callbacks;
         State state;
         MqttVersion version;
+        bool speaks_5; /* the broker has answered in MQTT 5 */
         Stream *stream;
         LoopWatch *timer; /* for the next connect, an answer, or the next ping */
         Backoff backoff;
@@ -371,6 +372,7 @@ static void on_connack(MqttSession *s, const MqttPacket *packet) {
                         s, packet, passing ? "" : "; check username, password_file, client_id and the broker's rules");
                 return session_lose(s, passing ? CAUSE_SERVICE : CAUSE_LOGIN, s->detail);
         }
+        s->speaks_5 = s->version == MQTT_5;
         if (packet->keep_alive_sec > 0)
                 s->keep_alive_sec = packet->keep_alive_sec;
         session_log_expiry(s, packet->session_expiry);
@@ -555,6 +557,15 @@ static void session_keep_alive(MqttSession *s) {
         session_send(s, &packet);
 }
 
+/* amqtt is silent when it is greeted in MQTT 5. */
+static void session_give_up(MqttSession *s) {
+        if (s->state == STATE_GREETING && s->version == MQTT_5 && !s->speaks_5)
+                return session_try_older(s);
+        if (s->state == STATE_GREETING)
+                s->version = MQTT_5;
+        session_lose(s, CAUSE_SERVICE, "the broker does not answer");
+}
+
 static void on_timer(void *userdata) {
         MqttSession *s = userdata;
 
@@ -566,7 +577,7 @@ static void on_timer(void *userdata) {
         default:
                 if (s->held && s->state != STATE_CONNECTING) /* the answer may have come, but is not read */
                         return session_await_answer(s);
-                return session_lose(s, CAUSE_SERVICE, "the broker does not answer");
+                return session_give_up(s);
         }
 }
 

@@ -122,6 +122,9 @@ static void script_answer(Script *s, unsigned connection, const char *answer, si
 }
 #define ANSWER(s, connection, literal) script_answer(s, connection, literal, sizeof(literal) - 1)
 
+/* A connection whose beat is BEAT: half of 58 s. */
+#define READY "\x20\x06\x00\x00\x03\x13\x00\x3a\x90\x04\x00\x01\x00\x01"
+
 /* The eighth byte of the greeting is the version. Nothing has failed: `check` would say so. */
 static void test_older_version(void **state) {
         Script *s = *state;
@@ -148,6 +151,52 @@ static void test_older_version_closed_door(void **state) {
         while (!s->f.ready)
                 script_turn(s);
         assert_int_equal(s->f.states, 1);
+}
+
+/* Goes on until so many waits for an answer were begun; the last one is short. */
+static void wait_in_vain(Script *s, unsigned n) {
+        unsigned begun = waits;
+
+        while (waits < begun + n) {
+                patience = waits == begun + n - 1 ? 5 * USEC_PER_MSEC : PATIENCE;
+                script_turn(s);
+        }
+        patience = PATIENCE;
+}
+
+/* amqtt does not answer at all. */
+static void test_older_version_silence(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 0, "");
+        ANSWER(s, 1, "\x20\x02\x00\x00\x90\x03\x00\x01\x01");
+        start(&s->f);
+        wait_in_vain(s, 1);
+        while (s->accepted < 2 || s->heard.size < 9)
+                script_turn(s);
+        assert_int_equal(s->heard.data[8], 4);
+        while (!s->f.ready)
+                script_turn(s);
+        assert_int_equal(s->f.states, 1);
+}
+
+/* One that has answered in MQTT 5 before is only slow. */
+static void test_silence_of_a_known_broker(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 0, READY);
+        ANSWER(s, 1, "");
+        start(&s->f);
+        while (!s->f.ready)
+                script_turn(s);
+        assert_int_equal(shutdown(s->fd, SHUT_RDWR), 0);
+        wait_in_vain(s, 1);
+        while (s->f.states < 3)
+                script_turn(s);
+        assert_string_equal(s->f.detail, "the broker does not answer");
+        while (s->accepted < 3 || s->heard.size < 9)
+                script_turn(s);
+        assert_int_equal(s->heard.data[8], 5);
 }
 
 /* The broker still has a session, but what is known of it is that of another broker: its topics are asked for again. */
@@ -195,9 +244,6 @@ static void test_told_of_the_other_program(void **state) {
         assert_int_equal(s->f.cause, CAUSE_LOGIN);
         assert_non_null(strstr(s->f.detail, "another program uses the same client_id, c,"));
 }
-
-/* A connection whose beat is BEAT: half of 58 s. */
-#define READY "\x20\x06\x00\x00\x03\x13\x00\x3a\x90\x04\x00\x01\x00\x01"
 
 /* Goes on until the session was told of *n* states, and the connection had so many beats. */
 static void beat(Script *s, unsigned n, unsigned more) {
@@ -502,6 +548,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_session_is_gone, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_session_that_ends, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_older_version, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_older_version_silence, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_silence_of_a_known_broker, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_older_version_closed_door, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_session_of_another_broker, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_topic_refused, script_set_up, script_tear_down),
