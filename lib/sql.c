@@ -23,10 +23,8 @@
 #define LOG_ROOM (128 * 1024)
 /* https://sqlite.org/fileformat2.html#the_write_ahead_log, https://sqlite.org/walformat.html#locks */
 enum { LOG_HEADER = 32, LOG_PAGE_SIZE_AT = 8, LOG_FRAME_HEADER = 24 };
-enum { WRITER_LOCK = 0 /* WAL_WRITE_LOCK */, LOG_LOCK = 1 /* WAL_CKPT_LOCK */, READER_LOCK = 3 /* WAL_READ_LOCK(0) */ };
-/* https://sqlite.org/walformat.html#walidxfmt: for each read lock, how far its readers have read */
-enum { INDEX_PIECE = 32768, MARKS_AT = 100, MARKS = 5 };
-#define MARK_UNUSED UINT32_MAX
+enum { WRITER_LOCK = 0 /* WAL_WRITE_LOCK */, LOG_LOCK = 1 /* WAL_CKPT_LOCK */ };
+enum { LAST_READER_LOCK = 7 /* WAL_READ_LOCK(4) */ };
 
 #define PIECE 4096
 
@@ -264,42 +262,26 @@ static void release(sqlite3_file *file, LogLock lock) {
         (void) file->pMethods->xShmLock(file, lock.lock, 1, SQLITE_SHM_UNLOCK | lock.how);
 }
 
-/* Takes a lock that keeps others from beginning the log anew. A reader's lock does that, and still lets others append.
- * It needs a mark that is not in use, because a checkpoint stops at a mark that is locked. If every lock has a mark,
- * perhaps from readers that are gone, it takes the writer's lock: under that one a checkpoint clears old marks. */
-static int keep_log(sqlite3_file *file, LogLock *ret) {
-        void volatile *piece = NULL;
-        const uint32_t volatile *marks;
-
-        if (file->pMethods->xShmMap(file, 0, INDEX_PIECE, 0, &piece) != SQLITE_OK || !piece)
-                return SQLITE_BUSY;
-        marks = (const uint32_t volatile *) ((const char volatile *) piece + MARKS_AT);
-        for (int i = MARKS - 1; i > 0; i--) {
-                *ret = (LogLock){ READER_LOCK + i, SQLITE_SHM_SHARED };
-                if (marks[i] != MARK_UNUSED || take(file, *ret) != SQLITE_OK)
-                        continue;
-                if (marks[i] == MARK_UNUSED)
-                        return SQLITE_OK;
-                release(file, *ret);
-        }
-        *ret = (LogLock){ WRITER_LOCK, SQLITE_SHM_EXCLUSIVE };
-        return take(file, *ret);
-}
-
 /* Copies the log into the database. Not when the log itself may not be on the disk. Nobody may begin the log anew
  * meanwhile: SQLite before 3.51.3 looks at the log twice and takes the new log for the one of its first look. It then
- * never copies the beginning of the new log, and the database is damaged (https://sqlite.org/wal.html#walresetbug). */
+ * never copies the beginning of the new log, and the database is damaged (https://sqlite.org/wal.html#walresetbug). A
+ * reader's lock keeps others from that, and still lets them append: the last one, because SQLite prefers the first that
+ * is free. A reader that is gone may have left its mark there, and then SQLite stops at that mark: so what remains is
+ * copied under the writer's lock, under which SQLite clears old marks. */
 static void checkpoint(Sql *sql) {
+        static const LogLock locks[] = { { LAST_READER_LOCK, SQLITE_SHM_SHARED },
+                { WRITER_LOCK, SQLITE_SHM_EXCLUSIVE } };
         sqlite3_file *file = sql->alone ? NULL : file_of(sql, SQLITE_FCNTL_FILE_POINTER);
-        LogLock lock;
-        int code;
+        int code = SQLITE_OK, pages = 1, done = 0;
 
-        if (sql->unsynced || (file && keep_log(file, &lock) != SQLITE_OK))
-                return; /* somebody writes: try after the next commit */
-        code = sqlite3_wal_checkpoint_v2(sql->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-        if (file)
-                release(file, lock);
-        sql->unsynced |= code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY;
+        for (size_t i = 0; i < ELEMENTSOF(locks) && code == SQLITE_OK && done < pages && !sql->unsynced; i++) {
+                if (file && take(file, locks[i]) != SQLITE_OK)
+                        continue; /* somebody reads or writes: if it is both, try after the next commit */
+                code = sqlite3_wal_checkpoint_v2(sql->db, "main", SQLITE_CHECKPOINT_PASSIVE, &pages, &done);
+                if (file)
+                        release(file, locks[i]);
+                sql->unsynced |= code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY;
+        }
 }
 
 /* Replaces SQLite's own hook, which does the same but does not report a failed sync. */
