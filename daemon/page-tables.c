@@ -3,13 +3,12 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/err.h"
 #include "lib/json.h"
+#include "lib/sql-aside.h"
 #include "lib/sql.h"
 #include "lib/text.h"
 
@@ -103,32 +102,17 @@ PageTables *page_tables_free(PageTables *tables) {
         return NULL;
 }
 
-static int file_rename(const char *directory, const char *suffix) {
-        _cleanup_free_ char *from = NULL, *to = NULL;
-
-        if (text_format(&from, "%s/" PAGE_TABLES_FILE "%s", directory, suffix) < 0)
-                return -ENOMEM;
-        if (text_format(&to, "%s/" PAGE_TABLES_ASIDE "%s", directory, suffix) < 0)
-                return -ENOMEM;
-        if (rename(from, to) == 0)
-                return 0;
-        if (errno != ENOENT)
-                return err_errno();
-        (void) unlink(to); /* from a file that was set aside earlier */
-        return 0;
-}
-
 int page_tables_set_aside(const char *directory) {
-        _cleanup_free_ char *path = NULL;
-        struct stat status;
+        _cleanup_free_ char *path = NULL, *to = NULL;
         int r;
 
-        if (text_format(&path, "%s/" PAGE_TABLES_FILE, directory) < 0)
+        if (text_format(&path, "%s/" PAGE_TABLES_FILE, directory) < 0 ||
+                text_format(&to, "%s/" PAGE_TABLES_ASIDE, directory) < 0)
                 return -ENOMEM;
-        if (lstat(path, &status) < 0 && errno == ENOENT)
+        if (access(path, F_OK) < 0 && errno == ENOENT)
                 return 0; /* somebody removed it: one that was set aside earlier stays */
-        r = file_rename(directory, "-wal");
-        return r < 0 ? r : file_rename(directory, "");
+        r = sql_aside_move(path, to);
+        return r < 0 ? r : 0;
 }
 
 /* ---- values that cannot be right ---- */

@@ -16,12 +16,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/service.h"
+#include "lib/sql-aside.h"
 #include "lib/text.h"
 #include "publish/outbox-sql.h"
 #include "publish/outbox.h"
@@ -197,18 +197,6 @@ static int salvage_copy(int directory, const char *path, int64_t last_id, Sql *o
         return r;
 }
 
-/* Makes a name that no file has: two files set aside within a second must not overwrite each other. */
-static void aside_name(int directory, char *name, size_t size) {
-        time_t now = (time_t) (clock_wall() / USEC_PER_SEC);
-        char stamp[32];
-        struct tm tm;
-
-        (void) strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
-        (void) snprintf(name, size, FILE_ASIDE "%s", stamp);
-        for (unsigned i = 2; faccessat(directory, name, F_OK, 0) == 0; i++)
-                (void) snprintf(name, size, FILE_ASIDE "%s-%u", stamp, i);
-}
-
 /* Finds the newest file that was set aside: the swap may have been killed after it had moved the old file. */
 static void aside_latest(int directory, char *name, size_t size) {
         int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -225,36 +213,23 @@ static void aside_latest(int directory, char *name, size_t size) {
                 (void) close(fd);
 }
 
-enum { RENAMED = 0, RENAME_NOT_THERE = 1 };
+static int salvage_swap(int directory, const char *path, OutboxSalvage *ret) {
+        _cleanup_free_ char *aside = NULL;
+        int r = sql_aside_name(path, &aside);
 
-static int rename_if_there(int directory, const char *from, const char *to) {
-        if (renameat(directory, from, directory, to) >= 0)
-                return RENAMED;
-        return errno == ENOENT ? RENAME_NOT_THERE : err_errno();
-}
-
-/* Moves the logs first: SQLite would apply a log to a file that it does not belong to. */
-static int salvage_swap(int directory, OutboxSalvage *ret) {
-        static const char *const suffixes[] = { "-shm", "-wal", "" };
-        char from[64], to[sizeof(ret->aside) + 8], aside[sizeof(ret->aside)];
-        int r = RENAMED;
-
-        aside_name(directory, aside, sizeof(aside));
-        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
-                (void) snprintf(from, sizeof(from), OUTBOX_FILE "%s", suffixes[i]);
-                (void) snprintf(to, sizeof(to), "%s%s", aside, suffixes[i]);
-                r = rename_if_there(directory, from, to);
-                if (r < 0)
-                        return r;
-        }
-        if (r == RENAME_NOT_THERE)
-                aside_latest(directory, aside, sizeof(aside));
-        if (fsync(directory) < 0)
-                return err_errno();
+        if (r == 0)
+                r = sql_aside_move(path, aside);
+        if (r >= 0 && fsync(directory) < 0)
+                r = err_errno();
+        if (r < 0)
+                return r;
         if (renameat(directory, FILE_SALVAGED, directory, OUTBOX_FILE) < 0 || fsync(directory) < 0)
                 return err_errno();
 
-        memcpy(ret->aside, aside, sizeof(aside));
+        if (r == SQL_ASIDE_NOTHING)
+                aside_latest(directory, ret->aside, sizeof(ret->aside));
+        else
+                text_copy(ret->aside, sizeof(ret->aside), strrchr(aside, '/') + 1);
         return 0;
 }
 
@@ -274,7 +249,7 @@ static int file_salvage(int directory, const char *path, int64_t last_id, Sql *o
                 r = err_errno();
         if (r < 0)
                 return r;
-        return salvage_swap(directory, ret);
+        return salvage_swap(directory, path, ret);
 }
 
 /* ---- opening ---- */
@@ -342,7 +317,7 @@ int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql *
         if (fd < 0)
                 return fd;
         finished = is_there(fd, FILE_SALVAGED); /* an earlier start was killed at this point */
-        r = finished ? salvage_swap(fd, ret_salvage) : 0;
+        r = finished ? salvage_swap(fd, path, ret_salvage) : 0;
         if (r < 0)
                 return r;
         r = damaged && !finished ? -EUCLEAN : file_try(fd, path, ret);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "events.h"
@@ -12,10 +11,10 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/sql-aside.h"
 #include "lib/text.h"
 
 #define SCHEMA 1
-#define ASIDE_MAX 100 /* names tried for a file that is moved aside */
 
 static const char schema[] =
         "CREATE TABLE device (subscription TEXT NOT NULL, device BLOB NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL,"
@@ -304,40 +303,15 @@ static int open_file(AlertStore *store) {
         return 0;
 }
 
-static int free_name(const AlertStore *store, char **ret) {
-        time_t now = (time_t) (clock_wall() / USEC_PER_SEC);
-        char stamp[32];
-        struct tm tm;
-
-        (void) strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
-        for (unsigned i = 1; i <= ASIDE_MAX; i++) {
-                if (text_format(ret, "%s.damaged-%s-%u", store->path, stamp, i) < 0)
-                        return -ENOMEM;
-                if (access(*ret, F_OK) < 0)
-                        return 0;
-                free(*ret);
-        }
-        return -EEXIST;
-}
-
-/* Moves a damaged file aside, its write-ahead log first: SQLite would replay a log left behind into the new file. */
 static int set_aside(AlertStore *store) {
-        static const char *const suffixes[] = { "-shm", "-wal", "" };
         _cleanup_free_ char *aside = NULL;
-        int r = free_name(store, &aside);
+        int r = sql_aside_name(store->path, &aside);
 
+        store->sql = sql_close(store->sql);
+        if (r == 0)
+                r = sql_aside_move(store->path, aside);
         if (r < 0)
                 return r;
-        store->sql = sql_close(store->sql);
-        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
-                _cleanup_free_ char *from = NULL, *to = NULL;
-
-                if (text_format(&from, "%s%s", store->path, suffixes[i]) < 0 ||
-                        text_format(&to, "%s%s", aside, suffixes[i]) < 0)
-                        return -ENOMEM;
-                if (rename(from, to) < 0 && errno != ENOENT)
-                        return err_errno();
-        }
         log_event(LOG_ERR, EVENT_ALERTS_DAMAGED,
                 LOG_FIELDS({ FIELD_FILE, aside }, { FIELD_SUBSCRIPTION, store->subscription }),
                 "%s is damaged. It was moved to %s, and a new one was created%s", store->path, aside,

@@ -11,6 +11,7 @@
 
 DOOR(sqlite3_step);
 DOOR(sqlite3_exec);
+DOOR(rename);
 DOOR(renameat);
 
 static bool disk_begins(const char *text, const char *word) {
@@ -69,8 +70,7 @@ int __wrap_sqlite3_exec(
 }
 
 int __wrap_renameat(int from_directory, const char *from, int to_directory, const char *to) {
-        bool completes = strstr(to, "outbox.sqlite.salvaged") != NULL,
-             sets_aside = strstr(to, "outbox.sqlite.damaged-") != NULL;
+        bool completes = strstr(to, "outbox.sqlite.salvaged") != NULL;
         int r;
 
         if (completes)
@@ -78,7 +78,13 @@ int __wrap_renameat(int from_directory, const char *from, int to_directory, cons
         r = __real_renameat(from_directory, from, to_directory, to);
         if (completes)
                 crash_pass("outbox-salvage-complete");
-        if (sets_aside)
+        return r;
+}
+
+int __wrap_rename(const char *from, const char *to) {
+        int r = __real_rename(from, to);
+
+        if (strstr(to, "outbox.sqlite.damaged-"))
                 crash_pass("outbox-salvage-aside");
         return r;
 }

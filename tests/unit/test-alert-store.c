@@ -210,7 +210,7 @@ static unsigned count_aside(const Place *p) {
         char command[160], text[16] = "";
         FILE *pipe;
 
-        (void) snprintf(command, sizeof(command), "ls %s | grep -c 'damaged-.*-[0-9]*$'", p->directory);
+        (void) snprintf(command, sizeof(command), "ls %s | grep -c 'damaged-[-0-9TZ]*$'", p->directory);
         pipe = popen(command, "re");
         assert_non_null(pipe);
         assert_non_null(fgets(text, sizeof(text), pipe));
