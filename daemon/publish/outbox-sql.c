@@ -128,26 +128,25 @@ int outbox_counts_load(OutboxCounts *c, Sql *sql) {
         return 0;
 }
 
-int outbox_counts_put(OutboxCounts *c, Sql *sql, const OutboxCount *put, int64_t last) {
+/* Writes the waiting ones as a whole: from now on, all rows are counted in the file. */
+static int counts_write(OutboxCounts *c, Sql *sql) {
+        int r = sql_ints(sql, "SELECT " OUTBOX_SQL_LAST_ID, NULL, 1, &c->upto);
+
+        if (r < 0)
+                return r;
+        c->uncounted = 0;
+        return sql_do(sql, "UPDATE counts SET n = ?1, bytes = ?2, upto = ?3 WHERE name = 'readings'",
+                SQL_VALUES(SQL_INT(c->waiting.rows), SQL_INT(c->waiting.bytes), SQL_INT(c->upto)));
+}
+
+int outbox_counts_put(OutboxCounts *c, Sql *sql, const OutboxCount *put) {
         c->waiting.rows += put->rows;
         c->waiting.bytes += put->bytes;
         c->uncounted += put->rows;
-        if (c->uncounted <= OUTBOX_SQL_UNCOUNTED_MAX)
-                return 0;
-        c->uncounted = 0;
-        c->upto = last;
-        return sql_do(sql, "UPDATE counts SET n = ?1, bytes = ?2, upto = ?3 WHERE name = 'readings'",
-                SQL_VALUES(SQL_INT(c->waiting.rows), SQL_INT(c->waiting.bytes), SQL_INT(last)));
+        return c->uncounted > OUTBOX_SQL_UNCOUNTED_MAX ? counts_write(c, sql) : 0;
 }
 
-/* Changes the stored counts by these numbers, which may be negative. */
-static int counts_add(Sql *sql, const char *name, int64_t rows, int64_t bytes) {
-        return sql_do(sql, "UPDATE counts SET n = n + ?1, bytes = bytes + ?2 WHERE name = ?3",
-                SQL_VALUES(SQL_INT(rows), SQL_INT(bytes), SQL_TEXT(name)));
-}
-
-/* Deletes a range of ids that is completely below or completely above *upto*. */
-static int forget_range(OutboxCounts *c, Sql *sql, int64_t first, int64_t last) {
+int outbox_counts_forget(OutboxCounts *c, Sql *sql, int64_t first, int64_t last) {
         OutboxCount size = {};
         int r;
 
@@ -160,18 +159,9 @@ static int forget_range(OutboxCounts *c, Sql *sql, int64_t first, int64_t last) 
         c->waiting.rows -= size.rows;
         c->waiting.bytes -= size.bytes;
         if (first <= c->upto)
-                return counts_add(sql, "readings", -(int64_t) size.rows, -(int64_t) size.bytes);
+                return counts_write(c, sql);
         c->uncounted -= size.rows;
         return 0;
-}
-
-int outbox_counts_forget(OutboxCounts *c, Sql *sql, int64_t first, int64_t last) {
-        int r;
-
-        if (first > c->upto || last <= c->upto)
-                return forget_range(c, sql, first, last);
-        r = forget_range(c, sql, first, c->upto);
-        return r < 0 ? r : forget_range(c, sql, c->upto + 1, last);
 }
 
 #define COPIED "size, put_at, key, source, type, device, payload, labels"
@@ -185,7 +175,8 @@ int outbox_counts_reject(OutboxCounts *c, Sql *sql, int64_t id, const char *reas
                 return r;
         c->rejected.rows += size.rows;
         c->rejected.bytes += size.bytes;
-        r = counts_add(sql, "rejected", (int64_t) size.rows, (int64_t) size.bytes);
+        r = sql_do(sql, "UPDATE counts SET n = ?1, bytes = ?2 WHERE name = 'rejected'",
+                SQL_VALUES(SQL_INT(c->rejected.rows), SQL_INT(c->rejected.bytes)));
         /* the id may be used: by the same reading, which waits again because an older copy of the file was put back */
         if (r == 0)
                 r = sql_do(sql,

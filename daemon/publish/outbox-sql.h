@@ -61,8 +61,8 @@ typedef struct OutboxCounts {
 /* Reads the counts from the file: another process changed it, or a transaction was rolled back. */
 int outbox_counts_load(OutboxCounts *c, Sql *sql);
 
-/* Call this after *rows* were put; *last* is the highest of their ids. */
-int outbox_counts_put(OutboxCounts *c, Sql *sql, const OutboxCount *put, int64_t last);
+/* Call this after rows were put: *put* of them. */
+int outbox_counts_put(OutboxCounts *c, Sql *sql, const OutboxCount *put);
 
 /* Deletes the waiting rows with ids from *first* to *last*. */
 int outbox_counts_forget(OutboxCounts *c, Sql *sql, int64_t first, int64_t last);

@@ -498,7 +498,7 @@ static int put_all(Outbox *o, const ReadingList *list, int64_t clock_moved, usec
         if (r == 0)
                 r = sql_ints(o->sql, LAST_ID, NULL, 1, &o->last_id);
         if (r == 0)
-                r = outbox_counts_put(&o->counts, o->sql, ret_put, o->last_id);
+                r = outbox_counts_put(&o->counts, o->sql, ret_put);
         return r < 0 ? r : outbox_source_put(o->sql, list, now);
 }
 
