@@ -2,8 +2,6 @@
 #pragma once
 /* A place in the configuration file, and the messages about it. */
 
-#include <stdarg.h>
-
 #include "config-type.h"
 #include "lib/bytes.h"
 #include "lib/yaml.h"

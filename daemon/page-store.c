@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "lib/array.h"
-#include "lib/sql.h"
 
 #define DAY INT64_C(1440) /* in minutes */
 #define MINUTE_MSEC INT64_C(60000)

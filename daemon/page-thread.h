@@ -4,7 +4,6 @@
 
 #include "config.h"
 #include "lib/bytes.h"
-#include "lib/loop.h"
 #include "page-store.h"
 #include "subscribe/sink-type.h"
 

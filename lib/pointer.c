@@ -3,7 +3,6 @@
 
 #include <stdint.h>
 
-#include "err.h"
 #include "json.h"
 
 typedef struct Walk {

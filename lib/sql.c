@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "file.h"
-#include "text.h"
 
 /* how long the event loop may wait for somebody who looks into the file with the sqlite3 tool */
 #define BUSY_MSEC 200

@@ -2,7 +2,6 @@
 #include "sinks/alert-notice.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 

@@ -3,7 +3,6 @@
 /* The file sink: its section of the configuration, the keys of the last lines and how they are read (file-keys.c), and
  * the directory of its files (file-archive.c). */
 
-#include "config.h"
 #include "lib/bytes.h"
 #include "lib/clock.h"
 

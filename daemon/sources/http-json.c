@@ -13,9 +13,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "lib/json.h"
 #include "lib/text.h"
 #include "publish/source.h"
 #include "sources/http-json.h"

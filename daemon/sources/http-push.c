@@ -11,7 +11,6 @@
 #include "lib/backoff.h"
 #include "lib/crypto.h"
 #include "lib/gzip.h"
-#include "lib/json.h"
 #include "lib/listen-address.h"
 #include "lib/text.h"
 #include "publish/shape.h"

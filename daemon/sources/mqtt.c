@@ -5,7 +5,6 @@
  * If the broker may not have heard the acknowledgement of a stored message, it sends the message again with DUP. Such a
  * repeat is recognised by its number, if the broker counts (mqtt-packet.h), and by a hash of topic and payload. The
  * numbers are stored as the source's cursor. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -10,6 +10,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "subscribe/ack.h"
 
 #define ACK_RETRY_MAX_USEC (10 * USEC_PER_SEC)
 

@@ -19,7 +19,6 @@
  * settled come back after their ack deadline; they are nacked only at the stop. */
 /* clang-format on */
 
-#include "subscribe/ack.h"
 #include "subscribe/batch.h"
 #include "subscribe/lease.h"
 #include "subscribe/sink.h"

@@ -5,7 +5,6 @@
  * python` the output of Python's `str()` of a dict becomes JSON. Pure. */
 
 #include "lib/bytes.h"
-#include "lib/err.h"
 
 /* Of unpacked gzip: more cannot become a document, and a small message may unpack to a thousand times its size. */
 #define PAYLOAD_GZIP_MAX (16 * 1024 * 1024)

@@ -6,7 +6,6 @@
 
 #include "config.h"
 #include "lib/backoff.h"
-#include "pubsub/client.h"
 #include "subscribe/batch.h"
 #include "subscribe/subscription.h"
 

@@ -3,7 +3,6 @@
 /* Connects sink.c with a type: it runs the type on the loop or on a thread of its own, asks one question at a time, and
  * notices a thread that never returns. For sink.c and the verbs; what a type may call is in sink-type.h. */
 
-#include "lib/loop.h"
 #include "subscribe/batch.h"
 #include "subscribe/sink-type.h"
 

@@ -9,8 +9,6 @@
  * (P5). Writing a message twice leaves one document (P4). Meanwhile the subscriber reads the ack ids in batch->body to
  * renew the leases, so the sink changes nothing but the fates. */
 
-#include "lib/loop.h"
-#include "secret.h"
 #include "subscribe/batch.h"
 #include "subscribe/sink-type.h"
 

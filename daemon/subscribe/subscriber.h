@@ -15,7 +15,6 @@
 
 #include "config.h"
 #include "pubsub/client.h"
-#include "secret.h"
 #include "subscribe/sink.h"
 #include "subscribe/subscription.h"
 
