@@ -222,9 +222,7 @@ static int state_read(Auth *auth) {
 
 /* ---- OAuth 2: the exchange ---- */
 
-static AuthOutcome fetch_failed(Auth *auth, AuthOutcome outcome, Cause cause, const char *format, ...) _printf_(4, 5);
-
-static AuthOutcome fetch_failed(Auth *auth, AuthOutcome outcome, Cause cause, const char *format, ...) {
+static _printf_(4, 5) AuthOutcome fetch_failed(Auth *auth, AuthOutcome outcome, Cause cause, const char *format, ...) {
         va_list arguments;
 
         auth->cause = cause;

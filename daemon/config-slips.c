@@ -45,10 +45,8 @@ static unsigned column_of(const Scan *s, const char *place) {
         return column;
 }
 
-static int slip_at(const Scan *s, unsigned line, unsigned column, const char *format, ...) _printf_(4, 5);
-
 /* Errors about the line of a slip and the line above it are only its consequences. */
-static int slip_at(const Scan *s, unsigned line, unsigned column, const char *format, ...) {
+static _printf_(4, 5) int slip_at(const Scan *s, unsigned line, unsigned column, const char *format, ...) {
         char words[200];
         va_list list;
         int r;

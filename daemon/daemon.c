@@ -420,8 +420,6 @@ static int daemon_open_outbox(Daemon *d) {
                 return EX_OK;
         daemon_note_outbox(d);
         r = outbox_open(directory, &d->config->outbox, &d->host.outbox, NULL);
-        if (r == OUTBOX_SALVAGED)
-                return EX_OK;
         if (r == OUTBOX_NEWER) {
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
                         "%s/%s was made by a later sensorqd and is not touched. Install that version again, or give "

@@ -417,8 +417,7 @@ static void publisher_on_reply(void *userdata, ClientReply *reply) {
                         return publisher_too_large(p, reply);
                 break; /* the answer was too large, not the request */
         case CLIENT_NOT_FOUND:
-                if (p->spec.on_missing)
-                        p->spec.on_missing(p->spec.userdata);
+                p->spec.on_missing(p->spec.userdata);
                 break;
         case CLIENT_REFUSED:
         case CLIENT_EXISTS:

@@ -39,7 +39,7 @@ typedef struct PublisherSpec {
         const char *topic;                 /* full name */
         void (*on_change)(void *userdata); /* publisher_status() has changed, or rows were deleted */
         /* Pub/Sub answered 404 for the topic: the owner checks its subscriptions before anything is published again,
-         * because a topic that is created again has none. May only take a note; may be NULL. */
+         * because a topic that is created again has none. May only take a note. */
         void (*on_missing)(void *userdata);
         void *userdata;
 } PublisherSpec;

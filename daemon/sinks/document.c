@@ -79,9 +79,7 @@ const char *document_reason(DocumentReason reason) {
 
 /* ---- failures ---- */
 
-static bool fail(Builder *b, int result, const char *format, ...) _printf_(3, 4);
-
-static bool fail(Builder *b, int result, const char *format, ...) {
+static _printf_(3, 4) bool fail(Builder *b, int result, const char *format, ...) {
         va_list args;
 
         va_start(args, format);

@@ -86,9 +86,7 @@ static int shown_size(const char *url) {
 }
 
 /* Counts a failure; the first one of a poll is reported. */
-static void json_fail(HttpJson *json, SourcePollOutcome outcome, Cause cause, const char *format, ...) _printf_(4, 5);
-
-static void json_fail(HttpJson *json, SourcePollOutcome outcome, Cause cause, const char *format, ...) {
+static _printf_(4, 5) void json_fail(HttpJson *json, SourcePollOutcome outcome, Cause cause, const char *format, ...) {
         const char *url = json_url(json);
         va_list arguments;
         int n;

@@ -75,13 +75,12 @@ static void tell(Rejected *r, const char *id, bool done, const char *detail) {
 
 /* ---- the outbox: readings that Pub/Sub refused, and what sources could not read ---- */
 
-static const char *row_id(const Rejected *r, const OutboxRejected *row, char id[static ROW_ID_SIZE]) {
+static void row_id(const Rejected *r, const OutboxRejected *row, char id[static ROW_ID_SIZE]) {
         if (r->unread)
                 (void) snprintf(id, ROW_ID_SIZE, SOURCE_PREFIX "%.*s:%" PRIi64, (int) row->source.size,
                         row->source.data, row->id);
         else
                 (void) snprintf(id, ROW_ID_SIZE, OUTBOX_PREFIX "%" PRIi64, row->id);
-        return id;
 }
 
 static void row_print(Rejected *r, const OutboxRejected *row, const char *id) {
@@ -184,7 +183,7 @@ static int on_row(void *userdata, const OutboxRejected *row) {
         char id[ROW_ID_SIZE];
         Rejected *r = userdata;
 
-        (void) row_id(r, row, id);
+        row_id(r, row, id);
         if (r->id && strcmp(r->id, id) != 0)
                 return 1; /* the wanted row is gone, or the id is not written as in the list; this is a later row */
         if (r->action == ACTION_REPLAY || r->action == ACTION_DROP)

@@ -106,9 +106,7 @@ static int64_t number_of(Json *json, const char *key) {
 }
 
 /* Prints a line. The file is of the service's user: nothing in it may steer the terminal of who reads it. */
-static void say(const char *format, ...) _printf_(1, 2);
-
-static void say(const char *format, ...) {
+static _printf_(1, 2) void say(const char *format, ...) {
         _cleanup_free_ char *line = NULL;
         va_list arguments;
 

@@ -228,7 +228,7 @@ def test_prototypes_are_explained():
 
 def definitions(path):
     """(name, parameters) of each function of a .c file."""
-    text = blank(path.read_text())
+    text = re.sub(r"_printf_\(\d, \d\) ", "", blank(path.read_text()))
     for match in re.finditer(r"^(?!typedef\b|#|\s|[A-Z_]+\()[^\n;={}]*?\b(\w+)\(([^;{}]*)\)\s*\{", text, re.M):
         inner = match[2]
         while re.search(r"\([^()]*\)", inner):

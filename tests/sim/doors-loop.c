@@ -13,7 +13,6 @@
 #include "lib/loop.h"
 
 #define WATCHES_MAX 512
-#define SIGNALS_MAX 64
 #define MEMORY_MAX ((size_t) 48 << 20) /* of a daemon; messages are small here, and caps not far */
 #define TURN_MAX 100000                /* calls at one point of time: beyond, it stands still for ever */
 
