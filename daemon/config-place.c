@@ -175,18 +175,3 @@ int config_words(Bytes *out, const char *const *words, const char *between) {
                 bytes_append_format(out, "%s%s", i > 0 ? between : "", words[i]);
         return bytes_result(out);
 }
-
-int config_place_refer(
-        const ConfigPlace *place, const char *key, char *const *names, const char *const *known, const char *what) {
-        _cleanup_bytes_ Bytes words = {};
-        int r = config_words(&words, known, ", ");
-
-        if (r < 0)
-                return r;
-        for (size_t i = 0; names && names[i]; i++)
-                if (!text_is_among(names[i], known))
-                        return config_place_fail(place, key, "there is no %s \"%s\"; allowed: %s", what, names[i],
-                                words.size > 0 ? words.data : "none, since there is none");
-
-        return 0;
-}

@@ -66,11 +66,6 @@ int config_place_tls(const ConfigPlace *place, ConfigTls *tls, char **certificat
 /* Appends words, which end with NULL, with *between* between them. -ENOMEM. */
 int config_words(Bytes *out, const char *const *words, const char *between);
 
-/* Checks that every name of *names* (NULL: none) is in *known*; both end with NULL. *what* is what they name:
- * "target". */
-int config_place_refer(
-        const ConfigPlace *place, const char *key, char *const *names, const char *const *known, const char *what);
-
 /* Checks that the section has the keys that *kind* needs, and none that only other kinds have. *type* is the kind's
  * name. */
 int config_place_kind(const ConfigPlace *place, const ConfigRow *rows, unsigned kind, const char *type);

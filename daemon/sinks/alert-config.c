@@ -205,6 +205,24 @@ static void name_targets(const ConfigPlace *place, const char *names[static ALER
         names[n] = NULL;
 }
 
+static int check_targets(const ConfigPlace *place, const AlertRule *rule) {
+        const char *targets[ALERT_TARGETS_MAX + 1];
+        _cleanup_bytes_ Bytes words = {};
+        int r;
+
+        name_targets(place, targets);
+        r = config_words(&words, targets, ", ");
+        if (r < 0)
+                return r;
+        for (char **to = rule->to; to && *to; to++)
+                if (!text_is_among(*to, targets))
+                        return config_place_fail(place, "to", "there is no target \"%s\"; allowed: %s", *to,
+                                words.size > 0 ? words.data : "none, since there is none");
+        if (rule->to && !rule->to[0])
+                return config_place_fail(place, "to", "names no target; leave it out to notify all of them");
+        return 0;
+}
+
 static bool is_true(const YamlNode *node) {
         return node && node->type == YAML_SCALAR && strcmp(node->text, "true") == 0;
 }
@@ -241,14 +259,9 @@ static int warn_on_change(const ConfigPlace *place, const AlertRule *rule) {
 }
 
 static int rule_rule(const ConfigPlace *place, void *self, void *around) {
-        const char *targets[ALERT_TARGETS_MAX + 1];
         AlertRule *rule = self;
-        int r;
+        int r = check_targets(place, rule);
 
-        name_targets(place, targets);
-        r = config_place_refer(place, "to", rule->to, targets, "target");
-        if (r == 0 && rule->to && !rule->to[0])
-                r = config_place_fail(place, "to", "names no target; leave it out to notify all of them");
         if (r == 0)
                 r = check_test(place, rule);
         if (r == 0)
