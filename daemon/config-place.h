@@ -84,6 +84,7 @@ int config_reader_read(const ConfigReader *reader, const YamlNode *root, void *b
 
 /* config-slips.c: finds mistakes that people make when they type YAML, line by line, and notes them in place of the
  * errors that they led to. YAML's parser stops at the first mistake, often some lines below it, and its message needs
- * knowledge of the grammar. Only used for a file that is wrong. It guesses, but it knows the keys of all sections. The
- * notes contain nothing of a value. 0 or -ENOMEM. */
-int config_slips_note(const ConfigReader *reader);
+ * knowledge of the grammar. Only used for a file that is wrong; *line* is where the parser stopped, 0 if it did not:
+ * only there it looks whether lines are indented alike. It guesses, but it knows the keys of all sections. The notes
+ * contain nothing of a value. 0 or -ENOMEM. */
+int config_slips_note(const ConfigReader *reader, unsigned line);

@@ -1,40 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "config-place.h"
 
-#define LEVELS_MAX 32
 #define WORD_MAX 48
 #define WIDE_COLON "\xef\xbc\x9a" /* U+FF1A, typed on Japanese keyboards */
 #define WIDE_BLANK "\xe3\x80\x80" /* U+3000 */
 #define HARD_BLANK "\xc2\xa0"     /* U+00A0, often copied from web pages */
 #define NEVER_CLOSED "what opens here is never closed; if it is text, put it in single quotes"
 
-/* The column at which the lines of one mapping or one list begin. */
-typedef struct Level {
-        unsigned column;
-        bool item;     /* true: a list, whose entries begin with a dash */
-        bool open;     /* nothing followed the last key or dash: its value is on the next lines, indented more */
-        unsigned n;    /* number of lines that began at this column */
-        unsigned line; /* the first of these lines */
-} Level;
-
 typedef struct Scan {
         const ConfigReader *reader;
-        bool drops; /* drops the errors that slips led to, and notes nothing yet */
         unsigned line;
         const char *begin, *end; /* the present line */
         Slice below;             /* the lines after it */
-        Level levels[LEVELS_MAX];
-        size_t n_levels;
-        unsigned block; /* inside a text after | or >: its lines are indented more than this; 0: not inside one */
-        unsigned depth; /* number of open { and [ */
-        char quote;     /* the open quote; 0: none */
-        unsigned open_line, open_column; /* where the first bracket or quote was opened */
-        unsigned key_column;             /* column of the key or dash to which that value belongs */
+        unsigned slip;           /* the last line with a slip; 0: none had one */
 } Scan;
 
 static unsigned column_of(const Scan *s, const char *place) {
@@ -45,24 +29,32 @@ static unsigned column_of(const Scan *s, const char *place) {
         return column;
 }
 
-/* Errors about the line of a slip and the line above it are only its consequences. */
-static _printf_(4, 5) int slip_at(const Scan *s, unsigned line, unsigned column, const char *format, ...) {
+/* Notes a slip in place of its consequences: the errors about its line and the line above it. */
+static _printf_(3, 4) int slip(Scan *s, const char *place, const char *format, ...) {
+        unsigned from = s->line > 1 && s->slip < s->line - 1 ? s->line - 1 : s->slip + 1; /* not the slip above it */
         char words[200];
         va_list list;
         int r;
 
-        if (s->drops) {
-                config_errors_drop(s->reader->errors, line > 1 ? line - 1 : 1, line);
-                return 0;
-        }
+        config_errors_drop(s->reader->errors, from, s->line);
+        s->slip = s->line;
         va_start(list, format);
         (void) vsnprintf(words, sizeof(words), format, list);
         va_end(list);
-        r = config_reader_fail(s->reader, line, column, "%s", words);
+        r = config_reader_fail(s->reader, s->line, column_of(s, place), "%s", words);
         return r == -EBADMSG ? 0 : r;
 }
 
-#define slip(s, place, ...) slip_at(s, (s)->line, column_of(s, place), __VA_ARGS__)
+static bool next_line(Scan *s) {
+        Slice line;
+
+        if (!slice_next(&s->below, '\n', &line))
+                return false;
+        s->line++;
+        s->begin = line.data;
+        s->end = line.data + line.size;
+        return true;
+}
 
 static bool begins(const Scan *s, const char *place, const char *text) {
         size_t size = strlen(text);
@@ -73,6 +65,13 @@ static bool begins(const Scan *s, const char *place, const char *text) {
 static const char *skip_blanks(const Scan *s, const char *place) {
         while (place < s->end && *place == ' ')
                 place++;
+        return place;
+}
+
+/* Skips the dashes that begin entries of lists. */
+static const char *skip_dashes(const Scan *s, const char *place) {
+        while (begins(s, place, "- "))
+                place = skip_blanks(s, place + 1);
         return place;
 }
 
@@ -95,183 +94,11 @@ static const char *behind_colon(const Scan *s, const char *place) {
         return NULL;
 }
 
-/* ---- values ---- */
-
-/* True if a quote begins a quoted text there; inside a plain text ("Bob's room") it is a letter. */
-static bool opens_quote(const Scan *s, const char *place) {
-        const char *before = place;
-
-        while (before > s->begin && before[-1] == ' ')
-                before--;
-        return s->depth == 0 || before == s->begin || strchr("{[,:", before[-1]);
-}
-
-/* Follows quotes and brackets from *place* to where all of them are closed, or to the end of the line. */
-static const char *follow(Scan *s, const char *place) {
-        for (; place < s->end; place++) {
-                if (s->quote != '\0') {
-                        bool twice = *place == '\'' && place + 1 < s->end && place[1] == '\'';
-
-                        if ((*place == '\\' && s->quote == '"') || (twice && s->quote == '\''))
-                                place++;
-                        else if (*place == s->quote)
-                                s->quote = '\0';
-                } else if ((*place == '"' || *place == '\'') && opens_quote(s, place))
-                        s->quote = *place;
-                else if (*place == '{' || *place == '[')
-                        s->depth++;
-                else if ((*place == '}' || *place == ']') && s->depth > 0)
-                        s->depth--;
-                else if (*place == '#' && place > s->begin && place[-1] == ' ')
-                        return s->end;
-                if (s->quote == '\0' && s->depth == 0)
-                        return place + 1;
-        }
-        return s->end;
-}
-
-/* Returns the place after the quoted text that begins at *place*; NULL: none begins there, or it does not end in this
- * line. */
-static const char *behind_quotes(const Scan *s, const char *place) {
-        Scan copy = *s;
-        const char *end;
-
-        if (*place != '"' && *place != '\'')
-                return NULL;
-        end = follow(&copy, place);
-        return copy.quote == '\0' ? end : NULL;
-}
-
-static int check_enclosed(Scan *s, const char *value) {
-        char first = *value;
-        const char *end;
-
-        s->open_line = s->line;
-        s->open_column = column_of(s, value);
-        end = follow(s, value);
-        if (s->quote != '\0' || s->depth > 0 || is_over(s, end))
-                return 0;
-        return slip(s, value,
-                first == '{' || first == '['
-                        ? "a value that holds { } or [ ] must be in quotes: put the whole of it in single quotes"
-                        : "there is text after the closing quote: put the whole value in quotes");
-}
-
-/* Checks `&NAME`, `*NAME`, `!TAG`, or a text that begins like one. A value may follow an anchor or a tag in the next
- * lines. */
-static int check_mark(Scan *s, const char *value) {
-        const char *end = value;
-
-        while (end < s->end && *end != ' ')
-                end++;
-        if (*value != '*' && is_over(s, end))
-                s->levels[s->n_levels - 1].open = true;
-        return slip(s, value,
-                "a value that begins with %c must be in quotes; anchors, aliases and tags are not supported", *value);
-}
-
-static int check_value(Scan *s, const char *value) {
-        value = skip_blanks(s, value);
-        if (is_over(s, value))
-                return 0;
-        if (strchr("|>", *value)) {
-                s->block = s->key_column;
-                return 0;
-        }
-        if (strchr("\"'{[", *value))
-                return check_enclosed(s, value);
-        if (begins(s, value, "- "))
-                return slip(s, value, "a list begins in the next line, each entry with a dash");
-        if (strchr("*&!", *value))
-                return check_mark(s, value);
-        if (strchr("%@`,]}", *value))
-                return slip(s, value, "a value that begins with %c must be in quotes", *value);
-        return behind_colon(s, value) ? slip(s, value, "a value that holds a colon and a space must be in quotes") : 0;
-}
-
-/* ---- where lines begin ---- */
-
-static Level *top(Scan *s) {
-        return s->n_levels > 0 ? &s->levels[s->n_levels - 1] : NULL;
-}
-
-static void push(Scan *s, unsigned column, bool item) {
-        if (s->n_levels < LEVELS_MAX)
-                s->levels[s->n_levels++] = (Level){ .column = column, .item = item, .n = 1, .line = s->line };
-}
-
-/* Reports that line *line* begins at *column*, but its neighbours on one side begin at *expected*. */
-static int slip_of_column(const Scan *s, unsigned line, unsigned column, unsigned expected) {
-        return slip_at(s, line, column,
-                "the line is indented by %u space%s, its neighbours %s by %u: lines of one section begin in the same "
-                "column",
-                column - 1, column == 2 ? "" : "s", line < s->line ? "below" : "above", expected - 1);
-}
-
-/* The key or dash begins at the column of the present level. */
-static int enter_column(Scan *s, bool item) {
-        if (item && !top(s)->item)
-                push(s, top(s)->column, true); /* a list may begin at the same column as its key */
-        else if (!item && top(s)->item && s->n_levels > 1)
-                s->n_levels--; /* ... and this is the end of such a list */
-        top(s)->n++;
-        return 0;
-}
-
-/* Returns the column at which the next line begins, comments left out; 0: there is none. */
-static unsigned next_column(const Scan *s) {
-        Slice rest = s->below, line;
-
-        while (slice_next(&rest, '\n', &line)) {
-                size_t n = 0;
-
-                while (n < line.size && line.data[n] == ' ')
-                        n++;
-                if (n < line.size && !strchr("\r#", line.data[n]))
-                        return (unsigned) n + 1;
-        }
-        return 0;
-}
-
-/* A key or dash begins at *place*: finds its level, or reports a wrong column. */
-static int enter(Scan *s, const char *place, bool item) {
-        unsigned column = column_of(s, place);
-        Level left = {}, first;
-
-        while (top(s) && top(s)->column > column)
-                left = s->levels[--s->n_levels];
-        if (top(s) && top(s)->column == column)
-                return enter_column(s, item);
-        if (left.column == 0 && (!top(s) || top(s)->open)) {
-                push(s, column, item);
-                return 0;
-        }
-
-        /* It is between two levels, or below a level that is not open. Either this line or the one before it is wrong;
-         * the next line shows which. */
-        first = left.column > 0 ? left : *top(s);
-        if (first.n == 1 && first.item == item && first.line < s->line && next_column(s) == column) {
-                if (left.column == 0)
-                        s->n_levels--;
-                push(s, column, item);
-                return slip_of_column(s, first.line, first.column, column);
-        }
-        if (left.column > 0)
-                push(s, left.column, left.item);
-        top(s)->n++;
-        return slip_of_column(s, s->line, column, top(s)->column);
-}
-
-/* ---- lines ---- */
-
-/* Reads the word at *place*: letters of any script, digits, - and _. Returns its end. For a quoted text it returns the
- * end of the quotes, and the word is "". */
+/* Reads the word at *place*: letters of any script, digits, - and _. Returns its end. */
 static const char *read_word(const Scan *s, const char *place, char word[static WORD_MAX]) {
-        const char *c = place, *quoted = place < s->end ? behind_quotes(s, place) : NULL;
+        const char *c = place;
 
         word[0] = '\0';
-        if (quoted)
-                return quoted;
         while (c < s->end && !strchr(" :\t\r#,'\"{}[]", *c) && !begins(s, c, WIDE_COLON) && !begins(s, c, WIDE_BLANK) &&
                 !begins(s, c, HARD_BLANK))
                 c++;
@@ -284,171 +111,279 @@ static bool is_key(const Scan *s, const char *word) {
         return word[0] != '\0' && config_table_search(s->reader->root, s->reader->types, word, NULL) > 0;
 }
 
-/* Checks a word that should be a key; *ret_value* gets the place after its colon. NULL: it is not a key, and that is
- * not an error. */
-static int check_key(Scan *s, const char *place, const char **ret_value) {
+/* ---- values ---- */
+
+/* What has been opened and not closed yet. */
+typedef struct Open {
+        unsigned depth; /* number of { and [ */
+        char quote;     /* 0: none */
+} Open;
+
+/* True if a quote begins a quoted text there; inside a plain text ("Bob's room") it is a letter. */
+static bool opens_quote(const Scan *s, const Open *open, const char *place) {
+        const char *before = place;
+
+        while (before > s->begin && before[-1] == ' ')
+                before--;
+        return open->depth == 0 || before == s->begin || strchr("{[,:", before[-1]);
+}
+
+/* Follows quotes and brackets from *place* to where all of them are closed, or to the end of the line. */
+static const char *follow(const Scan *s, const char *place, Open *open) {
+        for (; place < s->end; place++) {
+                if (open->quote != '\0') {
+                        bool twice = *place == '\'' && place + 1 < s->end && place[1] == '\'';
+
+                        if ((*place == '\\' && open->quote == '"') || (twice && open->quote == '\''))
+                                place++;
+                        else if (*place == open->quote)
+                                open->quote = '\0';
+                } else if ((*place == '"' || *place == '\'') && opens_quote(s, open, place))
+                        open->quote = *place;
+                else if (*place == '{' || *place == '[')
+                        open->depth++;
+                else if ((*place == '}' || *place == ']') && open->depth > 0)
+                        open->depth--;
+                else if (*place == '#' && place > s->begin && place[-1] == ' ')
+                        return s->end;
+                if (open->quote == '\0' && open->depth == 0)
+                        return place + 1;
+        }
+        return s->end;
+}
+
+/* True if the line shows that what an earlier one opened was never closed: it begins with a key, not further to the
+ * right than *column*, or with a comment inside quotes. */
+static bool is_outside(const Scan *s, const Open *open, unsigned column) {
+        const char *place = skip_blanks(s, s->begin);
         char word[WORD_MAX];
-        const char *end = read_word(s, place, word), *next = skip_blanks(s, end), *what = NULL;
-        bool known = is_key(s, word);
+        const char *end = read_word(s, skip_dashes(s, place), word);
 
-        *ret_value = NULL;
-        if (end == place)
-                return 0;
-        if (is_colon(s, next)) {
-                *ret_value = next + 1;
-                return 0;
-        }
-        if (begins(s, next, WIDE_COLON)) {
-                *ret_value = next + strlen(WIDE_COLON);
-                return slip(s, next, "there is a full-width colon (U+FF1A): write \"%s: VALUE\"", known ? word : "KEY");
-        }
-        if (!known)
-                return 0;
-        if (begins(s, end, ":\t"))
-                what = ""; /* the parser takes it */
-        else if (begins(s, end, ":" WIDE_BLANK) || begins(s, end, ":" HARD_BLANK))
-                what = "the space after the colon is not an ordinary one";
-        else if (end < s->end && *end == ':')
-                what = "there is no space after the colon";
-        else if (is_over(s, end) || *end == ' ' || begins(s, end, WIDE_BLANK))
-                what = "there is no colon";
-        if (what)
-                *ret_value = s->end;
-        return what && *what ? slip(s, end, "%s: write \"%s: VALUE\"", what, word) : 0;
+        return (is_key(s, word) && begins(s, end, ":") && column_of(s, place) <= column) ||
+               (open->quote != '\0' && place < s->end && *place == '#');
 }
 
-/* Checks the rest of a line after its indentation and dashes. */
-static int check_content(Scan *s, const char *place) {
-        const char *value;
-        int r;
+/* Checks a quoted text, or a section or list in brackets. It may end some lines below; the lines up to there are
+ * passed. *column*: of the key or dash that it belongs to. */
+static int check_enclosed(Scan *s, const char *value, unsigned column) {
+        const bool text = *value == '"' || *value == '\'';
+        Scan first = *s;
+        Open open = {};
+        const char *end = follow(s, value, &open);
 
-        r = check_key(s, place, &value);
-        if (r < 0)
-                return r;
-        if (!value && top(s) && !top(s)->item && (top(s)->open || column_of(s, place) <= top(s)->column) &&
-                !strchr("\"'{[#", *place))
-                value = behind_colon(s, place); /* a key that is no word: `Living Room`, `/params/temperature:0/tC` */
-        if (value) {
-                r = enter(s, place, false);
-                if (r < 0)
-                        return r;
-                s->key_column = column_of(s, place);
-                top(s)->open = is_over(s, value);
-                return check_value(s, value);
-        }
-        if (!top(s) && *place == '{')
-                return check_enclosed(s, place); /* the whole file is in brackets */
-        /* A value after a dash, or one more line of the text above; at the column of a key it is neither. */
-        if (place > s->begin && place[-1] == ' ' && top(s) && top(s)->item && !top(s)->open)
-                return check_value(s, place);
-        if (top(s) && !top(s)->item && column_of(s, place) <= top(s)->column && !strchr("\"'{[", *place))
-                return slip(s, place, "there is no colon: write \"KEY: VALUE\"");
-        return 0;
-}
+        while (open.quote != '\0' || open.depth > 0) {
+                Scan ahead = *s;
 
-/* True if an entry begins with a key; *end* is the end of its first word. An address (`https://HOST`) is not a key. */
-static bool begins_with_key(const Scan *s, const char *word, const char *end) {
-        return end < s->end && (is_key(s, word) || is_colon(s, end));
-}
-
-static int check_dashes(Scan *s, const char *place) {
-        char word[WORD_MAX];
-        unsigned dash, dashes = 0;
-        const char *end;
-        int r;
-
-        while (dashes++ < LEVELS_MAX && (begins(s, place, "- ") || (place + 1 == s->end && *place == '-'))) {
-                dash = s->key_column = column_of(s, place);
-                r = enter(s, place, true);
-                if (r < 0)
-                        return r;
-                place = skip_blanks(s, place + 1);
-                top(s)->open = is_over(s, place);
-                if (top(s)->open)
-                        return 0;
-                end = read_word(s, place, word);
-                if (is_key(s, word) && is_over(s, end) && next_column(s) <= dash)
-                        return 0; /* a list of words, and this word is also the name of a key */
-                if (begins_with_key(s, word, end)) {
-                        push(s, column_of(s, place), false);
-                        top(s)->n = 0; /* the key after the dash is counted when it is read */
+                if (!next_line(&ahead) || is_outside(&ahead, &open, column)) {
+                        s->slip = first.line;
+                        return column > 0 ? slip(&first, value, NEVER_CLOSED) : 0; /* it says nothing of a whole file */
                 }
+                *s = ahead;
+                end = follow(s, s->begin, &open);
         }
-        if (*place == '-' && place + 1 < s->end && begins(s, read_word(s, place + 1, word), ":") && is_key(s, word))
-                return slip(s, place, "there is no space after the dash");
-        return check_content(s, place);
+        if (s->line > first.line || is_over(s, end))
+                return 0;
+        return slip(s, value,
+                text ? "there is text after the closing quote: put the whole value in quotes"
+                     : "a value that holds { } or [ ] must be in quotes: put the whole of it in single quotes");
 }
 
-/* Reports blanks that look like indentation but do not count as such. */
-static int check_indent(Scan *s, const char *place) {
-        if (top(s) && s->end > s->begin && s->end[-1] == ':')
-                top(s)->open = true;
+/* Skips a text after | or >: its lines are empty, or further to the right than *column*, where its key begins. */
+static void skip_block(Scan *s, unsigned column) {
+        for (Scan ahead = *s; next_line(&ahead); *s = ahead) {
+                const char *place = skip_blanks(&ahead, ahead.begin);
+
+                if (!is_over(&ahead, place) && column_of(&ahead, place) <= column)
+                        return;
+        }
+}
+
+/* *column*: of the key or dash that the value belongs to. */
+static int check_value(Scan *s, const char *value, unsigned column) {
+        value = skip_blanks(s, value);
+        if (is_over(s, value))
+                return 0;
+        if (strchr("|>", *value)) {
+                skip_block(s, column);
+                return 0;
+        }
+        if (strchr("\"'{[", *value))
+                return check_enclosed(s, value, column);
+        if (begins(s, value, "- "))
+                return slip(s, value, "a list begins in the next line, each entry with a dash");
+        if (strchr("*&!", *value))
+                return slip(s, value,
+                        "a value that begins with %c must be in quotes; anchors, aliases and tags are not supported",
+                        *value);
+        if (strchr("%@`,]}", *value))
+                return slip(s, value, "a value that begins with %c must be in quotes", *value);
+        return behind_colon(s, value) ? slip(s, value, "a value that holds a colon and a space must be in quotes") : 0;
+}
+
+/* ---- lines ---- */
+
+/* What is wrong between a key, which ends at *end*, and its value; "": nothing that is known. */
+static const char *slip_of_key(const Scan *s, const char *end) {
+        if (begins(s, end, ":" WIDE_BLANK) || begins(s, end, ":" HARD_BLANK))
+                return "the space after the colon is not an ordinary one";
+        if (begins(s, end, ":\t"))
+                return ""; /* the parser takes it */
+        if (end < s->end && *end == ':')
+                return "there is no space after the colon";
+        return is_over(s, end) || *end == ' ' || begins(s, end, WIDE_BLANK) ? "there is no colon" : "";
+}
+
+/* Returns the place after a quoted text that begins at *place* and ends in this line; else *place*. */
+static const char *behind_quotes(const Scan *s, const char *place) {
+        Open open = {};
+        const char *end = begins(s, place, "'") || begins(s, place, "\"") ? follow(s, place, &open) : place;
+
+        return open.quote == '\0' ? end : place;
+}
+
+/* Checks what begins at *place*: a key and its value, or the value of an entry of a list. */
+static int check_content(Scan *s, const char *place, bool entry) {
+        const unsigned column = column_of(s, place);
+        const char *end, *next, *what = "";
+        char word[WORD_MAX];
+        bool known;
+
+        end = read_word(s, behind_quotes(s, place), word);
+        known = is_key(s, word);
+        next = skip_blanks(s, end);
+        if (end > place && begins(s, next, WIDE_COLON)) {
+                int r = slip(
+                        s, next, "there is a full-width colon (U+FF1A): write \"%s: VALUE\"", known ? word : "KEY");
+
+                return r < 0 ? r : check_value(s, next + strlen(WIDE_COLON), column);
+        }
+        if (is_colon(s, next))
+                return check_value(s, next + 1, column);
+        if (known && !(entry && is_over(s, end))) /* a list may have a word that is also the name of a key */
+                what = slip_of_key(s, end);
+        if (*what != '\0')
+                return slip(s, end, "%s: write \"%s: VALUE\"", what, word);
+        next = behind_colon(s, place);
+        if (entry || *place == '{' || (next && strchr("*&!%@`,]}", *place)))
+                return check_value(s, place, column - 1);
+        return next && !strchr("\"'[", *place) ? check_value(s, next, column) : 0; /* a key of several words */
+}
+
+static int check_line(Scan *s) {
+        const char *place = skip_blanks(s, s->begin), *content = skip_dashes(s, place);
+        char word[WORD_MAX];
+
+        if (is_over(s, place) || begins(s, s->begin, "---") || begins(s, s->begin, "..."))
+                return 0;
         if (*place == '\t')
                 return slip(s, place, "the line is indented by a tab, use spaces");
         if (begins(s, place, WIDE_BLANK))
                 return slip(s, place, "the line is indented by a full-width space (U+3000), use ordinary ones");
-        return slip(s, place, "the line is indented by a no-break space (U+00A0), use ordinary ones");
-}
-
-/* Returns 1 if the line is inside a text, quote or bracket that an earlier line opened. */
-static int check_inside(Scan *s, const char *place) {
-        char word[WORD_MAX];
-        const char *end;
-
-        if (s->block > 0) {
-                if (is_over(s, place) || column_of(s, place) > s->block)
-                        return 1;
-                s->block = 0;
-        }
-        if (s->quote == '\0' && s->depth == 0)
-                return 0;
-        end = read_word(s, place, word);
-        if ((column_of(s, place) <= s->key_column && is_key(s, word) && end < s->end && *end == ':') ||
-                (s->quote != '\0' && place < s->end && *place == '#')) {
-                s->depth = 0;
-                s->quote = '\0';
-                return slip_at(s, s->open_line, s->open_column, NEVER_CLOSED);
-        }
-        (void) follow(s, place);
-        return 1;
-}
-
-static int check_line(Scan *s) {
-        const char *place = skip_blanks(s, s->begin);
-        int r;
-
-        r = check_inside(s, place);
-        if (r != 0)
-                return r < 0 ? r : 0;
-        if (is_over(s, place) || begins(s, s->begin, "---") || begins(s, s->begin, "..."))
-                return 0;
-        if (*place == '\t' || begins(s, place, WIDE_BLANK) || begins(s, place, HARD_BLANK))
-                return check_indent(s, place);
+        if (begins(s, place, HARD_BLANK))
+                return slip(s, place, "the line is indented by a no-break space (U+00A0), use ordinary ones");
         if (begins(s, place, "```"))
                 return slip(s, place, "the line comes from the page that this was copied from: remove it");
-        return check_dashes(s, place);
+        if (begins(s, content, "-") && begins(s, read_word(s, content + 1, word), ":") && is_key(s, word))
+                return slip(s, content, "there is no space after the dash");
+        return content < s->end ? check_content(s, content, content > place) : 0;
 }
 
-static int check_lines(const ConfigReader *reader, bool drops) {
-        Scan s = { .reader = reader, .drops = drops, .below = reader->text };
-        Slice line;
-        int r;
+/* ---- indentation ---- */
 
-        while (slice_next(&s.below, '\n', &line)) {
-                s.line++;
-                s.begin = line.data;
-                s.end = line.data + line.size;
-                r = check_line(&s);
-                if (r < 0)
-                        return r;
+/* Returns the column of the key of a line, which may stand behind dashes; without a key, of the line. */
+static unsigned key_column(const Scan *s) {
+        const char *place = skip_blanks(s, s->begin), *content = skip_dashes(s, place);
+
+        return column_of(s, content < s->end && strchr("{[", *content) ? place : content);
+}
+
+/* Goes to the nearest line above with a key or dash. */
+static bool previous_line(Scan *s) {
+        const char *text = s->reader->text.data, *before, *place;
+
+        while (s->begin > text) {
+                s->line--;
+                s->end = s->begin - 1;
+                before = memrchr(text, '\n', (size_t) (s->end - text));
+                s->begin = before ? before + 1 : text;
+                place = skip_blanks(s, s->begin);
+                if (!is_over(s, place) && (*place == '-' || behind_colon(s, place)))
+                        return true;
         }
-        if ((s.quote != '\0' || s.depth > 0) && s.key_column > 0)
-                return slip_at(&s, s.open_line, s.open_column, NEVER_CLOSED);
+        return false;
+}
+
+/* Returns the column at which the nearest line below begins, comments left out; 0: there is none. */
+static unsigned next_column(Scan s) {
+        while (next_line(&s))
+                if (!is_over(&s, s.begin))
+                        return column_of(&s, skip_blanks(&s, s.begin));
         return 0;
 }
 
-int config_slips_note(const ConfigReader *reader) {
-        int r = check_lines(reader, true);
+/* Of the sections and lists to which *above* and the lines above it belong, returns the column of the outermost one
+ * that does not begin to the left of *column*; if all do, the column of *above*. */
+static unsigned nearest_column(Scan above, unsigned column) {
+        unsigned nearest = key_column(&above), begin;
 
-        return r < 0 ? r : check_lines(reader, false);
+        do {
+                const unsigned key = key_column(&above);
+
+                begin = column_of(&above, skip_blanks(&above, above.begin));
+                if (key >= column && key < nearest)
+                        nearest = key;
+                if (begin >= column && begin < nearest)
+                        nearest = begin;
+        } while (begin > column && previous_line(&above));
+        return nearest;
+}
+
+/* True if the value of the last key or dash of a line begins in the next line. */
+static bool is_open(const Scan *s) {
+        const char *content = skip_dashes(s, skip_blanks(s, s->begin)), *value = behind_colon(s, content);
+
+        return value ? is_over(s, value) : begins(s, content, "-") && is_over(s, content + 1);
+}
+
+static int slip_of_column(Scan *s, unsigned column, const char *where, unsigned expected) {
+        return slip(s, s->begin + column - 1,
+                "the line is indented by %u space%s, its neighbours %s by %u: lines of one section begin in the same "
+                "column",
+                column - 1, column == 2 ? "" : "s", where, expected - 1);
+}
+
+/* Checks the line at which the parser stopped. Where it does not begin like its neighbours, either this line or the one
+ * before it is wrong; the next line shows which. */
+static int check_indent(Scan *s) {
+        const unsigned column = column_of(s, skip_blanks(s, s->begin));
+        Scan above = *s, before;
+        unsigned nearest;
+
+        if (is_over(s, s->begin) || !previous_line(&above))
+                return 0;
+        nearest = nearest_column(above, column);
+        if (nearest == column || (nearest < column && is_open(&above)))
+                return 0;
+        before = above;
+        if (next_column(*s) == column && nearest == key_column(&above) && previous_line(&before) && is_open(&before))
+                return slip_of_column(&above, nearest, "below", column);
+        return slip_of_column(s, column, "above", nearest);
+}
+
+/* ---- the file ---- */
+
+int config_slips_note(const ConfigReader *reader, unsigned line) {
+        Scan s = { .reader = reader, .below = reader->text };
+        int r = 0;
+
+        while (r == 0 && next_line(&s)) {
+                Scan at = s;
+
+                r = check_line(&s);
+                if (r == 0 && at.line == line && s.slip == 0) {
+                        r = check_indent(&at);
+                        s.slip = at.slip;
+                }
+        }
+        return r;
 }

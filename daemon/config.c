@@ -515,7 +515,7 @@ static int read_text(const ConfigReader *reader, Config *config) {
                 return config_rules(&(ConfigPlace){ reader, NULL, "", false, root }, config);
         if (r != -EBADMSG)
                 return r;
-        slips = config_slips_note(reader);
+        slips = config_slips_note(reader, error.line);
         if (slips < 0 || root || reader->errors->n > 0)
                 return slips < 0 ? slips : r;
         return config_reader_fail(reader, error.line, error.column, "%s", error.text); /* the parser's own words */

@@ -63,6 +63,8 @@ static int fail_in_words(Reader *r, const char *problem) {
 
         if (p->context && strcmp(p->context, "while scanning a quoted scalar") == 0 && strstr(problem, "unexpected"))
                 return fail(r, p->context_mark, "the quote that opens here is never closed");
+        if (strcmp(problem, "could not find expected ':'") == 0)
+                return fail(r, p->context_mark, "there is no colon: write \"KEY: VALUE\"");
         for (size_t i = 0; i < ELEMENTSOF(slips); i++)
                 if (strcmp(problem, slips[i].problem) == 0)
                         return fail(r, p->problem_mark, slips[i].words);
