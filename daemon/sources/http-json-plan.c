@@ -106,12 +106,13 @@ HttpJsonWindow http_json_window(const HttpJsonSince *since, int64_t cursor, int6
 }
 
 int64_t http_json_advance(
-        const HttpJsonSince *since, int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict, int64_t told) {
-        int64_t until = verdict == HTTP_JSON_CLOCK_WRONG ? lesser(window->until, told) : window->until;
+        const HttpJsonSince *since, int64_t cursor, const HttpJsonWindow *window, int64_t now, int64_t told) {
+        const bool agrees = told >= now - CLOCK_SET_SEC && told <= now + CLOCK_SET_SEC;
+        int64_t until = agrees ? window->until : lesser(window->until, told);
 
-        if (cursor == HTTP_JSON_NO_CURSOR && verdict == HTTP_JSON_CLOCK_WRONG)
+        if (cursor == HTTP_JSON_NO_CURSOR && !agrees && told < INT64_MAX)
                 return told - seconds_of(since->initial);
-        return verdict == HTTP_JSON_CLOCK_RIGHT || until > cursor ? until : cursor;
+        return agrees || until > cursor ? until : cursor;
 }
 
 /* ---- pages ---- */

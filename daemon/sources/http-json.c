@@ -49,8 +49,7 @@ typedef struct HttpJson {
         /* for the present poll */
         HttpJsonTimes times;
         HttpJsonWindow window;
-        HttpJsonClock verdict; /* what its answers say about our clock */
-        int64_t told;          /* the earliest time that its answers told, in seconds */
+        int64_t told; /* the earliest time that its answers told, in seconds; INT64_MAX: none did */
         unsigned windows, pages;
         size_t index;      /* index of the present URL */
         Bytes first, next; /* URLs of the first page and of the next page */
@@ -144,7 +143,7 @@ static int json_put_cursor(HttpJson *json) {
         int r = 0;
 
         if (json->keys->since && json_is_last(json) && json->failed == 0)
-                cursor = http_json_advance(json->keys->since, cursor, &json->window, json->verdict, json->told);
+                cursor = http_json_advance(json->keys->since, cursor, &json->window, json->times.now, json->told);
         if (cursor != json->cursor)
                 r = reading_list_set_cursor(
                         &list, json->context.config->name, clock_format_rfc3339((usec_t) cursor * USEC_PER_SEC, text));
@@ -183,7 +182,6 @@ static bool json_knows_time(const HttpJson *json, const HttpReply *reply) {
         return reply->date > 0 && (json->keys->since || http_url_check(json->next.data) != HTTP_URL_PLAIN);
 }
 
-/* Our clock counts as right only if all answers of a window agree; otherwise it is wrong or unknown. */
 static void json_compare_clocks(HttpJson *json, const HttpReply *reply) {
         int64_t off, limit = (int64_t) CLOCK_OFF_USEC;
 
@@ -193,12 +191,8 @@ static void json_compare_clocks(HttpJson *json, const HttpReply *reply) {
         if ((int64_t) (reply->date / USEC_PER_SEC) < json->told)
                 json->told = (int64_t) (reply->date / USEC_PER_SEC);
         off = (int64_t) (reply->date - json_wall(json));
-        if (off <= limit && off >= -limit) {
-                if (json->verdict == HTTP_JSON_CLOCK_UNKNOWN)
-                        json->verdict = HTTP_JSON_CLOCK_RIGHT;
+        if (off <= limit && off >= -limit)
                 return;
-        }
-        json->verdict = HTTP_JSON_CLOCK_WRONG;
         off = (int64_t) (reply->date - clock_wall());
         json->clock_offset = off <= limit && off >= -limit ? 0 : off;
 }
@@ -271,7 +265,6 @@ static void json_begin_window(HttpJson *json) {
         json->set = set;
         json->times.now = (int64_t) (json_wall(json) / USEC_PER_SEC);
         json->index = 0;
-        json->verdict = HTTP_JSON_CLOCK_UNKNOWN;
         json->told = INT64_MAX;
         json->points = 0;
         json->windows++;

@@ -67,15 +67,11 @@ int64_t http_json_set_back(int64_t cursor, int64_t moved, int64_t now);
  * go beyond *now*. */
 HttpJsonWindow http_json_window(const HttpJsonSince *since, int64_t cursor, int64_t now);
 
-/* What the Date header of a reply says about our clock. */
-typedef enum HttpJsonClock { HTTP_JSON_CLOCK_UNKNOWN, HTTP_JSON_CLOCK_RIGHT, HTTP_JSON_CLOCK_WRONG } HttpJsonClock;
-
-/* Returns the new cursor when a whole window is stored. It goes back only if the server says that our clock is right
- * now, which means that it was wrong before. If a server says that our clock is wrong, the cursor does not go beyond
- * *told*, the earliest time that the servers told. If a first window was made with a wrong clock, it is made again with
- * the servers' time. */
+/* Returns the new cursor when a whole window, made at *now*, is stored. *told* is the earliest time that the servers
+ * told in their answers; INT64_MAX: none did. The cursor goes back only if that is our time, which means that our clock
+ * was wrong before. If it is another time, the cursor does not go beyond it, and a first window is made again by it. */
 int64_t http_json_advance(
-        const HttpJsonSince *since, int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict, int64_t told);
+        const HttpJsonSince *since, int64_t cursor, const HttpJsonWindow *window, int64_t now, int64_t told);
 
 /* ---- pages ---- */
 

@@ -58,25 +58,20 @@ static void test_windows(void **state) {
 static void test_cursor(void **state) {
         HttpJsonWindow window = { NOW - 48 * HOUR, NOW };
 
-        assert_int_equal(
-                http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_UNKNOWN, INT64_MAX), NOW);
-        assert_int_equal(http_json_advance(&day, NOW - 60, &window, HTTP_JSON_CLOCK_UNKNOWN, INT64_MAX), NOW);
-        assert_int_equal(http_json_advance(&day, NOW + 60, &window, HTTP_JSON_CLOCK_UNKNOWN, INT64_MAX), NOW + 60);
-        assert_int_equal(http_json_advance(&day, NOW + 60, &window, HTTP_JSON_CLOCK_RIGHT, NOW), NOW);
-        assert_int_equal(http_json_advance(&day, NOW - 60, &window, HTTP_JSON_CLOCK_WRONG, NOW - HOUR),
-                NOW - 60); /* ours is ahead */
-        assert_int_equal(
-                http_json_advance(&day, NOW - 2 * HOUR, &window, HTTP_JSON_CLOCK_WRONG, NOW - HOUR), NOW - HOUR);
-        assert_int_equal(
-                http_json_advance(&day, NOW - 60, &window, HTTP_JSON_CLOCK_WRONG, NOW + HOUR), NOW); /* behind */
+        assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, NOW, INT64_MAX), NOW);
+        assert_int_equal(http_json_advance(&day, NOW - 60, &window, NOW, INT64_MAX), NOW);
+        assert_int_equal(http_json_advance(&day, NOW + 60, &window, NOW, INT64_MAX), NOW + 60);
+        assert_int_equal(http_json_advance(&day, NOW + 60, &window, NOW, NOW), NOW);
+        assert_int_equal(http_json_advance(&day, NOW - 60, &window, NOW, NOW - HOUR), NOW - 60); /* ours is ahead */
+        assert_int_equal(http_json_advance(&day, NOW - 2 * HOUR, &window, NOW, NOW - HOUR), NOW - HOUR);
+        assert_int_equal(http_json_advance(&day, NOW - 60, &window, NOW, NOW + HOUR), NOW); /* behind */
         /* a first window, ahead by ten days or half a century behind: nothing of `initial` is left out, or begun before
          * it */
-        assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_WRONG, NOW - 240 * HOUR),
-                NOW - 264 * HOUR);
         assert_int_equal(
-                http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_WRONG, NOW + 438000 * HOUR),
+                http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, NOW, NOW - 240 * HOUR), NOW - 264 * HOUR);
+        assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, NOW, NOW + 438000 * HOUR),
                 NOW + (438000 - 24) * HOUR);
-        assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_RIGHT, NOW), NOW);
+        assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, NOW, NOW), NOW);
 }
 
 /* Nine hours ahead, as where another system keeps the hardware's clock in local time, until a time server is heard. */

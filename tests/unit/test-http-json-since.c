@@ -285,13 +285,10 @@ static void test_clock_is_set(void **state) {
         }
 }
 
-/* Two servers that do not agree about the time: the cursor goes on, or what is older than a window would not be asked
- * for any more. */
-static void test_clocks_that_differ(void **state) {
-        World *w = *state;
-        time_t times[] = { (time_t) wall(), (time_t) wall() - 600 };
-        int64_t before = wall() - 3600;
-        char headers[2][80];
+/* Two servers, one of which tells another time than ours. */
+static void two_servers(World *w, int64_t other, int64_t cursor) {
+        time_t times[] = { (time_t) wall(), (time_t) (wall() + other) };
+        static char headers[2][80];
         struct tm tm;
 
         for (int i = 0; i < 2; i++) {
@@ -299,11 +296,29 @@ static void test_clocks_that_differ(void **state) {
                                     gmtime_r(&times[i], &tm)) > 0);
                 w->routes[i] = (Route){ i == 0 ? "/x" : "/y", 200, headers[i], "{\"points\": []}" };
         }
-        set_cursor(w, before);
+        set_cursor(w, cursor);
         run_once(w, SINCE_OF("      urls: ['@/x?from={since}', '@/y?from={since}']\n"));
+}
+
+/* The cursor goes on, or what is older than a window would not be asked for any more. */
+static void test_clocks_that_differ(void **state) {
+        World *w = *state;
+
+        two_servers(w, -600, wall() - 3600);
         for (int i = 0; i < 4; i++)
                 poll_again(w);
-        assert_in_range(cursor_of(w), times[1] - 60, wall() - 300);
+        assert_in_range(cursor_of(w), wall() - 660, wall() - 300);
+}
+
+/* ... and comes back, if a clock of ours that was ahead has left it in the future. */
+static void test_cursor_in_the_future(void **state) {
+        World *w = *state;
+
+        two_servers(w, 600, wall() + 7200);
+        for (int i = 0; i < 4; i++) {
+                assert_in_range(cursor_of(w), wall() - 60, wall() + 60);
+                poll_again(w);
+        }
 }
 
 /* A device without the time since it started: nothing is learnt from its Date. */
@@ -346,6 +361,7 @@ int main(void) {
                 TEST(test_wrong_clock),
                 TEST(test_clock_is_set),
                 TEST(test_clocks_that_differ),
+                TEST(test_cursor_in_the_future),
                 TEST(test_clock_that_was_never_set),
                 TEST(test_check_asks_for_what_is_new),
         };
