@@ -123,6 +123,7 @@ static int user_check(Slice user, ConfigProblem *ret_problem) {
         return 0;
 }
 
+/* The driver takes what begins with a digit: 27O17, with a letter, is 27 for it. */
 static bool port_valid(Slice port) {
         unsigned value = 0;
 

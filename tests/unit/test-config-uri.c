@@ -86,6 +86,9 @@ static void test_uri(void **state) {
         refuse_mongodb("uri: 'mongodb://u:p@h:65536/" REST, "has a port that is not one of 1..65535");
         refuse_mongodb("uri: 'mongodb://u:p@h:/" REST, "has a port that is not one of 1..65535");
         refuse_mongodb("uri: 'mongodb://u:p@h,[::1]:x/" REST, "has a port that is not one of 1..65535");
+        /* the driver would take the digits before it: port 27 */
+        refuse_mongodb("uri: 'mongodb://u:p@h:27O17/" REST, "has a port that is not one of 1..65535");
+        refuse_mongodb("uri: 'mongodb://u:p@h:27017:/" REST, "has a port that is not one of 1..65535");
         refuse_mongodb("uri: 'mongodb://u:p@h,,i/" REST, "lacks the name of a host");
         refuse_mongodb("uri: 'mongodb://u:p@/" REST, "lacks the name of a host");
         refuse_mongodb("uri: 'mongodb://u:p@:27017/" REST, "lacks the name of a host");
