@@ -131,7 +131,7 @@ bool file_is_same(const char *a, const char *b) {
 
 static void give(int fd, const struct stat *around) {
         if (geteuid() == 0 && around->st_uid != 0)
-                (void) fchown(fd, around->st_uid, around->st_gid);
+                (void) !fchown(fd, around->st_uid, around->st_gid);
 }
 
 void file_settle(int fd, mode_t mode, int directory_fd) {

@@ -144,7 +144,7 @@ static int prepare_file(const char *path, bool foreign) {
         if (S_ISLNK(st.st_mode))
                 return -ELOOP;
         if (S_ISREG(st.st_mode) && (st.st_mode & 0077) != 0)
-                (void) fchmodat(AT_FDCWD, path, 0600, links); /* fails on a read-only file system, which does no harm */
+                (void) !fchmodat(AT_FDCWD, path, 0600, links); /* fails on a read-only file system: no harm */
         return 0;
 }
 
