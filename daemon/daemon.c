@@ -32,7 +32,8 @@
 #include "types.h"
 #include "web-listen.h"
 
-/* P8: time for the write and the requests in progress; must be shorter than TimeoutStopSec=, 30 s */
+/* P8: time for the write and the requests in progress; must be shorter than TimeoutStopSec=, 30 s. What the parts still
+ * have for a slow disk takes as long as it takes: the service manager is told. */
 #define STOP_PATIENCE_USEC (15 * USEC_PER_SEC)
 #define WATCH_EVERY_USEC (60 * USEC_PER_SEC) /* ages grow although nothing changes: stalls, retention */
 

@@ -9,6 +9,7 @@
 #include "lib/array.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/service.h"
 #include "publish/publisher.h"
 #include "subscribe/subscriber.h"
 #include "types.h"
@@ -223,6 +224,7 @@ static bool stage_has_ended(const Stage *stage) {
 }
 
 static void stage_close(Stage *stage) {
+        service_working(&stage->stages->host->told); /* what a part still has for the disk may take long */
         if (stage->kind == STAGE_SOURCE)
                 (void) source_free(stage->self);
         else if (stage->kind == STAGE_PUBLISHER)
@@ -649,6 +651,7 @@ int stages_figures(const Stages *stages, Figures *figures) {
 /* ---- stop ---- */
 
 void stages_stop(Stages *stages) {
+        stages->host->told = clock_now();
         for (size_t i = 0; i < stages->n; i++) {
                 Stage *stage = stages->items[i];
 

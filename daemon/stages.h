@@ -34,6 +34,7 @@ typedef struct StagesHost {
         SourceHost sources; /* what the sources get */
         bool resume;        /* stages are to look at the outbox anew: it has room, or it fails */
         bool short_of_room; /* a source was told that there is no room */
+        usec_t told;        /* see service_working() */
 } StagesHost;
 
 #define STAGES_ERROR_MAX 1024

@@ -228,11 +228,15 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 int loop_add_signal(
         Loop *loop, int signal, void (*caught)(void *userdata, int signal), void *userdata, LoopWatch **ret) {
         LoopWatch *watch = watch_new(userdata);
+        int r;
 
         if (!watch)
                 return -ENOMEM;
         watch->signal = caught;
-        return watch_keep(watch, sd_event_add_signal(loop, &watch->source, signal, on_signal, watch), ret);
+        r = sd_event_add_signal(loop, &watch->source, signal, on_signal, watch);
+        if (r >= 0) /* a stop does not wait for all that is due, each of which may wait for the disk */
+                r = sd_event_source_set_priority(watch->source, SD_EVENT_PRIORITY_IMPORTANT);
+        return watch_keep(watch, r, ret);
 }
 
 static int on_child(sd_event_source *source, const siginfo_t *info, void *userdata) {

@@ -61,7 +61,8 @@ int loop_set_events(LoopWatch *io, uint32_t events);
 /* Of all that is due, this one is called first. */
 void loop_go_first(LoopWatch *io);
 
-/* Watches a signal; on at once. It must be blocked in every thread before (service_block_signals()). */
+/* Watches a signal; on at once. Of all that is due it is called first. It must be blocked in every thread before
+ * (service_block_signals()). */
 int loop_add_signal(
         Loop *loop, int signal, void (*caught)(void *userdata, int signal), void *userdata, LoopWatch **ret);
 

@@ -21,6 +21,8 @@
 #include "file.h"
 #include "text.h"
 
+#define STILL_WORKING_USEC (500 * USEC_PER_MSEC)
+
 int service_block_signals(void) {
         static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGXFSZ, SIGCHLD };
         sigset_t set;
@@ -45,8 +47,14 @@ void service_stopping(void) {
         (void) sd_notify(false, "STOPPING=1");
 }
 
-void service_working(void) {
+void service_working(void *told) {
+        usec_t *at = told, now = clock_now();
+
+        if (at && now < *at + STILL_WORKING_USEC)
+                return;
         (void) sd_notify(false, "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1");
+        if (at)
+                *at = now;
 }
 
 void service_status(const char *text, char *last, size_t size) {

@@ -16,8 +16,10 @@ int service_block_signals(void);
 bool service_ready(void);
 void service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC; service_ready() ends the reload */
 void service_stopping(void);
-/* Call this in a long step that blocks the loop: start timeout and watchdog are extended by a minute from now. */
-void service_working(void);
+/* Call this in a long step that blocks the loop: the timeout of the start or stop, and the watchdog, are extended to a
+ * minute from now. Where it is called often, as for sql_set_ping(), *told* is a usec_t with the clock_now() of when the
+ * service manager was last told, or of the beginning: it is told twice a second at most. */
+void service_working(void *told);
 /* Sends one line of UTF-8 as the status, only when it differs from *last* (caller's buffer of *size* bytes,
  * updated). What could not be sent for such a want is sent by the next call. */
 void service_status(const char *text, char *last, size_t size);

@@ -237,7 +237,7 @@ static int salvage_swap(int directory, const char *path, OutboxSalvage *ret) {
 static int file_salvage(int directory, const char *path, int64_t last_id, Sql *own, OutboxSalvage *ret) {
         int r;
 
-        service_working();
+        service_working(NULL);
         new_file_unlink(directory); /* left by a start that was killed */
         r = salvage_copy(directory, path, last_id, own, ret);
         if (r == 0)
@@ -299,7 +299,7 @@ static int file_try(int directory, const char *path, Sql **ret) {
         if (version < 0 || version > OUTBOX_SCHEMA)
                 return OUTBOX_NEWER;
 
-        sql_set_ping(sql, outbox_sql_ping, &told);
+        sql_set_ping(sql, service_working, &told);
         r = file_prepare(sql, version, has_log ? FILE_CHECK_MAX : FILE_CHECK_CLEAN_MAX);
         sql_set_ping(sql, NULL, NULL);
         if (r == 0)

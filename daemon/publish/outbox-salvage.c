@@ -6,6 +6,7 @@
 
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/service.h"
 
 /* how many ids are tried one by one between damaged places; takes about 10 s */
 #define SALVAGE_PROBES_MAX 4000000
@@ -139,7 +140,7 @@ static int salvage_probe(Salvage *s) {
         for (int64_t id = s->last_id, last = id; id > 0 && s->probes < SALVAGE_PROBES_MAX; s->probes++, id--) {
                 int r;
 
-                outbox_sql_ping(&s->told);
+                service_working(&s->told);
                 r = salvage_look_up(s, id, NULL);
                 if (r < 0)
                         return r;
@@ -325,8 +326,8 @@ int outbox_salvage(Sql *from, Sql *to, int64_t last_id, uint64_t *ret_rows) {
         int r;
 
         if (from)
-                sql_set_ping(from, outbox_sql_ping, &s.told);
-        sql_set_ping(to, outbox_sql_ping, &s.told);
+                sql_set_ping(from, service_working, &s.told);
+        sql_set_ping(to, service_working, &s.told);
         r = salvage_write(&s);
         if (from)
                 sql_set_ping(from, NULL, NULL);

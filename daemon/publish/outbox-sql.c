@@ -5,9 +5,6 @@
 
 #include "lib/clock.h"
 #include "lib/err.h"
-#include "lib/service.h"
-
-#define PING_USEC (500 * USEC_PER_MSEC)
 
 /* ---- schema ---- */
 
@@ -74,15 +71,6 @@ int outbox_sql_recount(Sql *sql) {
         int r = sql_begin(sql, true);
 
         return r != 0 ? r : sql_end(sql, sql_exec(sql, RECOUNT));
-}
-
-void outbox_sql_ping(void *userdata) {
-        usec_t *told = userdata, now = clock_now();
-
-        if (now < *told + PING_USEC)
-                return;
-        service_working();
-        *told = now;
 }
 
 /* ---- rows and their counts ---- */

@@ -32,10 +32,6 @@ int outbox_sql_recount(Sql *sql);
 /* Inserts the reading as a waiting row. SQL_DONE, or an error. */
 int outbox_sql_insert(Sql *sql, const Reading *reading, usec_t at);
 
-/* For sql_set_ping(): tells the service manager that the work takes longer. *userdata* points to the time when it was
- * last told. */
-void outbox_sql_ping(void *userdata);
-
 /* ---- counts ---- */
 
 /* How much the outbox holds. The counts are in memory and in the table `counts`, which is changed in the same

@@ -58,7 +58,7 @@ struct Outbox {
         usec_t put_refused_at;      /* clock_now() of the last refused put */
         uint64_t put_refused_bytes; /* of the largest one since the failure was logged */
         usec_t forget_refused_at;   /* of the last refused forget; 0: none since one worked */
-        usec_t pinged;              /* see outbox_sql_ping() */
+        usec_t pinged;              /* see service_working() */
         usec_t began;               /* clock_monotonic() at the begin of the transaction; 0: there is none */
         struct {
                 usec_t since, spent; /* the minute that began then, and how long slow transactions took in it */
@@ -203,7 +203,7 @@ static int outbox_refresh(Outbox *o) {
 /* From now on, work on the file may take long: a large log must be copied into it, or all of it written again. */
 static void outbox_start_pings(Outbox *o) {
         o->pinged = clock_now();
-        sql_set_ping(o->sql, outbox_sql_ping, &o->pinged);
+        sql_set_ping(o->sql, service_working, &o->pinged);
 }
 
 static void outbox_detach(Outbox *o) {
@@ -641,7 +641,7 @@ int outbox_forget(Outbox *o, const int64_t *ids, size_t n) {
                 size_t some = n - done < most ? n - done : most;
 
                 if (done > 0)
-                        service_working();
+                        service_working(NULL);
                 r = forget_some(o, ids + done, some);
                 done += r == 0 ? some : 0;
                 if (r == -ENOSPC && some > 1) {

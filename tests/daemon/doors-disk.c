@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dies before or after what the outbox makes durable: a commit that puts readings or forgets them, and the renames that
- * end a salvage. */
+ * end a salvage. Each commit takes $SENSORQD_TEST_COMMIT_MSEC longer. */
 
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "crash.h"
 
@@ -61,8 +62,10 @@ int __wrap_sqlite3_exec(
 
         if (disk_is_outbox(db))
                 disk_doing = disk_learn(disk_doing, text);
-        if (commits)
+        if (commits) {
                 disk_pass_commit(disk_doing, false);
+                (void) usleep((useconds_t) door_setting("SENSORQD_TEST_COMMIT_MSEC"));
+        }
         code = __real_sqlite3_exec(db, text, each, userdata, error);
         if (commits && code == SQLITE_OK)
                 disk_pass_commit(disk_doing, true);

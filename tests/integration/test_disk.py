@@ -261,6 +261,20 @@ def test_stop_while_the_disk_is_full_says_what_is_lost(stack):
         assert stack.count() == kept
 
 
+def test_stop_on_a_slow_disk_has_time(stack):
+    """P8: at a stop each source may have a commit to wait for; systemd is asked for more time (six sources where a sync
+    took 3 s were killed after TimeoutStopSec=)."""
+    program = {"type": "exec", "mode": "stream", "command": ["sh", "-c", "while echo 1; do sleep 0.1; done"]}
+    stack.daemon.config["publish"]["sources"] = [{"name": f"p{i}", **program} for i in range(4)]
+    stack.daemon.write_config()
+    publishing(stack, False)
+    stack.daemon.start(SENSORQD_TEST_COMMIT_MSEC="600")
+    wait_until(lambda: rows(stack) >= 4, "a reading of each")
+    stop(stack)
+    told = stack.daemon.notify.messages
+    assert told[told.index("STOPPING=1") :].count("EXTEND_TIMEOUT_USEC=60000000") >= 3
+
+
 def test_read_only_disk(stack):
     """A disk that the kernel makes read-only after an error: nothing is lost but time, and it is said."""
     with small_disk(stack.daemon.state, "4m") as disk:

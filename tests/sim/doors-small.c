@@ -122,7 +122,7 @@ void service_reloading(void) {}
 
 void service_stopping(void) {}
 
-void service_working(void) {}
+void service_working(void *told) {}
 
 void service_status(const char *text, char *last, size_t size) {
         talk_check_secrets("STATUS=", text, strlen(text));

@@ -256,6 +256,26 @@ static void on_signal(void *userdata, int signal) {
         f->number = signal;
 }
 
+/* A stop was behind all that was due: as many commits as sources had readings for. */
+static void test_signal_goes_first(void **state) {
+        Fixture *f = *state;
+        sigset_t set, before;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGUSR1);
+        assert_int_equal(sigprocmask(SIG_BLOCK, &set, &before), 0);
+        assert_int_equal(loop_add_signal(f->loop, SIGUSR1, on_signal, f, &f->watch), 0);
+        assert_int_equal(loop_add_defer(f->loop, on_call, f, &f->other), 0);
+        loop_wake(f->other);
+        assert_int_equal(kill(getpid(), SIGUSR1), 0);
+        assert_int_equal(loop_turn(f->loop, 0), 1);
+        assert_int_equal(f->number, SIGUSR1);
+        assert_true(loop_is_armed(f->other));
+        f->watch = loop_drop(f->watch);
+        turn(f, 2);
+        assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+}
+
 static void on_child(void *userdata, int code, int status) {
         Fixture *f = userdata;
 
@@ -368,6 +388,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_defers_that_wake_each_other, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_io, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_io_goes_first, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_signal_goes_first, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_signal_and_child, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_run_until_exit, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_watchdog, set_up, tear_down),

@@ -22,6 +22,7 @@
 #include <systemd/sd-bus.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/service.h"
 
 /* What systemd says that we run in; NULL: it does not know of us. */
@@ -90,12 +91,21 @@ static uint64_t monotonic(void) {
 }
 
 static void test_ready_and_stopping(void **state) {
+        usec_t told;
+
         assert_true(service_ready());
         assert_string_equal(received(*state), "READY=1");
         service_stopping();
         assert_string_equal(received(*state), "STOPPING=1");
-        service_working();
+        service_working(NULL);
         assert_string_equal(received(*state), "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1");
+        told = clock_now();
+        service_working(&told);
+        assert_string_equal(received(*state), ""); /* a moment ago */
+        told -= USEC_PER_SEC;
+        service_working(&told);
+        assert_string_equal(received(*state), "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1");
+        assert_true(told + USEC_PER_SEC / 4 > clock_now());
 }
 
 static void test_reloading(void **state) {
@@ -160,7 +170,7 @@ static void test_no_manager(void **state) {
         service_reloading();
         service_status("x", last, sizeof(last));
         service_stopping();
-        service_working();
+        service_working(NULL);
         assert_string_equal(received(*state), "");
 }
 
