@@ -349,8 +349,8 @@ static int check_unique(const Value *list, const ConfigPlace *entry) {
 
                         if (other && other->type == YAML_SCALAR && strcmp(other->text, text->text) == 0)
                                 return config_place_fail(entry, row->key,
-                                        "\"%s\" is the %s of the entry in line %u already; each once", text->text,
-                                        row->key, (*child)->line);
+                                        "\"%s\" is already the %s of the entry in line %u; each may be used once",
+                                        text->text, row->key, (*child)->line);
                 }
         }
 

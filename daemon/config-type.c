@@ -248,7 +248,7 @@ static int resource_id_check(const char *text, ConfigProblem *ret_problem) {
         size_t size = strlen(text);
 
         if (size < RESOURCE_ID_MIN || size > RESOURCE_ID_MAX)
-                return config_problem_set(ret_problem, "has %zu character%s", size, size == 1 ? "" : "s");
+                return config_problem_set(ret_problem, "has %zu character%s", size, text_s(size));
         if (!isalpha((unsigned char) text[0]))
                 return config_problem_set(ret_problem, "does not begin with a letter");
         if (attribute_check(text, ret_problem) < 0)
@@ -331,7 +331,7 @@ static int value_check(const char *text, ConfigProblem *ret_problem) {
                 n += ((unsigned char) *c & 0xc0) != 0x80;
                 if ((unsigned char) *c < ' ' || (unsigned char) *c > '~')
                         return config_problem_set(
-                                ret_problem, "holds something other than ASCII (character %zu): copy it again", n);
+                                ret_problem, "has a character that is not ASCII (character %zu): copy it again", n);
         }
         return 0;
 }
@@ -409,7 +409,7 @@ const ConfigType config_type_subscription = { "subscription",
         "an id of 3 to 255 letters, digits, - _ . ~ + %, or projects/PROJECT/subscriptions/ID", CONFIG_TEXT,
         .text = subscription_check };
 const ConfigType config_type_name = { "name", "1 to 63 of a-z, 0-9, -", CONFIG_TEXT,
-        .letters = "abcdefghijklmnopqrstuvwxyz0123456789-", .wrong = "holds something other than a-z, 0-9 and -" };
+        .letters = "abcdefghijklmnopqrstuvwxyz0123456789-", .wrong = "has characters other than a-z, 0-9 and -" };
 const ConfigType config_type_attribute = { "attribute", "the name of a message attribute", CONFIG_TEXT,
         .text = attribute_check };
 const ConfigType config_type_text = { "text", "a text on one line", CONFIG_TEXT };

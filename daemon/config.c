@@ -270,7 +270,7 @@ static int listener_check(const ConfigPlace *place, const Listener *listener, co
                         "an address of its own",
                         other->what, other->name);
         if (text_equal(listener->path, other->path))
-                return config_place_fail(place, listener->path_key, "%s%s has the path %s at that address; each once",
+                return config_place_fail(place, listener->path_key, "%s%s already has the path %s at that address; use another",
                         other->what, other->name, other->path);
         return 0;
 }
@@ -411,7 +411,7 @@ static int rule_subscription(const ConfigPlace *top, Config *config, size_t inde
         for (size_t i = 0; i < index; i++)
                 if (strcmp(subscription->subscription, config->subscriptions[i].subscription) == 0)
                         return config_place_fail(&place, "subscription",
-                                "is the subscription of line %u already; each subscription once",
+                                "is already the subscription of line %u; each may be used once",
                                 place_of_entry(top, "subscribe", i).node->line);
 
         return 0;

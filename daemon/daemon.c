@@ -25,6 +25,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "page.h"
 #include "report.h"
 #include "stages.h"
@@ -173,9 +174,9 @@ static void daemon_log_left(Daemon *d) {
         if (d->left.rows > 0 && !said)
                 log_event(LOG_WARNING, EVENT_OUTBOX_LEFT,
                         LOG_FIELDS({ FIELD_FILE, d->left.directory }, { FIELD_ROWS, rows }),
-                        "%s readings wait in the outbox in %s, and this configuration does not publish from there. Put "
-                        "the publish section, or state_dir, back until they are gone.",
-                        rows, d->left.directory);
+                        "%s reading%s wait%s in the outbox in %s, and this configuration does not publish from there. "
+                        "Put the publish section, or state_dir, back until they are gone.",
+                        rows, text_s(d->left.rows), text_verb_s(d->left.rows), d->left.directory);
 }
 
 /* ---- stop ---- */
@@ -272,7 +273,7 @@ static void daemon_reload(Daemon *d) {
         log_set_level(config->log_level);
         log_event(LOG_NOTICE, EVENT_RELOADED, LOG_FIELDS({ FIELD_FILE, config->path }),
                 "Configuration reloaded: %zu source%s, %zu subscription%s.", config->n_sources,
-                config->n_sources == 1 ? "" : "s", config->n_subscriptions, config->n_subscriptions == 1 ? "" : "s");
+                text_s(config->n_sources), config->n_subscriptions, text_s(config->n_subscriptions));
         daemon_log_warnings(d);
         d->left = (OutboxLeft){};
         daemon_log_left(d);
@@ -554,8 +555,8 @@ static void daemon_log_started(Daemon *d) {
         log_event(LOG_INFO, EVENT_STARTED, LOG_FIELDS({ FIELD_FILE, d->config->path }),
                 "sensorqd " SENSORQD_VERSION " started: %zu source%s, %zu subscription%s, %" PRIu64
                 " reading%s queued from before.",
-                d->config->n_sources, d->config->n_sources == 1 ? "" : "s", d->config->n_subscriptions,
-                d->config->n_subscriptions == 1 ? "" : "s", outbox.rows, outbox.rows == 1 ? "" : "s");
+                d->config->n_sources, text_s(d->config->n_sources), d->config->n_subscriptions,
+                text_s(d->config->n_subscriptions), outbox.rows, text_s(outbox.rows));
         daemon_log_warnings(d);
 }
 
@@ -565,8 +566,8 @@ static void daemon_log_stopped(const Daemon *d) {
         if (d->host.outbox)
                 outbox_status(d->host.outbox, &outbox);
         log_event(LOG_INFO, EVENT_STOPPED, NULL,
-                "Stopped. %" PRIu64 " readings wait in the outbox; what was not acknowledged waits in Pub/Sub.",
-                outbox.rows);
+                "Stopped. %" PRIu64 " reading%s wait%s in the outbox; what was not acknowledged waits in Pub/Sub.",
+                outbox.rows, text_s(outbox.rows), text_verb_s(outbox.rows));
 }
 
 int daemon_run(Daemon *d) {

@@ -8,6 +8,7 @@
 #include "events.h"
 #include "lib/gzip.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "page-numbers.h"
 #include "page-render.h"
 #include "page-store.h"
@@ -93,10 +94,10 @@ static void log_lost(PageThread *thread) {
         if (lost == thread->lost_said || (thread->lost_at > 0 && now - thread->lost_at < LOST_SAID_USEC))
                 return;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, thread->directory }),
-                "%" PRIu64 " values are missing from the charts: there are more than %d series, or the disk cannot "
+                "%" PRIu64 " value%s missing from the charts: there are more than %d series, or the disk cannot "
                 "keep up. They are stored like all others. Give devices permanent ids; series silent for a month make "
                 "room.",
-                lost - thread->lost_said, PAGE_SERIES_MAX);
+                lost - thread->lost_said, text_s(lost - thread->lost_said), PAGE_SERIES_MAX);
         thread->lost_said = lost;
         thread->lost_at = now;
 }

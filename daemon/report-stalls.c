@@ -174,9 +174,9 @@ static void check_publisher(Check *check) {
                 return;
         (void) snprintf(rows, sizeof(rows), "%" PRIu64, f->outbox.rows);
         log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_ROWS, rows }),
-                "%s readings wait in the outbox, safe on disk, and none has been published for %s, although no "
+                "%s reading%s wait%s in the outbox, safe on disk, and none has been published for %s, although no "
                 "failure is known. If this persists: systemctl restart %s, and please report the log.",
-                rows, check->span, service_own_unit(check->unit));
+                rows, text_s(f->outbox.rows), text_verb_s(f->outbox.rows), check->span, service_own_unit(check->unit));
 }
 
 static void check_source(Check *check, const SourceStatus *source) {
@@ -203,9 +203,10 @@ static void check_held(Check *check, const SubscriberStatus *subscriber) {
 
         if (has_stalled(check, WATCH_HELD, subscriber->subscription, expected, progress))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
-                        "%zu messages of %s are held, and none has been stored for %s, although %s answered last. "
+                        "%zu message%s of %s %s held, and none has been stored for %s, although %s answered last. "
                         "They are not lost. Check %s's log; if this persists: systemctl restart %s.",
-                        subscriber->held, subscriber->subscription, check->span, sink->what, sink->what,
+                        subscriber->held, text_s(subscriber->held), subscriber->subscription,
+                        subscriber->held == 1 ? "is" : "are", check->span, sink->what, sink->what,
                         service_own_unit(check->unit));
 }
 
@@ -382,8 +383,8 @@ static void check_outbox(ReportStalls *stalls, const Figures *figures) {
         (void) snprintf(rows, sizeof(rows), "%" PRIu64, report_outbox_rows(figures));
         (void) snprintf(bytes, sizeof(bytes), "%" PRIu64, report_outbox_bytes(figures));
         log_event(says[level].level, says[level].id, LOG_FIELDS({ FIELD_ROWS, rows }, { FIELD_BYTES, bytes }),
-                "%s: %s readings, %s bytes. %s%s", says[level].begin, rows, bytes, says[level].polling,
-                outbox_is_full_of_rejected(outbox) ? says[level].rejected : says[level].remedy);
+                "%s: %s reading%s, %s bytes. %s%s", says[level].begin, rows, text_s(report_outbox_rows(figures)), bytes,
+                says[level].polling, outbox_is_full_of_rejected(outbox) ? says[level].rejected : says[level].remedy);
 }
 
 void report_stalls_check(ReportStalls *stalls, const Figures *figures) {

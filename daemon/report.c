@@ -193,7 +193,7 @@ static void line_outbox(Line *line) {
         for (size_t i = 0; i < f->n_sources; i++)
                 dropped += f->sources[i].dropped;
         line_comma(line);
-        text_add(&line->words, "%" PRIu64 " reading%s queued", f->outbox.rows, f->outbox.rows == 1 ? "" : "s");
+        text_add(&line->words, "%" PRIu64 " reading%s queued", f->outbox.rows, text_s(f->outbox.rows));
         if (f->outbox.rejected_rows > 0)
                 text_add(&line->words, ", %" PRIu64 " rejected", f->outbox.rejected_rows);
         if (dropped > 0)
@@ -212,8 +212,8 @@ static void line_left(Line *line) {
         if (left->rows == 0)
                 return;
         line_comma(line);
-        text_add(&line->words, "%" PRIu64 " reading%s left in %s, not published", left->rows,
-                left->rows == 1 ? "" : "s", left->directory);
+        text_add(&line->words, "%" PRIu64 " reading%s left in %s, not published", left->rows, text_s(left->rows),
+                left->directory);
 }
 
 static void line_publisher(Line *line) {
@@ -292,7 +292,7 @@ static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
         }
         if (subscriber->held > 0)
                 text_add(&line->words, "%s%zu message%s held", first ? "" : ", ", subscriber->held,
-                        subscriber->held == 1 ? "" : "s");
+                        text_s(subscriber->held));
         if (subscriber->unkept > 0)
                 text_add(&line->words, ", %zu of them can neither be stored nor set apart", subscriber->unkept);
 }

@@ -4,6 +4,7 @@
 #include "stages.h"
 
 #include "lib/log.h"
+#include "lib/text.h"
 
 static int stages_poll_once(Stages *stages) {
         const Stage *stage;
@@ -111,8 +112,9 @@ static void tell_left(const Figures *figures) {
 
         add_troubles(figures, &text);
         log_warning("Not everything is stored. %" PRIu64
-                    " readings wait in the outbox, and what was not stored waits in Pub/Sub, for the next run%s",
-                figures->outbox.rows, text.data ? text.data : "");
+                    " reading%s wait%s in the outbox, and what was not stored waits in Pub/Sub, for the next run%s",
+                figures->outbox.rows, text_s(figures->outbox.rows), text_verb_s(figures->outbox.rows),
+                text.data ? text.data : "");
 }
 
 int stages_run_once(const StagesHost *host, bool *ret_complete) {

@@ -24,6 +24,14 @@ static inline bool text_equal(const char *a, const char *b) {
 /* True when *text* is one of *texts*, which end with NULL; *texts* may be NULL. */
 bool text_is_among(const char *text, const char *const *texts);
 
+/* The end of a noun beside a number, and of its verb: "1 reading waits", "2 readings wait". */
+static inline const char *text_s(uint64_t n) {
+        return n == 1 ? "" : "s";
+}
+static inline const char *text_verb_s(uint64_t n) {
+        return n == 1 ? "s" : "";
+}
+
 /* A text that grows in a buffer of fixed size; what does not fit is cut at the end, between characters. */
 typedef struct TextRoom {
         char *text;

@@ -258,19 +258,19 @@ static void outbox_log_needed(const Outbox *o, const OutboxSalvage *salvage) {
 
 static void outbox_log_salvaged(const Outbox *o, const OutboxSalvage *salvage) {
         log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, salvage->aside }),
-                "The outbox in %s is damaged. It was set aside as %s, and %" PRIu64
-                " readings could be read and were copied to a new one. Check the disk (journalctl -k); keep the file "
+                "The outbox in %s is damaged. It was set aside as %s; what could be read, %" PRIu64
+                " reading%s, was copied to a new one. Check the disk (journalctl -k); keep the file "
                 "in case readings are missing.",
-                o->directory, salvage->aside, salvage->rows);
+                o->directory, salvage->aside, salvage->rows, text_s(salvage->rows));
 }
 
 static void outbox_log_renewed(const Outbox *o, const OutboxSalvage *salvage) {
         bool replaced = salvage->aside[0] != '\0';
 
         log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, replaced ? salvage->aside : o->directory }),
-                "The outbox in %s was %s while sensorqd was using it. A new one was created, and the %" PRIu64
-                " readings that waited are in it%s%s. Stop sensorqd before touching its files.",
-                o->directory, replaced ? "replaced" : "removed", salvage->rows,
+                "The outbox in %s was %s while sensorqd was using it. A new one was created, and what waited, %" PRIu64
+                " reading%s, is in it%s%s. Stop sensorqd before touching its files.",
+                o->directory, replaced ? "replaced" : "removed", salvage->rows, text_s(salvage->rows),
                 replaced ? "; the file that replaced it was set aside as " : "", salvage->aside);
 }
 

@@ -69,7 +69,7 @@ void shape_said_dropped(ShapeSaid *said, uint64_t dropped) {
                 log_event(LOG_WARNING, EVENT_READING_REJECTED,
                         LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_REASON, "dropped" }),
                         "Source %s: more inputs could not become readings than `sensorqd rejected` keeps: %" PRIu64
-                        " have been deleted so far. Logged once.",
+                        " deleted so far. Logged once.",
                         said->source, dropped);
         said->gone = said->gone || dropped > said->dropped;
         said->dropped = dropped;

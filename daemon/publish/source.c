@@ -134,8 +134,8 @@ static void source_well(Source *s) {
         if (!trouble_mend_proven(&s->trouble, span))
                 return;
         log_event(LOG_NOTICE, EVENT_SOURCE_RECOVERED, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
-                "Source %s answers again, after %s in which %" PRIu64
-                " tries failed. Readings that it did not keep in the meantime are missing.",
+                "Source %s answers again, after %s (failed tries: %" PRIu64
+                "). Readings that it did not keep in the meantime are missing.",
                 s->config->name, span, failures);
 }
 
@@ -336,7 +336,7 @@ static void source_log_lost(const Source *s) {
                         "Source %s: %zu reading%s that could not be written to disk before the end %s lost, unless "
                         "the remote keeps them until they are stored (mqtt, http_push, http_json with since). Free "
                         "space on the disk of state_dir, or repair it.",
-                        s->config->name, lost, lost == 1 ? "" : "s", lost == 1 ? "is" : "are");
+                        s->config->name, lost, text_s(lost), lost == 1 ? "is" : "are");
 }
 
 /* They are on disk, or lost. */

@@ -121,8 +121,7 @@ static int write_words(const AlertFigures *f, const AlertSender *sender, Bytes *
 
         bytes_append_text(words, "");
         if (f->firing > 0)
-                bytes_append_format(
-                        words, "%zu alert%s firing (%s)", f->firing, f->firing == 1 ? "" : "s", f->names.data);
+                bytes_append_format(words, "%zu alert%s firing (%s)", f->firing, text_s(f->firing), f->names.data);
         for (size_t i = 0; (target = alert_sender_status(sender, i)); i++)
                 if (trouble_is_on(&target->trouble))
                         bytes_append_format(words, "%salert target %s down, %" PRIu64 " waiting",

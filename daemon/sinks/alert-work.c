@@ -5,6 +5,7 @@
 
 #include "events.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "sinks/alert-reading.h"
 
 #define LINES_MAX 20        /* log lines of one turn */
@@ -89,8 +90,8 @@ static void say_all(AlertStore *store) {
                                 say(&saying, device, &device->slots[k]);
         }
         if (saying.n > LINES_MAX)
-                log_notice("%s: %zu more alerts began or ended at once; `sensorqd alerts` lists them",
-                        alert_store_config(store)->subscription, saying.n - LINES_MAX);
+                log_notice("%s: %zu more alert%s began or ended at once; `sensorqd alerts` lists them",
+                        alert_store_config(store)->subscription, saying.n - LINES_MAX, text_s(saying.n - LINES_MAX));
 }
 
 /* A key is source, id and labels, with a NUL after each but the last: alert-reading.c. */

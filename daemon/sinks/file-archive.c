@@ -174,9 +174,9 @@ static int cut_tail(const FileArchive *a, const char *name, const FileLines *lin
         if (fd < 0 || ftruncate(fd, (off_t) lines->good) < 0 || fsync(fd) < 0)
                 return err_errno();
         log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, name }),
-                "%s/%s ended in the middle of a write (a power cut, or a kill): its last %" PRIu64
-                " bytes were cut off. They were not acknowledged, so those messages are redelivered",
-                a->spec.directory, name, lines->end - lines->good);
+                "%s/%s ended in the middle of a write (a power cut, or a kill): what is incomplete was cut off "
+                "(%" PRIu64 " byte%s). It was not acknowledged, so its messages are redelivered",
+                a->spec.directory, name, lines->end - lines->good, text_s(lines->end - lines->good));
         return 0;
 }
 

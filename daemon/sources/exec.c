@@ -160,7 +160,7 @@ static void exec_tell_lost(Exec *exec) {
                 return;
         exec->said_lost = now;
         log_error("Source %s: what the program printed is lost: out of memory; look " CAUSE_MEMORY_PLACES
-                  ". While this lasts, it is said once a minute.",
+                  ". Logged once a minute while this lasts.",
                 exec_name(exec));
 }
 

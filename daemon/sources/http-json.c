@@ -238,7 +238,7 @@ static void json_end(HttpJson *json) {
         else if (json->failed == 0)
                 (void) snprintf(json->detail, sizeof(json->detail), "%.*s answers%s with %zu reading%s",
                         shown_size(url), url, json->n_urls > 1 ? ", and the others," : "", json->readings,
-                        json->readings == 1 ? "" : "s");
+                        text_s(json->readings));
         json_move(json, STATE_IDLE);
         source_polled(json->context.source, &json->poll);
 }

@@ -95,8 +95,7 @@ static void remo_answered(NatureRemo *remo, size_t n) {
                         "device is registered",
                         url);
         else
-                text_print(
-                        remo->detail, sizeof(remo->detail), "%s answers with %zu device%s", url, n, n == 1 ? "" : "s");
+                text_print(remo->detail, sizeof(remo->detail), "%s answers with %zu device%s", url, n, text_s(n));
 }
 
 /* ---- the reply ---- */

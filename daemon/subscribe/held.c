@@ -131,7 +131,7 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
                               .userdata = held },
                 &held->release);
         if (r < 0)
-                log_debug("%s: cannot release %zu messages: they are redelivered after their ack deadline",
+                log_debug("%s: messages that cannot be released, redelivered after their ack deadline: %zu",
                         subscription_name(held->host->subscription), n);
 }
 

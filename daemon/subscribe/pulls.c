@@ -8,6 +8,7 @@
 
 #include "events.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
 /* ---- the plan ---- */
 
@@ -182,9 +183,9 @@ static void pull_too_large(Pull *pull, const ClientReply *reply) {
                 (void) snprintf(
                         what, sizeof(what), "was incomplete after %u s", (unsigned) (p->timeout / USEC_PER_SEC));
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, name }),
-                "%s: a reply %s and was discarded; sensorqd now asks for %u messages at a time. The discarded ones "
+                "%s: a reply %s and was discarded; sensorqd now asks for %u message%s at a time. The discarded ones "
                 "are redelivered after their ack deadline",
-                name, what, p->plan.max_messages);
+                name, what, p->plan.max_messages, text_s(p->plan.max_messages));
 }
 
 static void count(Pulls *p, const Batch *batch, usec_t wall) {
@@ -198,9 +199,9 @@ static void count(Pulls *p, const Batch *batch, usec_t wall) {
                 p->reply_bytes = batch->body.allocated;
         p->status.skipped |= skipped > 0;
         if (skipped > 0 && !p->said_skipped)
-                log_warning("%s: %zu messages in a reply are malformed (no ack id or message id, or attributes that "
-                            "are not text): they are left to Pub/Sub, unacknowledged",
-                        p->options.config->subscription, skipped);
+                log_warning("%s: %zu malformed message%s in a reply (no ack id or message id, or attributes that are "
+                            "not text): left to Pub/Sub, unacknowledged",
+                        p->options.config->subscription, skipped, text_s(skipped));
         p->said_skipped = skipped > 0;
 }
 

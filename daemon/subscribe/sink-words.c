@@ -133,9 +133,9 @@ static void apart_count(SinkApart *apart, usec_t now) {
                 return;
         log_event(LOG_WARNING, EVENT_READING_REJECTED,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, apart->subscription }, { apart->field, apart->where }),
-                "%" PRIu64 " more messages of %s cannot be stored in %s and are kept in %s; `sensorqd rejected list` "
+                "%" PRIu64 " more message%s of %s cannot be stored in %s: kept in %s; `sensorqd rejected list` "
                 "shows them",
-                apart->unsaid, apart->subscription, apart->place, apart->where);
+                apart->unsaid, text_s(apart->unsaid), apart->subscription, apart->place, apart->where);
         apart->unsaid = 0;
         apart->counted = now;
 }

@@ -400,9 +400,9 @@ static void check_outbox(Session *session) {
         outbox_left(config->state_dir, config->publishes, &left);
         if (left.rows > 0)
                 session_warn(session, "outbox",
-                        "%" PRIu64 " readings wait in %s, and this configuration does not publish from there. Put the "
-                        "publish section, or state_dir, back until they are gone.",
-                        left.rows, left.directory);
+                        "%" PRIu64 " reading%s wait%s in %s, and this configuration does not publish from there. Put "
+                        "the publish section, or state_dir, back until they are gone.",
+                        left.rows, text_s(left.rows), text_verb_s(left.rows), left.directory);
 }
 
 static void check_page(Session *session) {

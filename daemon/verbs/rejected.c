@@ -59,7 +59,7 @@ static void print_entry(Rejected *r, const SinkRejected *entry) {
                 printf(": ");
                 session_print(entry->detail);
         }
-        printf("  (%" PRIu64 " bytes)\n", entry->size);
+        printf("  (%" PRIu64 " byte%s)\n", entry->size, text_s(entry->size));
         if (r->action != ACTION_SHOW)
                 return;
         printf("attributes: ");
@@ -199,8 +199,8 @@ static void on_dropped(void *userdata, Slice source, uint64_t n) {
         (void) snprintf(name, sizeof(name), "%.*s", (int) source.size, source.data);
         name[text_clean(name, strlen(name))] = '\0';
         fprintf(stderr,
-                "sensorqd: source %s: %" PRIu64
-                " more that could not become readings have been deleted: the newest %d of a source are kept, at most "
+                "sensorqd: source %s: more could not become readings, %" PRIu64
+                " deleted so far: the newest %d of a source are kept, at most "
                 "%d MiB\n",
                 name, n, OUTBOX_UNREADABLE_ROWS, OUTBOX_UNREADABLE_BYTES >> 20);
 }

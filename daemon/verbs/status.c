@@ -173,7 +173,7 @@ static void print_outbox(Json *json) {
         if (!outbox)
                 return;
         say("outbox        %" PRIi64 " reading%s (%" PRIi64 " bytes), %" PRIi64 " rejected%s%s",
-                number_of(outbox, "rows"), number_of(outbox, "rows") == 1 ? "" : "s", number_of(outbox, "bytes"),
+                number_of(outbox, "rows"), text_s(number_of(outbox, "rows")), number_of(outbox, "bytes"),
                 number_of(outbox, "rejected_rows"), json_get_flag(outbox, "full") ? ", FULL" : "",
                 json_get_flag(outbox, "failing") ? ", the disk refuses" : "");
         if (json_get_string(outbox, "failing_since"))

@@ -100,7 +100,7 @@ static void test_shared_address(void **state) {
         } cases[] = {
                 { PUSH("a", "") PUSH("b", ", path: /b"), "", NULL },
                 { PUSH("a", "") PUSH("b", ""), "",
-                        "publish.sources[].path: source a has the path /readings at that address; each once" },
+                        "publish.sources[].path: source a already has the path /readings at that address; use another" },
                 { PUSH("a", "") PUSH("b", ", path: /b, " FILES), "",
                         "publish.sources[].listen: source a listens there with another certificate or key, or without" },
                 { PUSH("a", ", " FILES) PUSH("b", ", path: /b, " FILES), "", NULL },
@@ -113,7 +113,8 @@ static void test_shared_address(void **state) {
                         "page.listen: source a listens there with another certificate or key, or without" },
                 { PUSH("a", ", " FILES), "page: {}\n", "page.listen: source a listens there with another certificate" },
                 { PUSH("a", ", " FILES), "page: { listen: '127.0.0.1:8481' }\n", NULL },
-                { PUSH("a", ", path: /"), "page: {}\n", "page.listen: source a has the path / at that address" },
+                { PUSH("a", ", path: /"), "page: {}\n",
+                        "page.listen: source a already has the path / at that address" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {

@@ -316,8 +316,8 @@ static void test_no_slip_where_all_is_understood(void **state) {
         static const char *const rows[][2] = {
                 { PUBSUB "subscribe:\n  - subscription: abc\n    file: { directory: /a }\n  - subscription: abc\n"
                          "    webhook: { url: 'https://h/', expect: \"one\n      # two\" }\n",
-                        "c.yaml:5:19: subscribe[].subscription: is the subscription of line 3 already; each subscription "
-                        "once" },
+                        "c.yaml:5:19: subscribe[].subscription: is already the subscription of line 3; each may be "
+                        "used once" },
                 { PUBSUB "publish:\n  topic: top\n  sources:\n    - name: a\n      type: exec\n      command:\n"
                          "        - echo\n        - some\n          topic\npage:\n  subscription: abc\n",
                         "c.yaml:12:17: page.subscription: is not a subscription of this file; allowed: one that subscribe "

@@ -242,7 +242,7 @@ static void test_keys_of_another_type(void **state) {
         refuse_types(TOPIC "    - {name: a, type: beta, size: 13}\n",
                 "c.yaml:5:35: publish.sources[].size: brings bad luck");
         refuse_types(TOPIC "    - {name: a, type: beta, targets: [{name: x}, {name: x}]}\n",
-                "publish.sources[].targets[].name: \"x\" is the name of the entry in line 5 already");
+                "publish.sources[].targets[].name: \"x\" is already the name of the entry in line 5");
         refuse_types(TOPIC "    - {name: a, type: beta, targets: [{nam: x}]}\n",
                 "publish.sources[].targets[].nam: is not known");
 }

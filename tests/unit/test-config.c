@@ -296,10 +296,10 @@ static void test_names(void **state) {
         refuse(PUBSUB "publish: {topic: top, sources: [{name: a, type: Nature Remo, token_file: t}]}",
                 "publish.sources[].type: is not a type of source, did you mean nature_remo; allowed: nature_remo");
         refuse(PUBSUB "publish: {topic: top, sources: [" SOURCE ", " SOURCE "]}",
-                "\"home\" is the name of the entry in line 2 already");
+                "\"home\" is already the name of the entry in line 2");
         refuse(PUBSUB "subscribe: [{subscription: sub, mongodb: " MONGODB
                       "}, {subscription: projects/my-project/subscriptions/sub, mongodb: " MONGODB "}]",
-                "is the subscription of line 2 already");
+                "is already the subscription of line 2");
 }
 
 static void test_urls(void **state) {

@@ -521,7 +521,7 @@ static void test_no_room_for_a_salvage(void **state) {
         char *log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
         assert_int_equal(count_of(log, "bytes are needed"), 1);
-        assert_int_equal(count_of(log, "were copied to a new one"), 1);
+        assert_int_equal(count_of(log, "was copied to a new one"), 1);
         assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
         unmount_disk(f);
 }

@@ -118,7 +118,7 @@ static void test_dropped(void **state) {
         reading_list_done(&list);
         rejected(f, MQTT(OF_MQTT, ""), "list", NULL, &said);
         assert_int_equal(said.code, EX_OK);
-        assert_contains(said.err, "source zigbee: 3 more that could not become readings have been deleted");
+        assert_contains(said.err, "source zigbee: more could not become readings, 3 deleted so far");
 
         /* one of them is dropped: the rest is as it was; all of them: somebody has seen it */
         rejected(f, MQTT(OF_MQTT, ""), "drop", "source:zigbee:1000", &said);

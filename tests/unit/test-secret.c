@@ -500,10 +500,10 @@ static void test_token(void **state) {
                 { "hunter'2", "holds a quote (character 7)" },
                 { "Bearer hunter2", "begins with \"Bearer \"" },
                 { "hunt er2", "holds a space (character 5): leave only the token" },
-                { "\xe3\x81\x82\xc2\xa0hunter2", "holds something other than ASCII (character 1)" },
+                { "\xe3\x81\x82\xc2\xa0hunter2", "has a character that is not ASCII (character 1)" },
                 { "hunter\xc2\xa0"
                   "2",
-                        "holds something other than ASCII (character 7)" },
+                        "has a character that is not ASCII (character 7)" },
         };
         char name[] = "t";
         Fixture *f = *state;
@@ -524,7 +524,7 @@ static void test_token(void **state) {
                                                   "er2",
                                  &inside),
                 -EBADMSG);
-        assert_string_equal(inside.text, "holds something other than ASCII (character 5): copy it again");
+        assert_string_equal(inside.text, "has a character that is not ASCII (character 5): copy it again");
         assert_int_equal(config_type_value.inside("Token \"hunter 2\"", &inside), 0);
         for (const char *text = "ory_at_5.x-y~z+/=="; text; text = NULL) {
                 ConfigSecret secret = { .file = name };

@@ -107,7 +107,7 @@ static void test_odd_element(void **state) {
                 "{\"receivedMessages\":[{\"ackId\":\"x\"},{\"ackId\":\"a1\",\"message\":{\"messageId\":\"1\"}}]}");
         world_until(world_status().acknowledged == 1);
         assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\"]}\n"), 1);
-        assert_int_equal(world_logged("1 messages in a reply are malformed"), 1);
+        assert_int_equal(world_logged("1 malformed message in a reply"), 1);
 }
 
 static void test_reply_over_the_cap(void **state) {

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "lib/text.h"
 
 static void test_percent(void **state) {
@@ -104,9 +106,21 @@ static void test_format(void **state) {
         assert_string_equal(text, "here/7");
 }
 
+/* A stop said "1 readings wait". */
+static void test_one_and_many(void **state) {
+        static const char *const said[] = { "0 readings wait", "1 reading waits", "2 readings wait" };
+        char text[32];
+
+        for (unsigned n = 0; n < ELEMENTSOF(said); n++) {
+                (void) snprintf(text, sizeof(text), "%u reading%s wait%s", n, text_s(n), text_verb_s(n));
+                assert_string_equal(text, said[n]);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_format),
+                cmocka_unit_test(test_one_and_many),
                 cmocka_unit_test(test_percent),
                 cmocka_unit_test(test_text_cut),
                 cmocka_unit_test(test_add),
