@@ -49,6 +49,7 @@ struct Daemon {
         LoopWatch *knock; /* io: another process has changed the outbox */
         int knock_fd;
         bool unready;        /* READY=1 is still to be told */
+        bool reloading;      /* and before it RELOADING=1, without which Type=notify-reload waits in vain */
         LoopWatch *watch;    /* timer: checks ages */
         usec_t warned;       /* of web_listen_warn() */
         LoopWatch *patience; /* timer: ends a stop that takes too long */
@@ -127,7 +128,8 @@ static int daemon_report(Daemon *d) {
 }
 
 static void daemon_tell_ready(Daemon *d) {
-        d->unready = !service_ready();
+        d->reloading = d->reloading && !service_reloading();
+        d->unready = d->reloading || !service_ready();
         if (d->unready)
                 loop_arm_in(d->host.report, STAGES_REPORT_USEC);
 }
@@ -284,7 +286,7 @@ static void on_hangup(void *userdata, int signal) {
 
         if (d->host.stopping || d->host.once)
                 return;
-        service_reloading();
+        d->reloading = !service_reloading();
         daemon_reload(d);
         daemon_report_or_log(d);
         daemon_tell_ready(d);

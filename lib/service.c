@@ -39,8 +39,8 @@ bool service_ready(void) {
 }
 
 /* Service managers from version 253 on use this time to recognise the reload (sd_notify(3)). */
-void service_reloading(void) {
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic());
+bool service_reloading(void) {
+        return !err_is_want(sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic()));
 }
 
 void service_stopping(void) {

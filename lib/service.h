@@ -11,10 +11,10 @@
  * for this thread and those that it starts; call it before any thread starts. */
 int service_block_signals(void);
 
-/* Tell the service manager; they do nothing without one. service_ready() is false if it could not be told, for want of
- * a descriptor or memory: who does not repeat it is taken for one that does not get ready. */
+/* Tell the service manager; they do nothing without one. The first two are false if it could not be told, for want of a
+ * descriptor or memory: who does not repeat it is taken for one that does not get ready. */
 bool service_ready(void);
-void service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC; service_ready() ends the reload */
+bool service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC; service_ready() ends the reload */
 void service_stopping(void);
 /* Call this in a long step that blocks the loop: the timeout of the start or stop, and the watchdog, are extended to a
  * minute from now. Where it is called often, as for sql_set_ping(), *told* is a usec_t with the clock_now() of when the

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -463,6 +464,21 @@ def test_service_manager_hears_of_start_reload_and_stop(made):
     assert [word.split("=")[0] for word in words] == ["READY", "RELOADING", "MONOTONIC_USEC", "READY", "STOPPING"], (
         words
     )
+
+
+def test_service_manager_hears_of_a_reload_without_descriptors(made):
+    """RELOADING=1 was lost, and READY=1 alone ends no reload of Type=notify-reload."""
+    made.daemon.start()
+    pid = made.daemon.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    seen = len(made.daemon.notify.messages)
+    made.daemon.signal(signal.SIGHUP)
+    made.daemon.log.wait("RELOAD_REFUSED")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    made.daemon.notify.wait("^READY=1", since=seen)
+    words = [word.split("=")[0] for word in made.daemon.notify.messages[seen:]]
+    assert [word for word in words if word not in ("STATUS", "WATCHDOG")] == ["RELOADING", "MONOTONIC_USEC", "READY"]
 
 
 def test_second_instance(made):

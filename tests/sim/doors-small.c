@@ -118,7 +118,9 @@ bool service_ready(void) {
         return true;
 }
 
-void service_reloading(void) {}
+bool service_reloading(void) {
+        return true;
+}
 
 void service_stopping(void) {}
 

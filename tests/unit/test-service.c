@@ -111,7 +111,7 @@ static void test_ready_and_stopping(void **state) {
 static void test_reloading(void **state) {
         uint64_t before = monotonic(), at = 0;
 
-        service_reloading();
+        assert_true(service_reloading());
         assert_int_equal(sscanf(received(*state), "RELOADING=1\nMONOTONIC_USEC=%" SCNu64, &at), 1);
         assert_true(at >= before && at <= monotonic());
 }
@@ -137,6 +137,7 @@ static void test_no_descriptor(void **state) {
         none = (struct rlimit){ 0, before.rlim_max };
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
         assert_false(service_ready());
+        assert_false(service_reloading());
         service_status("12 queued", last, sizeof(last));
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         assert_string_equal(received(*state), "");
@@ -167,7 +168,7 @@ static void test_no_manager(void **state) {
 
         assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
         assert_true(service_ready());
-        service_reloading();
+        assert_true(service_reloading());
         service_status("x", last, sizeof(last));
         service_stopping();
         service_working(NULL);
