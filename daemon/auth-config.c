@@ -24,10 +24,11 @@ static int token_url_check(const char *text, ConfigProblem *ret_problem) {
         return config_problem_set(ret_problem, "is not a URL that a secret may be sent to");
 }
 
+/* Values and keys are never quoted here: a secret may have been written in the place of any. */
 static const ConfigType type_token_url = { "URL", "https://..., or http:// to this machine only", CONFIG_TEXT,
-        .text = token_url_check };
+        .text = token_url_check, .private = true };
 static const ConfigType type_kind = { "none, bearer, basic, header, query, switchbot or oauth2", NULL, CONFIG_INT,
-        .words = kinds };
+        .words = kinds, .private = true };
 /* A secret may stand behind the colon ("admin:PASSWORD", "X-Api-Key: VALUE") or the equals sign of these two. */
 static const ConfigType type_field = { "name", "the name of a header or parameter", CONFIG_TEXT,
         .letters = CONFIG_LETTERS "!$'*+-.^_`|~", .wrong = "holds a character that such a name cannot have",
@@ -80,4 +81,6 @@ static int auth_rule(const ConfigPlace *place, void *self, void *around) {
         return 0;
 }
 
-const ConfigSection auth_section = { .shared = "auth", .rows = rows, .size = sizeof(AuthConfig), .rule = auth_rule };
+const ConfigSection auth_section = {
+        .shared = "auth", .rows = rows, .size = sizeof(AuthConfig), .rule = auth_rule, .private = true
+};

@@ -495,8 +495,9 @@ static bool is_glued(const ConfigReader *reader, const char *key) {
 static int fail_unknown(Section *s, const YamlNode *node, const Words *keys, const Words *owners) {
         const ConfigReader *reader = s->place->reader;
         const YamlNode at = at_key(node);
-        const char *key = key_is_harmless(node->key) ? node->key : "", *who = key[0] != '\0' ? "is" : "a key is",
-                   *nearest = config_table_nearest(node->key, keys->all);
+        const char *nearest = config_table_nearest(node->key, keys->all);
+        bool shown = key_is_harmless(node->key) && (nearest || !s->section->private);
+        const char *key = shown ? node->key : "", *who = shown ? "is" : "a key is";
         _cleanup_bytes_ Bytes words = {}, types = {};
         char path[CONFIG_PATH_MAX];
 

@@ -388,7 +388,7 @@ const ConfigType config_type_secret = { "secret file", "a file name", CONFIG_SEC
 const ConfigType config_type_token = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
         .inside = token_check, .private = true, .file = true };
 const ConfigType config_type_tokens = { "secret file, or a list", "a secret file, or a list of them", CONFIG_SECRETS,
-        .inside = token_check, .file = true };
+        .inside = token_check, .private = true, .file = true };
 const ConfigType config_type_value = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
         .inside = value_check, .private = true, .file = true };
 const ConfigType config_type_secret_name = { "secret file", "a file name", CONFIG_TEXT, .text = file_check,

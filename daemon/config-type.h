@@ -185,6 +185,7 @@ struct ConfigSection {
         /* For a section that several types have: the reference page describes it once, under this name. NULL: it is
          * described where it is used. */
         const char *shared;
+        bool private; /* an unknown key is never quoted in an error, unless it is almost a known one */
 };
 
 /* ---- config-table.c: what the rows say of a struct ---- */

@@ -361,6 +361,11 @@ static void test_no_secret_in_errors(void **state) {
                 "webhook: {url: 'https://h/', auth: {type: basic, username: 'u:hunter2', password_file: p}}",
                 "webhook: {url: 'https://h/', auth: {type: header, header: 'X-Api-Key: hunter2', value_file: v}}",
                 "webhook: {url: 'https://h/', auth: {type: query, parameter: 'key=hunter2', value_file: v}}",
+                "webhook: {url: 'https://h/', auth: hunter2}",
+                "webhook: {url: 'https://h/', auth: {type: hunter2}}",
+                "webhook: {url: 'https://h/', auth: {hunter2: }}",
+                "webhook: {url: 'https://h/', auth: {type: bearer, hunter2: token}}",
+                "webhook: {url: 'https://h/', auth: {type: oauth2, client_id: c, token_url: hunter2}}",
         };
 
         for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -372,6 +377,15 @@ static void test_no_secret_in_errors(void **state) {
                 if (strstr(said, "hunter2"))
                         fail_msg("%s", said);
         }
+}
+
+/* A slip is still named. */
+static void test_slip_in_auth(void **state) {
+        static const char text[] =
+                PUBSUB "subscribe: [{subscription: sub, webhook: {url: 'https://h/', auth: {tokenfile: f}}}]";
+        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config });
+
+        assert_contains(said, "auth.tokenfile: is not known, did you mean token_file?");
 }
 
 static void test_endpoint_with_password_is_not_shown(void **state) {
@@ -562,6 +576,7 @@ int main(void) {
                 cmocka_unit_test(test_urls),
                 cmocka_unit_test(test_mongodb),
                 cmocka_unit_test(test_no_secret_in_errors),
+                cmocka_unit_test(test_slip_in_auth),
                 cmocka_unit_test(test_endpoint_with_password_is_not_shown),
                 cmocka_unit_test(test_files),
                 cmocka_unit_test(test_long_path_leaves_room),
