@@ -116,6 +116,7 @@ typedef struct Check {
         Watch *watches;
         size_t n;
         usec_t slept;               /* how long the machine slept since the last check */
+        usec_t wall;                /* the time of day, by a source that knows that this machine's clock is wrong */
         char span[CLOCK_SPAN_SIZE]; /* how long it has stood still */
         char unit[SERVICE_UNIT_SIZE];
         Bytes notes; /* the new content of the file */
@@ -234,7 +235,7 @@ static usec_t age(usec_t wall, usec_t since) {
  * clock was changed. */
 static usec_t unsettled_age(const Check *check, const SubscriberStatus *subscriber) {
         usec_t wall = check->figures->wall, watched = check->figures->now - check->stalls->born;
-        usec_t unseen = 0, held = age(wall, subscriber->oldest_unsettled);
+        usec_t unseen = 0, held = age(check->wall, subscriber->oldest_unsettled);
 
         if (subscriber->paused)
                 unseen = age(wall, subscriber->paused_since);
@@ -261,9 +262,9 @@ static usec_t unsettled_before(const Check *check, const SubscriberStatus *subsc
 
 /* Notes the age for the next process. Without memory it is left out this time. */
 static void note_unsettled(Check *check, const SubscriberStatus *subscriber, usec_t oldest) {
-        usec_t since = check->figures->wall - oldest;
+        usec_t since = check->wall - oldest;
 
-        if (oldest >= NOTES_AGE_USEC && since < check->figures->wall)
+        if (oldest >= NOTES_AGE_USEC && since < check->wall)
                 (void) bytes_append_format(
                         &check->notes, "%" PRIu64 " %s\n", since / USEC_PER_SEC, subscriber->subscription);
 }
@@ -310,7 +311,7 @@ static void log_retention(const SubscriberStatus *subscriber, unsigned level, us
 static void check_retention(Check *check, const SubscriberStatus *subscriber) {
         Watch *watch = carry_watch(check, WATCH_RETENTION, subscriber->subscription);
         usec_t oldest = unsettled_age(check, subscriber), retention = retention_of(subscriber);
-        usec_t before = age(check->figures->wall, unsettled_before(check, subscriber));
+        usec_t before = age(check->wall, unsettled_before(check, subscriber));
         unsigned level;
 
         note_unsettled(check, subscriber, usec_max(before, oldest));
@@ -387,8 +388,19 @@ static void check_outbox(ReportStalls *stalls, const Figures *figures) {
                 says[level].polling, outbox_is_full_of_rejected(outbox) ? says[level].rejected : says[level].remedy);
 }
 
+/* Pub/Sub's times are compared with it. */
+static usec_t time_of_day(const Figures *figures) {
+        for (size_t i = 0; i < figures->n_sources; i++)
+                if (figures->sources[i].clock_offset != 0)
+                        return (usec_t) ((int64_t) figures->wall + figures->sources[i].clock_offset);
+        return figures->wall;
+}
+
 void report_stalls_check(ReportStalls *stalls, const Figures *figures) {
-        Check check = { .stalls = stalls, .figures = figures, .slept = figures->asleep - stalls->asleep };
+        Check check = { .stalls = stalls,
+                .figures = figures,
+                .slept = figures->asleep - stalls->asleep,
+                .wall = time_of_day(figures) };
 
         if (stalls->born == 0)
                 stalls->born = figures->now;

@@ -192,6 +192,7 @@ static void source_log_clock(Source *s, int64_t offset) {
         const LogField *fields = LOG_FIELDS({ FIELD_SOURCE, s->config->name });
         char span[CLOCK_SPAN_SIZE];
 
+        s->status.clock_offset = offset;
         if ((offset != 0) == s->status.clock_wrong)
                 return;
         s->status.clock_wrong = offset != 0;

@@ -152,12 +152,13 @@ typedef struct SourceHost {
 typedef struct SourceStatus {
         const char *name;
         Failure failure;
-        bool speaks;         /* it sends by itself and is not polled */
-        usec_t last_poll;    /* clock_wall() of the last poll that answered well; 0: none yet */
-        usec_t last_reading; /* clock_wall() of the last stored reading that was not a repeat; 0: none yet */
-        usec_t next_poll;    /* clock_now(); 0: no poll is planned */
-        bool limited;        /* the next poll waits because of a rate limit, or because the remote asked for it */
-        bool clock_wrong;    /* this machine's clock differs from the remote's */
+        bool speaks;          /* it sends by itself and is not polled */
+        usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
+        usec_t last_reading;  /* clock_wall() of the last stored reading that was not a repeat; 0: none yet */
+        usec_t next_poll;     /* clock_now(); 0: no poll is planned */
+        bool limited;         /* the next poll waits because of a rate limit, or because the remote asked for it */
+        bool clock_wrong;     /* this machine's clock differs from the remote's */
+        int64_t clock_offset; /* SourcePoll.clock_offset of the last good poll */
         uint64_t polls, failures, unreadable;
         uint64_t readings, repeats; /* stored readings; repeats, which were not stored again */
         uint64_t left_out;          /* items that `where` or `fields` exclude, or without a value */

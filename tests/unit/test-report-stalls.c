@@ -225,6 +225,20 @@ static void test_warn_retention_once(void **state) {
         look(f, EVENT_RETENTION_NEAR, "warning: ");
 }
 
+/* Where a source knows how far the clock is ahead, nothing looks old; nor is it young where that is behind. */
+static void test_warn_retention_clock(void **state) {
+        Fixture *f = *state;
+
+        f->subscribers[0].held = 1;
+        f->subscribers[0].oldest_unsettled = f->input.wall;
+        f->input.wall += 4067 * DAY;
+        f->sources[0].clock_offset = -4067 * (int64_t) DAY;
+        look(f, NULL, NULL);
+        f->input.wall -= 4067 * 2 * DAY;
+        f->sources[0].clock_offset = 4071 * (int64_t) DAY;
+        look(f, EVENT_RETENTION_NEAR, "waiting for up to 4 d");
+}
+
 /* The machine was off for longer than messages are kept. */
 static void test_warn_retention_over(void **state) {
         Fixture *f = *state;
@@ -340,6 +354,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_warn_full_of_rejected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_once, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_retention_clock, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_over, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_unknown, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_over_restarts, setup, teardown),
