@@ -2,9 +2,11 @@
 #include "sinks/mongodb-reply.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/err.h"
 #include "lib/text.h"
@@ -260,7 +262,7 @@ static const MongodbWords fault_words[] = {
         [MONGODB_FAULT_SETTINGS] = { "settings", "refuses writes until its setup is corrected",
                 "check database, collection and the options in mongodb.uri, and how the server is set up",
                 CAUSE_SETTINGS, true },
-        [MONGODB_FAULT_LOCAL] = { "memory", "cannot be written to: memory or threads have run out",
+        [MONGODB_FAULT_LOCAL] = { "memory", "cannot be written to: memory, descriptors or threads have run out",
                 "look " CAUSE_MEMORY_PLACES, CAUSE_MEMORY, false },
         [MONGODB_FAULT_REFUSED] = { "refused", "refuses everything that it is sent",
                 "look the code up in the server's documentation and at the server's log", CAUSE_INVALID, false },
@@ -432,6 +434,16 @@ static MongodbFault client_fault(const bson_error_t *error) {
         return MONGODB_FAULT_BUSY;
 }
 
+/* The driver does not say why it finds no server. Where this process has no descriptor left, it could look for none. */
+static MongodbFault unfound_fault(void) {
+        int fd = open("/", O_PATH | O_CLOEXEC);
+        bool none = fd < 0 && err_is_want(-errno);
+
+        if (fd >= 0)
+                (void) close(fd);
+        return none ? MONGODB_FAULT_LOCAL : MONGODB_FAULT_UNREACHABLE;
+}
+
 MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error) {
         switch ((int) error->domain) {
         case MONGOC_ERROR_SERVER:
@@ -446,9 +458,10 @@ MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error)
         case MONGOC_ERROR_BSON: /* the driver found it before it sent anything */
         case MONGOC_ERROR_COMMAND:
                 return MONGODB_FAULT_REFUSED;
+        case MONGOC_ERROR_SERVER_SELECTION:
+                return unfound_fault();
         case MONGOC_ERROR_STREAM:
         case MONGOC_ERROR_PROTOCOL:
-        case MONGOC_ERROR_SERVER_SELECTION:
         case MONGOC_ERROR_POOL:
         case MONGOC_ERROR_CURSOR:
                 return MONGODB_FAULT_UNREACHABLE;

@@ -22,7 +22,7 @@ typedef enum MongodbFault {
         MONGODB_FAULT_QUOTA,     /* the plan's space or number of collections is used up */
         MONGODB_FAULT_TARGET,    /* a collection that cannot keep _id unique */
         MONGODB_FAULT_SETTINGS,  /* something else that only a person can change */
-        MONGODB_FAULT_LOCAL,     /* this process is short of memory or threads */
+        MONGODB_FAULT_LOCAL,     /* this process is short of memory, descriptors or threads */
         MONGODB_FAULT_REFUSED,   /* the whole command was refused with a code that means none of the above */
 } MongodbFault;
 

@@ -3,6 +3,7 @@
 #include "scripted-mongodb.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "sinks/mongodb.h"
 
@@ -134,9 +135,32 @@ static void test_changed_certificates_renew_the_pool(void **state) {
         (void) close(fd);
 }
 
+/* A server that could not be looked for was said not to run. */
+static void test_no_descriptors(void **state) {
+        static char name[] = "d", none[] = "", *dates[] = { NULL };
+        static char uri[] = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=10";
+        char text[MONGODB_DETAIL_SIZE];
+        MongodbConfig mongodb = {
+                .uri = uri, .database = name, .collection = name, .rejected_collection = name, .date_fields = dates
+        };
+        SubscriptionConfig config = { .subscription = none, .id_attribute = none, .keys = &mongodb };
+        _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
+        struct rlimit before, few;
+
+        assert_int_equal(mongodb_client_new(&config, NULL, &client, text), 0);
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_UNREACHABLE);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        few = (struct rlimit){ 0, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_LOCAL);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(mongodb_client_ping(client, text), MONGODB_FAULT_UNREACHABLE);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_no_threads),
+                cmocka_unit_test(test_no_descriptors),
                 cmocka_unit_test(test_refused_logins_renew_the_pool),
                 cmocka_unit_test(test_changed_certificates_renew_the_pool),
         };
