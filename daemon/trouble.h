@@ -13,6 +13,8 @@ struct HttpReply; /* lib/http.h */
 
 /* What to look at where memory, descriptors or threads are short: CAUSE_MEMORY. "look " CAUSE_MEMORY_PLACES. */
 #define CAUSE_MEMORY_PLACES "at this machine's memory, and at the unit's MemoryMax=, LimitNOFILE= and TasksMax="
+/* What -ELOOP means: file_find(). */
+#define CAUSE_LINK_WORDS "is behind a link that root does not follow, since another user may have made it"
 
 /* Why something fails, in a form that programs can read: a kind of failure, and what a person can do about it. Both are
  * fixed words for status.json, so that a page can show them in any language; the sentence is Trouble.detail. The code

@@ -173,7 +173,7 @@ void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
                 { -EPERM, "forbidden", "may not be written to" },
                 { -ENOENT, "missing", "has no directory, and its parent is missing too" },
                 { -ENOTDIR, "missing", "has a file in place of its directory" },
-                { -ELOOP, "link", "is behind a link that root does not follow, since another user may have made it" },
+                { -ELOOP, "link", CAUSE_LINK_WORDS },
                 { -EAGAIN, "in_use", "is locked by another process" },
                 { -EBUSY, "in_use", "is locked by another process" },
                 { -ENOLCK, "no_locks", "cannot be locked" },

@@ -27,8 +27,6 @@
 #define REPLAY_USEC (60 * USEC_PER_SEC) /* a person waits for it */
 #define SOURCE_PREFIX "source:"
 #define ROW_ID_SIZE 128
-#define FOREIGN_LINK                                                                                                   \
-        "is behind a link that root does not follow: name the place itself, or run this as that user (sudo -u)"
 
 typedef enum Action { ACTION_LIST, ACTION_SHOW, ACTION_REPLAY, ACTION_DROP } Action;
 
@@ -234,6 +232,18 @@ static bool is_missing(const Config *config) {
         return !check_unit_makes(config) && access(config->state_dir, F_OK) < 0 && errno == ENOENT;
 }
 
+static void tell_unopened(Rejected *r, const char *what, int error) {
+        char text[200];
+
+        (void) snprintf(text, sizeof(text), CAUSE_LINK_WORDS ": %s", cause_disk_remedy(error));
+        tell(r, what, false,
+                error == -EOPNOTSUPP ? "was made by a later sensorqd"
+                : error == -EACCES   ? "may not be read by this user: run this as root (sudo)"
+                : error == -EUCLEAN  ? "is damaged; move it away and keep it"
+                : error == -ELOOP    ? text
+                                     : strerror(-error));
+}
+
 static bool open_outbox(Rejected *r) {
         const Config *config = r->session->config;
         int k;
@@ -244,11 +254,7 @@ static bool open_outbox(Rejected *r) {
         if (k == -ENOENT || (k == -EACCES && !config->publishes))
                 return true;
         if (k != OUTBOX_OK)
-                tell(r, "outbox", false,
-                        k == OUTBOX_NEWER ? "was made by a later sensorqd"
-                        : k == -EACCES    ? "may not be read by this user: run this as root (sudo)"
-                        : k == -ELOOP     ? FOREIGN_LINK
-                                          : strerror(-k));
+                tell_unopened(r, "outbox", k == OUTBOX_NEWER ? -EOPNOTSUPP : k);
         return k == OUTBOX_OK;
 }
 
@@ -483,12 +489,7 @@ static void rejected_in_store(Rejected *r) {
         free(store.hosts);
         (void) sql_close(store.guest);
         if (k != 0)
-                tell(r, REJECTED_FILE, false,
-                        k == -EOPNOTSUPP ? "was made by a later sensorqd"
-                        : k == -EACCES   ? "may not be read by this user: run this as root (sudo)"
-                        : k == -ELOOP    ? FOREIGN_LINK
-                        : k == -EUCLEAN  ? "is damaged; move it away and keep it"
-                                         : strerror(-k));
+                tell_unopened(r, REJECTED_FILE, k);
 }
 
 /* ---- the verb ---- */
