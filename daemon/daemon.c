@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "events.h"
@@ -36,6 +37,8 @@
 /* P8: time for the write and the requests in progress; must be shorter than TimeoutStopSec=, 30 s. What the parts still
  * have for a slow disk takes as long as it takes: the service manager is told. */
 #define STOP_PATIENCE_USEC (15 * USEC_PER_SEC)
+#define LOCK_PATIENCE_USEC (2 * USEC_PER_SEC)
+#define LOCK_EVERY_USEC (50 * USEC_PER_MSEC)
 #define WATCH_EVERY_USEC (60 * USEC_PER_SEC) /* ages grow although nothing changes: stalls, retention */
 
 struct Daemon {
@@ -357,11 +360,22 @@ static const char *why_not_locked(const char *state_dir, int error) {
         return NULL;
 }
 
+/* A child that a killed sensorqd had just forked holds its lock until execve(2). */
+static int daemon_wait_for_lock(Daemon *d) {
+        usec_t until = clock_now() + LOCK_PATIENCE_USEC;
+        int r;
+
+        do
+                r = service_lock(d->config->state_dir, &d->lock_fd);
+        while (r == SERVICE_LOCK_HELD && clock_now() < until && usleep(LOCK_EVERY_USEC) == 0);
+        return r;
+}
+
 static int daemon_lock(Daemon *d) {
         const char *why;
         int r;
 
-        r = service_lock(d->config->state_dir, &d->lock_fd);
+        r = daemon_wait_for_lock(d);
         if (r == SERVICE_LOCK_HELD) {
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
                         "%s is in use by another sensorqd. One process owns a state directory: stop the other one, or "

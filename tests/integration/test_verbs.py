@@ -1,6 +1,7 @@
 """The other verbs, and all of them in common: what they print, what they change, how they end."""
 
 import base64
+import fcntl
 import json
 import re
 import resource
@@ -8,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import uuid
 from datetime import datetime, timedelta, timezone
@@ -479,6 +481,16 @@ def test_service_manager_hears_of_a_reload_without_descriptors(made):
     made.daemon.notify.wait("^READY=1", since=seen)
     words = [word.split("=")[0] for word in made.daemon.notify.messages[seen:]]
     assert [word for word in words if word not in ("STATUS", "WATCHDOG")] == ["RELOADING", "MONOTONIC_USEC", "READY"]
+
+
+def test_a_lock_that_is_held_for_a_moment(made):
+    """A child of a killed daemon, between fork and execve, holds the lock: the next start ended with 75."""
+    with open(made.daemon.state / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        release = threading.Timer(0.5, fcntl.flock, (lock, fcntl.LOCK_UN))
+        release.start()
+        made.daemon.start()
+        release.join()
 
 
 def test_second_instance(made):
