@@ -62,10 +62,8 @@ int json_parse(const char *text, size_t size, Json **ret) {
                 json = json_tokener_parse_ex(tokener, "", 1);
         error = json_tokener_get_error(tokener);
         json_tokener_free(tokener);
-        if (error != json_tokener_success) {
-                (void) json_free(json);
+        if (error != json_tokener_success)
                 return -ENOMEM; /* the strict reader accepted the text, so only memory can be missing */
-        }
 
         *ret = json;
         return 0;

@@ -80,10 +80,7 @@ static int worker_start_thread(Worker *worker) {
         int r;
 
         (void) sigfillset(&all);
-        r = pthread_sigmask(SIG_SETMASK, &all, &before);
-        if (r != 0)
-                return -r;
-
+        (void) pthread_sigmask(SIG_SETMASK, &all, &before);
         worker->n_references = 2;
         r = pthread_create(&worker->thread, NULL, worker_thread, worker);
         if (r != 0)
