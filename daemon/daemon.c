@@ -349,15 +349,17 @@ static int daemon_add_timers(Daemon *d) {
         return loop_add_timer(loop, LOOP_EXACT, on_patience, d, &d->patience);
 }
 
-/* What may be wrong with a state_dir in particular; NULL: nothing, see cause_disk_remedy(). */
-static const char *why_not_locked(const char *state_dir, int error) {
+/* What helps where a file of state_dir cannot be opened at the start. */
+static const char *what_helps(const char *state_dir, int error) {
+        if (error == -ENODEV)
+                return "put state_dir on a local disk (ext4, xfs, btrfs; not 9p, CIFS or ntfs3)";
         if (error == -EACCES && secret_home_is_hidden(state_dir))
-                return "ProtectHome= of its unit hides home directories: name another directory";
+                return "name another directory: ProtectHome= of its unit hides home directories";
         if (error == -EACCES && access(state_dir, W_OK | X_OK) == 0)
-                return "Give the files there to the user that runs sensorqd (chown); `sensorqd check` names them";
+                return "give the files there to the user that runs sensorqd (chown); `sensorqd check` names them";
         if (error == -EACCES || error == -ENOENT)
-                return "Create state_dir, and let the user that runs sensorqd write there";
-        return NULL;
+                return "create state_dir, and let the user that runs sensorqd write there";
+        return cause_disk_remedy(error);
 }
 
 /* A child that a killed sensorqd had just forked holds its lock until execve(2). */
@@ -372,7 +374,6 @@ static int daemon_wait_for_lock(Daemon *d) {
 }
 
 static int daemon_lock(Daemon *d) {
-        const char *why;
         int r;
 
         r = daemon_wait_for_lock(d);
@@ -385,9 +386,9 @@ static int daemon_lock(Daemon *d) {
         }
         if (r == 0)
                 return EX_OK;
-        why = why_not_locked(d->config->state_dir, r);
-        log_event(LOG_ERR | LOG_LAST, NULL, NULL, "Not started: the lock in state_dir %s cannot be taken: %s. %s%s.",
-                d->config->state_dir, strerror(-r), why ? "" : "To do: ", why ?: cause_disk_remedy(r));
+        log_event(LOG_ERR | LOG_LAST, NULL, NULL,
+                "Not started: the lock in state_dir %s cannot be taken: %s. To do: %s.", d->config->state_dir,
+                strerror(-r), what_helps(d->config->state_dir, r));
         return EX_CANTCREAT;
 }
 
@@ -417,27 +418,16 @@ static void daemon_note_outbox(const Daemon *d) {
                 log_debug("the place of the outbox cannot be noted: %s", strerror(-r));
 }
 
-static const char *why_not_opened(int error) {
-        switch (error) {
-        case -ENODEV:
-                return "its file system cannot share memory between programs, which SQLite needs. Put state_dir on a "
-                       "local disk (ext4, xfs, btrfs; not 9p, CIFS or ntfs3)";
-        case -EACCES:
-                return "permission denied. Give the files there to the user that runs sensorqd; `sensorqd check` names "
-                       "them";
-        default:
-                return strerror(-error);
-        }
-}
-
 static int daemon_open_outbox(Daemon *d) {
-        const char *directory = d->state_dir;
+        const char *directory = d->state_dir, *why;
         int r;
 
         if (!d->config->publishes)
                 return EX_OK;
         daemon_note_outbox(d);
         r = outbox_open(directory, &d->config->outbox, &d->host.outbox, NULL);
+        if (r == OUTBOX_OK || r == OUTBOX_SALVAGED)
+                return EX_OK;
         if (r == OUTBOX_NEWER) {
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
                         "%s/%s was made by a later sensorqd and is not touched. Install that version again, or give "
@@ -445,13 +435,12 @@ static int daemon_open_outbox(Daemon *d) {
                         directory, OUTBOX_FILE);
                 return EX_CANTCREAT;
         }
-        if (r < 0)
-                log_event(LOG_ERR | LOG_LAST, EVENT_OUTBOX_FAILING,
-                        LOG_FIELDS({ FIELD_FILE, directory }, { FIELD_ERROR, why_not_opened(r) }),
-                        "The outbox in %s cannot be opened: %s. Nothing was started, since readings would have no "
-                        "place that survives a power cut.",
-                        directory, why_not_opened(r));
-        return r < 0 ? EX_CANTCREAT : EX_OK;
+        why = r == -ENODEV ? "its file system cannot share memory between programs, which SQLite needs" : strerror(-r);
+        log_event(LOG_ERR | LOG_LAST, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_FILE, directory }, { FIELD_ERROR, why }),
+                "The outbox in %s cannot be opened: %s. Nothing was started, since readings would have no place that "
+                "survives a power cut. To do: %s.",
+                directory, why, what_helps(directory, r));
+        return EX_CANTCREAT;
 }
 
 static int daemon_make_stages(Daemon *d) {

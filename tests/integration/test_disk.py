@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from harness import binary, fill_disk, small_disk, wait_until
+from harness import EVENTS, binary, fill_disk, small_disk, wait_until
 from services.nature_remo import NatureRemo, generate
 from services.ports import free_port
 
@@ -529,6 +529,15 @@ def test_a_file_in_place_of_the_state_directory(queued):
     done = queued.daemon.run("run")
     assert done.returncode == 73, done.stderr
     assert "Not a directory" in done.stderr and "sensorqd ends" not in done.stderr
+
+
+def test_a_directory_in_place_of_the_outbox(queued):
+    for file in queued.daemon.state.glob("outbox.sqlite*"):
+        file.unlink()
+    (queued.daemon.state / "outbox.sqlite").mkdir()
+    done = queued.daemon.run("run")
+    assert done.returncode == 73 and EVENTS["OUTBOX_FAILING"] in done.stderr
+    assert "cannot be opened: Is a directory" in done.stderr and "To do: look at the disk" in done.stderr
 
 
 def test_a_note_stays_until_its_directory_was_looked_into(queued):

@@ -301,11 +301,11 @@ def test_what_the_service_may_not_use(running, house):
     assert running.systemctl("start", "sensorqd", check=False).returncode != 0 and "73" in running.show(
         "ExecMainStatus"
     )
-    assert "Give the files there to the user" in running.wait_event("OUTBOX_FAILING")["MESSAGE"]
+    assert "give the files there to the user" in running.wait_event("OUTBOX_FAILING")["MESSAGE"]
     running.run("chown", "root:root", "/var/lib/sensorqd/lock")
     assert running.systemctl("start", "sensorqd", check=False).returncode != 0
     said = running.run("journalctl", "-u", "sensorqd", "-o", "cat", "-n", "8").stdout
-    assert "Permission denied. Give the files there to the user" in said
+    assert "Permission denied. To do: give the files there to the user" in said
     running.run("chown", "--reference=/var/lib/sensorqd", "/var/lib/sensorqd/lock")
     running.run("chown", "--reference=/var/lib/sensorqd", "/var/lib/sensorqd/outbox.sqlite")
     running.systemctl("start", "sensorqd")
