@@ -106,18 +106,21 @@ static void token_obtained(Token *token, CredentialsAnswer *answer) {
 static void token_send(Token *token);
 
 static void token_not_sent(Token *token, int error) {
-        const char *file = token->credentials->subject_file;
+        const Credentials *c = token->credentials;
+        const bool want = err_is_want(error);
         char detail[CREDENTIALS_DETAIL_MAX];
 
-        if (file)
-                text_print(detail, sizeof(detail), "%s, with the identity of this machine: %s", file,
+        if (want)
+                text_print(detail, sizeof(detail), "the request for it cannot be made: %s; look " CAUSE_MEMORY_PLACES,
+                        strerror(-error));
+        else if (c->subject_file)
+                text_print(detail, sizeof(detail), "%s, with the identity of this machine: %s", c->subject_file,
                         error == -EBADMSG ? "it holds no token; see what writes it" : strerror(-error));
         else
-                (void) snprintf(detail, sizeof(detail),
-                        "the request for it cannot be made: %s; check the service's memory limit, and `token_uri` in "
-                        "the key file",
-                        strerror(-error));
-        token_failed(token, file ? TROUBLE_LASTING : TROUBLE_PASSING, file ? CAUSE_KEY : CAUSE_MEMORY, 0, detail);
+                text_print(detail, sizeof(detail),
+                        "the request for it cannot be made: %s; correct the URLs and headers in %s", strerror(-error),
+                        c->origin);
+        token_failed(token, want ? TROUBLE_PASSING : TROUBLE_LASTING, want ? CAUSE_MEMORY : CAUSE_KEY, 0, detail);
 }
 
 static void token_go_on(Token *token, CredentialsAnswer *answer) {

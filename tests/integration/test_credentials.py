@@ -66,6 +66,25 @@ def test_identity_in_a_file(check, pubsub, tmp_path):
     assert returncode == 0 and line.startswith("ok")
 
 
+def test_no_identity_in_the_file(check, pubsub, tmp_path):
+    file = tmp_path / "identity"
+    info = external(pubsub, {"file": str(file)})
+    returncode, line = check(info)
+    assert returncode == 69 and f"{file}, with the identity of this machine: No such file or directory" in line
+    file.write_text("\n")
+    returncode, line = check(info)
+    assert returncode == 69 and f"{file}, with the identity of this machine: it holds no token" in line
+    info["credential_source"]["format"] = {"type": "json", "subject_token_field_name": "id_token"}
+    file.write_text('{"token": "eyJ.workload"}')
+    returncode, line = check(info)
+    assert returncode == 69 and f"{file}, with the identity of this machine: it holds no token" in line
+    assert "eyJ.workload" not in line
+    file.unlink()
+    file.mkdir()
+    returncode, line = check(info)
+    assert returncode == 69 and f"{file}, with the identity of this machine: Is a directory" in line
+
+
 def test_identity_at_a_url_and_a_service_account(check, pubsub):
     with PubSub() as provider:  # on this machine: plain http will do
         provider.oauth.identities = pubsub.oauth.identities
@@ -75,6 +94,8 @@ def test_identity_at_a_url_and_a_service_account(check, pubsub):
             "format": {"type": "json", "subject_token_field_name": "id_token"},
         }
         info = external(pubsub, source, impersonate=True)
+        returncode, line = check({**info, "credential_source": {**source, "headers": {"X-Identity-Header": "a\nb"}}})
+        assert returncode == 69 and "correct the URLs and headers in /" in line
         returncode, line = check(info)
         assert returncode == 69 and "roles/iam.serviceAccountTokenCreator" in line
         pubsub.oauth.impersonators.add("workload@cloud")

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How long a token serves: counted from the start of its exchange, by the clock that no step moves. Both clocks are the
- * test's, and the endpoint answers when the test lets it. */
+ * test's, and the endpoint answers when the test lets it. And what is said when no exchange can be started. */
 #include "http-fixture.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "lib/log.h"
@@ -236,6 +237,39 @@ static void test_no_refresh_too_early(void **state) {
         }
 }
 
+/* Without descriptors the identity's file is not to blame. */
+static void test_no_descriptors(void **state) {
+        struct rlimit before, none;
+        TokenStatus status;
+        Clocks *c = *state;
+
+        if (is_in_valgrind())
+                skip();
+        c->credentials.kind = CREDENTIALS_EXTERNAL_ACCOUNT;
+        c->credentials.subject_file = (char *) "/dev/null";
+        c->credentials.audience = c->credentials.subject_token_type = (char *) "a";
+        start(c);
+        finish(c);
+        token_status(c->token, &status);
+        assert_string_equal(status.failure.detail,
+                "/dev/null, with the identity of this machine: it holds no token; see what writes it");
+        assert_int_equal(c->error, TOKEN_REFUSED);
+        assert_int_equal(status.failure.cause, CAUSE_KEY);
+
+        passed += USEC_PER_HOUR;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ 0, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        start(c);
+        finish(c);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        token_status(c->token, &status);
+        assert_non_null(strstr(status.failure.detail, "the request for it cannot be made: Too many open files; look "));
+        assert_int_equal(c->error, TOKEN_LATER);
+        assert_int_equal(status.failure.cause, CAUSE_MEMORY);
+        assert_int_equal(exchanges(c), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_slow_exchange, set_up, tear_down),
@@ -243,6 +277,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_step_under_way, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_steps_later, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_refresh_too_early, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_descriptors, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
