@@ -16,6 +16,7 @@
 #include "sinks/document.h"
 #include "subscribe/sink-type.h"
 #include "subscribe/sink-words.h"
+#include "trouble.h"
 
 #define PATH_SIZE_MAX 1024
 #define SIZE_MIN 4096
@@ -53,7 +54,7 @@ static bool climbs(const char *path) {
         return false;
 }
 
-/* Normalises a path: removes parts "." and double slashes. */
+/* Normalises an absolute path: removes parts "." and double slashes. */
 static void make_plain(char *path) {
         const char *part = path;
         char *end = path + (path[0] == '/');
@@ -70,8 +71,6 @@ static void make_plain(char *path) {
                 }
                 part = next;
         }
-        if (end == path)
-                *end++ = '.';
         *end = '\0';
 }
 
@@ -410,9 +409,7 @@ static void admin_check(void *self, const SinkTeller *teller) {
                 return sink_admin_tell(teller,
                         error == EACCES && access(config->state_dir, W_OK | X_OK) < 0 ? SINK_GRADE_WARN
                                                                                       : SINK_GRADE_FAIL,
-                        "%s: %s; %s", there ? directory : above, strerror(error),
-                        error == EROFS ? "mount its disk for writing, and see `journalctl -k` whether it is broken"
-                                       : "the user that runs sensorqd must be able to write there");
+                        "%s: %s; %s", there ? directory : above, strerror(error), cause_disk_remedy(-error));
         }
         if (disk.f_blocks > 0 && (uint64_t) disk.f_bavail * disk.f_frsize < FILE_FREE_MIN)
                 return sink_admin_tell(teller, SINK_GRADE_FAIL, "%s: its disk is full; free space there", directory);

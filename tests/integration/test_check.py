@@ -306,6 +306,45 @@ def test_check_offline_opens_no_secret(sensorqd):
     assert EVENTS["CONFIG_REJECTED"] not in done.stderr
 
 
+def test_check_of_directories_of_files(sensorqd, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "there").mkdir()
+    places = {"file": "is not a directory", "missing/archive": "create the missing directory", "there": "MiB free"}
+    daemon = sensorqd(
+        {
+            "pubsub": {"project": "my-project"},
+            "subscribe": [
+                {"subscription": f"sub-{n}", "file": {"directory": str(tmp_path / place)}}
+                for n, place in enumerate(places)
+            ],
+        },
+        env={"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"},
+    )
+    said = daemon.run("check").stdout
+    for place, words in places.items():
+        mark = "ok  " if place == "there" else "FAIL"
+        assert re.search(rf"^{mark} +file +{re.escape(str(tmp_path / place))}  .*{words}", said, re.M), said
+    daemon.config["subscribe"][0]["file"]["directory"] = "archive/../../file"
+    daemon.write_config()
+    done = daemon.run("check")
+    assert done.returncode == 78 and 'file.directory: has a part ".."' in done.stdout
+
+
+def test_check_of_a_webhook_whose_url_is_a_secret(sensorqd):
+    daemon = sensorqd(
+        {"pubsub": {"project": "my-project"}, "subscribe": [{"subscription": "sub", "webhook": {"url_file": "hook"}}]},
+        {"hook": "https://127.0.0.2:9/very-secret"},
+        env={"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"},
+    )
+    said = daemon.run("check").stdout
+    assert re.search(r"^FAIL +webhook hook  .*connection refused", said, re.M) and "very-secret" not in said
+    said = daemon.run("check", https_proxy="http://127.0.0.1:9").stdout
+    assert re.search(r"^ok +webhook hook  is reached through the proxy of the environment", said, re.M), said
+    (daemon.directory / "credentials" / "hook").write_text("http://metadata.google.internal/very-secret")
+    said = daemon.run("check").stdout
+    assert re.search(r"^FAIL +webhook hook  .*the URL of the metadata server", said, re.M) and "very-secret" not in said
+
+
 # setup
 
 
