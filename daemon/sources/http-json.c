@@ -123,7 +123,7 @@ static void json_find_next(HttpJson *json, Slice document) {
                 json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER,
                         "has something at paging.next that is not a page of the same server (scheme, host and port)");
         else if (r < 0)
-                json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-r));
+                json_fail(json, SOURCE_UNREACHABLE, CAUSE_MEMORY, "%s", strerror(-r));
         else if (r == HTTP_JSON_MORE) {
                 bytes_done(&json->next);
                 json->next = bytes_steal(&next);
@@ -163,7 +163,7 @@ static void json_take_document(HttpJson *json, const AuthReply *reply, Slice doc
                         .repeats = json->keys->reading.once_per == SHAPE_MEASUREMENT });
 
         if (n < 0)
-                return json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-n));
+                return json_fail(json, SOURCE_UNREACHABLE, CAUSE_MEMORY, "%s", strerror(-n));
         json->readings += (size_t) n;
         json->points += (size_t) n;
         json->too_many = json->too_many || (json->keys->since && json->points > READING_SEEN_MAX);
@@ -304,7 +304,7 @@ static bool json_step(HttpJson *json) {
                 json_begin_window(json);
         }
         if (json_begin_url(json) < 0) {
-                json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(ENOMEM));
+                json_fail(json, SOURCE_UNREACHABLE, CAUSE_MEMORY, "%s", strerror(ENOMEM));
                 return false;
         }
         return true;
@@ -346,7 +346,7 @@ static void json_store(HttpJson *json) {
         r = json_put_cursor(json);
         if (r >= 0)
                 return;
-        json_fail(json, SOURCE_UNREACHABLE, CAUSE_OTHER, "%s", strerror(-r));
+        json_fail(json, SOURCE_UNREACHABLE, CAUSE_MEMORY, "%s", strerror(-r));
         loop_wake(json->go_on);
 }
 

@@ -132,6 +132,7 @@ static void remo_read(NatureRemo *remo, Slice body, usec_t request_at) {
         if (r < 0) {
                 reading_list_done(&reply.readings);
                 nature_remo_memory_done(&remo->memory); /* it has noted as published what is not */
+                remo->poll.cause = CAUSE_MEMORY;
                 return remo_fail(remo, SOURCE_UNREACHABLE, "%s", strerror(-r));
         }
         if (!remo->meters)
