@@ -197,7 +197,7 @@ static void count(Pulls *p, const Batch *batch, usec_t wall) {
         p->status.last = wall;
         if (n > 0)
                 p->reply_bytes = batch->body.allocated;
-        p->status.skipped |= skipped > 0;
+        p->status.left |= skipped > 0;
         if (skipped > 0 && !p->said_skipped)
                 log_warning("%s: %zu malformed message%s in a reply (no ack id or message id, or attributes that are "
                             "not text): left to Pub/Sub, unacknowledged",
@@ -213,6 +213,7 @@ static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
         int r;
 
         r = batch_new(&reply->body, now, &batch);
+        p->status.left |= r < 0;
         if (r < 0)
                 return pull_failed_here(pull, r == -ENOMEM ? CLIENT_RETRY : CLIENT_FAILED,
                         r == -ENOMEM ? strerror(-r)
@@ -224,6 +225,7 @@ static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
         if (n > 0) {
                 pull_plan_saw(&p->plan, wall - usec_min(batch->oldest_publish, wall), now);
                 r = p->options.on_batch(p->options.userdata, batch);
+                p->status.left |= r < 0;
                 if (r < 0)
                         return pull_failed_here(pull, CLIENT_RETRY, strerror(-r));
                 cleanup_steal(batch);
@@ -265,6 +267,7 @@ static void on_pull(void *userdata, ClientReply *reply) {
         pull->call = NULL;
         p->status.in_flight--;
         p->status.hung = false;
+        p->status.left |= reply->outcome == CLIENT_TOO_LARGE || reply->outcome == CLIENT_UNSURE;
         if (p->stopping)
                 pull_answered_late(pull, reply);
         else if (reply->outcome == CLIENT_OK) {

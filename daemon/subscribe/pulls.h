@@ -102,9 +102,9 @@ typedef struct PullsOptions {
 typedef struct PullsStatus {
         unsigned in_flight, failures; /* failures in a row */
         bool unmendable;              /* the last pull failed, and waiting does not help */
-        bool hung;    /* the last PULLS_HUNG_ENOUGH answers came after a wait: no more messages are there */
-        bool skipped; /* some elements were not understood and left to Pub/Sub */
-        usec_t last;  /* clock_wall(); 0: none yet */
+        bool hung;   /* the last PULLS_HUNG_ENOUGH answers came after a wait: no more messages are there */
+        bool left;   /* to Pub/Sub: elements that were not understood, or what was in a reply that was not taken */
+        usec_t last; /* clock_wall(); 0: none yet */
         uint64_t received, pulls, empties;
         const PullPlan *plan;
 } PullsStatus;

@@ -453,7 +453,7 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
         if (s->host.stopping || !s->begun || !pull_plan_is_over(pulls->plan) || pulls->in_flight > 0 ||
                 s->n_held > sum_held(s).batches[HELD_SUSPECT])
                 return s->host.stopping || (cannot_go_on(s) && (!s->takes || s->n_held == 0));
-        *ret_complete = !s->host.left && !pulls->skipped && s->n_held == 0 && aside_is_empty(s->aside);
+        *ret_complete = !s->host.left && !pulls->left && s->n_held == 0 && aside_is_empty(s->aside);
         return true; /* even if the sink has failed since */
 }
 

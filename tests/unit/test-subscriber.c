@@ -519,6 +519,19 @@ static void test_once_says_what_is_left(void **state) {
 }
 
 /* Stored, and delivered again: its acknowledgement came too late. */
+/* The messages of a reply that was discarded are leased: the pulls after it find nothing. */
+static void test_once_says_what_a_reply_had(void **state) {
+        bool complete = true;
+
+        fixture_script(&world.service, CALL_PULL, 413, "", "");
+        world.sink.automatic = true;
+        world_start(true);
+        subscriber_begin(world.subscriber);
+        world_until(subscriber_is_drained(world.subscriber, &complete));
+        assert_false(complete);
+        assert_false(world_status().failure.on);
+}
+
 static void test_once_says_what_comes_again(void **state) {
         bool complete = true;
 
@@ -580,6 +593,7 @@ int main(void) {
                 CASE(test_once_without_a_trial),
                 CASE(test_once_without_a_trial_and_a_message),
                 CASE(test_once_says_what_is_left),
+                CASE(test_once_says_what_a_reply_had),
                 CASE(test_once_says_what_comes_again),
                 CASE(test_once_cannot_go_on),
         };
