@@ -170,8 +170,8 @@ static void log_dropped(PageCharts *charts) {
                 return;
         charts->dropped = true;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, charts->host.state_dir }),
-                "The disk of %s cannot keep up with the page: some values are missing from the charts. They are "
-                "stored like all others.",
+                "The disk of %s cannot keep up with the page, or memory is short: some values are missing from the "
+                "charts. They are stored like all others. Logged once.",
                 charts->host.state_dir);
 }
 
