@@ -494,7 +494,18 @@ def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
     assert archive.get("/api/status")["page"] and serial(port, pairs[1].ca)
     install(pairs[2])
     daemon.reload()
-    assert serial(port, pairs[2].ca) and daemon.stop() == 0
+    assert serial(port, pairs[2].ca)
+
+    # files of other names for both
+    files.update(certificate_file=str(tmp_path / "cert-2.pem"), key_file=str(tmp_path / "key-2.pem"))
+    install(pairs[0])
+    daemon.write_config()
+    daemon.reload()
+    wait_until(lambda: serial(port, pairs[0].ca), "the other certificate")
+    archive.session.verify = pairs[0].ca
+    assert archive.get("/api/status")["page"] and push(pairs[0].ca).json() == {"stored": 1}
+    assert not daemon.log.events("SOURCE_FAILING") and not daemon.log.events("PAGE_FAILING")
+    assert daemon.stop() == 0
 
 
 def test_socket_of_the_service_manager(archive):

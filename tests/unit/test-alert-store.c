@@ -414,7 +414,16 @@ static void test_damaged(void **state) {
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room y");
         p->wall += MINUTE;
         assert_int_equal(say(p, "x", "\"t\":20"), 0);
-        expect(p, NOTHING, "a RESOLVED hot Room x");
+        expect(p, ALERT_ACCEPTED, "a RESOLVED hot Room x");
+
+        /* It is found while the file is in use: nothing is told twice. */
+        change_file(p, "PRAGMA wal_checkpoint(TRUNCATE); CREATE TABLE more (a)");
+        spoil(p->path);
+        p->wall += MINUTE;
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        assert_int_equal(count_aside(p), 2);
+        restart(p);
+        expect(p, NOTHING, "a FIRING hot Room x");
 }
 
 static void test_newer(void **state) {
