@@ -314,6 +314,27 @@ static void test_fault_for_one(void **state) {
         }
 }
 
+/* What is there already is found in the pass that has the fault, too: the next one sends only the rest. */
+static void test_duplicates_beside_a_fault(void **state) {
+        World *w = world_new();
+
+        fill(w, 20, 0);
+        assert_int_equal(pass(w), MONGODB_FAULT_NONE);
+        code_for_unlucky = 112;
+        w->server.say = say_unlucky;
+        fill(w, 20, 0);
+        assert_int_equal(pass(w), MONGODB_FAULT_BUSY);
+        assert_true(w->answer.accepted && w->answer.partial);
+        assert_non_null(strstr(w->answer.detail, "scripted"));
+        assert_int_equal(count_of(w, SINK_DUPLICATE), 19);
+        assert_int_equal(w->items[UNLUCKY].verdict, SINK_LATER);
+        w->server.say = NULL;
+        assert_int_equal(pass(w), MONGODB_FAULT_NONE);
+        assert_int_equal(count_of(w, SINK_DUPLICATE), 20);
+        assert_honest(w);
+        world_free(w);
+}
+
 /* P4: applied in part, and the connection breaks before the answer: nothing is concluded, and the next pass finds what
  * is there. */
 static void test_cut_after_a_part(void **state) {
@@ -654,6 +675,7 @@ int main(void) {
                 cmocka_unit_test(test_poison),
                 cmocka_unit_test(test_everything_refused),
                 cmocka_unit_test(test_fault_for_one),
+                cmocka_unit_test(test_duplicates_beside_a_fault),
                 cmocka_unit_test(test_cut_after_a_part),
                 cmocka_unit_test(test_count_not_understood),
                 cmocka_unit_test(test_duplicate_words),

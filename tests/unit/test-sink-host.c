@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a type that does not block sets apart in state_dir: beside the loop, however slow the disk is. (P13) */
+/* What a type that does not block sets apart in state_dir: beside the loop, however slow the disk is. (P13) And a
+ * driver that hangs for ever. (P8) */
 #include <dirent.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "lib/clock.h"
+#include "real-calls.h"
 #include "subscribe/rejected.h"
 #include "subscribe/sink-host.h"
 
@@ -176,10 +180,78 @@ static void test_freed_meanwhile(void **state) {
         guest = sql_close(guest);
 }
 
+/* ---- a driver that hangs ---- */
+
+static usec_t passed; /* beyond what really has */
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+        int r = real_clock_gettime(clock, now);
+
+        if (clock == CLOCK_BOOTTIME)
+                now->tv_sec += (time_t) (passed / USEC_PER_SEC);
+        return r;
+}
+
+static void blocking_write(void *self, SinkWork *work) {
+        const World *w = self;
+
+        sink_host_enter(w->host);
+        for (;;)
+                (void) pause();
+}
+
+/* Lets a write hang, and time pass, until the process ends or *minutes* are over. */
+static _Noreturn void hang(unsigned minutes) {
+        const SinkType type = { .keys = &(const ConfigSection){ .name = "fake" },
+                .what = "Fake",
+                .blocks = true,
+                .open = fake_open,
+                .place = fake_place,
+                .write = blocking_write };
+        World w = {};
+        const SubscriptionConfig config = { .subscription = (char *) "s", .sink = "fake", .keys = &w };
+        char problem[SINK_DETAIL_MAX];
+        SinkWork *work;
+
+        if (loop_new(&w.loop) < 0 ||
+                sink_host_new(&type, &config, &(SinkHostCallbacks){ on_answer, on_seen, &w, .means.loop = w.loop },
+                        &w.host, problem) < 0 ||
+                sink_host_prepare(w.host, 0, &work) < 0)
+                _exit(1);
+        sink_host_ask(w.host, SINK_STEP_WRITE, NULL);
+        (void) usleep(100000); /* the thread enters the call */
+        for (unsigned i = 0; i < 2 * minutes; i++) {
+                passed += 30 * USEC_PER_SEC;
+                for (int turns = 0; turns < 3; turns++)
+                        (void) loop_turn(w.loop, 10 * USEC_PER_MSEC);
+        }
+        _exit(0);
+}
+
+static int end_of(unsigned minutes) {
+        pid_t child = fork();
+        int status;
+
+        assert_true(child >= 0);
+        if (child == 0)
+                hang(minutes);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        return status;
+}
+
+/* P8: nothing ends such a thread but the end of the process. */
+static void test_stuck(void **state) {
+        if (sizeof(time_t) > sizeof(long))
+                skip(); /* libsystemd was built with another struct timespec, and is not deceived */
+        assert_int_equal(end_of(4), 0);
+        assert_int_equal(WTERMSIG(end_of(8)), SIGABRT);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_beside_the_loop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_freed_meanwhile, set_up, tear_down),
+                cmocka_unit_test(test_stuck),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
