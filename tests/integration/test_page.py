@@ -187,6 +187,28 @@ def test_a_reload_takes_the_page_away_and_brings_it_back(archive):
     assert not any("secret" in line and "secret file" not in line for line in daemon.log.lines)
 
 
+def test_which_subscription_is_drawn(archive):
+    """The one that the page names, or else one with files, wherever it stands."""
+    daemon, start = archive.daemon, now_ms() - 600_000
+    other = {"subscription": "other", "webhook": {"url": f"http://127.0.0.1:{free_port()}/", "allow_plain": True}}
+    daemon.config["subscribe"].insert(0, other)
+    daemon.write_config()
+    daemon.start()
+    daemon.queue.publish([reading("a", start, 20)])
+    archive.wait_count(("a", TE), start, now_ms(), 1)
+    daemon.config["page"]["subscription"] = "other"
+    daemon.write_config()
+    daemon.reload()
+    daemon.queue.publish([reading("b", start, 20)])
+    wait_until(lambda: daemon.status()["subscriptions"][1]["acknowledged"] == 2, "the second in the archive")
+    assert archive.count(("b", TE), start, now_ms()) == 0
+    daemon.config["page"]["subscription"] = "archive"
+    daemon.write_config()
+    daemon.reload()
+    daemon.queue.publish([reading("c", start, 20)])
+    archive.wait_count(("c", TE), start, now_ms(), 1)
+
+
 def test_kills_cost_minutes_and_damage_costs_charts(archive):
     """Readings never: a kill takes what was not saved from the charts, a damaged file is set aside."""
     daemon, start = archive.daemon, now_ms() - 600_000
