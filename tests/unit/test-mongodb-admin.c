@@ -232,14 +232,16 @@ static void test_privileges(void **state) {
 
 /* ---- rejected ---- */
 
+static size_t n_attributes = 1; /* with the second one they are kept as a list: its name has a dot */
+
 static void put_rejected(World *w, const char *id, const char *data, const char *reason, const char *detail) {
-        const WireAttribute attributes[] = { { { "key", 3 }, { "b", 1 } } };
+        const WireAttribute attributes[] = { { { "key", 3 }, { "b", 1 } }, { { "x.y", 3 }, { "z", 1 } } };
         const WireMessage message = { .message_id = { id, strlen(id) },
                 .publish_time = { "2026-11-24T06:27:38.123Z", 24 },
                 .ordering_key = { "o", 1 },
                 .data = { data, strlen(data) },
                 .attributes = attributes,
-                .n_attributes = 1 };
+                .n_attributes = n_attributes };
         char text[SINK_ADMIN_TEXT_MAX];
         SinkItem item = { .message = &message, .reason = reason, .detail = strdup(detail) };
         SinkWork work = { .items = &item, .n = 1 };
@@ -321,6 +323,23 @@ static void test_rejected(void **state) {
         assert_int_equal(admin->drop(w->self, SUBSCRIPTION ":7", text), SINK_ADMIN_FAILED);
 }
 
+static void test_rejected_with_odd_attributes(void **state) {
+        char text[SINK_ADMIN_TEXT_MAX];
+        World *w = *state;
+        Seen seen;
+
+        reopen(w);
+        n_attributes = 2;
+        put_rejected(w, "8", "{\"val\":1}", "refused", "words");
+        n_attributes = 1;
+        assert_int_equal(count_rejected(w, &seen, false), 1);
+        assert_non_null(strstr(seen.attributes, "\"x.y\""));
+        assert_int_equal(admin->replay(w->self, SUBSCRIPTION ":8", text), SINK_ADMIN_OK);
+        assert_int_equal(mongodb_server_count(&w->server, w->database, "c",
+                                 "{\"_id\":\"b\",\"pubsub.attributes\":{\"key\":\"b\",\"x_y\":\"z\"}}"),
+                1);
+}
+
 /* Several subscriptions may share a rejected collection: an id of another one's is not touched. */
 static void test_of_another_subscription(void **state) {
         static char other[] = "projects/p/subscriptions/other";
@@ -400,6 +419,7 @@ int main(void) {
                 cmocka_unit_test(test_login_that_is_not_told),
                 cmocka_unit_test(test_privileges),
                 cmocka_unit_test(test_rejected),
+                cmocka_unit_test(test_rejected_with_odd_attributes),
                 cmocka_unit_test(test_of_another_subscription),
                 cmocka_unit_test(test_users),
         };
