@@ -188,3 +188,14 @@ bool blame_all_refused(Blame *blame, size_t n, bool scout, usec_t now) {
 bool blame_is_refusing(const Blame *blame) {
         return blame->health == HEALTH_DOUBTED || blame->health == HEALTH_UNTRIED || blame->health == HEALTH_REFUSING;
 }
+
+BlameNext blame_next(const BlameWrite *write, bool *ret_accepts) {
+        *ret_accepts = write->accepted ? !write->down : !write->fault && !write->refusing && !write->outage;
+        if (write->down)
+                return write->accepted && !write->lasting ? WRITE_LATER : WRITE_DOWN;
+        if (!write->left)
+                return WRITE_DONE;
+        if (write->accepted)
+                return write->refusing ? WRITE_AT_ONCE : WRITE_LATER;
+        return write->outage ? WRITE_REFUSED : WRITE_LATER;
+}

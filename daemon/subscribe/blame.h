@@ -110,3 +110,33 @@ void blame_probing(Blame *blame);
 bool blame_all_refused(Blame *blame, size_t n, bool scout, usec_t now);
 /* Whether only single messages are tried: DOUBTED, UNTRIED, REFUSING. */
 bool blame_is_refusing(const Blame *blame);
+
+/* How the write of a batch ended. */
+typedef struct BlameWrite {
+        bool fault;    /* the remote has one ... */
+        bool down;     /* ... which concerns everything ... */
+        bool lasting;  /* ... and which only a person can end */
+        bool accepted; /* a message was accepted */
+        bool left;     /* messages are PENDING ... */
+        bool outage;   /* ... and some of them OUTAGE */
+        bool refusing; /* blame_is_refusing() before its end */
+} BlameWrite;
+
+/* What follows for the batch. */
+typedef enum BlameNext { WRITE_DONE, WRITE_DOWN, WRITE_REFUSED, WRITE_AT_ONCE, WRITE_LATER } BlameNext;
+
+/* clang-format off */
+/* Blank: whatever it is.
+ *
+ *      down    lasting     accepted    left        refusing    next        *ret_accepts
+ *      yes     yes                                             DOWN        no
+ *      yes     no          no                                  DOWN        no
+ *      yes     no          yes                                 LATER       no
+ *      no                  yes         no                      DONE        yes
+ *      no                  no          no                      DONE        if there is no fault, and it was not refusing
+ *      no                  yes         yes         yes         AT_ONCE     yes
+ *      no                  yes         yes         no          LATER       yes
+ *      no                  no          OUTAGE                  REFUSED     no
+ *      no                  no          others                  LATER       if there is no fault, and it was not refusing */
+/* clang-format on */
+BlameNext blame_next(const BlameWrite *write, bool *ret_accepts);

@@ -39,7 +39,7 @@
 #define AGAIN_MAX_USEC (5 * USEC_PER_SEC)
 #define UNTRIED_MAX 10 /* messages tried at a time, each alone, that were not tried before everything was refused */
 
-typedef enum State {
+typedef enum SinkState {
         STATE_DOWN,
         STATE_PROBING,
         STATE_READY,
@@ -48,7 +48,7 @@ typedef enum State {
         STATE_EXPIRING,
         STATE_STOPPED,
         STATES
-} State;
+} SinkState;
 
 _asserted_ static const bool moves[STATES][STATES] = {
         [STATE_DOWN] = { [STATE_PROBING] = true, [STATE_STOPPED] = true },
@@ -64,7 +64,7 @@ _asserted_ static const bool moves[STATES][STATES] = {
 
 struct Sink {
         const SinkType *type;
-        State state;
+        SinkState state;
         SinkCallbacks callbacks;
         const char *subscription; /* of the configuration */
         SinkHost *host;
@@ -85,7 +85,7 @@ struct Sink {
         SinkStatus status;
 };
 
-static void sink_move(Sink *s, State state) {
+static void sink_move(Sink *s, SinkState state) {
         assert(moves[s->state][state]);
         s->state = state;
 }
@@ -357,16 +357,21 @@ static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
 }
 
 static void sink_end_write(Sink *s, const SinkAnswer *answer) {
-        const bool progress = s->blame.accepted > s->before, down = is_down(answer);
-        const bool refused_before = blame_is_refusing(&s->blame);
-        const size_t pending = batch_count(s->batch, FATE_PENDING);
-        const bool outage = pending > 0 && batch_meets_outage(s->batch);
+        const BlameWrite write = { .fault = answer->fault != SINK_FAULT_NONE,
+                .down = is_down(answer),
+                .lasting = answer->fault == SINK_FAULT_LASTING,
+                .accepted = s->blame.accepted > s->before,
+                .left = batch_count(s->batch, FATE_PENDING) > 0,
+                .outage = batch_meets_outage(s->batch),
+                .refusing = blame_is_refusing(&s->blame) };
+        bool accepts;
+        const BlameNext next = blame_next(&write, &accepts);
 
         if (s->scout)
-                return sink_end_scout(s, answer, progress);
-        if ((progress && !down) || (answer->fault == SINK_FAULT_NONE && !refused_before && !outage))
+                return sink_end_scout(s, answer, write.accepted);
+        if (accepts)
                 sink_note_up(s);
-        if (!down && pending == 0) {
+        if (next == WRITE_DONE) {
                 Batch *batch = cleanup_steal(s->batch);
 
                 s->lapsed = false;
@@ -376,12 +381,12 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
                 return sink_give_back(s, batch);
         }
         sink_move(s, STATE_RETRYING);
-        if (down && (!progress || answer->fault == SINK_FAULT_LASTING))
+        if (next == WRITE_DOWN)
                 sink_fail(s, answer);
-        else if (progress && !down && refused_before)
-                sink_wake_at(s, clock_now()); /* it accepts again: try the rest at once */
-        else if (!progress && outage)
+        else if (next == WRITE_REFUSED)
                 sink_refuse(s, answer);
+        else if (next == WRITE_AT_ONCE)
+                sink_wake_at(s, clock_now());
         else
                 (void) sink_schedule(s, answer, AGAIN_MAX_USEC);
         if (s->lapsed)

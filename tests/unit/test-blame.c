@@ -302,6 +302,72 @@ static void test_unkept(void **state) {
         assert_int_equal(blame_expire(s), BLAME_LAPSED);
 }
 
+/* ---- how a write ends ---- */
+
+typedef enum Left { LEFT_NONE, LEFT_OUTAGE, LEFT_OTHERS } Left;
+#define ANY (-1)
+
+/* The table of blame.h. */
+typedef struct Row {
+        int down, lasting, accepted, left, refusing;
+        BlameNext next;
+        enum { NO, YES, QUIET } accepts; /* QUIET: if there is no fault, and it was not refusing */
+} Row;
+
+static const Row rows[] = {
+        { true, true, ANY, ANY, ANY, WRITE_DOWN, NO },
+        { true, false, false, ANY, ANY, WRITE_DOWN, NO },
+        { true, false, true, ANY, ANY, WRITE_LATER, NO },
+        { false, ANY, true, LEFT_NONE, ANY, WRITE_DONE, YES },
+        { false, ANY, false, LEFT_NONE, ANY, WRITE_DONE, QUIET },
+        { false, ANY, true, LEFT_OUTAGE, true, WRITE_AT_ONCE, YES },
+        { false, ANY, true, LEFT_OTHERS, true, WRITE_AT_ONCE, YES },
+        { false, ANY, true, LEFT_OUTAGE, false, WRITE_LATER, YES },
+        { false, ANY, true, LEFT_OTHERS, false, WRITE_LATER, YES },
+        { false, ANY, false, LEFT_OUTAGE, ANY, WRITE_REFUSED, NO },
+        { false, ANY, false, LEFT_OTHERS, ANY, WRITE_LATER, QUIET },
+};
+
+static bool fits(int column, int value) {
+        return column == ANY || column == value;
+}
+
+static bool row_fits(const Row *row, const BlameWrite *write, Left left) {
+        return fits(row->down, write->down) && fits(row->lasting, write->lasting) &&
+               fits(row->accepted, write->accepted) && fits(row->left, left) && fits(row->refusing, write->refusing);
+}
+
+/* Every write that can be is in one row. A fault that concerns everything is a fault. */
+static void test_ends_of_a_write(void **state) {
+        size_t seen[sizeof(rows) / sizeof(rows[0])] = {};
+
+        for (unsigned bits = 0; bits < 32; bits++)
+                for (Left left = LEFT_NONE; left <= LEFT_OTHERS; left++) {
+                        const BlameWrite write = { .fault = bits & 3,
+                                .down = bits & 1,
+                                .lasting = bits & 4,
+                                .accepted = bits & 8,
+                                .left = left != LEFT_NONE,
+                                .outage = left == LEFT_OUTAGE,
+                                .refusing = bits & 16 };
+                        size_t found = 0;
+                        bool accepts;
+
+                        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                                if (!row_fits(&rows[i], &write, left))
+                                        continue;
+                                found++;
+                                seen[i]++;
+                                assert_int_equal(blame_next(&write, &accepts), rows[i].next);
+                                assert_int_equal(accepts, rows[i].accepts == QUIET ? !write.fault && !write.refusing
+                                                                                   : rows[i].accepts == YES);
+                        }
+                        assert_int_equal(found, 1);
+                }
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+                assert_true(seen[i] > 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void) {
@@ -320,6 +386,7 @@ int main(void) {
                 CASE(test_put_off_is_no_refusal),
                 CASE(test_many_odd_messages),
                 CASE(test_unkept),
+                CASE(test_ends_of_a_write),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
