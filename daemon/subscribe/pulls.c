@@ -289,8 +289,7 @@ static Pull *find_slot(Pulls *p) {
         return NULL;
 }
 
-/* *scout*: number of messages of a scout; 0: it is none. */
-static void start(Pulls *p, unsigned scout, usec_t now) {
+void pulls_add(Pulls *p, unsigned scout, usec_t now) {
         const unsigned max = p->plan.max_messages;
         Pull *pull = find_slot(p);
         ClientSpec spec = {
@@ -321,12 +320,7 @@ void pulls_start(Pulls *p, PullLoad load, usec_t now) {
         load.in_flight = p->status.in_flight;
         load.expected = p->reply_bytes;
         for (unsigned due = pull_plan_due(&p->plan, &load, now); due > 0 && now >= p->plan.not_before; due--)
-                start(p, 0, now);
-}
-
-void pulls_scout(Pulls *p, unsigned n, usec_t now) {
-        if (p->status.in_flight == 0 && now >= p->plan.not_before && !pull_plan_is_over(&p->plan))
-                start(p, n, now);
+                pulls_add(p, 0, now);
 }
 
 void pulls_stop(Pulls *p) {

@@ -116,8 +116,8 @@ Pulls *pulls_free(Pulls *pulls);
 
 /* Starts the pulls that are due. `in_flight` and `expected` of *load* are filled in here. */
 void pulls_start(Pulls *pulls, PullLoad load, usec_t now);
-/* Starts a pull for *n* messages, unless any pull is in flight or none may start now. */
-void pulls_scout(Pulls *pulls, unsigned n, usec_t now);
+/* Starts a pull now. *scout*: number of messages of a scout; 0: it is none. */
+void pulls_add(Pulls *pulls, unsigned scout, usec_t now);
 /* From now on answers only give messages back, and failures are not reported. */
 void pulls_stop(Pulls *pulls);
 /* Drops the pulls in flight. */

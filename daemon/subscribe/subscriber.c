@@ -46,6 +46,15 @@ struct Subscriber {
         bool emptied;                   /* the queue was seen empty */
 };
 
+/* What is tried to see whether the remote accepts a message. REST: messages of a batch that were not tried when it was
+ * refused. NEW: a scout is pulled. HELD: the most scouts are held, and one of those is tried again, in turns, since
+ * each may itself be bad. */
+typedef struct Trial {
+        enum { TRIAL_NONE, TRIAL_REST, TRIAL_NEW, TRIAL_HELD } what;
+        usec_t at;  /* clock_now() */
+        Held *rest; /* REST: the batch */
+} Trial;
+
 /* ---- what can be done now ---- */
 
 /* Notes when the sink goes away and comes back. */
@@ -71,10 +80,10 @@ static HeldSum sum_held(const Subscriber *s) {
         return sum;
 }
 
-/* Returns the oldest batch that the sink may try. */
-static Held *find_ready(const Subscriber *s) {
+/* Returns the oldest batch of which *is* is true. */
+static Held *find(const Subscriber *s, bool (*is)(const Held *held)) {
         for (size_t i = 0; i < s->n_held; i++)
-                if (held_is_ready(s->held[i]))
+                if (is(s->held[i]))
                         return s->held[i];
         return NULL;
 }
@@ -100,7 +109,7 @@ static bool try_aside(Subscriber *s, usec_t now, bool flow) {
 /* Offers a waiting batch to the sink, which takes one at a time. Returns true when it still waits since the sink, which
  * takes batches, was busy. */
 static bool hand_over(Subscriber *s, usec_t now) {
-        Held *held = find_ready(s);
+        Held *held = find(s, held_is_ready);
 
         if (!aside_is_empty(s->aside) && try_aside(s, now, held != NULL))
                 return false;
@@ -110,15 +119,6 @@ static bool hand_over(Subscriber *s, usec_t now) {
         if (!s->aside_refused)
                 s->aside_last = false;
         return s->aside_refused && s->takes && sum_held(s).batches[HELD_WRITING] == 0;
-}
-
-/* Whether a single new message is to be pulled, to see whether the remote accepts it: normal pulls are stopped, or all
- * slots are kept. `once` has at most one scout at a time. */
-static bool wants_scout(const Subscriber *s, HeldSum held) {
-        if (s->takes ? held.batches[HELD_SUSPECT] < s->config->pulls : !sink_wants_scout(s->host.sink))
-                return false; /* as usual */
-        return !(s->once && (!s->begun || s->n_held > 0)) && !find_ready(s) &&
-               held.batches[HELD_ACKING] < PULL_PLAN_ACKING_MAX;
 }
 
 /* Moves messages of SUSPECT batches aside when there is room, so that their slots become free. */
@@ -133,6 +133,36 @@ static void move_aside(Subscriber *s) {
         }
 }
 
+/* ---- trials ---- */
+
+static bool is_untried(const Held *held) {
+        return held_state(held) == HELD_WAITING && batch_has_untried(held_batch(held));
+}
+
+/* Returns what is tried next, and when, to see whether the remote accepts a message: while normal pulls are stopped, or
+ * all slots are kept. */
+static Trial next_trial(const Subscriber *s, HeldSum sum, usec_t now) {
+        const bool usual = s->takes ? sum.batches[HELD_SUSPECT] < s->config->pulls : !sink_wants_scout(s->host.sink);
+        const unsigned waiting = sum.batches[HELD_WAITING];
+        const PullsStatus *pulls = s->pulled;
+        Trial trial = { .at = USEC_INFINITY };
+        Held *rest;
+
+        if (usual || find(s, held_is_ready) || sum.batches[HELD_ACKING] >= PULL_PLAN_ACKING_MAX)
+                return trial;
+        if (s->once && (!s->begun || s->n_held > 0)) /* `once` has at most one scout at a time */
+                return trial;
+        if (waiting > 0 &&
+                (waiting >= SCOUTS_MAX || sum.scouts >= SCOUT_MESSAGES_MAX || sum.bytes >= PULL_PLAN_BYTES_MAX))
+                trial = (Trial){ TRIAL_HELD, s->scout_at, NULL };
+        else if (pulls->in_flight == 0 && !pull_plan_is_over(pulls->plan))
+                trial = (Trial){ TRIAL_NEW, usec_max(s->scout_at, pulls->plan->not_before), NULL };
+        rest = find(s, is_untried);
+        if (rest && usec_max(s->untried_at, now) <= usec_max(trial.at, now))
+                trial = (Trial){ TRIAL_REST, s->untried_at, rest };
+        return trial;
+}
+
 /* Returns how many messages the next scout brings: one more than all scouts that are held, so that a good one behind
  * many bad ones is found soon; one where each delivery counts against a message. */
 static unsigned scout_size(HeldSum sum) {
@@ -143,52 +173,32 @@ static unsigned scout_size(HeldSum sum) {
         return (unsigned) (n < SCOUT_MESSAGES_MAX - sum.scouts ? n : SCOUT_MESSAGES_MAX - sum.scouts);
 }
 
-/* Tries new messages. When the most scouts are held, it tries one of those again, in turns: each may itself be bad. */
-static void send_scout(Subscriber *s, HeldSum sum, usec_t now) {
-        const unsigned waiting = sum.batches[HELD_WAITING];
-        Held *held = NULL;
+static void begin_trial(Subscriber *s, const Trial *trial, HeldSum sum, usec_t now) {
+        Held *held = trial->rest;
 
-        if (waiting == 0 ||
-                (waiting < SCOUTS_MAX && sum.scouts < SCOUT_MESSAGES_MAX && sum.bytes < PULL_PLAN_BYTES_MAX))
-                return pulls_scout(s->pulls, scout_size(sum), now);
+        if (trial->what == TRIAL_NEW)
+                return pulls_add(s->pulls, scout_size(sum), now);
+        if (trial->what == TRIAL_REST)
+                s->untried_at = now + usec_min(UNTRIED_PAUSE_USEC, s->config->backoff.max);
+        else
+                s->scout_at = now + s->config->backoff.max;
         while (!held || held_state(held) != HELD_WAITING)
                 held = s->held[s->turn++ % s->n_held];
         held_forgive(held);
-        s->scout_at = now + s->config->backoff.max;
-        (void) hand_over(s, now);
-}
-
-/* Returns the oldest batch that was refused although some of its messages were not tried. */
-static Held *find_untried(const Subscriber *s) {
-        for (size_t i = 0; i < s->n_held; i++)
-                if (held_state(s->held[i]) == HELD_WAITING && batch_has_untried(held_batch(s->held[i])))
-                        return s->held[i];
-        return NULL;
-}
-
-static void try_untried(Subscriber *s, Held *held, usec_t now) {
-        held_forgive(held);
-        s->untried_at = now + usec_min(UNTRIED_PAUSE_USEC, s->config->backoff.max);
         (void) hand_over(s, now);
 }
 
 /* Returns what is held then. */
 static HeldSum subscriber_pull(Subscriber *s, usec_t now) {
         HeldSum held = sum_held(s);
+        const Trial trial = next_trial(s, held, now);
 
-        if (s->once && !s->begun)
-                return held;
-        if (wants_scout(s, held)) {
-                Held *untried = now >= s->untried_at ? find_untried(s) : NULL;
-
-                if (untried)
-                        try_untried(s, untried, now);
-                else if (now >= s->scout_at)
-                        send_scout(s, held, now);
+        if (now >= trial.at) {
+                begin_trial(s, &trial, held, now);
                 held = sum_held(s);
         }
         pulls_start(s->pulls,
-                (PullLoad){ .welcome = s->takes,
+                (PullLoad){ .welcome = s->takes && (s->begun || !s->once),
                         .unsettled = held.unsettled,
                         .acking = held.batches[HELD_ACKING],
                         .bytes = held.bytes },
@@ -198,19 +208,13 @@ static HeldSum subscriber_pull(Subscriber *s, usec_t now) {
 
 static usec_t next_due(const Subscriber *s, HeldSum held, usec_t now) {
         const PullsStatus *pulls = s->pulled;
-        usec_t next = USEC_INFINITY;
+        usec_t next = next_trial(s, held, now).at;
 
         if (s->takes && !aside_is_empty(s->aside))
-                next = aside_next(
-                        s->aside, !s->aside_refused && held.batches[HELD_WRITING] == 0 && !sink_is_busy(s->host.sink));
+                next = usec_min(next, aside_next(s->aside, !s->aside_refused && held.batches[HELD_WRITING] == 0 &&
+                                                                   !sink_is_busy(s->host.sink)));
         if (s->takes && pulls->plan->not_before > now)
                 next = usec_min(next, pulls->plan->not_before);
-        if (wants_scout(s, held)) {
-                if (find_untried(s))
-                        next = usec_min(next, s->untried_at);
-                if (pulls->in_flight == 0 && !pull_plan_is_over(pulls->plan))
-                        next = usec_min(next, usec_max(s->scout_at, pulls->plan->not_before));
-        }
         if (s->once && s->begun && !s->takes && s->paused_at + ONCE_PATIENCE_USEC > now)
                 next = usec_min(next, s->paused_at + ONCE_PATIENCE_USEC);
         return next;
