@@ -225,7 +225,7 @@ void held_settled(Held *held) {
         Slice *left; /* the array holds both parts */
         size_t n_left;
 
-        assert(held->state == HELD_WRITING || held->state == HELD_ACKING);
+        assert(held->state == HELD_WRITING);
         if (held_is_tried_in_vain(held)) {
                 held->refused = true;
                 return held_move(held, HELD_WAITING);
@@ -237,8 +237,7 @@ void held_settled(Held *held) {
                 held_leave(held->host, held->batch->oldest_publish);
         if (held->n_ids == 0 && !held->host->stopping)
                 return held_end(held);
-        if (held->state == HELD_WRITING)
-                held_move(held, held->n_ids > 0 ? HELD_ACKING : HELD_RELEASING);
+        held_move(held, held->n_ids > 0 ? HELD_ACKING : HELD_RELEASING);
         if (held->host->stopping)
                 held_start_release(held, left, n_left);
         lease_narrow(held->lease, held->ids, held->n_ids);
@@ -246,6 +245,12 @@ void held_settled(Held *held) {
                 held_acknowledge(held);
         else
                 held_end_if_idle(held);
+}
+
+void held_begin_acks(Held *held) {
+        assert(held->state == HELD_ACKING);
+        held->n_ids = collect_ids(held->batch, true, held->ids);
+        held_acknowledge(held);
 }
 
 void held_narrow(Held *held) {

@@ -46,8 +46,8 @@ typedef struct HeldHost {
         usec_t released_at; /* stopping: clock_now() when some were last given back; 0: none was */
 } HeldHost;
 
-/* Takes *batch* on success. *state* is WAITING, SUSPECT, or ACKING for a batch that the sink has settled already: then
- * call held_settled() next. */
+/* Takes *batch* on success. *state* is WAITING, SUSPECT, or ACKING for a batch of aside.h of which the sink has settled
+ * messages: then call held_begin_acks() next. */
 int held_new(HeldHost *host, Batch *batch, HeldState state, Held **ret);
 /* Drops requests under way. A batch that is in the sink stays the sink's. */
 Held *held_free(Held *held);
@@ -83,6 +83,8 @@ int held_write(Held *held);
  * again. But a batch in which all are still PENDING waits again, unless its lease is over or the subscriber stops. May
  * call on_done before it returns. */
 void held_settled(Held *held);
+/* Acknowledges what is settled of an ACKING batch. May call on_done before it returns. */
+void held_begin_acks(Held *held);
 /* For a SUSPECT batch of which some messages went aside: it keeps the others, or ends in on_done if there are none. */
 void held_narrow(Held *held);
 /* Gives a WAITING or SUSPECT batch back to Pub/Sub. */

@@ -326,7 +326,7 @@ static void settle_aside(Subscriber *s, Batch *batch) {
                         batch_set_fate(batch, i, FATE_MOVED); /* it is still in the list */
         }
         if (settled && keep_batch(s, batch, HELD_ACKING) == 0)
-                held_settled(batch->held);
+                held_begin_acks(batch->held);
         else
                 batch_free(batch);
 }
