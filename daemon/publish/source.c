@@ -29,32 +29,43 @@
 /* room required before the first poll, for one row: more than a device's reading needs */
 #define SOURCE_ROW_BYTES 1024
 
+/* Drawn in source.h. While POLLING and LISTENING, a poll runs. */
+typedef enum SourcePhase { SOURCE_RESTING, SOURCE_GATED, SOURCE_POLLING, SOURCE_LISTENING, SOURCE_PHASES } SourcePhase;
+typedef enum SourceMemory { MEMORY_NONE, MEMORY_GATHERED, MEMORY_REFUSED } SourceMemory;
+
+_asserted_ static const bool moves[SOURCE_PHASES][SOURCE_PHASES] = {
+        [SOURCE_RESTING] = { [SOURCE_GATED] = true, [SOURCE_POLLING] = true, [SOURCE_LISTENING] = true },
+        [SOURCE_GATED] = { [SOURCE_GATED] = true, [SOURCE_RESTING] = true },
+        [SOURCE_POLLING] = { [SOURCE_RESTING] = true },
+        [SOURCE_LISTENING] = { [SOURCE_RESTING] = true },
+};
+
 struct Source {
         const SourceHost *host;
         const SourceConfig *config;
         const SourceType *type;
-        void *self; /* the type's object; NULL: it is closed */
-        bool retired;
-        usec_t listen_end; /* clock_now() at which `once` stops listening at the latest; 0: it does not listen */
-        bool answered;     /* the remote has answered at least once */
+        void *self;    /* the type's object; NULL: it is closed */
+        bool retired;  /* no phase: a running poll goes on until it ends */
+        bool answered; /* the remote has answered at least once, in whatever phase */
 
-        bool polling;
-        LoopWatch *due; /* timer: the next poll */
-        usec_t slot;    /* the next poll by the interval alone: slots keep their distance, however long a poll takes */
+        SourcePhase phase;
+        usec_t listen_end; /* LISTENING: clock_now() of its end, even if it is not silent */
+        LoopWatch *due;    /* timer: the next poll */
+        usec_t slot; /* the next poll by the interval alone: slots keep their distance, however long a poll takes */
         usec_t next_poll;  /* clock_now() */
         uint64_t before;   /* source_came() before this poll */
-        bool recalled;     /* what the disk keeps about the source has been read */
+        bool recalled;     /* what the disk keeps about the source has been read; a peer may be held until then */
         usec_t not_before; /* clock_now() before which the remote wants no poll; 0: none */
 
         ReadingList readings;
-        bool waiting;      /* readings wait: for the end of this turn of the loop, or for a disk that refused them */
-        LoopWatch *commit; /* defer */
-        LoopWatch *again;  /* timer: stores refused readings again, or checks for room */
-        bool postponed;    /* a poll that was due waits for room */
-        /* gate: while there is no room; store: while the disk refuses; retry: while polls fail */
+        SourceMemory memory;  /* where *readings* are */
+        usec_t refused_since; /* REFUSED: clock_now() */
+        LoopWatch *commit;    /* defer */
+        LoopWatch *again;     /* timer: stores refused readings again, or checks for room */
+        /* gate: while there is no room, for a poll (GATED) or for a peer, which is held; store: while the disk refuses;
+         * retry: while polls fail */
         Backoff gate, store, retry;
-        usec_t refused_since;                 /* clock_now(); 0: the disk has not refused them */
-        bool held;                            /* the type was told to hold its peer */
+        bool held;                            /* what the type was told last: to hold its peer, for whatever reason */
         uint64_t largest_rows, largest_bytes; /* of the largest commit so far */
 
         Trouble trouble;
@@ -64,10 +75,9 @@ struct Source {
         Bytes labels;
 };
 
-/* Notes that a poll begins or ends. */
-static void source_set_polling(Source *s, bool polling) {
-        assert(s->polling != polling);
-        s->polling = polling;
+static void source_move(Source *s, SourcePhase phase) {
+        assert(moves[s->phase][phase]);
+        s->phase = phase;
 }
 
 static void source_close(Source *s) {
@@ -89,11 +99,6 @@ static uint64_t source_dropped(const Source *s) {
 /* Whether its timer begins polls. */
 static bool source_is_scheduled(const Source *s) {
         return !s->status.speaks && !s->host->manual && !s->retired;
-}
-
-/* Whether a poll is due, or its peer is held, while there is no room. */
-static bool source_is_gated(const Source *s) {
-        return s->gate.attempt > 0;
 }
 
 /* ---- when ---- */
@@ -216,21 +221,21 @@ static void source_listen(Source *s) {
         usec_t now = clock_now();
 
         s->status.polls++;
-        source_set_polling(s, true);
+        source_move(s, SOURCE_LISTENING);
         s->listen_end = now + SOURCE_LISTEN_MAX_USEC;
         loop_arm(s->due, now + (s->answered ? s->type->quiet : SOURCE_ONCE_USEC));
 }
 
 /* The source is connected or has sent something: the time of silence starts again. */
 static void source_heard(Source *s) {
-        if (s->listen_end > 0)
+        if (s->phase == SOURCE_LISTENING)
                 loop_arm(s->due, usec_min(clock_now() + s->type->quiet, s->listen_end));
 }
 
-/* It has been silent, or has failed, which is not tried again. Later readings are for the next run. */
-static void source_end_listening(Source *s) {
-        s->listen_end = 0;
-        source_set_polling(s, false);
+/* `once` is done with it: it has been silent, or has failed, which is not tried again. Later readings are for the next
+ * run. */
+static void source_end(Source *s) {
+        source_move(s, SOURCE_RESTING);
         source_retire(s);
         source_changed(s);
 }
@@ -242,8 +247,8 @@ void source_tell(Source *s, const SourcePoll *poll, usec_t retry_in) {
                 source_failed(s, poll, retry_in);
         else
                 source_answered(s, poll);
-        if (s->listen_end > 0 && failed)
-                source_end_listening(s);
+        if (s->phase == SOURCE_LISTENING && failed)
+                source_end(s);
         else
                 source_heard(s);
         source_changed(s);
@@ -311,11 +316,11 @@ static bool source_has_room(Source *s) {
 /* Holds the peer while readings wait in memory or there is no room; permanently when a source is retired and its poll
  * is done. */
 static void source_hold(Source *s) {
-        bool hold, ends = s->retired && (s->status.speaks || !s->polling);
+        bool hold, ends = s->retired && s->phase != SOURCE_POLLING, refused = s->memory == MEMORY_REFUSED;
 
         if (!s->type->hold || !s->self)
                 return;
-        hold = ends || s->refused_since > 0 || !source_has_room(s);
+        hold = ends || refused || !source_has_room(s);
         if (hold != s->held) {
                 s->held = hold;
                 s->type->hold(s->self, hold);
@@ -323,7 +328,7 @@ static void source_hold(Source *s) {
         }
         if (!hold)
                 backoff_reset(&s->gate);
-        else if (!ends && s->refused_since == 0)
+        else if (!ends && !refused)
                 loop_arm_in(s->again, backoff_next(&s->gate, loop_random()));
 }
 
@@ -343,13 +348,12 @@ static void source_log_lost(const Source *s) {
 /* They are on disk, or lost. */
 static void source_forget(Source *s) {
         reading_list_done(&s->readings);
-        s->waiting = false;
-        s->refused_since = 0;
+        s->memory = MEMORY_NONE;
 }
 
 /* `once` must end even if the disk refuses: also a poll whose type waits until its readings are stored. */
 static void source_give_up(Source *s) {
-        bool polling = s->polling;
+        bool polling = s->phase >= SOURCE_POLLING;
 
         if (polling)
                 source_close(s);
@@ -362,14 +366,15 @@ static void source_give_up(Source *s) {
                 0);
         source_forget(s);
         if (polling)
-                source_end_listening(s);
+                source_end(s);
 }
 
 static void source_refused(Source *s) {
         usec_t now = clock_now();
 
-        if (s->refused_since == 0)
+        if (s->memory != MEMORY_REFUSED)
                 s->refused_since = now;
+        s->memory = MEMORY_REFUSED;
         if (s->host->manual && now - s->refused_since > SOURCE_ONCE_USEC)
                 source_give_up(s);
         else
@@ -394,7 +399,7 @@ static void source_committed(Source *s, size_t repeats) {
         s->largest_bytes = bytes > s->largest_bytes ? bytes : s->largest_bytes;
         backoff_reset(&s->store);
         source_forget(s);
-        if (!s->polling && source_is_scheduled(s) && !loop_is_armed(s->due))
+        if (s->phase != SOURCE_POLLING && source_is_scheduled(s) && !loop_is_armed(s->due))
                 source_wait(s, source_next_slot(s->next_poll, s->config->interval, clock_now()));
         if (s->self && s->type->stored)
                 s->type->stored(s->self);
@@ -406,6 +411,7 @@ static void source_commit(void *userdata) {
         Source *s = userdata;
         size_t repeats = 0;
 
+        assert(s->memory != MEMORY_NONE);
         if (!reading_list_is_empty(&s->readings) && s->host->store(s->host->userdata, s, &s->readings, &repeats) != 0)
                 source_refused(s);
         else
@@ -421,9 +427,10 @@ int source_put(Source *s, ReadingList *readings) {
         if (r < 0)
                 return r;
         source_heard(s);
-        if (!s->waiting)
-                loop_wake(s->commit);
-        s->waiting = true;
+        if (s->memory != MEMORY_NONE)
+                return 0;
+        s->memory = MEMORY_GATHERED;
+        loop_wake(s->commit);
         return 0;
 }
 
@@ -464,7 +471,7 @@ int source_take(Source *s, const SourceDocument *document) {
 static void source_on_again(void *userdata) {
         Source *s = userdata;
 
-        if (s->refused_since > 0)
+        if (s->memory == MEMORY_REFUSED)
                 source_commit(s);
         else
                 source_hold(s);
@@ -475,7 +482,7 @@ void source_resume(Source *s) {
                 loop_arm(s->again, clock_now());
         else
                 source_hold(s);
-        if (s->postponed && loop_is_armed(s->due))
+        if (s->phase == SOURCE_GATED && loop_is_armed(s->due))
                 loop_arm(s->due, clock_now());
 }
 
@@ -497,7 +504,7 @@ void source_polled(Source *s, const SourcePoll *poll) {
                 backoff_reset(&s->retry);
         next = source_next_poll(poll, next, s->config->interval, now);
         s->status.limited = poll->outcome == SOURCE_LIMITED || poll->not_before > s->slot;
-        source_set_polling(s, false);
+        source_move(s, SOURCE_RESTING);
         if (poll->outcome == SOURCE_POLLED) {
                 s->status.last_poll = clock_wall();
                 source_log_clock(s, poll->clock_offset);
@@ -513,7 +520,7 @@ static void source_poll(Source *s) {
 
         s->status.polls++;
         s->before = source_came(s);
-        source_set_polling(s, true);
+        source_move(s, SOURCE_POLLING);
         r = poll(s->self);
         if (r < 0)
                 source_polled(s, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = strerror(-r) });
@@ -521,7 +528,7 @@ static void source_poll(Source *s) {
 
 static void source_silent(Source *s) {
         if (s->answered)
-                source_end_listening(s);
+                source_end(s);
         else
                 source_tell(s,
                         &(SourcePoll){ .outcome = SOURCE_UNREACHABLE,
@@ -534,17 +541,19 @@ static void source_silent(Source *s) {
 static void source_on_due(void *userdata) {
         Source *s = userdata;
 
-        if (s->listen_end > 0)
+        if (s->phase == SOURCE_LISTENING)
                 return source_silent(s);
-        if (s->waiting)
+        if (s->memory != MEMORY_NONE)
                 return;
-        s->postponed = !source_has_room(s);
-        if (s->postponed) {
+        if (!source_has_room(s)) {
+                source_move(s, SOURCE_GATED);
                 source_wait(s, clock_now() + backoff_next(&s->gate, loop_random()));
                 if (s->gate.attempt == 1)
                         source_changed(s);
                 return;
         }
+        if (s->phase == SOURCE_GATED)
+                source_move(s, SOURCE_RESTING);
         backoff_reset(&s->gate);
         if (s->not_before > clock_now())
                 source_wait(s, s->not_before);
@@ -560,7 +569,7 @@ int source_poll_now(Source *s) {
                 log_notice("Source %s sends when it wants to, so `once` leaves it out.", s->config->name);
                 return 0;
         }
-        if (s->polling || (source_is_busy(s) && !listens))
+        if (s->phase >= SOURCE_POLLING || (source_is_busy(s) && !listens))
                 return -EBUSY;
         if (!source_has_room(s))
                 poll.detail = "the outbox has no room for another poll";
@@ -647,7 +656,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
 Source *source_free(Source *s) {
         if (!s)
                 return NULL;
-        if (s->waiting)
+        if (s->memory != MEMORY_NONE)
                 source_commit(s); /* a peer that waits for its data to be stored is told before the end */
         source_close(s);
         s->commit = loop_drop(s->commit);
@@ -663,7 +672,7 @@ Source *source_free(Source *s) {
 }
 
 bool source_is_busy(const Source *s) {
-        return s->polling || s->waiting;
+        return s->phase >= SOURCE_POLLING || s->memory != MEMORY_NONE;
 }
 
 bool source_must_end(const Source *s) {
@@ -671,7 +680,7 @@ bool source_must_end(const Source *s) {
 }
 
 void source_status(const Source *s, SourceStatus *ret) {
-        bool waits = !s->polling && !s->waiting;
+        bool waits = !source_is_busy(s), refused = s->memory == MEMORY_REFUSED;
 
         *ret = s->status;
         ret->failure = trouble_failure(&s->trouble);
@@ -680,10 +689,10 @@ void source_status(const Source *s, SourceStatus *ret) {
         ret->unreadable = s->said.unreadable;
         ret->left_out = s->said.left_out;
         ret->dropped = source_dropped(s);
-        ret->holding = s->refused_since > 0;
-        ret->gated = waits && source_is_gated(s);
+        ret->holding = refused;
+        ret->gated = waits && s->gate.attempt > 0;
         source_room(s, &ret->next_rows, &ret->next_bytes);
-        if (s->refused_since > 0) {
+        if (refused) {
                 ret->next_rows = s->readings.n;
                 ret->next_bytes = s->readings.bytes;
         }

@@ -6,13 +6,14 @@
  * polled, or it sends by itself. In both cases it passes its readings to source_put(), and stored() tells it when they
  * are on disk. All readings of one turn of the loop are one commit.
  *
- * It polls, or waits for the next poll. Beside that, its readings go this way:
+ * What it does, and beside that, what it has in memory:
  *
- *      readings  none --source_put()--> gathered --committed--> none
- *                                           |                    ^
- *                                      disk refuses              |
- *                                           v                    |
- *                                        refused --committed-----+        what is in memory is tried again (P7)
+ *      RESTING --a poll is due--> POLLING --source_polled()--> RESTING
+ *      RESTING --a poll is due, and there is no room--> GATED --still none--> GATED   GATED --there is room--> RESTING
+ *      RESTING --`once`, and it sends by itself--> LISTENING --it is silent, or fails--> RESTING
+ *
+ *      NONE --source_put()--> GATHERED --committed--> NONE
+ *      GATHERED --the disk refuses--> REFUSED, which is tried again (P7)   REFUSED --committed, `once` ends--> NONE
  *
  * A poll begins only while no reading waits and there is room for the readings that it may bring. A type that is not
  * polled is held while the disk refuses or there is no room: with hold() it stops reading, so that the peer keeps its
