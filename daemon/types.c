@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+#include "publish/publisher.h"
+#include "sinks/file.h"
+
+_Static_assert(PUBLISHER_SENT_MAX <= FILE_KEYS_MAX / 2, "a file sink finds what is published again after a kill");
+
 /* The lists of types. NAME stands for the type's object source_type_NAME (SourceType) or sink_type_NAME (SinkType). */
 /* clang-format off */
 #define SOURCES(type) \

@@ -22,7 +22,6 @@
 #define PUBLISHER_BODY_MIN (4 * 1024)     /* smallest size: 2 s at 2 kB/s */
 #define PUBLISHER_BYTES_PER_SEC 1000      /* a slower line counts as not working */
 #define ATTRIBUTES_MAX 100                /* the service's limit; there are at most 40 labels */
-#define PUBLISHER_SENT_MAX 100000         /* half of the lines in which a file sink finds a repeat */
 
 _Static_assert(PUBLISHER_BATCH_ROWS == BISECT_WINDOW_MAX, "both are the service's limit");
 
@@ -163,7 +162,7 @@ static void publisher_disk_failed(Publisher *p, const char *what, int error) {
 }
 
 /* Ends the disk's trouble, unless published rows or a verdict still wait for it. */
-static void publisher_disk_works(Publisher *p) {
+static void publisher_mend_disk(Publisher *p) {
         char span[CLOCK_SPAN_SIZE];
 
         if (!trouble_is_on(&p->disk_trouble) || p->sent.n > 0 || p->bisect.put_off)
@@ -276,7 +275,7 @@ static int publisher_forget(Publisher *p) {
         free(p->sent.ids);
         p->sent = (PublisherSent){};
         bisect_forgotten(&p->bisect);
-        publisher_disk_works(p);
+        publisher_mend_disk(p);
         return 0;
 }
 
@@ -336,7 +335,7 @@ static void publisher_reject(Publisher *p, const char *word, const char *detail)
                 p->request.first_key, detail);
         p->rejected++;
         bisect_judged(&p->bisect);
-        publisher_disk_works(p);
+        publisher_mend_disk(p);
 }
 
 static void publisher_failed(Publisher *p, TroubleGrade grade, const ClientReply *reply) {
@@ -539,7 +538,7 @@ static void publisher_go(Publisher *p) {
 
         if (r < 0)
                 return publisher_disk_failed(p, "read", r);
-        publisher_disk_works(p);
+        publisher_mend_disk(p);
         if (r == NEXT_FOUND)
                 publisher_send(p);
 }
@@ -593,22 +592,32 @@ static void publisher_log_pause(Publisher *p, const char *why) {
                         p->spec.topic, why);
 }
 
-void publisher_pause(Publisher *p, const char *why) {
-        bool say = why && why[0] != '\0';
+static void publisher_go_on(Publisher *p) {
         char span[CLOCK_SPAN_SIZE];
 
-        if (p->paused == (why != NULL) && (!say || trouble_is_on(&p->pause_trouble)))
+        if (!p->paused)
                 return;
-        p->paused = why != NULL;
+        p->paused = false;
+        if (trouble_mend(&p->pause_trouble, span))
+                publisher_log_mended(p, span);
+        publisher_wake(p);
+        p->spec.on_change(p->spec.userdata);
+}
+
+void publisher_pause(Publisher *p, const char *why) {
+        bool say = why && why[0] != '\0';
+
+        if (why == PUBLISHER_GO_ON)
+                return publisher_go_on(p);
+        if (p->paused && (!say || trouble_is_on(&p->pause_trouble)))
+                return;
+        p->paused = true;
         if (say)
                 publisher_log_pause(p, why);
-        if (!why && trouble_mend(&p->pause_trouble, span))
-                publisher_log_mended(p, span);
-        if (why && client_withdraw(p->call)) {
+        if (client_withdraw(p->call)) {
                 p->call = client_cancel(p->call);
                 publisher_settled(p, true);
         }
-        publisher_wake(p);
         p->spec.on_change(p->spec.userdata);
 }
 
@@ -619,9 +628,13 @@ static const Trouble *publisher_worst(const Publisher *p) {
 }
 
 bool publisher_is_idle(const Publisher *p) {
-        if (p->state == PUBLISHER_SENDING || p->paused)
-                return p->state != PUBLISHER_SENDING;
-        return trouble_is_on(publisher_worst(p)) ? !loop_is_armed(p->step) : publisher_outbox(p).rows == 0;
+        if (p->state == PUBLISHER_SENDING)
+                return false;
+        if (p->paused)
+                return true;
+        if (trouble_is_on(publisher_worst(p)))
+                return !loop_is_armed(p->step); /* unless it is about to try again */
+        return publisher_outbox(p).rows == 0;
 }
 
 void publisher_status(const Publisher *p, PublisherStatus *ret) {

@@ -2,7 +2,7 @@
 #pragma once
 /* clang-format off */
 /* Takes the oldest readings from the outbox, publishes them, and forgets exactly those for which a message id came back
- * (P2). One request in flight. Up to 100 000 rows that the disk does not delete are remembered.
+ * (P2). One request in flight. Up to PUBLISHER_SENT_MAX rows that the disk does not delete are remembered.
  *
  *      idle --rows--> sending --ids; refused--> idle (again at once while rows wait)
  *        |               +--failed-----------> waiting (backoff, Retry-After) --timer--> idle
@@ -21,6 +21,7 @@ typedef struct Publisher Publisher;
 #define PUBLISHER_BATCH_ROWS 1000 /* the service's limit of messages in a request */
 /* bytes of a request: the service refuses 10 MiB, counted with base64 */
 #define PUBLISHER_BODY_MAX (7 * 1000 * 1000)
+#define PUBLISHER_SENT_MAX 100000 /* rows that are remembered; after a kill they are published once more */
 
 typedef struct PublisherStatus {
         Failure failure;
