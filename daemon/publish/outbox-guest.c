@@ -207,7 +207,7 @@ int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *read
         return guest->version == 1 ? -ENOENT : guest_change(guest, id, statements, readings);
 }
 
-/* ---- readings that nobody publishes ---- */
+/* ---- readings that nobody publishes: a guest in the outbox of a former configuration ---- */
 
 #define NOTES_FILE "outboxes" /* one directory in each line */
 #define NOTES_MAX 4096

@@ -152,11 +152,11 @@ static bool keeps_what_it_confirms(MongodbClient *client) {
 }
 
 /* What is known of our login. */
-typedef struct Standing {
+typedef struct Login {
         char user[MONGODB_DETAIL_SIZE];
         bool nobody; /* nobody is logged in */
         bool listed; /* the server listed our privileges */
-} Standing;
+} Login;
 
 /* Whether each connection begins with a login. Then every answer was for a logged-in user, although not every server
  * names that user. */
@@ -164,21 +164,20 @@ static bool logs_in(const MongodbClient *client) {
         return mongoc_uri_get_username(client->uri) || mongoc_uri_get_auth_mechanism(client->uri);
 }
 
-static void describe_user(const MongodbClient *client, const bson_t *status, Standing *standing) {
+static void describe_user(const MongodbClient *client, const bson_t *status, Login *login) {
         bson_iter_t users;
         bool named = mongodb_reply_list(status, "authInfo.authenticatedUsers", &users) && bson_iter_next(&users);
 
-        standing->nobody = !named && !logs_in(client);
+        login->nobody = !named && !logs_in(client);
         if (!named)
-                text_copy(standing->user, sizeof(standing->user),
-                        standing->nobody ? "reached, without a login" : "reached");
+                text_copy(login->user, sizeof(login->user), login->nobody ? "reached, without a login" : "reached");
         else
-                text_print(standing->user, sizeof(standing->user), "logged in as %s of %s",
+                text_print(login->user, sizeof(login->user), "logged in as %s of %s",
                         mongodb_reply_text(&users, "user", "?"), mongodb_reply_text(&users, "db", "?"));
 }
 
 /* Returns false, after a message, when a privilege is missing. */
-static bool check_privileges(MongodbClient *client, const SinkTeller *teller, Standing *standing) {
+static bool check_privileges(MongodbClient *client, const SinkTeller *teller, Login *login) {
         char text[MONGODB_DETAIL_SIZE];
         bson_iter_t privileges;
         MongodbFault fault;
@@ -186,11 +185,11 @@ static bool check_privileges(MongodbClient *client, const SinkTeller *teller, St
         bson_t status;
 
         fault = ask(client, "connectionStatus", &status, text);
-        standing->nobody = fault == MONGODB_FAULT_FORBIDDEN; /* every logged-in user may ask that */
+        login->nobody = fault == MONGODB_FAULT_FORBIDDEN; /* every logged-in user may ask that */
         if (fault == MONGODB_FAULT_NONE) {
-                describe_user(client, &status, standing);
-                standing->listed = mongodb_reply_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
-                lacks = standing->listed && lacks_privilege(client, &privileges, text);
+                describe_user(client, &status, login);
+                login->listed = mongodb_reply_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
+                lacks = login->listed && lacks_privilege(client, &privileges, text);
         }
         bson_destroy(&status);
         if (lacks)
@@ -200,24 +199,24 @@ static bool check_privileges(MongodbClient *client, const SinkTeller *teller, St
 
 static void admin_check(void *self, const SinkTeller *teller) {
         MongodbClient *client = self;
-        Standing standing = { .user = "reached" };
+        Login login = { .user = "reached" };
         char text[MONGODB_DETAIL_SIZE];
         MongodbFault fault = mongodb_client_ping(client, text);
         bool tried;
 
         if (fault != MONGODB_FAULT_NONE)
                 return tell_fault(teller, fault, text);
-        if (!check_privileges(client, teller, &standing))
+        if (!check_privileges(client, teller, &login))
                 return;
         fault = mongodb_client_try(client, &tried, text);
         if (fault != MONGODB_FAULT_NONE)
                 return tell_fault(teller, fault, text);
-        if (standing.nobody && !tried)
+        if (login.nobody && !tried)
                 return sink_admin_tell(teller, SINK_GRADE_FAIL,
                         "allows no writes without a login: name the user in mongodb.uri (mongodb://USER@HOST/), and "
                         "the file with the password in mongodb.password_file");
-        sink_admin_tell(teller, SINK_GRADE_OK, "%s; %s in %s.%s and %s", standing.user,
-                standing.listed || tried
+        sink_admin_tell(teller, SINK_GRADE_OK, "%s; %s in %s.%s and %s", login.user,
+                login.listed || tried
                         ? "may insert and read"
                         : "the server does not report privileges: make sure that the user may insert and find",
                 client->database, client->collection, client->rejected_collection);
@@ -339,7 +338,7 @@ static mongoc_cursor_t *find_rejected(MongodbClient *client, const char *id, boo
         return cursor;
 }
 
-static bool tell(const bson_t *document, const SinkRejectedQuery *query) {
+static bool tell_rejected(const bson_t *document, const SinkRejectedQuery *query) {
         char *attributes = attributes_json(document);
         const SinkRejected rejected = {
                 .id = document_text(document, "_id"),
@@ -371,7 +370,7 @@ static MongodbFault tell_all(MongodbClient *client, const SinkRejectedQuery *que
                 if (document_text(document, "_id").size == 0)
                         continue;
                 (*ret_n)++;
-                more = tell(document, query);
+                more = tell_rejected(document, query);
         }
         return mongodb_client_end_find(client, cursor, detail);
 }

@@ -30,33 +30,6 @@ static void init_driver(void) {
         (void) mongoc_handshake_data_append("sensorqd", SENSORQD_VERSION, NULL);
 }
 
-/* ---- the driver's waits ---- */
-
-/* more than any wait of the driver: a selection's and a heartbeat's limits are set below */
-#define WAIT_MAX_USEC USEC_PER_MINUTE
-
-/* Returns how long it is until a time of the wall clock, or of the monotonic one: not every wait uses the former. */
-static usec_t wait_until(const struct timespec *until) {
-        const usec_t end = (usec_t) until->tv_sec * USEC_PER_SEC + (usec_t) until->tv_nsec / 1000;
-        const usec_t wall = clock_wall(), monotonic = clock_monotonic();
-
-        return end > wall ? end - wall : end > monotonic ? end - monotonic : 0;
-}
-
-/* Takes the place of the C library's for this process. libmongoc waits for a server, and between two looks at one,
- * until a time of the wall clock: where that is set back meanwhile, it would wait for as much longer, and never return
- * in time. Here a wait takes as long as it was meant to when it began, by a clock that nobody sets. One of over a
- * minute, which the driver has not, ends after a minute as if it had been woken, and whoever waits looks again. Its
- * visibility is set here, since a build with -fvisibility=hidden would leave it out without a word. */
-__attribute__((visibility("default"))) int pthread_cond_timedwait(
-        pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex, const struct timespec *restrict until) {
-        const usec_t wait = wait_until(until), end = clock_monotonic() + usec_min(wait, WAIT_MAX_USEC);
-        const struct timespec by_monotonic = { (time_t) (end / USEC_PER_SEC), (long) (end % USEC_PER_SEC * 1000) };
-        int r = pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, &by_monotonic);
-
-        return r == ETIMEDOUT && wait > WAIT_MAX_USEC ? 0 : r;
-}
-
 /* ---- the driver's monitors ---- */
 
 static bool is_writable(const mongoc_server_description_t *server) {
@@ -498,4 +471,31 @@ MongodbFault mongodb_client_try(MongodbClient *client, bool *ret_tried, char det
                 return MONGODB_FAULT_NONE;
         *ret_tried = fault == MONGODB_FAULT_NONE;
         return fault;
+}
+
+/* ---- a function of the C library, replaced for the whole process ---- */
+
+/* more than any wait of the driver: a selection's and a heartbeat's limits are set above */
+#define WAIT_MAX_USEC USEC_PER_MINUTE
+
+/* Returns how long it is until a time of the wall clock, or of the monotonic one: not every wait uses the former. */
+static usec_t wait_until(const struct timespec *until) {
+        const usec_t end = (usec_t) until->tv_sec * USEC_PER_SEC + (usec_t) until->tv_nsec / 1000;
+        const usec_t wall = clock_wall(), monotonic = clock_monotonic();
+
+        return end > wall ? end - wall : end > monotonic ? end - monotonic : 0;
+}
+
+/* Takes the place of the C library's for this process. libmongoc waits for a server, and between two looks at one,
+ * until a time of the wall clock: where that is set back meanwhile, it would wait for as much longer, and never return
+ * in time. Here a wait takes as long as it was meant to when it began, by a clock that nobody sets. One of over a
+ * minute, which the driver has not, ends after a minute as if it had been woken, and whoever waits looks again. Its
+ * visibility is set here, since a build with -fvisibility=hidden would leave it out without a word. */
+__attribute__((visibility("default"))) int pthread_cond_timedwait(
+        pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex, const struct timespec *restrict until) {
+        const usec_t wait = wait_until(until), end = clock_monotonic() + usec_min(wait, WAIT_MAX_USEC);
+        const struct timespec by_monotonic = { (time_t) (end / USEC_PER_SEC), (long) (end % USEC_PER_SEC * 1000) };
+        int r = pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, &by_monotonic);
+
+        return r == ETIMEDOUT && wait > WAIT_MAX_USEC ? 0 : r;
 }

@@ -25,7 +25,7 @@
 #define CLOCK_OFF_USEC (60 * USEC_PER_SEC)
 #define DETAIL_MAX 400
 
-typedef enum State { STATE_IDLE, STATE_ASKING, STATE_STORING, STATES } State;
+typedef enum HttpJsonState { STATE_IDLE, STATE_ASKING, STATE_STORING, STATES } HttpJsonState;
 
 _asserted_ static const bool moves[STATES][STATES] = {
         [STATE_IDLE] = { [STATE_ASKING] = true },
@@ -37,7 +37,7 @@ typedef struct HttpJson {
         SourceContext context;
         const HttpJsonConfig *keys;
         Auth *auth;
-        State state;
+        HttpJsonState state;
         LoopWatch *go_on; /* defer: only after stored() is it known whether the data is stored and there is room */
         bool held, checking;
         size_t n_urls; /* in keys->urls */
@@ -63,7 +63,7 @@ typedef struct HttpJson {
         char detail[DETAIL_MAX];
 } HttpJson;
 
-static void json_move(HttpJson *json, State state) {
+static void json_move(HttpJson *json, HttpJsonState state) {
         assert(moves[json->state][state]);
         json->state = state;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The MQTT packets that a receiver needs, for MQTT 5 (OASIS standard of 2019) and 3.1.1; pure. Numbers in brackets are
- * those of the standard (MQTT-...). It is strict where a tolerant reader could confuse two things; packets and
- * properties that a receiver does not need are checked and skipped. */
+/* The MQTT packets that a receiver needs, for MQTT 5 (OASIS standard of 2019) and 3.1.1, and at the end which message
+ * is a repeat; pure. Numbers in brackets are those of the standard (MQTT-...). It is strict where a tolerant reader
+ * could confuse two things; packets and properties that a receiver does not need are checked and skipped. */
 
 #include "lib/bytes.h"
 
@@ -86,7 +86,7 @@ const char *mqtt_reason(MqttVersion version, MqttType type, uint8_t reason);
 /* True if the broker refuses our version of the protocol, so that an older one should be tried. */
 bool mqtt_refuses_version(MqttVersion version, const MqttPacket *connack);
 
-/* ---- numbers ---- */
+/* ---- repeats: numbers of messages ---- */
 
 /* Decides whether a message that a broker sends again (DUP) can be distinguished from another message with the same
  * payload. Pure.

@@ -4,14 +4,14 @@
  * (worker thread included), then the subscriber again. The owner may change fates and suspicions; the rest stays as it
  * was made.
  *
- * Fate of a message:                                                  Acknowledged?
+ * Fate of a message in this batch:                                    Acknowledged?
  *      PENDING    not known to be stored                               no
  *      STORED     confirmed durable by the sink                        yes
  *      DUPLICATE  the same document is durable already                 yes
  *      REJECTED   raw bytes and reason are durable apart               yes
  *      UNKEPT     can neither be stored nor set apart now              no
  *      SUSPECT    refused, while its remote accepts others             no
- *      MOVED      taken over by aside.h or another batch               no, not here
+ *      MOVED      its fate is decided in aside.h or another batch      no, not here
  * Moves: PENDING -> any other; UNKEPT, SUSPECT -> MOVED; nothing leaves STORED, DUPLICATE, REJECTED. Any
  * other aborts. */
 

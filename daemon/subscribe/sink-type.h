@@ -160,7 +160,12 @@ typedef struct SinkAdmin SinkAdmin;
 
 /* With *blocks*, probe, write, set_apart and close run on a thread, one at a time, and the answer is complete when they
  * return. Without it they run on the loop, and the type calls sink_host_answer() once for each probe, write and
- * set_apart. */
+ * set_apart.
+ *
+ * As a model read file.c, which blocks, or webhook.c, which does not. alert.c is none: it is a daemon of its own, with
+ * a thread, a store and targets, behind this interface. Only alert works on after a message is stored, hence is_busy
+ * and figures, and only its rules have limits. Only MongoDB keeps what is set apart beside what is stored, and can be
+ * asked for that again, hence set_apart and history. */
 typedef struct SinkType {
         const ConfigSection *keys; /* its section of the configuration, whose name is the type's: "mongodb" */
         const char *what;          /* the remote's name in words: "MongoDB" */
