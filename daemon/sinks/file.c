@@ -146,7 +146,7 @@ static int rule(const ConfigPlace *place, void *self, void *around) {
                 return 0;
         if (is_written_alike(same->text, file->directory))
                 return config_place_fail(place, "directory",
-                        "is already the directory of line %u; each sink needs one of its own", same->line);
+                        "is the directory of line %u already; each sink needs one of its own", same->line);
         return config_place_warn(place, "directory", /* 0.2.0 took it */
                 "is the directory of line %u, written in another way; each sink needs one of its own", same->line);
 }
