@@ -169,6 +169,7 @@ export class Chart {
     show(data) {
         this.data = data;
         this.draw();
+        if (this.cursor !== null && (this.cursor < data.from || this.cursor > data.to)) this.setCursor(null);
     }
 
     resize() {
@@ -299,7 +300,7 @@ export class Chart {
     finish(wanted) {
         const ends = this.mark === null || this.cursor === null ? null : [this.mark, this.cursor].sort((a, b) => a - b);
         this.mark = null;
-        this.drawOver();
+        this.setCursor(this.cursor);
         if (!wanted || !ends || this.x(ends[1]) - this.x(ends[0]) < 6) return false;
         const short = Math.max(0, MIN_SPAN - (ends[1] - ends[0])) / 2;
         this.setCursor(null);
@@ -314,13 +315,20 @@ export class Chart {
         this.element.addEventListener("pointerdown", (event) => {
             if (!this.data || event.button !== 0) return;
             this.element.setPointerCapture(event.pointerId);
+            this.before = this.cursor;
             this.setCursor(at(event));
             this.mark = this.cursor;
         });
         this.element.addEventListener("pointermove", (event) => this.data && this.setCursor(at(event)));
         this.element.addEventListener("pointerup", () => this.finish(true));
-        this.element.addEventListener("pointercancel", () => this.finish(false));
-        this.element.addEventListener("pointerleave", () => this.mark === null && this.setCursor(null));
+        this.element.addEventListener("pointercancel", () => {
+            this.cursor = this.before; // the finger only scrolls
+            this.finish(false);
+        });
+        this.element.addEventListener("pointerleave", (event) => {
+            // a finger that is lifted leaves, too: what it tapped is still to be read
+            if (this.mark === null && event.pointerType === "mouse") this.setCursor(null);
+        });
         this.element.addEventListener("dblclick", () => this.handlers.onZoom(2, null));
         this.element.addEventListener("blur", () => this.mark === null && this.setCursor(null));
         this.element.addEventListener("keydown", (event) => {

@@ -265,7 +265,7 @@ export class Board {
         this.cards = new Map();
         this.slots = new Map(); // of each device, as long as the page is open
         this.now = Date.now();
-        this.keys.textContent = say("keys");
+        this.keys.textContent = say(matchMedia("(pointer: coarse)").matches ? "touch" : "keys");
         this.fillRanges();
         this.setNamed("day");
     }

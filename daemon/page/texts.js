@@ -220,6 +220,10 @@ export const texts = {
         "Drag across a chart to zoom in. Keys: arrows move the line, Shift and arrows select, Enter zooms to the selection, + and − zoom.",
         "グラフ上をドラッグすると拡大します。キーボード: 矢印で線を移動、Shift+矢印で選択、Enter で拡大、+ と − で拡大縮小。",
     ],
+    touch: [
+        "Tap a chart for the values at that time, drag across it to zoom in.",
+        "グラフをタップするとその時の値を表示し、横にドラッグすると拡大します。",
+    ],
     asTable: ["As a table", "表で見る"],
     time: ["Time", "時刻"],
     mean: ["mean", "平均"],

@@ -46,22 +46,71 @@ def test_dragging_looks_closer_and_back_goes_back(view, canned):
     wait_asked(canned, 23.9, 24.1)
 
 
+def finger(page):
+    """finger(kind, share, down): a touch on the first chart, at that share of its width, so many pixels below its middle."""
+    box = page.locator(".plot").first.bounding_box()
+    touch = page.context.new_cdp_session(page)
+
+    def send(kind, share=None, down=0):
+        points = [] if share is None else [{"x": box["x"] + box["width"] * share, "y": box["y"] + 90 + down}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    return send
+
+
 def test_touch_drags_sideways(view, canned):
     page = view("well", **PHONE)
     wait_drawn(page)
     page.locator(".plot").first.scroll_into_view_if_needed()
-    box = page.locator(".plot").first.bounding_box()
-    touch = page.context.new_cdp_session(page)
-
-    def send(kind, share):
-        points = [] if share is None else [{"x": box["x"] + box["width"] * share, "y": box["y"] + 90}]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
-    send("touchStart", 0.3)
+    touch = finger(page)
+    touch("touchStart", 0.3)
     for step in range(1, 6):
-        send("touchMove", 0.3 + 0.1 * step)
-    send("touchEnd", None)
+        touch("touchMove", 0.3 + 0.1 * step)
+    touch("touchEnd")
     wait_asked(canned, 8, 18)
+
+
+def test_a_tap_keeps_its_value(view):
+    """Until the next tap: the values stand below the chart, where the finger was not; scrolling there is no tap."""
+    page = view("well", **PHONE)
+    wait_drawn(page)
+    assert page.inner_text("#chart-keys").startswith("Tap a chart") and "Shift" not in page.inner_text("#chart-keys")
+    page.locator(".plot").first.scroll_into_view_if_needed()
+    touch, told = finger(page), page.locator(".card").first.locator(".hint, .at")
+    touch("touchStart", 0.3)
+    touch("touchMove", 0.305)
+    touch("touchEnd")
+    page.wait_for_timeout(300)
+    first = told.all_inner_texts()
+    assert re.fullmatch(r"\d+ \w+ \d{4},? \S*\s?\d\d:\d\d", first[0]), first
+    expect(page.locator(".over .cursor")).to_have_count(1)
+    picture(page, "tap", "#charts-section")
+    page.locator(".plot").first.scroll_into_view_if_needed()
+    top = page.evaluate("scrollY")
+    touch("touchStart", 0.6)
+    for step in range(1, 6):
+        touch("touchMove", 0.6, -12 * step)
+    touch("touchEnd")
+    page.wait_for_function("top => scrollY > top", arg=top)
+    assert told.all_inner_texts() == first
+    touch = finger(page)
+    touch("touchStart", 0.6)
+    touch("touchEnd")
+    assert told.all_inner_texts()[0] != first[0]
+
+
+def test_a_cursor_ends_with_its_range(view):
+    """Where a tap left it, other times are shown now."""
+    seen = view("well").evaluate("""async () => {
+        const { Chart } = await import('/chart.js');
+        const chart = new Chart({ onCursor: time => told = time }), line = { time: [], minimum: [], mean: [], maximum: [] };
+        const show = (from, to) => chart.show({ from, to, bucket: 1, unit: '', digits: 0, lines: [line], limits: [] });
+        let told;
+        show(0, 100);
+        chart.setCursor(20);
+        return [[10, 90], [30, 90]].map(range => (show(...range), told));
+    }""")
+    assert seen == [20, None]
 
 
 def tab_to(page, name):
