@@ -1,13 +1,18 @@
 """The files of the web page keep to the policy that the daemon sends, and are of a size to be read."""
 
-import gzip
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-FILES = sorted(path for path in (REPO / "daemon" / "page").iterdir() if path.suffix in (".html", ".css", ".js"))
+PAGE = REPO / "daemon" / "page"
+FILES = sorted(path for path in PAGE.iterdir() if path.suffix in (".html", ".css", ".js"))
+sys.path.append(str(PAGE))
+
+from embed import packed, served  # noqa: E402
+
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 # What would run, or draw, what somebody else wrote.
 FORBIDDEN = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|setTimeout\(['\"]|\.style\b|javascript:|localStorage|sessionStorage|document\.cookie"
@@ -36,7 +41,16 @@ def test_every_file_is_compiled_in():
 
 
 def test_first_view_is_small():
-    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in FILES) <= 40_000
+    assert sum(len(packed(served(path))) for path in FILES) <= 40_000
+
+
+def test_only_comments_and_indentation_are_not_served():
+    """Line by line: what an error in a browser's console names is found in the repository."""
+    for path in FILES:
+        here, there = path.read_text().splitlines(), served(path).decode().splitlines()
+        assert len(here) == len(there)
+        left_out = [line for line, other in zip(here, there) if line.lstrip() != other]
+        assert [line for line in left_out if not line.lstrip().startswith("//")] == []
 
 
 def test_words_for_programs_are_documented_and_in_both_languages():

@@ -16,6 +16,10 @@ from pathlib import Path
 from states import DAY, HOUR, STATES, SUBSCRIPTION, now, value, values
 
 PAGE = Path(__file__).resolve().parents[2] / "daemon" / "page"
+sys.path.append(str(PAGE))
+
+from embed import served  # noqa: E402
+
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -81,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         path = PAGE / (url.path[1:] or "page.html")
         if path.parent != PAGE or path.suffix not in TYPES or not path.is_file():
             return self.send(404, "text/plain", b"not found\n")
-        return self.send(200, f"{TYPES[path.suffix]}; charset=utf-8", path.read_bytes())
+        return self.send(200, f"{TYPES[path.suffix]}; charset=utf-8", served(path))
 
     def send(self, status, type_, body):
         body = gzip.compress(body)
