@@ -356,6 +356,18 @@ function losses(status) {
         }));
 }
 
+// A source whose clock differs by more than a minute: silence and failures may be due to that.
+export function clockWrong(status) {
+    return status.sources
+        .filter((source) => source.clock_wrong)
+        .slice(0, 1)
+        .map(({ name }) => ({
+            state: "waiting",
+            says: ["clockTitle", {}, "clockMore", { name: isolated(name) }],
+            todo: { key: "do_clock" },
+        }));
+}
+
 function failures(status, failing) {
     const told = failing.slice(0, VERDICTS_MAX).map((made) => ({
         state: "failing",
@@ -380,11 +392,11 @@ function waits(waiting) {
 
 // What a reader shall know first: a list of {state, says, since, todo}, the causes only; the last two where known.
 export function verdicts(status, parts) {
-    const lost = losses(status);
+    const more = [...losses(status), ...clockWrong(status)];
     const failing = causesFirst(parts);
-    if (failing.length) return [...failures(status, failing), ...lost];
+    if (failing.length) return [...failures(status, failing), ...more];
     // unheard: which may take days
     const waiting = all(parts).filter((made) => made.state === "waiting" && made.says[0] !== "sourceUnheard");
-    if (waiting.length) return [{ state: "waiting", says: waits(waiting) }, ...lost];
-    return lost.length ? lost : [{ state: "well", says: ["allWell", {}, "allWellMore", {}] }];
+    if (waiting.length) return [{ state: "waiting", says: waits(waiting) }, ...more];
+    return more.length ? more : [{ state: "well", says: ["allWell", {}, "allWellMore", {}] }];
 }

@@ -2,7 +2,7 @@
 // The page: asks the daemon every five seconds while somebody looks, and shows the chain, the rules that fire, the latest
 // values and the charts. What comes from outside (names, details) only ever becomes text.
 
-import { alertsOf, arrowOf, arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
+import { alertsOf, arrowOf, arrowsOf, clockWrong, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
 import { ask, Board } from "./charts.js";
 import { deviceElement, deviceKey, devicesOf, flows, isGone, silentDevices } from "./devices.js";
 import { icon, make, renew } from "./elements.js";
@@ -277,7 +277,8 @@ class Page {
         const now = status.page.time;
         const parts = partsOf(status, now);
         const devices = devicesOf(series);
-        const quiet = this.broken ? { silent: [], gone: [] } : silentDevices(devices, status, parts, now);
+        const unsure = this.broken || clockWrong(status).length; // who is silent is not known
+        const quiet = unsure ? { silent: [], gone: [] } : silentDevices(devices, status, parts, now);
         const alerts = alertsOf(status);
         const found = verdictsWith(verdicts(status, parts), quiet, alerts);
         markSilent(parts, quiet.silent);

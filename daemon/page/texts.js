@@ -81,6 +81,11 @@ export const texts = {
     ],
     missingMore: ["Readings wait in the outbox on this machine.", "測定値はこのマシンの送信箱で待機しています。"],
     notPulledTitle: ["Messages for {name} cannot be pulled", "{name} 向けのメッセージを受信できません"],
+    clockTitle: ["This machine's clock is wrong", "このマシンの時計がずれています"],
+    clockMore: [
+        "It differs from the clock of {name}. Readings get the time of {name} until both agree.",
+        "{name} の時計と一致しません。一致するまで、測定値の時刻には {name} の時計を使います。",
+    ],
     unkeptTitle: ["{name} refuses some messages", "{name} が一部のメッセージを拒否しています"],
     unkeptMore: ["They are held. Others are stored.", "それらは保持されています。ほかのメッセージには影響しません。"],
     targetFails: ["Alerts cannot be sent to {name}", "{name} にアラートを送れません"],

@@ -39,6 +39,7 @@ def source(name="home", **more):
         "unreadable": 0,
         "dropped": 0,
         "holding": False,
+        "clock_wrong": False,
         "detail": "",
         "kind": None,
         "remedy": None,
@@ -425,6 +426,13 @@ def garbled():
     return status
 
 
+def clock_wrong():
+    """This machine is seven hours ahead of its sources: it seems that no device said anything for so long."""
+    status = well()
+    status["sources"] = [source(clock_wrong=True), source("office", clock_wrong=True)]
+    return status
+
+
 def disk_unread():
     """What waits in the outbox cannot be read back."""
     status = well()
@@ -655,6 +663,7 @@ STATES = {
     "lost": (lost, rooms, 20),
     "garbled": (garbled, rooms, 20),
     "disk-unread": (disk_unread, rooms, 700),
+    "clock-wrong": (clock_wrong, rooms, 7 * 3600),
     "each-kind": (of_each_kind, rooms, 20),
     "silent": (well, rooms, 20),
     "gone": (well, rooms, 20),

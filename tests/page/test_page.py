@@ -22,6 +22,7 @@ SEEN = {
     "lost": ("4,312 messages from broker are lost", "well well well well well"),
     "garbled": ("Nothing that broker sends can be understood", "failing well well well well"),
     "disk-unread": ("This machine's disk cannot be read", "well failing waiting waiting"),
+    "clock-wrong": ("This machine's clock is wrong", "well well well well well"),
     "each-kind": ("source-unanswered does not answer", None),
     "starting": ("Just started", "waiting well well waiting"),
     "untried": ("MongoDB waits", "well well well waiting"),
@@ -63,6 +64,7 @@ TODO = {
         "free space on this machine's disk; sensorqd then resumes by itself",
         "このマシンのディスクを空けてください。自動的に再開します",
     ),
+    "clock-wrong": ("set this machine's clock (timedatectl)", "このマシンの時計を合わせてください (timedatectl)"),
     "alert-target-down": (
         "wait until the quota resets, or raise it",
         "割り当てがリセットされるまで待つか、割り当てを増やしてください",
@@ -345,7 +347,7 @@ def test_rules_that_fire_are_no_breakdown(view):
     assert words(page.locator("#alerts strong"))[0] == "Bedroom: 温度は 29.4\u00a0°C (基準値 28\u00a0°C)"
 
 
-@pytest.mark.parametrize("state", ["no-token", "alert-target-down"])
+@pytest.mark.parametrize("state", ["no-token", "alert-target-down", "clock-wrong"])
 def test_says_what_to_do_in_japanese(view, state):
     assert words(view(state, locale="ja-JP").locator(".todo")) == [f"対処: {TODO[state][1]}"]
 
@@ -386,6 +388,20 @@ def test_a_start_with_a_source_that_may_be_silent(view):
         return verdicts(status, partsOf(status, status.page.time))[0].says[0];
     }""")
     assert says == "starting"
+
+
+def test_with_a_wrong_clock_nothing_is_said_of_silence(view, canned):
+    """Nor is it said twice, or hidden by what fails."""
+    page = view("clock-wrong")
+    assert words(page.locator(".verdict strong")) == ["This machine's clock is wrong"]
+    assert page.locator(".device.waiting").count() == 0
+    failing = canned.server.answers.status_of()
+    failing["token"].update(failing=True, failing_since=failing["time"], kind="refused", remedy="clock")
+    failing["publisher"].update(failing=True, failing_since=failing["time"], kind="refused", remedy="clock")
+    canned.server.answers.status_of = lambda: failing
+    look(page)
+    expect(page.locator(".verdict strong")).to_have_count(2)
+    assert words(page.locator(".verdict strong")) == ["Google refuses access", "This machine's clock is wrong"]
 
 
 def test_what_is_lost_is_told_as_loss(view):
