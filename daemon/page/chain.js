@@ -332,7 +332,10 @@ function todoOf(made) {
     if (made.says[0] === "sourceGarbled") return { command: "sensorqd rejected list" };
     if (!made.remedy) return null;
     if (made.remedy === "setup") return { command: say("do_setup") };
-    return { key: `do_${made.remedy.replaceAll("-", "_")}`, name: made.name ? isolated(made.name) : "Google" };
+    // lib/http-outcome.c: the host was found, and answers
+    const remedy = made.detail.includes("connection refused") ? made.remedy.replace("network", "refused") : made.remedy;
+    const name = made.says[1]?.name ?? (made.name ? isolated(made.name) : "Google");
+    return { key: `do_${remedy.replaceAll("-", "_")}`, name };
 }
 
 // The failing parts, a cause before what it brings.

@@ -294,6 +294,10 @@ export const texts = {
         "look at this machine's network and name resolution",
         "このマシンのネットワークと名前解決を確認してください",
     ],
+    do_refused: [
+        "its host was found, but nothing listens at that port: see whether the service runs there, and whether its address in the configuration is right",
+        "ホストには届きますが、そのポートで待ち受けがありません。そこでサービスが動いているか、設定のアドレスが正しいかを確認してください",
+    ],
     do_service: [
         "see whether {name} runs, and whether its address in the configuration is right",
         "{name} が動いているか、設定のアドレスが正しいかを確認してください",

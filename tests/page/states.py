@@ -399,6 +399,16 @@ def alert_target_down():
     return status
 
 
+def target_refuses():
+    """Nobody listens at the port of the alert target, nor at the one of Pub/Sub's emulator."""
+    status = well()
+    refused = {"failing_since": ago(130), "retry_at": ago(-11), "kind": "unreachable", "remedy": "network"}
+    status["subscriptions"].append(alert_sink([], waiting=2, detail="connection refused", **refused))
+    detail = "Pub/Sub cannot be reached: connection refused; check the network and the service"
+    status["publisher"].update(failing=True, detail=detail, **refused)
+    return status
+
+
 def subscriber_only():
     status = well()
     status["sources"] = []
@@ -660,6 +670,7 @@ STATES = {
     "many-parts": (many_parts, rooms, 20),
     "alerts": (alerts_firing, rooms, 20),
     "alert-target-down": (alert_target_down, rooms, 20),
+    "target-refuses": (target_refuses, rooms, 120),
     "lost": (lost, rooms, 20),
     "garbled": (garbled, rooms, 20),
     "disk-unread": (disk_unread, rooms, 700),
