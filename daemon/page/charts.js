@@ -34,7 +34,8 @@ class Card {
     constructor(board, group) {
         this.board = board;
         this.all = false;
-        this.hidden = new Set();
+        this.entries = new Map(); // of the legend, by id of the series
+        this.picked = new Set(); // ids of the series to show; empty: all
         this.visible = false;
         this.due = true;
         this.askedFor = this.error = "";
@@ -82,7 +83,8 @@ class Card {
             this.table.setAttribute("aria-label", `${name}: ${say("asTable")}`);
             this.legend.setAttribute("aria-label", `${name}: ${say("devicesShown")}`);
         }
-        const signature = group.lines.map((line) => `${line.series.id} ${line.name}`).join("\n") + this.all;
+        const lines = this.shown().map((line) => `${line.series.id} ${line.name}`);
+        const signature = [...lines, group.lines.length, this.all].join("\n");
         if (signature !== this.signature) {
             this.signature = signature;
             this.due = true;
@@ -92,7 +94,7 @@ class Card {
     }
 
     shown() {
-        return this.all ? this.group.lines : this.group.lines.slice(0, SLOTS);
+        return this.group.lines.filter((line, i) => this.all || i < SLOTS || this.picked.has(line.series.id));
     }
 
     toggleAll() {
@@ -102,26 +104,35 @@ class Card {
     }
 
     fillLegend() {
+        const focused = [...this.entries].find(([, entry]) => entry === document.activeElement);
         this.values = new Map();
+        this.entries = new Map();
         this.legend.replaceChildren(
-            ...this.shown().map((line) => {
+            ...this.shown().map(({ series: { id }, slot, name }) => {
                 const value = make("span", { className: "at" });
-                const entry = button("", () => this.toggle(line.series.id, entry), {
-                    className: `slot${line.slot}`,
-                    "aria-pressed": String(!this.hidden.has(line.series.id)),
-                });
-                entry.append(make("span", { className: "swatch" }), make("bdi", { textContent: line.name }), value);
-                this.values.set(line.series.id, value);
+                const entry = button("", (event) => this.pick(id, event.shiftKey), { className: `slot${slot}` });
+                entry.append(make("span", { className: "swatch" }), make("bdi", { textContent: name }), value);
+                this.values.set(id, value);
+                this.entries.set(id, entry);
                 return make("li", {}, entry);
             }),
         );
+        this.markPicked();
+        if (focused) this.entries.get(focused[0])?.focus({ preventScroll: true });
         this.more.hidden = this.group.lines.length <= SLOTS;
         this.more.textContent = this.all ? say("showFew") : say("showAll", { n: this.group.lines.length });
     }
 
-    toggle(id, entry) {
-        if (!this.hidden.delete(id)) this.hidden.add(id);
-        entry.setAttribute("aria-pressed", String(!this.hidden.has(id)));
+    markPicked() {
+        for (const [id, entry] of this.entries) entry.setAttribute("aria-pressed", String(this.picked.has(id)));
+    }
+
+    // The first one that is picked is shown alone; *butThis*: all others are.
+    pick(id, butThis) {
+        if (butThis && !this.picked.size) for (const other of this.entries.keys()) this.picked.add(other);
+        if (!this.picked.delete(id)) this.picked.add(id);
+        this.markPicked();
+        this.setGroup(this.group);
         this.draw();
     }
 
@@ -208,7 +219,7 @@ class Card {
                 slot: line.slot,
                 limits: line.series.limits,
             }))
-            .filter((line) => line.time && !this.hidden.has(line.id));
+            .filter((line) => line.time && (!this.picked.size || this.picked.has(line.id)));
         const limits = new Map(
             lines
                 .flatMap((line) => line.limits)
@@ -344,13 +355,13 @@ export class Board {
         return Math.max(0, ...group.lines.map((line) => line.series.last.time));
     }
 
-    // What /api/series says now; called every few seconds.
-    update(series, nameOf, now) {
+    // What /api/series says now; called every few seconds. *rankOf*: which series come first where not all are shown.
+    update(series, nameOf, rankOf, now) {
         this.now = now;
         const begun = this.first;
         this.first = Math.min(...series.map((one) => one.from || now));
         if (begun === undefined && this.name) this.apply(this.beginOf(this.name), now, "off");
-        const groups = grouped(series, nameOf, now);
+        const groups = grouped(series, nameOf, rankOf, now);
         giveSlots(groups, this.slots);
         this.section.hidden = !groups.length;
         for (const group of groups) {
@@ -382,7 +393,7 @@ export class Board {
 }
 
 // Series by what they measure: [{key, field, lines: [{series, name}]}] in the order to show.
-function grouped(series, nameOf, now) {
+function grouped(series, nameOf, rankOf, now) {
     const groups = new Map();
     for (const one of series) {
         const field = fieldOf(one);
@@ -394,8 +405,9 @@ function grouped(series, nameOf, now) {
         const names = new Map();
         for (const line of group.lines) names.set(line.name, (names.get(line.name) || 0) + 1);
         for (const line of group.lines) if (names.get(line.name) > 1) line.name += ` ${line.series.field}`;
-        const gone = (line) => now - line.series.last.time > GONE;
-        group.lines.sort((a, b) => gone(a) - gone(b) || byName(a.name, b.name));
+        const rank = group.lines.length > SLOTS ? rankOf : () => 0;
+        for (const line of group.lines) line.rank = now - line.series.last.time > GONE ? 3 : rank(line.series);
+        group.lines.sort((a, b) => a.rank - b.rank || byName(a.name, b.name));
     }
     return [...groups.values()].sort(
         (a, b) => a.field.order - b.field.order || byName(a.field.name, b.field.name),

@@ -186,16 +186,28 @@ function showTitle(state, text) {
 
 // ---- rules that fire ----
 
+function isOf(one, alert) {
+    const fields = [alert.field, `/${alert.field}`];
+    return one.source === alert.source && one.device === alert.device && fields.includes(one.field);
+}
+
+// What a chart that cannot show all begins with: what fires or is beyond a limit, then what is silent.
+function ranksOf(alerts, silent) {
+    const quiet = new Set(silent.map((device) => device.key));
+    const beyond = { above: (a, b) => a > b, below: (a, b) => a < b };
+    const urgent = (one) =>
+        alerts.some((alert) => isOf(one, alert)) ||
+        one.limits.some((limit) => beyond[limit.kind]?.(one.last.value, limit.value));
+    return (one) => (urgent(one) ? 0 : quiet.has(deviceKey(one)) ? 1 : 2);
+}
+
 // "Bedroom: Temperature is 29.4 °C (limit 28 °C)"; the name and unit of the field are those of its chart.
 function alertText(alert, series) {
     const name = isolated(alert.name || alert.device || alert.source || alert.rule);
     if (!alert.field || alert.value === null || alert.value === undefined || alert.limit === null)
         return say("alertStale", { name });
-    const same = (one) =>
-        one.source === alert.source &&
-        one.device === alert.device &&
-        [alert.field, `/${alert.field}`].includes(one.field);
-    const { name: field, unit, digits } = fieldOf(series.find(same) || { field: alert.field });
+    const found = series.find((one) => isOf(one, alert));
+    const { name: field, unit, digits } = fieldOf(found || { field: alert.field });
     const shown = (value) =>
         typeof value === "number" ? withUnit(number(value, value % 1 ? digits || undefined : 0), unit) : isolated(value);
     const values = { name, field: isolated(field), value: shown(alert.value) };
@@ -294,7 +306,7 @@ class Page {
         );
         byId("updated").textContent = say("updated", { time: when(now, now) });
         const names = new Map(devices.map((device) => [device.key, device.name]));
-        this.board.update(series, (one) => names.get(deviceKey(one)), now);
+        this.board.update(series, (one) => names.get(deviceKey(one)), ranksOf(alerts, quiet.silent), now);
     }
 
     // Nobody answers, or not to us: what was known last stays, and says that it is old.

@@ -222,12 +222,12 @@ export const texts = {
     wider: ["Wider", "縮小"],
     chartOf: ["Chart of {name}", "{name} のグラフ"],
     keys: [
-        "Drag across a chart to zoom in. Keys: arrows move the line, Shift and arrows select, Enter zooms to the selection, + and − zoom.",
-        "グラフ上をドラッグすると拡大します。キーボード: 矢印で線を移動、Shift+矢印で選択、Enter で拡大、+ と − で拡大縮小。",
+        "Drag across a chart to zoom in, click a name to see it alone. Keys: arrows move the line, Shift and arrows select, Enter zooms to the selection, + and − zoom.",
+        "グラフ上をドラッグすると拡大し、名前をクリックするとそれだけを表示します。キーボード: 矢印で線を移動、Shift+矢印で選択、Enter で拡大、+ と − で拡大縮小。",
     ],
     touch: [
-        "Tap a chart for the values at that time, drag across it to zoom in.",
-        "グラフをタップするとその時の値を表示し、横にドラッグすると拡大します。",
+        "Tap a chart for the values at that time, drag across it to zoom in, tap a name to see it alone.",
+        "グラフをタップするとその時の値を表示し、横にドラッグすると拡大します。名前をタップするとそれだけを表示します。",
     ],
     asTable: ["As a table", "表で見る"],
     time: ["Time", "時刻"],

@@ -4,8 +4,9 @@ answers."""
 import re
 
 import pytest
-from conftest import DRAWN, PHONE, assert_accessible, picture, wait_asked, wait_drawn
+from conftest import DRAWN, PHONE, assert_accessible, look, picture, wait_asked, wait_drawn
 from playwright.sync_api import expect
+from states import FIELDS, HOUR, alert_sink, now
 
 
 def shown_range(page):
@@ -153,15 +154,27 @@ def test_keyboard_alone(view, canned):
     assert_accessible(page)
 
 
-def test_devices_are_left_out_and_come_back(view):
+def test_devices_are_picked(view):
+    """The first one is shown alone, others come beside it; with Shift, one is left out."""
     page = view("well")
     wait_drawn(page)
     card = page.locator(".card").first
+    bedroom, study = (card.get_by_role("button", name=name) for name in ("Bedroom", "Study"))
     expect(card.locator(".line")).to_have_count(3)
-    card.get_by_role("button", name="Study").click()
+    study.click()
+    expect(card.locator(".line")).to_have_count(1)
+    assert card.locator(".line").get_attribute("class").split()[1] in study.get_attribute("class")
+    picture(page, "picked", "#charts-section")
+    assert_accessible(page)
+    bedroom.focus()
+    page.keyboard.press("Enter")
     expect(card.locator(".line")).to_have_count(2)
-    card.get_by_role("button", name="Study").click()
+    study.click()
+    bedroom.click()
     expect(card.locator(".line")).to_have_count(3)
+    study.click(modifiers=["Shift"])
+    expect(card.locator(".line")).to_have_count(2)
+    assert study.get_attribute("aria-pressed") == "false" and bedroom.get_attribute("aria-pressed") == "true"
 
 
 def test_fifty_devices(view):
@@ -173,6 +186,36 @@ def test_fifty_devices(view):
     card.get_by_role("button", name="Show all 50").click()
     expect(card.locator(".line")).to_have_count(50)
     picture(page, "fifty-all", "#charts-section")
+    card.get_by_role("button", name="Room 30").click()
+    card.get_by_role("button", name="Show fewer").click()
+    expect(card.locator(".legend button")).to_have_count(9)  # and what was picked
+    expect(card.locator(".line")).to_have_count(1)
+
+
+def test_a_chart_begins_with_what_matters(view, canned):
+    """Where it cannot show all: what fires or is beyond a limit, then what is silent, then by name."""
+    page = view("fifty")
+    wait_drawn(page)
+    names = page.locator(".card").first.locator(".legend bdi")
+    expect(names).to_have_text([f"Room 0{i}" for i in range(8)])
+    page.locator(".card").first.get_by_role("button", name="Room 03").focus()
+    answers, last = canned.server.answers, canned.server.answers.last
+    for one in answers.series:
+        if one["device"] == "d41":
+            one["limits"] = [{"rule": "hot", "kind": "above", "value": -50, "clear": -51}]
+        if one["device"] == "d42":
+            one["limits"] = [{"rule": "hot", "kind": "above", "value": 99, "clear": 98}]
+    firing = {"source": "source-15", "device": "d45", "name": "Room 45", "field": FIELDS["te"][0], "value": 29.4}
+    many = answers.status_of()
+    many["subscriptions"].append(alert_sink([{"rule": "warm", "limit": 28, "since": now(), **firing}]))
+    answers.status_of = lambda: many
+    answers.last = lambda one: last(one) - (5 * HOUR if one["device"] == "d33" else 0)
+    look(page)
+    first = ["Room 41", "Room 45", "Room 33", "Room 00", "Room 01", "Room 02", "Room 03", "Room 04"]
+    expect(names).to_have_text([re.compile(name) for name in first])
+    expect(page.locator(".card").first.get_by_role("button", name="Room 03")).to_be_focused()
+    expect(page.locator(".card").nth(1).locator(".legend bdi").first).to_contain_text("Room 41")
+    picture(page, "fifty-urgent", "#charts-section")
 
 
 def test_ticks_and_gaps(view):
