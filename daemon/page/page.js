@@ -202,7 +202,7 @@ function ranksOf(alerts, silent) {
 }
 
 // "Bedroom: Temperature is 29.4 °C (limit 28 °C)"; the name and unit of the field are those of its chart.
-function alertText(alert, series) {
+function alertText(alert, series, brief = false) {
     const name = isolated(alert.name || alert.device || alert.source || alert.rule);
     if (!alert.field || alert.value === null || alert.value === undefined || alert.limit === null)
         return say("alertStale", { name });
@@ -211,26 +211,37 @@ function alertText(alert, series) {
     const shown = (value) =>
         typeof value === "number" ? withUnit(number(value, value % 1 ? digits || undefined : 0), unit) : isolated(value);
     const values = { name, field: isolated(field), value: shown(alert.value) };
+    if (brief) return `${name}: ${values.value}`;
     return typeof alert.limit === "number"
         ? say("alertLimit", { ...values, limit: shown(alert.limit) })
         : say("alertIs", values);
 }
 
-function alertElement(alert, series, now) {
+function alertElement(alert, series, now, brief) {
     const begun = typeof alert.since === "string" ? ms(alert.since) : alert.since;
     const since = begun ? `, ${say("since", { time: when(begun, now, "minute"), span: span(now - begun) })}` : "";
+    return make("p", {}, make("strong", { textContent: alertText(alert, series, brief) }), since);
+}
+
+// One rule, with each device that it fires for: the first with field and limit.
+function ruleElement(alerts, series, now) {
     return make(
         "li",
         {},
         icon("alert"),
-        make("p", {}, make("strong", { textContent: alertText(alert, series) }), since),
-        make("span", { className: "rule", textContent: say("alertRule", { rule: isolated(alert.rule) }) }),
+        make("div", {}, ...alerts.map((alert, i) => alertElement(alert, series, now, i > 0))),
+        make("span", { className: "rule", textContent: say("alertRule", { rule: isolated(alerts[0].rule) }) }),
     );
 }
 
 function showAlerts(alerts, series, now) {
     byId("alerts-section").hidden = !alerts.length;
-    const elements = alerts.map((alert) => alertElement(alert, series, now));
+    const rules = new Map();
+    for (const alert of alerts) {
+        const key = JSON.stringify([alert.rule, alert.field, alert.limit]); // two sinks may name their rules alike
+        rules.set(key, [...(rules.get(key) || []), alert]);
+    }
+    const elements = [...rules.values()].map((list) => ruleElement(list, series, now));
     renew(byId("alerts"), elements);
 }
 

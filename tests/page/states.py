@@ -399,6 +399,16 @@ def alert_target_down():
     return status
 
 
+def many_firing():
+    """A rule that fires for nineteen devices, and one that fires for one with a long name."""
+    status = alerts_firing()
+    rules = status["subscriptions"][1]["sink"]["alerts"]["rules"]
+    hot = {**rules[0], "rule": "hot", "limit": 21}
+    rules[1:] = [{**hot, "device": f"d{i}", "name": f"Room {i}", "value": 21.2 + i / 10} for i in range(19)]
+    rules[0]["name"] = "0xa4c138aabbccddeeff001122334455667788" * 3
+    return status
+
+
 def target_refuses():
     """Nobody listens at the port of the alert target, nor at the one of Pub/Sub's emulator."""
     status = well()
@@ -670,6 +680,7 @@ STATES = {
     "many-parts": (many_parts, rooms, 20),
     "alerts": (alerts_firing, rooms, 20),
     "alert-target-down": (alert_target_down, rooms, 20),
+    "many-firing": (many_firing, rooms, 20),
     "target-refuses": (target_refuses, rooms, 120),
     "lost": (lost, rooms, 20),
     "garbled": (garbled, rooms, 20),

@@ -29,6 +29,7 @@ SEEN = {
     "many-parts": ("source-20 cannot be reached", None),
     "alerts": ("sensorqd works", "well well well well well"),
     "alert-target-down": ("Alerts cannot be sent to family", "well well well failing well"),
+    "many-firing": ("sensorqd works", "well well well well well"),
     "target-refuses": ("Google Pub/Sub cannot be reached", "well well failing failing well"),
     "silent": ("居間 is silent", "waiting well well well"),
     "gone": ("All is well", "well well well well"),
@@ -351,6 +352,24 @@ def test_rules_that_fire_are_no_breakdown(view):
     icon, text = (page.locator(f"#alerts {part}").first.bounding_box() for part in (".icon", "p"))
     assert icon["x"] + icon["width"] < text["x"], "side by side on a phone, too"
     assert words(page.locator("#alerts strong"))[0] == "Bedroom: 温度は 29.4\u00a0°C (基準値 28\u00a0°C)"
+
+
+@pytest.mark.parametrize(
+    "options", [{}, PHONE, {"color_scheme": "dark", "locale": "ja-JP"}], ids=["wide", "phone", "ja"]
+)
+def test_alerts_of_a_rule_are_in_one_box(view, options):
+    page = view("many-firing", **options)
+    boxes = page.locator("#alerts > li")
+    assert [box.locator("p").count() for box in boxes.all()] == [1, 19]
+    first = words(boxes.last.locator("strong"))
+    assert re.match("Room 0: .*21.2\u00a0°C .*21\u00a0°C", first[0]) and first[1:3] == [
+        "Room 1: 21.3\u00a0°C",
+        "Room 2: 21.4\u00a0°C",
+    ]
+    assert [text.split()[-1] for text in words(page.locator("#alerts .rule"))] == ["暑い", "hot"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
+    assert boxes.last.bounding_box()["height"] < (640 if options == PHONE else 250)
+    picture(page, "many-firing-" + "-".join(options))
 
 
 @pytest.mark.parametrize("state", ["no-token", "alert-target-down", "clock-wrong", "target-refuses"])
