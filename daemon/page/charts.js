@@ -282,7 +282,7 @@ export class Board {
     }
 
     fillRanges() {
-        const named = (name) => button(say(name), () => this.setNamed(name));
+        const named = (name) => button(say(name), () => this.setNamed(name, true));
         const step = (key, text, act) => button(text, act, { title: say(key), "aria-label": say(key) });
         this.buttons = new Map(Object.keys(RANGES).map((name) => [name, named(name)]));
         this.backButton = button(say("back"), () => this.back());
@@ -303,16 +303,17 @@ export class Board {
         );
     }
 
-    // One of RANGES, up to now, and going on with the time.
-    setNamed(name) {
+    // One of RANGES, up to now, and going on with the time; *whole*: somebody wants all of it.
+    setNamed(name, whole = false) {
         this.name = name;
+        this.whole = whole;
         this.past = [];
         this.apply(this.beginOf(name), this.now);
     }
 
     // The first day begins with the first value: ten minutes are not a dot at the end of a day.
     beginOf(name) {
-        const young = name === "day" && this.first ? this.first - (this.now - this.first) * 0.04 : 0;
+        const young = !this.whole && this.first ? this.first - (this.now - this.first) * 0.04 : 0;
         return Math.max(this.now - RANGES[name], Math.min(young, this.now - 2 * MIN_SPAN));
     }
 
@@ -344,7 +345,8 @@ export class Board {
     apply(from, to, live = "polite") {
         this.from = Math.round(from);
         this.to = Math.round(to);
-        for (const [name, entry] of this.buttons) entry.setAttribute("aria-pressed", String(name === this.name));
+        for (const [name, entry] of this.buttons)
+            entry.setAttribute("aria-pressed", String(name === this.name && to - from >= RANGES[name]));
         this.backButton.disabled = !this.past.length;
         this.shown.setAttribute("aria-live", live);
         this.shown.textContent = `${format("full", this.from)} – ${format("full", this.to)} (${say("zone", { zone })})`;
@@ -392,6 +394,10 @@ export class Board {
     }
 }
 
+// A sensor of movement that gives 1 for ever has a line without news.
+const isStill = ({ field, lines }) =>
+    field.key === "mo" && field.order >= 1000 && lines.every(({ series }) => series.changed);
+
 // Series by what they measure: [{key, field, lines: [{series, name}]}] in the order to show.
 function grouped(series, nameOf, rankOf, now) {
     const groups = new Map();
@@ -410,6 +416,6 @@ function grouped(series, nameOf, rankOf, now) {
         group.lines.sort((a, b) => a.rank - b.rank || byName(a.name, b.name));
     }
     return [...groups.values()].sort(
-        (a, b) => a.field.order - b.field.order || byName(a.field.name, b.field.name),
+        (a, b) => isStill(a) - isStill(b) || a.field.order - b.field.order || byName(a.field.name, b.field.name),
     );
 }

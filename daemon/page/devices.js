@@ -111,7 +111,7 @@ function valueElement(one, field, device, now) {
         : withUnit(number(one.last.value, field.digits), field.unit, " ");
     return make(
         "div",
-        {},
+        { className: text.split(" ")[0].length > 8 ? "long" : "" }, // would not fit beside another
         make("dt", { textContent: movement && !one.label ? say("moved") : field.name }),
         make(
             "dd",

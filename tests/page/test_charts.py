@@ -6,7 +6,7 @@ import re
 import pytest
 from conftest import DRAWN, PHONE, assert_accessible, look, picture, wait_asked, wait_drawn
 from playwright.sync_api import expect
-from states import FIELDS, HOUR, alert_sink, now
+from states import FIELDS, HOUR, MINUTE, alert_sink, now
 
 
 def shown_range(page):
@@ -216,6 +216,45 @@ def test_a_chart_begins_with_what_matters(view, canned):
     expect(page.locator(".card").first.get_by_role("button", name="Room 03")).to_be_focused()
     expect(page.locator(".card").nth(1).locator(".legend bdi").first).to_contain_text("Room 41")
     picture(page, "fifty-urgent", "#charts-section")
+
+
+def test_a_day_that_is_not_over(viewer, canned):
+    """On a new machine the charts begin with the first value, and that is not called 24 hours; who asks for those sees
+    them."""
+    canned.use("well")
+    for one in canned.server.answers.series:
+        one["from"] = now() - 13 * MINUTE
+    page = viewer.open(canned.url)
+    wait_drawn(page)
+    wait_asked(canned, 0.1, 0.5)
+    expect(page.locator("#ranges [aria-pressed=true]")).to_have_count(0)
+    page.get_by_role("button", name="24 hours").click()
+    wait_asked(canned, 23.99, 24.01)
+    expect(page.locator("#ranges [aria-pressed=true]")).to_have_text("24 hours")
+
+
+def test_the_focus_covers_nothing(view):
+    page = view("well")
+    wait_drawn(page)
+    tab_to(page, "Chart of")
+    room = page.evaluate("""() => {
+        const plot = document.activeElement, style = getComputedStyle(plot);
+        const frame = parseFloat(style.outlineWidth) + parseFloat(style.outlineOffset);
+        return plot.getBoundingClientRect().top - frame - plot.previousSibling.getBoundingClientRect().bottom;
+    }""")
+    assert room >= 0
+    picture(page, "focus", "#charts-section")
+
+
+def test_a_sensor_that_gives_1_for_ever_is_drawn_last(view, canned):
+    """Unless the configuration gives its place."""
+    page = view("old-remos")
+    titles = page.locator(".card h3")
+    expect(titles.last).to_have_text("Movement")
+    for one in canned.server.answers.series:
+        one["order"] = 1 if one["kind"] == "mo" else None
+    look(page)
+    expect(titles.first).to_have_text("Movement")
 
 
 def test_ticks_and_gaps(view):

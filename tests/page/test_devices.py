@@ -133,3 +133,39 @@ def test_a_large_value_is_broken_before_its_unit(view, locale):
         });
     }""")
     assert lines == [1, 1]
+
+
+@pytest.mark.parametrize("width", [246, 270, 300, 366])
+def test_no_number_is_broken(view, width):
+    """1,236,215. with 7 kWh in the next line is another value; nor does one reach into the next, or out of its card."""
+    found = view("well").evaluate(
+        """async width => {
+        const { deviceElement } = await import('/devices.js');
+        const values = { temp: -40000.5, hum: 51, power_w: 1e6, energy_kwh: 1236215.7, pressure: 1015, total_kwh: 999999999999999,
+            a_field_with_a_very_long_name_that_somebody_gave_it: 1, battery: 92 };
+        const series = Object.entries(values).map(([name, value]) => ({ source: 'home', device: 'd', field: `/${name}`, last: { time: 1000, value } }));
+        const list = document.querySelector('#devices');
+        list.replaceChildren(deviceElement({ name: 'Meter', source: 'home', labels: [], series }, 2000));
+        list.style.width = `${width}px`;
+        const card = list.firstChild.getBoundingClientRect(), boxes = [];
+        for (const value of list.querySelectorAll('.value')) {
+            const text = value.firstChild, range = document.createRange(), end = text.data.search(/ [^ ]*$/);
+            range.setStart(text, 0);
+            range.setEnd(text, end < 0 ? text.length : end);
+            const rects = [...range.getClientRects()];
+            boxes.push([rects.length, rects[0].left, rects[0].right, rects[0].top]);
+        }
+        return [card.right, boxes];
+    }""",
+        width,
+    )
+    right, boxes = found
+    assert [lines for lines, *_ in boxes] == [1] * len(boxes)
+    assert max(end for _, _, end, _ in boxes) <= right
+    for (_, _, end, top), (_, begin, _, below) in zip(boxes, boxes[1:]):
+        assert top != below or end <= begin
+
+
+def test_a_card_is_as_high_as_what_is_in_it(view):
+    heights = [card.bounding_box()["height"] for card in view("well").locator(".device").all()]
+    assert len(set(heights)) > 1, heights
