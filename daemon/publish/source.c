@@ -523,7 +523,8 @@ static void source_poll(Source *s) {
         source_move(s, SOURCE_POLLING);
         r = poll(s->self);
         if (r < 0)
-                source_polled(s, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = strerror(-r) });
+                source_polled(s,
+                        &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .cause = CAUSE_MEMORY, .detail = strerror(-r) });
 }
 
 static void source_silent(Source *s) {
