@@ -40,7 +40,7 @@
 #define LOST_EVERY_USEC USEC_PER_MINUTE    /* lines that are lost are logged no more often */
 #define OOM_SCORE 500                      /* higher than ours: the kernel kills the program, not us */
 #define MUTE_RUNS 3 /* in a row are told of a program that has printed before: a sensor may miss one */
-#define DETAIL_MAX 400
+#define DETAIL_MAX 512
 #define SAID_MAX 300 /* bytes of standard error in it: the end, where the reason usually is */
 
 typedef enum ExecMode { EXEC_INTERVAL, EXEC_STREAM } ExecMode;
@@ -241,18 +241,29 @@ static const char *exec_last_words(const Exec *exec, const char **ret_said) {
         return words;
 }
 
-/* A device that the program names and that this process cannot use either is perhaps not plugged in, but more often
- * hidden: a unit sees none. */
-static const char *exec_hidden_device(const char *words) {
-        const char *device = strstr(words, "/dev/");
-        char path[64] = "";
+/* Whether the first *size* bytes of *name* are a file that this process cannot use. */
+static bool exec_is_barred(const char *name, size_t size) {
+        char path[SAID_MAX + 1];
 
-        if (device)
-                text_copy(path, sizeof(path), device);
-        path[strspn(path, "/._-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")] = '\0';
-        return device && access(path, R_OK | W_OK) < 0 ? ". Plug it in, or allow it: the unit's sandbox hides devices "
-                                                         "(docs/sources/exec.md says what helps)"
-                                                       : "";
+        text_copy(path, sizeof(path), name);
+        path[size] = '\0';
+        return access(path, R_OK | W_OK) < 0;
+}
+
+/* A device that the program names and that this process cannot use either is perhaps not plugged in, but more often
+ * hidden: a unit sees none. It ends with a colon, or has some in its name, as in /dev/serial/by-path. */
+static const char *exec_hidden_device(const char *words) {
+        for (const char *at = words; (at = strstr(at, "/dev/")); at++) {
+                bool inside = at > words && !strchr(" \"'`=:,;([<", at[-1]); /* of another path */
+                size_t size = strcspn(at, " \"'`,;()[]<>");
+
+                while (strchr(".:", at[size - 1]))
+                        size--;
+                if (!inside && exec_is_barred(at, size) && exec_is_barred(at, strcspn(at, " :")))
+                        return ". Plug it in, or allow it: the unit's sandbox hides devices (docs/sources/exec.md says "
+                               "what helps)";
+        }
+        return "";
 }
 
 static void exec_describe_end(Exec *exec) {

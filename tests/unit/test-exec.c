@@ -86,14 +86,19 @@ static void test_environment(void **state) {
         assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":\"-C-1-yes\","));
 }
 
+/* No hint at a hidden device: what is named is not one, or can be used, with a long name as in by-path. */
 static void test_status_and_last_words(void **state) {
         SourceFixture *f = *state;
+        char script[400];
 
-        run_once(f, "echo 1; echo no sensor at /dev/null >&2; exit 3", "");
+        (void) snprintf(script, sizeof(script),
+                "echo 1; cd %s; : >0:1; echo /home/it/dev/read.py: none at /dev/..%s/./././././././././././././././0:1: busy >&2; exit 3",
+                f->directory, f->directory);
+        run_once(f, script, "");
         assert_int_equal(f->n, 1); /* whole lines count all the same */
         assert_true(source_fixture_status(f).failure.on);
-        assert_string_equal(source_fixture_status(f).failure.detail,
-                "the program ended with status 3; it said: no sensor at /dev/null");
+        assert_non_null(strstr(source_fixture_status(f).failure.detail, "status 3; it said: /home/it/dev/"));
+        assert_string_equal(strstr(source_fixture_status(f).failure.detail, "/0:1"), "/0:1: busy");
 }
 
 /* An hour is long after a run that failed; but of one that printed a line there would be two. */
@@ -167,6 +172,7 @@ static void test_last_words_of_many(void **state) {
         detail = source_fixture_status(f).failure.detail;
         assert_non_null(strstr(detail, "the program ended with status 1; it said: ..."));
         assert_non_null(strstr(detail, "line 100 OSError: no /dev/ttyUSB-none:. Plug it in, or allow it: "));
+        assert_non_null(strstr(detail, "(docs/sources/exec.md says what helps)"));
         assert_null(strstr(detail, "line 50"));
 }
 
