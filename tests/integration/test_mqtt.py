@@ -3,6 +3,7 @@
 import contextlib
 import re
 import sqlite3
+import struct
 
 import pytest
 from harness import REPO, wait_until
@@ -12,6 +13,7 @@ from services.mqtt_broker import Broker
 if mosquitto.obstacle():
     pytest.skip(mosquitto.obstacle(), allow_module_level=True)
 
+PUBREC, PUBCOMP = 5, 7
 PAGE = (REPO / "docs" / "sources" / "mqtt.md").read_text()
 
 
@@ -164,3 +166,57 @@ def test_client_ids_that_are_exchanged(reads, tmp_path):
         wait_until(lambda: stored(daemon) >= 8, "a message each")
         assert daemon.stop() == 0
         assert stored(daemon) == 8 and len(daemon.log.events("CONFIG_WARNING")) == 2
+
+
+class ExactlyOnce(Broker):
+    """Sends with QoS 2, as aedes does it to whoever has subscribed with QoS 1. When it hears PUBREC, it looks how much
+    is on the disk, and goes on only if it is to."""
+
+    def __init__(self, on_disk):
+        super().__init__(counts=True)
+        self.on_disk, self.goes_on, self.received, self.completed = on_disk, True, [], []
+
+    def send(self, packet_id, dup):
+        topic, payload = self.flying[packet_id]
+        body = struct.pack(">H", len(topic)) + topic + struct.pack(">HB", packet_id, 0) + payload
+        with contextlib.suppress(OSError, AttributeError):
+            self.connection.sendall(bytes([0x34 | dup << 3, len(body)]) + body)
+
+    def release(self, packet_id):
+        self.connection.sendall(b"\x62\x02" + struct.pack(">H", packet_id))
+
+    def hear(self, connection, kind, body):
+        super().hear(connection, kind, body)
+        if kind == PUBREC:
+            packet_id = struct.unpack(">H", body[:2])[0]
+            self.flying.pop(packet_id)
+            self.received.append((packet_id, self.on_disk()))
+            if self.goes_on:
+                self.release(packet_id)
+        elif kind == PUBCOMP:
+            self.completed.append(struct.unpack(">H", body[:2])[0])
+
+
+def test_qos_2_over_a_kill(reads):
+    """A message with QoS 2 is on the disk before the broker hears so. A daemon that is killed then answers the rest of
+    its handshake at the next connect, which it knows nothing of, and the identifier may be that of another message."""
+    with contextlib.closing(ExactlyOnce(lambda: stored(daemon))) as broker:
+        daemon = reads(source(broker.port))
+        daemon.start()
+        wait_until(lambda: broker.subscribed == 1, "its subscription")
+        broker.publish("n/x", "21.5")
+        wait_until(lambda: broker.completed == [1], "the whole handshake")
+        broker.goes_on = False
+        broker.publish("n/x", "21.5")
+        wait_until(lambda: len(broker.received) == 2, "PUBREC")
+        daemon.kill()
+        daemon.start()
+        wait_until(lambda: broker.subscribed == 2, "its subscription")
+        broker.release(2)
+        wait_until(lambda: broker.completed == [1, 2], "the rest of the handshake")
+        broker.last, broker.goes_on = 1, True
+        broker.publish("n/x", "21.5")
+        wait_until(lambda: broker.completed == [1, 2, 2], "another message with that identifier")
+        assert broker.received == [(1, 1), (2, 2), (2, 3)]
+        assert daemon.stop() == 0
+        assert stored(daemon) == 3 and not daemon.log.events("SOURCE_FAILING")
