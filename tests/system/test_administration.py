@@ -293,9 +293,9 @@ def test_what_the_service_may_not_use(running, house):
     running.run("chown", "root:root", "/var/lib/sensorqd/outbox.sqlite")
     running.run("chmod", "600", "/etc/sensorqd/sensorqd.yaml")
     shown = running.run("sensorqd", "check", check=False).stdout
-    assert re.findall(r"^warn +(\S+)  the service runs as sensorqd, who may not", shown, re.M) == [
-        "/etc/sensorqd/sensorqd.yaml",
-        "/var/lib/sensorqd/outbox.sqlite",
+    assert re.findall(r"^(\w+) +(\S+)  the service runs as sensorqd, who may not", shown, re.M) == [
+        ("FAIL", "/etc/sensorqd/sensorqd.yaml"),
+        ("warn", "/var/lib/sensorqd/outbox.sqlite"),
     ]
     running.run("chmod", "644", "/etc/sensorqd/sensorqd.yaml")
     assert running.systemctl("start", "sensorqd", check=False).returncode != 0 and "73" in running.show(

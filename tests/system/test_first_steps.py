@@ -182,7 +182,8 @@ def test_a_key_that_the_service_does_not_find(machine, house):
     assert re.search(rf"^warn +/home/state  {words}", done.stdout, re.M), done.stdout
     machine.systemctl("start", "sensorqd", check=False)
     said = machine.run("journalctl", "-u", "sensorqd", "-o", "cat", "-n", "8").stdout
-    assert "/home/state cannot be taken: Permission denied. ProtectHome= of its unit hides home" in said
+    words = "To do: name another directory: ProtectHome= of its unit hides home"
+    assert f"/home/state cannot be taken: Permission denied. {words}" in said
 
 
 def test_the_user_of_the_page_is_enough(machine, house):
