@@ -1,7 +1,10 @@
 """The unit and its template: understood by systemd without a warning, and confined."""
 
 import json
+import os
 import re
+import shlex
+import signal
 import subprocess
 from pathlib import Path
 
@@ -49,6 +52,22 @@ def test_systemd_understands_every_line(unit):
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)], capture_output=True, text=True
     )
     assert (run.returncode, run.stdout + run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("status", [0, 78])
+def test_reload_checks_the_file_and_tells_the_service(unit, status):
+    """Both, whatever the check says; an instance is named as systemd escapes it (`first\\x2dfloor`)."""
+    program = unit.parent / "bin" / "sensorqd"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "$0.told"\nexit {status}\n')
+    (line,) = re.findall(r"^ExecReload=(.*)$", unit.read_text(), re.M)
+    words = [word.replace("%i", r"first\x2dfloor") for word in shlex.split(line)]
+    with subprocess.Popen(["sleep", "60"]) as service:
+        run = subprocess.run(words, env={**os.environ, "MAINPID": str(service.pid)})
+        assert service.wait(5) == -signal.SIGHUP
+    name = r"first\x2dfloor" if "@" in unit.name else "sensorqd"
+    told = Path(f"{program}.told").read_text().splitlines()
+    assert (run.returncode, told) == (status, ["--config", f"/etc/sensorqd/{name}.yaml", "check", "--offline"])
+    assert subprocess.run(words, env={**os.environ, "MAINPID": str(service.pid)}, stderr=subprocess.DEVNULL).returncode
 
 
 def test_exposure_is_low(unit):
