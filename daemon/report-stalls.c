@@ -388,11 +388,11 @@ static void check_outbox(ReportStalls *stalls, const Figures *figures) {
                 says[level].polling, outbox_is_full_of_rejected(outbox) ? says[level].rejected : says[level].remedy);
 }
 
-/* Pub/Sub's times are compared with it. */
+/* Pub/Sub's times are compared with it. Our clock may have been set since the source was polled. */
 static usec_t time_of_day(const Figures *figures) {
         for (size_t i = 0; i < figures->n_sources; i++)
-                if (figures->sources[i].clock_offset != 0)
-                        return (usec_t) ((int64_t) figures->wall + figures->sources[i].clock_offset);
+                if (figures->sources[i].true_start != 0)
+                        return figures->now + figures->sources[i].true_start;
         return figures->wall;
 }
 

@@ -193,11 +193,12 @@ static void source_answered(Source *s, const SourcePoll *poll) {
         source_well(s);
 }
 
-static void source_log_clock(Source *s, int64_t offset) {
+static void source_log_clock(Source *s, const SourcePoll *poll) {
+        const int64_t offset = poll->clock_offset;
         const LogField *fields = LOG_FIELDS({ FIELD_SOURCE, s->config->name });
         char span[CLOCK_SPAN_SIZE];
 
-        s->status.clock_offset = offset;
+        s->status.true_start = offset != 0 && !poll->clock_doubted ? clock_wall() + (usec_t) offset - clock_now() : 0;
         if ((offset != 0) == s->status.clock_wrong)
                 return;
         s->status.clock_wrong = offset != 0;
@@ -507,7 +508,7 @@ void source_polled(Source *s, const SourcePoll *poll) {
         source_move(s, SOURCE_RESTING);
         if (poll->outcome == SOURCE_POLLED) {
                 s->status.last_poll = clock_wall();
-                source_log_clock(s, poll->clock_offset);
+                source_log_clock(s, poll);
         }
         source_tell(s, poll, next - now);
         source_wait(s, next);

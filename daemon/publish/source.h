@@ -51,6 +51,7 @@ typedef struct SourcePoll {
         int http_status;      /* 0: none */
         int64_t clock_offset; /* microseconds that the remote's clock is ahead of ours, as used for request_at; 0: our
                                  clock was used */
+        bool clock_doubted;   /* the remote may be a device at home, whose clock is the wrong one */
 } SourcePoll;
 
 #define SOURCE_EXCLUSIVE_MAX 256
@@ -153,13 +154,13 @@ typedef struct SourceHost {
 typedef struct SourceStatus {
         const char *name;
         Failure failure;
-        bool speaks;          /* it sends by itself and is not polled */
-        usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
-        usec_t last_reading;  /* clock_wall() of the last stored reading that was not a repeat; 0: none yet */
-        usec_t next_poll;     /* clock_now(); 0: no poll is planned */
-        bool limited;         /* the next poll waits because of a rate limit, or because the remote asked for it */
-        bool clock_wrong;     /* this machine's clock differs from the remote's */
-        int64_t clock_offset; /* SourcePoll.clock_offset of the last good poll */
+        bool speaks;         /* it sends by itself and is not polled */
+        usec_t last_poll;    /* clock_wall() of the last poll that answered well; 0: none yet */
+        usec_t last_reading; /* clock_wall() of the last stored reading that was not a repeat; 0: none yet */
+        usec_t next_poll;    /* clock_now(); 0: no poll is planned */
+        bool limited;        /* the next poll waits because of a rate limit, or because the remote asked for it */
+        bool clock_wrong;    /* this machine's clock differs from the remote's */
+        usec_t true_start; /* while it is wrong: the remote's time when clock_now() was 0; 0: not known, or in doubt */
         uint64_t polls, failures, unreadable;
         uint64_t readings, repeats; /* stored readings; repeats, which were not stored again */
         uint64_t left_out;          /* items that `where` or `fields` exclude, or without a value */

@@ -45,6 +45,7 @@ typedef struct HttpJson {
         int64_t set;          /* clock_wall() - clock_now() at the last window; 0: there was none */
         bool dated;           /* a server tells the time: the cursor follows its clock, not ours */
         int64_t clock_offset; /* microseconds that the servers' clock is ahead of ours; 0 if that may be chance */
+        bool clock_doubted;   /* it is that of a device at home */
 
         /* for the present poll */
         HttpJsonTimes times;
@@ -195,6 +196,7 @@ static void json_compare_clocks(HttpJson *json, const HttpReply *reply) {
                 return;
         off = (int64_t) (reply->date - clock_wall());
         json->clock_offset = off <= limit && off >= -limit ? 0 : off;
+        json->clock_doubted = http_url_check(json->next.data) == HTTP_URL_PLAIN;
 }
 
 static void json_take(HttpJson *json, const AuthReply *answered) {
@@ -203,6 +205,7 @@ static void json_take(HttpJson *json, const AuthReply *answered) {
 
         json_compare_clocks(json, reply);
         json->poll.clock_offset = json->clock_offset;
+        json->poll.clock_doubted = json->clock_doubted;
         if (reply->status == 204)
                 return;
         if (http_json_read(json->keys, reply, &answer))

@@ -261,6 +261,25 @@ static void test_wrong_clock(void **state) {
         assert_in_range(cursor_of(w), theirs, theirs + 30);
 }
 
+/* A history is asked for by the clock of the device that has it; nothing else follows that clock, which may be the one
+ * that is wrong. */
+static void test_clock_of_a_device(void **state) {
+        static const char *const hosts[] = { "127.0.0.1", "0.0.0.0" }; /* the other one is not the loopback */
+        World *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(hosts); i++) {
+                char lines[400];
+
+                w->routes[0] = (Route){ "/x", 200, "Date: Thu, 28 Nov 2024 00:00:00 GMT\r\n", "{\"points\": []}" };
+                (void) snprintf(lines, sizeof(lines), SINCE_OF("      url: 'http://%s:%u/x?from={since}'\n"), hosts[i],
+                        http_server_port(w->server));
+                run_once(w, lines);
+                assert_true(source_fixture_status(w->f).clock_wrong);
+                assert_int_equal(source_fixture_status(w->f).true_start != 0, i == 0);
+                source_fixture_stop(w->f);
+        }
+}
+
 /* It is set: the cursor, which has followed the server's time, does not go back with it. Where no server tells one, it
  * does. */
 static void test_clock_is_set(void **state) {
@@ -359,6 +378,7 @@ int main(void) {
                 TEST(test_more_than_is_remembered),
                 TEST(test_disk_refuses),
                 TEST(test_wrong_clock),
+                TEST(test_clock_of_a_device),
                 TEST(test_clock_is_set),
                 TEST(test_clocks_that_differ),
                 TEST(test_cursor_in_the_future),

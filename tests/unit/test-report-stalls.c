@@ -231,11 +231,15 @@ static void test_warn_retention_clock(void **state) {
 
         f->subscribers[0].held = 1;
         f->subscribers[0].oldest_unsettled = f->input.wall;
+        f->sources[0].true_start = f->input.wall - f->input.now;
         f->input.wall += 4067 * DAY;
-        f->sources[0].clock_offset = -4067 * (int64_t) DAY;
         look(f, NULL, NULL);
-        f->input.wall -= 4067 * 2 * DAY;
-        f->sources[0].clock_offset = 4071 * (int64_t) DAY;
+        f->input.wall -= 2 * 4067 * DAY;
+        look(f, NULL, NULL);
+        f->input.wall += 4067 * DAY; /* it is set, and the source is not polled yet */
+        look(f, NULL, NULL);
+        f->input.wall -= 4067 * DAY;
+        f->sources[0].true_start += 4 * DAY;
         look(f, EVENT_RETENTION_NEAR, "waiting for up to 4 d");
 }
 

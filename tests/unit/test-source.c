@@ -548,6 +548,8 @@ static void test_clock(void **state) {
         RUN_UNTIL(f, f->stored >= 4);
         int64_t ahead = request_at_of(f->payload) - (int64_t) (clock_wall() / USEC_PER_MSEC);
         assert_in_range(ahead, 3600000 - 20000, 3600000 + 20000);
+        ahead = (int64_t) (status_of(f).true_start + clock_now() - clock_wall());
+        assert_in_range(ahead, 3580 * USEC_PER_SEC, 3620 * USEC_PER_SEC);
 
         date_header(header, sizeof(header), 20); /* too little to say anything */
         set_answer(f, 200, header, TWO_DEVICES);
@@ -555,6 +557,7 @@ static void test_clock(void **state) {
         RUN_UNTIL(f, f->stored >= stored + 4);
         ahead = request_at_of(f->payload) - (int64_t) (clock_wall() / USEC_PER_MSEC);
         assert_true(ahead > -20000 && ahead <= 0);
+        assert_int_equal(status_of(f).true_start, 0);
         char *log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_CLOCK_WRONG), 1);
         assert_int_equal(count_of(log, EVENT_CLOCK_RIGHT), 1);
