@@ -270,7 +270,8 @@ static int listener_check(const ConfigPlace *place, const Listener *listener, co
                         "an address of its own",
                         other->what, other->name);
         if (text_equal(listener->path, other->path))
-                return config_place_fail(place, listener->path_key, "%s%s already has the path %s at that address; use another",
+                return config_place_fail(place, listener->path_key,
+                        "%s%s already has the path %s at that address; use another",
                         other->what, other->name, other->path);
         return 0;
 }

@@ -233,8 +233,7 @@ static void check_configuration(const Files *f, const char *path) {
         if (!check_unit_may(&f->user, path, R_OK))
                 session_fail(f->session, path,
                         "the service runs as %s, who may not read it, and does not start: chmod 0644, and let that "
-                        "user "
-                        "search the directories above",
+                        "user search the directories above",
                         f->user.name);
 }
 
