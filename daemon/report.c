@@ -49,9 +49,8 @@ bool report_outbox_is_high(const Figures *f) {
                report_outbox_bytes(f) > f->outbox.max_bytes / 5 * 4;
 }
 
-/* True if all that came could not become readings, as the page says it, too. */
 static bool source_is_garbled(const SourceStatus *source) {
-        return source->readings + source->repeats == 0 && source->unreadable > 0;
+        return source->readings + source->repeats == 0 && source->unreadable >= SHAPE_UNREADABLE_MIN;
 }
 
 /* ---- the whole ---- */

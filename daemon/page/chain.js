@@ -32,7 +32,7 @@ function count(figures, key, n, always = false) {
 
 function sourceSays(source, outbox, now) {
     if (source.failing) return ["failing", ["sourceFails"]];
-    if (source.readings + source.repeats === 0 && source.unreadable > 0) return ["failing", ["sourceGarbled"]];
+    if (source.readings + source.repeats === 0 && source.unreadable >= 3) return ["failing", ["sourceGarbled"]];
     if (outbox && outbox.full) return ["waiting", ["sourceStopped"]];
     if (source.holding) return ["waiting", ["sourceHolds"]];
     const last = ms(source.speaks ? source.last_reading : source.last_poll);

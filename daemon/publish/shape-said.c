@@ -9,8 +9,7 @@
 #include "lib/array.h"
 #include "lib/log.h"
 
-#define SAID_MAX 1000         /* how many are remembered; more are not logged */
-#define SAID_UNREADABLE_MIN 3 /* so many in a row from the start: the settings are wrong */
+#define SAID_MAX 1000 /* how many are remembered; more are not logged */
 
 void shape_said_done(ShapeSaid *said) {
         free(said->hashes);
@@ -55,7 +54,7 @@ void shape_said_unreadable(ShapeSaid *said, const ReadingList *list, bool first)
                 log_unreadable(said, &list->unreadable[i]);
         said->unreadable += list->n_unreadable + list->n_dropped;
         said->left_out += list->n_left_out;
-        if (list->n_unreadable == 0 || said->nothing_readable || !first || said->unreadable < SAID_UNREADABLE_MIN)
+        if (list->n_unreadable == 0 || said->nothing_readable || !first || said->unreadable < SHAPE_UNREADABLE_MIN)
                 return;
         said->nothing_readable = true;
         log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, said->source }),

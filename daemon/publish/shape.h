@@ -109,6 +109,8 @@ int shape_time(const char *text, ShapeTime format, int64_t *ret_msec);
 
 /* ---- shape-said.c ---- */
 
+#define SHAPE_UNREADABLE_MIN 3 /* so many from the start, and nothing else: the settings are wrong */
+
 /* Logs what is odd about a source's readings, and input that cannot become a reading, once for each kind and device. */
 
 /* Zeros except *source*, its name, which is borrowed, and *dropped*, the number that shape_said_dropped() does not

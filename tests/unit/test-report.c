@@ -154,7 +154,9 @@ static void test_source_that_sends_nothing_readable(void **state) {
         Fixture *f = *state;
 
         f->sources[0].readings = 0;
-        f->sources[0].unreadable = 4;
+        f->sources[0].unreadable = 2; /* a stray request, a retained text */
+        assert_true(report_is_well(&f->input));
+        f->sources[0].unreadable = 3;
         assert_false(report_is_well(&f->input));
         assert_line(f, "home sends nothing that can be understood, 0 readings queued, last stored 12:00:04");
         f->sources[0].readings = 1;
