@@ -202,13 +202,11 @@ static void source_log_clock(Source *s, const SourcePoll *poll) {
         if ((offset != 0) == s->status.clock_wrong)
                 return;
         s->status.clock_wrong = offset != 0;
-        if (!s->status.clock_wrong) {
-                log_event(LOG_NOTICE, EVENT_CLOCK_RIGHT, fields,
+        if (offset == 0)
+                return log_event(LOG_NOTICE, EVENT_CLOCK_RIGHT, fields,
                         "This machine's clock agrees with that of source %s again; request_at comes from this machine "
                         "again.",
                         s->config->name);
-                return;
-        }
         (void) clock_format_span((usec_t) (offset < 0 ? -offset : offset), span, sizeof(span));
         log_event(LOG_WARNING, EVENT_CLOCK_WRONG, fields,
                 "This machine's clock is %s %s that of source %s. Until they agree, request_at comes from the source; "
