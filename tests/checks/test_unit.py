@@ -1,5 +1,6 @@
 """The unit and its template: understood by systemd without a warning, and confined."""
 
+import functools
 import json
 import os
 import re
@@ -61,7 +62,8 @@ def test_reload_checks_the_file_and_tells_the_service(unit, status):
     program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "$0.told"\nexit {status}\n')
     (line,) = re.findall(r"^ExecReload=(.*)$", unit.read_text(), re.M)
     words = [word.replace("%i", r"first\x2dfloor") for word in shlex.split(line)]
-    with subprocess.Popen(["sleep", "60"]) as service:
+    hears = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # also under nohup, which ignores it
+    with subprocess.Popen(["sleep", "60"], preexec_fn=hears) as service:
         run = subprocess.run(words, env={**os.environ, "MAINPID": str(service.pid)})
         assert service.wait(5) == -signal.SIGHUP
     name = r"first\x2dfloor" if "@" in unit.name else "sensorqd"
