@@ -438,8 +438,7 @@ static size_t sink_note_accepted(Sink *s, Batch *batch, const SinkWork *work) {
         return n;
 }
 
-/* Judges a message that was REFUSED, or is LATER, which does not count against it; *few* as in BlameRefusal. Returns
- * true when it is to be set apart. */
+/* Whether a message that is REFUSED, or LATER, which does not count, is to be set apart. *few*: see BlameRefusal. */
 static bool sink_judge(Sink *s, Batch *batch, const SinkWork *work, const SinkItem *item, bool few) {
         const size_t index = index_of(batch, item);
         const bool later = item->verdict == SINK_LATER;
